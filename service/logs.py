@@ -1,0 +1,74 @@
+"""Logging for every process of the service: one line a record, one `write` a line (lines of up to 4,096 bytes of several
+processes on one pipe do not mix), on standard error. The format follows where it goes: plain text, JSON when asked, and
+without a time of our own but with systemd's level prefix when standard error is the journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Callable
+
+TEXT = "%(asctime)s %(levelname)s {name} %(message)s"
+JOURNAL = "<%(priority)d>{name} %(message)s"
+_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))  # syslog's
+
+
+class _OneLine(logging.Formatter):
+    """Text in which a record never spans lines by accident: a message's own line breaks are escaped, so that nobody can
+    forge a log line with a crafted message. Tracebacks, which we make ourselves, keep theirs."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the standard library's name)
+        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        record.priority = next(priority for level, priority in _PRIORITIES if record.levelno >= level)
+        return super().formatMessage(record)
+
+
+def set_up(level: str, form: str, name: str) -> None:
+    """Send all logging of this process to standard error. `form` is text, json or journal; `name` says which
+    process it is.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(form, name))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.raiseExceptions = False  # a closed standard error must not turn each log call into a traceback
+
+
+def _formatter(form: str, name: str) -> logging.Formatter:
+    if form == "json":
+        # Imported here, because a child that writes text need not carry it.
+        from pythonjsonlogger.json import JsonFormatter
+
+        return JsonFormatter(
+            "%(asctime)s %(levelname)s %(name)s %(message)s",
+            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
+            static_fields={"process": name, "pid": os.getpid()},
+        )
+    template = JOURNAL if form == "journal" else TEXT
+    return _OneLine(template.format(name="%s[%d]" % (name.replace("%", "%%"), os.getpid())))
+
+
+class Seldom:
+    """Logs a message of one kind at most once in a while, and then says how often it was left out: for
+    conditions that last, like a broker that is away.
+    """
+
+    def __init__(self, log: logging.Logger, clock: Callable[[], float], every: float = 30.0) -> None:
+        """`every`: seconds between two lines; `clock`: monotonic seconds."""
+        self._log = log
+        self._clock = clock
+        self._every = every
+        self._next = float("-inf")
+        self._left_out = 0
+
+    def log(self, level: int, message: str, *arguments: object) -> None:
+        """Log it, or count it."""
+        now = self._clock()
+        if now < self._next:
+            self._left_out += 1
+            return
+        if self._left_out:
+            message += " (%d more like this in between)" % self._left_out
+        self._next, self._left_out = now + self._every, 0
+        self._log.log(level, message, *arguments)

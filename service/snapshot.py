@@ -1,0 +1,126 @@
+"""The one structure that answers "what is it doing, and why": what each child reports in its heartbeat, and what the supervisor
+adds. It is served on the control socket; everything an operator sees is made from it. Pure.
+
+Times are seconds; ages are used instead of points in time, so that no reader needs our clock. -1 means "not known (yet)".
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any, Dict, FrozenSet, List, Optional
+
+VERSION = 1  # of the structure; raised when a field changes its meaning or goes away
+
+
+class Stage(str, Enum):
+    """How far a child has come. It only ever moves forward."""
+
+    STARTING = "starting"  # importing the handler
+    WAITING = "waiting"  # ready, until the slot's former child has closed
+    CONSUMING = "consuming"  # member of the group, or on the way into it
+    DRAINING = "draining"  # starts nothing new, finishes what runs
+    CLOSING = "closing"  # leaves the group and closes the client
+    CLOSED = "closed"  # about to exit
+
+
+STAGES: Dict[Stage, FrozenSet[Stage]] = {
+    Stage.STARTING: frozenset({Stage.WAITING, Stage.CLOSED}),
+    Stage.WAITING: frozenset({Stage.CONSUMING, Stage.CLOSED}),
+    Stage.CONSUMING: frozenset({Stage.DRAINING, Stage.CLOSING, Stage.CLOSED}),
+    Stage.DRAINING: frozenset({Stage.CLOSING, Stage.CLOSED}),
+    Stage.CLOSING: frozenset({Stage.CLOSED}),
+    Stage.CLOSED: frozenset(),
+}
+
+
+@dataclass(frozen=True)
+class PartitionReport:
+    """One assigned partition."""
+
+    topic: str
+    partition: int
+    committed: int  # last offset acknowledged by the broker in this assignment
+    watermark: int  # below it everything is done
+    end: int  # the partition's end, as of the last fetch
+    lag: int  # end - committed
+    in_flight: int
+    paused: bool  # for back-pressure
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """One task that runs now."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: Optional[str]
+    attempt: int
+    thread: str
+    seconds: float  # for how long
+
+
+@dataclass(frozen=True)
+class ChildReport:
+    """A heartbeat."""
+
+    pid: int
+    stage: Stage
+    joined: bool  # the group has given us an assignment, even an empty one
+    broker_away: bool
+    poll_age: float  # seconds since the consumer thread's loop last turned
+    commit_age: float  # seconds since the broker last acknowledged a commit
+    done: int
+    failed: int  # attempts that raised
+    retrying: int  # tasks waiting for their next attempt
+    dead_letters: int
+    dead_letters_waiting: int  # could not be stored yet
+    dropped: int  # not started or not counted, because the partition went away
+    in_flight: int
+    busy_seconds: float  # of all handler threads together
+    histogram: List[int] = field(default_factory=list)  # handler times, by the buckets of the pool
+    tasks: List[TaskReport] = field(default_factory=list)  # that run now, the longest first
+    partitions: List[PartitionReport] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SlotReport:
+    """A slot, as the supervisor sees it."""
+
+    slot: int
+    state: str  # of its child
+    pid: int  # 0: no process now
+    uptime: float
+    heartbeat_age: float
+    restarts: int
+    last_exit: Optional[str]
+    restart_in: float  # seconds until the next start; -1: none is due
+    successor_pid: int  # of a rolling restart; 0: none
+    child: Optional[Dict[str, Any]]  # its last ChildReport
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole service on this host."""
+
+    version: int
+    state: str  # of the supervisor
+    host: str
+    pid: int
+    uptime: float
+    group: str
+    topics: List[str]
+    handler: str
+    ordering: str
+    membership: str
+    processes: int
+    threads: int
+    restarts: int
+    problems: List[str]  # why it is degraded; empty: healthy
+    slots: List[SlotReport]
+
+
+def as_json(report: Any) -> Dict[str, Any]:
+    """Any of the reports as plain data."""
+    return asdict(report)

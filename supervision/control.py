@@ -1,0 +1,101 @@
+"""The control socket: how anybody asks a running supervisor something. One JSON object a line, there and back; `{"command": "status"}`
+answers with the snapshot. It belongs to the user of the service alone (mode 0600, in a folder of mode 0700).
+
+The server never waits for a client: it runs in the supervisor's loop.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+from typing import Any, Callable, Dict, List
+
+from service.channel import Channel, Message
+from service.deadline import Deadline
+
+MOST_CLIENTS = 32  # at once; more are turned away
+
+
+class ControlServer:
+    """The supervisor's side."""
+
+    def __init__(self, path: str, selector: selectors.BaseSelector, commands: Dict[str, Callable[[], Message]]) -> None:
+        """Listen at `path`. The caller holds the supervisor's lock, so a socket that is there is a dead supervisor's."""
+        self._path = path
+        self._selector = selector
+        self._commands = commands
+        self._clients: List[Channel] = []
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.setblocking(False)
+        former = os.umask(0o177)
+        try:
+            self._listener.bind(path)
+        finally:
+            os.umask(former)
+        self._listener.listen()
+        selector.register(self._listener, selectors.EVENT_READ)
+
+    def serve(self) -> None:
+        """Answer what has come."""
+        self._welcome()
+        for client in list(self._clients):
+            for request in client.receive():
+                client.send(self._answer(request))
+            client.flush()
+            if client.closed:
+                self._clients.remove(client)
+                self._selector.unregister(client)
+                client.close()
+
+    def close(self) -> None:
+        """Listen no more, and leave no socket behind."""
+        for client in self._clients:
+            client.close()
+        self._listener.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+
+    def _welcome(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                connection, _ = self._listener.accept()
+                if len(self._clients) >= MOST_CLIENTS:
+                    connection.close()
+                    continue
+                client = Channel(connection)
+                self._clients.append(client)
+                self._selector.register(client, selectors.EVENT_READ)
+
+    def _answer(self, request: Message) -> Message:
+        command = self._commands.get(str(request.get("command")))
+        if command is None:
+            return {"error": "unknown command; known: %s" % ", ".join(sorted(self._commands))}
+        return command()
+
+
+class NotRunningError(Exception):
+    """Nobody answers at the control socket."""
+
+
+def ask(path: str, request: Message, timeout: float = 5.0) -> Dict[str, Any]:
+    """Send one request and return the answer. Raises NotRunningError when no supervisor answers within `timeout` seconds."""
+    deadline = Deadline(timeout)
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection, selectors.DefaultSelector() as selector:
+        try:
+            connection.settimeout(timeout)
+            connection.connect(path)
+        except OSError as problem:
+            raise NotRunningError("no supervisor answers at %s (%s)" % (path, problem.strerror or problem)) from problem
+        channel = Channel(connection)
+        channel.send(request)
+        selector.register(channel, selectors.EVENT_READ)
+        while not deadline.expired() and not channel.closed:
+            selector.select(min(0.1, deadline.remaining()))
+            channel.flush()
+            for answer in channel.receive():
+                return answer
+    raise NotRunningError("the supervisor at %s accepted the question and did not answer within %.0f s" % (path, timeout))

@@ -1,0 +1,35 @@
+"""Asks a throw-away process (`python -m worker --check`) whether handler and client properties are usable, before anything starts.
+A wrong one would otherwise show only when every child dies of it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import List, Mapping
+
+from service.settings import Settings
+from supervision.child import with_our_modules
+
+LIMIT_SECONDS = 4.0  # a handler whose import takes longer is left to the children: it is slow, not wrong
+
+
+def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
+    """One line for each reason why no child could work; none if it can't be told in time."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "worker", "--check"],
+            input=settings.to_json().encode(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=with_our_modules(environment),
+            timeout=LIMIT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return []
+    try:
+        return [str(fault) for fault in json.loads(done.stdout)]
+    except ValueError:
+        last = done.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1]
+        return ["HANDLER=%s ends the process that imports it (exit %d): %s" % (settings.handler, done.returncode, last)]

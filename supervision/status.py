@@ -1,0 +1,131 @@
+"""What counts as healthy, and the snapshot as text for a person in a hurry. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, List
+
+LONGEST_POLL_AGE = 5.0  # seconds; the loop turns ten times a second
+
+
+def problems(state: str, slots: Iterable[Dict[str, Any]]) -> List[str]:
+    """Why the service is not well, one line each; none: healthy."""
+    found = [] if state == "running" else ["the supervisor is %s" % state]
+    for slot in slots:
+        found += ["slot %d: %s" % (slot["slot"], problem) for problem in _of_slot(slot)]
+    return found
+
+
+def _of_slot(slot: Dict[str, Any]) -> List[str]:
+    child = slot["child"]
+    if not slot["pid"]:
+        return ["no process, next start in %.1f s (last: %s)" % (max(0.0, slot["restart_in"]), slot["last_exit"])]
+    if slot["state"] != "running" or child is None:
+        return ["process %d is %s" % (slot["pid"], slot["state"])]
+    conditions = {
+        "no heartbeat for %.1f s" % slot["heartbeat_age"]: slot["heartbeat_age"] > LONGEST_POLL_AGE,
+        "its poll loop has not turned for %.1f s" % child["poll_age"]: child["poll_age"] > LONGEST_POLL_AGE,
+        "no broker answers": child["broker_away"],
+        "waits for the slot's former process to end": child["stage"] == "waiting",
+        "not in the group yet": child["stage"] == "consuming" and not child["joined"],
+        "%d dead letters can't be stored" % child["dead_letters_waiting"]: child["dead_letters_waiting"] > 0,
+    }
+    return [text for text, holds in conditions.items() if holds]
+
+
+def totals(slots: Iterable[Dict[str, Any]]) -> Dict[str, int]:
+    """Sums over the children that report: running, done, failed, in flight, lag, …"""
+    children = [slot["child"] for slot in slots if slot["child"] and slot["pid"]]
+    partitions = [partition for child in children for partition in child["partitions"]]
+    summed = {name: sum(child[name] for child in children) for name in ("done", "failed", "retrying", "dead_letters")}
+    summed["in_flight"] = sum(partition["in_flight"] for partition in partitions)
+    summed["lag"] = sum(max(0, partition["lag"]) for partition in partitions)
+    summed["partitions"] = len(partitions)
+    summed["running"] = sum(1 for slot in slots if slot["state"] == "running")
+    return summed
+
+
+def one_line(snapshot: Dict[str, Any]) -> str:
+    """For systemd's status line."""
+    sums = totals(snapshot["slots"])
+    return "%s: %d/%d processes, %d partitions, lag %d, in flight %d, restarts %d%s" % (
+        snapshot["state"], sums["running"], snapshot["processes"], sums["partitions"], sums["lag"], sums["in_flight"],
+        snapshot["restarts"], "; degraded: " + snapshot["problems"][0] if snapshot["problems"] else "",
+    )  # fmt: skip
+
+
+def text(snapshot: Dict[str, Any]) -> str:
+    """The answer to `supervisor.py status`."""
+    sums = totals(snapshot["slots"])
+    lines = [
+        "%s  %s, up %s, group %s on %s, topics %s"
+        % (
+            "DEGRADED" if snapshot["problems"] else "HEALTHY", snapshot["state"], _duration(snapshot["uptime"]),
+            snapshot["group"], snapshot["host"], ", ".join(snapshot["topics"]),
+        ),
+        "%d processes x %d threads, handler %s, ordering %s, membership %s; restarts %d"
+        % (
+            snapshot["processes"], snapshot["threads"], snapshot["handler"], snapshot["ordering"],
+            snapshot["membership"], snapshot["restarts"],
+        ),
+        "lag %d, in flight %d, done %d, failed attempts %d, waiting for a retry %d, dead letters %d"
+        % tuple(sums[name] for name in ("lag", "in_flight", "done", "failed", "retrying", "dead_letters")),
+    ]  # fmt: skip
+    lines += ["  problem: " + problem for problem in snapshot["problems"]]
+    lines += ["", *_slot_table(snapshot["slots"]), "", *_task_table(snapshot["slots"])]
+    return "\n".join(lines)
+
+
+def _slot_table(slots: List[Dict[str, Any]]) -> List[str]:
+    rows = [("SLOT", "PID", "STATE", "UP", "DONE", "IN FLIGHT", "LAG", "RESTARTS", "LAST EXIT", "PARTITIONS")]
+    for slot in slots:
+        child = slot["child"] or {"done": 0, "partitions": [], "stage": "", "joined": False}
+        partitions = child["partitions"]
+        rows.append(
+            (
+                str(slot["slot"]), str(slot["pid"] or "-"), _stage(slot, child), _duration(slot["uptime"]), str(child["done"]),
+                str(sum(p["in_flight"] for p in partitions)), str(sum(max(0, p["lag"]) for p in partitions)),
+                str(slot["restarts"]), slot["last_exit"] or "-", _listed(partitions),
+            )
+        )  # fmt: skip
+    return _aligned(rows)
+
+
+def _stage(slot: Dict[str, Any], child: Dict[str, Any]) -> str:
+    if slot["state"] != "running":
+        return str(slot["state"])
+    return "joining" if child["stage"] == "consuming" and not child["joined"] else str(child["stage"])
+
+
+def _listed(partitions: List[Dict[str, Any]]) -> str:
+    marks = sorted((p["topic"], p["partition"], "(paused)" if p["paused"] else "") for p in partitions)
+    return " ".join("%s[%d]%s" % mark for mark in marks) or "-"
+
+
+def _task_table(slots: List[Dict[str, Any]]) -> List[str]:
+    running = [
+        (task["seconds"], slot, task) for slot in slots if slot["child"] and slot["pid"] for task in slot["child"]["tasks"]
+    ]
+    if not running:
+        return ["no task runs now"]
+    rows = [("RUNNING FOR", "TASK", "KEY", "ATTEMPT", "SLOT", "PID", "THREAD")]
+    for seconds, slot, task in sorted(running, key=lambda row: -row[0])[:10]:
+        rows.append(
+            (
+                _duration(seconds), "%s[%d] offset %d" % (task["topic"], task["partition"], task["offset"]),
+                task["key"] or "-", str(task["attempt"]), str(slot["slot"]), str(slot["pid"]), task["thread"],
+            )
+        )  # fmt: skip
+    return _aligned(rows)
+
+
+def _aligned(rows: List[Any]) -> List[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:  # noqa: PLR2004
+        return "%.1fs" % seconds
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return "%dh%02dm" % (hours, minutes) if hours else "%dm%02ds" % (minutes, rest)

@@ -1,0 +1,387 @@
+#!/usr/bin/env python3
+"""Keeps N consumer processes in one Kafka consumer group: spawns, watches, restarts, rolls and stops them.
+
+    python supervisor.py --processes 8          run the service (all settings: --help)
+    python supervisor.py status [--json]        what is it doing, and why; exit 0 healthy, 1 degraded, 2 not running
+
+| signal | effect |
+|---|---|
+| SIGTERM, SIGINT | stop in order: start no task, finish what runs within DRAIN_SECONDS, commit, leave the group. A second one hurries |
+| SIGHUP | rolling restart, one slot at a time; the next process is imported and waiting before the old one closes |
+| SIGTTIN, SIGTTOU | one process more, one less |
+
+| exit code | meaning |
+|---|---|
+| 0 | stopped in order |
+| 75 | gave up for now: something was cut off by a deadline, too many restarts, or another supervisor runs this group here |
+| 78 | a setting is wrong: restarting is useless |
+
+The supervisor has one thread, opens no Kafka client, and waits for nothing but its selector: whatever can hang lives in a child.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import selectors
+import signal
+import sys
+import time
+from collections import deque
+from dataclasses import replace
+from enum import Enum
+from typing import Deque, Dict, FrozenSet, List, Mapping, Optional
+
+from service import logs, places
+from service.attention import Attention
+from service.channel import Message
+from service.configuration import Configuration, ConfigurationError, load
+from service.exit_codes import ExitCode, described
+from service.settings import Settings
+from service.signals import SignalInbox
+from service.snapshot import VERSION, Snapshot, Stage, as_json
+from supervision import control, preflight, status
+from supervision.child import Child, ChildState, spawn
+from supervision.notify import Notifier
+from supervision.restart_policy import RestartPolicy
+from supervision.slot import Slot
+
+log = logging.getLogger("supervisor")
+
+TICK_SECONDS = 0.5  # longest sleep of the loop
+CLOSE_SECONDS = 2.5  # beyond the drain deadline, until a child that did not end by itself is killed
+HURRIED_DRAIN_SECONDS = 0.0  # after a second signal: what is done is still committed, nothing more is waited for
+ABORT_SECONDS = 2.0  # for a hung child to print its stacks
+
+
+class State(str, Enum):
+    """The supervisor's own."""
+
+    STARTING = "starting"  # until every slot's process has imported the handler once
+    RUNNING = "running"
+    ROLLING = "rolling"  # a rolling restart is under way
+    STOPPING = "stopping"
+
+
+TRANSITIONS: Dict[State, FrozenSet[State]] = {
+    State.STARTING: frozenset({State.RUNNING, State.STOPPING}),
+    State.RUNNING: frozenset({State.ROLLING, State.STOPPING}),
+    State.ROLLING: frozenset({State.RUNNING, State.STOPPING}),
+    State.STOPPING: frozenset(),
+}
+
+
+class Supervisor:
+    """The parent's story, in order."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        """Take over signals and the control socket; no child yet. The caller holds the supervisor's lock."""
+        self._settings = settings
+        self._environment = environment
+        self._state = State.STARTING
+        self._started_at = time.monotonic()
+        self._attention = Attention(self._started_at)
+        self._code = ExitCode.OK
+        self._slots = {number: Slot(number, self._started_at) for number in range(settings.processes)}
+        self._rolling: Deque[int] = deque()  # slots still to be rolled
+        self._replaced: Optional[Child] = None  # the child of the first of them that is being replaced
+        properties = {"session.timeout.ms": 60000, **settings.client_properties, **settings.consumer_properties}
+        session = float(properties["session.timeout.ms"]) / 1000
+        self._policy = RestartPolicy(settings.restart_limit, settings.restart_window_seconds, session, random.random)
+        self._notifier = Notifier(environment, os.getpid())
+        self._selector = selectors.DefaultSelector()
+        self._inbox = SignalInbox([*self.REACTIONS, signal.SIGCHLD])
+        self._selector.register(self._inbox, selectors.EVENT_READ)
+        self._control = control.ControlServer(
+            places.control_socket(settings), self._selector, {"status": self._snapshot}
+        )
+
+    def run(self) -> ExitCode:
+        """Until stopped; the exit code says how that went."""
+        log.info(
+            "Starting %d processes with %d threads each (group %s, topics %s, handler %s)",
+            self._settings.processes, self._settings.threads, self._settings.group_id,
+            ", ".join(self._settings.topics), self._settings.handler,
+        )  # fmt: skip
+        while True:
+            now = time.monotonic()
+            attention = self._attention.look(now)
+            for slot in list(self._slots.values()):
+                self._tend(slot, now, attention)
+            if self._state is State.STARTING and all(slot.filled for slot in self._slots.values()):
+                self._move(State.RUNNING)
+                self._notifier.ready()
+            if self._state is State.ROLLING:
+                self._roll(now, attention)
+            self._control.serve()
+            self._tell_systemd(now)
+            if self._state is State.STOPPING and all(slot.empty for slot in self._slots.values()):
+                break
+            self._selector.select(self._patience(now))
+            for number in self._inbox.take():
+                if number in self.REACTIONS:
+                    log.info("%s received", signal.Signals(number).name)
+                    self.REACTIONS[number](self)
+        self._control.close()
+        log.info("Stopped: %s", described(self._code))
+        return self._code
+
+    # ---- one slot -------------------------------------------------------------------------------------------------
+
+    def _tend(self, slot: Slot, now: float, attention: float) -> None:
+        """Everything that may be due for a slot, in this order: what ended is seen before what is missing is started."""
+        for child in filter(None, (slot.child, slot.successor)):
+            child.hear(attention)
+            self._abort_if_hung(child, now, attention)
+            self._kill_if_overdue(slot, child, now)
+        ended = slot.reap()
+        if ended is not None:
+            self._forget(ended)
+            self._after_exit(slot, ended, now)
+        ended = slot.reap_successor()
+        if ended is not None:
+            self._forget(ended)
+            self._after_successors_exit(slot, ended)
+        if slot.start_at is not None and now >= slot.start_at:
+            slot.start_at = None
+            slot.child = self._spawn(slot, now, attention)
+
+    def _spawn(self, slot: Slot, now: float, attention: float) -> Child:
+        child = spawn(self._settings, slot.number, self._environment, now, attention)
+        self._selector.register(child.channel, selectors.EVENT_READ)
+        log.info("slot %d: started process %d", slot.number, child.pid)
+        return child
+
+    def _forget(self, child: Child) -> None:
+        self._selector.unregister(child.channel)
+        child.channel.close()
+
+    def _abort_if_hung(self, child: Child, now: float, attention: float) -> None:
+        reason = child.hangs(attention, self._settings.heartbeat_timeout_seconds)
+        if reason is not None:
+            log.error("slot %d: process %d hangs (%s): SIGABRT, its stacks follow", child.slot, child.pid, reason)
+            child.abort(now + ABORT_SECONDS)
+
+    def _kill_if_overdue(self, slot: Slot, child: Child, now: float) -> None:
+        if child.kill_at is not None and now >= child.kill_at:
+            log.error("slot %d: process %d did not end in time: SIGKILL", slot.number, child.pid)
+            slot.say_what_was_cut_off()
+            child.kill()
+
+    def _after_exit(self, slot: Slot, child: Child, now: float) -> None:
+        """A child has ended: by our wish, by its own, or by accident."""
+        status_code = child.status if child.status is not None else ExitCode.FAULT
+        how = described(status_code)
+        if self._state is State.STOPPING:
+            log.info("slot %d: process %d ended: %s", slot.number, child.pid, how)
+            if status_code not in (ExitCode.OK, -signal.SIGTERM) and self._code is ExitCode.OK:
+                self._code = ExitCode.GAVE_UP
+            return
+        if slot.retiring:
+            log.info("slot %d: process %d ended: %s; the slot is gone", slot.number, child.pid, how)
+            del self._slots[slot.number]
+            return
+        if slot.child is not None:
+            log.info("slot %d: process %d ended: %s; process %d takes over", slot.number, child.pid, how, slot.child.pid)
+            return
+        delay = self._policy.delay(slot.record, status_code, now - child.started_at, now)
+        if delay is None:
+            self._give_up(slot, status_code)
+            return
+        level = logging.INFO if status_code == ExitCode.OK else logging.ERROR
+        log.log(level, "slot %d: process %d ended: %s; next start in %.2f s", slot.number, child.pid, how, delay)
+        slot.start_at = now + delay
+
+    def _give_up(self, slot: Slot, status_code: int) -> None:
+        if status_code == ExitCode.CONFIGURATION:
+            log.error("slot %d: its process refuses the configuration: stopping, a restart would not help", slot.number)
+            self._stop(ExitCode.CONFIGURATION)
+        else:
+            log.error(
+                "More than %d restarts in %.0f s (last: slot %d, %s): giving up",
+                self._settings.restart_limit, self._settings.restart_window_seconds, slot.number, slot.last_exit,
+            )  # fmt: skip
+            self._stop(ExitCode.GAVE_UP)
+
+    # ---- rolling restart ------------------------------------------------------------------------------------------
+
+    def handle_sighup(self) -> None:
+        """Restart all processes, one slot after the other."""
+        if self._state is State.RUNNING:
+            self._move(State.ROLLING)
+        if self._state is State.ROLLING:
+            self._notifier.reloading(time.monotonic())
+            current = [number for number in list(self._rolling)[:1] if self._replaced is not None]
+            self._rolling = deque(current + [number for number in sorted(self._slots) if number not in current])
+
+    def _roll(self, now: float, attention: float) -> None:
+        """One step: start the successor; when it waits for the seat, ask the old one to close; when it works, go on."""
+        if not self._rolling:
+            self._end_roll()
+            return
+        slot = self._slots.get(self._rolling[0])
+        if slot is None or slot.retiring or (self._replaced is None and slot.child is None):
+            self._next_to_roll()  # it is gone, or will be filled by a fresh process anyway
+        elif self._replaced is None:
+            self._replaced = slot.child
+            slot.successor = self._spawn(slot, now, attention)
+        elif slot.child is not self._replaced:
+            if slot.settled:
+                self._next_to_roll()
+        elif slot.successor and slot.successor.stage is Stage.WAITING and slot.child.state is ChildState.RUNNING:
+            slot.child.stop(leave=False, kill_at=now + self._settings.drain_seconds + CLOSE_SECONDS)
+
+    def _next_to_roll(self) -> None:
+        self._rolling.popleft()
+        self._replaced = None
+
+    def _end_roll(self) -> None:
+        log.info("Rolling restart: done")
+        self._move(State.RUNNING)
+        self._notifier.ready()
+
+    def _after_successors_exit(self, slot: Slot, child: Child) -> None:
+        """The new process can't even start: keep the old ones, which work."""
+        if self._state is State.ROLLING:
+            log.error(
+                "slot %d: the next process %d ended before its turn: %s. Rolling restart given up; the running processes stay",
+                slot.number, child.pid, described(child.status or 0),
+            )  # fmt: skip
+            self._rolling.clear()
+            self._replaced = None
+
+    # ---- more, fewer, none ----------------------------------------------------------------------------------------
+
+    def handle_sigttin(self) -> None:
+        """One process more, in the lowest free slot."""
+        if self._state is not State.STOPPING:
+            number = next(number for number in range(len(self._slots) + 1) if number not in self._slots)
+            self._slots[number] = Slot(number, time.monotonic())
+
+    def handle_sigttou(self) -> None:
+        """One process less: the highest slot, which leaves the group. The last one stays."""
+        staying = sorted(number for number, slot in self._slots.items() if not slot.retiring)
+        if self._state is State.STOPPING or len(staying) <= 1:
+            return
+        slot = self._slots[staying[-1]]
+        slot.retiring = True
+        slot.stop(leave=True, kill_at=time.monotonic() + self._settings.drain_seconds + CLOSE_SECONDS)
+        if slot.child is None:
+            del self._slots[slot.number]
+
+    def handle_sigterm(self) -> None:
+        """Stop in order; when we are stopping already, hurry."""
+        if self._state is not State.STOPPING:
+            self._stop(ExitCode.OK)
+            return
+        log.warning("Hurrying: what runs now is cut off and runs again")
+        self._ask_all_to_stop(HURRIED_DRAIN_SECONDS)
+
+    def _stop(self, code: ExitCode) -> None:
+        if self._state is State.STOPPING:
+            return
+        self._code = code
+        self._move(State.STOPPING)
+        self._notifier.stopping()
+        self._ask_all_to_stop(self._settings.drain_seconds)
+
+    def _ask_all_to_stop(self, seconds: float) -> None:
+        """Each child drains, commits, and leaves the group, so that other hosts have its partitions at once."""
+        for slot in self._slots.values():
+            slot.stop(leave=True, kill_at=time.monotonic() + seconds + CLOSE_SECONDS, seconds=seconds)
+
+    REACTIONS = {
+        signal.SIGTERM: handle_sigterm,
+        signal.SIGINT: handle_sigterm,
+        signal.SIGHUP: handle_sighup,
+        signal.SIGTTIN: handle_sigttin,
+        signal.SIGTTOU: handle_sigttou,
+    }
+
+    # ---- what others may know -------------------------------------------------------------------------------------
+
+    def _snapshot(self) -> Message:
+        now = time.monotonic()
+        attention = self._attention.seconds
+        slots = [self._slots[number].report(now, attention) for number in sorted(self._slots)]
+        working = State.RUNNING if self._state is State.ROLLING else self._state
+        return as_json(
+            Snapshot(
+                version=VERSION,
+                state=self._state.value,
+                host=places.host_name(),
+                pid=os.getpid(),
+                uptime=now - self._started_at,
+                group=self._settings.group_id,
+                topics=list(self._settings.topics),
+                handler=self._settings.handler,
+                ordering=self._settings.ordering,
+                membership=self._settings.membership,
+                processes=len(slots),
+                threads=self._settings.threads,
+                restarts=sum(slot.restarts for slot in slots),
+                problems=status.problems(working.value, [as_json(slot) for slot in slots]),
+                slots=slots,
+            )
+        )
+
+    def _tell_systemd(self, now: float) -> None:
+        self._notifier.ping(now)
+        if self._notifier.status_due(now):
+            self._notifier.status(status.one_line(self._snapshot()))
+        if self._state is State.STOPPING:
+            self._notifier.extend(now)
+
+    def _patience(self, now: float) -> float:
+        """How long the loop may sleep: until something is due."""
+        children = [child for slot in self._slots.values() for child in (slot.child, slot.successor) if child]
+        due = [slot.start_at for slot in self._slots.values()] + [child.kill_at for child in children]
+        return max(0.0, min([TICK_SECONDS] + [at - now for at in due if at is not None]))
+
+    def _move(self, to: State) -> None:
+        if to not in TRANSITIONS[self._state]:
+            raise ValueError("the supervisor can't go from %s to %s" % (self._state.value, to.value))
+        log.info("%s -> %s", self._state.value, to.value)
+        self._state = to
+
+
+def run(configuration: Configuration) -> ExitCode:
+    """Run the service until it is stopped."""
+    settings = configuration.settings
+    lock = places.Lock(places.supervisor_lock(settings))
+    if not lock.try_acquire("process %d" % os.getpid()):
+        log.error(
+            "Group %s is already run on this host by %s. Stop that one, or give this one another KAFKA_GROUP_ID "
+            "(for another cluster: another RUNTIME_DIRECTORY)",
+            settings.group_id, lock.note(),
+        )  # fmt: skip
+        return ExitCode.GAVE_UP
+    return Supervisor(settings, configuration.child_environment).run()
+
+
+def show_status(configuration: Configuration) -> int:
+    """`supervisor.py status`: ask the running service, print, and say by the exit code how it is."""
+    try:
+        snapshot = control.ask(places.control_socket(configuration.settings), {"command": "status"})
+    except control.NotRunningError as problem:
+        print("Not running: %s" % problem, file=sys.stderr)
+        return 2
+    print(json.dumps(snapshot, indent=2) if configuration.as_json else status.text(snapshot))
+    return 1 if snapshot["problems"] else 0
+
+
+def main(words: Optional[List[str]] = None) -> int:
+    """The command. Returns the exit code."""
+    try:
+        configuration = load(sys.argv[1:] if words is None else words)
+    except ConfigurationError as problem:
+        return refuse(problem.faults)
+    if configuration.command == "status":
+        return show_status(configuration)
+    return run(configuration)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from typing import Dict
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from worker.assignment import Partition
+from worker.tracker import SEGMENT_SIZE, Segment, Tracker
+
+
+def tracker() -> Tracker:
+    return Partition("topic", 0).tracker
+
+
+def test_watermark_is_unknown_before_the_first_message() -> None:
+    assert tracker().watermark() == -1
+
+
+def test_watermark_stops_at_the_first_unfinished_offset() -> None:
+    t = tracker()
+    segment, fitted = t.take(100, 5)
+
+    for offset in (100, 101, 103, 104):
+        segment.complete(offset)
+
+    assert fitted == 5
+    assert t.watermark() == 102
+    assert t.in_flight == 1
+
+
+def test_watermark_is_the_next_offset_when_everything_is_done() -> None:
+    t = tracker()
+    segment, _ = t.take(7)
+
+    segment.complete(7)
+
+    assert t.watermark() == 8
+
+
+def test_watermark_passes_holes_in_the_offsets() -> None:
+    t = tracker()
+    for offset in (10, 15, 15 + 3 * SEGMENT_SIZE):
+        segment, _ = t.take(offset)
+        segment.complete(offset)
+
+    assert t.watermark() == 16 + 3 * SEGMENT_SIZE
+    assert t.in_flight == 0
+
+
+def test_frontier_lies_behind_the_highest_offset_done() -> None:
+    t = tracker()
+    segment, _ = t.take(0, 10)
+    segment.complete(6)
+
+    assert t.frontier() == 7
+
+
+def test_holes_do_not_move_the_frontier() -> None:
+    t = tracker()
+    t.take(0)
+    t.take(10)
+
+    assert t.frontier() == -1
+
+
+def test_a_batch_that_does_not_fit_one_segment_goes_on_in_the_next() -> None:
+    t = tracker()
+    t.take(0, SEGMENT_SIZE - 2)
+
+    segment, fitted = t.take(SEGMENT_SIZE - 2, 10)
+    following, rest = t.take(SEGMENT_SIZE, 8)
+
+    assert (fitted, rest) == (2, 8)
+    assert following is not segment
+
+
+def test_taking_an_offset_twice_is_refused() -> None:
+    t = tracker()
+    t.take(5)
+
+    with pytest.raises(ValueError, match="offset 5 was delivered after 5"):
+        t.take(5)
+
+
+class Model(RuleBasedStateMachine):
+    """Against the plainest model: a dictionary of offsets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tracker = tracker()
+        self.open: Dict[int, Segment] = {}
+        self.next = 0
+        self.started = False
+
+    @rule(gap=st.sampled_from([0, 0, 0, 1, 5, SEGMENT_SIZE - 1, SEGMENT_SIZE, 3 * SEGMENT_SIZE]), count=st.integers(1, 600))
+    def take(self, gap: int, count: int) -> None:
+        offset = self.next + gap
+        while count:
+            segment, fitted = self.tracker.take(offset, count)
+            self.open.update(dict.fromkeys(range(offset, offset + fitted), segment))
+            offset, count = offset + fitted, count - fitted
+        self.next, self.started = offset, True
+
+    @precondition(lambda self: self.open)
+    @rule(data=st.data())
+    def complete_some(self, data: st.DataObject) -> None:
+        some = data.draw(st.lists(st.sampled_from(sorted(self.open)), min_size=1, max_size=50, unique=True))
+        for offset in some:
+            self.open.pop(offset).complete(offset)
+
+    @precondition(lambda self: self.open)
+    @rule()
+    def complete_all_but_the_last(self) -> None:
+        for offset in sorted(self.open)[:-1]:
+            self.open.pop(offset).complete(offset)
+
+    @invariant()
+    def watermark_is_the_lowest_open_offset(self) -> None:
+        expected = min(self.open) if self.open else (self.next if self.started else -1)
+        assert self.tracker.watermark() == expected
+
+    @invariant()
+    def in_flight_is_what_is_open(self) -> None:
+        assert self.tracker.in_flight == len(self.open)
+
+
+Model.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+TestTrackerAgainstAModel = Model.TestCase

@@ -1,0 +1,114 @@
+"""The partitions that this child owns now. Pure; the consumer thread's alone, but for the three fields that handler threads
+read. A partition that goes away and comes back is a new `Partition`: nothing of the old assignment survives, so a late result
+can't move the new one's watermark."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, List, Optional, Tuple, Type
+
+from worker.lanes import Lanes
+from worker.queues import FirstComeFirstServed, Queue
+from worker.tracker import Tracker
+
+
+class Partition:
+    """One assignment of one partition."""
+
+    __slots__ = (
+        "closed", "committed", "deadline", "end", "eof", "frontier", "given_up", "lanes", "number", "paused", "queue",
+        "revoked", "topic", "tracker",
+    )  # fmt: skip
+
+    def __init__(self, topic: str, number: int, queue: Type[Queue] = FirstComeFirstServed) -> None:
+        """Assigned just now. `queue` is the kind for tasks that may run."""
+        self.topic = topic
+        self.number = number
+        self.tracker = Tracker(self)
+        self.lanes = Lanes()
+        self.queue = queue()
+        self.paused = False  # fetching is stopped, for back-pressure only
+        self.committed = -1  # the last offset the broker acknowledged in this assignment; -1: none yet
+        self.eof = -1  # the offset of the last end-of-partition event; -1: none yet
+        self.end = -1  # the partition's end as far as known; -1: unknown
+        self.given_up = False  # a task that will not be done any more, once closed: a gap that nobody can fill
+        # Read by handler threads:
+        self.closed = False  # start no more of its tasks, from `frontier` on
+        self.frontier = -1  # below it, tasks of a closed partition are still started
+        self.deadline: Optional[float] = None  # monotonic seconds until which results still count, once closed
+        self.revoked = False  # results count no more
+
+    def close(self, deadline: Optional[float]) -> None:
+        """Start no more tasks, but those that lie between what is done already; they and what runs have until `deadline`
+        (monotonic seconds)."""
+        self.deadline = deadline
+        self.closed = True
+
+    def settled(self, highest_running: int) -> bool:
+        """Whether a closed partition is as done as it will be: nothing runs, and nothing below what is done is left open.
+        `highest_running` is the highest offset that runs now, -1 for none. Moves the frontier as far as they demand."""
+        self.frontier = max(self.frontier, self.tracker.frontier(), highest_running + 1)
+        return highest_running < 0 and (self.given_up or self.tracker.watermark() >= self.frontier)
+
+    def forget(self) -> None:
+        """The partition is no longer ours: whatever still runs is dropped when it ends."""
+        self.closed = True
+        self.frontier = -1
+        self.revoked = True
+
+    def target(self, position: int) -> int:
+        """What to commit: the watermark while something is in flight, else as far as the client has read.
+
+        `position` is the consumer's own, read between two polls: it alone knows of trailing transaction markers, which are
+        never delivered. -1001 (nothing read since the assignment) loses against the end-of-partition event, which is the
+        only sign then.
+        """
+        watermark = self.tracker.watermark()
+        if self.tracker.in_flight:
+            return watermark
+        return max(watermark, position, self.eof)
+
+    def __str__(self) -> str:
+        """As in the log: `topic[3]`."""
+        return "%s[%d]" % (self.topic, self.number)
+
+
+class Assignment:
+    """All partitions owned now, by topic and number."""
+
+    def __init__(self, queue: Type[Queue] = FirstComeFirstServed) -> None:
+        """Nothing is owned before the group says so."""
+        self._queue = queue
+        self._partitions: Dict[Tuple[str, int], Partition] = {}
+
+    def add(self, topic: str, number: int) -> Partition:
+        """A new assignment; if the partition was here already, that one is forgotten."""
+        self.remove(topic, number)
+        partition = self._partitions[topic, number] = Partition(topic, number, self._queue)
+        return partition
+
+    def remove(self, topic: str, number: int) -> None:
+        """The partition is no longer ours."""
+        gone = self._partitions.pop((topic, number), None)
+        if gone is not None:
+            gone.forget()
+
+    def get(self, topic: str, number: int) -> Optional[Partition]:
+        """The partition, if it is ours."""
+        return self._partitions.get((topic, number))
+
+    def __iter__(self) -> Iterator[Partition]:
+        """The partitions, in no particular order."""
+        return iter(self._partitions.values())
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._partitions)
+
+    def close(self, deadline: float) -> None:
+        """Start no more tasks of any partition."""
+        for partition in self:
+            partition.close(deadline)
+
+    def selected(self, wanted: List[Tuple[str, int]]) -> List[Partition]:
+        """Those of `wanted` that are ours."""
+        return [self._partitions[name] for name in wanted if name in self._partitions]

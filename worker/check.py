@@ -1,0 +1,49 @@
+"""`python -m worker --check`: says whether a child could start, without starting one. It reads the settings from standard input and
+writes a JSON list of faults to standard output. A process of its own, because it runs the user's imports and makes Kafka clients,
+neither of which belongs into the supervisor.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, Callable, Dict, List
+
+from confluent_kafka import Consumer, KafkaException, Producer
+
+from service.settings import Settings
+from worker import handler
+from worker.client_config import consumer_properties, producer_properties
+
+
+def main() -> None:
+    """Check, print, exit 0."""
+    settings = Settings.from_json(sys.stdin.read())
+    # Whatever the user's module prints while it is imported must not end up among our faults.
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    json.dump(faults(settings), answer)
+    answer.flush()
+    os._exit(0)  # a thread that the handler's module started must not keep us
+
+
+def faults(settings: Settings) -> List[str]:
+    """One line for each reason why no child could work."""
+    found = _of_client(Consumer, consumer_properties(settings, "check"), "KAFKA_CLIENT_… or KAFKA_CONSUMER_…")
+    found += _of_client(Producer, producer_properties(settings, "check"), "KAFKA_CLIENT_… or KAFKA_PRODUCER_…")
+    try:
+        handler.load(settings.handler)
+    except handler.HandlerError as problem:
+        found.append(str(problem))
+    return list(dict.fromkeys(found))
+
+
+def _of_client(create: Callable[[Dict[str, Any]], Any], properties: Dict[str, Any], source: str) -> List[str]:
+    # An address where nobody listens: this is about the properties, not about the cluster.
+    try:
+        create({**properties, "bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+    except (KafkaException, ValueError, TypeError) as problem:
+        text = problem.args[0].str() if isinstance(problem, KafkaException) else str(problem)
+        return ["A property given as %s is refused by the Kafka client: %s" % (source, text)]
+    return []

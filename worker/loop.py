@@ -1,0 +1,428 @@
+"""The consumer thread: `consume_messages` turns from the first join to the last commit. It alone touches the Kafka consumer, the
+assignment, the retry schedule and the dead letters; handler threads get tasks from it and leave flags and failures behind.
+The process's main thread only reads a few plain fields, and asks for the end by `stop`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from operator import methodcaller
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+
+from service.deadline import Deadline
+from service.exit_codes import ExitCode
+from service.settings import Settings
+from service.snapshot import PartitionReport, Stage
+from worker.assignment import Assignment, Partition
+from worker.backpressure import Backpressure
+from worker.client_config import milliseconds
+from worker.commits import Commits
+from worker.consumer import GroupConsumer, Name, Owner
+from worker.dead_letter import DeadLetters
+from worker.lanes import ORDERINGS, Task
+from worker.pool import HandlerThread, Pool
+from worker.retry import RetryPolicy, RetrySchedule
+from worker.stages import StageHolder
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1  # longest wait for a message: failures, retries and a stop are noticed at this pace on an idle topic
+PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, their handlers may be done any moment
+ROOM_WAIT_SECONDS = 0.02  # quick handlers make room sooner than a pause would pay (it throws the prefetched messages away)
+REPORT_SECONDS = 0.5
+LAST_COMMIT_POLL_SECONDS = 0.01
+
+
+class Stop:
+    """A wish to end: until when running tasks may finish, and whether the group should be told."""
+
+    def __init__(self, deadline: Deadline, *, leave: bool) -> None:
+        """`leave`: give the seat in the group up, instead of keeping it for a successor."""
+        self.deadline = deadline
+        self.leave = leave
+
+
+class ConsumerLoop(Owner):
+    """Everything the consumer thread owns."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Pool,
+        retry_policy: RetryPolicy,
+        properties: Dict[str, Any],
+        producer_properties: Dict[str, Any],
+        stage: StageHolder,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Build the parts; nothing touches the network before `consume_messages`."""
+        self._settings = settings
+        self._pool = pool
+        self._policy = retry_policy
+        self._properties = properties
+        self._stage = stage
+        self._clock = clock
+        self._lane_of = ORDERINGS[settings.ordering].lane_of
+        self._by_partition: Any = _partition if len(settings.topics) == 1 else _topic_and_partition
+        self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
+        self._backpressure = Backpressure(settings.max_in_flight)
+        self._commits = Commits(settings.commit_interval_seconds)
+        self._retries = RetrySchedule()
+        self._dead_letters = DeadLetters(
+            producer_properties, settings.dead_letter_suffix, settings.group_id, self._stored
+        )
+        self._consumer: GroupConsumer
+        self._assignment = Assignment(ORDERINGS[settings.ordering].queue)
+        self._stop: Optional[Stop] = None
+        self._asked = threading.Event()
+        self._report_at = 0.0
+        # Read by the main thread:
+        self.turned_at = clock()
+        self.dropped = 0  # messages that were delivered and not started, because their partition went away
+        self.partitions: List[PartitionReport] = []
+        self.cut_off: List[str] = []  # what the drain deadline interrupted
+
+    def stop(self, stop: Stop) -> None:
+        """End in order. Any thread; a second call may change `leave` and bring the deadline forward."""
+        self._stop = stop
+        self._asked.set()
+
+    def consume_messages(self) -> ExitCode:
+        """From joining the group to having left it. The exit code says why it ended."""
+        self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
+        while self._stop is None and self._consumer.ending is None:
+            self._turn()
+        if self._consumer.ending in (ExitCode.FENCED, ExitCode.FAULT):
+            # Fenced: committing or waiting would work against the member that has our id. A fault of ours: trust nothing.
+            self._assignment.close(self._clock())
+            return self._consumer.ending
+        if self._stop is None:
+            self.stop(Stop(Deadline(self._settings.drain_seconds, self._clock), leave=False))
+        self._drain()
+        self._stage.move(Stage.CLOSING)
+        if self._stop is not None and self._stop.leave:  # looked at only now: the wish may have changed during the drain
+            self._consumer.leave(Deadline(1.0, self._clock))
+        self._consumer.close()
+        return self._consumer.ending or (ExitCode.GAVE_UP if self.cut_off else ExitCode.OK)
+
+    # ---- one turn -------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        now = self.turned_at = self._clock()
+        self._settle_failures(now)
+        self._requeue(self._retries.due(now))
+        self._dead_letters.serve()
+        in_flight = self._make_room()
+        if self._commits.due(now):
+            self._commit(self._assignment, now)
+        if now >= self._report_at:
+            self._publish(now)
+        self._dispatch(self._consumer.fetch(self._backpressure.room(in_flight), self._patience(now)))
+
+    def _patience(self, now: float) -> float:
+        """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
+        due = self._retries.next_due()
+        longest = PAUSED_POLL_SECONDS if any(p.paused for p in self._assignment) else POLL_SECONDS
+        return longest if due is None else max(0.001, min(longest, due - now))
+
+    def _settle_failures(self, now: float) -> None:
+        """Decide about each task whose handler raised: again later, or a dead letter."""
+        while self._pool.failures:
+            task, error = self._pool.failures.popleft()
+            offset, segment, _message, _lane, attempt = task
+            partition = segment.partition
+            if partition.revoked:
+                continue  # not committed, so it runs again where the partition went
+            delay = self._policy.delay(error, attempt)
+            if delay is None:
+                log.error(
+                    "%s offset %d goes to the dead letters after attempt %d: %s",
+                    partition, offset, attempt, type(error).__name__, exc_info=error,
+                )  # fmt: skip
+                self._dead_letters.send(task, error)
+            else:
+                log.warning(
+                    "%s offset %d failed at attempt %d (%s: %s), again in %.1f s",
+                    partition, offset, attempt, type(error).__name__, error, delay,
+                )  # fmt: skip
+                self._retries.add(task, now + delay)
+
+    def _stored(self, task: Task) -> None:
+        """A dead letter is acknowledged: that is the task's outcome."""
+        offset, segment, _message, lane, _attempt = task
+        segment.complete(offset)
+        follower = lane.release() if lane is not None else None
+        if follower is not None:
+            self._requeue([follower])
+
+    def _make_room(self) -> int:
+        """Pause and resume partitions as their tasks in flight demand; the number in flight."""
+        until = self._clock() + ROOM_WAIT_SECONDS
+        while True:
+            counts = [(partition, partition.tracker.in_flight) for partition in self._assignment]
+            pause, resume = self._backpressure.decide(counts)
+            if not pause or self._clock() >= until or self._asked.is_set():
+                break
+            time.sleep(0.001)
+        if pause:
+            self._consumer.pause([(p.topic, p.number) for p in pause])
+        if resume:
+            self._consumer.resume([(p.topic, p.number) for p in resume])
+        for partition in pause + resume:
+            partition.paused = partition in pause
+        return sum([count for _, count in counts])
+
+    def _dispatch(self, messages: List[Any]) -> None:
+        for _, run in itertools.groupby(messages, self._by_partition):
+            batch = list(run)
+            partition = self._assignment.get(batch[0].topic(), batch[0].partition())
+            if partition is None:
+                self.dropped += len(batch)  # delivered just before a revocation; whoever has the partition now gets them
+                continue
+            if batch[0].offset() < partition.tracker.next_offset:
+                partition = self._restarted(partition, batch[0].offset())
+            tasks = (
+                _free(partition, batch)
+                if self._lane_of is None
+                else partition.lanes.runnable(_taken(partition, batch), self._lane_of)
+            )
+            partition.queue.extend(tasks)
+            self._pool.wake(len(tasks))
+
+    def _requeue(self, tasks: Iterable[Task]) -> None:
+        """Tasks that have waited elsewhere may run now."""
+        for task in tasks:
+            task[1].partition.queue.put(task)
+            self._pool.wake(1)
+
+    def _restarted(self, partition: Partition, offset: int) -> Partition:
+        """The offsets went back: the topic was made anew, or somebody moved the group. What runs of the old ones is dropped."""
+        log.warning("%s: offsets went back from %d to %d", partition, partition.tracker.next_offset, offset)
+        again = self._assignment.add(partition.topic, partition.number)
+        self._serve_assignment()
+        return again
+
+    # ---- commits --------------------------------------------------------------------------------------------------
+
+    def _commit(self, partitions: Iterable[Partition], now: float) -> None:
+        dirty = Commits.dirty(partitions, self._consumer.positions([(p.topic, p.number) for p in partitions]))
+        if not dirty:
+            self._commits.nothing_to_send(now)
+        elif self._consumer.commit([(p.topic, p.number, target) for p, target in dirty]):
+            self._commits.sent(now)
+
+    def on_committed(self, stored: List[Tuple[str, int, int]]) -> None:
+        """The answer to a commit."""
+        self._commits.answered()
+        self._commits.acknowledged(self._assignment, stored, self._clock())
+
+    @property
+    def commit_age(self) -> float:
+        """Seconds since the broker last acknowledged a commit; -1: never yet."""
+        at = self._commits.acknowledged_at
+        return -1.0 if at < 0 else self._clock() - at
+
+    # ---- the group gives and takes --------------------------------------------------------------------------------
+
+    def on_assigned(self, names: List[Name]) -> None:
+        """New partitions. While we end, they are taken without starting anything."""
+        for name in names:
+            partition = self._assignment.add(*name)
+            if self._stop is not None:
+                partition.close(self._stop.deadline.at)
+        self._serve_assignment()
+
+    def on_revoked(self, names: List[Name]) -> None:
+        """Finish what runs of them, commit, forget. The broker accepts a commit for a partition that has moved on, so what is
+        not done in time must never be committed by us."""
+        deadline = self._stop.deadline if self._stop else Deadline(self._longest_revocation, self._clock)
+        leaving = self._assignment.selected(names)
+        for partition in leaving:
+            partition.close(deadline.at)
+        for _ in self._unsettled(leaving, deadline):
+            self._work_on()
+        # Sent before the answer to the revocation, on the same connection: the next owner reads it.
+        self._commit(leaving, self._clock())
+        for thread, task in self._running(leaving):
+            log.warning("%s: not finished before the partition was taken away", self._described(thread, task))
+        self._forget(names)
+
+    def on_lost(self, names: List[Name]) -> None:
+        """Forget; somebody else may already have them."""
+        self._forget(names)
+
+    def _forget(self, names: List[Name]) -> None:
+        for partition in self._assignment.selected(names):
+            self.dropped += len(partition.queue)
+            self._assignment.remove(partition.topic, partition.number)
+        self.dropped += len(self._pool.parked)
+        self._unpark()
+        self.dropped -= len(self._pool.parked)
+        self._serve_assignment()
+
+    def _serve_assignment(self) -> None:
+        self._pool.serve([partition.queue for partition in self._assignment])
+        self._report_at = 0.0
+
+    def on_end(self, name: Name, offset: int) -> None:
+        """The end of a partition: the only sign of progress behind messages that are never delivered."""
+        partition = self._assignment.get(*name)
+        if partition is not None:
+            partition.eof = offset
+
+    # ---- the end --------------------------------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Start nothing, finish what runs, have the last commit acknowledged; all within the deadline. The group is served
+        meanwhile. Messages that still come are taken and not started: dropping them would let the position pass them."""
+        self._stage.move(Stage.DRAINING)
+        deadline = self._stop.deadline if self._stop else Deadline(0, self._clock)
+        self._assignment.close(deadline.at)
+        self._consumer.pause([(p.topic, p.number) for p in self._assignment])
+        for _ in self._unsettled(self._assignment, deadline):
+            self._serve_group()
+        self.cut_off = [self._described(thread, task) for thread, task in self._running(self._assignment)]
+        for task in self.cut_off:
+            log.error("%s: cut off by the drain deadline, it runs again", task)
+        self._finish_commits(deadline)
+
+    def _finish_commits(self, deadline: Deadline) -> None:
+        """Until everything that is done is acknowledged. Even a hurried end tries once, for a moment."""
+        last_try = Deadline(max(0.5, deadline.remaining()), self._clock)
+        while not last_try.expired() and self._consumer.ending is None:
+            if not self._commits.in_flight:
+                self._commit(self._assignment, self._clock())
+                if not self._commits.in_flight:
+                    return
+            self._serve_group()
+        self.cut_off.append("the last commit")
+        log.error("The last commit was not acknowledged in time: what it held runs again")
+
+    def _serve_group(self) -> None:
+        self._dispatch(self._consumer.fetch(100, LAST_COMMIT_POLL_SECONDS))
+        self._work_on()
+
+    def _work_on(self) -> None:
+        """What goes on while closed partitions settle: retries and dead letters of what is still to be done."""
+        now = self._clock()
+        self._settle_failures(now)
+        self._requeue(self._retries.due(now))
+        self._dead_letters.serve()
+
+    def _unsettled(self, partitions: Iterable[Partition], deadline: Deadline) -> Iterator[None]:
+        """Yields again and again until these closed partitions are settled, or the deadline is over."""
+        while not deadline.expired():
+            now = self.turned_at = self._clock()
+            for task in self._retries.give_up(deadline.at):
+                task[1].partition.given_up = True
+            running = self._running(partitions)
+            settled = [partition.settled(_highest(running, partition)) for partition in partitions]
+            if all(settled) and not self._dead_letters.in_transit:
+                return
+            self._unpark()
+            if now >= self._report_at:
+                self._publish(now)
+            yield
+            time.sleep(0.002)
+
+    def _unpark(self) -> None:
+        """Start what was parked and lies below the frontier of its partition after all; forget what is not ours any more."""
+        parked = [self._pool.parked.popleft() for _ in range(len(self._pool.parked))]
+        self._requeue(task for task in parked if task[0] < task[1].partition.frontier)
+        self._pool.parked.extend(
+            task for task in parked if task[0] >= task[1].partition.frontier and not task[1].partition.revoked
+        )
+
+    def _running(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
+        ours = set(partitions)
+        return [(thread, task) for thread, task in self._pool.running() if task[1].partition in ours]
+
+    def _described(self, thread: HandlerThread, task: Task) -> str:
+        return "%s offset %d, running for %.1f s in %s" % (
+            task[1].partition, task[0], self._clock() - thread.started, thread.name,
+        )  # fmt: skip
+
+    # ---- what the main thread may know ----------------------------------------------------------------------------
+
+    def _publish(self, now: float) -> None:
+        self._report_at = now + REPORT_SECONDS
+        self.partitions = [self._partition_report(partition) for partition in self._assignment]
+
+    def _partition_report(self, partition: Partition) -> PartitionReport:
+        partition.end = max(partition.eof, self._consumer.end((partition.topic, partition.number)))
+        known = partition.committed >= 0 and partition.end >= 0
+        return PartitionReport(
+            topic=partition.topic,
+            partition=partition.number,
+            committed=partition.committed,
+            watermark=partition.tracker.watermark(),
+            end=partition.end,
+            lag=max(0, partition.end - partition.committed) if known else -1,
+            in_flight=partition.tracker.in_flight,
+            paused=partition.paused,
+        )
+
+    @property
+    def joined(self) -> bool:
+        """Whether the group has given us an assignment, even an empty one."""
+        return hasattr(self, "_consumer") and self._consumer.joined
+
+    @property
+    def broker_away(self) -> bool:
+        """Whether no broker answers."""
+        return hasattr(self, "_consumer") and self._consumer.away
+
+    @property
+    def retrying(self) -> int:
+        """Tasks waiting for their next attempt."""
+        return len(self._retries)
+
+    @property
+    def dead_letters(self) -> Tuple[int, int]:
+        """(stored, waiting to be sent again)."""
+        return self._dead_letters.count, self._dead_letters.waiting
+
+
+_partition = methodcaller("partition")
+
+
+def _highest(running: List[Tuple[HandlerThread, Task]], partition: Partition) -> int:
+    """The highest offset of the partition that runs now; -1: none."""
+    return max([task[0] for _, task in running if task[1].partition is partition], default=-1)
+
+
+def _topic_and_partition(message: Any) -> Tuple[str, int]:
+    return message.topic(), message.partition()
+
+
+def _taken(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Any, Any]]:
+    """(offset, segment, message) of a batch of one partition, which is now in flight."""
+    for offset, segment, messages in _pieces(partition, batch):
+        yield from zip(itertools.count(offset), itertools.repeat(segment), messages)
+
+
+def _free(partition: Partition, batch: List[Any]) -> List[Task]:
+    """The same as tasks without a lane, built without a Python instruction a message."""
+    tasks: List[Task] = []
+    repeat = itertools.repeat
+    for offset, segment, messages in _pieces(partition, batch):
+        tasks.extend(zip(itertools.count(offset), repeat(segment), messages, repeat(None), repeat(1)))
+    return tasks
+
+
+def _pieces(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Any, List[Any]]]:
+    """(first offset, segment, messages): as few pieces as possible. Offsets usually follow each other; holes make it slower."""
+    first = batch[0].offset()
+    if batch[-1].offset() - first != len(batch) - 1:
+        for message in batch:
+            segment, _ = partition.tracker.take(message.offset())
+            yield message.offset(), segment, [message]
+        return
+    done = 0
+    while done < len(batch):
+        segment, fitting = partition.tracker.take(first + done, len(batch) - done)
+        yield first + done, segment, batch[done : done + fitting]
+        done += fitting

@@ -1,0 +1,212 @@
+"""A child from spawn to exit code. This is the main thread: it takes signals and the supervisor's word, sends heartbeats and keeps
+deadlines. It never waits for the consumer thread or a handler without a limit, because either may hang, and it ends the
+process by `os._exit`, because a thread that hangs can't be joined.
+"""
+
+from __future__ import annotations
+
+import argparse
+import faulthandler
+import logging
+import os
+import random
+import selectors
+import signal
+import socket
+import sys
+import threading
+import time
+from typing import Dict, List, Optional
+
+from service import logs, places
+from service.attention import Attention
+from service.channel import Channel, Message
+from service.deadline import Deadline
+from service.exit_codes import ExitCode
+from service.settings import Settings
+from service.signals import SignalInbox, ignore
+from service.snapshot import Stage, as_json
+from worker import handler
+from worker.client_config import consumer_properties, member_name, producer_properties
+from worker.loop import ConsumerLoop, Stop
+from worker.pool import Pool
+from worker.report import child_report
+from worker.retry import RetryPolicy
+from worker.stages import StageHolder
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_SECONDS = 0.5
+CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and closing the client
+SETTINGS_SECONDS = 10.0  # for the settings to arrive: the supervisor sends them at once
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """`python -m worker`: only the supervisor calls it, with the descriptor of a channel to itself."""
+    parser = argparse.ArgumentParser(prog="python -m worker", description="One consumer process, started by supervisor.py.")
+    parser.add_argument("--slot", type=int, required=True)
+    parser.add_argument("--channel", type=int, required=True, help="descriptor of the socket to the supervisor")
+    words = parser.parse_args(arguments)
+    faulthandler.enable()  # SIGABRT, which a hung child gets, prints the stacks of all threads
+    ignore(signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)  # a terminal sends them to everybody; the supervisor decides
+    channel = Channel(socket.socket(fileno=words.channel))
+    settings = _received_settings(channel)
+    logs.set_up(settings.log_level, settings.log_format, "slot-%d" % words.slot)
+    _end(Child(settings, words.slot, channel).run())
+
+
+def _received_settings(channel: Channel) -> Settings:
+    """The first message of the supervisor. Without one we have no supervisor, and nothing to do."""
+    deadline = Deadline(SETTINGS_SECONDS)
+    with selectors.DefaultSelector() as selector:
+        selector.register(channel, selectors.EVENT_READ)
+        while not deadline.expired() and not channel.closed:
+            selector.select(deadline.remaining())
+            for message in channel.receive():
+                return Settings.from_json(message["settings"])
+    sys.exit(ExitCode.GAVE_UP)
+
+
+def _end(code: ExitCode) -> None:
+    logging.shutdown()
+    os._exit(code)
+
+
+class Child:
+    """The main thread's view of the process."""
+
+    def __init__(self, settings: Settings, slot: int, channel: Channel) -> None:
+        """Nothing runs yet."""
+        self._settings = settings
+        self._slot = slot
+        self._channel = channel
+        self._stage = StageHolder()
+        self._supervisor = os.getppid()
+        self._stop: Optional[Stop] = None
+        self._code: Optional[ExitCode] = None
+        self._next_heartbeat = 0.0
+        self._attention = Attention(time.monotonic())
+        self._turn = (0.0, 0.0)  # the consumer thread's last turn that we saw, and when, in our attention
+
+    def run(self) -> ExitCode:
+        """Import the handler, start the threads, and watch until the end."""
+        # Until the handler is imported SIGTERM just kills: nothing is owed yet, and an import can take long.
+        try:
+            call = handler.load(self._settings.handler)
+        except handler.HandlerError as problem:
+            log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)
+            return ExitCode.CONFIGURATION
+        inbox = SignalInbox([signal.SIGTERM])
+        self._build(call)
+        log.info("Using %d threads for concurrent processing.", self._settings.threads)
+        self._stage.move(Stage.WAITING)
+        threading.Thread(target=self._consume, name="consumer", daemon=True).start()
+        return self._watch(inbox)
+
+    def _build(self, call: handler.Call) -> None:
+        settings = self._settings
+        member = member_name(places.host_name(), self._slot)
+        self._pool = Pool(settings.threads, call)
+        policy = RetryPolicy(
+            settings.max_attempts, settings.retry_backoff_seconds, settings.retry_backoff_max_seconds, random.random
+        )
+        self._loop = ConsumerLoop(
+            settings,
+            self._pool,
+            policy,
+            consumer_properties(settings, member),
+            producer_properties(settings, member),
+            self._stage,
+        )
+
+    def _consume(self) -> None:
+        """The consumer thread. Its seat in the group is guarded by a lock of the slot: two live members with one id would fence
+        each other while both go on working, so whoever comes next waits here until the one before has closed."""
+        code = ExitCode.FAULT
+        try:
+            seat = places.Lock(places.slot_lock(self._settings, self._slot))
+            seat.acquire()
+            if self._stop is None:
+                self._stage.move(Stage.CONSUMING)
+                self._pool.start()
+                code = self._loop.consume_messages()
+            else:
+                code = ExitCode.OK
+            seat.release()
+        except Exception:
+            log.exception("The consumer thread ends by a fault")
+        self._code = code
+
+    def _watch(self, inbox: SignalInbox) -> ExitCode:
+        with selectors.DefaultSelector() as selector:
+            selector.register(inbox, selectors.EVENT_READ)
+            selector.register(self._channel, selectors.EVENT_READ)
+            while self._code is None and not self._overdue():
+                selector.select(self._tick())
+                if inbox.take():
+                    self._ask_to_stop({})
+                self._listen(selector)
+                self._poll_age()
+                self._heartbeat()
+        if self._code is None:
+            return self._cut()
+        self._stage.move(Stage.CLOSED)
+        self._channel.offer(self._report())
+        return self._code
+
+    def _tick(self) -> float:
+        """Short while something is about to end."""
+        return 0.01 if self._stop else max(0.0, min(0.1, self._next_heartbeat - time.monotonic()))
+
+    def _listen(self, selector: selectors.BaseSelector) -> None:
+        if self._channel.closed:
+            return
+        for message in self._channel.receive():
+            if "stop" in message:
+                self._ask_to_stop(message["stop"])
+        # The second look finds a supervisor that died while some stranger inherited its end of the channel.
+        if self._channel.closed or os.getppid() != self._supervisor:
+            selector.unregister(self._channel)
+            self._channel.close()
+            log.warning("The supervisor is gone: finishing what runs")
+            self._ask_to_stop({})
+
+    def _ask_to_stop(self, wish: Message) -> None:
+        """Begin to drain, or change the way we do. Without a word about it the seat is kept: somebody else sent the signal, and
+        the slot will be filled again."""
+        first = self._stop is None
+        deadline = self._stop.deadline if self._stop else Deadline(self._settings.drain_seconds)
+        if "seconds" in wish:
+            deadline.hurry(wish["seconds"])
+        leave = bool(wish.get("leave", self._stop.leave if self._stop else False))
+        self._stop = Stop(deadline, leave=leave)
+        self._loop.stop(self._stop)
+        if first and self._stage.now is Stage.WAITING:
+            self._code = ExitCode.OK  # never joined: nothing is owed to anybody
+
+    def _overdue(self) -> bool:
+        return self._stop is not None and time.monotonic() >= self._stop.deadline.at + CLOSE_SECONDS
+
+    def _cut(self) -> ExitCode:
+        """The deadline is kept by force. What runs was named by the consumer thread, unless that is what hangs."""
+        if self._stage.now is not Stage.CLOSING:
+            for thread, task in self._pool.running():
+                log.error("%s offset %d in %s: cut off, it runs again", task[1].partition, task[0], thread.name)
+        log.error("Still %s after the deadline: the process ends by force", self._stage.now.value)
+        return ExitCode.GAVE_UP
+
+    def _heartbeat(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_heartbeat and not self._channel.closed:
+            self._next_heartbeat = now + HEARTBEAT_SECONDS
+            self._channel.offer(self._report())
+
+    def _report(self) -> Dict[str, object]:
+        return {"report": as_json(child_report(self._stage.now, self._pool, self._loop, self._poll_age()))}
+
+    def _poll_age(self) -> float:
+        """Since when the poll loop has not turned. In attention: after a pause of the whole process both have only just woken."""
+        attention = self._attention.look(time.monotonic())
+        if self._loop.turned_at != self._turn[0]:
+            self._turn = (self._loop.turned_at, attention)
+        return attention - self._turn[1]

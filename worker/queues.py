@@ -1,0 +1,51 @@
+"""The tasks of one partition that may run now, until a handler thread takes them. The pool takes from all partitions in turn, so that
+the backlog of one does not keep the others waiting.
+
+Each method is one C call, atomic under the interpreter's lock: the consumer thread and all handler threads use a queue at once
+without a lock of ours. `pop` raises IndexError when the queue is empty.
+"""
+
+from __future__ import annotations
+
+import functools
+import heapq
+from collections import deque
+from typing import Any, Callable, Deque, Iterable, List, Sized
+
+
+class Queue:
+    """What both kinds have in common."""
+
+    extend: Callable[[Iterable[Any]], None]  # add tasks that were just delivered: their offsets are higher than all before
+    put: Callable[[Any], None]  # add a task that has waited elsewhere: for its lane, or for a retry
+    pop: Callable[[], Any]  # take the next one
+    _tasks: Sized
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._tasks)
+
+
+class InOrderOfOffset(Queue):
+    """The lowest offset next. A task that comes free when its lane does is older than those that were free at once; taking it
+    first keeps the gap between the watermark and the furthest offset done small, and with it what a crash has to run again."""
+
+    def __init__(self) -> None:
+        """Empty. A list that grows by ever higher offsets stays a heap without any sifting."""
+        heap: List[Any] = []
+        self._tasks = heap
+        self.extend = heap.extend
+        self.put = functools.partial(heapq.heappush, heap)
+        self.pop = functools.partial(heapq.heappop, heap)
+
+
+class FirstComeFirstServed(Queue):
+    """For tasks without lanes, which never wait for each other: half the price."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        tasks: Deque[Any] = deque()
+        self._tasks = tasks
+        self.extend = tasks.extend
+        self.put = tasks.appendleft
+        self.pop = tasks.popleft
