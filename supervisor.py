@@ -347,9 +347,12 @@ class Supervisor:
         self._state = to
 
 
-def run(configuration: Configuration) -> ExitCode:
+def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:
     """Run the service until it is stopped."""
-    settings = configuration.settings
+    try:
+        places.prepare(settings)
+    except places.UnsafeDirectoryError as problem:
+        return refuse([str(problem)])
     lock = places.Lock(places.supervisor_lock(settings))
     if not lock.try_acquire("process %d" % os.getpid()):
         log.error(
@@ -358,7 +361,13 @@ def run(configuration: Configuration) -> ExitCode:
             settings.group_id, lock.note(),
         )  # fmt: skip
         return ExitCode.GAVE_UP
-    return Supervisor(settings, configuration.child_environment).run()
+    return Supervisor(settings, environment).run()
+
+
+def refuse(faults: List[str]) -> ExitCode:
+    """The configuration can't work: say all of it at once, and start nothing."""
+    print("The configuration is wrong, nothing was started:", *faults, sep="\n  - ", file=sys.stderr)
+    return ExitCode.CONFIGURATION
 
 
 def show_status(configuration: Configuration) -> int:
@@ -377,10 +386,25 @@ def main(words: Optional[List[str]] = None) -> int:
     try:
         configuration = load(sys.argv[1:] if words is None else words)
     except ConfigurationError as problem:
-        return refuse(problem.faults)
+        # What is right of it is enough to look for more: all faults are told together.
+        more = preflight.faults(problem.partial.settings, problem.partial.child_environment)
+        return refuse([*problem.faults, *more])
     if configuration.command == "status":
         return show_status(configuration)
-    return run(configuration)
+    environment = configuration.child_environment
+    settings = configuration.settings
+    if settings.log_format == "text" and "JOURNAL_STREAM" in environment:
+        settings = replace(settings, log_format="journal")
+    logs.set_up(settings.log_level, settings.log_format, "supervisor")
+    for warning in configuration.warnings:
+        log.warning("%s", warning)
+    faults = preflight.faults(settings, environment)
+    if faults:
+        return refuse(faults)
+    if configuration.check_only:
+        print(settings.described())
+        return ExitCode.OK
+    return run(settings, environment)
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Partition:
     def settled(self, highest_running: int) -> bool:
         """Whether a closed partition is as done as it will be: nothing runs, and nothing below what is done is left open.
         `highest_running` is the highest offset that runs now, -1 for none. Moves the frontier as far as they demand."""
-        self.frontier = max(self.frontier, self.tracker.frontier(), highest_running + 1)
+        self.frontier = max(self.frontier, self.tracker.frontier(), highest_running + 1 if highest_running >= 0 else -1)
         return highest_running < 0 and (self.given_up or self.tracker.watermark() >= self.frontier)
 
     def forget(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from operator import methodcaller
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
@@ -100,14 +101,13 @@ class GroupConsumer:
         batch = [first]
         if most > 1:
             batch += self._consumer.consume(most - 1, 0)
-        messages = [message for message in batch if message.error() is None]
-        if messages:
+        if any(map(_error, batch)):
+            for message in filter(_error, batch):
+                self._on_event(message)
+            batch = [message for message in batch if message.error() is None]
+        if batch:
             self._succeeded()
-        if len(messages) < len(batch):
-            for message in batch:
-                if message.error() is not None:
-                    self._on_event(message)
-        return messages
+        return batch
 
     def commit(self, offsets: List[Tuple[str, int, int]]) -> bool:
         """Send a commit of (topic, partition, offset); the answer comes by `on_committed`. False: it could not be sent."""
@@ -263,6 +263,9 @@ class GroupConsumer:
             log.debug("Still no broker: %s", problem)
         else:
             self._succeeded()
+
+
+_error = methodcaller("error")
 
 
 def _names(partitions: List[TopicPartition]) -> List[Name]:

@@ -49,13 +49,16 @@ class Lane:
         self._waiting: Deque[Task] = deque()
         self._hold = threading.Lock()
 
-    def add(self, task: Task) -> None:
-        """Put a task at the end. Consumer thread only."""
+    def admit(self, task: Task) -> Optional[Task]:
+        """Put a task at the end; the task to run now, if the lane was free: usually this very one. Consumer thread only."""
+        if not self._waiting and self._hold.acquire(False):
+            return task
         self._waiting.append(task)
+        return self.next()
 
     def next(self) -> Optional[Task]:
         """The task to run now, if the lane is free and has one; the caller then holds the lane. Any thread."""
-        while self._waiting and self._hold.acquire(blocking=False):
+        while self._waiting and self._hold.acquire(False):
             try:
                 return self._waiting.popleft()
             except IndexError:  # somebody took it between the look and the hold
@@ -65,7 +68,7 @@ class Lane:
     def release(self) -> Optional[Task]:
         """Give up the hold after an outcome; the next task to run, for which the caller then holds the lane again."""
         self._hold.release()
-        return self.next()
+        return self.next() if self._waiting else None
 
     @property
     def idle(self) -> bool:
@@ -93,8 +96,7 @@ class Lanes:
             lane = lanes.get(name)
             if lane is None:
                 lane = lanes[name] = Lane()
-            lane.add((offset, segment, message, lane, 1))
-            task = lane.next()
+            task = lane.admit((offset, segment, message, lane, 1))
             if task is not None:
                 now.append(task)
         if len(lanes) > self._sweep_at:

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.1  # longest wait for a message: failures, retries and a stop are noticed at this pace on an idle topic
 PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, their handlers may be done any moment
 ROOM_WAIT_SECONDS = 0.02  # quick handlers make room sooner than a pause would pay (it throws the prefetched messages away)
+ROOM_NAP_SECONDS = 0.0003
 REPORT_SECONDS = 0.5
 LAST_COMMIT_POLL_SECONDS = 0.01
 
@@ -117,7 +118,7 @@ class ConsumerLoop(Owner):
         self._dead_letters.serve()
         in_flight = self._make_room()
         if self._commits.due(now):
-            self._commit(self._assignment, now)
+            self._commit(self._assignment, self._positions(), now)
         if now >= self._report_at:
             self._publish(now)
         self._dispatch(self._consumer.fetch(self._backpressure.room(in_flight), self._patience(now)))
@@ -166,7 +167,7 @@ class ConsumerLoop(Owner):
             pause, resume = self._backpressure.decide(counts)
             if not pause or self._clock() >= until or self._asked.is_set():
                 break
-            time.sleep(0.001)
+            time.sleep(ROOM_NAP_SECONDS)
         if pause:
             self._consumer.pause([(p.topic, p.number) for p in pause])
         if resume:
@@ -207,8 +208,12 @@ class ConsumerLoop(Owner):
 
     # ---- commits --------------------------------------------------------------------------------------------------
 
-    def _commit(self, partitions: Iterable[Partition], now: float) -> None:
-        dirty = Commits.dirty(partitions, self._consumer.positions([(p.topic, p.number) for p in partitions]))
+    def _positions(self) -> Dict[Name, int]:
+        """Only between two fetches: everything delivered so far is in flight or done then."""
+        return self._consumer.positions([(p.topic, p.number) for p in self._assignment])
+
+    def _commit(self, partitions: Iterable[Partition], positions: Dict[Name, int], now: float) -> None:
+        dirty = Commits.dirty(partitions, positions)
         if not dirty:
             self._commits.nothing_to_send(now)
         elif self._consumer.commit([(p.topic, p.number, target) for p, target in dirty]):
@@ -244,8 +249,9 @@ class ConsumerLoop(Owner):
             partition.close(deadline.at)
         for _ in self._unsettled(leaving, deadline):
             self._work_on()
-        # Sent before the answer to the revocation, on the same connection: the next owner reads it.
-        self._commit(leaving, self._clock())
+        # Sent before the answer to the revocation, on the same connection: the next owner reads it. Without the client's
+        # positions: we are inside `fetch`, and they already count messages that we have not seen yet.
+        self._commit(leaving, {}, self._clock())
         for thread, task in self._running(leaving):
             log.warning("%s: not finished before the partition was taken away", self._described(thread, task))
         self._forget(names)
@@ -294,7 +300,7 @@ class ConsumerLoop(Owner):
         last_try = Deadline(max(0.5, deadline.remaining()), self._clock)
         while not last_try.expired() and self._consumer.ending is None:
             if not self._commits.in_flight:
-                self._commit(self._assignment, self._clock())
+                self._commit(self._assignment, self._positions(), self._clock())
                 if not self._commits.in_flight:
                     return
             self._serve_group()

@@ -1,0 +1,134 @@
+"""The command line of `supervisor.py`, made from the table of settings. Wrong words become faults, so that
+they are reported together with everything else that is wrong, and with the nearest right flag.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from dataclasses import dataclass, field
+from typing import Dict, List, NoReturn, Sequence
+
+from service import __version__
+from service.environment import Given
+from service.exit_codes import ExitCode
+from service.settings import TABLE, Setting
+
+COMMAND_LINE = "the command line"
+_NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
+_SWITCHES = {
+    "--check-config": "validate, print the effective settings with secrets masked, and exit",
+    "--json": "with status: print the whole snapshot as JSON",
+}
+_EXAMPLES = """\
+examples:
+  supervisor.py --bootstrap-servers kafka:9092 --group orders --processes 8
+  supervisor.py --check-config
+  supervisor.py status --json
+
+usage: supervisor.py [options]
+       supervisor.py status [--json] [options]   what the service of this group on this host is doing"""
+_EPILOG = """\
+Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
+with the value. The command line goes before the environment, that before .env. KAFKA_CLIENT_,
+KAFKA_CONSUMER_ and KAFKA_PRODUCER_ variables set librdkafka's own properties: KAFKA_CLIENT_SASL_PASSWORD
+is sasl.password.
+
+exit status:
+"""
+_MEANINGS = {
+    ExitCode.OK: "drained and closed",
+    ExitCode.FAULT: "a fault in the service itself",
+    ExitCode.GAVE_UP: "gave up for now: a deadline was cut, or the restart limit reached",
+    ExitCode.FENCED: "another member with the same id took over",
+    ExitCode.NOT_AUTHORISED: "the broker refuses credentials or rights",
+    ExitCode.CONFIGURATION: "a setting is wrong; restarting is useless",
+}
+
+
+@dataclass
+class Words:
+    """What the command line says."""
+
+    command: str = "run"
+    as_json: bool = False
+    check_only: bool = False
+    given: Dict[str, Given] = field(default_factory=dict)  # by field of Settings
+    faults: List[str] = field(default_factory=list)
+
+
+class _WrongWordError(Exception):
+    """A flag without its value, in argparse's words."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises, where argparse would print its own message and exit with its own status."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _WrongWordError(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all flags. The command `status` is a word that it leaves over."""
+    made = _Parser(
+        prog="supervisor.py",
+        usage=argparse.SUPPRESS,
+        description=_EXAMPLES,
+        epilog=_EPILOG + "\n".join(f"  {code:<3d} {meaning}" for code, meaning in _MEANINGS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("--version", action="version", version=__version__)
+    for flag, meaning in _SWITCHES.items():
+        made.add_argument(flag, action="store_true", help=meaning)
+    groups = {row.group: made.add_argument_group(row.group) for row in TABLE.values()}
+    for name, row in TABLE.items():
+        word = row.flag.lstrip("-").split("-")[-1].upper()
+        groups[row.group].add_argument(
+            row.flag, dest=name, default=argparse.SUPPRESS, metavar=word, help=_help(row)
+        )
+    return made
+
+
+def _help(row: Setting) -> str:
+    text = f"{row.meaning}. Wanted: {row.wanted}; {row.default_described} [{row.environment}]"
+    return text.replace("%", "%%")  # argparse formats it
+
+
+def parse(argv: Sequence[str]) -> Words:
+    """Sort the words after the program's name. Prints and exits for --help and --version."""
+    flags = parser()
+    try:
+        parsed, rest = flags.parse_known_args(argv)
+    except _WrongWordError as problem:
+        return Words(faults=[f"{COMMAND_LINE}: {problem}. See --help."])
+    words = Words(as_json=parsed.json, check_only=parsed.check_config)
+    for name, row in TABLE.items():
+        if hasattr(parsed, name):
+            words.given[name] = Given(row.flag, getattr(parsed, name), COMMAND_LINE)
+    _read_rest(words, rest)
+    if words.as_json and words.command != "status":
+        words.faults.append(
+            f"--json ({COMMAND_LINE}) goes with status only. Write: supervisor.py status --json"
+        )
+    return words
+
+
+def _read_rest(words: Words, rest: List[str]) -> None:
+    """The words argparse did not take: the command, or what is wrong. A wrong flag's value is no fault of its
+    own.
+    """
+    if rest[:1] == ["status"]:
+        words.command = rest.pop(0)
+    unknown = [word for word in rest if word.startswith("-")]
+    words.faults += [_wrong_flag(word) for word in unknown]
+    if rest and not unknown:
+        stray = f"{' '.join(rest)} ({COMMAND_LINE}) is not a command."
+        words.faults.append(f"{stray} Write status, or no command to run the service.")
+
+
+def _wrong_flag(word: str) -> str:
+    flag = word.split("=", 1)[0]
+    near = difflib.get_close_matches(flag, [*(row.flag for row in TABLE.values()), *_SWITCHES], 1, _NEAR)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"{flag} ({COMMAND_LINE}) is not an option.{hint} See --help."

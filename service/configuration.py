@@ -1,0 +1,132 @@
+"""Reads and validates the configuration, once, in the supervisor: command line before environment before
+`.env` before default. All faults are found together, so that nobody has to correct them one start at a time.
+
+The only module that reads `os.environ`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from service import client_properties, command_line, environment, machine
+from service.settings import PROPERTY_PREFIXES, Settings, written
+from service.validation import validate
+
+if TYPE_CHECKING:
+    from service.environment import Found, Given, Key
+
+_LONGEST_TOPIC = 249  # characters, Kafka's limit
+
+
+class ConfigurationError(Exception):
+    """The service cannot start like this; `faults` says why, one line each, with the next step. `partial` is what
+    is right of it, with defaults for the rest: enough to look for further faults.
+    """
+
+    def __init__(self, faults: Sequence[str], partial: Configuration) -> None:
+        """Keep the faults, each once."""
+        self.faults = list(dict.fromkeys(faults))
+        self.partial = partial
+        super().__init__("\n".join(self.faults))
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the user asked for."""
+
+    command: str  # "run" or "status"
+    as_json: bool  # status as JSON
+    check_only: bool  # print the effective settings, and exit
+    settings: Settings
+    warnings: Tuple[str, ...]
+    child_environment: Dict[str, str]  # ours and that of `.env`, which handlers read; ours wins
+
+
+def load(
+    argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env"
+) -> Configuration:
+    """The configuration from the words after the program's name, the environment (by default this process's
+    own) and `env_file`, which may be missing. Raises ConfigurationError; exits for --help and --version.
+    """
+    environ = dict(os.environ if environ is None else environ)
+    words = command_line.parse(argv)
+    in_file, file_faults = environment.read_env_file(env_file)
+    found = [environment.collect(environ, environment.ENVIRONMENT), environment.collect(in_file, env_file)]
+    faults = [*words.faults, *file_faults, *(fault for source in found for fault in source.faults)]
+
+    sources = [words.given, *(_of_settings(source) for source in found)]
+    values, wrong = validate(sources, optional=("bootstrap_servers",) if words.command == "status" else ())
+    properties = _properties(found)
+    faults += wrong + client_properties.faults(properties) + _contradictions(values)
+
+    merged = {**in_file, **environ}
+    settings = Settings(**{**_resolved(values, merged), **_grouped(properties)})
+    configuration = Configuration(
+        words.command, words.as_json, words.check_only, settings, _warnings(found), child_environment=merged
+    )
+    if faults:
+        raise ConfigurationError(faults, configuration)
+    return configuration
+
+
+def _of_settings(source: Found) -> Dict[str, Given]:
+    return {name: given for (name, of_client), given in source.given.items() if not of_client}
+
+
+def _properties(found: Sequence[Found]) -> Dict[Key, Given]:
+    """The properties of librdkafka; the first source that has one wins."""
+    return {key: given for source in reversed(found) for key, given in source.given.items() if key[1]}
+
+
+def _grouped(properties: Mapping[Key, Given]) -> Dict[str, Dict[str, str]]:
+    groups: Dict[str, Dict[str, str]] = {group: {} for group in PROPERTY_PREFIXES.values()}
+    for (group, name), given in properties.items():
+        groups[group][name] = given.value
+    return groups
+
+
+def _contradictions(values: Mapping[str, Any]) -> List[str]:
+    """What is wrong between settings that are right each on its own."""
+    found = []
+    if values["retry_backoff_max_seconds"] < values["retry_backoff_seconds"]:
+        found.append(
+            f"RETRY_BACKOFF_MAX_SECONDS = {written(values['retry_backoff_max_seconds'])} must not be below "
+            f"RETRY_BACKOFF_SECONDS = {written(values['retry_backoff_seconds'])}. Raise the first."
+        )
+    found += [
+        f"KAFKA_TOPIC = {topic} and DEAD_LETTER_SUFFIX = {values['dead_letter_suffix']} make a topic name "
+        f"longer than {_LONGEST_TOPIC} characters. Shorten one of them."
+        for topic in values["topics"]
+        if len(topic + values["dead_letter_suffix"]) > _LONGEST_TOPIC
+    ]
+    return found
+
+
+def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str, Any]:
+    """The values, with what was left to "auto" decided for this machine."""
+    decided = {name: value for name, value in values.items() if value is not None}
+    cores = machine.usable_cores()
+    decided.setdefault("processes", cores)
+    decided.setdefault("threads", cores)
+    decided.setdefault("restart_limit", max(10, 5 * decided["processes"]))
+    decided.setdefault("runtime_directory", _runtime_directory(environ))
+    decided.setdefault("state_directory", os.path.join(decided["runtime_directory"], "state"))
+    return decided
+
+
+def _runtime_directory(environ: Mapping[str, str]) -> str:
+    """A folder of this user; in the shared temporary directory its name says whose it is."""
+    of_session = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(of_session):
+        return os.path.join(of_session, "kafka-consumer")
+    return os.path.join(tempfile.gettempdir(), f"kafka-consumer-{os.getuid()}")
+
+
+def _warnings(found: Sequence[Found]) -> Tuple[str, ...]:
+    foreign = sorted({name for source in found for name in source.foreign})
+    if not foreign:
+        return ()
+    return (f"ignored, as they are no settings of this service: {', '.join(foreign)}",)

@@ -1,0 +1,151 @@
+"""What the environment and the `.env` file say: which of their names are settings or librdkafka properties,
+which are misspelt, and which hold the path of a file with the value. Supervisor only, once, at the start.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Dict, List, Mapping, Optional, Tuple
+
+from dotenv.main import DotEnv
+from dotenv.parser import parse_stream
+
+from service.librdkafka_properties import PROPERTIES, nearest
+from service.settings import MASK, PROPERTY_PREFIXES, TABLE, environment_name
+
+Key = Tuple[str, str]  # field of Settings, and the property in it or ""
+
+ENVIRONMENT = "the environment"
+_FIELDS = {row.environment: name for name, row in TABLE.items()}
+_NAMES = [*_FIELDS, *(name + "_FILE" for name in _FIELDS)]
+# Kubernetes tells each container of every service so; a service may well be called `kafka` or `kafka-client`.
+_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_[A-Z]+(_(PROTO|PORT|ADDR))?)?$")
+# How much a name must look like one of ours (difflib's ratio) to be called a misspelling. Most names in an
+# environment are somebody else's; those in .env mostly ours; those with KAFKA_ are compared without it.
+_NEAR_ELSEWHERE, _NEAR_IN_FILE, _NEAR_AFTER_KAFKA = 0.88, 0.84, 0.75
+_LONGEST_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value somebody gave, and where to correct it."""
+
+    name: str  # as it was written: a variable or a flag
+    value: str
+    where: str
+    file: str = ""  # the value was read from it, which makes the value a possible secret
+
+    def described(self, *, secret: bool = False) -> str:
+        """The beginning of a fault: what was given, on one line, without secrets."""
+        if self.file:
+            return f"{self.name} ({self.where}): the content of {json.dumps(self.file)}"
+        shown = MASK if secret else json.dumps(self.value[:_LONGEST_SHOWN], ensure_ascii=False)
+        return f"{self.name} = {shown} ({self.where})"
+
+
+@dataclass
+class Found:
+    """What one source holds for us."""
+
+    where: str
+    given: Dict[Key, Given] = field(default_factory=dict)
+    faults: List[str] = field(default_factory=list)
+    foreign: List[str] = field(default_factory=list)  # KAFKA_ names that are not ours and look like none
+
+
+def read_env_file(path: str) -> Tuple[Dict[str, str], List[str]]:
+    """Variables of a `.env` file, and its faults; a missing file holds none. References to other variables
+    prefer the real environment, as python-dotenv's `load_dotenv` does.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return {}, []
+    except (OSError, UnicodeDecodeError) as problem:
+        return {}, [f"{path} cannot be read: {problem}. Make it a readable UTF-8 text, or remove it."]
+    # python-dotenv would only log these, and a setting would be lost.
+    wrong = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
+    if wrong:
+        return {}, [f"{path}, line {line}: not of the form NAME=value. Correct the line." for line in wrong]
+    values = DotEnv(None, stream=io.StringIO(text), override=False).dict()
+    return {name: value for name, value in values.items() if value is not None}, []
+
+
+def collect(variables: Mapping[str, str], where: str) -> Found:
+    """Sort the variables of one source into settings, faults and foreign names."""
+    found = Found(where)
+    for name, value in sorted(variables.items()):
+        target = _target(name)
+        if target is None:
+            _unknown(name, found)
+            continue
+        key, is_path = target
+        if key in found.given:  # NAME sorts before NAME_FILE
+            found.faults.append(
+                f"{found.given[key].name} and {name} are both set ({where}). Remove one of them."
+            )
+        elif is_path:
+            _from_file(found, key, name, value)
+        else:
+            found.given[key] = Given(name, value, where)
+    return found
+
+
+def _target(name: str) -> Optional[Tuple[Key, bool]]:
+    """What a variable sets, and whether it does so by the path of a file; None for what is none of ours."""
+    for prefix, group in PROPERTY_PREFIXES.items():
+        if name.startswith(prefix) and name != prefix and not _KUBERNETES.search(name):
+            known = name[len(prefix) :].lower().replace("_", ".")
+            is_path = known.endswith(".file") and known not in PROPERTIES
+            return (group, known[: -len(".file")] if is_path else known), is_path
+    if name in _FIELDS:
+        return (_FIELDS[name], ""), False
+    if name in _NAMES:
+        return (_FIELDS[name[: -len("_FILE")]], ""), True
+    return None
+
+
+def _from_file(found: Found, key: Key, name: str, path: str) -> None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = file.read()
+    except (OSError, ValueError) as problem:
+        fault = f"{Given(name, path, found.where).described()} cannot be read: {problem}."
+        found.faults.append(
+            f"{fault} It must be the path of a text file that holds the value. Correct the path."
+        )
+    else:
+        found.given[key] = Given(name, re.sub(r"\r?\n\Z", "", value), found.where, file=path)
+
+
+def _unknown(name: str, found: Found) -> None:
+    meant = None if _KUBERNETES.search(name) else _meant(name, found.where)
+    if meant:
+        fault = f"{name} is not a setting ({found.where}); did you mean {meant}? Rename or remove it."
+        found.faults.append(fault)
+    elif name.startswith("KAFKA_"):
+        found.foreign.append(name)
+
+
+def _meant(name: str, where: str) -> Optional[str]:
+    """The name of ours that `name` looks like."""
+    if not name.startswith("KAFKA_"):
+        cutoff = _NEAR_ELSEWHERE if where == ENVIRONMENT else _NEAR_IN_FILE
+        return next(iter(difflib.get_close_matches(name.upper(), _NAMES, 1, cutoff)), None)
+    bare = _bare(name)
+    ours = {_bare(each): each for each in _NAMES}
+    close = difflib.get_close_matches(bare, ours, 1, _NEAR_AFTER_KAFKA)
+    if close:
+        return ours[close[0]]
+    dotted = bare.lower().replace("_", ".")
+    known = dotted if dotted in PROPERTIES else nearest(dotted)
+    return environment_name("KAFKA_CLIENT_", known) if known else None
+
+
+def _bare(name: str) -> str:
+    return name[len("KAFKA_") :] if name.startswith("KAFKA_") else name
