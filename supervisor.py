@@ -6,7 +6,7 @@
 
 | signal | effect |
 |---|---|
-| SIGTERM, SIGINT | stop in order: start no task, finish what runs within DRAIN_SECONDS, commit, leave the group. A second one hurries |
+| SIGTERM, SIGINT | stop in order: start no task, finish what runs within DRAIN_SECONDS, commit, leave; a second one hurries |
 | SIGHUP | rolling restart, one slot at a time; the next process is imported and waiting before the old one closes |
 | SIGTTIN, SIGTTOU | one process more, one less |
 
@@ -16,7 +16,8 @@
 | 75 | gave up for now: something was cut off by a deadline, too many restarts, or another supervisor runs this group here |
 | 78 | a setting is wrong: restarting is useless |
 
-The supervisor has one thread, opens no Kafka client, and waits for nothing but its selector: whatever can hang lives in a child.
+The supervisor has one thread, opens no Kafka client, and waits for nothing but its selector: whatever can hang lives in
+a child.
 """
 
 from __future__ import annotations
@@ -29,10 +30,9 @@ import selectors
 import signal
 import sys
 import time
-from collections import deque
 from dataclasses import replace
 from enum import Enum
-from typing import Deque, Dict, FrozenSet, List, Mapping, Optional
+from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping, Optional
 
 from service import logs, places
 from service.attention import Attention
@@ -41,11 +41,12 @@ from service.configuration import Configuration, ConfigurationError, load
 from service.exit_codes import ExitCode, described
 from service.settings import Settings
 from service.signals import SignalInbox
-from service.snapshot import VERSION, Snapshot, Stage, as_json
+from service.snapshot import VERSION, Snapshot, as_json
 from supervision import control, preflight, status
-from supervision.child import Child, ChildState, spawn
+from supervision.child import Child, spawn
 from supervision.notify import Notifier
 from supervision.restart_policy import RestartPolicy
+from supervision.rolling_restart import RollingRestart
 from supervision.slot import Slot
 
 log = logging.getLogger("supervisor")
@@ -53,6 +54,7 @@ log = logging.getLogger("supervisor")
 TICK_SECONDS = 0.5  # longest sleep of the loop
 CLOSE_SECONDS = 2.5  # beyond the drain deadline, until a child that did not end by itself is killed
 HURRIED_DRAIN_SECONDS = 0.0  # after a second signal: what is done is still committed, nothing more is waited for
+SESSION_TIMEOUT_MS = 60000  # of a child's consumer, unless KAFKA_CONSUMER_SESSION_TIMEOUT_MS says otherwise
 ABORT_SECONDS = 2.0  # for a hung child to print its stacks
 
 
@@ -85,10 +87,8 @@ class Supervisor:
         self._attention = Attention(self._started_at)
         self._code = ExitCode.OK
         self._slots = {number: Slot(number, self._started_at) for number in range(settings.processes)}
-        self._rolling: Deque[int] = deque()  # slots still to be rolled
-        self._replaced: Optional[Child] = None  # the child of the first of them that is being replaced
-        properties = {"session.timeout.ms": 60000, **settings.client_properties, **settings.consumer_properties}
-        session = float(properties["session.timeout.ms"]) / 1000
+        self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
+        session = float(settings.consumer_properties.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
         self._policy = RestartPolicy(settings.restart_limit, settings.restart_window_seconds, session, random.random)
         self._notifier = Notifier(environment, os.getpid())
         self._selector = selectors.DefaultSelector()
@@ -113,8 +113,8 @@ class Supervisor:
             if self._state is State.STARTING and all(slot.filled for slot in self._slots.values()):
                 self._move(State.RUNNING)
                 self._notifier.ready()
-            if self._state is State.ROLLING:
-                self._roll(now, attention)
+            if self._state is State.ROLLING and self._roll.step(self._slots, now, attention):
+                self._end_roll()
             self._control.serve()
             self._tell_systemd(now)
             if self._state is State.STOPPING and all(slot.empty for slot in self._slots.values()):
@@ -143,7 +143,7 @@ class Supervisor:
         ended = slot.reap_successor()
         if ended is not None:
             self._forget(ended)
-            self._after_successors_exit(slot, ended)
+            self._roll.successor_failed(slot.number, ended)
         if slot.start_at is not None and now >= slot.start_at:
             slot.start_at = None
             slot.child = self._spawn(slot, now, attention)
@@ -213,44 +213,12 @@ class Supervisor:
             self._move(State.ROLLING)
         if self._state is State.ROLLING:
             self._notifier.reloading(time.monotonic())
-            current = [number for number in list(self._rolling)[:1] if self._replaced is not None]
-            self._rolling = deque(current + [number for number in sorted(self._slots) if number not in current])
-
-    def _roll(self, now: float, attention: float) -> None:
-        """One step: start the successor; when it waits for the seat, ask the old one to close; when it works, go on."""
-        if not self._rolling:
-            self._end_roll()
-            return
-        slot = self._slots.get(self._rolling[0])
-        if slot is None or slot.retiring or (self._replaced is None and slot.child is None):
-            self._next_to_roll()  # it is gone, or will be filled by a fresh process anyway
-        elif self._replaced is None:
-            self._replaced = slot.child
-            slot.successor = self._spawn(slot, now, attention)
-        elif slot.child is not self._replaced:
-            if slot.settled:
-                self._next_to_roll()
-        elif slot.successor and slot.successor.stage is Stage.WAITING and slot.child.state is ChildState.RUNNING:
-            slot.child.stop(leave=False, kill_at=now + self._settings.drain_seconds + CLOSE_SECONDS)
-
-    def _next_to_roll(self) -> None:
-        self._rolling.popleft()
-        self._replaced = None
+            self._roll.begin(sorted(self._slots))
 
     def _end_roll(self) -> None:
-        log.info("Rolling restart: done")
+        log.info("Rolling restart: %s", self._roll.outcome)
         self._move(State.RUNNING)
         self._notifier.ready()
-
-    def _after_successors_exit(self, slot: Slot, child: Child) -> None:
-        """The new process can't even start: keep the old ones, which work."""
-        if self._state is State.ROLLING:
-            log.error(
-                "slot %d: the next process %d ended before its turn: %s. Rolling restart given up; the running processes stay",
-                slot.number, child.pid, described(child.status or 0),
-            )  # fmt: skip
-            self._rolling.clear()
-            self._replaced = None
 
     # ---- more, fewer, none ----------------------------------------------------------------------------------------
 
@@ -292,7 +260,7 @@ class Supervisor:
         for slot in self._slots.values():
             slot.stop(leave=True, kill_at=time.monotonic() + seconds + CLOSE_SECONDS, seconds=seconds)
 
-    REACTIONS = {
+    REACTIONS: ClassVar[Dict[int, Callable[[Supervisor], None]]] = {
         signal.SIGTERM: handle_sigterm,
         signal.SIGINT: handle_sigterm,
         signal.SIGHUP: handle_sighup,

@@ -1,5 +1,5 @@
-"""One side of the comparison, in a process of its own: consumes a topic from its beginning in a fresh group, and prints one JSON line:
-seconds from the first message to the last, and CPU seconds of the whole process in that time."""
+"""One side of the comparison, in a process of its own: consumes a topic from its beginning in a fresh group, and prints one
+JSON line: seconds from the first message to the last, and CPU seconds of the whole process in that time."""
 
 from __future__ import annotations
 

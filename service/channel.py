@@ -64,7 +64,7 @@ class Channel:
         self._incoming = rest
         if len(rest) > LONGEST_LINE:
             self.closed = True
-        return [message for message in map(self._parsed, lines) if message is not None]
+        return [message for message in map(self._parsed, map(bytes, lines)) if message is not None]
 
     def _read(self) -> None:
         try:

@@ -17,7 +17,8 @@ def _recorded_by_the_wakeup_descriptor(_number: int, _frame: object) -> None:
 
 
 class SignalInbox:
-    """Receives the given signals from now on. `fileno()` is readable when some have come; only the main thread may make one."""
+    """Receives the given signals from now on. `fileno()` is readable when some have come; only the main thread may make
+    one."""
 
     def __init__(self, signals: Iterable[int]) -> None:
         """Take over these signals; all others keep their reaction."""

@@ -1,5 +1,5 @@
-"""The one structure that answers "what is it doing, and why": what each child reports in its heartbeat, and what the supervisor
-adds. It is served on the control socket; everything an operator sees is made from it. Pure.
+"""The one structure that answers "what is it doing, and why": what each child reports in its heartbeat, and what the
+supervisor adds. It is served on the control socket; everything an operator sees is made from it. Pure.
 
 Times are seconds; ages are used instead of points in time, so that no reader needs our clock. -1 means "not known (yet)".
 """

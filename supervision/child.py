@@ -60,7 +60,8 @@ def spawn(settings: Settings, slot: int, environment: Mapping[str, str], now: fl
 
 
 def with_our_modules(environment: Mapping[str, str]) -> Dict[str, str]:
-    """The environment of a child: it finds our packages wherever the service was started from. What speaks to systemd is left out."""
+    """The environment of a child: it finds our packages wherever the service was started from. What speaks to systemd is
+    left out."""
     path = [ROOT, *filter(None, [environment.get("PYTHONPATH")])]
     kept = {name: value for name, value in environment.items() if name not in VARIABLES}
     return {**kept, "PYTHONPATH": os.pathsep.join(path)}
@@ -119,8 +120,8 @@ class Child:
         return None
 
     def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:
-        """Ask it to drain and end by `kill_at` (monotonic seconds). `leave`: give up the seat in the group. `seconds`: drain no
-        longer than this. The signal is for a child that does not listen to its channel yet."""
+        """Ask it to drain and end by `kill_at` (monotonic seconds). `leave`: give up the seat in the group. `seconds`:
+        drain no longer than this. The signal is for a child that does not listen to its channel yet."""
         if self.state in (ChildState.STARTING, ChildState.RUNNING):
             self.move(ChildState.STOPPING)
         self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)

@@ -1,5 +1,5 @@
-"""The control socket: how anybody asks a running supervisor something. One JSON object a line, there and back; `{"command": "status"}`
-answers with the snapshot. It belongs to the user of the service alone (mode 0600, in a folder of mode 0700).
+"""The control socket: how anybody asks a running supervisor something. One JSON object a line, there and back; `{"command":
+"status"}` answers with the snapshot. It belongs to the user of the service alone (mode 0600, in a folder of mode 0700).
 
 The server never waits for a client: it runs in the supervisor's loop.
 """

@@ -1,5 +1,5 @@
-"""systemd's notify protocol: one datagram to the socket named by `NOTIFY_SOCKET`. (The libraries for it are unmaintained or need a C
-compiler; the protocol is these few lines, see sd_notify(3).) Without systemd everything here does nothing."""
+"""systemd's notify protocol: one datagram to the socket named by `NOTIFY_SOCKET`. (The libraries for it are unmaintained or
+need a C compiler; the protocol is these few lines, see sd_notify(3).) Without systemd everything here does nothing."""
 
 from __future__ import annotations
 

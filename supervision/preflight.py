@@ -1,5 +1,5 @@
-"""Asks a throw-away process (`python -m worker --check`) whether handler and client properties are usable, before anything starts.
-A wrong one would otherwise show only when every child dies of it."""
+"""Asks a throw-away process (`python -m worker --check`) whether handler and client properties are usable, before anything
+starts. A wrong one would otherwise show only when every child dies of it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
         done = subprocess.run(
             [sys.executable, "-m", "worker", "--check"],
             input=settings.to_json().encode(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             env=with_our_modules(environment),
             timeout=LIMIT_SECONDS,
             check=False,

@@ -1,5 +1,5 @@
-"""One slot: a numbered place in the group that is kept filled. Its number outlives its children, and names the member, so that a
-partition goes back to the slot it was in."""
+"""One slot: a numbered place in the group that is kept filled. Its number outlives its children, and names the member, so
+that a partition goes back to the slot it was in."""
 
 from __future__ import annotations
 

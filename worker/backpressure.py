@@ -1,5 +1,5 @@
-"""Which partitions to pause and which to resume, so that no more than `MAX_IN_FLIGHT` tasks are in flight in a process, and one
-slow partition can't take the room of the others. Pure.
+"""Which partitions to pause and which to resume, so that no more than `MAX_IN_FLIGHT` tasks are in flight in a process, and
+one slow partition can't take the room of the others. Pure.
 
 Pausing throws away what the client has prefetched of the partition, so there is a distance between the limit at which a
 partition is paused and the one at which it is resumed.

@@ -1,6 +1,6 @@
-"""`python -m worker --check`: says whether a child could start, without starting one. It reads the settings from standard input and
-writes a JSON list of faults to standard output. A process of its own, because it runs the user's imports and makes Kafka clients,
-neither of which belongs into the supervisor.
+"""`python -m worker --check`: says whether a child could start, without starting one. It reads the settings from standard
+input and writes a JSON list of faults to standard output. A process of its own, because it runs the user's imports and
+makes Kafka clients, neither of which belongs into the supervisor.
 """
 
 from __future__ import annotations

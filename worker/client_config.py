@@ -14,7 +14,8 @@ CONSUMER_DEFAULTS: Dict[str, Any] = {
     "auto.offset.reset": "earliest",
     "session.timeout.ms": 60000,
     "max.poll.interval.ms": 300000,
-    # Partitions move at the pace of group heartbeats: 3000 (the client's default) means 2.3 s for a hand-over, 500 means 0.23 s.
+    # Partitions move at the pace of group heartbeats: 3000 (the client's default) means 2.3 s for a hand-over, 500 means
+    # 0.23 s.
     "heartbeat.interval.ms": 500,
     "partition.assignment.strategy": "cooperative-sticky",
     # The client would prefetch up to 64 MiB and then sleep for a second; each process gets 8 MiB and looks again soon.
@@ -70,7 +71,8 @@ def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:
 
 
 def member_name(host: str, slot: int) -> str:
-    """One name for a slot's place in the group, its client and its logs. The host is in it, so that two hosts never share one."""
+    """One name for a slot's place in the group, its client and its logs. The host is in it, so that two hosts never share
+    one."""
     return "%s-%d" % (host, slot)
 
 

@@ -81,6 +81,7 @@ class GroupConsumer:
         self._complaint = Seldom(log, clock)
         self._refused_since: Optional[float] = None
         self._next_look = 0.0
+        self._ahead = False  # the client's positions are past messages that the owner has not got yet, or never gets
         self.joined = False  # the group has given us an assignment, even an empty one
         self.away = False  # no broker answers, as far as we know
         self.ending: Optional[ExitCode] = None  # the process should end with this
@@ -99,8 +100,10 @@ class GroupConsumer:
             self._look_for_broker()
             return []
         batch = [first]
+        self._ahead = True
         if most > 1:
             batch += self._consumer.consume(most - 1, 0)
+        self._ahead = False
         if any(map(_error, batch)):
             for message in filter(_error, batch):
                 self._on_event(message)
@@ -120,7 +123,10 @@ class GroupConsumer:
         return True
 
     def positions(self, names: Iterable[Name]) -> Dict[Name, int]:
-        """The offset behind the last one delivered, of each partition; markers of transactions count as delivered."""
+        """The offset behind the last one delivered, of each partition; markers of transactions count as delivered. None in the
+        middle of `fetch` or `leave`: a revocation that comes there would commit past messages that nobody has seen."""
+        if self._ahead:
+            return {}
         try:
             places = self._consumer.position([TopicPartition(*name) for name in names])
         except KafkaException as problem:  # a partition that went away this moment
@@ -146,6 +152,7 @@ class GroupConsumer:
 
     def leave(self, deadline: Deadline) -> None:
         """Give the membership up at once: `close` alone would keep a static member's seat until its session times out."""
+        self._ahead = True  # what comes now is dropped
         self._consumer.unsubscribe()
         while not deadline.expired() and self._consumer.assignment():
             self._consumer.poll(0.02)

@@ -1,5 +1,6 @@
-"""Dead letters: a message that can't be processed goes to `<topic>.dlq` with its bytes, key, headers and time, and its offset may be
-committed only when the broker has stored it there. While it can't be stored the task stays in flight, and is sent again.
+"""Dead letters: a message that can't be processed goes to `<topic>.dlq` with its bytes, key, headers and time, and its
+offset may be committed only when the broker has stored it there. While it can't be stored the task stays in flight, and is
+sent again.
 
 Consumer thread only: the producer's callbacks run inside `serve`.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -84,7 +85,7 @@ class DeadLetters:
             self._producer = Producer(self._properties, logger=log)
         return self._producer
 
-    def _headers(self, task: Task, error: BaseException) -> List[Tuple[str, Optional[bytes]]]:
+    def _headers(self, task: Task, error: BaseException) -> List[Tuple[str, Union[str, bytes, None]]]:
         message, attempt = task[2], task[4]
         ours = {
             "topic": message.topic(),
@@ -120,5 +121,5 @@ def _text(error: BaseException) -> str:
     """`str(error)`, whatever the user's `__str__` does."""
     try:
         return str(error)
-    except Exception as problem:  # noqa: BLE001 (anything may come out of it, and the letter must go out)
+    except Exception as problem:
         return "(its text raised %s)" % type(problem).__name__

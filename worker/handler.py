@@ -113,7 +113,7 @@ def _imported(name: str) -> Callable[..., Any]:
         ) from problem
     if not callable(function):
         raise HandlerError("HANDLER=%s is a %s, not a function" % (name, type(function).__name__))
-    return function  # type: ignore[no-any-return]
+    return function
 
 
 def _takes_context(function: Callable[..., Any], name: str) -> bool:

@@ -16,8 +16,8 @@ from worker.queues import FirstComeFirstServed, InOrderOfOffset, Queue
 if TYPE_CHECKING:
     from worker.tracker import Segment
 
-#: (offset, segment, message, lane or None, attempt). A plain tuple: it is the only object a message costs. Tasks of one partition
-#: compare by their offsets.
+#: (offset, segment, message, lane or None, attempt). A plain tuple: it is the only object a message costs. Tasks of one
+#: partition compare by their offsets.
 Task = Tuple[int, "Segment", Any, Optional["Lane"], int]
 
 LaneOf = Callable[[Any], Optional[Hashable]]

@@ -1,6 +1,6 @@
-"""The consumer thread: `consume_messages` turns from the first join to the last commit. It alone touches the Kafka consumer, the
-assignment, the retry schedule and the dead letters; handler threads get tasks from it and leave flags and failures behind.
-The process's main thread only reads a few plain fields, and asks for the end by `stop`.
+"""The consumer thread: `consume_messages` turns from the first join to the last commit. It alone touches the Kafka
+consumer, the assignment, the retry schedule and the dead letters; handler threads get tasks from it and leave flags and
+failures behind. The process's main thread only reads a few plain fields, and asks for the end by `stop`.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import itertools
 import logging
 import threading
 import time
-from operator import methodcaller
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.settings import Settings
 from service.snapshot import PartitionReport, Stage
+from worker import intake
 from worker.assignment import Assignment, Partition
 from worker.backpressure import Backpressure
 from worker.client_config import milliseconds
@@ -67,7 +67,7 @@ class ConsumerLoop(Owner):
         self._stage = stage
         self._clock = clock
         self._lane_of = ORDERINGS[settings.ordering].lane_of
-        self._by_partition: Any = _partition if len(settings.topics) == 1 else _topic_and_partition
+        self._by_partition = intake.by_partition(len(settings.topics))
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._backpressure = Backpressure(settings.max_in_flight)
         self._commits = Commits(settings.commit_interval_seconds)
@@ -185,11 +185,7 @@ class ConsumerLoop(Owner):
                 continue
             if batch[0].offset() < partition.tracker.next_offset:
                 partition = self._restarted(partition, batch[0].offset())
-            tasks = (
-                _free(partition, batch)
-                if self._lane_of is None
-                else partition.lanes.runnable(_taken(partition, batch), self._lane_of)
-            )
+            tasks = intake.tasks(partition, batch, self._lane_of)
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
 
@@ -200,7 +196,8 @@ class ConsumerLoop(Owner):
             self._pool.wake(1)
 
     def _restarted(self, partition: Partition, offset: int) -> Partition:
-        """The offsets went back: the topic was made anew, or somebody moved the group. What runs of the old ones is dropped."""
+        """The offsets went back: the topic was made anew, or somebody moved the group. What runs of the old ones is
+        dropped."""
         log.warning("%s: offsets went back from %d to %d", partition, partition.tracker.next_offset, offset)
         again = self._assignment.add(partition.topic, partition.number)
         self._serve_assignment()
@@ -392,43 +389,6 @@ class ConsumerLoop(Owner):
         return self._dead_letters.count, self._dead_letters.waiting
 
 
-_partition = methodcaller("partition")
-
-
 def _highest(running: List[Tuple[HandlerThread, Task]], partition: Partition) -> int:
     """The highest offset of the partition that runs now; -1: none."""
     return max([task[0] for _, task in running if task[1].partition is partition], default=-1)
-
-
-def _topic_and_partition(message: Any) -> Tuple[str, int]:
-    return message.topic(), message.partition()
-
-
-def _taken(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Any, Any]]:
-    """(offset, segment, message) of a batch of one partition, which is now in flight."""
-    for offset, segment, messages in _pieces(partition, batch):
-        yield from zip(itertools.count(offset), itertools.repeat(segment), messages)
-
-
-def _free(partition: Partition, batch: List[Any]) -> List[Task]:
-    """The same as tasks without a lane, built without a Python instruction a message."""
-    tasks: List[Task] = []
-    repeat = itertools.repeat
-    for offset, segment, messages in _pieces(partition, batch):
-        tasks.extend(zip(itertools.count(offset), repeat(segment), messages, repeat(None), repeat(1)))
-    return tasks
-
-
-def _pieces(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Any, List[Any]]]:
-    """(first offset, segment, messages): as few pieces as possible. Offsets usually follow each other; holes make it slower."""
-    first = batch[0].offset()
-    if batch[-1].offset() - first != len(batch) - 1:
-        for message in batch:
-            segment, _ = partition.tracker.take(message.offset())
-            yield message.offset(), segment, [message]
-        return
-    done = 0
-    while done < len(batch):
-        segment, fitting = partition.tracker.take(first + done, len(batch) - done)
-        yield first + done, segment, batch[done : done + fitting]
-        done += fitting

@@ -2,8 +2,8 @@
 lock and no queue with one: queues whose every operation is atomic, the completion flag of the segment, and counters that each
 thread keeps for itself. Sleeping threads are woken by tokens in a `SimpleQueue`, at most one for each thread.
 
-(Measured against the alternatives: `queue.Queue` costs 1.2 us a message, `ThreadPoolExecutor.submit` 20 us and an unbounded queue.)
-"""
+(Measured against the alternatives: `queue.Queue` costs 1.2 us a message, `ThreadPoolExecutor.submit` 20 us and an unbounded
+queue.) """
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A child from spawn to exit code. This is the main thread: it takes signals and the supervisor's word, sends heartbeats and keeps
-deadlines. It never waits for the consumer thread or a handler without a limit, because either may hang, and it ends the
-process by `os._exit`, because a thread that hangs can't be joined.
+"""A child from spawn to exit code. This is the main thread: it takes signals and the supervisor's word, sends heartbeats
+and keeps deadlines. It never waits for the consumer thread or a handler without a limit, because either may hang, and it
+ends the process by `os._exit`, because a thread that hangs can't be joined.
 """
 
 from __future__ import annotations
@@ -120,8 +120,8 @@ class Child:
         )
 
     def _consume(self) -> None:
-        """The consumer thread. Its seat in the group is guarded by a lock of the slot: two live members with one id would fence
-        each other while both go on working, so whoever comes next waits here until the one before has closed."""
+        """The consumer thread. Its seat in the group is guarded by a lock of the slot: two live members with one id would
+        fence each other while both go on working, so whoever comes next waits here until the one before has closed."""
         code = ExitCode.FAULT
         try:
             seat = places.Lock(places.slot_lock(self._settings, self._slot))
@@ -172,8 +172,8 @@ class Child:
             self._ask_to_stop({})
 
     def _ask_to_stop(self, wish: Message) -> None:
-        """Begin to drain, or change the way we do. Without a word about it the seat is kept: somebody else sent the signal, and
-        the slot will be filled again."""
+        """Begin to drain, or change the way we do. Without a word about it the seat is kept: somebody else sent the signal,
+        and the slot will be filled again."""
         first = self._stop is None
         deadline = self._stop.deadline if self._stop else Deadline(self._settings.drain_seconds)
         if "seconds" in wish:
@@ -205,7 +205,8 @@ class Child:
         return {"report": as_json(child_report(self._stage.now, self._pool, self._loop, self._poll_age()))}
 
     def _poll_age(self) -> float:
-        """Since when the poll loop has not turned. In attention: after a pause of the whole process both have only just woken."""
+        """Since when the poll loop has not turned. In attention: after a pause of the whole process both have only just
+        woken."""
         attention = self._attention.look(time.monotonic())
         if self._loop.turned_at != self._turn[0]:
             self._turn = (self._loop.turned_at, attention)

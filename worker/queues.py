@@ -1,5 +1,5 @@
-"""The tasks of one partition that may run now, until a handler thread takes them. The pool takes from all partitions in turn, so that
-the backlog of one does not keep the others waiting.
+"""The tasks of one partition that may run now, until a handler thread takes them. The pool takes from all partitions in
+turn, so that the backlog of one does not keep the others waiting.
 
 Each method is one C call, atomic under the interpreter's lock: the consumer thread and all handler threads use a queue at once
 without a lock of ours. `pop` raises IndexError when the queue is empty.

@@ -1,5 +1,5 @@
-"""What the child says of itself in a heartbeat. Read by the main thread from plain fields that other threads write: a number may be
-a moment old, never torn."""
+"""What the child says of itself in a heartbeat. Read by the main thread from plain fields that other threads write: a
+number may be a moment old, never torn."""
 
 from __future__ import annotations
 

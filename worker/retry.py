@@ -27,8 +27,8 @@ class RetryPolicy:
     def delay(self, error: BaseException, attempt: int) -> Optional[float]:
         """Seconds until the next attempt after failed attempt number `attempt`; None: no further one, a dead letter.
 
-        Half of the delay is fixed and half is random: retries of tasks that failed together spread out, and none comes at once.
-        """
+        Half of the delay is fixed and half is random: retries of tasks that failed together spread out, and none comes at
+        once. """
         if isinstance(error, UndecodableError) or attempt >= self._max_attempts:
             return None
         whole = min(self._longest, self._backoff * 2.0 ** min(attempt - 1, 60))

@@ -1,0 +1,67 @@
+"""A rolling restart: one slot at a time, the successor imported and waiting for the seat before the old child closes, so
+that a partition stands still only for as long as joining takes. Nobody else in the group notices: each slot keeps its seat.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Callable, Deque, Dict, List, Optional
+
+from service.exit_codes import described
+from service.snapshot import Stage
+from supervision.child import Child, ChildState
+from supervision.slot import Slot
+
+log = logging.getLogger(__name__)
+
+Spawn = Callable[[Slot, float, float], Child]
+
+
+class RollingRestart:
+    """The supervisor calls `step` in each turn of its loop, until it says that it is over."""
+
+    def __init__(self, spawn: Spawn, patience: float) -> None:
+        """`patience`: seconds an old child has to end, once asked."""
+        self._spawn = spawn
+        self._patience = patience
+        self._to_do: Deque[int] = deque()
+        self._old: Optional[Child] = None  # the child of the first slot in `_to_do` that is being replaced
+        self.outcome = "done"
+
+    def begin(self, slots: List[int]) -> None:
+        """Restart the children of these slots. Called again on the way, it goes through all of them once more."""
+        current = [self._to_do[0]] if self._old is not None else []
+        self._to_do = deque(current + [number for number in slots if number not in current])
+        self.outcome = "done"
+
+    def step(self, slots: Dict[int, Slot], now: float, attention: float) -> bool:
+        """Do what can be done now; whether the restart is over."""
+        if not self._to_do:
+            return True
+        slot = slots.get(self._to_do[0])
+        if slot is None or slot.retiring or (self._old is None and slot.child is None):
+            self._next()  # it is gone, or will be filled by a fresh process anyway
+        elif self._old is None:
+            self._old = slot.child
+            slot.successor = self._spawn(slot, now, attention)
+        elif slot.child is not self._old:
+            if slot.settled:
+                self._next()
+        elif slot.successor and slot.successor.stage is Stage.WAITING and self._old.state is ChildState.RUNNING:
+            self._old.stop(leave=False, kill_at=now + self._patience)
+        return False
+
+    def successor_failed(self, number: int, child: Child) -> None:
+        """The new process can't even start: keep the old ones, which work."""
+        log.error(
+            "slot %d: the next process %d ended before its turn: %s; the running processes stay",
+            number, child.pid, described(child.status or 0),
+        )  # fmt: skip
+        self.outcome = "given up"
+        self._to_do.clear()
+        self._old = None
+
+    def _next(self) -> None:
+        self._to_do.popleft()
+        self._old = None
