@@ -55,6 +55,7 @@ TICK_SECONDS = 0.5  # longest sleep of the loop
 CLOSE_SECONDS = 2.5  # beyond the drain deadline, until a child that did not end by itself is killed
 HURRIED_DRAIN_SECONDS = 0.0  # after a second signal: what is done is still committed, nothing more is waited for
 SESSION_TIMEOUT_MS = 60000  # of a child's consumer, unless KAFKA_CONSUMER_SESSION_TIMEOUT_MS says otherwise
+SPAWN_AGAIN_SECONDS = 5
 ABORT_SECONDS = 2.0  # for a hung child to print its stacks
 
 
@@ -146,7 +147,11 @@ class Supervisor:
             self._roll.successor_failed(slot.number, ended)
         if slot.start_at is not None and now >= slot.start_at:
             slot.start_at = None
-            slot.child = self._spawn(slot, now, attention)
+            try:
+                slot.child = self._spawn(slot, now, attention)
+            except OSError as problem:  # no memory, no process, no descriptor: that may pass
+                slot.start_at = now + SPAWN_AGAIN_SECONDS
+                log.warning("slot %d: no process can be started, soon again: %s", slot.number, problem)
 
     def _spawn(self, slot: Slot, now: float, attention: float) -> Child:
         child = spawn(self._settings, slot.number, self._environment, now, attention)
@@ -181,7 +186,8 @@ class Supervisor:
             return
         if slot.retiring:
             log.info("slot %d: process %d ended: %s; the slot is gone", slot.number, child.pid, how)
-            del self._slots[slot.number]
+            if slot.empty:  # a successor of a rolling restart may still be on its way out
+                del self._slots[slot.number]
             return
         if slot.child is not None:
             log.info("slot %d: process %d ended: %s; process %d takes over", slot.number, child.pid, how, slot.child.pid)

@@ -43,8 +43,7 @@ class RollingRestart:
         if slot is None or slot.retiring or (self._old is None and slot.child is None):
             self._next()  # it is gone, or will be filled by a fresh process anyway
         elif self._old is None:
-            self._old = slot.child
-            slot.successor = self._spawn(slot, now, attention)
+            self._start_successor(slot, now, attention)
         elif slot.child is not self._old:
             if slot.settled:
                 self._next()
@@ -54,10 +53,18 @@ class RollingRestart:
 
     def successor_failed(self, number: int, child: Child) -> None:
         """The new process can't even start: keep the old ones, which work."""
-        log.error(
-            "slot %d: the next process %d ended before its turn: %s; the running processes stay",
-            number, child.pid, described(child.status or 0),
-        )  # fmt: skip
+        how = described(child.status or 0)
+        self._give_up("slot %d: the next process %d ended before its turn: %s" % (number, child.pid, how))
+
+    def _start_successor(self, slot: Slot, now: float, attention: float) -> None:
+        try:
+            slot.successor = self._spawn(slot, now, attention)
+            self._old = slot.child
+        except OSError as problem:
+            self._give_up("slot %d: the next process could not be started: %s" % (slot.number, problem))
+
+    def _give_up(self, reason: str) -> None:
+        log.error("%s; the running processes stay", reason)
         self.outcome = "given up"
         self._to_do.clear()
         self._old = None

@@ -4,6 +4,7 @@ can't move the new one's watermark."""
 
 from __future__ import annotations
 
+import math
 from typing import Dict, Iterator, List, Optional, Tuple, Type
 
 from worker.lanes import Lanes
@@ -30,7 +31,7 @@ class Partition:
         self.committed = -1  # the last offset the broker acknowledged in this assignment; -1: none yet
         self.eof = -1  # the offset of the last end-of-partition event; -1: none yet
         self.end = -1  # the partition's end as far as known; -1: unknown
-        self.given_up = False  # a task that will not be done any more, once closed: a gap that nobody can fill
+        self.given_up = math.inf  # the lowest offset that will not be done any more, once closed: a gap nobody can fill
         # Read by handler threads:
         self.closed = False  # start no more of its tasks, from `frontier` on
         self.frontier = -1  # below it, tasks of a closed partition are still started
@@ -47,7 +48,7 @@ class Partition:
         """Whether a closed partition is as done as it will be: nothing runs, and nothing below what is done is left open.
         `highest_running` is the highest offset that runs now, -1 for none. Moves the frontier as far as they demand."""
         self.frontier = max(self.frontier, self.tracker.frontier(), highest_running + 1 if highest_running >= 0 else -1)
-        return highest_running < 0 and (self.given_up or self.tracker.watermark() >= self.frontier)
+        return highest_running < 0 and self.tracker.watermark() >= min(self.frontier, self.given_up)
 
     def forget(self) -> None:
         """The partition is no longer ours: whatever still runs is dropped when it ends."""

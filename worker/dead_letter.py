@@ -7,6 +7,7 @@ Consumer thread only: the producer's callbacks run inside `serve`.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple, Union
@@ -14,6 +15,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.logs import Seldom
+from worker.handler import UndecodableError, headers_of
 from worker.lanes import Task
 
 log = logging.getLogger(__name__)
@@ -95,7 +97,9 @@ class DeadLetters:
             "error": "%s: %s" % (type(error).__name__, _text(error)[:1000]),
             "attempts": attempt,
         }
-        theirs = [(name, value) for name, value in message.headers() or [] if not name.startswith(PREFIX)]
+        with contextlib.suppress(UndecodableError):  # at the second time they say that they are lost
+            headers_of(message)
+        theirs = [(name, value) for name, value in headers_of(message) if not name.startswith(PREFIX)]
         return theirs + [(PREFIX + name, str(value).encode(errors="replace")) for name, value in ours.items()]
 
     def _delivered(self, task: Task, error: BaseException, problem: Optional[KafkaError]) -> None:

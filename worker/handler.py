@@ -59,8 +59,8 @@ class Context:
 
     @property
     def headers(self) -> List[Tuple[str, Optional[bytes]]]:
-        """Headers as produced; a name may come twice, a value may be None."""
-        return self._message.headers() or []
+        """Headers as produced; a name may come twice, a value may be None. Raises UndecodableError for a name that is not UTF-8."""
+        return headers_of(self._message)
 
     @property
     def timestamp(self) -> Optional[float]:
@@ -88,6 +88,16 @@ def decode(value: Optional[bytes]) -> Any:
         return json.loads(value.decode("utf-8"))
     except (ValueError, RecursionError) as problem:  # also UnicodeDecodeError, and integers of over 4,300 digits
         raise UndecodableError("%s: %s" % (type(problem).__name__, problem)) from problem
+
+
+def headers_of(message: Any) -> List[Tuple[str, Optional[bytes]]]:
+    """The headers of a Kafka message. Raises UndecodableError, once, when a name is not UTF-8: the client fails then, and would
+    crash the process if it were asked again, so that a header that says so takes their place."""
+    try:
+        return message.headers() or []
+    except SystemError as problem:
+        message.set_headers([("headers-lost", b"the name of one is not UTF-8")])
+        raise UndecodableError("the name of a header is not UTF-8") from problem
 
 
 def load(name: str, decoder: Callable[[Optional[bytes]], Any] = decode) -> Call:

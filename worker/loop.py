@@ -35,6 +35,8 @@ ROOM_WAIT_SECONDS = 0.02  # quick handlers make room sooner than a pause would p
 ROOM_NAP_SECONDS = 0.0003
 REPORT_SECONDS = 0.5
 LAST_COMMIT_POLL_SECONDS = 0.01
+LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
+CLOSE_SECONDS = 1.0  # for leaving the group; then closing the client may take as long again, before the main thread cuts it
 
 
 class Stop:
@@ -100,12 +102,12 @@ class ConsumerLoop(Owner):
             # Fenced: committing or waiting would work against the member that has our id. A fault of ours: trust nothing.
             self._assignment.close(self._clock())
             return self._consumer.ending
-        if self._stop is None:
-            self.stop(Stop(Deadline(self._settings.drain_seconds, self._clock), leave=False))
-        self._drain()
+        self._stop = self._stop or Stop(Deadline(self._settings.drain_seconds, self._clock), leave=False)
+        self._drain(self._stop.deadline)
         self._stage.move(Stage.CLOSING)
-        if self._stop is not None and self._stop.leave:  # looked at only now: the wish may have changed during the drain
-            self._consumer.leave(Deadline(1.0, self._clock))
+        self._stop.deadline.hurry(CLOSE_SECONDS)  # nothing is owed any more: what follows is politeness
+        if self._stop.leave:  # looked at only now: the wish may have changed during the drain
+            self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock))
         self._consumer.close()
         return self._consumer.ending or (ExitCode.GAVE_UP if self.cut_off else ExitCode.OK)
 
@@ -200,6 +202,8 @@ class ConsumerLoop(Owner):
         dropped."""
         log.warning("%s: offsets went back from %d to %d", partition, partition.tracker.next_offset, offset)
         again = self._assignment.add(partition.topic, partition.number)
+        if self._stop is not None:
+            again.close(self._stop.deadline.at)
         self._serve_assignment()
         return again
 
@@ -278,11 +282,10 @@ class ConsumerLoop(Owner):
 
     # ---- the end --------------------------------------------------------------------------------------------------
 
-    def _drain(self) -> None:
+    def _drain(self, deadline: Deadline) -> None:
         """Start nothing, finish what runs, have the last commit acknowledged; all within the deadline. The group is served
         meanwhile. Messages that still come are taken and not started: dropping them would let the position pass them."""
         self._stage.move(Stage.DRAINING)
-        deadline = self._stop.deadline if self._stop else Deadline(0, self._clock)
         self._assignment.close(deadline.at)
         self._consumer.pause([(p.topic, p.number) for p in self._assignment])
         for _ in self._unsettled(self._assignment, deadline):
@@ -294,8 +297,8 @@ class ConsumerLoop(Owner):
 
     def _finish_commits(self, deadline: Deadline) -> None:
         """Until everything that is done is acknowledged. Even a hurried end tries once, for a moment."""
-        last_try = Deadline(max(0.5, deadline.remaining()), self._clock)
-        while not last_try.expired() and self._consumer.ending is None:
+        moment = Deadline(LAST_COMMIT_SECONDS, self._clock)
+        while not (deadline.expired() and moment.expired()) and self._consumer.ending is None:
             if not self._commits.in_flight:
                 self._commit(self._assignment, self._positions(), self._clock())
                 if not self._commits.in_flight:
@@ -320,7 +323,7 @@ class ConsumerLoop(Owner):
         while not deadline.expired():
             now = self.turned_at = self._clock()
             for task in self._retries.give_up(deadline.at):
-                task[1].partition.given_up = True
+                task[1].partition.given_up = min(task[1].partition.given_up, task[0])
             running = self._running(partitions)
             settled = [partition.settled(_highest(running, partition)) for partition in partitions]
             if all(settled) and not self._dead_letters.in_transit:
