@@ -22,6 +22,7 @@ a child.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
 import os
@@ -323,6 +324,7 @@ class Supervisor:
 
 def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:
     """Run the service until it is stopped."""
+    faulthandler.enable()  # the SIGABRT of systemd's watchdog prints where we hang
     try:
         places.prepare(settings)
     except places.UnsafeDirectoryError as problem:
@@ -365,8 +367,9 @@ def main(words: Optional[List[str]] = None) -> int:
         return refuse([*problem.faults, *more])
     if configuration.command == "status":
         return show_status(configuration)
-    environment = configuration.child_environment
     settings = configuration.settings
+    # The example handler is the user's side, so it reads its variable: also when the value came by command line or a file.
+    environment = {**configuration.child_environment, "TASK_SECONDS": str(settings.task_seconds)}
     if settings.log_format == "text" and "JOURNAL_STREAM" in environment:
         settings = replace(settings, log_format="journal")
     logs.set_up(settings.log_level, settings.log_format, "supervisor")

@@ -72,6 +72,7 @@ class ChildReport:
     poll_age: float  # seconds since the consumer thread's loop last turned
     commit_age: float  # seconds since the broker last acknowledged a commit
     done: int
+    rate: float  # tasks done a second, of late
     failed: int  # attempts that raised
     retrying: int  # tasks waiting for their next attempt
     dead_letters: int

@@ -83,7 +83,7 @@ class FirstRun:
             say(f"{account.lost} scenarios are not done, and nothing happens any more: giving up")
         status = self._stop()
         say(f"The service has stopped: {described(status)}. The account, counted from its log:")
-        for line in account.lines():
+        for line in account.lines(complete=not self._interrupted):
             say("    " + line)
         say(NEXT)
         if self._interrupted:
@@ -174,15 +174,18 @@ def _without_settings(environment: Mapping[str, str]) -> Dict[str, str]:
 
 def main(words: Sequence[str]) -> int:
     """The command. Words are the real service's, and ask for it as much as a configured cluster does."""
+    faults: Sequence[str] = ()
     try:
         # The command `status` needs no cluster; what it would do is not done.
-        environment = configuration.load(["status", "--group", GROUP]).child_environment
+        found = configuration.load(["status", "--group", GROUP])
     except configuration.ConfigurationError as problem:
-        print(problem, file=sys.stderr)
-        return ExitCode.CONFIGURATION
-    cluster = TABLE["bootstrap_servers"].environment
+        found, faults = problem.partial, problem.faults
+    environment, cluster = found.child_environment, TABLE["bootstrap_servers"].environment
     if words or cluster in environment or cluster + "_FILE" in environment:
         os.execv(sys.executable, [sys.executable, SCRIPT, *words])  # noqa: S606 (no shell is the point)
+    if faults:  # maybe it is the cluster's name that is misspelt
+        print(*faults, sep="\n", file=sys.stderr)
+        return ExitCode.CONFIGURATION
     try:
         return embedded({**_without_settings(environment), **VARIABLES})
     except EmbeddedBrokerError as problem:

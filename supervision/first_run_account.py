@@ -108,13 +108,13 @@ class Account:
         if self.partitions_back is None and self._partitions[event.scenario] in crash.partitions:
             self.partitions_back = seconds
 
-    def lines(self) -> List[str]:
-        """The account, for people."""
+    def lines(self, *, complete: bool) -> List[str]:
+        """The account, for people. Of a run that was cut short, what is missing is not lost."""
         workers = f"different scenarios, by {len(self._workers)} processes"
         return [
             f"sent      {self.sent:>4}   acknowledged by the broker before the service started",
             f"done      {self.done:>4}   {workers}",
-            f"lost      {self.lost:>4}",
+            f"{'lost' if complete else 'to do':<10}{self.lost:>4}",
             f"run twice {self.twice:>4}   {self._why_twice()}",
             *self._crash_lines(),
         ]

@@ -32,11 +32,11 @@ def _of_slot(slot: Dict[str, Any]) -> List[str]:
     return [text for text, holds in conditions.items() if holds]
 
 
-def totals(slots: Iterable[Dict[str, Any]]) -> Dict[str, int]:
+def totals(slots: Iterable[Dict[str, Any]]) -> Dict[str, Any]:
     """Sums over the children that report: running, done, failed, in flight, lag, …"""
     children = [slot["child"] for slot in slots if slot["child"] and slot["pid"]]
     partitions = [partition for child in children for partition in child["partitions"]]
-    summed = {name: sum(child[name] for child in children) for name in ("done", "failed", "retrying", "dead_letters")}
+    summed = {name: sum(child[name] for child in children) for name in ("done", "rate", "failed", "retrying", "dead_letters")}
     summed["in_flight"] = sum(partition["in_flight"] for partition in partitions)
     summed["lag"] = sum(max(0, partition["lag"]) for partition in partitions)
     summed["partitions"] = len(partitions)
@@ -67,8 +67,8 @@ def text(snapshot: Dict[str, Any]) -> str:
             snapshot["processes"], snapshot["threads"], snapshot["handler"], snapshot["ordering"],
             snapshot["membership"], snapshot["restarts"],
         ),
-        "lag %d, in flight %d, done %d, failed attempts %d, waiting for a retry %d, dead letters %d"
-        % tuple(sums[name] for name in ("lag", "in_flight", "done", "failed", "retrying", "dead_letters")),
+        "lag %d, in flight %d, done %d (%.1f per second), failed attempts %d, waiting for a retry %d, dead letters %d"
+        % tuple(sums[name] for name in ("lag", "in_flight", "done", "rate", "failed", "retrying", "dead_letters")),
     ]  # fmt: skip
     lines += ["  problem: " + problem for problem in snapshot["problems"]]
     lines += ["", *_slot_table(snapshot["slots"]), "", *_task_table(snapshot["slots"])]
@@ -76,14 +76,14 @@ def text(snapshot: Dict[str, Any]) -> str:
 
 
 def _slot_table(slots: List[Dict[str, Any]]) -> List[str]:
-    rows = [("SLOT", "PID", "STATE", "UP", "DONE", "IN FLIGHT", "LAG", "RESTARTS", "LAST EXIT", "PARTITIONS")]
+    rows = [("SLOT", "PID", "STATE", "UP", "DONE", "PER SECOND", "IN FLIGHT", "LAG", "RESTARTS", "LAST EXIT", "PARTITIONS")]
     for slot in slots:
-        child = slot["child"] or {"done": 0, "partitions": [], "stage": "", "joined": False}
+        child = slot["child"] or {"done": 0, "rate": 0.0, "partitions": [], "stage": "", "joined": False}
         partitions = child["partitions"]
         rows.append(
             (
                 str(slot["slot"]), str(slot["pid"] or "-"), _stage(slot, child), _duration(slot["uptime"]), str(child["done"]),
-                str(sum(p["in_flight"] for p in partitions)), str(sum(max(0, p["lag"]) for p in partitions)),
+                "%.1f" % child["rate"], str(sum(p["in_flight"] for p in partitions)), str(sum(max(0, p["lag"]) for p in partitions)),
                 str(slot["restarts"]), slot["last_exit"] or "-", _listed(partitions),
             )
         )  # fmt: skip

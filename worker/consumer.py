@@ -151,8 +151,11 @@ class GroupConsumer:
         self._consumer.resume([TopicPartition(*name) for name in names])
 
     def leave(self, deadline: Deadline) -> None:
-        """Give the membership up at once: `close` alone would keep a static member's seat until its session times out."""
+        """Give the membership up at once: `close` alone would keep a static member's seat until its session times out. Who is
+        about to join has to join first: only the answer brings the id to leave by, and the broker would keep the seat taken."""
         self._ahead = True  # what comes now is dropped
+        while not (self.joined or self.away or deadline.expired()):
+            self._consumer.poll(0.02)
         self._consumer.unsubscribe()
         while not deadline.expired() and self._consumer.assignment():
             self._consumer.poll(0.02)

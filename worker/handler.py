@@ -10,6 +10,7 @@ import functools
 import importlib
 import inspect
 import json
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Callable, List, Optional, Tuple
 
 from worker.assignment import Partition
@@ -90,7 +91,7 @@ def decode(value: Optional[bytes]) -> Any:
         raise UndecodableError("%s: %s" % (type(problem).__name__, problem)) from problem
 
 
-def headers_of(message: Any) -> List[Tuple[str, Optional[bytes]]]:
+def headers_of(message: Any) -> List[Tuple[str, Any]]:
     """The headers of a Kafka message. Raises UndecodableError, once, when a name is not UTF-8: the client fails then, and would
     crash the process if it were asked again, so that a header that says so takes their place."""
     try:
@@ -123,6 +124,8 @@ def _imported(name: str) -> Callable[..., Any]:
         ) from problem
     if not callable(function):
         raise HandlerError("HANDLER=%s is a %s, not a function" % (name, type(function).__name__))
+    if any(kind(function) for kind in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
+        raise HandlerError("HANDLER=%s is a coroutine or generator, whose call does nothing; wanted: a function" % name)
     return function
 
 

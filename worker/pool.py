@@ -3,7 +3,7 @@ lock and no queue with one: queues whose every operation is atomic, the completi
 thread keeps for itself. Sleeping threads are woken by tokens in a `SimpleQueue`, at most one for each thread.
 
 (Measured against the alternatives: `queue.Queue` costs 1.2 us a message, `ThreadPoolExecutor.submit` 20 us and an unbounded
-queue.) """
+queue.)"""
 
 from __future__ import annotations
 
@@ -94,6 +94,7 @@ class Pool:
         call, clock, done, failed, slow = self._call, time.monotonic, 0, 0, 0
         began = ended = clock()
         while ended - began < TURN_SECONDS:
+            thread.started = started = ended  # the end of the one before is the beginning of this one
             try:
                 # First the note, then the look at `closed`: whoever closes a partition and then finds no note of its tasks
                 # knows that none beyond the frontier will start.
@@ -105,7 +106,6 @@ class Pool:
             if partition.closed and offset >= partition.frontier:
                 self.parked.append(task)
                 continue
-            thread.started = started = ended  # the end of the one before is the beginning of this one
             try:
                 call(message, partition, attempt)
             except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service

@@ -30,7 +30,7 @@ from worker import handler
 from worker.client_config import consumer_properties, member_name, producer_properties
 from worker.loop import ConsumerLoop, Stop
 from worker.pool import Pool
-from worker.report import child_report
+from worker.report import Rate, child_report
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
 
@@ -86,6 +86,7 @@ class Child:
         self._code: Optional[ExitCode] = None
         self._next_heartbeat = 0.0
         self._attention = Attention(time.monotonic())
+        self._rate = Rate(time.monotonic())
         self._turn = (0.0, 0.0)  # the consumer thread's last turn that we saw, and when, in our attention
 
     def run(self) -> ExitCode:
@@ -202,7 +203,7 @@ class Child:
             self._channel.offer(self._report())
 
     def _report(self) -> Dict[str, object]:
-        return {"report": as_json(child_report(self._stage.now, self._pool, self._loop, self._poll_age()))}
+        return {"report": as_json(child_report(self._stage.now, self._pool, self._loop, self._poll_age(), self._rate))}
 
     def _poll_age(self) -> float:
         """Since when the poll loop has not turned. In attention: after a pause of the whole process both have only just

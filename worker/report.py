@@ -3,6 +3,7 @@ number may be a moment old, never torn."""
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from typing import Callable, List, Optional
@@ -12,16 +13,42 @@ from worker.lanes import Task
 from worker.loop import ConsumerLoop
 from worker.pool import BUCKETS, HandlerThread, Pool
 
+RATE_SECONDS = 10.0
 MOST_TASKS = 20  # in one report: the longest running ones
 
 
+class Rate:
+    """How fast a counter grows, in units a second: a moving average in which what is RATE_SECONDS old counts for a third."""
+
+    def __init__(self, now: float) -> None:
+        """Nothing has been counted at `now` (monotonic seconds)."""
+        self._count = 0
+        self._at = now
+        self._rate = 0.0
+
+    def update(self, count: int, now: float) -> float:
+        """The counter stands at `count`; the rate."""
+        elapsed = now - self._at
+        if elapsed > 0:
+            kept = math.exp(-elapsed / RATE_SECONDS)
+            self._rate = kept * self._rate + (1 - kept) * (count - self._count) / elapsed
+            self._count, self._at = count, now
+        return self._rate
+
+
 def child_report(
-    stage: Stage, pool: Pool, loop: ConsumerLoop, poll_age: float, clock: Callable[[], float] = time.monotonic
+    stage: Stage,
+    pool: Pool,
+    loop: ConsumerLoop,
+    poll_age: float,
+    rate: Rate,
+    clock: Callable[[], float] = time.monotonic,
 ) -> ChildReport:
     """The heartbeat of this moment."""
     now = clock()
     stored, waiting = loop.dead_letters
     threads = pool.threads
+    done = sum(thread.done for thread in threads)
     return ChildReport(
         pid=os.getpid(),
         stage=stage,
@@ -29,7 +56,8 @@ def child_report(
         broker_away=loop.broker_away,
         poll_age=poll_age,
         commit_age=loop.commit_age,
-        done=sum(thread.done for thread in threads),
+        done=done,
+        rate=rate.update(done, now),
         failed=sum(thread.failed for thread in threads),
         retrying=loop.retrying,
         dead_letters=stored,
@@ -62,5 +90,7 @@ def _task_report(thread: HandlerThread, task: Task, now: float) -> TaskReport:
 
 
 def _readable(key: Optional[bytes]) -> Optional[str]:
-    """A key for human eyes: any bytes, never too long."""
-    return None if key is None else key[:100].decode("utf-8", errors="backslashreplace")
+    """A key for human eyes: any bytes, never too long, and nothing in it that would move a terminal's cursor."""
+    text = (key or b"")[:100].decode("utf-8", errors="backslashreplace")
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return None if key is None else shown

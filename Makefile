@@ -1,0 +1,61 @@
+# `make` shows what there is. Everything made here is in .venv and .build, which `make clean` removes.
+PYTHON ?= python3
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
+PYTEST := $(VENV)/bin/python -m pytest
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help install run test test-unit test-pythons test-broker test-processes lint type bench clean
+
+help: ## show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+		printf '  make %-16s %s\n' "$$name" "$$text"; done
+
+$(VENV)/runtime: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --requirement requirements.txt
+	@touch $@
+
+$(VENV)/development: $(VENV)/runtime requirements-dev.txt
+	$(PIP) --requirement requirements-dev.txt
+	@touch $@
+
+install: $(VENV)/development ## what tests and tools need, into .venv
+
+run: $(VENV)/runtime ## see the service at work, on a broker of its own
+	@$(VENV)/bin/python -m supervision.first_run
+
+test: lint type test-unit test-pythons kafka ## everything; the last part is the longest
+	$(PYTEST) tests/broker tests/processes
+
+test-unit: install ## seconds; no broker, no processes
+	$(PYTEST) tests/unit
+
+test-pythons: install kafka ## unit tests and one end-to-end test on the oldest and newest Python here
+	$(VENV)/bin/python -m tests.support.other_pythons
+
+test-broker: install kafka ## against a real Kafka
+	$(PYTEST) tests/broker
+
+test-processes: install kafka ## the real command, on a real Kafka
+	$(PYTEST) tests/processes
+
+lint: install ## ruff: rules and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+type: install ## mypy --strict
+	$(VENV)/bin/mypy
+
+bench: install kafka ## how fast it is on this machine
+	$(VENV)/bin/python -m bench
+
+# Before the tests, whose time limits are for tests, not for downloads.
+.PHONY: kafka
+kafka: install
+	@$(VENV)/bin/python -m tests.support.kafka_jars > /dev/null
+
+clean: ## remove everything made here
+	rm -rf $(VENV) .build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,128 @@
+"""Fixtures of all tests. What a test starts is ended by its fixture; what is left is a failure."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import uuid
+from pathlib import Path
+from typing import Any, Callable, Iterator, List, Union
+
+import pytest
+
+from service.settings import Settings
+from tests.support.admin import Admin
+from tests.support.engine import Engine
+from tests.support.eventually import eventually
+from tests.support.kafka import Cluster, GivenCluster
+from tests.support.ledger import Ledger
+from tests.support.processes import marked_processes
+from tests.support.scene import PARTITIONS, Scene
+from tests.support.service import Service
+
+FOLDERS = Path(__file__).parent
+THREAD_SECONDS = 5.0
+GIVEN = "TEST_KAFKA_BOOTSTRAP_SERVERS"
+
+
+def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
+    """Tests are marked after the folder they are in."""
+    for item in items:
+        for folder in ("broker", "processes"):
+            if FOLDERS / folder in item.path.parents:
+                item.add_marker(folder)
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[Union[Cluster, GivenCluster]]:
+    """The broker that tests share. They may do nothing to it that another could notice."""
+    if GIVEN in os.environ:
+        yield GivenCluster(os.environ[GIVEN])
+    else:
+        with Cluster() as cluster:
+            yield cluster
+
+
+@pytest.fixture
+def own_kafka() -> Iterator[Cluster]:
+    """A broker of this test alone, to stop, kill and freeze."""
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def admin(kafka: Union[Cluster, GivenCluster]) -> Admin:
+    """Asks and tells the shared broker."""
+    return Admin(kafka.bootstrap)
+
+
+@pytest.fixture
+def topic(admin: Admin) -> Iterator[Callable[..., str]]:
+    """Makes topics of fresh names: `topic(partitions=8)`. They go afterwards, and their dead letters too."""
+    made: List[str] = []
+
+    def make(partitions: int = 8, **config: str) -> str:
+        made.append(admin.create_topic(partitions=partitions, config=config))
+        return made[-1]
+
+    yield make
+    if made:
+        admin.delete_topics([name for name in admin.topics() if name.startswith(tuple(made))])
+
+
+@pytest.fixture
+def group() -> str:
+    """A group id that nobody used."""
+    return f"group-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def service(kafka: Union[Cluster, GivenCluster]) -> Iterator[Callable[..., Service]]:
+    """Makes services, still to be started, on the shared broker or another: `service(topic, group, …)`."""
+    with contextlib.ExitStack() as stack:
+
+        def make(topic: str, group: str, bootstrap: str = kafka.bootstrap, **options: Any) -> Service:
+            made = Service(bootstrap, topic, group, **options)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def scene(admin: Admin, topic: Callable[..., str], group: str, tmp_path: Path, service: Callable[..., Service]) -> Scene:
+    """One group on one fresh topic, for the services of a test."""
+    return Scene(admin, topic(partitions=PARTITIONS), group, tmp_path, service)
+
+
+@pytest.fixture
+def engine(kafka: Union[Cluster, GivenCluster], tmp_path: Path) -> Iterator[Callable[..., Engine]]:
+    """Makes members of a group in this process, still to be started: `engine(topic, group, **settings)`."""
+    ledger = Ledger(str(tmp_path / "ledger"))
+    with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEDGER", ledger.path)
+
+        def make(topic: str, group: str, name: str = "engine-0", **changes: Any) -> Engine:
+            settings = Settings(
+                **{
+                    "bootstrap_servers": kafka.bootstrap, "group_id": group, "topics": (topic,),
+                    "processes": 1, "threads": 4, "restart_limit": 10, "handler": "tests.support.handlers:work",
+                    "runtime_directory": str(tmp_path), "state_directory": str(tmp_path), **changes,
+                }
+            )  # fmt: skip
+            made = Engine(settings, name, ledger)
+            stack.callback(made.stop)
+            return made
+
+        yield make
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a test that leaves a thread, or a process of a service, behind. Set up first, so it looks last."""
+    before = set(threading.enumerate())
+    yield
+    eventually(lambda: set(threading.enumerate()) <= before, THREAD_SECONDS, "no thread is left behind")
+    if FOLDERS / "unit" not in request.path.parents:  # they are many, and start none
+        assert not marked_processes(), "processes of a service are left behind"

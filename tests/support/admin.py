@@ -1,0 +1,233 @@
+"""What tests ask a broker, and tell it, beside the service: topics, offsets, members of a group, records."""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from dataclasses import dataclass
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+
+from confluent_kafka import (
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+
+from tests.support.eventually import eventually
+
+SECONDS = 30.0  # for one answer
+_COORDINATOR_COMES = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+
+Headers = List[Tuple[str, Union[str, bytes, None]]]
+Row = Tuple[Optional[bytes], Optional[bytes], Optional[Headers]]  # key, value, headers
+
+
+@dataclass(frozen=True)
+class Record:
+    """One message of a topic."""
+
+    key: Optional[bytes]
+    value: Optional[bytes]
+    headers: Headers
+    partition: int
+    offset: int
+    timestamp: int  # milliseconds since 1970
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member of a group, as its coordinator knows it."""
+
+    member_id: str
+    instance_id: Optional[str]
+    client_id: str
+    host: str
+    partitions: Tuple[Tuple[str, int], ...]
+
+
+class Admin:
+    """Keeps one client for as long as it lives: futures of a client that is gone fail."""
+
+    def __init__(self, bootstrap: str) -> None:
+        """`bootstrap`: host:port, several with commas."""
+        self.bootstrap = bootstrap
+        self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})  # tests kill brokers
+
+    def create_topic(self, name: Optional[str] = None, partitions: int = 8, config: Optional[Mapping[str, str]] = None) -> str:
+        """Create a topic, by default of a name that nobody used; it is ready when this returns."""
+        name = name or f"topic-{uuid.uuid4().hex[:12]}"
+        new = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=dict(config or {}))
+        self._client.create_topics([new])[name].result(SECONDS)
+        eventually(lambda: self._has_leaders(name), SECONDS, f"each partition of {name} has its leader")
+        return name
+
+    def delete_topics(self, names: Iterable[str]) -> None:
+        """Those that exist."""
+        existing = self._client.list_topics(timeout=SECONDS).topics
+        gone = [name for name in names if name in existing]
+        for future in self._client.delete_topics(gone).values() if gone else ():
+            future.result(SECONDS)
+
+    def topics(self) -> List[str]:
+        """The names of all that exist."""
+        return sorted(self._client.list_topics(timeout=SECONDS).topics)
+
+    def end_offsets(self, topic: str) -> Dict[int, int]:
+        """For each partition the offset that the next message will have."""
+        return self._offsets(topic, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+
+    def committed(self, group: str, topic: str) -> Dict[int, Optional[int]]:
+        """For each partition what the group has committed, None where nothing."""
+        asked = [TopicPartition(topic, number) for number in self._partitions(topic)]
+        request = ConsumerGroupTopicPartitions(group, asked)
+        answer = self._client.list_consumer_group_offsets([request])[group].result(SECONDS)
+        return {each.partition: each.offset if each.offset >= 0 else None for each in answer.topic_partitions}
+
+    def lag(self, group: str, topic: str) -> int:
+        """How many messages of the topic the group has not committed."""
+        committed = self.committed(group, topic)
+        return sum(end - (committed[number] or 0) for number, end in self.end_offsets(topic).items())
+
+    def group_state(self, group: str) -> str:
+        """STABLE, EMPTY, PREPARING_REBALANCING, …"""
+        return str(self._describe(group).state.name)
+
+    def members(self, group: str) -> List[Member]:
+        """The group's members. While it rebalances, none of them has partitions."""
+        return [
+            Member(
+                each.member_id,
+                each.group_instance_id,
+                each.client_id,
+                each.host,
+                tuple(sorted((at.topic, at.partition) for at in each.assignment.topic_partitions)),
+            )
+            for each in self._describe(group).members
+        ]
+
+    def move(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+        """Move what the group has committed, partition to offset, as an operator may while it has no members."""
+        places = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
+        request = ConsumerGroupTopicPartitions(group, places)
+        self._client.alter_consumer_group_offsets([request])[group].result(SECONDS)
+
+    def produce(
+        self, topic: str, rows: Iterable[Row], properties: Optional[Mapping[str, Any]] = None
+    ) -> List[Tuple[int, int]]:
+        """Send (key, value, headers) rows, in order; their (partition, offset), all acknowledged. `properties`
+        go to the producer.
+        """
+        places: Dict[int, Tuple[int, int]] = {}  # by row: acknowledgements come partition by partition
+        problems: List[KafkaError] = []
+
+        def note(index: int) -> Callable[[Optional[KafkaError], Any], None]:
+            def on_delivery(error: Optional[KafkaError], message: Any) -> None:
+                if error:
+                    problems.append(error)
+                else:
+                    places[index] = (message.partition(), message.offset())
+
+            return on_delivery
+
+        ours = {"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 5}
+        producer = Producer({**ours, **(properties or {})})
+        for index, (key, value, headers) in enumerate(rows):
+            producer.produce(topic, value, key, headers=headers or [], on_delivery=note(index))
+            producer.poll(0)
+        unsent = producer.flush(SECONDS)
+        if problems or unsent:
+            raise RuntimeError(f"{unsent} messages were not acknowledged, {len(problems)} refused: {problems[:3]}")
+        return [places[index] for index in range(len(places))]
+
+    def records(self, topic: str) -> List[Record]:
+        """Everything the topic holds now, by partition and offset; nothing when there is no such topic."""
+        if topic not in self.topics():
+            return []
+        ends = self.end_offsets(topic)
+        starts = self._offsets(topic, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
+        wanted = [number for number, end in ends.items() if end > starts[number]]
+        found: List[Record] = []
+        reader = _reader(self.bootstrap)
+        try:
+            for number in wanted:
+                found += _read(reader, TopicPartition(topic, number, starts[number]), ends[number])
+        finally:
+            reader.close()
+        return found
+
+    def _has_leaders(self, topic: str) -> bool:
+        """A new topic is known a moment before its leaders know that they are."""
+        with contextlib.suppress(KafkaException):
+            self.end_offsets(topic)
+            return True
+        return False
+
+    def _partitions(self, topic: str) -> List[int]:
+        description = self._client.list_topics(topic, timeout=SECONDS).topics[topic]
+        if description.error:
+            raise KafkaException(description.error)
+        return sorted(description.partitions)
+
+    def _offsets(self, topic: str, which: OffsetSpec) -> Dict[int, int]:
+        asked = {TopicPartition(topic, number): which for number in self._partitions(topic)}
+        futures = self._client.list_offsets(asked)
+        return {at.partition: future.result(SECONDS).offset for at, future in futures.items()}
+
+    def _describe(self, group: str) -> Any:
+        described: List[Any] = []
+
+        def answered() -> bool:
+            try:
+                described.append(self._client.describe_consumer_groups([group])[group].result(SECONDS))
+            except KafkaException as problem:  # a new broker's first group: its coordinator is just being chosen
+                if problem.args[0].code() not in _COORDINATOR_COMES:
+                    raise
+            return bool(described)
+
+        eventually(answered, SECONDS, f"the coordinator of {group} answers")
+        return described[0]
+
+
+def _reader(bootstrap: str) -> Consumer:
+    """A consumer of no group's partitions: it never subscribes and never commits."""
+    return Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"reader-{uuid.uuid4().hex}",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+
+
+def _read(reader: Consumer, start: TopicPartition, end: int) -> List[Record]:
+    reader.assign([start])
+    found: List[Record] = []
+    while True:
+        message = reader.poll(SECONDS)
+        if message is None:
+            raise TimeoutError(f"{start.topic}[{start.partition}] has records up to {end} that do not come")
+        error = message.error()
+        if error and error.code() == KafkaError._PARTITION_EOF:
+            return found
+        if error:
+            raise KafkaException(error)
+        record = _record(message)
+        if record.offset < end:
+            found.append(record)
+        if record.offset >= end - 1:
+            return found
+
+
+def _record(message: Any) -> Record:
+    headers = list(message.headers() or [])
+    place = (message.partition(), message.offset(), message.timestamp()[1])
+    return Record(message.key(), message.value(), headers, *place)

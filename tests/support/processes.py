@@ -1,0 +1,42 @@
+"""Finds the processes of a test's service, orphans included, by a variable in their environment."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+from typing import List
+
+MARKER = "SERVICE_TEST_ID"  # in the environment of a test's service, which all its processes inherit
+
+
+def marked_processes(value: str = "") -> List[int]:
+    """The pids of one service, or of all that this test run has started; zombies do not count."""
+    return [pid for pid in _pids() if _wanted(value) in _environment(pid)]
+
+
+def marker_value(name: str) -> str:
+    """A value of the marker that belongs to this test run: others may run on the same machine."""
+    return f"{os.getpid()}-{name}"
+
+
+def kill_marked(value: str) -> None:
+    """SIGKILL for each process of a service that is there now."""
+    for pid in marked_processes(value):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _wanted(value: str) -> bytes:
+    return f"\0{MARKER}={value + chr(0) if value else marker_value('')}".encode()
+
+
+def _pids() -> List[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _environment(pid: int) -> bytes:
+    with contextlib.suppress(OSError):  # ended meanwhile, or somebody else's
+        return b"\0" + Path(f"/proc/{pid}/environ").read_bytes()
+    return b""

@@ -1,0 +1,168 @@
+"""The service installed where its unit file wants it, in a private systemd: the real unit, changed in timings only."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Dict, List
+
+from tests.support.eventually import eventually
+from tests.support.kafka_jars import ROOT
+from tests.support.ledger import Ledger
+from tests.support.processes import MARKER, marker_value
+from tests.support.systemd_sandbox import SystemdSandbox
+
+NAME = "kafka-consumer.service"
+UNIT_FILE = ROOT / "systemd" / NAME
+HOME = "/opt/kafka-consumer"
+PYTHON = f"{HOME}/venv/bin/python"
+COMMAND = [PYTHON, f"{HOME}/supervisor.py"]
+CODE = ("supervision", "service", "worker", "handlers")
+UNITS = "/run/systemd/system"
+SETTINGS = "/run/service.env"  # the sandbox's /etc is the machine's: nothing may be written there
+STATE = "/var/lib/kafka-consumer"
+STAGE = "/run/install"  # becomes /opt; on a file system of the sandbox's own
+PACE = {"WatchdogSec": "2", "RestartSec": "200ms"}  # a test's, instead of an operator's
+READY_SECONDS = 30.0
+
+
+def install(sandbox: SystemdSandbox) -> None:
+    """Code, test handlers and unit file. The interpreter and its packages are those that run the tests, seen below /opt:
+    the unit may look into no home folder.
+    """
+    home = sandbox.path(f"{STAGE}/kafka-consumer")
+    for package in CODE:
+        shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (home / "tests" / "support").mkdir(parents=True)
+    for file in ("supervisor.py", "tests/support/handlers.py", "tests/support/ledger.py"):
+        shutil.copy(ROOT / file, home / file)
+    packages = _make_venv(home / "venv")
+    for source, place in ((sys.base_prefix, home / "python"), (sysconfig.get_path("purelib"), packages)):
+        place.mkdir(parents=True)
+        inside = f"{STAGE}/kafka-consumer/{place.relative_to(home)}"
+        sandbox.run(["mount", "--bind", "-o", "ro", source, inside])
+    sandbox.run(["mount", "--rbind", STAGE, "/opt"])
+    sandbox.run([PYTHON, "-m", "compileall", "-q", *(f"{HOME}/{package}" for package in (*CODE, "tests"))])
+    sandbox.run(["chmod", "-R", "a+rX", *(f"{HOME}/{package}" for package in (*CODE, "tests"))])
+    sandbox.path(UNITS).mkdir(exist_ok=True)
+    shutil.copy(UNIT_FILE, sandbox.path(f"{UNITS}/{NAME}"))
+
+
+def _make_venv(venv: Path) -> Path:
+    """By hand, because its Python has two places, one as we see it and one as the unit does. Where its packages go."""
+    (venv / "bin").mkdir(parents=True)
+    program = Path(sys.executable).resolve().relative_to(Path(sys.base_prefix).resolve())
+    (venv / "bin" / "python").symlink_to(f"{HOME}/python/{program}")
+    (venv / "pyvenv.cfg").write_text(f"home = {HOME}/python/bin\n")
+    return venv / Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)
+
+
+class SystemdService:
+    """The installed service, configured for one test."""
+
+    def __init__(self, sandbox: SystemdSandbox, **settings: object) -> None:
+        """Nothing is started. `settings`: environment names and their values."""
+        self.sandbox = sandbox
+        self.settings: Dict[str, object] = {
+            MARKER: marker_value("systemd"),
+            "HANDLER": "tests.support.handlers:work",
+            "LEDGER": f"{STATE}/ledger",
+            **settings,
+        }
+        self.configure()
+        self.drop_in("pace", EnvironmentFile=SETTINGS, **PACE)
+
+    # ---- its settings ---------------------------------------------------------------------------------------------
+
+    def configure(self, **settings: object) -> None:
+        """Add settings; None takes one away. They hold from the next start on."""
+        self.settings.update(settings)
+        lines = [f"{name}={value}\n" for name, value in self.settings.items() if value is not None]
+        self.sandbox.path(SETTINGS).write_text("".join(lines))
+
+    def drop_in(self, file: str, **lines: str) -> None:
+        """Change what the unit's [Service] section says."""
+        self.drop_in_text(file, "[Service]\n" + "".join(f"{name}={value}\n" for name, value in lines.items()))
+
+    def drop_in_text(self, file: str, text: str) -> None:
+        """The same, as a whole file."""
+        folder = self.sandbox.path(f"{UNITS}/{NAME}.d")
+        folder.mkdir(exist_ok=True)
+        (folder / f"{file}.conf").write_text(text)
+        self.sandbox.systemctl("daemon-reload")
+
+    # ---- its life -------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Returns when systemd considers it started."""
+        self.sandbox.systemctl("start", NAME)
+
+    def stop(self) -> None:
+        """Returns when it has ended."""
+        self.sandbox.systemctl("stop", NAME)
+
+    def reload(self) -> None:
+        """Returns when the signal is sent: systemd may or may not wait for the end of the reload."""
+        self.sandbox.systemctl("--no-block", "reload", NAME)
+
+    def signal(self, name: str, pid: int) -> None:
+        """`kill -NAME` of one of its processes."""
+        self.sandbox.run(["kill", f"-{name}", str(pid)])
+
+    def wait(self, **wanted: str) -> Dict[str, str]:
+        """Until systemd says so of the unit; all it says then."""
+        return self.sandbox.wait(NAME, **wanted)
+
+    def wait_well(self, partitions: int) -> str:
+        """Until the status line says that all is well, with so many partitions; the line."""
+        wanted = f" {partitions} partitions"
+        eventually(
+            lambda: wanted in self.status_line() and "degraded" not in self.status_line(),
+            READY_SECONDS,
+            f"the service has{wanted} and is well",
+        )
+        return self.status_line()
+
+    def close(self) -> None:
+        """End it by force, and remove what the test has written. pytest shows the journal if the test failed."""
+        self.sandbox.systemctl("kill", "--signal=KILL", NAME, check=False)
+        self.sandbox.systemctl("stop", NAME)
+        self.sandbox.systemctl("reset-failed", NAME, check=False)
+        print(f"---- journal ----\n{self.journal_text()}")
+        self.sandbox.run(["journalctl", "--rotate"])
+        self.sandbox.run(["journalctl", "--vacuum-time=1us"])
+        shutil.rmtree(self.sandbox.path(f"{UNITS}/{NAME}.d"))
+        shutil.rmtree(self.sandbox.path("/var/lib/private/kafka-consumer"), ignore_errors=True)
+
+    # ---- what it says ---------------------------------------------------------------------------------------------
+
+    def properties(self) -> Dict[str, str]:
+        """What systemd knows of the unit."""
+        return self.sandbox.show(NAME)
+
+    def main_pid(self) -> int:
+        """Of the supervisor."""
+        return int(self.properties()["MainPID"])
+
+    def status_line(self) -> str:
+        """What it said last by STATUS=."""
+        return self.properties()["StatusText"]
+
+    def pids(self) -> List[int]:
+        """Of all its processes, as the sandbox counts them. A unit that has ended has no control group."""
+        return self.sandbox.pids(NAME) if self.properties().get("ControlGroup") else []
+
+    def children(self) -> List[int]:
+        """The pids of its consumer processes."""
+        return sorted(set(self.pids()) - {self.main_pid()})
+
+    def journal_text(self) -> str:
+        """All lines of it, and systemd's about it."""
+        return "\n".join(str(entry["MESSAGE"]) for entry in self.sandbox.journal(NAME))
+
+    @property
+    def ledger(self) -> Ledger:
+        """What the handlers have done."""
+        return Ledger(str(self.sandbox.path(f"{STATE}/ledger")))

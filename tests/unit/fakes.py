@@ -1,0 +1,156 @@
+"""What unit tests put in the place of Kafka, and a pool whose threads end with the test."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple
+
+from service.deadline import Deadline
+from service.exit_codes import ExitCode
+from service.settings import Settings
+from worker.consumer import Name, Owner
+from worker.handler import Call
+from worker.pool import HandlerThread, Pool
+from worker.queues import Queue
+
+TOPIC = "topic"
+
+
+class Message:
+    """Answers like a message of the client."""
+
+    def __init__(self, offset: int, key: Optional[bytes] = None, value: Optional[bytes] = b"{}", partition: int = 0) -> None:
+        self._offset, self._key, self._value, self._partition = offset, key, value, partition
+        self.given_headers: Optional[List[Tuple[str, Optional[bytes]]]] = None
+        self.broken = False  # whether the name of a header is not UTF-8, which the client does not survive twice
+        self.given_timestamp = (1, 1500)
+
+    def topic(self) -> str:
+        return TOPIC
+
+    def partition(self) -> int:
+        return self._partition
+
+    def offset(self) -> int:
+        return self._offset
+
+    def key(self) -> Optional[bytes]:
+        return self._key
+
+    def value(self) -> Optional[bytes]:
+        return self._value
+
+    def headers(self) -> Optional[List[Tuple[str, Optional[bytes]]]]:
+        if self.broken:
+            raise SystemError
+        return self.given_headers
+
+    def set_headers(self, headers: List[Tuple[str, Optional[bytes]]]) -> None:
+        self.given_headers, self.broken = headers, False
+
+    def timestamp(self) -> Tuple[int, int]:
+        return self.given_timestamp
+
+    def error(self) -> None:
+        return None
+
+
+def some_settings(**changes: Any) -> Settings:
+    values: Dict[str, Any] = {
+        "bootstrap_servers": "nowhere:1", "group_id": "group", "processes": 1, "threads": 2, "restart_limit": 10,
+        "runtime_directory": "/nowhere", "state_directory": "/nowhere", "topics": (TOPIC,),
+    }  # fmt: skip
+    return Settings(**{**values, **changes})
+
+
+class _Ending(Queue):
+    """Ends each handler thread that takes from it."""
+
+    def __init__(self) -> None:
+        self._tasks: List[Any] = []
+        self.pop = self._end
+
+    @staticmethod
+    def _end() -> NoReturn:
+        raise SystemExit
+
+
+class _EndingPool(Pool):
+    """Its threads take the end for the end, and not for an error."""
+
+    def _serve(self, thread: HandlerThread, turn: int) -> None:
+        with contextlib.suppress(SystemExit):
+            super()._serve(thread, turn)
+
+
+@contextlib.contextmanager
+def started(threads: int, call: Call) -> Iterator[Pool]:
+    """A pool that runs, until the end of the block."""
+    pool = _EndingPool(threads, call)
+    pool.start()
+    try:
+        yield pool
+    finally:
+        pool.serve([_Ending()])
+        pool.wake(threads)
+
+
+#: One step of a script: the messages of a fetch, or None to come again because it is not time yet.
+Step = Callable[["ScriptedGroup"], Optional[List[Message]]]
+
+
+class ScriptedGroup:
+    """In the place of `GroupConsumer`: each fetch plays the next step. Commits are acknowledged by the next fetch."""
+
+    def __init__(self, *steps: Step) -> None:
+        self._steps = list(steps)
+        self._patience = Deadline(10.0)
+        self._unanswered: List[List[Tuple[str, int, int]]] = []
+        self.owner: Owner
+        self.joined = True
+        self.away = False
+        self.ending: Optional[ExitCode] = None
+        self.accepts = True  # whether a commit can be sent
+        self.commits: List[Tuple[str, int, int]] = []
+        self.deeds: List[str] = []
+
+    def __call__(self, _properties: object, _topics: object, owner: Owner, _clock: object) -> ScriptedGroup:
+        self.owner = owner
+        return self
+
+    def fetch(self, _most: int, _timeout: float) -> List[Message]:
+        assert not self._patience.expired(), "the script does not come to its end"
+        for offsets in self._unanswered:
+            self.owner.on_committed(offsets)
+        self._unanswered = []
+        messages = self._steps[0](self) if self._steps else []
+        if messages is None:
+            time.sleep(0.0005)  # as a client would wait for messages
+            return []
+        del self._steps[:1]
+        return messages
+
+    def commit(self, offsets: List[Tuple[str, int, int]]) -> bool:
+        if self.accepts:
+            self.commits += offsets
+            self._unanswered.append(offsets)
+        return self.accepts
+
+    def positions(self, _names: List[Name]) -> Dict[Name, int]:
+        return {}
+
+    def end(self, _name: Name) -> int:
+        return -1
+
+    def pause(self, names: List[Name]) -> None:
+        self.deeds.append("pause")
+
+    def resume(self, names: List[Name]) -> None:
+        self.deeds.append("resume")
+
+    def leave(self, _deadline: Deadline) -> None:
+        self.deeds.append("leave")
+
+    def close(self) -> None:
+        self.deeds.append("close")

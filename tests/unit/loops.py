@@ -1,0 +1,95 @@
+"""A consumer loop on a bench: scripts for its group, and an account of what its handler was called with."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional, Set
+
+from service.deadline import Deadline
+from service.exit_codes import ExitCode
+from service.snapshot import Stage
+from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings, started
+from worker import loop
+from worker.assignment import Partition
+from worker.handler import Call
+from worker.loop import ConsumerLoop, Stop
+from worker.retry import RetryPolicy
+from worker.stages import StageHolder
+
+OURS = (TOPIC, 0)
+
+
+class _Delays(RetryPolicy):
+    """The delay stands in the error: by the number it was made with."""
+
+    def __init__(self, delays: Dict[int, float]) -> None:
+        self._delays = delays
+
+    def delay(self, error: BaseException, attempt: int) -> Optional[float]:
+        return self._delays[error.args[0]]
+
+
+class Bench:
+    """Runs one loop in the caller's thread. `call` is the handler; what it is called with and what it finished is noted."""
+
+    def __init__(self, monkeypatch: Any) -> None:
+        self._monkeypatch = monkeypatch
+        self.call: Call = lambda *_: None
+        self.calls: List[int] = []
+        self.done: Set[int] = set()
+        self.delays: Dict[int, float] = {}
+        self.played = False  # the whole script
+        self.group: ScriptedGroup
+        self.loop: ConsumerLoop
+
+    def play(self, *steps: Step, **changes: Any) -> ExitCode:
+        """From joining to the end, with these steps as fetches and these settings."""
+        self.group = ScriptedGroup(*steps, self._note_the_end)
+        self.group.bench = self
+        self._monkeypatch.setattr(loop, "GroupConsumer", self.group)
+        stage = StageHolder()
+        stage.move(Stage.WAITING)
+        stage.move(Stage.CONSUMING)
+        settings = some_settings(**{"commit_interval_seconds": 60.0, "drain_seconds": 10.0, **changes})
+        with started(2, self._noted) as pool:
+            properties = {"max.poll.interval.ms": 300000}
+            self.loop = ConsumerLoop(settings, pool, _Delays(self.delays), properties, {}, stage)
+            return self.loop.consume_messages()
+
+    @property
+    def committed(self) -> int:
+        """The last offset committed; -1: none."""
+        return self.group.commits[-1][2] if self.group.commits else -1
+
+    def _noted(self, message: Message, partition: Partition, attempt: int) -> None:
+        self.calls.append(message.offset())
+        self.call(message, partition, attempt)
+        self.done.add(message.offset())
+
+    def _note_the_end(self, _group: ScriptedGroup) -> List[Message]:
+        self.played = True
+        return []
+
+
+def assign() -> Step:
+    return lambda group: group.owner.on_assigned([OURS]) or []  # type: ignore[func-returns-value]
+
+
+def revoke() -> Step:
+    return lambda group: group.owner.on_revoked([OURS]) or []  # type: ignore[func-returns-value]
+
+
+def lose() -> Step:
+    return lambda group: group.owner.on_lost([OURS]) or []  # type: ignore[func-returns-value]
+
+
+def deliver(*offsets: int) -> Step:
+    return lambda _group: [Message(offset) for offset in offsets]
+
+
+def until(condition: Callable[[], object]) -> Step:
+    """Go on when the condition holds."""
+    return lambda _group: [] if condition() else None
+
+
+def stop(*, leave: bool = False, seconds: float = 10.0) -> Step:
+    return lambda group: group.bench.loop.stop(Stop(Deadline(seconds), leave=leave)) or []

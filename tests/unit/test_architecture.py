@@ -1,0 +1,164 @@
+"""The house rules of docs/DESIGN.md that a machine can check. A rule for a file that does not exist yet holds."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PRODUCT = ("supervisor", "supervision", "worker", "service", "handlers")
+LONGEST_FILE, LONGEST_FUNCTION = 400, 50  # lines
+
+# Which of our own packages each may import.
+MAY_IMPORT: Dict[str, Set[str]] = {
+    "supervisor": {"supervision", "service"},
+    "supervision": {"supervision", "service"},
+    "worker": {"worker", "service"},
+    "service": {"service"},
+    "handlers": {"handlers"},
+}
+# Which modules may import a package from outside.
+HOMES: Dict[str, Tuple[str, ...]] = {
+    "confluent_kafka": (
+        "worker/consumer.py", "worker/dead_letter.py", "worker/check.py", "supervision/embedded_broker.py",
+    ),
+    "pydantic": ("service/configuration", "service/command_line", "service/environment", "service/validation"),
+    "pydantic_settings": ("service/configuration", "service/validation"),
+    "dotenv": ("service/environment",),
+}  # fmt: skip
+# Where an attribute of a standard module may be used.
+USERS: Dict[Tuple[str, str], Tuple[str, ...]] = {
+    ("os", "environ"): ("service/configuration.py", "handlers/"),
+    ("os", "environb"): (),
+    ("os", "getenv"): ("handlers/",),
+    ("signal", "signal"): ("service/signals.py",),
+    ("signal", "set_wakeup_fd"): ("service/signals.py",),
+}
+MAY_SLEEP = ("tests/support/handlers.py", "tests/support/eventually.py")
+# Put together here, so that this file does not break its own rule.
+MACHINE_PATH = re.compile("|".join([r"(?<![\w.*])/" + name + "/" for name in ("root", "work")] + ["/tmp" + r"/w\b"]))
+
+
+class Source(NamedTuple):
+    """A Python file of ours."""
+
+    name: str  # relative to the root
+    text: str
+    tree: ast.Module
+
+    @property
+    def package(self) -> str:
+        """The room it is in."""
+        return self.name.split("/")[0].replace(".py", "")
+
+
+def repository_files() -> List[str]:
+    """What git has or would take; all that is not ignored."""
+    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
+    return [name for name in listed if (ROOT / name).is_file()]
+
+
+def sources() -> List[Source]:
+    texts = {name: (ROOT / name).read_text("utf-8") for name in repository_files() if name.endswith(".py")}
+    return [Source(name, text, ast.parse(text)) for name, text in texts.items()]
+
+
+SOURCES = sources()
+OF_PRODUCT = [source for source in SOURCES if source.package in PRODUCT]
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """The top level names of all imported modules, those inside functions too."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, "imports name their package in full"
+            yield str(node.module).split(".")[0]
+
+
+def uses(tree: ast.Module, module: str, attribute: str) -> bool:
+    """Whether `module.attribute` is written somewhere, or imported from the module."""
+    written = any(
+        isinstance(node, ast.Attribute)
+        and node.attr == attribute
+        and isinstance(node.value, ast.Name)
+        and node.value.id == module
+        for node in ast.walk(tree)
+    )
+    imported = any(
+        isinstance(node, ast.ImportFrom) and node.module == module and attribute in {alias.name for alias in node.names}
+        for node in ast.walk(tree)
+    )
+    return written or imported
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_point_one_way(package: str) -> None:
+    allowed = MAY_IMPORT[package]
+
+    wrong = [
+        f"{source.name} imports {name}"
+        for source in SOURCES
+        if source.package == package
+        for name in imports(source.tree)
+        if name in {*PRODUCT, "tests", "bench"} - allowed
+    ]
+
+    assert wrong == []
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_is_imported_in_its_home_only(library: str) -> None:
+    homes = HOMES[library]
+
+    users = [source.name for source in OF_PRODUCT if library in set(imports(source.tree))]
+
+    assert [name for name in users if not name.startswith(homes)] == []
+
+
+@pytest.mark.parametrize(("module", "attribute"), USERS)
+def test_environment_and_signal_handlers_have_one_owner(module: str, attribute: str) -> None:
+    owners = USERS[module, attribute]
+
+    users = [source.name for source in OF_PRODUCT if uses(source.tree, module, attribute)]
+
+    assert [name for name in users if not name.startswith(owners)] == []
+
+
+def test_no_file_is_too_long_to_be_read_at_once() -> None:
+    lengths = {source.name: source.text.count("\n") for source in SOURCES}
+
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
+
+
+def test_no_function_is_too_long_to_be_understood_at_once() -> None:
+    lengths = {
+        f"{source.name}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1
+        for source in SOURCES
+        for node in ast.walk(source.tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+
+    assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
+
+
+def test_tests_poll_conditions_and_never_sleep() -> None:
+    sleepers = [source.name for source in SOURCES if source.package == "tests" and uses(source.tree, "time", "sleep")]
+
+    assert [name for name in sleepers if name not in MAY_SLEEP] == []
+
+
+def test_nothing_names_a_path_of_the_machine_it_was_written_on() -> None:
+    found = []
+    for name in repository_files():
+        text = (ROOT / name).read_bytes().decode("utf-8", errors="replace")
+        found += [f"{name}: {match.group()}" for match in MACHINE_PATH.finditer(text)]
+
+    assert found == []

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import Tuple
+
+from worker.assignment import Assignment, Partition
+from worker.commits import Commits
+
+
+def owned(done: int, taken: int) -> Tuple[Assignment, Partition]:
+    """One partition, of whose offsets from 0 on so many are taken, and the first so many done."""
+    assignment = Assignment()
+    partition = assignment.add("t", 0)
+    segment, _ = partition.tracker.take(0, taken)
+    for offset in range(done):
+        segment.complete(offset)
+    return assignment, partition
+
+
+def test_a_commit_is_due_after_the_interval_and_not_while_one_is_in_flight() -> None:
+    commits = Commits(5.0)
+    commits.sent(100.0)
+    while_in_flight = commits.due(200.0)
+    commits.answered()
+
+    assert not while_in_flight
+    assert not commits.due(104.9)
+    assert commits.due(105.0)
+
+
+def test_when_nothing_was_dirty_the_next_look_is_after_the_interval() -> None:
+    commits = Commits(5.0)
+
+    commits.nothing_to_send(100.0)
+
+    assert not commits.due(104.9)
+    assert commits.due(105.0)
+
+
+def test_dirty_is_what_lies_beyond_the_last_acknowledged_commit() -> None:
+    assignment, partition = owned(done=3, taken=5)
+    first = Commits.dirty(assignment, {})
+
+    partition.committed = 3
+
+    assert first == [(partition, 3)]
+    assert Commits.dirty(assignment, {}) == []
+
+
+def test_a_position_counts_only_when_nothing_is_in_flight() -> None:
+    busy, partition = owned(done=3, taken=5)
+    idle, other = owned(done=5, taken=5)
+
+    assert Commits.dirty(busy, {("t", 0): 9}) == [(partition, 3)]
+    assert Commits.dirty(idle, {("t", 0): 9}) == [(other, 9)]
+
+
+def test_a_partition_of_which_nothing_is_known_is_not_committed() -> None:
+    assignment = Assignment()
+    assignment.add("t", 0)
+
+    assert Commits.dirty(assignment, {("t", 0): -1001}) == []
+
+
+def test_an_acknowledgement_cleans_the_partition_and_notes_the_time() -> None:
+    assignment, partition = owned(done=3, taken=5)
+    commits = Commits(5.0)
+
+    commits.acknowledged(assignment, [("t", 0, 3)], 100.0)
+
+    assert (partition.committed, commits.acknowledged_at, commits.succeeded) == (3, 100.0, 1)
+
+
+def test_an_old_acknowledgement_does_not_move_the_commit_back() -> None:
+    assignment, partition = owned(done=3, taken=5)
+    partition.committed = 3
+
+    Commits(5.0).acknowledged(assignment, [("t", 0, 1)], 100.0)
+
+    assert partition.committed == 3
+
+
+def test_an_acknowledgement_for_a_partition_that_went_away_is_no_error() -> None:
+    Commits(5.0).acknowledged(Assignment(), [("t", 0, 3)], 100.0)
+
+
+def test_a_failed_commit_stays_dirty() -> None:
+    assignment, partition = owned(done=3, taken=5)
+    commits = Commits(5.0)
+    commits.sent(0.0)
+
+    commits.answered()
+    commits.acknowledged(assignment, [], 1.0)
+
+    assert Commits.dirty(assignment, {}) == [(partition, 3)]
+    assert commits.acknowledged_at == -1.0

@@ -1,0 +1,157 @@
+"""The consumer thread's loop, on a group that plays a script and with real handler threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, List
+
+import pytest
+
+from service.exit_codes import ExitCode
+from tests.support.eventually import eventually
+from tests.unit.fakes import TOPIC, Message
+from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
+from worker.assignment import Partition
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+def test_what_is_done_is_committed(bench: Bench) -> None:
+    code = bench.play(assign(), deliver(0, 1, 2), until(lambda: bench.done == {0, 1, 2}), stop())
+
+    assert code is ExitCode.OK
+    assert bench.committed == 3
+
+
+def test_messages_of_a_partition_that_was_taken_away_are_dropped_and_counted(bench: Bench) -> None:
+    bench.play(assign(), revoke(), deliver(0, 1), stop())
+
+    assert bench.calls == []
+    assert bench.loop.dropped == 2
+
+
+def test_offsets_that_go_back_begin_anew(bench: Bench) -> None:
+    bench.play(
+        assign(),
+        deliver(*range(10)),
+        until(lambda: len(bench.done) == 10),
+        deliver(0, 1),
+        until(lambda: bench.calls.count(1) == 2),
+        stop(),
+    )
+
+    assert bench.committed == 2
+
+
+def test_a_result_from_before_offsets_went_back_does_not_count(bench: Bench) -> None:
+    old, new = threading.Event(), threading.Event()
+    bench.call = lambda *_: (old if len(bench.calls) == 1 else new).wait(10)
+    bench.play(
+        assign(),
+        deliver(5),
+        until(lambda: bench.calls == [5]),
+        deliver(5),
+        until(lambda: bench.calls == [5, 5]),
+        until(lambda: old.set() or 5 in bench.done),  # type: ignore[func-returns-value]
+        stop(seconds=0),
+    )
+    new.set()
+
+    assert bench.committed == 5
+
+
+def test_offsets_that_go_back_during_the_drain_start_nothing(bench: Bench) -> None:
+    begun = threading.Event()
+
+    def slow(message: Any, _partition: Partition, _attempt: int) -> None:
+        if message.offset() == 5:
+            begun.set()
+            eventually(lambda: bench.played, 10, "the drain has got the second batch")
+
+    bench.call = slow
+    bench.play(assign(), deliver(5), until(begun.is_set), stop(), deliver(0, 1))
+
+    assert bench.calls == [5]
+
+
+def test_a_revocation_waits_for_running_tasks_and_commits_them(bench: Bench) -> None:
+    bench.call = until_closed
+    bench.play(assign(), deliver(0, 1), until(lambda: len(bench.calls) == 2), revoke(), stop())
+
+    assert bench.group.commits == [(TOPIC, 0, 2)]
+
+
+def test_a_revocation_waits_for_the_gap_below_what_is_done_and_starts_nothing_above(bench: Bench) -> None:
+    def first_until_closed(message: Any, partition: Partition, attempt: int) -> None:
+        if message.offset() == 0:
+            until_closed(message, partition, attempt)
+
+    bench.call = first_until_closed
+    lane = [Message(0, b"a"), Message(1, b"a"), Message(2, b"b"), Message(3, b"a")]
+    bench.play(assign(), lambda _: lane, until(lambda: 2 in bench.done), revoke(), stop())
+
+    assert sorted(bench.calls) == [0, 1, 2]
+    assert bench.group.commits == [(TOPIC, 0, 3)]
+
+
+def test_a_retry_that_comes_too_late_does_not_keep_a_revocation_from_the_gap_below_it(bench: Bench) -> None:
+    def fail_the_first_time(message: Any, _partition: Partition, attempt: int) -> None:
+        if attempt == 1 and message.offset() != 1:
+            raise ValueError(message.offset())
+
+    bench.call = fail_the_first_time
+    bench.delays = {0: 0.2, 2: 3600.0}
+    bench.play(assign(), deliver(0, 1, 2), until(lambda: bench.loop.retrying == 2), revoke(), stop())
+
+    assert bench.group.commits == [(TOPIC, 0, 2)]
+
+
+def test_lost_partitions_are_not_committed(bench: Bench) -> None:
+    bench.play(assign(), deliver(0, 1), until(lambda: bench.done == {0, 1}), lose(), stop())
+
+    assert bench.group.commits == []
+
+
+def test_leaving_happens_only_when_asked_for(bench: Bench) -> None:
+    bench.play(assign(), stop(leave=True))
+
+    assert bench.group.deeds[-2:] == ["leave", "close"]
+
+
+def test_a_seat_is_kept_by_closing_without_leaving(bench: Bench) -> None:
+    bench.play(assign(), stop(leave=False))
+
+    assert bench.group.deeds[-1] == "close"
+    assert "leave" not in bench.group.deeds
+
+
+def test_the_drain_deadline_cuts_off_what_runs_and_says_so(bench: Bench) -> None:
+    release = threading.Event()
+    bench.call = lambda *_: release.wait(10)
+
+    code = bench.play(assign(), deliver(0), until(lambda: bench.calls == [0]), stop(seconds=0))
+    release.set()
+
+    assert code is ExitCode.GAVE_UP
+    assert "topic[0] offset 0" in bench.loop.cut_off[0]
+    assert bench.committed == 0
+
+
+@pytest.mark.parametrize("code", [ExitCode.FENCED, ExitCode.FAULT])
+def test_a_fenced_or_faulty_child_commits_nothing_and_leaves_nothing(bench: Bench, code: ExitCode) -> None:
+    def end(group: Any) -> List[Message]:
+        group.ending = code
+        return []
+
+    ended = bench.play(assign(), deliver(0), until(lambda: bench.done == {0}), end)
+
+    assert ended is code
+    assert bench.group.commits == []
+    assert bench.group.deeds == []
+
+
+def until_closed(_message: Any, partition: Partition, _attempt: int) -> None:
+    eventually(lambda: partition.closed, 10, "the partition is closed")

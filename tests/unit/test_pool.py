@@ -1,0 +1,155 @@
+"""With real handler threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, List, Optional
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.unit.fakes import Message, started
+from worker.assignment import Partition
+from worker.lanes import Lane, Task
+from worker.pool import BUCKETS, Pool
+from worker.tracker import Segment
+
+
+class Work:
+    """A partition with some tasks in flight."""
+
+    def __init__(self, count: int) -> None:
+        self.partition = Partition("topic", 0)
+        self.segment: Segment = self.partition.tracker.take(0, count)[0]
+
+    def task(self, offset: int, lane: Optional[Lane] = None, attempt: int = 1) -> Task:
+        return offset, self.segment, Message(offset), lane, attempt
+
+    def give(self, pool: Pool, *tasks: Task) -> None:
+        pool.serve([self.partition.queue])
+        self.partition.queue.extend(tasks)
+        pool.wake(len(tasks))
+
+    @property
+    def watermark(self) -> int:
+        return self.partition.tracker.watermark()
+
+
+def test_every_task_is_called_once_with_its_partition_and_attempt() -> None:
+    calls: List[Any] = []
+    work = Work(200)
+    with started(3, lambda message, partition, attempt: calls.append((message.offset(), partition, attempt))) as pool:
+        work.give(pool, *[work.task(offset, attempt=2) for offset in range(200)])
+        eventually(lambda: work.watermark == 200, 5, "all are done")
+
+    assert sorted(call[0] for call in calls) == list(range(200))
+    assert {call[1:] for call in calls} == {(work.partition, 2)}
+
+
+def test_as_many_handlers_run_at_once_as_there_are_threads() -> None:
+    together = threading.Barrier(3)
+    work = Work(3)
+    with started(3, lambda *_: together.wait(5)) as pool:
+        work.give(pool, *[work.task(offset) for offset in range(3)])
+        eventually(lambda: work.watermark == 3 or together.broken, 6, "all have met")
+
+    assert not together.broken
+
+
+def test_what_runs_can_be_seen_while_it_runs_and_not_after() -> None:
+    begun, release = threading.Event(), threading.Event()
+    work = Work(1)
+    with started(1, lambda *_: begun.set() or release.wait(5)) as pool:  # type: ignore[func-returns-value]
+        work.give(pool, work.task(0))
+        begun.wait(5)
+        during = [(thread.name, task[0]) for thread, task in pool.running()]
+        release.set()
+        eventually(lambda: not pool.running(), 5, "nothing runs")
+
+    assert during == [("handler-0", 0)]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt()])
+def test_whatever_a_handler_raises_is_a_failure_of_its_task_and_the_thread_goes_on(error: BaseException) -> None:
+    def call(message: Any, _partition: Partition, _attempt: int) -> None:
+        if message.offset() == 0:
+            raise error
+
+    work = Work(2)
+    with started(1, call) as pool:
+        work.give(pool, work.task(0), work.task(1))
+        eventually(lambda: pool.threads[0].done == 1, 5, "the second is done")
+
+    ((task, raised),) = pool.failures
+    assert (task[0], raised) == (0, error)
+    assert (pool.threads[0].failed, work.watermark) == (1, 0)
+
+
+def test_the_follower_in_a_lane_runs_after_success_and_not_after_failure() -> None:
+    def call(message: Any, _partition: Partition, _attempt: int) -> None:
+        if message.offset() == 1:
+            raise ValueError
+
+    work, lane = Work(3), Lane()
+    with started(2, call) as pool:
+        lane.admit(work.task(0, lane))
+        for offset in (1, 2):
+            lane.admit(work.task(offset, lane))
+        work.give(pool, work.task(0, lane))
+        eventually(lambda: len(pool.failures) == 1 and not pool.running(), 5, "the second has failed")
+
+    assert work.watermark == 1
+    assert not lane.idle
+
+
+def test_tasks_of_a_closed_partition_start_only_below_its_frontier() -> None:
+    work = Work(4)
+    work.partition.close(None)
+    work.partition.frontier = 2
+    with started(1, lambda *_: None) as pool:
+        work.give(pool, *[work.task(offset) for offset in range(4)])
+        eventually(lambda: len(pool.parked) == 2 and not pool.running(), 5, "the rest is parked")
+
+    assert [task[0] for task in pool.parked] == [2, 3]
+    assert work.watermark == 2
+
+
+def test_what_ends_after_its_partition_went_away_is_counted_as_stale() -> None:
+    begun, release = threading.Event(), threading.Event()
+    work = Work(1)
+    with started(1, lambda *_: begun.set() or release.wait(5)) as pool:  # type: ignore[func-returns-value]
+        work.give(pool, work.task(0))
+        begun.wait(5)
+        work.partition.forget()
+        release.set()
+        eventually(lambda: pool.threads[0].stale == 1, 5, "the end is noted")
+
+
+def test_every_call_is_counted_in_one_bucket_of_the_histogram() -> None:
+    work = Work(50)
+    with started(2, lambda *_: None) as pool:
+        work.give(pool, *[work.task(offset) for offset in range(50)])
+        eventually(lambda: sum(sum(thread.histogram) for thread in pool.threads) == 50, 5, "all are counted")
+
+    assert sum(thread.done for thread in pool.threads) == 50
+    assert {len(thread.histogram) for thread in pool.threads} == {len(BUCKETS) + 1}
+
+
+def test_a_busy_partition_does_not_keep_another_waiting() -> None:
+    release = threading.Event()
+    busy, other = Work(1000), Work(1)
+
+    def call(_message: Any, partition: Partition, _attempt: int) -> None:
+        if partition is busy.partition:
+            release.wait(0.006)  # longer than a turn
+
+    with started(1, call) as pool:
+        pool.serve([busy.partition.queue, other.partition.queue])
+        busy.partition.queue.extend([busy.task(offset) for offset in range(1000)])
+        other.partition.queue.extend([other.task(0)])
+        pool.wake(1001)
+        eventually(lambda: other.watermark == 1, 5, "the other partition has its turn")
+        left = len(busy.partition.queue)
+        release.set()
+
+    assert left > 900

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any, List, Optional, cast
+
+import pytest
+
+from service.snapshot import ChildReport, PartitionReport, Stage, as_json
+from tests.unit.fakes import Message
+from worker.assignment import Partition
+from worker.loop import ConsumerLoop
+from worker.pool import Pool
+from worker.report import MOST_TASKS, RATE_SECONDS, Rate, child_report
+
+NOW = 100.0
+
+
+def loop(**changes: Any) -> ConsumerLoop:
+    partitions = [PartitionReport("topic", number, 5, 6, 9, 4, in_flight=3, paused=False) for number in (0, 1)]
+    values = {
+        "dead_letters": (2, 1), "joined": True, "broker_away": False, "commit_age": 0.5, "retrying": 4, "dropped": 10,
+        "partitions": partitions,
+    }  # fmt: skip
+    return cast(ConsumerLoop, SimpleNamespace(**{**values, **changes}))
+
+
+def pool(started: List[float], key: Optional[bytes] = None) -> Pool:
+    """One thread for each time; each runs a task since then."""
+    made = Pool(len(started), lambda *_: None)
+    segment, _ = Partition("topic", 3).tracker.take(0, max(1, len(started)))
+    for offset, thread in enumerate(made.threads):
+        thread.task = (offset, segment, Message(offset, key), None, 2)
+        thread.started = started[offset]
+    return made
+
+
+def report(of: Pool) -> ChildReport:
+    return child_report(Stage.CONSUMING, of, loop(), 0.1, Rate(0.0), lambda: NOW)
+
+
+def test_numbers_of_all_threads_and_partitions_are_summed() -> None:
+    threads = pool([NOW, NOW])
+    for thread in threads.threads:
+        thread.done, thread.failed, thread.stale, thread.busy_seconds = 5, 1, 2, 1.5
+        thread.histogram[3] = 6
+
+    said = report(threads)
+
+    assert (said.done, said.failed, said.dropped, said.busy_seconds) == (10, 2, 14, 3.0)
+    assert (said.in_flight, said.dead_letters, said.dead_letters_waiting, said.retrying) == (6, 2, 1, 4)
+    assert said.histogram[3] == sum(said.histogram) == 12
+
+
+def test_a_running_task_is_named_in_full() -> None:
+    (task,) = report(pool([NOW - 7.5], b"k")).tasks
+
+    assert as_json(task) == {
+        "topic": "topic", "partition": 3, "offset": 0, "key": "k", "attempt": 2, "thread": "handler-0", "seconds": 7.5,
+    }  # fmt: skip
+
+
+def test_the_longest_running_tasks_come_first_and_the_rest_is_left_out() -> None:
+    tasks = report(pool([NOW - age for age in range(MOST_TASKS + 5)])).tasks
+
+    assert [task.seconds for task in tasks] == [float(MOST_TASKS + 4 - index) for index in range(MOST_TASKS)]
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        (None, None),
+        (b"", ""),
+        ("ä".encode(), "ä"),
+        (b"\xff\x00", "\\xff\\x00"),
+        (b"a\nb\r\x1b[2Jc\xe2\x80\xa8", "a\\nb\\r\\x1b[2Jc\\u2028"),
+        (b"x" * 5000, "x" * 100),
+    ],
+)
+def test_a_key_is_shown_short_and_without_what_would_move_the_cursor(key: Optional[bytes], shown: Optional[str]) -> None:
+    assert report(pool([NOW], key)).tasks[0].key == shown
+
+
+def test_a_heartbeat_survives_json() -> None:
+    said = as_json(report(pool([NOW], b"\xff")))
+
+    assert json.loads(json.dumps(said)) == said
+
+
+def test_a_rate_approaches_the_pace_of_its_counter_and_falls_when_that_stands_still() -> None:
+    rate = Rate(0.0)
+    seconds = [second / 2 for second in range(1, int(20 * RATE_SECONDS))]
+    steady = [rate.update(int(10 * second), second) for second in seconds][-1]
+
+    still = rate.update(int(10 * seconds[-1]), seconds[-1] + RATE_SECONDS)
+
+    assert steady == pytest.approx(10, rel=0.01)
+    assert still == pytest.approx(steady * 0.37, rel=0.05)
+
+
+def test_a_rate_asked_twice_at_once_does_not_forget_what_was_counted() -> None:
+    rate = Rate(0.0)
+    rate.update(10, 0.0)
+
+    assert rate.update(10, 1.0) > 0
