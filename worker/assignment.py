@@ -66,7 +66,8 @@ class Partition:
         watermark = self.tracker.watermark()
         if self.tracker.in_flight:
             return watermark
-        return max(watermark, position, self.eof)
+        # Once something was delivered the event says nothing new, and something wrong if the topic was made anew since.
+        return max(position, watermark if watermark >= 0 else self.eof)
 
     def __str__(self) -> str:
         """As in the log: `topic[3]`."""

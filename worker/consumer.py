@@ -87,9 +87,7 @@ class GroupConsumer:
         self.away = False  # no broker answers, as far as we know
         self.ending: Optional[ExitCode] = None  # the process should end with this
         self._consumer = create_consumer({**properties, "error_cb": self._on_error, "on_commit": self._on_commit})
-        self._consumer.subscribe(
-            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        self._consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def fetch(self, most: int, timeout: float) -> List[Any]:
         """Up to `most` messages; waits up to `timeout` seconds for the first. Serves the callbacks meanwhile.
@@ -154,7 +152,7 @@ class GroupConsumer:
 
     def leave(self, deadline: Deadline) -> None:
         """Give the membership up at once: `close` alone would keep a static member's seat until its session times out. Who is
-        about to join has to join first: only the answer brings the id to leave by, and the broker would keep the seat taken."""
+        just joining has to join first: only the answer brings the id to leave by, and the broker would keep the seat taken."""
         self._ahead = True  # what comes now is dropped
         while not (self.joined or self.away or deadline.expired()):
             self._consumer.poll(0.02)

@@ -74,9 +74,7 @@ class ConsumerLoop(Owner):
         self._backpressure = Backpressure(settings.max_in_flight)
         self._commits = Commits(settings.commit_interval_seconds)
         self._retries = RetrySchedule()
-        self._dead_letters = DeadLetters(
-            producer_properties, settings.dead_letter_suffix, settings.group_id, self._stored
-        )
+        self._dead_letters = DeadLetters(producer_properties, settings.dead_letter_suffix, settings.group_id, self._stored)
         self._consumer: GroupConsumer
         self._assignment = Assignment(ORDERINGS[settings.ordering].queue)
         self._stop: Optional[Stop] = None
@@ -99,8 +97,8 @@ class ConsumerLoop(Owner):
         while self._stop is None and self._consumer.ending is None:
             self._turn()
             if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
-                # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once for each loss.
-                log.warning("Joining anew: the seat was asked for twice after the group was lost")
+                # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once a loss.
+                log.warning("Joining anew: our own second request for the seat has fenced us")
                 self._consumer.close()
                 self._commits.answered()  # what that client had sent
                 self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
@@ -191,8 +189,9 @@ class ConsumerLoop(Owner):
             if partition is None:
                 self.dropped += len(batch)  # delivered just before a revocation; whoever has the partition now gets them
                 continue
-            if batch[0].offset() < partition.tracker.next_offset:
-                partition = self._restarted(partition, batch[0].offset())
+            expected = max(partition.tracker.next_offset, partition.committed)
+            if batch[0].offset() < expected:
+                partition = self._restarted(partition, expected, batch[0].offset())
             tasks = intake.tasks(partition, batch, self._lane_of)
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
@@ -203,10 +202,10 @@ class ConsumerLoop(Owner):
             task[1].partition.queue.put(task)
             self._pool.wake(1)
 
-    def _restarted(self, partition: Partition, offset: int) -> Partition:
+    def _restarted(self, partition: Partition, expected: int, offset: int) -> Partition:
         """The offsets went back: the topic was made anew, or somebody moved the group. What runs of the old ones is
         dropped."""
-        log.warning("%s: offsets went back from %d to %d", partition, partition.tracker.next_offset, offset)
+        log.warning("%s: offsets went back from %d to %d", partition, expected, offset)
         again = self._assignment.add(partition.topic, partition.number)
         if self._stop is not None:
             again.close(self._stop.deadline.at)

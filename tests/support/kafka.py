@@ -78,7 +78,8 @@ class Cluster:
         listeners = [f"{self._host}:{port}" for port in ports[: self._brokers]]
         controllers = [f"{self._host}:{port}" for port in ports[self._brokers :]]
         self.bootstrap = ",".join(listeners)
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        # Its first byte is 0, because an id that begins with "-" would be taken for an option.
+        cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         self._nodes = [
             Node(folder / str(number), self._configuration(number, listeners, controllers), cluster_id)
             for number in range(1, self._brokers + 1)

@@ -1,0 +1,146 @@
+"""Where a group goes on when topics come, go, or are moved about by people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable, List
+
+from tests.support.eventually import eventually
+from tests.support.messages import Sent, between, message, messages
+from tests.support.oracle import Oracle
+
+if TYPE_CHECKING:
+    from tests.support.admin import Admin
+    from tests.support.engine import Engine
+    from tests.support.service import Service
+
+SECONDS = 30.0
+REFRESH = {"topic.metadata.refresh.interval.ms": "1000"}
+
+
+def numbered(prefix: str, count: int) -> List[Sent]:
+    return [message(f"{prefix}-{number}", key=f"key-{number % 5}") for number in range(count)]
+
+
+def lag_is_gone(admin: Admin, group: str, name: str) -> None:
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+
+
+def test_nothing_unfinished_is_ever_committed(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    name = topic(partitions=2)
+    sent = messages(150, sleep_ms=between(1, 120))
+    places = set(admin.produce(name, [each.row for each in sent]))
+
+    running = engine(name, group, ordering="none", threads=6, commit_interval_seconds=0.05).start()
+
+    seen = set()
+    while Oracle(running.ledger, sent).missing():
+        committed = admin.committed(group, name)
+        seen.add(tuple(committed.values()))
+        done = {(entry.partition, entry.offset) for entry in running.ledger.of("end")}
+        assert {(number, offset) for number, offset in places if offset < (committed[number] or 0)} <= done
+    assert len(seen) > 5, "too few different commits were seen to prove anything"
+    lag_is_gone(admin, group, name)
+
+
+def test_offsets_that_an_operator_moved_back_are_obeyed(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    name = topic(partitions=1)
+    admin.produce(name, [each.row for each in numbered("message", 10)])
+    running = engine(name, group).start()
+    lag_is_gone(admin, group, name)
+    running.stop()
+
+    admin.move(group, name, {0: 7})
+    running = engine(name, group).start()
+
+    lag_is_gone(admin, group, name)
+    again = sorted(entry.offset for entry in running.ledger.of("end"))
+    assert again == [0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 8, 9, 9]
+
+
+def test_a_topic_that_was_made_anew_is_consumed_from_its_beginning(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    name = topic(partitions=1)
+    admin.produce(name, [each.row for each in numbered("old", 20)])
+    running = engine(name, group).start()
+    lag_is_gone(admin, group, name)
+    running.stop()
+
+    admin.delete_topics([name])
+    eventually(lambda: name not in admin.topics(), SECONDS, "the topic is gone")
+    admin.create_topic(name, partitions=1)
+    admin.produce(name, [each.row for each in numbered("new", 5)])
+    running = engine(name, group).start()
+
+    oracle = Oracle(running.ledger, numbered("old", 20) + numbered("new", 5))
+    eventually(lambda: not oracle.missing(), SECONDS, "the new ones are done too")
+    lag_is_gone(admin, group, name)
+    assert admin.committed(group, name) == {0: 5}
+    assert not oracle.started_twice()
+
+
+def test_several_topics_are_consumed_by_one_group(
+    admin: Admin, topic: Callable[..., str], group: str, service: Callable[..., Service]
+) -> None:
+    first, second = topic(partitions=2), topic(partitions=3)
+    admin.produce(first, [each.row for each in numbered("first", 50)])
+    admin.produce(second, [each.row for each in numbered("second", 50)])
+
+    running = service(f"{first},{second}", group, processes=2).start()
+
+    oracle = Oracle(running.ledger, numbered("first", 50) + numbered("second", 50))
+    eventually(lambda: not oracle.missing(), SECONDS, "both topics are done")
+    lag_is_gone(admin, group, first)
+    lag_is_gone(admin, group, second)
+    assert not oracle.started_twice()
+    eventually(lambda: sum(map(len, running.partitions().values())) == 5, SECONDS, "status shows all partitions")
+
+
+def test_a_topic_that_does_not_exist_yet_is_waited_for(
+    admin: Admin,
+    topic: Callable[..., str],
+    group: str,
+    service: Callable[..., Service],
+    record_property: Callable[..., None],
+) -> None:
+    existing = topic(partitions=1)
+    later = existing + "-later"
+    admin.produce(existing, [each.row for each in numbered("first", 5)])
+    env = {"KAFKA_CONSUMER_TOPIC_METADATA_REFRESH_INTERVAL_MS": "1000"}
+    running = service(f"{existing},{later}", group, processes=1, env=env).start().wait_ready()
+    children = running.children()
+    eventually(lambda: "A topic is missing" in running.log, SECONDS, "the log warns")
+
+    admin.create_topic(later, partitions=1)
+    admin.produce(later, [each.row for each in numbered("later", 5)])
+
+    oracle = Oracle(running.ledger, numbered("first", 5) + numbered("later", 5))
+    eventually(lambda: not oracle.missing(), SECONDS, "both topics are done")
+    lag_is_gone(admin, group, later)
+    assert running.children() == children
+
+
+def test_a_topic_that_is_made_anew_under_a_running_service_is_consumed_and_committed_from_its_beginning(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    """Also by a member that has committed the old end without ever having been given a message."""
+    name = topic(partitions=1)
+    admin.produce(name, [each.row for each in numbered("old", 20)])
+    before = engine(name, group).start()
+    lag_is_gone(admin, group, name)
+    before.stop()
+    running = engine(name, group).start()
+    eventually(lambda: running.loop.partitions and running.loop.partitions[0].committed == 20, SECONDS, "it has committed")
+
+    admin.delete_topics([name])
+    eventually(lambda: name not in admin.topics(), SECONDS, "the topic is gone")
+    admin.create_topic(name, partitions=1)
+    admin.produce(name, [each.row for each in numbered("new", 5)])
+
+    oracle = Oracle(running.ledger, numbered("new", 5))
+    eventually(lambda: not oracle.missing(), SECONDS, "the new ones are done")
+    eventually(lambda: admin.committed(group, name) == {0: 5}, SECONDS, "exactly they are committed")

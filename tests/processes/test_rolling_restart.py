@@ -1,0 +1,81 @@
+"""SIGHUP: new processes in the old seats, one after the other, with no more than a moment's pause."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.scene import PARTITIONS, SECONDS, Scene, revocations
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.service import Service
+
+pytestmark = pytest.mark.processes
+
+SILENCE_SECONDS = 0.4
+
+
+def roll(service: Service) -> None:
+    """Ask for a rolling restart and wait for its end."""
+    rolled = service.log.count("Rolling restart: done")
+    service.signal(signal.SIGHUP)
+    eventually(lambda: service.log.count("Rolling restart: done") > rolled, SECONDS, "the rolling restart is done")
+
+
+def test_a_rolling_restart_disturbs_nobody_and_runs_nothing_twice(scene: Scene) -> None:
+    witness = scene.service("other", threads=2)
+    service = scene.service(threads=2)
+    for each in (witness, service):
+        each.wait_ready()
+    eventually(lambda: len(set(scene.owners().values())) == 4, SECONDS, "each of the four has partitions")
+    old, owners = service.children(), scene.owners()
+    before = (len(witness.log.splitlines()), Counter(revocations(service.log)))
+    with scene.load():
+        began = time.monotonic()
+        roll(service)
+        ended = time.monotonic()
+        scene.wait_progress()
+        after = scene.owners()
+
+    assert sorted(service.children()) == sorted(old)
+    assert not set(service.children().values()) & set(old.values())
+    assert after == owners
+    assert len(witness.log.splitlines()) == before[0]
+    # Each of the old ones gave its partitions up when it closed, and nobody else did.
+    assert Counter(revocations(service.log)) - before[1] == Counter(old.values())
+    silences = {number: scene.oracle.gap([number], began, ended) for number in range(PARTITIONS)}
+    assert max(silences.values()) < SILENCE_SECONDS, silences
+    scene.assert_each_ran_once()
+
+
+HANDLER = "from tests.support.handlers import work\n"
+
+
+def test_processes_stay_when_the_handler_became_unimportable(scene: Scene, tmp_path: Path) -> None:
+    handler = tmp_path / "changing_handler.py"
+    handler.write_text(HANDLER)
+    service = scene.ready_service(
+        handler="changing_handler:work", env={"PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    )
+    old = service.children()
+    handler.write_text("from nowhere import work\n")
+    with scene.load():
+        service.signal(signal.SIGHUP)
+        eventually(lambda: "Rolling restart: given up" in service.log, SECONDS, "the rolling restart is given up")
+        scene.wait_progress()
+        eventually(lambda: not service.status()["problems"], SECONDS, "the service is healthy")
+
+        assert service.children() == old
+        assert "No module named 'nowhere'" in service.log
+        handler.write_text(HANDLER)
+        roll(service)
+
+    assert not set(service.children().values()) & set(old.values())
+    scene.assert_each_ran_once()
