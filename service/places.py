@@ -68,6 +68,11 @@ def slot_lock(settings: Settings, slot: int) -> str:
     return os.path.join(folder(settings), "slot-%d.lock" % slot)
 
 
+def slot_journal(settings: Settings, slot: int) -> str:
+    """Path of the file in which a slot's child notes what is done; the slot's lock guards it."""
+    return os.path.join(folder(settings), "slot-%d.journal" % slot)
+
+
 class Lock:
     """An exclusive lock on a file, held until `release` or the end of the process."""
 

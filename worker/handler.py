@@ -60,7 +60,8 @@ class Context:
 
     @property
     def headers(self) -> List[Tuple[str, Optional[bytes]]]:
-        """Headers as produced; a name may come twice, a value may be None. Raises UndecodableError for a name that is not UTF-8."""
+        """Headers as produced; a name may come twice, a value may be None. Raises UndecodableError for a name that is not
+        UTF-8."""
         return headers_of(self._message)
 
     @property
@@ -92,8 +93,8 @@ def decode(value: Optional[bytes]) -> Any:
 
 
 def headers_of(message: Any) -> List[Tuple[str, Any]]:
-    """The headers of a Kafka message. Raises UndecodableError, once, when a name is not UTF-8: the client fails then, and would
-    crash the process if it were asked again, so that a header that says so takes their place."""
+    """The headers of a Kafka message. Raises UndecodableError, once, when a name is not UTF-8: the client fails then, and
+    would crash the process if it were asked again, so that a header that says so takes their place."""
     try:
         return message.headers() or []
     except SystemError as problem:

@@ -22,8 +22,10 @@ from worker.client_config import milliseconds
 from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
 from worker.dead_letter import DeadLetters
+from worker.journal import Journal
 from worker.lanes import ORDERINGS, Task
 from worker.pool import HandlerThread, Pool
+from worker.recovery import Recovery, new_writer
 from worker.retry import RetryPolicy, RetrySchedule
 from worker.stages import StageHolder
 
@@ -36,6 +38,7 @@ ROOM_NAP_SECONDS = 0.0003
 REPORT_SECONDS = 0.5
 LAST_COMMIT_POLL_SECONDS = 0.01
 LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
+COMMITTED_SECONDS = 5.0  # for the broker to tell what it holds of newly assigned partitions
 CLOSE_SECONDS = 1.0  # for leaving the group; then closing the client may take as long again, before the main thread cuts it
 
 
@@ -59,9 +62,11 @@ class ConsumerLoop(Owner):
         properties: Dict[str, Any],
         producer_properties: Dict[str, Any],
         stage: StageHolder,
+        journal: Callable[[str], Optional[Journal]] = lambda _writer: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Build the parts; nothing touches the network before `consume_messages`."""
+        """Build the parts; nothing touches the network before `consume_messages`. `journal` opens the slot's journal for the
+        writer of that name; it is called when the slot's lock is held."""
         self._settings = settings
         self._pool = pool
         self._policy = retry_policy
@@ -78,7 +83,9 @@ class ConsumerLoop(Owner):
             producer_properties, settings.dead_letter_suffix, settings.group_id, self._stored
         )
         self._consumer: GroupConsumer
-        self._assignment = Assignment(ORDERINGS[settings.ordering].queue)
+        self._open_journal = journal
+        self._recovery: Recovery
+        self._assignment = Assignment(self._new_partition)
         self._stop: Optional[Stop] = None
         self._asked = threading.Event()
         self._report_at = 0.0
@@ -95,6 +102,13 @@ class ConsumerLoop(Owner):
 
     def consume_messages(self) -> ExitCode:
         """From joining the group to having left it. The exit code says why it ended."""
+        writer = new_writer()
+        self._recovery = Recovery(
+            writer,
+            self._open_journal(writer),
+            use_map=self._settings.offset_map == "on",
+            busy=lambda partition: bool(self._running([partition])),
+        )
         self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
         while self._stop is None and self._consumer.ending is None:
             self._turn()
@@ -201,6 +215,7 @@ class ConsumerLoop(Owner):
         """The offsets went back: the topic was made anew, or somebody moved the group. What runs of the old ones is
         dropped."""
         log.warning("%s: offsets went back from %d to %d", partition, partition.tracker.next_offset, offset)
+        self._recovery.ended(partition, in_order=False)
         again = self._assignment.add(partition.topic, partition.number)
         if self._stop is not None:
             again.close(self._stop.deadline.at)
@@ -214,16 +229,25 @@ class ConsumerLoop(Owner):
         return self._consumer.positions([(p.topic, p.number) for p in self._assignment])
 
     def _commit(self, partitions: Iterable[Partition], positions: Dict[Name, int], now: float) -> None:
-        dirty = Commits.dirty(partitions, positions)
+        dirty = Commits.dirty(partitions, positions, self._recovery.metadata)
         if not dirty:
             self._commits.nothing_to_send(now)
-        elif self._consumer.commit([(p.topic, p.number, target) for p, target in dirty]):
+        elif self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
             self._commits.sent(now)
+            for partition, target, text in dirty:
+                partition.sent = (target, text)
 
     def on_committed(self, stored: List[Tuple[str, int, int]]) -> None:
         """The answer to a commit."""
         self._commits.answered()
-        self._commits.acknowledged(self._assignment, stored, self._clock())
+        for partition, offset in self._commits.acknowledged(self._assignment, stored, self._clock()):
+            self._recovery.acknowledged(partition, offset)
+
+    def on_metadata_refused(self) -> None:
+        """The offset itself must get through: commit without the map from now on."""
+        log.warning("The broker refuses metadata of this length: after a crash, more than what was running may run again")
+        for partition in self._assignment:
+            partition.map_refused = True
 
     @property
     def commit_age(self) -> float:
@@ -235,8 +259,11 @@ class ConsumerLoop(Owner):
 
     def on_assigned(self, names: List[Name]) -> None:
         """New partitions. While we end, they are taken without starting anything."""
+        committed = self._consumer.committed(names, COMMITTED_SECONDS) if names else {}
         for name in names:
             partition = self._assignment.add(*name)
+            if name in committed:
+                self._recovery.restore(partition, *committed[name])
             if self._stop is not None:
                 partition.close(self._stop.deadline.at)
         self._serve_assignment()
@@ -255,15 +282,19 @@ class ConsumerLoop(Owner):
         self._commit(leaving, {}, self._clock())
         for thread, task in self._running(leaving):
             log.warning("%s: not finished before the partition was taken away", self._described(thread, task))
-        self._forget(names)
+        self._forget(names, in_order=True)
 
     def on_lost(self, names: List[Name]) -> None:
         """Forget; somebody else may already have them."""
-        self._forget(names)
+        self._forget(names, in_order=False)
 
-    def _forget(self, names: List[Name]) -> None:
+    def _new_partition(self, topic: str, number: int) -> Partition:
+        return Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
+
+    def _forget(self, names: List[Name], *, in_order: bool) -> None:
         for partition in self._assignment.selected(names):
             self.dropped += len(partition.queue)
+            self._recovery.ended(partition, in_order=in_order)
             self._assignment.remove(partition.topic, partition.number)
         self.dropped += len(self._pool.parked)
         self._unpark()

@@ -2,8 +2,8 @@
 
 Offsets are kept in *segments*: one flag (a byte) for each offset of a short range. The consumer thread adds segments at the
 end, handler threads set flags in any order, and the watermark moves over whole runs of set flags at the speed of `memchr`, so
-that a message costs no object of its own and no lock. A byte is written atomically with and without the interpreter's lock, and
-each byte has one writer. The memory of the flags is given from outside: usually it is a file that survives `kill -9`
+that a message costs no object of its own and no lock. A byte is written atomically with and without the interpreter's lock,
+and each byte has one writer. The memory of the flags is given from outside: usually it is a file that survives `kill -9`
 (see `journal`).
 
 Offsets have holes (compaction, aborted transactions, transaction markers). A hole has nobody who could complete it, so it is
