@@ -30,7 +30,7 @@ class OffsetMap(NamedTuple):
 
     writer: str
     base: int
-    done: List[Range]  # ascending, apart from each other, all beyond the base
+    done: List[Range]  # ascending, apart from each other, none below the base
 
 
 def encode(writer: str, base: int, done: Iterable[Range]) -> str:
@@ -88,8 +88,8 @@ def _bitmap(base: int, ranges: List[Range], room: int) -> Tuple[bytes, int]:
 
 def _of_runs(base: int, payload: bytes) -> Optional[List[Range]]:
     numbers = _numbers(payload)
-    if numbers is None or len(numbers) % 2 or 0 in numbers:
-        return None
+    if numbers is None or len(numbers) % 2 or 0 in numbers[1:]:
+        return None  # only the first run may be empty: the base itself is done, and was not delivered yet
     done, at = [], base
     for opened, finished in zip(numbers[::2], numbers[1::2]):
         done.append((at + opened, at + opened + finished))
@@ -98,8 +98,8 @@ def _of_runs(base: int, payload: bytes) -> Optional[List[Range]]:
 
 
 def _of_bitmap(base: int, payload: bytes) -> Optional[List[Range]]:
-    if payload and (payload[0] & 1 or not payload[-1]):
-        return None  # the base is never done, and the last byte never empty
+    if payload and not payload[-1]:
+        return None
     bits = format(int.from_bytes(payload, "little"), "b")[::-1] if payload else ""
     return [(base + run.start(), base + run.end()) for run in re.finditer("1+", bits)]
 

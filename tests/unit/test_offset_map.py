@@ -48,6 +48,11 @@ def test_too_much_loses_its_far_end_only(base: int, seed: int, longest: int, cou
     assert read.done[-1][1] <= done[len(read.done) - 1][1]
 
 
+def test_the_base_itself_may_be_done() -> None:
+    assert decode(encode(WRITER, 7, [(7, 9), (12, 13)])) == OffsetMap(WRITER, 7, [(7, 9), (12, 13)])
+    assert decode(encode(WRITER, 7, [(7, 9000)])) == OffsetMap(WRITER, 7, [(7, 9000)])
+
+
 def test_nothing_done_beyond_the_base_is_a_short_text() -> None:
     assert decode(encode(WRITER, 7, [])) == OffsetMap(WRITER, 7, [])
     assert len(encode(WRITER, 7, [])) < 30
