@@ -96,9 +96,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._inbox = SignalInbox([*self.REACTIONS, signal.SIGCHLD])
         self._selector.register(self._inbox, selectors.EVENT_READ)
-        self._control = control.ControlServer(
-            places.control_socket(settings), self._selector, {"status": self._snapshot}
-        )
+        self._control = control.ControlServer(places.control_socket(settings), self._selector, {"status": self._snapshot})
 
     def run(self) -> ExitCode:
         """Until stopped; the exit code says how that went."""
@@ -306,7 +304,7 @@ class Supervisor:
         self._notifier.ping(now)
         if self._notifier.status_due(now):
             self._notifier.status(status.one_line(self._snapshot()))
-        if self._state is State.STOPPING:
+        if self._state in (State.ROLLING, State.STOPPING):
             self._notifier.extend(now)
 
     def _patience(self, now: float) -> float:

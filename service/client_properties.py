@@ -43,6 +43,11 @@ def faults(given: Mapping[Key, Given]) -> List[str]:
     return found + _timeout_faults(given)
 
 
+def usable(given: Mapping[Key, Given]) -> Dict[Key, Given]:
+    """Those of which nothing wrong is known: what the client itself finds in them is another fault, not the same once more."""
+    return {key: each for key, each in given.items() if not _problem(*key, each.value)}
+
+
 def _problem(group: str, name: str, value: str) -> str:
     if name.endswith(".cb") or name == "opaque":
         return f"{name} takes a function, which a variable cannot hold. Remove it."

@@ -63,7 +63,7 @@ def load(
     faults += wrong + client_properties.faults(properties) + _contradictions(values)
 
     merged = {**in_file, **environ}
-    settings = Settings(**{**_resolved(values, merged), **_grouped(properties)})
+    settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
     configuration = Configuration(
         words.command, words.as_json, words.check_only, settings, _warnings(found), child_environment=merged
     )

@@ -20,7 +20,8 @@ class _OneLine(logging.Formatter):
     forge a log line with a crafted message. Tracebacks, which we make ourselves, keep theirs."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the standard library's name)
-        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n")
+        # A NUL ends a line in the journal, too.
+        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n").replace("\0", "\\0")
         record.priority = next(priority for level, priority in _PRIORITIES if record.levelno >= level)
         return super().formatMessage(record)
 

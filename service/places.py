@@ -43,6 +43,7 @@ def prepare(settings: Settings) -> str:
         os.makedirs(path, mode=0o700, exist_ok=True)
         if os.stat(path).st_uid != os.getuid():
             raise UnsafeDirectoryError("%s belongs to another user; set RUNTIME_DIRECTORY to one of yours" % path)
+        os.chmod(path, 0o700)  # it may have been there already
     except OSError as problem:
         raise UnsafeDirectoryError("RUNTIME_DIRECTORY %s cannot be used: %s" % (path, problem)) from problem
     if len(os.fsencode(control_socket(settings))) > 107:  # noqa: PLR2004 (sun_path of unix(7), less its NUL)

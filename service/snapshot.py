@@ -43,7 +43,7 @@ class PartitionReport:
     committed: int  # last offset acknowledged by the broker in this assignment
     watermark: int  # below it everything is done
     end: int  # the partition's end, as of the last fetch
-    lag: int  # end - committed
+    lag: int  # end - committed; before our first commit: end - watermark
     in_flight: int
     paused: bool  # for back-pressure
 

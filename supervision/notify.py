@@ -10,7 +10,7 @@ from typing import Mapping
 #: What children must not inherit: they would speak for the service.
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
-EXTENSION_SECONDS = 10.0  # asked for again and again while we stop, so that systemd's own limit never cuts a drain
+EXTENSION_SECONDS = 10.0  # asked for again and again while we stop or reload, so that systemd's own limit never cuts it
 
 
 class Notifier:
@@ -20,6 +20,7 @@ class Notifier:
         """Read where to speak, and whether a watchdog listens for this process."""
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._unsent = ""
         self._status = ""
         self._next_status = 0.0
         self._next_ping = 0.0
@@ -30,15 +31,15 @@ class Notifier:
 
     def ready(self) -> None:
         """Started, or done with reloading."""
-        self._send("READY=1")
+        self._announce("READY=1")
 
     def reloading(self, now: float) -> None:
         """A rolling restart begins; `ready` ends it, also when it failed."""
-        self._send("RELOADING=1\nMONOTONIC_USEC=%d" % (now * 1e6))
+        self._announce("RELOADING=1\nMONOTONIC_USEC=%d" % (now * 1e6))
 
     def stopping(self) -> None:
         """The end begins."""
-        self._send("STOPPING=1")
+        self._announce("STOPPING=1")
 
     def status_due(self, now: float) -> bool:
         """Whether somebody listens, and the last line is a second old."""
@@ -54,21 +55,30 @@ class Notifier:
             self._send("STATUS=" + text)
 
     def ping(self, now: float) -> None:
-        """Feed the watchdog, when it is time. It goes on barking while we drain, so this is called until the end."""
+        """Feed the watchdog, when it is time. It goes on barking while we drain, so this is called until the end.
+        What systemd had no room for is announced again."""
+        if self._unsent:
+            self._announce(self._unsent)
         if self._ping_every and now >= self._next_ping:
             self._next_ping = now + self._ping_every
             self._send("WATCHDOG=1")
 
     def extend(self, now: float) -> None:
-        """Ask for more time to stop, once a second."""
+        """Ask for more time to stop or reload, once a second."""
         if now >= self._next_extension:
             self._next_extension = now + 1.0
             self._send("EXTEND_TIMEOUT_USEC=%d" % (EXTENSION_SECONDS * 1e6))
 
-    def _send(self, text: str) -> None:
+    def _announce(self, text: str) -> None:
+        """Say what must not get lost: a service whose READY=1 did not arrive would be killed."""
+        self._unsent = "" if self._send(text) else text
+
+    def _send(self, text: str) -> bool:
         if not self._address:
-            return
+            return True
         # A message that is lost (systemd busy or gone) must not disturb the service.
         with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
             line.setblocking(False)
             line.sendto(text.encode(), self._address)
+            return True
+        return False

@@ -23,7 +23,8 @@ from tests.support.service import Service
 
 FOLDERS = Path(__file__).parent
 THREAD_SECONDS = 5.0
-GIVEN = "TEST_KAFKA_BOOTSTRAP_SERVERS"
+# Taken out: to the service it would look like a misspelt setting, and be refused.
+GIVEN = os.environ.pop("TEST_KAFKA_BOOTSTRAP_SERVERS", "")
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
@@ -37,8 +38,8 @@ def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def kafka() -> Iterator[Union[Cluster, GivenCluster]]:
     """The broker that tests share. They may do nothing to it that another could notice."""
-    if GIVEN in os.environ:
-        yield GivenCluster(os.environ[GIVEN])
+    if GIVEN:
+        yield GivenCluster(GIVEN)
     else:
         with Cluster() as cluster:
             yield cluster
@@ -97,6 +98,13 @@ def scene(admin: Admin, topic: Callable[..., str], group: str, tmp_path: Path, s
 
 
 @pytest.fixture
+def own_scene(own_kafka: Cluster, group: str, tmp_path: Path, service: Callable[..., Service]) -> Scene:
+    """The same on a broker of this test alone."""
+    admin = Admin(own_kafka.bootstrap)
+    return Scene(admin, admin.create_topic(), group, tmp_path, service)
+
+
+@pytest.fixture
 def engine(kafka: Union[Cluster, GivenCluster], tmp_path: Path) -> Iterator[Callable[..., Engine]]:
     """Makes members of a group in this process, still to be started: `engine(topic, group, **settings)`."""
     ledger = Ledger(str(tmp_path / "ledger"))
@@ -108,7 +116,8 @@ def engine(kafka: Union[Cluster, GivenCluster], tmp_path: Path) -> Iterator[Call
                 **{
                     "bootstrap_servers": kafka.bootstrap, "group_id": group, "topics": (topic,),
                     "processes": 1, "threads": 4, "restart_limit": 10, "handler": "tests.support.handlers:work",
-                    "runtime_directory": str(tmp_path), "state_directory": str(tmp_path), **changes,
+                    "runtime_directory": str(tmp_path), "state_directory": str(tmp_path),
+                    "commit_interval_seconds": 0.1, **changes,
                 }
             )  # fmt: skip
             made = Engine(settings, name, ledger)

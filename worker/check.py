@@ -30,7 +30,9 @@ def main() -> None:
 
 def faults(settings: Settings) -> List[str]:
     """One line for each reason why no child could work."""
-    found = _of_client(Consumer, consumer_properties(settings, "check"), "KAFKA_CLIENT_… or KAFKA_CONSUMER_…")
+    # A group of our own: without any, which is a fault told elsewhere, the client would abort the process.
+    consumer = {**consumer_properties(settings, "check"), "group.id": "check"}
+    found = _of_client(Consumer, consumer, "KAFKA_CLIENT_… or KAFKA_CONSUMER_…")
     found += _of_client(Producer, producer_properties(settings, "check"), "KAFKA_CLIENT_… or KAFKA_PRODUCER_…")
     try:
         handler.load(settings.handler)

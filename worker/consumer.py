@@ -86,6 +86,7 @@ class GroupConsumer:
         self._next_look = 0.0
         self._ahead = False  # the client's positions are past messages that the owner has not got yet, or never gets
         self.joined = False  # the group has given us an assignment, even an empty one
+        self.lost = False  # it was gone for a session timeout, and has given us no assignment since
         self.away = False  # no broker answers, as far as we know
         self.ending: Optional[ExitCode] = None  # the process should end with this
         self._consumer = create_consumer({**properties, "error_cb": self._on_error, "on_commit": self._on_commit})
@@ -101,6 +102,7 @@ class GroupConsumer:
         first = self._consumer.poll(timeout)
         if first is None:
             self._look_for_broker()
+            self._look_for_rights()
             return []
         batch = [first]
         self._ahead = True
@@ -188,7 +190,7 @@ class GroupConsumer:
             log.info("Connected to Kafka and listening to the topic... (assigned: %s)", _listed(names))
         elif names:
             log.info("Assigned: %s", _listed(names))
-        self.joined = True
+        self.joined, self.lost = True, False
         self._succeeded()
 
     @_harmless
@@ -200,7 +202,7 @@ class GroupConsumer:
     @_harmless
     def _on_lost(self, _consumer: Consumer, partitions: List[TopicPartition]) -> None:
         log.warning("Lost: %s (no contact with the group for a session timeout)", _listed(_names(partitions)))
-        self.joined = False
+        self.joined, self.lost = False, True
         self._owner.on_lost(_names(partitions))
 
     @_harmless
@@ -259,11 +261,18 @@ class GroupConsumer:
         self.ending = ExitCode.FENCED
 
     def _refused(self, error: KafkaError) -> None:
-        now = self._clock()
         if self._refused_since is None:
-            self._refused_since = now
+            self._refused_since = self._clock()
         self._complaint.log(logging.ERROR, "The broker refuses us: %s. Check credentials and rights (ACLs)", error)
-        if now - self._refused_since >= UNAUTHORISED_AFTER:
+        self._give_up_when_refused()
+
+    def _look_for_rights(self) -> None:
+        """The client tells a refusal by the group once only: as long as we are not in it, silence means that it stands."""
+        if not self.joined:
+            self._give_up_when_refused()
+
+    def _give_up_when_refused(self) -> None:
+        if self._refused_since is not None and self._clock() - self._refused_since >= UNAUTHORISED_AFTER:
             self.ending = self.ending or ExitCode.NOT_AUTHORISED
 
     def _away(self, error: KafkaError) -> None:

@@ -94,7 +94,7 @@ class DeadLetters:
             "partition": message.partition(),
             "offset": message.offset(),
             "group": self._group,
-            "error": "%s: %s" % (type(error).__name__, _text(error)[:1000]),
+            "error": "%s: %s" % (type(error).__name__, text_of(error)[:1000]),
             "attempts": attempt,
         }
         with contextlib.suppress(UndecodableError):  # at the second time they say that they are lost
@@ -121,9 +121,9 @@ class DeadLetters:
         )  # fmt: skip
 
 
-def _text(error: BaseException) -> str:
-    """`str(error)`, whatever the user's `__str__` does."""
+def text_of(error: BaseException) -> str:
+    """`str(error)`, whatever the user's `__str__` raises: SystemExit would end the consumer thread without a word."""
     try:
         return str(error)
-    except Exception as problem:
+    except BaseException as problem:
         return "(its text raised %s)" % type(problem).__name__

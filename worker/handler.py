@@ -60,8 +60,7 @@ class Context:
 
     @property
     def headers(self) -> List[Tuple[str, Optional[bytes]]]:
-        """Headers as produced; a name may come twice, a value may be None. Raises UndecodableError for a name that is not
-        UTF-8."""
+        """Headers as produced; a name may come twice, a value may be None. Raises UndecodableError for a name not in UTF-8."""
         return headers_of(self._message)
 
     @property

@@ -21,7 +21,7 @@ from worker.backpressure import Backpressure
 from worker.client_config import milliseconds
 from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
-from worker.dead_letter import DeadLetters
+from worker.dead_letter import DeadLetters, text_of
 from worker.journal import Journal
 from worker.lanes import ORDERINGS, Task
 from worker.pool import HandlerThread, Pool
@@ -112,6 +112,12 @@ class ConsumerLoop(Owner):
         self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
         while self._stop is None and self._consumer.ending is None:
             self._turn()
+            if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
+                # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once for each loss.
+                log.warning("Joining anew: the seat was asked for twice after the group was lost")
+                self._consumer.close()
+                self._commits.answered()  # what that client had sent
+                self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
         if self._consumer.ending in (ExitCode.FENCED, ExitCode.FAULT):
             # Fenced: committing or waiting would work against the member that has our id. A fault of ours: trust nothing.
             self._assignment.close(self._clock())
@@ -163,7 +169,7 @@ class ConsumerLoop(Owner):
             else:
                 log.warning(
                     "%s offset %d failed at attempt %d (%s: %s), again in %.1f s",
-                    partition, offset, attempt, type(error).__name__, error, delay,
+                    partition, offset, attempt, type(error).__name__, text_of(error), delay,
                 )  # fmt: skip
                 self._retries.add(task, now + delay)
 
@@ -390,14 +396,15 @@ class ConsumerLoop(Owner):
 
     def _partition_report(self, partition: Partition) -> PartitionReport:
         partition.end = max(partition.eof, self._consumer.end((partition.topic, partition.number)))
-        known = partition.committed >= 0 and partition.end >= 0
+        # Before our first commit: what was committed before is where delivery began, and nothing is done below the watermark.
+        since = partition.committed if partition.committed >= 0 else partition.tracker.watermark()
         return PartitionReport(
             topic=partition.topic,
             partition=partition.number,
             committed=partition.committed,
             watermark=partition.tracker.watermark(),
             end=partition.end,
-            lag=max(0, partition.end - partition.committed) if known else -1,
+            lag=max(0, partition.end - since) if min(since, partition.end) >= 0 else -1,
             in_flight=partition.tracker.in_flight,
             paused=partition.paused,
         )

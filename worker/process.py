@@ -145,7 +145,7 @@ class Child:
             else:
                 code = ExitCode.OK
             seat.release()
-        except Exception:
+        except BaseException:  # SystemExit too: a thread would end by it without a word, and the process would hang
             log.exception("The consumer thread ends by a fault")
         self._code = code
 
@@ -205,7 +205,8 @@ class Child:
             for thread, task in self._pool.running():
                 log.error("%s offset %d in %s: cut off, it runs again", task[1].partition, task[0], thread.name)
         log.error("Still %s after the deadline: the process ends by force", self._stage.now.value)
-        return ExitCode.GAVE_UP
+        # A client that does not close (its broker is frozen) owes nothing any more.
+        return ExitCode.OK if self._stage.now is Stage.CLOSING and not self._loop.cut_off else ExitCode.GAVE_UP
 
     def _heartbeat(self) -> None:
         now = time.monotonic()

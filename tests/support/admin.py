@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import threading
 import uuid
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
@@ -60,6 +62,8 @@ class Admin:
         """`bootstrap`: host:port, several with commas."""
         self.bootstrap = bootstrap
         self._client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})  # tests kill brokers
+        self._producers: Dict[str, Producer] = {}  # by their properties
+        self._sending = threading.Lock()  # a flush would wait for the messages of other threads too
 
     def create_topic(self, name: Optional[str] = None, partitions: int = 8, config: Optional[Mapping[str, str]] = None) -> str:
         """Create a topic, by default of a name that nobody used; it is ready when this returns."""
@@ -137,15 +141,23 @@ class Admin:
 
             return on_delivery
 
-        ours = {"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 5}
-        producer = Producer({**ours, **(properties or {})})
-        for index, (key, value, headers) in enumerate(rows):
-            producer.produce(topic, value, key, headers=headers or [], on_delivery=note(index))
-            producer.poll(0)
-        unsent = producer.flush(SECONDS)
+        with self._sending:
+            producer = self._producer(properties or {})
+            for index, (key, value, headers) in enumerate(rows):
+                producer.produce(topic, value, key, headers=headers or [], on_delivery=note(index))
+                producer.poll(0)
+            unsent = producer.flush(SECONDS)
         if problems or unsent:
             raise RuntimeError(f"{unsent} messages were not acknowledged, {len(problems)} refused: {problems[:3]}")
         return [places[index] for index in range(len(places))]
+
+    def _producer(self, properties: Mapping[str, Any]) -> Producer:
+        """Kept for the next time: a new one needs half a second until it has its id and may send."""
+        name = json.dumps(properties, sort_keys=True)
+        if name not in self._producers:
+            ours = {"bootstrap.servers": self.bootstrap, "enable.idempotence": True, "linger.ms": 5, "log_level": 0}
+            self._producers[name] = Producer({**ours, **properties})
+        return self._producers[name]
 
     def records(self, topic: str) -> List[Record]:
         """Everything the topic holds now, by partition and offset; nothing when there is no such topic."""

@@ -1,6 +1,6 @@
 """The consumer thread and the handler threads of one child, in the test's own process: no process to start, and a test may
-look at everything. What it can't show (signals, exit codes, restarts) is shown with the real command,
-tests/support/service.py. """
+look at everything. What it can't show (signals, exit codes, restarts) the real command shows, tests/support/service.py.
+"""
 
 from __future__ import annotations
 

@@ -2,9 +2,10 @@
 
     {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "hang" | "hold_gil", "times": 2}
 
-`times` limits the trouble to the first so many runs of that message, counted over all processes; without it,
-it never ends. Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms". What they do they
-write into the ledger that LEDGER names. """
+`times` limits the trouble to the first so many runs of that message, counted over all processes; without it, it never ends.
+Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms". What they do they write into the
+ledger that LEDGER names.
+"""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.support.admin import Admin
     from tests.support.ledger import Ledger
 
-LOWEST, HIGHEST = 30, 60  # unfinished messages of each partition; a second's work for one thread
+LOWEST, HIGHEST = 60, 90  # unfinished messages of each partition; more than a second's work for one thread
 KEYS = 8  # of each partition: more than the threads that serve it, so that order leaves none of them idle
 LONGEST_MS = 40  # tasks take from 0 to this
 LOOK_SECONDS = 0.05

@@ -67,6 +67,7 @@ class SystemdService:
         self.sandbox = sandbox
         self.settings: Dict[str, object] = {
             MARKER: marker_value("systemd"),
+            "LD_LIBRARY_PATH": f"{HOME}/python/lib",  # for an interpreter that is a shared library
             "HANDLER": "tests.support.handlers:work",
             "LEDGER": f"{STATE}/ledger",
             **settings,
@@ -113,7 +114,7 @@ class SystemdService:
 
     def wait(self, **wanted: str) -> Dict[str, str]:
         """Until systemd says so of the unit; all it says then."""
-        return self.sandbox.wait(NAME, **wanted)
+        return self.sandbox.wait(NAME, None, **wanted)
 
     def wait_well(self, partitions: int) -> str:
         """Until the status line says that all is well, with so many partitions; the line."""

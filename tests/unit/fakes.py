@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple
 
 from service.deadline import Deadline
@@ -110,6 +109,7 @@ class ScriptedGroup:
         self.owner: Owner
         self.joined = True
         self.away = False
+        self.lost = False
         self.ending: Optional[ExitCode] = None
         self.accepts = True  # whether a commit can be sent
         self.commits: List[Tuple[str, int, int]] = []
@@ -117,6 +117,7 @@ class ScriptedGroup:
 
     def __call__(self, _properties: object, _topics: object, owner: Owner, _clock: object) -> ScriptedGroup:
         self.owner = owner
+        self.ending, self.lost = None, False
         return self
 
     def fetch(self, _most: int, _timeout: float) -> List[Message]:
@@ -126,7 +127,6 @@ class ScriptedGroup:
         self._unanswered = []
         messages = self._steps[0](self) if self._steps else []
         if messages is None:
-            time.sleep(0.0005)  # as a client would wait for messages
             return []
         del self._steps[:1]
         return messages

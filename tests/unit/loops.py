@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set, cast
 
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
@@ -44,7 +44,6 @@ class Bench:
     def play(self, *steps: Step, **changes: Any) -> ExitCode:
         """From joining to the end, with these steps as fetches and these settings."""
         self.group = ScriptedGroup(*steps, self._note_the_end)
-        self.group.bench = self
         self._monkeypatch.setattr(loop, "GroupConsumer", self.group)
         stage = StageHolder()
         stage.move(Stage.WAITING)
@@ -92,4 +91,4 @@ def until(condition: Callable[[], object]) -> Step:
 
 
 def stop(*, leave: bool = False, seconds: float = 10.0) -> Step:
-    return lambda group: group.bench.loop.stop(Stop(Deadline(seconds), leave=leave)) or []
+    return lambda group: cast("ConsumerLoop", group.owner).stop(Stop(Deadline(seconds), leave=leave)) or []  # type: ignore[func-returns-value]

@@ -63,9 +63,7 @@ def test_children_inherit_what_the_file_holds_but_never_instead_of_the_real_envi
 
 def test_the_example_file_without_its_comment_signs_sets_every_default(tmp_path: Path) -> None:
     lines = [line[1:] for line in env_example().splitlines() if line[:1] == "#" and line[1:2].isupper()]
-    settings_only = [
-        line for line in lines if line.split("=")[0] in {row.environment for row in TABLE.values()}
-    ]
+    settings_only = [line for line in lines if line.split("=")[0] in {row.environment for row in TABLE.values()}]
     file = written(tmp_path, "\n".join(settings_only))
 
     assert len(settings_only) == len(TABLE)
@@ -106,9 +104,7 @@ def test_without_a_session_the_runtime_directory_is_this_users_in_the_temporary_
 
 
 def test_of_the_directories_systemd_gives_the_first_is_taken() -> None:
-    found = loaded(
-        environ={"RUNTIME_DIRECTORY": "/run/a:/run/b", "STATE_DIRECTORY": "/var/a:/var/b"}
-    ).settings
+    found = loaded(environ={"RUNTIME_DIRECTORY": "/run/a:/run/b", "STATE_DIRECTORY": "/var/a:/var/b"}).settings
 
     assert (found.runtime_directory, found.state_directory) == ("/run/a", "/var/a")
 
@@ -154,9 +150,7 @@ def test_a_run_is_the_default_and_may_be_a_mere_check() -> None:
 
 
 @pytest.mark.parametrize(("word", "shown"), [("--version", "0.1.0"), ("--help", "exit status")])
-def test_help_and_version_are_shown_whatever_else_is_wrong(
-    word: str, shown: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_and_version_are_shown_whatever_else_is_wrong(word: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         load([word], {}, NO_FILE)
 

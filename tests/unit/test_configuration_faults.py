@@ -85,9 +85,7 @@ def faults(*argv: str, environ: Dict[str, str], env_file: str = NO_FILE) -> List
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
-def test_a_wrong_value_is_answered_with_what_is_wanted_and_what_to_do(
-    environ: Dict[str, str], fault: str
-) -> None:
+def test_a_wrong_value_is_answered_with_what_is_wanted_and_what_to_do(environ: Dict[str, str], fault: str) -> None:
     assert faults(environ=environ) == [fault]
 
 
@@ -119,10 +117,7 @@ def test_a_missing_required_setting_says_how_to_set_it() -> None:
         load([], {"KAFKA_BOOTSTRAP_SERVERS": "kafka"}, NO_FILE)
 
     assert caught.value.faults == [
-        (
-            "KAFKA_GROUP_ID is required, but not given. It must be a name, not empty. Set KAFKA_GROUP_ID or "
-            "--group."
-        )
+        ("KAFKA_GROUP_ID is required, but not given. It must be a name, not empty. Set KAFKA_GROUP_ID or --group.")
     ]
 
 
@@ -183,10 +178,7 @@ def test_a_misspelt_name_in_the_file_is_told_even_when_it_is_less_alike(tmp_path
 
     assert load([], {**REQUIRED, "BOOTSTRAP_SERVERS": "kafka"}, NO_FILE).warnings == ()
     assert faults(environ={}, env_file=file) == [
-        (
-            f"BOOTSTRAP_SERVERS is not a setting ({file}); did you mean KAFKA_BOOTSTRAP_SERVERS? Rename or "
-            "remove it."
-        )
+        (f"BOOTSTRAP_SERVERS is not a setting ({file}); did you mean KAFKA_BOOTSTRAP_SERVERS? Rename or remove it.")
     ]
 
 
@@ -205,9 +197,7 @@ def test_what_kubernetes_puts_into_the_environment_is_one_warning() -> None:
 
 
 def test_names_of_others_are_ignored_in_silence(tmp_path: Path) -> None:
-    environ = dict.fromkeys(
-        ["PATH", "CACHE_DIRECTORY", "LOGS_DIRECTORY", "RUNTIME", "PYTHONPATH", "LOGNAME"], "x"
-    )
+    environ = dict.fromkeys(["PATH", "CACHE_DIRECTORY", "LOGS_DIRECTORY", "RUNTIME", "PYTHONPATH", "LOGNAME"], "x")
     file = written(tmp_path, "DATABASE_URL=x\nLOG_FILE=x\n")
 
     assert load([], {**REQUIRED, **environ}, file).warnings == ()
@@ -216,9 +206,7 @@ def test_names_of_others_are_ignored_in_silence(tmp_path: Path) -> None:
 def test_a_line_of_the_file_that_cannot_be_understood_is_a_fault(tmp_path: Path) -> None:
     file = written(tmp_path, "THREADS=3\nKAFKA_TOPIC='open\n")
 
-    assert faults(environ={}, env_file=file) == [
-        f"{file}, line 2: not of the form NAME=value. Correct the line."
-    ]
+    assert faults(environ={}, env_file=file) == [f"{file}, line 2: not of the form NAME=value. Correct the line."]
 
 
 def test_an_unreadable_file_is_a_fault(tmp_path: Path) -> None:
@@ -233,7 +221,5 @@ def test_the_content_of_a_file_with_a_value_is_never_shown(tmp_path: Path) -> No
 
     (fault,) = faults(environ={"THREADS_FILE": str(tmp_path / "threads")})
 
-    assert fault.startswith(
-        f'THREADS_FILE (the environment): the content of "{tmp_path}/threads" must be a whole number'
-    )
+    assert fault.startswith(f'THREADS_FILE (the environment): the content of "{tmp_path}/threads" must be a whole number')
     assert "hunter2" not in fault

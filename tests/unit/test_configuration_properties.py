@@ -48,10 +48,7 @@ if TYPE_CHECKING:
         ),
         (
             {"KAFKA_CONSUMER_GROUP_ID": "x"},
-            (
-                'KAFKA_CONSUMER_GROUP_ID = "x" (the environment): group.id belongs to the service: use '
-                "KAFKA_GROUP_ID."
-            ),
+            ('KAFKA_CONSUMER_GROUP_ID = "x" (the environment): group.id belongs to the service: use KAFKA_GROUP_ID.'),
         ),
         (
             {"KAFKA_CLIENT_ERROR_CB": "f"},
@@ -63,17 +60,11 @@ if TYPE_CHECKING:
         ),
         (
             {"KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS": "40000"},
-            (
-                "KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS must be at least session.timeout.ms, which is 45000. "
-                "Change one of them."
-            ),
+            ("KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS must be at least session.timeout.ms, which is 45000. Change one of them."),
         ),
         (
             {"KAFKA_CLIENT_SESSION_TIMEOUT_MS": "6000", "KAFKA_CONSUMER_HEARTBEAT_INTERVAL_MS": "6000"},
-            (
-                "KAFKA_CONSUMER_HEARTBEAT_INTERVAL_MS must be below session.timeout.ms, which is 6000. "
-                "Change one of them."
-            ),
+            ("KAFKA_CONSUMER_HEARTBEAT_INTERVAL_MS must be below session.timeout.ms, which is 6000. Change one of them."),
         ),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, dict) else "",

@@ -110,9 +110,7 @@ def test_leaving_knows_no_position_past_messages_that_it_drops(client: Client, w
     assert witness.positions == {}
 
 
-def test_a_fault_in_a_client_callback_loses_no_batch_and_ends_the_child_as_a_fault(
-    client: Client, witness: Witness
-) -> None:
+def test_a_fault_in_a_client_callback_loses_no_batch_and_ends_the_child_as_a_fault(client: Client, witness: Witness) -> None:
     client.queue = [Message(0)]
     client.in_consume = lambda: client.callbacks["on_lost"](client, [TopicPartition(*OURS)])
 
@@ -124,7 +122,7 @@ def test_a_fault_in_a_client_callback_loses_no_batch_and_ends_the_child_as_a_fau
 
 def test_the_end_of_a_partition_is_told_and_is_no_message(client: Client, witness: Witness) -> None:
     event = Message(7)
-    event.error = lambda: KafkaError(KafkaError._PARTITION_EOF)  # type: ignore[assignment, return-value]
+    event.error = lambda: KafkaError(KafkaError._PARTITION_EOF)  # type: ignore[assignment]
     client.queue = [event]
 
     assert witness.group.fetch(5, 0.1) == []

@@ -147,14 +147,14 @@ def test_a_message_with_a_header_that_the_client_cant_read_becomes_a_letter_with
 
 
 def test_an_error_whose_text_raises_goes_out_all_the_same(desk: Desk) -> None:
-    class Mute(Exception):
+    class MuteError(Exception):
         def __str__(self) -> str:
             raise LookupError
 
-    desk.letters.send(desk.task(), Mute())
+    desk.letters.send(desk.task(), MuteError())
 
     headers = dict(desk.producer.letters[0]["headers"])
-    assert headers["dead-letter.error"] == b"Mute: (its text raised LookupError)"
+    assert headers["dead-letter.error"] == b"MuteError: (its text raised LookupError)"
 
 
 @pytest.mark.parametrize(("text", "length"), [("x" * 5000, 1012), ("\ud800", 13)])

@@ -68,6 +68,19 @@ def test_a_held_lane_gives_nothing() -> None:
     assert lane.next() is None
 
 
+def test_nobody_overtakes_in_the_moment_between_a_release_and_the_look_for_the_follower() -> None:
+    lane = Lane()
+    lane.admit(task(0))
+    lane.admit(task(1))
+    lane._hold.release()  # the first half of what `release` does, in a handler thread
+
+    admitted_now, then = lane.admit(task(2)), lane.next()
+
+    assert admitted_now is not None
+    assert admitted_now[0] == 1
+    assert then is None
+
+
 def test_a_lane_is_idle_only_when_nothing_runs_and_nothing_waits() -> None:
     lane = Lane()
     seen = [lane.idle]

@@ -9,7 +9,7 @@ import pytest
 
 from service.exit_codes import ExitCode
 from tests.support.eventually import eventually
-from tests.unit.fakes import TOPIC, Message
+from tests.unit.fakes import TOPIC, Message, ScriptedGroup
 from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
 from worker.assignment import Partition
 
@@ -151,6 +151,17 @@ def test_a_fenced_or_faulty_child_commits_nothing_and_leaves_nothing(bench: Benc
     assert ended is code
     assert bench.group.commits == []
     assert bench.group.deeds == []
+
+
+def test_a_child_that_is_fenced_by_itself_after_a_loss_joins_anew(bench: Bench) -> None:
+    def fenced(group: ScriptedGroup) -> List[Message]:
+        group.ending, group.lost = ExitCode.FENCED, True
+        return []
+
+    code = bench.play(assign(), lose(), fenced, assign(), deliver(0), until(lambda: bench.done == {0}), stop())
+
+    assert code is ExitCode.OK
+    assert bench.committed == 1
 
 
 def until_closed(_message: Any, partition: Partition, _attempt: int) -> None:

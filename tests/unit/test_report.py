@@ -22,7 +22,7 @@ def loop(**changes: Any) -> ConsumerLoop:
         "dead_letters": (2, 1), "joined": True, "broker_away": False, "commit_age": 0.5, "retrying": 4, "dropped": 10,
         "partitions": partitions,
     }  # fmt: skip
-    return cast(ConsumerLoop, SimpleNamespace(**{**values, **changes}))
+    return cast("ConsumerLoop", SimpleNamespace(**{**values, **changes}))
 
 
 def pool(started: List[float], key: Optional[bytes] = None) -> Pool:

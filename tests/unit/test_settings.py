@@ -78,9 +78,7 @@ def test_the_example_file_is_the_table() -> None:
 
 
 def test_a_child_that_loads_settings_loads_nothing_but_the_standard_library() -> None:
-    program = (
-        "import service.settings, sys; print([m for m in sys.modules if m.split('.')[0] in sys.argv[1:]])"
-    )
+    program = "import service.settings, sys; print([m for m in sys.modules if m.split('.')[0] in sys.argv[1:]])"
 
     loaded = subprocess.run(
         [sys.executable, "-c", program, "pydantic", "pydantic_settings", "dotenv", "argparse"],

@@ -26,9 +26,7 @@ class Closing:
         chance.shuffle(self.waiting)  # lanes and retries: the order of starts is any
 
     def start(self) -> None:
-        startable = [
-            task for task in self.waiting if not self.partition.closed or task[0] < self.partition.frontier
-        ][:1]
+        startable = [task for task in self.waiting if not self.partition.closed or task[0] < self.partition.frontier][:1]
         self.waiting = [task for task in self.waiting if task not in startable]
         self.running += startable
 

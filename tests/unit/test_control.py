@@ -1,0 +1,135 @@
+"""Server and client of the control socket, over a real one."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import stat
+import threading
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator
+
+import pytest
+
+from supervision import control
+from supervision.control import ControlServer, NotRunningError, ask
+
+LARGE = {"filler": "x" * 3_000_000}  # does not fit a socket's buffer
+
+
+class Turning:
+    """A server whose loop turns in a thread of its own, as it does in the supervisor."""
+
+    def __init__(self, path: str, commands: Dict[str, Callable[[], Dict[str, Any]]]) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._server = ControlServer(path, self._selector, commands)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._turn)
+        self._thread.start()
+
+    def _turn(self) -> None:
+        while not self._over.is_set():
+            self._selector.select(0.01)
+            self._server.serve()
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._server.close()
+        self._selector.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "control")
+
+
+@pytest.fixture
+def server(path: str) -> Iterator[Turning]:
+    made = Turning(path, {"status": lambda: {"state": "running"}, "large": lambda: LARGE})
+    yield made
+    made.close()
+
+
+def test_a_question_has_its_answer(server: Turning, path: str) -> None:
+    assert ask(path, {"command": "status"}) == {"state": "running"}
+
+
+def test_an_answer_larger_than_a_sockets_buffer_arrives_whole(server: Turning, path: str) -> None:
+    assert ask(path, {"command": "large"}) == LARGE
+
+
+@pytest.mark.parametrize("request_", [{"command": "dance"}, {"command": None}, {}, {"command": ["status"]}])
+def test_an_unknown_command_is_answered_with_those_that_are_known(
+    server: Turning, path: str, request_: Dict[str, Any]
+) -> None:
+    assert ask(path, request_) == {"error": "unknown command; known: large, status"}
+
+
+def test_the_socket_is_its_users_alone(server: Turning, path: str) -> None:
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o600
+
+
+def test_a_client_that_talks_nonsense_is_cut_off_and_others_are_served(server: Turning, path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as rude:
+        rude.settimeout(5)
+        rude.connect(path)
+        rude.sendall(b"GET / HTTP/1.1\r\n\r\n")
+
+        assert rude.recv(100) == b""
+    assert ask(path, {"command": "status"}) == {"state": "running"}
+
+
+def test_a_client_that_never_reads_keeps_nobody_waiting(server: Turning, path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as lazy:
+        lazy.connect(path)
+        lazy.sendall(b'{"command":"large"}\n' * 3)
+
+        assert ask(path, {"command": "status"}) == {"state": "running"}
+
+
+def test_more_clients_than_allowed_are_turned_away(server: Turning, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "MOST_CLIENTS", 1)
+    with socket.socket(socket.AF_UNIX) as first:
+        first.connect(path)
+
+        with pytest.raises(NotRunningError):
+            ask(path, {"command": "status"})
+
+
+def test_nobody_at_the_socket_is_not_running(path: str) -> None:
+    with pytest.raises(NotRunningError, match=r"no supervisor answers at .* \(No such file or directory\)"):
+        ask(path, {"command": "status"})
+
+
+def test_a_socket_that_a_dead_supervisor_left_is_not_running_and_is_replaced(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+    with pytest.raises(NotRunningError, match="Connection refused"):
+        ask(path, {"command": "status"})
+
+    server = Turning(path, {"status": lambda: {"state": "running"}})
+
+    assert ask(path, {"command": "status"}) == {"state": "running"}
+    server.close()
+
+
+def test_a_supervisor_that_does_not_answer_in_time_is_not_running(path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as frozen:
+        frozen.bind(path)
+        frozen.listen()
+
+        with pytest.raises(NotRunningError, match="accepted the question and did not answer"):
+            ask(path, {"command": "status"}, timeout=0.05)
+
+
+def test_a_path_that_no_socket_can_have_is_not_running() -> None:
+    with pytest.raises(NotRunningError, match="too long"):
+        ask("/" + "x" * 200, {"command": "status"})
+
+
+def test_close_leaves_no_socket_behind(path: str) -> None:
+    Turning(path, {}).close()
+
+    assert not os.path.exists(path)

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import sys
+from typing import Callable, Iterator
+
+import pytest
+
+from service import logs
+from service.logs import Seldom
+
+Said = Callable[..., str]
+log = logging.getLogger("some.module")
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
+    """Sets logging up with a form, logs one record, and gives what came on standard error."""
+    root = logging.getLogger()
+    before = (root.handlers[:], root.level, logging.raiseExceptions)
+
+    def say(form: str, message: str, *arguments: object, level: int = logging.INFO, name: str = "slot-1") -> str:
+        stream = io.StringIO()
+        monkeypatch.setattr(sys, "stderr", stream)
+        logs.set_up("DEBUG", form, name)
+        log.log(level, message, *arguments)
+        return stream.getvalue()
+
+    yield say
+    root.handlers[:], logging.raiseExceptions = before[0], before[2]
+    root.setLevel(before[1])
+
+
+def test_a_text_line_has_time_level_process_and_message(said: Said) -> None:
+    line = said("text", "hello %s", "world")
+
+    assert line.endswith(" INFO slot-1[%d] hello world\n" % os.getpid())
+    assert line[:4].isdigit()
+
+
+@pytest.mark.parametrize("form", ["text", "journal"])
+@pytest.mark.parametrize("message", ["a\n<0>forged", "a\r\nforged", "a\x00<0>forged"])
+def test_a_message_never_spans_lines(said: Said, form: str, message: str) -> None:
+    line = said(form, "%s", message)
+
+    assert line.count("\n") == 1
+    assert line.endswith("forged\n")
+    assert not set("\r\x00") & set(line)
+
+
+@pytest.mark.parametrize(
+    ("level", "priority"),
+    [(logging.CRITICAL, 3), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7)],
+)
+def test_a_journal_line_begins_with_the_priority_and_has_no_time_of_its_own(said: Said, level: int, priority: int) -> None:
+    assert said("journal", "hello", level=level) == "<%d>slot-1[%d] hello\n" % (priority, os.getpid())
+
+
+def test_a_json_line_is_one_object_with_all_fields(said: Said) -> None:
+    line = said("json", "hello\n%s", "ä", level=logging.WARNING)
+
+    entry = json.loads(line)
+    assert line.count("\n") == 1
+    assert entry.pop("time")
+    assert entry == {
+        "level": "WARNING", "logger": "some.module", "message": "hello\nä", "process": "slot-1", "pid": os.getpid(),
+    }  # fmt: skip
+
+
+def test_a_percent_sign_in_the_process_name_is_a_percent_sign(said: Said) -> None:
+    assert "100%s[" in said("text", "hello", name="100%s")
+
+
+def test_a_closed_standard_error_is_no_error(said: Said) -> None:
+    said("text", "first")
+    sys.stderr.close()
+
+    log.error("second")
+
+
+def test_seldom_logs_at_once_then_counts_and_then_says_how_many_were_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    now = [100.0]
+    seldom = Seldom(log, lambda: now[0], every=30.0)
+    for now[0] in (100.0, 101.0, 129.9, 130.0, 160.0):
+        seldom.log(logging.WARNING, "no %s", "broker")
+
+    assert caplog.messages == ["no broker", "no broker (2 more like this in between)", "no broker"]

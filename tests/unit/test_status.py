@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+import pytest
+
+from supervision import status
+
+TASK = {
+    "topic": "orders", "partition": 5, "offset": 4711, "key": "customer-9", "attempt": 2, "thread": "handler-3",
+    "seconds": 754.0,
+}  # fmt: skip
+PARTITION = {"topic": "orders", "partition": 5, "lag": 120, "in_flight": 3, "paused": False}
+
+
+def child(**changes: Any) -> Dict[str, Any]:
+    well = {
+        "stage": "consuming", "joined": True, "broker_away": False, "poll_age": 0.1, "dead_letters_waiting": 0, "done": 10,
+        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "tasks": [], "partitions": [PARTITION],
+    }  # fmt: skip
+    return {**well, **changes}
+
+
+def slot(number: int = 0, reported: Any = None, **changes: Any) -> Dict[str, Any]:
+    well = {
+        "slot": number, "pid": 1000 + number, "state": "running", "heartbeat_age": 0.4, "uptime": 61.0, "restarts": 0,
+        "last_exit": None, "restart_in": -1.0, "child": reported or child(),
+    }  # fmt: skip
+    return {**well, **changes}
+
+
+def snapshot(*slots: Dict[str, Any], state: str = "running") -> Dict[str, Any]:
+    return {
+        "state": state, "uptime": 3725.0, "group": "workers", "host": "host-a", "topics": ["orders", "returns"],
+        "processes": len(slots), "threads": 4, "handler": "m:f", "ordering": "key", "membership": "static",
+        "restarts": 2, "problems": status.problems(state, slots), "slots": list(slots),
+    }  # fmt: skip
+
+
+def test_a_service_at_work_has_no_problem() -> None:
+    assert status.problems("running", [slot(0), slot(1)]) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "problem"),
+    [
+        (slot(pid=0, restart_in=2.04, last_exit="exit 70 (fault)", child=None),
+         "slot 0: no process, next start in 2.0 s (last: exit 70 (fault))"),
+        (slot(state="starting", child=None), "slot 0: process 1000 is starting"),
+        (slot(state="aborting"), "slot 0: process 1000 is aborting"),
+        (slot(heartbeat_age=7.0), "slot 0: no heartbeat for 7.0 s"),
+        (slot(reported=child(poll_age=9.0)), "slot 0: its poll loop has not turned for 9.0 s"),
+        (slot(reported=child(broker_away=True)), "slot 0: no broker answers"),
+        (slot(reported=child(stage="waiting")), "slot 0: waits for the slot's former process to end"),
+        (slot(reported=child(joined=False)), "slot 0: not in the group yet"),
+        (slot(reported=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),
+    ],
+)  # fmt: skip
+def test_each_condition_is_one_problem_of_its_slot(broken: Dict[str, Any], problem: str) -> None:
+    assert status.problems("running", [broken, slot(1)]) == [problem]
+
+
+@pytest.mark.parametrize("state", ["starting", "stopping"])
+def test_a_supervisor_that_does_not_run_its_service_is_a_problem(state: str) -> None:
+    assert status.problems(state, [slot()]) == ["the supervisor is %s" % state]
+
+
+def test_several_problems_are_all_told() -> None:
+    broken = slot(heartbeat_age=7.0, reported=child(broker_away=True, joined=False))
+
+    assert len(status.problems("starting", [broken, slot(1, pid=0)])) == 5
+
+
+def test_totals_leave_out_what_a_dead_child_said_last_and_unknown_lag() -> None:
+    unknown = {**PARTITION, "lag": -1}
+    sums = status.totals([slot(0), slot(1, pid=0), slot(2, reported=child(partitions=[PARTITION, unknown]))])
+
+    assert (sums["done"], sums["failed"], sums["lag"], sums["in_flight"], sums["partitions"]) == (20, 2, 240, 9, 3)
+
+
+def test_the_text_names_a_stuck_task_in_full_in_one_line() -> None:
+    shown = status.text(snapshot(slot(0), slot(1, reported=child(tasks=[TASK]))))
+
+    (line,) = [line for line in shown.splitlines() if "4711" in line]
+    assert line.split() == ["12m34s", "orders[5]", "offset", "4711", "customer-9", "2", "1", "1001", "handler-3"]
+
+
+def test_the_text_shows_the_ten_longest_tasks_the_longest_first() -> None:
+    tasks = [{**TASK, "offset": 5000 + age, "seconds": float(age)} for age in range(15)]
+    shown = status.text(snapshot(slot(0, reported=child(tasks=tasks))))
+
+    rows = [line.split() for line in shown.splitlines() if "] offset 50" in line]
+    assert [int(row[3]) for row in rows] == list(range(5014, 5004, -1))
+
+
+def test_a_healthy_text_says_so_first_and_where_it_runs() -> None:
+    first, *rest = status.text(snapshot(slot())).splitlines()
+
+    assert first == "HEALTHY  running, up 1h02m, group workers on host-a, topics orders, returns"
+    assert "problem" not in "".join(rest)
+    assert rest[-1] == "no task runs now"
+
+
+def test_a_degraded_text_says_so_first_and_then_each_problem() -> None:
+    lines = status.text(snapshot(slot(reported=child(broker_away=True, joined=False)))).splitlines()
+
+    assert lines[0].startswith("DEGRADED  running")
+    assert lines[3:5] == ["  problem: slot 0: no broker answers", "  problem: slot 0: not in the group yet"]
+
+
+def test_the_text_of_a_service_that_has_just_started_is_no_error() -> None:
+    shown = status.text(snapshot(slot(state="starting", child=None), slot(1, pid=0, child=None), state="starting"))
+
+    assert "starting" in shown
+
+
+def test_paused_partitions_are_marked() -> None:
+    paused = {**PARTITION, "partition": 6, "paused": True}
+    shown = status.text(snapshot(slot(reported=child(partitions=[paused, PARTITION]))))
+
+    assert "orders[5] orders[6](paused)" in shown
+
+
+def test_one_line_says_how_it_is_and_the_first_problem() -> None:
+    lines: List[str] = [
+        status.one_line(snapshot(*slots)) for slots in ([slot()], [slot(), slot(1, pid=0, state="backoff", child=None)])
+    ]
+
+    assert lines[0] == "running: 1/1 processes, 1 partitions, lag 120, in flight 3, restarts 2"
+    assert lines[1].startswith("running: 1/2 processes, 1 partitions, lag 120, in flight 3, restarts 2; degraded: slot 1:")
