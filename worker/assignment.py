@@ -91,6 +91,11 @@ class Partition:
             return watermark
         return max(watermark, position, self.eof)
 
+    @property
+    def known_from(self) -> int:
+        """Below this offset nothing is expected, while something beyond it is known to be done; -1: anything may come."""
+        return self.committed if self.known else -1
+
     def __str__(self) -> str:
         """As in the log: `topic[3]`."""
         return "%s[%d]" % (self.topic, self.number)

@@ -85,6 +85,12 @@ class Recovery:
         elif not self._busy(partition):
             self._release(segments)
 
+    def void(self, partition: Partition) -> None:
+        """The offsets went back: what was noted of them is about other messages."""
+        self.ended(partition, in_order=True)
+        if self._journal is not None:
+            self._journal.forget(partition.topic, partition.number)
+
     def _release(self, segments: Iterable[Segment]) -> None:
         if self._journal is not None:
             for segment in segments:

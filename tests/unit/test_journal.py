@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from worker import journal as module
 from worker.assignment import NOTHING_FOUND, Found
 from worker.journal import RECORDS, Journal
 from worker.tracker import DONE, HOLE, SEGMENT_SIZE
@@ -128,7 +127,7 @@ def test_no_room_for_the_file_is_an_error_at_once(path: str, monkeypatch: pytest
     def full(*_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(module.os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", full)
 
     with pytest.raises(OSError, match="No space left"):
         Journal(path, BEFORE)

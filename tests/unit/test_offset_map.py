@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.offset_map import MOST_CHARACTERS, OffsetMap, Range, decode, encode
+from worker.offset_map import MOST_CHARACTERS, OffsetMap, decode, encode
+from worker.tracker import Range
 
 WRITER = "0123abcd"
 

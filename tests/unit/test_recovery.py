@@ -12,7 +12,6 @@ from tests.unit.fakes import Message
 from worker import intake
 from worker.assignment import Partition
 from worker.journal import Journal
-
 from worker.lanes import Task
 from worker.offset_map import decode
 from worker.queues import FirstComeFirstServed
