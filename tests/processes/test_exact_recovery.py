@@ -1,4 +1,5 @@
-"""After a death, only what was really running is run again: in the same slot by its journal, elsewhere by the commit's metadata."""
+"""After a death, only what was really running is run again: in the same slot by its journal, elsewhere by the commit's
+metadata."""
 
 from __future__ import annotations
 
@@ -69,8 +70,8 @@ def test_over_twenty_kills_exactly_the_running_tasks_run_again(scene: Scene) -> 
 def test_when_a_whole_host_dies_another_runs_again_only_what_its_last_commits_did_not_hold(scene: Scene) -> None:
     """Some messages take long: what is done behind them can't be committed, but is in the map."""
     scene.send(messages(1200, keys=300, sleep_ms=uneven(mostly=20, rarely=4000, share=0.01)))
-    doomed = scene.ready_service(processes=1, threads=THREADS, env={**SESSION, "COMMIT_INTERVAL_SECONDS": "0.1"}, host="doomed")
-    eventually(lambda: len(scene.ledger.of("end")) >= 400, SECONDS, "the host works")
+    doomed = scene.ready_service(processes=1, threads=THREADS, env={**SESSION, "COMMIT_INTERVAL_SECONDS": "0.1"},
+    host="doomed") eventually(lambda: len(scene.ledger.of("end")) >= 400, SECONDS, "the host works")
     pids = [*doomed.children().values(), doomed.pid]
 
     for pid in (doomed.pid, *doomed.children().values()):
