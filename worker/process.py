@@ -163,7 +163,7 @@ class Child:
         if self._code is None:
             return self._cut()
         self._stage.move(Stage.CLOSED)
-        self._channel.offer(self._report())
+        self._channel.send(self._report())  # without it, exit 0 would not be believed
         return self._code
 
     def _tick(self) -> float:
