@@ -159,6 +159,7 @@ class Supervisor:
         return child
 
     def _forget(self, child: Child) -> None:
+        child.hear(self._attention.seconds)  # its last words
         self._selector.unregister(child.channel)
         child.channel.close()
 
@@ -176,7 +177,7 @@ class Supervisor:
 
     def _after_exit(self, slot: Slot, child: Child, now: float) -> None:
         """A child has ended: by our wish, by its own, or by accident."""
-        status_code = child.status if child.status is not None else ExitCode.FAULT
+        status_code = child.exit_code()
         how = described(status_code)
         if self._state is State.STOPPING:
             log.info("slot %d: process %d ended: %s", slot.number, child.pid, how)

@@ -1,8 +1,8 @@
 """`make bench`: the ratio of this service's engine to a plain `consume(500)` loop.
 
 Starts a real Kafka (or takes the one that --bootstrap names), fills a topic, runs the sides in
-turns, and prints the median of the ratios of each round, and CPU per message. Nothing here fails on a number: a machine that is
-busy with something else gives other ratios, so a person reads them.
+turns, and prints the median of the ratios of each round, and CPU per message. Nothing here fails on a number: a machine
+that is busy with something else gives other ratios, so a person reads them.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from service.settings import Settings
 from worker.assignment import Partition
 from worker.client_config import consumer_properties, producer_properties
 from worker.consumer import create_consumer
+from worker.journal import Journal
 from worker.loop import ConsumerLoop, Stop
 from worker.pool import Pool
 from worker.retry import RetryPolicy
@@ -70,9 +71,10 @@ def engine(words: argparse.Namespace) -> Dict[str, float]:
     """All of a child but the process around it: tracker, lanes, pool, commits, back-pressure; the handler does nothing."""
     its = settings(words)
     pool = Pool(words.threads, _handler(words))
+    folder = tempfile.TemporaryDirectory(prefix="bench-", dir=words.journal_folder or None)
     loop = ConsumerLoop(
         its, pool, RetryPolicy(3, 1, 60, lambda: 0.0), consumer_properties(its, "bench"), producer_properties(its, "bench"),
-        _consuming(),
+        _consuming(), lambda writer: None if words.journal == "off" else Journal(os.path.join(folder.name, "journal"), writer),
     )  # fmt: skip
     pool.start()
     threading.Thread(target=loop.consume_messages, daemon=True).start()
@@ -84,6 +86,7 @@ def engine(words: argparse.Namespace) -> Dict[str, float]:
         time.sleep(0.002)
     result = {"seconds": time.monotonic() - started, "cpu": cpu_seconds() - cpu, "messages": _done(pool) - before}
     loop.stop(Stop(Deadline(5.0), leave=True))
+    folder.cleanup()
     return result
 
 
@@ -113,6 +116,8 @@ def main() -> None:
     parser.add_argument("--messages", type=int, required=True)
     parser.add_argument("--threads", type=int, default=4)
     parser.add_argument("--max-in-flight", type=int, default=8000)
+    parser.add_argument("--journal", choices=["on", "off"], default="on")
+    parser.add_argument("--journal-folder", default="", help="default: the temporary directory")
     parser.add_argument("--handler-ms", type=float, default=0.0)
     words = parser.parse_args()
     print(json.dumps(raw(words) if words.side == "raw" else engine(words)), flush=True)

@@ -84,9 +84,7 @@ def parser() -> argparse.ArgumentParser:
     groups = {row.group: made.add_argument_group(row.group) for row in TABLE.values()}
     for name, row in TABLE.items():
         word = row.flag.lstrip("-").split("-")[-1].upper()
-        groups[row.group].add_argument(
-            row.flag, dest=name, default=argparse.SUPPRESS, metavar=word, help=_help(row)
-        )
+        groups[row.group].add_argument(row.flag, dest=name, default=argparse.SUPPRESS, metavar=word, help=_help(row))
     return made
 
 
@@ -108,9 +106,7 @@ def parse(argv: Sequence[str]) -> Words:
             words.given[name] = Given(row.flag, getattr(parsed, name), COMMAND_LINE)
     _read_rest(words, rest)
     if words.as_json and words.command != "status":
-        words.faults.append(
-            f"--json ({COMMAND_LINE}) goes with status only. Write: supervisor.py status --json"
-        )
+        words.faults.append(f"--json ({COMMAND_LINE}) goes with status only. Write: supervisor.py status --json")
     return words
 
 

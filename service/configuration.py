@@ -45,9 +45,7 @@ class Configuration:
     child_environment: Dict[str, str]  # ours and that of `.env`, which handlers read; ours wins
 
 
-def load(
-    argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env"
-) -> Configuration:
+def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env") -> Configuration:
     """The configuration from the words after the program's name, the environment (by default this process's
     own) and `env_file`, which may be missing. Raises ConfigurationError; exits for --help and --version.
     """

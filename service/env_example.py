@@ -43,9 +43,7 @@ def env_example() -> str:
 
 
 def _lines(row: Setting) -> List[str]:
-    values = textwrap.wrap(
-        f"{row.wanted}; {row.default_described}", _WIDTH, subsequent_indent="  ", break_on_hyphens=False
-    )
+    values = textwrap.wrap(f"{row.wanted}; {row.default_described}", _WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     return [f"# {line}\n" for line in [f"{row.meaning}:", *values]] + [f"#{row.environment}={row.default}\n"]
 
 

@@ -86,9 +86,7 @@ def collect(variables: Mapping[str, str], where: str) -> Found:
             continue
         key, is_path = target
         if key in found.given:  # NAME sorts before NAME_FILE
-            found.faults.append(
-                f"{found.given[key].name} and {name} are both set ({where}). Remove one of them."
-            )
+            found.faults.append(f"{found.given[key].name} and {name} are both set ({where}). Remove one of them.")
         elif is_path:
             _from_file(found, key, name, value)
         else:
@@ -116,9 +114,7 @@ def _from_file(found: Found, key: Key, name: str, path: str) -> None:
             value = file.read()
     except (OSError, ValueError) as problem:
         fault = f"{Given(name, path, found.where).described()} cannot be read: {problem}."
-        found.faults.append(
-            f"{fault} It must be the path of a text file that holds the value. Correct the path."
-        )
+        found.faults.append(f"{fault} It must be the path of a text file that holds the value. Correct the path.")
     else:
         found.given[key] = Given(name, re.sub(r"\r?\n\Z", "", value), found.where, file=path)
 

@@ -30,9 +30,7 @@ def folder(settings: Settings) -> str:
     """The service's own folder. A short name with a digest, because a Unix socket's whole path must fit 107 bytes."""
     identity = "%s@%s" % (settings.group_id, host_name())
     readable = re.sub(r"[^A-Za-z0-9.-]+", "_", settings.group_id)[:24]
-    return os.path.join(
-        settings.runtime_directory, "%s-%s" % (readable, hashlib.sha256(identity.encode()).hexdigest()[:10])
-    )
+    return os.path.join(settings.runtime_directory, "%s-%s" % (readable, hashlib.sha256(identity.encode()).hexdigest()[:10]))
 
 
 def prepare(settings: Settings) -> str:
@@ -67,6 +65,11 @@ def supervisor_lock(settings: Settings) -> str:
 def slot_lock(settings: Settings, slot: int) -> str:
     """Path of the lock that a slot's child holds from before it joins the group until after it has left."""
     return os.path.join(folder(settings), "slot-%d.lock" % slot)
+
+
+def slot_journal(settings: Settings, slot: int) -> str:
+    """Path of the file in which a slot's child notes what is done; the slot's lock guards it."""
+    return os.path.join(folder(settings), "slot-%d.journal" % slot)
 
 
 class Lock:

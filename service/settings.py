@@ -59,9 +59,7 @@ def _plain(number: float) -> str:
     return str(int(number)) if number == int(number) else repr(number)
 
 
-def _row(
-    group: str, environment: str, flag: str, meaning: str, default: Any = MISSING, **columns: Any
-) -> Any:
+def _row(group: str, environment: str, flag: str, meaning: str, default: Any = MISSING, **columns: Any) -> Any:
     """A field of `Settings` with its row. "auto" has no value here: whoever makes a Settings resolves it."""
     shown = AUTO if "automatic" in columns else "" if default is MISSING else written(default)
     row = Setting(environment, flag, group, meaning, default=shown, **columns)
@@ -153,6 +151,16 @@ class Settings:
         "how often finished offsets are committed",
         1.0, unit="seconds", lowest=0.05, highest=60,
     )
+    offset_map: str = _row(
+        "Recovery", "OFFSET_MAP", "--offset-map",
+        "whether a commit carries what is done beyond it, so that it is not run again when its partition moves",
+        "on", choices=("on", "off"),
+    )
+    journal: str = _row(
+        "Recovery", "JOURNAL", "--journal",
+        "whether a process notes what is done in a file that survives its death, so that it is not run again",
+        "on", choices=("on", "off"),
+    )
     max_attempts: int = _row(
         "Failures", "MAX_ATTEMPTS", "--max-attempts",
         "how often a failing message is tried before it becomes a dead letter",
@@ -238,7 +246,7 @@ PROPERTY_PREFIXES = {
 
 # Field name to row, in the order of the groups.
 TABLE: Dict[str, Setting] = {}
-for _heading in ("Kafka", "Work", "Failures", "Restarts", "Places and logs", "The example handler"):
+for _heading in ("Kafka", "Work", "Recovery", "Failures", "Restarts", "Places and logs", "The example handler"):
     TABLE.update(
         (_each.name, _each.metadata["row"])
         for _each in fields(Settings)

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, Dict, FrozenSet, Mapping, Optional
 
 from service.channel import Channel
+from service.exit_codes import ExitCode
 from service.settings import Settings
 from service.snapshot import Stage
 from supervision.notify import VARIABLES
@@ -33,9 +34,7 @@ class ChildState(str, Enum):
 
 
 TRANSITIONS: Dict[ChildState, FrozenSet[ChildState]] = {
-    ChildState.STARTING: frozenset(
-        {ChildState.RUNNING, ChildState.STOPPING, ChildState.ABORTING, ChildState.EXITED}
-    ),
+    ChildState.STARTING: frozenset({ChildState.RUNNING, ChildState.STOPPING, ChildState.ABORTING, ChildState.EXITED}),
     ChildState.RUNNING: frozenset({ChildState.STOPPING, ChildState.ABORTING, ChildState.EXITED}),
     ChildState.STOPPING: frozenset({ChildState.ABORTING, ChildState.EXITED}),
     ChildState.ABORTING: frozenset({ChildState.EXITED}),
@@ -143,6 +142,12 @@ class Child:
         """Send a signal, unless it was reaped already (its pid may belong to somebody else by now)."""
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
+
+    def exit_code(self) -> int:
+        """Its exit status; 0 only when it has said that it closed in order. (A handler that calls `os._exit(0)` has not.)"""
+        if self.status == ExitCode.OK and self.stage not in (None, Stage.CLOSED):
+            return ExitCode.FAULT
+        return ExitCode.FAULT if self.status is None else self.status
 
     def reap(self) -> bool:
         """Whether it has ended; if so, `status` is set. The channel is still open: its last words may be in it."""

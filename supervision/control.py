@@ -60,7 +60,7 @@ class ControlServer:
             os.unlink(self._path)
 
     def _welcome(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(OSError):  # nobody waits; or no descriptor is left, which must not end the service
             while True:
                 connection, _ = self._listener.accept()
                 if len(self._clients) >= MOST_CLIENTS:

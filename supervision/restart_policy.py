@@ -3,7 +3,7 @@
 | exit | what follows |
 |---|---|
 | 0 | it was asked to go by somebody else: the next one at once |
-| 70, 75, a signal, anything else | the next one at once if the slot was well for a minute, else after a growing back-off |
+| 70, 75, a signal, anything else | the next one at once, twice in a minute of trouble; then after a growing back-off |
 | 76 fenced | after a session timeout: the other member has to be gone first |
 | 77 not authorised | after a minute: credentials are replaced by people |
 | 78 configuration | none: stop everything, because each child would say the same |
@@ -18,6 +18,7 @@ from typing import Callable, Deque, Optional
 from service.exit_codes import ExitCode
 
 HEALTHY_SECONDS = 60.0  # a child that lived this long owes nothing to those before it
+RESTARTS_AT_ONCE = 2  # one that follows soon may be the same accident; a third is a pattern
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 10.0  # well below a session timeout, within which a static member must be back
 NOT_AUTHORISED_SECONDS = 60.0
@@ -59,9 +60,10 @@ class RestartPolicy:
         return self._backoff(record.failures)
 
     def _backoff(self, failures: int) -> float:
-        if failures <= 1:
+        if failures <= RESTARTS_AT_ONCE:
             return 0.0
-        whole = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 2, 60))
+        doublings = min(failures - RESTARTS_AT_ONCE - 1, 60)
+        whole = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0**doublings)
         return whole * (0.75 + 0.5 * self._random())
 
     def _too_many(self, now: float) -> bool:

@@ -57,9 +57,7 @@ class Slot:
     @property
     def settled(self) -> bool:
         """The child works, and nobody waits for its seat."""
-        return (
-            self.successor is None and self.filled and self.child is not None and self.child.stage is Stage.CONSUMING
-        )
+        return self.successor is None and self.filled and self.child is not None and self.child.stage is Stage.CONSUMING
 
     def report(self, now: float, attention: float) -> SlotReport:
         """For the snapshot."""

@@ -83,8 +83,8 @@ def _slot_table(slots: List[Dict[str, Any]]) -> List[str]:
         rows.append(
             (
                 str(slot["slot"]), str(slot["pid"] or "-"), _stage(slot, child), _duration(slot["uptime"]), str(child["done"]),
-                "%.1f" % child["rate"], str(sum(p["in_flight"] for p in partitions)), str(sum(max(0, p["lag"]) for p in partitions)),
-                str(slot["restarts"]), slot["last_exit"] or "-", _listed(partitions),
+                "%.1f" % child["rate"], str(sum(p["in_flight"] for p in partitions)), str(sum(max(0, p["lag"]) for p in
+                partitions)), str(slot["restarts"]), slot["last_exit"] or "-", _listed(partitions),
             )
         )  # fmt: skip
     return _aligned(rows)

@@ -4,31 +4,54 @@ can't move the new one's watermark."""
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Dict, Iterator, List, Optional, Tuple, Type
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
 from worker.lanes import Lanes
 from worker.queues import FirstComeFirstServed, Queue
-from worker.tracker import Tracker
+from worker.tracker import Memory, Range, Tracker, plain_memory
+
+
+class Found(NamedTuple):
+    """What the broker held for a partition when it was assigned."""
+
+    offset: int  # -1001: nothing was ever committed
+    writer: str  # empty: nobody of us
+
+
+NOTHING_FOUND = Found(-1001, "")
 
 
 class Partition:
     """One assignment of one partition."""
 
     __slots__ = (
-        "closed", "committed", "deadline", "end", "eof", "frontier", "given_up", "lanes", "number", "paused", "queue",
-        "revoked", "topic", "tracker",
+        "closed", "committed", "deadline", "end", "eof", "found", "frontier", "given_up", "known", "lanes", "map_refused",
+        "metadata", "number", "paused", "queue", "revoked", "sent", "topic", "tracker",
     )  # fmt: skip
 
-    def __init__(self, topic: str, number: int, queue: Type[Queue] = FirstComeFirstServed) -> None:
-        """Assigned just now. `queue` is the kind for tasks that may run."""
+    def __init__(
+        self,
+        topic: str,
+        number: int,
+        queue: Type[Queue] = FirstComeFirstServed,
+        memory: Callable[[Partition, int], Memory] = lambda _partition, base: plain_memory(base),
+    ) -> None:
+        """Assigned just now. `queue` is the kind for tasks that may run, `memory` gives that of the completion flags."""
         self.topic = topic
         self.number = number
-        self.tracker = Tracker(self)
+        self.tracker = Tracker(self, functools.partial(memory, self))
         self.lanes = Lanes()
         self.queue = queue()
         self.paused = False  # fetching is stopped, for back-pressure only
-        self.committed = -1  # the last offset the broker acknowledged in this assignment; -1: none yet
+        # what the broker holds: at first what it told, then what it acknowledged; -1: nothing, as far as known
+        self.committed = -1
+        self.metadata = ""  # that goes with it
+        self.sent = (-1, "")  # offset and metadata of the last commit on its way
+        self.map_refused = False  # the broker takes no metadata as long as ours
+        self.found = NOTHING_FOUND  # what the broker held when the partition was assigned
+        self.known: List[Range] = []  # not delivered yet, and done before
         self.eof = -1  # the offset of the last end-of-partition event; -1: none yet
         self.end = -1  # the partition's end as far as known; -1: unknown
         self.given_up = math.inf  # the lowest offset that will not be done any more, once closed: a gap nobody can fill
@@ -77,15 +100,15 @@ class Partition:
 class Assignment:
     """All partitions owned now, by topic and number."""
 
-    def __init__(self, queue: Type[Queue] = FirstComeFirstServed) -> None:
-        """Nothing is owned before the group says so."""
-        self._queue = queue
+    def __init__(self, make: Callable[[str, int], Partition] = Partition) -> None:
+        """Nothing is owned before the group says so. `make` makes a partition of topic and number."""
+        self._make = make
         self._partitions: Dict[Tuple[str, int], Partition] = {}
 
     def add(self, topic: str, number: int) -> Partition:
         """A new assignment; if the partition was here already, that one is forgotten."""
         self.remove(topic, number)
-        partition = self._partitions[topic, number] = Partition(topic, number, self._queue)
+        partition = self._partitions[topic, number] = self._make(topic, number)
         return partition
 
     def remove(self, topic: str, number: int) -> None:

@@ -6,7 +6,7 @@ one must not land behind a new one. What can't be committed now stays dirty: the
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Tuple
+from typing import Callable, Dict, Iterable, List, Tuple
 
 from worker.assignment import Assignment, Partition
 
@@ -20,18 +20,26 @@ class Commits:
         self._next = 0.0
         self.in_flight = 0
         self.acknowledged_at = -1.0  # monotonic seconds of the last good answer; -1: none yet
-        self.succeeded = 0
-        self.failed = 0
 
     def due(self, now: float) -> bool:
         """Whether it is time to look for something to commit."""
         return now >= self._next and not self.in_flight
 
     @staticmethod
-    def dirty(partitions: Iterable[Partition], positions: Dict[Tuple[str, int], int]) -> List[Tuple[Partition, int]]:
-        """The partitions whose target lies beyond what is committed, with that target."""
-        targets = [(p, p.target(positions.get((p.topic, p.number), -1))) for p in partitions]
-        return [(p, target) for p, target in targets if target > p.committed and target >= 0]
+    def dirty(
+        partitions: Iterable[Partition],
+        positions: Dict[Tuple[str, int], int],
+        metadata: Callable[[Partition, int], str],
+    ) -> List[Tuple[Partition, int, str]]:
+        """The partitions of which the broker does not hold everything, with the offset to commit and its metadata: the target
+        has moved, or what is done beyond it has changed."""
+        dirty = []
+        for partition in partitions:
+            target = max(partition.committed, partition.target(positions.get((partition.topic, partition.number), -1)))
+            text = metadata(partition, target) if target >= 0 else ""
+            if target > partition.committed or text != partition.metadata:
+                dirty.append((partition, target, text))
+        return dirty
 
     def sent(self, now: float) -> None:
         """A commit is on its way."""
@@ -42,14 +50,18 @@ class Commits:
         """Nothing was dirty: look again after the interval."""
         self._next = now + self._interval
 
-    def acknowledged(self, assignment: Assignment, committed: Iterable[Tuple[str, int, int]], now: float) -> None:
-        """The broker has stored these (topic, partition, offset)."""
+    def acknowledged(
+        self, assignment: Assignment, committed: Iterable[Tuple[str, int, int]], now: float
+    ) -> List[Tuple[Partition, int]]:
+        """The broker has stored these (topic, partition, offset). Those of them that are ours."""
+        stored = []
         for topic, number, offset in committed:
             partition = assignment.get(topic, number)
-            if partition is not None:
-                partition.committed = max(partition.committed, offset)
+            if partition is not None and offset == partition.sent[0]:
+                partition.committed, partition.metadata = partition.sent
+                stored.append((partition, offset))
             self.acknowledged_at = now
-            self.succeeded += 1
+        return stored
 
     def answered(self) -> None:
         """The answer to a commit has come, whatever it says."""

@@ -44,6 +44,9 @@ class Owner:
     def on_end(self, name: Name, offset: int) -> None:
         """Everything of this partition up to `offset` was delivered, and there is no more for now."""
 
+    def on_metadata_refused(self) -> None:
+        """The broker takes no metadata as long as ours."""
+
     def on_committed(self, stored: List[Tuple[str, int, int]]) -> None:
         """The answer to one commit: the broker has stored these (topic, partition, offset); maybe none."""
 
@@ -112,8 +115,9 @@ class GroupConsumer:
             self._succeeded()
         return batch
 
-    def commit(self, offsets: List[Tuple[str, int, int]]) -> bool:
-        """Send a commit of (topic, partition, offset); the answer comes by `on_committed`. False: it could not be sent."""
+    def commit(self, offsets: List[Tuple[str, int, int, str]]) -> bool:
+        """Send a commit of (topic, partition, offset, metadata); the answer comes by `on_committed`. False: it could not be
+        sent."""
         try:
             self._consumer.commit(offsets=[TopicPartition(*place) for place in offsets], asynchronous=True)
             log.debug("Commit: %s", offsets)
@@ -121,6 +125,15 @@ class GroupConsumer:
             self._on_commit_error(problem.args[0], "commit")
             return False
         return True
+
+    def committed(self, names: Iterable[Name], timeout: float) -> Dict[Name, Tuple[int, Optional[str]]]:
+        """(offset, metadata) that the broker holds for each partition; nothing of those it does not tell in time."""
+        try:
+            places = self._consumer.committed([TopicPartition(*name) for name in names], timeout=timeout)
+        except KafkaException as problem:
+            log.warning("What was done before is not known, it may run again: %s", problem)
+            return {}
+        return {(place.topic, place.partition): (place.offset, place.metadata) for place in places if place.error is None}
 
     def positions(self, names: Iterable[Name]) -> Dict[Name, int]:
         """The offset behind the last one delivered, of each partition; markers of transactions count as delivered. None in the
@@ -209,6 +222,8 @@ class GroupConsumer:
             self._fenced(error)
         elif kind is Meaning.UNAUTHORISED:
             self._refused(error)
+        elif kind is Meaning.TOO_LONG:
+            self._owner.on_metadata_refused()
         elif kind is Meaning.ROUTINE:
             log.debug("Commit of %s failed: %s", place, error)
         else:
@@ -291,4 +306,3 @@ def _names(partitions: List[TopicPartition]) -> List[Name]:
 
 def _listed(names: List[Name]) -> str:
     return ", ".join("%s[%d]" % name for name in sorted(names)) or "nothing"
-

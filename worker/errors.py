@@ -17,6 +17,7 @@ class Meaning(Enum):
     FENCED = "another member has our id: stop at once"
     UNAUTHORISED = "the broker refuses our credentials or rights"
     ABSENT = "the topic does not exist (yet)"
+    TOO_LONG = "the broker takes less metadata than we sent"
     PASSING = "the client tries again by itself"
 
 
@@ -27,6 +28,7 @@ _MEANINGS: Dict[Meaning, str] = {
     Meaning.FENCED: "_FATAL FENCED_INSTANCE_ID _FENCED UNRELEASED_INSTANCE_ID",
     Meaning.UNAUTHORISED: "_AUTHENTICATION _SSL SASL_AUTHENTICATION_FAILED TOPIC_AUTHORIZATION_FAILED "
     "GROUP_AUTHORIZATION_FAILED CLUSTER_AUTHORIZATION_FAILED",
+    Meaning.TOO_LONG: "OFFSET_METADATA_TOO_LARGE",
     Meaning.ABSENT: "UNKNOWN_TOPIC_OR_PART _UNKNOWN_TOPIC _UNKNOWN_PARTITION",
 }
 _BY_NAME = {name: meaning for meaning, names in _MEANINGS.items() for name in names.split()}

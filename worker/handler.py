@@ -105,9 +105,7 @@ def load(name: str, decoder: Callable[[Optional[bytes]], Any] = decode) -> Call:
     """The handler `module:function`, ready to be called. Raises HandlerError, also for whatever its import raises."""
     function = _imported(name)
     if _takes_context(function, name):
-        return lambda message, partition, attempt: function(
-            decoder(message.value()), Context(message, partition, attempt)
-        )
+        return lambda message, partition, attempt: function(decoder(message.value()), Context(message, partition, attempt))
     return lambda message, _partition, _attempt: function(decoder(message.value()))
 
 
@@ -136,9 +134,7 @@ def _takes_context(function: Callable[..., Any], name: str) -> bool:
     except (TypeError, ValueError):  # a builtin without a signature
         return False
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [
-        p for p in signature.parameters.values() if p.kind in positional and p.default is inspect.Parameter.empty
-    ]
+    required = [p for p in signature.parameters.values() if p.kind in positional and p.default is inspect.Parameter.empty]
     for arguments in (2, 1):
         try:
             signature.bind(*range(arguments))
@@ -147,6 +143,5 @@ def _takes_context(function: Callable[..., Any], name: str) -> bool:
         if arguments == 1 or len(required) == 2:  # noqa: PLR2004 (message and context; an optional second is the user's own)
             return arguments == 2  # noqa: PLR2004
     raise HandlerError(
-        "HANDLER=%s takes %s; wanted: process_message(message) or process_message(message, context)"
-        % (name, signature)
+        "HANDLER=%s takes %s; wanted: process_message(message) or process_message(message, context)" % (name, signature)
     )

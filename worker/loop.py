@@ -21,10 +21,12 @@ from worker.backpressure import Backpressure
 from worker.client_config import milliseconds
 from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
-from worker.dead_letter import DeadLetters, text_of
+from worker.failures import Failures
+from worker.journal import Journal
 from worker.lanes import ORDERINGS, Task
 from worker.pool import HandlerThread, Pool
-from worker.retry import RetryPolicy, RetrySchedule
+from worker.recovery import Recovery, new_writer
+from worker.retry import RetryPolicy
 from worker.stages import StageHolder
 
 log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ ROOM_NAP_SECONDS = 0.0003
 REPORT_SECONDS = 0.5
 LAST_COMMIT_POLL_SECONDS = 0.01
 LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
+COMMITTED_SECONDS = 5.0  # for the broker to tell what it holds of newly assigned partitions
 CLOSE_SECONDS = 1.0  # for leaving the group; then closing the client may take as long again, before the main thread cuts it
 
 
@@ -59,12 +62,13 @@ class ConsumerLoop(Owner):
         properties: Dict[str, Any],
         producer_properties: Dict[str, Any],
         stage: StageHolder,
+        journal: Callable[[str], Optional[Journal]] = lambda _writer: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Build the parts; nothing touches the network before `consume_messages`."""
+        """Build the parts; nothing touches the network before `consume_messages`. `journal` opens the slot's journal for the
+        writer of that name; it is called when the slot's lock is held."""
         self._settings = settings
         self._pool = pool
-        self._policy = retry_policy
         self._properties = properties
         self._stage = stage
         self._clock = clock
@@ -73,10 +77,11 @@ class ConsumerLoop(Owner):
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._backpressure = Backpressure(settings.max_in_flight)
         self._commits = Commits(settings.commit_interval_seconds)
-        self._retries = RetrySchedule()
-        self._dead_letters = DeadLetters(producer_properties, settings.dead_letter_suffix, settings.group_id, self._stored)
+        self._failures = Failures(settings, retry_policy, pool, producer_properties, clock)
         self._consumer: GroupConsumer
-        self._assignment = Assignment(ORDERINGS[settings.ordering].queue)
+        self._open_journal = journal
+        self._recovery: Recovery
+        self._assignment = Assignment(self._new_partition)
         self._stop: Optional[Stop] = None
         self._asked = threading.Event()
         self._report_at = 0.0
@@ -93,6 +98,13 @@ class ConsumerLoop(Owner):
 
     def consume_messages(self) -> ExitCode:
         """From joining the group to having left it. The exit code says why it ended."""
+        writer = new_writer()
+        self._recovery = Recovery(
+            writer,
+            self._open_journal(writer),
+            use_map=self._settings.offset_map == "on",
+            busy=lambda partition: bool(self._running([partition])),
+        )
         self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
         while self._stop is None and self._consumer.ending is None:
             self._turn()
@@ -119,9 +131,7 @@ class ConsumerLoop(Owner):
 
     def _turn(self) -> None:
         now = self.turned_at = self._clock()
-        self._settle_failures(now)
-        self._requeue(self._retries.due(now))
-        self._dead_letters.serve()
+        self._failures.serve()
         in_flight = self._make_room()
         if self._commits.due(now):
             self._commit(self._assignment, self._positions(), now)
@@ -131,39 +141,9 @@ class ConsumerLoop(Owner):
 
     def _patience(self, now: float) -> float:
         """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
-        due = self._retries.next_due()
+        due = self._failures.retries.next_due()
         longest = PAUSED_POLL_SECONDS if any(p.paused for p in self._assignment) else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
-
-    def _settle_failures(self, now: float) -> None:
-        """Decide about each task whose handler raised: again later, or a dead letter."""
-        while self._pool.failures:
-            task, error = self._pool.failures.popleft()
-            offset, segment, _message, _lane, attempt = task
-            partition = segment.partition
-            if partition.revoked:
-                continue  # not committed, so it runs again where the partition went
-            delay = self._policy.delay(error, attempt)
-            if delay is None:
-                log.error(
-                    "%s offset %d goes to the dead letters after attempt %d: %s",
-                    partition, offset, attempt, type(error).__name__, exc_info=error,
-                )  # fmt: skip
-                self._dead_letters.send(task, error)
-            else:
-                log.warning(
-                    "%s offset %d failed at attempt %d (%s: %s), again in %.1f s",
-                    partition, offset, attempt, type(error).__name__, text_of(error), delay,
-                )  # fmt: skip
-                self._retries.add(task, now + delay)
-
-    def _stored(self, task: Task) -> None:
-        """A dead letter is acknowledged: that is the task's outcome."""
-        offset, segment, _message, lane, _attempt = task
-        segment.complete(offset)
-        follower = lane.release() if lane is not None else None
-        if follower is not None:
-            self._requeue([follower])
 
     def _make_room(self) -> int:
         """Pause and resume partitions as their tasks in flight demand; the number in flight."""
@@ -196,16 +176,11 @@ class ConsumerLoop(Owner):
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
 
-    def _requeue(self, tasks: Iterable[Task]) -> None:
-        """Tasks that have waited elsewhere may run now."""
-        for task in tasks:
-            task[1].partition.queue.put(task)
-            self._pool.wake(1)
-
     def _restarted(self, partition: Partition, expected: int, offset: int) -> Partition:
-        """The offsets went back: the topic was made anew, or somebody moved the group. What runs of the old ones is
-        dropped."""
+        """The offsets went back: the topic was made anew, or somebody moved the group. What runs of the old ones is dropped,
+        and what was known of them is void."""
         log.warning("%s: offsets went back from %d to %d", partition, expected, offset)
+        self._recovery.void(partition)
         again = self._assignment.add(partition.topic, partition.number)
         if self._stop is not None:
             again.close(self._stop.deadline.at)
@@ -218,17 +193,28 @@ class ConsumerLoop(Owner):
         """Only between two fetches: everything delivered so far is in flight or done then."""
         return self._consumer.positions([(p.topic, p.number) for p in self._assignment])
 
-    def _commit(self, partitions: Iterable[Partition], positions: Dict[Name, int], now: float) -> None:
-        dirty = Commits.dirty(partitions, positions)
+    def _commit(self, partitions: Iterable[Partition], positions: Dict[Name, int], now: float) -> bool:
+        """Send what the broker does not hold yet; whether it holds everything."""
+        dirty = Commits.dirty(partitions, positions, self._recovery.metadata)
         if not dirty:
             self._commits.nothing_to_send(now)
-        elif self._consumer.commit([(p.topic, p.number, target) for p, target in dirty]):
+        elif self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
             self._commits.sent(now)
+            for partition, target, text in dirty:
+                partition.sent = (target, text)
+        return not dirty
 
     def on_committed(self, stored: List[Tuple[str, int, int]]) -> None:
         """The answer to a commit."""
         self._commits.answered()
-        self._commits.acknowledged(self._assignment, stored, self._clock())
+        for partition, offset in self._commits.acknowledged(self._assignment, stored, self._clock()):
+            self._recovery.acknowledged(partition, offset)
+
+    def on_metadata_refused(self) -> None:
+        """The offset itself must get through: commit without the map from now on."""
+        log.warning("The broker refuses metadata of this length: after a crash, more than what was running may run again")
+        for partition in self._assignment:
+            partition.map_refused = True
 
     @property
     def commit_age(self) -> float:
@@ -240,8 +226,11 @@ class ConsumerLoop(Owner):
 
     def on_assigned(self, names: List[Name]) -> None:
         """New partitions. While we end, they are taken without starting anything."""
+        committed = self._consumer.committed(names, COMMITTED_SECONDS) if names else {}
         for name in names:
             partition = self._assignment.add(*name)
+            if name in committed:
+                self._recovery.restore(partition, *committed[name])
             if self._stop is not None:
                 partition.close(self._stop.deadline.at)
         self._serve_assignment()
@@ -254,25 +243,27 @@ class ConsumerLoop(Owner):
         for partition in leaving:
             partition.close(deadline.at)
         for _ in self._unsettled(leaving, deadline):
-            self._work_on()
+            self._failures.serve()
         # Sent before the answer to the revocation, on the same connection: the next owner reads it. Without the client's
         # positions: we are inside `fetch`, and they already count messages that we have not seen yet.
         self._commit(leaving, {}, self._clock())
         for thread, task in self._running(leaving):
             log.warning("%s: not finished before the partition was taken away", self._described(thread, task))
-        self._forget(names)
+        self._forget(names, in_order=True)
 
     def on_lost(self, names: List[Name]) -> None:
         """Forget; somebody else may already have them."""
-        self._forget(names)
+        self._forget(names, in_order=False)
 
-    def _forget(self, names: List[Name]) -> None:
+    def _new_partition(self, topic: str, number: int) -> Partition:
+        return Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
+
+    def _forget(self, names: List[Name], *, in_order: bool) -> None:
         for partition in self._assignment.selected(names):
-            self.dropped += len(partition.queue)
+            self.dropped += partition.tracker.in_flight - len(self._running([partition]))
+            self._recovery.ended(partition, in_order=in_order)
             self._assignment.remove(partition.topic, partition.number)
-        self.dropped += len(self._pool.parked)
         self._unpark()
-        self.dropped -= len(self._pool.parked)
         self._serve_assignment()
 
     def _serve_assignment(self) -> None:
@@ -304,34 +295,24 @@ class ConsumerLoop(Owner):
         """Until everything that is done is acknowledged. Even a hurried end tries once, for a moment."""
         moment = Deadline(LAST_COMMIT_SECONDS, self._clock)
         while not (deadline.expired() and moment.expired()) and self._consumer.ending is None:
-            if not self._commits.in_flight:
-                self._commit(self._assignment, self._positions(), self._clock())
-                if not self._commits.in_flight:
-                    return
+            if not self._commits.in_flight and self._commit(self._assignment, self._positions(), self._clock()):
+                return
             self._serve_group()
         self.cut_off.append("the last commit")
         log.error("The last commit was not acknowledged in time: what it held runs again")
 
     def _serve_group(self) -> None:
         self._dispatch(self._consumer.fetch(100, LAST_COMMIT_POLL_SECONDS))
-        self._work_on()
-
-    def _work_on(self) -> None:
-        """What goes on while closed partitions settle: retries and dead letters of what is still to be done."""
-        now = self._clock()
-        self._settle_failures(now)
-        self._requeue(self._retries.due(now))
-        self._dead_letters.serve()
+        self._failures.serve()
 
     def _unsettled(self, partitions: Iterable[Partition], deadline: Deadline) -> Iterator[None]:
         """Yields again and again until these closed partitions are settled, or the deadline is over."""
         while not deadline.expired():
             now = self.turned_at = self._clock()
-            for task in self._retries.give_up(deadline.at):
-                task[1].partition.given_up = min(task[1].partition.given_up, task[0])
+            self._failures.give_up(deadline.at)
             running = self._running(partitions)
             settled = [partition.settled(_highest(running, partition)) for partition in partitions]
-            if all(settled) and not self._dead_letters.in_transit:
+            if all(settled) and not self._failures.dead_letters.in_transit:
                 return
             self._unpark()
             if now >= self._report_at:
@@ -342,7 +323,7 @@ class ConsumerLoop(Owner):
     def _unpark(self) -> None:
         """Start what was parked and lies below the frontier of its partition after all; forget what is not ours any more."""
         parked = [self._pool.parked.popleft() for _ in range(len(self._pool.parked))]
-        self._requeue(task for task in parked if task[0] < task[1].partition.frontier)
+        self._failures.requeue(task for task in parked if task[0] < task[1].partition.frontier)
         self._pool.parked.extend(
             task for task in parked if task[0] >= task[1].partition.frontier and not task[1].partition.revoked
         )
@@ -390,12 +371,12 @@ class ConsumerLoop(Owner):
     @property
     def retrying(self) -> int:
         """Tasks waiting for their next attempt."""
-        return len(self._retries)
+        return len(self._failures.retries)
 
     @property
     def dead_letters(self) -> Tuple[int, int]:
         """(stored, waiting to be sent again)."""
-        return self._dead_letters.count, self._dead_letters.waiting
+        return self._failures.dead_letters.count, self._failures.dead_letters.waiting
 
 
 def _highest(running: List[Tuple[HandlerThread, Task]], partition: Partition) -> int:

@@ -112,7 +112,7 @@ class Pool:
                 failed += 1
                 self.failures.append((task, error))
             else:
-                segment.flags[offset - segment.base] = DONE
+                segment.flags[offset + segment.shift] = DONE
                 done += 1
                 if lane is not None:
                     follower = lane.release()

@@ -28,6 +28,7 @@ from service.signals import SignalInbox, ignore
 from service.snapshot import Stage, as_json
 from worker import handler
 from worker.client_config import consumer_properties, member_name, producer_properties
+from worker.journal import Journal
 from worker.loop import ConsumerLoop, Stop
 from worker.pool import Pool
 from worker.report import Rate, child_report
@@ -118,7 +119,17 @@ class Child:
             consumer_properties(settings, member),
             producer_properties(settings, member),
             self._stage,
+            self._open_journal,
         )
+
+    def _open_journal(self, writer: str) -> Optional[Journal]:
+        if self._settings.journal == "off":
+            return None
+        try:
+            return Journal(places.slot_journal(self._settings, self._slot), writer)
+        except OSError as problem:
+            log.warning("No journal: %s. After a crash, what was done since the last commit runs again", problem)
+            return None
 
     def _consume(self) -> None:
         """The consumer thread. Its seat in the group is guarded by a lock of the slot: two live members with one id would
@@ -152,7 +163,7 @@ class Child:
         if self._code is None:
             return self._cut()
         self._stage.move(Stage.CLOSED)
-        self._channel.offer(self._report())
+        self._channel.send(self._report())  # without it, exit 0 would not be believed
         return self._code
 
     def _tick(self) -> float:

@@ -24,16 +24,18 @@ class Rate:
         """Nothing has been counted at `now` (monotonic seconds)."""
         self._count = 0
         self._at = now
-        self._rate = 0.0
+        self._sum = 0.0
+        self._weight = 0.0  # of what was counted so far: a young average is not drawn to zero
 
     def update(self, count: int, now: float) -> float:
         """The counter stands at `count`; the rate."""
         elapsed = now - self._at
         if elapsed > 0:
             kept = math.exp(-elapsed / RATE_SECONDS)
-            self._rate = kept * self._rate + (1 - kept) * (count - self._count) / elapsed
+            self._sum = kept * self._sum + (1 - kept) * (count - self._count) / elapsed
+            self._weight = kept * self._weight + (1 - kept)
             self._count, self._at = count, now
-        return self._rate
+        return self._sum / self._weight if self._weight else 0.0
 
 
 def child_report(

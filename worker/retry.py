@@ -28,7 +28,7 @@ class RetryPolicy:
         """Seconds until the next attempt after failed attempt number `attempt`; None: no further one, a dead letter.
 
         Half of the delay is fixed and half is random: retries of tasks that failed together spread out, and none comes at
-        once. """
+        once."""
         if isinstance(error, UndecodableError) or attempt >= self._max_attempts:
             return None
         whole = min(self._longest, self._backoff * 2.0 ** min(attempt - 1, 60))

@@ -1,9 +1,10 @@
 """Which offsets of one partition are done, and up to where the partition may be committed. Pure.
 
 Offsets are kept in *segments*: one flag (a byte) for each offset of a short range. The consumer thread adds segments at the
-end, handler threads set flags in any order, and the watermark moves over whole runs of set flags by `bytearray.find`, so that
-a message costs no object of its own and no lock. A byte is written atomically with and without the interpreter's lock, and
-each byte has one writer.
+end, handler threads set flags in any order, and the watermark moves over whole runs of set flags at the speed of `memchr`, so
+that a message costs no object of its own and no lock. A byte is written atomically with and without the interpreter's lock,
+and each byte has one writer. The memory of the flags is given from outside: usually it is a file that survives `kill -9`
+(see `journal`).
 
 Offsets have holes (compaction, aborted transactions, transaction markers). A hole has nobody who could complete it, so it is
 flagged when the offset behind it is taken.
@@ -11,48 +12,76 @@ flagged when the offset behind it is taken.
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections import deque
-from typing import TYPE_CHECKING, Deque, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, List, Tuple
 
 if TYPE_CHECKING:
     from worker.assignment import Partition
 
 SEGMENT_SIZE = 1024  # offsets. Small enough to forget soon, large enough to search at memchr speed
 OPEN, DONE, HOLE = 0, 1, 2  # the values of a flag
+_RUN = re.compile(b"[^%c]+" % OPEN, re.DOTALL)
+
+Range = Tuple[int, int]  # first offset, and the one behind the last
+Memory = Tuple[Any, int, int]  # bytearray or mmap, where the flags begin in it, and which record that is (-1: none)
 
 
 class Segment:
     """Flags of the offsets from `base` on. It belongs to one assignment of one partition: when that ends, late completions
     fall on a segment that nobody reads any more."""
 
-    __slots__ = ("base", "flags", "partition", "taken")
+    __slots__ = ("base", "flags", "partition", "record", "shift", "start", "taken")
 
-    def __init__(self, partition: Partition, base: int) -> None:
+    def __init__(self, partition: Partition, base: int, memory: Memory) -> None:
         """A segment in which nothing is taken yet."""
         self.partition = partition
         self.base = base
         self.taken = 0
-        self.flags = bytearray(SEGMENT_SIZE)
+        self.flags, self.start, self.record = memory
+        self.shift = self.start - base  # the flag of an offset stands at `offset + shift`
 
     def complete(self, offset: int) -> None:
         """The task at this offset has its outcome. Any thread may call it."""
-        self.flags[offset - self.base] = DONE
+        self.flags[offset + self.shift] = DONE
+
+    def first_open(self) -> int:
+        """The lowest offset taken that is not done; -1: none."""
+        place = self.flags.find(b"%c" % OPEN, self.start, self.start + self.taken)
+        return place - self.shift if place >= 0 else -1
+
+    def last_done(self) -> int:
+        """The highest offset that is done; -1: none. Holes do not count."""
+        place = self.flags.rfind(b"%c" % DONE, self.start, self.start + self.taken)
+        return place - self.shift if place >= 0 else -1
 
     @property
     def in_flight(self) -> int:
         """Offsets taken and not done."""
-        return self.flags.count(OPEN, 0, self.taken)
+        return self.seen().count(OPEN)
+
+    def seen(self) -> bytes:
+        """The flags of the offsets taken so far."""
+        return bytes(self.flags[self.start : self.start + self.taken])
+
+
+def plain_memory(_base: int) -> Memory:
+    """Memory of this process alone."""
+    return bytearray(SEGMENT_SIZE), 0, -1
 
 
 class Tracker:
     """What was taken of one assignment of one partition, and what is done. All methods belong to the consumer thread."""
 
-    __slots__ = ("_partition", "_segments", "next_offset")
+    __slots__ = ("_complete", "_memory", "_partition", "_segments", "next_offset")
 
-    def __init__(self, partition: Partition) -> None:
-        """A fresh assignment: nothing is known of it until the first message."""
+    def __init__(self, partition: Partition, memory: Callable[[int], Memory] = plain_memory) -> None:
+        """A fresh assignment: nothing is known of it until the first message. `memory(base)` gives that of a new segment."""
         self._partition = partition
-        self._segments: Deque[Segment] = deque()
+        self._memory = memory
+        self._complete: Deque[Segment] = deque()  # full and done, and perhaps not committed yet
+        self._segments: Deque[Segment] = deque()  # the others
         self.next_offset = -1  # behind the last offset taken; -1: none yet
 
     def take(self, offset: int, count: int = 1) -> Tuple[Segment, int]:
@@ -65,11 +94,12 @@ class Tracker:
             raise ValueError("offset %d was delivered after %d" % (offset, self.next_offset - 1))
         segment = self._segments[-1] if self._segments else None
         if segment is None or offset - segment.base >= SEGMENT_SIZE:
-            segment = Segment(self._partition, offset)
+            segment = Segment(self._partition, offset, self._memory(offset))
             self._segments.append(segment)
         index = offset - segment.base
         if index > segment.taken:
-            segment.flags[segment.taken : index] = bytes([HOLE]) * (index - segment.taken)
+            hole = slice(segment.start + segment.taken, segment.start + index)
+            segment.flags[hole] = b"%c" % HOLE * (index - segment.taken)
         fitting = min(count, SEGMENT_SIZE - index)
         segment.taken = index + fitting
         self.next_offset = offset + fitting
@@ -79,24 +109,48 @@ class Tracker:
         """The offset below which everything taken is done: the lowest offset in flight, or else `next_offset`."""
         while self._segments:
             head = self._segments[0]
-            undone = head.flags.find(OPEN, 0, head.taken)
+            undone = head.first_open()
             if undone >= 0:
-                return head.base + undone
+                return undone
             if len(self._segments) == 1 and head.taken < SEGMENT_SIZE:
                 break
-            self._segments.popleft()
+            self._complete.append(self._segments.popleft())
         return self.next_offset
 
     def frontier(self) -> int:
         """Behind the highest offset that is done. What is open below it must be done too, or else the commit of the watermark
         has everything in between run again. -1: nothing that we remember is done."""
-        for segment in reversed(self._segments):
-            highest = segment.flags.rfind(DONE, 0, segment.taken)
+        for segment in itertools.chain(reversed(self._segments), reversed(self._complete)):
+            highest = segment.last_done()
             if highest >= 0:
-                return segment.base + highest + 1
+                return highest + 1
         return -1
+
+    def done_beyond(self, watermark: int) -> List[Range]:
+        """What is done from the watermark on, in ascending order. Holes count as done: nobody will deliver them."""
+        ranges: List[Range] = []
+        for segment in self._segments:
+            for run in _RUN.finditer(segment.seen()):
+                first, behind = max(watermark, segment.base + run.start()), segment.base + run.end()
+                if ranges and ranges[-1][1] == first:
+                    ranges[-1] = (ranges[-1][0], behind)
+                elif first < behind:
+                    ranges.append((first, behind))
+        return ranges
+
+    def committed(self, offset: int) -> List[Segment]:
+        """The broker has stored this offset: the segments below it are forgotten, and returned."""
+        forgotten = []
+        while self._complete and self._complete[0].base + self._complete[0].taken <= offset:
+            forgotten.append(self._complete.popleft())
+        return forgotten
+
+    def segments(self) -> List[Segment]:
+        """All that are remembered."""
+        return [*self._complete, *self._segments]
 
     @property
     def in_flight(self) -> int:
         """Offsets taken and not done."""
+        self.watermark()
         return sum([segment.in_flight for segment in self._segments])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 
 LIMIT = 5  # restarts
-BACKOFF_SECONDS = [0.0, 0.1, 0.2, 0.4, 0.8]  # before each of them, a quarter more or less
+BACKOFF_SECONDS = [0.0, 0.0, 0.1, 0.2, 0.4]  # before each of them, a quarter more or less
 CPU_SECONDS = 1.0
 
 

@@ -131,10 +131,14 @@ class ScriptedGroup:
         del self._steps[:1]
         return messages
 
-    def commit(self, offsets: List[Tuple[str, int, int]]) -> bool:
+    def committed(self, names: List[Name], _timeout: float) -> Dict[Name, Tuple[int, Optional[str]]]:
+        return dict.fromkeys(names, (-1001, None))
+
+    def commit(self, offsets: List[Tuple[str, int, int, str]]) -> bool:
         if self.accepts:
-            self.commits += offsets
-            self._unanswered.append(offsets)
+            places = [(topic, partition, offset) for topic, partition, offset, _ in offsets]
+            self.commits += places
+            self._unanswered.append(places)
         return self.accepts
 
     def positions(self, _names: List[Name]) -> Dict[Name, int]:

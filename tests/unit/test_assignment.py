@@ -44,7 +44,7 @@ def test_selected_leaves_out_what_is_not_ours() -> None:
 
 
 def test_partitions_get_the_queue_of_the_ordering() -> None:
-    assert isinstance(Assignment(InOrderOfOffset).add("t", 0).queue, InOrderOfOffset)
+    assert isinstance(Partition("t", 0, InOrderOfOffset).queue, InOrderOfOffset)
 
 
 def test_close_closes_every_partition_with_the_deadline() -> None:

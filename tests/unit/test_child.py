@@ -126,3 +126,20 @@ def test_a_child_starts_without_a_report(puppet: Puppet) -> None:
     child: Child = puppet.child
 
     assert (child.report, child.stage, child.status) == (None, None, None)
+
+
+@pytest.mark.parametrize(("last_words", "code"), [("closed", 0), ("consuming", 70), ("draining", 70)])
+def test_exit_0_counts_only_when_the_child_said_that_it_closed(puppet: Puppet, last_words: str, code: int) -> None:
+    puppet.says(last_words)
+    puppet.process.status = 0
+    puppet.child.reap()
+
+    assert puppet.child.exit_code() == code
+
+
+def test_a_death_by_signal_is_what_it_is(puppet: Puppet) -> None:
+    puppet.says("consuming")
+    puppet.process.status = -signal.SIGKILL
+    puppet.child.reap()
+
+    assert puppet.child.exit_code() == -signal.SIGKILL

@@ -6,6 +6,11 @@ from worker.assignment import Assignment, Partition
 from worker.commits import Commits
 
 
+def nothing(_partition: Partition, _target: int) -> str:
+    """Metadata that never changes."""
+    return ""
+
+
 def owned(done: int, taken: int) -> Tuple[Assignment, Partition]:
     """One partition, of whose offsets from 0 on so many are taken, and the first so many done."""
     assignment = Assignment()
@@ -38,36 +43,52 @@ def test_when_nothing_was_dirty_the_next_look_is_after_the_interval() -> None:
 
 def test_dirty_is_what_lies_beyond_the_last_acknowledged_commit() -> None:
     assignment, partition = owned(done=3, taken=5)
-    first = Commits.dirty(assignment, {})
+    first = Commits.dirty(assignment, {}, nothing)
 
     partition.committed = 3
 
-    assert first == [(partition, 3)]
-    assert Commits.dirty(assignment, {}) == []
+    assert first == [(partition, 3, "")]
+    assert Commits.dirty(assignment, {}, nothing) == []
+
+
+def test_what_is_done_beyond_the_commit_makes_it_dirty_too() -> None:
+    assignment, partition = owned(done=3, taken=5)
+    partition.committed, partition.metadata = 3, "before"
+
+    assert Commits.dirty(assignment, {}, lambda _partition, target: "after %d" % target) == [(partition, 3, "after 3")]
+
+
+def test_an_answer_to_a_commit_of_an_earlier_assignment_changes_nothing() -> None:
+    assignment, partition = owned(done=3, taken=5)
+
+    assert Commits(5.0).acknowledged(assignment, [("t", 0, 50)], 100.0) == []
+    assert partition.committed == -1
 
 
 def test_a_position_counts_only_when_nothing_is_in_flight() -> None:
     busy, partition = owned(done=3, taken=5)
     idle, other = owned(done=5, taken=5)
 
-    assert Commits.dirty(busy, {("t", 0): 9}) == [(partition, 3)]
-    assert Commits.dirty(idle, {("t", 0): 9}) == [(other, 9)]
+    assert Commits.dirty(busy, {("t", 0): 9}, nothing) == [(partition, 3, "")]
+    assert Commits.dirty(idle, {("t", 0): 9}, nothing) == [(other, 9, "")]
 
 
 def test_a_partition_of_which_nothing_is_known_is_not_committed() -> None:
     assignment = Assignment()
     assignment.add("t", 0)
 
-    assert Commits.dirty(assignment, {("t", 0): -1001}) == []
+    assert Commits.dirty(assignment, {("t", 0): -1001}, nothing) == []
 
 
 def test_an_acknowledgement_cleans_the_partition_and_notes_the_time() -> None:
     assignment, partition = owned(done=3, taken=5)
+    partition.sent = (3, "map")
     commits = Commits(5.0)
 
-    commits.acknowledged(assignment, [("t", 0, 3)], 100.0)
+    stored = commits.acknowledged(assignment, [("t", 0, 3)], 100.0)
 
-    assert (partition.committed, commits.acknowledged_at, commits.succeeded) == (3, 100.0, 1)
+    assert stored == [(partition, 3)]
+    assert (partition.committed, partition.metadata, commits.acknowledged_at) == (3, "map", 100.0)
 
 
 def test_an_old_acknowledgement_does_not_move_the_commit_back() -> None:
@@ -91,5 +112,5 @@ def test_a_failed_commit_stays_dirty() -> None:
     commits.answered()
     commits.acknowledged(assignment, [], 1.0)
 
-    assert Commits.dirty(assignment, {}) == [(partition, 3)]
+    assert Commits.dirty(assignment, {}, nothing) == [(partition, 3, "")]
     assert commits.acknowledged_at == -1.0

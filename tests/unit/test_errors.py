@@ -25,7 +25,7 @@ def names_of_the_client() -> Set[str]:
         ("GROUP_AUTHORIZATION_FAILED", Meaning.UNAUTHORISED),
         ("_AUTHENTICATION", Meaning.UNAUTHORISED),
         ("UNKNOWN_TOPIC_OR_PART", Meaning.ABSENT),
-        ("OFFSET_METADATA_TOO_LARGE", Meaning.PASSING),
+        ("OFFSET_METADATA_TOO_LARGE", Meaning.TOO_LONG),
         ("NOT_AN_ERROR_OF_THIS_WORLD", Meaning.PASSING),
     ],
 )
