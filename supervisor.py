@@ -342,6 +342,7 @@ def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:
 def refuse(faults: List[str]) -> ExitCode:
     """The configuration can't work: say all of it at once, and start nothing."""
     print("The configuration is wrong, nothing was started:", *faults, sep="\n  - ", file=sys.stderr)
+    print("All settings: supervisor.py --help, .env.example. A first look without a Kafka: make run", file=sys.stderr)
     return ExitCode.CONFIGURATION
 
 

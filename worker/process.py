@@ -160,11 +160,10 @@ class Child:
                 self._listen(selector)
                 self._poll_age()
                 self._heartbeat()
-        if self._code is None:
-            return self._cut()
+        code = self._cut() if self._code is None else self._code
         self._stage.move(Stage.CLOSED)
         self._channel.send(self._report())  # without it, exit 0 would not be believed
-        return self._code
+        return code
 
     def _tick(self) -> float:
         """Short while something is about to end."""

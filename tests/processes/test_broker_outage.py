@@ -21,7 +21,8 @@ pytestmark = pytest.mark.processes
 
 SESSION_SECONDS = 6
 SETTLE_SECONDS = 2.0  # for the tasks that the processes hold when the broker goes away
-AWAY_SECONDS = SESSION_SECONDS + 1.5
+# Long enough to tell a rate: 7 to 9 lines come in any outage, those of the first two seconds and of the lost session.
+AWAY_SECONDS = SESSION_SECONDS + 6.0
 RETURN_SECONDS = 10.0
 MOST_CPU = 0.05  # of a core, for each process
 MOST_LINES = 1.0  # a second, for each process
