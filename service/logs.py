@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Callable
+from typing import Callable, Dict
 
 TEXT = "%(asctime)s %(levelname)s {name} %(message)s"
 JOURNAL = "<%(priority)d>{name} %(message)s"
@@ -48,6 +48,31 @@ def _formatter(form: str, name: str) -> logging.Formatter:
         )
     template = JOURNAL if form == "journal" else TEXT
     return _OneLine(template.format(name="%s[%d]" % (name.replace("%", "%%"), os.getpid())))
+
+
+class NotAgain(logging.Filter):
+    """For the log of the Kafka client, which tells of each refused connection, twenty times a second while its only broker
+    is away: one line of a kind (what happened, to which client, at which broker) in a while.
+
+    (`metadata.recovery.strategy=none` would silence it too, but then a client that is once told of no brokers, as by one
+    that has just been thawed, has none for ever: measured.)
+    """
+
+    def __init__(self, clock: Callable[[], float], every: float = 30.0) -> None:
+        """`every`: seconds between two lines of a kind; `clock`: monotonic seconds."""
+        super().__init__()
+        self._clock = clock
+        self._every = every
+        self._next: Dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is logged; debugging always is."""
+        kind = record.getMessage().partition("]: ")[0]
+        now = self._clock()
+        if record.levelno > logging.DEBUG and now < self._next.get(kind, now):
+            return False
+        self._next[kind] = now + self._every
+        return True
 
 
 class Seldom:

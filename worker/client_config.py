@@ -29,8 +29,6 @@ CONSUMER_DEFAULTS: Dict[str, Any] = {
 COMMON_DEFAULTS: Dict[str, Any] = {
     "socket.keepalive.enable": True,
     "reconnect.backoff.max.ms": 2000,  # the client's 10 s would be most of "work goes on within 10 s of the broker's return"
-    # "rebootstrap" (the client's) forgets the back-off: measured, 20 refused connections and log lines a second all the time.
-    "metadata.recovery.strategy": "none",
     "log.connection.close": False,  # an idle connection that a broker closes is not worth a line
 }
 PRODUCER_DEFAULTS: Dict[str, Any] = {

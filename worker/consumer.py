@@ -17,11 +17,12 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
-from service.logs import Seldom
+from service.logs import NotAgain, Seldom
 from worker.errors import Meaning, meaning
 
 log = logging.getLogger(__name__)
 client_log = logging.getLogger("librdkafka")
+client_log.addFilter(NotAgain(time.monotonic))
 
 Name = Tuple[str, int]  # topic and partition number
 

@@ -84,7 +84,7 @@ class DeadLetters:
 
     def _client(self) -> Producer:
         if self._producer is None:
-            self._producer = Producer(self._properties, logger=log)
+            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
         return self._producer
 
     def _headers(self, task: Task, error: BaseException) -> List[Tuple[str, Union[str, bytes, None]]]:
