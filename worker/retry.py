@@ -10,6 +10,7 @@ import heapq
 import itertools
 from typing import Callable, List, Optional, Tuple
 
+from service.outcomes import Reject, Retry
 from worker.handler import UndecodableError
 from worker.lanes import Task
 
@@ -29,8 +30,10 @@ class RetryPolicy:
 
         Half of the delay is fixed and half is random: retries of tasks that failed together spread out, and none comes at
         once."""
-        if isinstance(error, UndecodableError) or attempt >= self._max_attempts:
+        if isinstance(error, (UndecodableError, Reject)) or attempt >= self._max_attempts:
             return None
+        if isinstance(error, Retry) and error.after is not None:
+            return max(0.0, error.after)
         whole = min(self._longest, self._backoff * 2.0 ** min(attempt - 1, 60))
         return whole * (0.5 + 0.5 * self._random())
 

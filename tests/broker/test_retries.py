@@ -48,6 +48,25 @@ def test_what_fails_twice_and_then_works_sees_attempts_1_2_and_3_and_is_no_dead_
     assert starts[2] - starts[1] >= 0.4  # the wait doubles
 
 
+def test_a_handler_says_by_what_it_raises_when_to_try_again_and_when_never(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    name = topic(partitions=1)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    admin.produce(name, [message("hopeless", key="a", trouble="reject").row])
+    admin.produce(name, [message("busy", key="b", trouble="later", times=1).row])
+
+    running = engine(name, group, max_attempts=5, retry_backoff_seconds=600.0, retry_backoff_max_seconds=600.0).start()
+
+    lag_is_gone(admin, group, name)
+    assert attempts(running.ledger, "hopeless") == [1]
+    assert attempts(running.ledger, "busy") == [1, 2]
+    first, second = (entry.at for entry in running.ledger.of("start") if entry.id == "busy")
+    assert second - first >= 1.0
+    (letter,) = admin.records(letters)
+    assert dict(letter.headers or [])["dead-letter.error"] == b"Reject: message hopeless says so"
+
+
 def test_whatever_a_handler_raises_it_is_tried_max_attempts_times_and_the_process_survives(
     admin: Admin, topic: Callable[..., str], group: str, service: Callable[..., Service]
 ) -> None:

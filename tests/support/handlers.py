@@ -15,6 +15,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, Optional
 
+from service.outcomes import Reject, Retry
 from tests.support.ledger import Ledger
 
 EXIT_CODE = 42  # of a process that a handler ended
@@ -41,6 +42,8 @@ RAISED: Dict[str, Callable[[str], BaseException]] = {
     "system_exit": SystemExit,
     "keyboard_interrupt": KeyboardInterrupt,
     "unprintable": UnprintableError,
+    "reject": Reject,
+    "later": lambda reason: Retry(reason, after=1.0),
 }
 
 

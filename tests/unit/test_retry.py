@@ -4,6 +4,7 @@ from typing import Optional
 
 import pytest
 
+from service.outcomes import Reject, Retry
 from tests.unit.fakes import Message
 from worker.assignment import Partition
 from worker.handler import UndecodableError
@@ -37,6 +38,19 @@ def test_there_is_no_attempt_after_the_last() -> None:
 
 def test_what_is_undecodable_is_not_tried_again() -> None:
     assert policy().delay(UndecodableError(), 1) is None
+
+
+def test_what_the_handler_rejects_is_not_tried_again() -> None:
+    assert policy().delay(Reject("no such customer"), 1) is None
+
+
+@pytest.mark.parametrize(("after", "delay"), [(0.0, 0.0), (7.5, 7.5), (86400.0, 86400.0), (-1.0, 0.0), (None, 2.0)])
+def test_the_handler_may_say_when_to_try_again(after: Optional[float], delay: float) -> None:
+    assert policy().delay(Retry("busy", after=after), 1) == delay
+
+
+def test_a_wish_for_another_attempt_does_not_make_more_of_them() -> None:
+    assert policy(attempts=3).delay(Retry(after=1.0), 3) is None
 
 
 def test_a_due_task_comes_back_as_its_next_attempt_and_keeps_its_lane() -> None:
