@@ -4,7 +4,7 @@ from random import Random
 from typing import List, Optional
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.offset_map import MOST_CHARACTERS, OffsetMap, decode, encode
@@ -34,6 +34,7 @@ def test_what_is_written_is_read_again(base: int, steps: List[int]) -> None:
     assert decode(encode(WRITER, base, done)) == OffsetMap(WRITER, base, done)
 
 
+@settings(max_examples=20, deadline=None)
 @given(bases, st.integers(), st.integers(1, 400), st.integers(6000, 9000))
 def test_too_much_loses_its_far_end_only(base: int, seed: int, longest: int, count: int) -> None:
     random = Random(seed)

@@ -121,7 +121,7 @@ def test_merged_ranges_hold_the_same_offsets(pairs: List[Tuple[int, int]], beyon
     assert all(behind < following for (_, behind), (following, _) in zip(out, out[1:]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_over_any_sequence_of_deaths_nothing_is_lost_and_nothing_done_is_run_again(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
