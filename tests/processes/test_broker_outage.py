@@ -55,7 +55,6 @@ def test_an_outage_longer_than_the_session_restarts_nothing_and_loses_nothing(
     assert scene.oracle.order_violations_per_key() == []
     eventually(lambda: not service.status()["problems"], SECONDS, "the service is healthy")
     assert service.children() == old
-    print(costs)
     assert max(costs["cpu"]) < MOST_CPU
     assert max(costs["lines"]) < MOST_LINES
 

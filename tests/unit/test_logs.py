@@ -10,7 +10,7 @@ from typing import Callable, Iterator
 import pytest
 
 from service import logs
-from service.logs import Seldom
+from service.logs import NotAgain, Seldom
 
 Said = Callable[..., str]
 log = logging.getLogger("some.module")
@@ -88,3 +88,27 @@ def test_seldom_logs_at_once_then_counts_and_then_says_how_many_were_left_out(ca
         seldom.log(logging.WARNING, "no %s", "broker")
 
     assert caplog.messages == ["no broker", "no broker (2 more like this in between)", "no broker"]
+
+
+def client_line(text: str, level: int = logging.ERROR) -> logging.LogRecord:
+    return logging.LogRecord("librdkafka", level, "", 0, text, (), None)
+
+
+def test_the_client_tells_a_kind_of_trouble_once_in_a_while() -> None:
+    now = 100.0
+    once = NotAgain(lambda: now, every=30.0)
+    refused = "FAIL [vm-0#consumer-1] [thrd:127.0.0.1:9092/bootstrap]: Connect failed: Connection refused (%d suppressed)"
+
+    first = once.filter(client_line(refused % 1))
+    again = once.filter(client_line(refused % 2))
+    other = once.filter(client_line("SESSTMOUT [vm-0#consumer-1] [thrd:main]: Consumer group session timed out"))
+    now = 130.0
+
+    assert (first, again, other) == (True, False, True)
+    assert once.filter(client_line(refused % 3))
+
+
+def test_what_the_client_says_for_debugging_is_never_left_out() -> None:
+    once = NotAgain(lambda: 0.0)
+
+    assert all(once.filter(client_line("FETCH [x] [y]: again", logging.DEBUG)) for _ in range(3))
