@@ -29,8 +29,10 @@ def tasks(partition: Partition, batch: List[Any], lane_of: Optional[LaneOf]) -> 
 
 def _taken(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Segment, Any]]:
     """(offset, segment, message) of a batch of one partition, which is now in flight."""
-    for offset, segment, messages in _pieces(partition, batch):
-        yield from zip(itertools.count(offset), itertools.repeat(segment), messages)
+    return itertools.chain.from_iterable(
+        zip(itertools.count(offset), itertools.repeat(segment), messages)
+        for offset, segment, messages in _pieces(partition, batch)
+    )
 
 
 def _free(partition: Partition, batch: List[Any]) -> List[Task]:

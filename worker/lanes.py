@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Hashable, Iterable, List, Optional, Tuple, Type
 
 from worker.queues import FirstComeFirstServed, InOrderOfOffset, Queue
@@ -33,7 +34,7 @@ class Ordering:
 
 
 ORDERINGS: Dict[str, Ordering] = {
-    "key": Ordering(lambda message: message.key(), InOrderOfOffset),
+    "key": Ordering(methodcaller("key"), InOrderOfOffset),
     "partition": Ordering(lambda _message: True, InOrderOfOffset),
     "none": Ordering(None, FirstComeFirstServed),
 }
