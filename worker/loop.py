@@ -180,6 +180,7 @@ class ConsumerLoop(Owner):
         """The offsets went back: the topic was made anew, or somebody moved the group. What runs of the old ones is dropped,
         and what was known of them is void."""
         log.warning("%s: offsets went back from %d to %d", partition, expected, offset)
+        partition.forget()
         self._recovery.void(partition)
         again = self._assignment.add(partition.topic, partition.number)
         if self._stop is not None:
@@ -260,6 +261,8 @@ class ConsumerLoop(Owner):
 
     def _forget(self, names: List[Name], *, in_order: bool) -> None:
         for partition in self._assignment.selected(names):
+            # First of all, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
+            partition.forget()
             self.dropped += partition.tracker.in_flight - len(self._running([partition]))
             self._recovery.ended(partition, in_order=in_order)
             self._assignment.remove(partition.topic, partition.number)

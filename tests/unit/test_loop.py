@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, List
+from typing import Any, Callable, List
 
 import pytest
 
 from service.exit_codes import ExitCode
 from tests.support.eventually import eventually
-from tests.unit.fakes import TOPIC, Message, ScriptedGroup
+from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
 from worker.assignment import Partition
+from worker.recovery import Recovery
 
 
 @pytest.fixture
@@ -113,6 +114,19 @@ def test_lost_partitions_are_not_committed(bench: Bench) -> None:
     bench.play(assign(), deliver(0, 1), until(lambda: bench.done == {0, 1}), lose(), stop())
 
     assert bench.group.commits == []
+
+
+@pytest.mark.parametrize("end", [lose, revoke, lambda: deliver(0)], ids=["lost", "revoked", "went back"])
+def test_memory_is_given_back_only_when_no_task_can_start_any_more(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, end: Callable[[], Step]
+) -> None:
+    """Else a task that starts a moment later would write its end into what is somebody else's memory by then."""
+    revoked: List[bool] = []
+    monkeypatch.setattr(Recovery, "ended", lambda _self, partition, in_order: revoked.append(partition.revoked))
+
+    bench.play(assign(), deliver(5), until(lambda: bench.done == {5}), end(), stop())
+
+    assert revoked == [True]
 
 
 def test_leaving_happens_only_when_asked_for(bench: Bench) -> None:
