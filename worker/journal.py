@@ -15,16 +15,28 @@ from __future__ import annotations
 import mmap
 import os
 import re
+import secrets
 import struct
 from typing import Dict, List, NamedTuple, Tuple
 
 from worker.assignment import Found
 from worker.tracker import DONE, SEGMENT_SIZE, Memory, Range
 
-_MAGIC = b"kafka-consumer journal 1\n"
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _HEADER = struct.Struct("<B8s8sqIqB249s")  # used, writer, writer found, offset found, partition, base, topic
 _RECORD = _HEADER.size + SEGMENT_SIZE
 RECORDS = 1024  # 1.3 MB a slot. Segments beyond that many are kept in memory only: after a crash their tasks run again
+
+
+def boot_id() -> bytes:
+    """Which boot of the machine this is: 36 characters. What an earlier one left on a disk is void, because after a power
+    failure a record's header may have been written and its flags not. Where it can't be told, every process makes the file
+    anew."""
+    try:
+        with open(_BOOT_ID, "rb") as file:
+            return file.read(36)
+    except OSError:
+        return secrets.token_hex(18).encode()
 
 
 class Record(NamedTuple):
@@ -46,7 +58,9 @@ class Journal:
     def __init__(self, path: str, writer: str) -> None:
         """Map the file, and read what is left in it. `writer` names this process. Raises OSError when there is no room."""
         self._writer = writer.encode()
-        size = len(_MAGIC) + RECORDS * _RECORD
+        head = b"kafka-consumer journal 1, boot %s\n" % boot_id()
+        self._first = len(head)
+        size = len(head) + RECORDS * _RECORD
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             # Reserved now: a full file system would otherwise kill us by SIGBUS at some later write.
@@ -54,8 +68,8 @@ class Journal:
             self._memory = mmap.mmap(descriptor, size)
         finally:
             os.close(descriptor)
-        if self._memory[: len(_MAGIC)] != _MAGIC:
-            self._memory[:] = _MAGIC + bytes(size - len(_MAGIC))
+        if self._memory[: len(head)] != head:
+            self._memory[:] = head + bytes(size - len(head))
         self._left: Dict[Tuple[str, int], List[Record]] = {}
         self._free = [index for index in range(RECORDS) if not self._memory[self._start(index)]]
         for index in set(range(RECORDS)).difference(self._free):
@@ -108,4 +122,4 @@ class Journal:
         self._left.setdefault((name[:length].decode("utf-8", "replace"), partition), []).append(record)
 
     def _start(self, index: int) -> int:
-        return len(_MAGIC) + index * _RECORD
+        return self._first + index * _RECORD

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Optional
 
 import pytest
 
+from worker import journal
 from worker.assignment import NOTHING_FOUND, Found
 from worker.journal import RECORDS, Journal
 from worker.tracker import DONE, HOLE, SEGMENT_SIZE
@@ -113,6 +115,17 @@ def test_the_longest_topic_name_fits(path: str) -> None:
 
 def test_a_file_of_another_kind_is_made_anew(path: str) -> None:
     Path(path).write_bytes(b"something else" * 1000)
+
+    assert Journal(path, AFTER).left("topic", 3, FOUND) == []
+
+
+@pytest.mark.parametrize("other", [b"0" * 36, None], ids=["another boot", "unknown"])
+def test_what_an_earlier_boot_left_is_void(path: str, monkeypatch: pytest.MonkeyPatch, other: Optional[bytes]) -> None:
+    left_by(path, 101)
+    if other is None:
+        monkeypatch.setattr(journal, "_BOOT_ID", path + ".nothing")
+    else:
+        monkeypatch.setattr(journal, "boot_id", lambda: other)
 
     assert Journal(path, AFTER).left("topic", 3, FOUND) == []
 
