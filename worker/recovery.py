@@ -19,6 +19,9 @@ from worker.tracker import Memory, Range, Segment, plain_memory
 log = logging.getLogger(__name__)
 
 
+MOVED = "moved"  # in a writer's place: somebody has moved the offset and left the metadata, so that no memory of ours fits
+
+
 def new_writer() -> str:
     """A name for a process that commits, unlike that of any before it."""
     return secrets.token_hex(4)
@@ -49,10 +52,14 @@ class Recovery:
             log.warning("%s: the committed metadata is not ours and is ignored: %.40r", partition, metadata)
         partition.committed = max(-1, offset)
         partition.metadata = metadata or ""
-        partition.found = Found(offset, carried.writer if carried else "")
         known: List[Range] = []
-        if carried is not None and carried.base == offset and self._use_map:
-            known += carried.done
+        if carried is None:
+            partition.found = Found(offset, "")
+        elif carried.base != offset:
+            partition.found = Found(offset, MOVED)
+        else:
+            partition.found = Found(offset, carried.writer)
+            known += carried.done if self._use_map else []
         if self._journal is not None:
             known += self._journal.left(partition.topic, partition.number, partition.found)
         partition.known = merged(known, beyond=offset)

@@ -92,6 +92,16 @@ def test_an_offset_that_an_operator_moved_makes_the_map_void() -> None:
     assert Life(None, 3, text).deliver(3) == {3, 4, 5}
 
 
+def test_an_offset_that_an_operator_moved_makes_the_journal_void_too(path: str) -> None:
+    first = Life(path, 0, None)
+    first.deliver(10)
+    first.finish(0)
+    _target, text = first.commit()
+    first.finish(5)
+
+    assert Life(path, 0, text).deliver(6) == {0, 1, 2, 3, 4, 5}
+
+
 def test_both_memories_can_be_switched_off(path: str) -> None:
     first = Life(None, 0, None, use_map=False)
     first.deliver(10)
