@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from service.logs import Seldom
-from worker.handler import UndecodableError, headers_of
+from worker.decoding import UndecodableError, headers_of
 from worker.lanes import Task
 
 log = logging.getLogger(__name__)

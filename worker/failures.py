@@ -37,8 +37,8 @@ class Failures:
     def serve(self) -> None:
         """Decide about what failed, start what is due again, send what is to be sent. Called in each turn of the loop."""
         now = self._clock()
-        while self._pool.failures:
-            task, error = self._pool.failures.popleft()
+        while self._pool.undecided:
+            task, error = self._pool.undecided.popleft()
             if not task[1].partition.revoked:  # else it is not committed, and runs again where the partition went
                 self._decide(task, error, now)
         self.requeue(self.retries.due(now))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
-import json
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Optional
 
 from worker.assignment import Partition
+from worker.context import Context
+from worker.decoding import decode
 
 #: Calls the user's function for (Kafka message, its partition, attempt).
 Call = Callable[[Any, Partition, int], Any]
@@ -21,84 +22,6 @@ Call = Callable[[Any, Partition, int], Any]
 
 class HandlerError(Exception):
     """The setting HANDLER names nothing that can be called; the text says what and why."""
-
-
-class UndecodableError(Exception):
-    """The message is not UTF-8 encoded JSON. Trying again would not change that."""
-
-
-class Context:
-    """What a handler may know of its message, and of how much time it has. Valid during the call only."""
-
-    __slots__ = ("_message", "_partition", "attempt")
-
-    def __init__(self, message: Any, partition: Partition, attempt: int) -> None:
-        """Made by the handler thread; reads the Kafka message only when asked."""
-        self._message = message
-        self._partition = partition
-        self.attempt = attempt  # 1 at the first
-
-    @property
-    def topic(self) -> str:
-        """Topic the message came from."""
-        return self._partition.topic
-
-    @property
-    def partition(self) -> int:
-        """Partition the message came from."""
-        return self._partition.number
-
-    @property
-    def offset(self) -> int:
-        """The message's place in its partition; with topic and partition a name for the task that never changes."""
-        return int(self._message.offset())
-
-    @property
-    def key(self) -> Optional[bytes]:
-        """Key as produced, or None."""
-        return self._message.key()  # type: ignore[no-any-return]
-
-    @property
-    def headers(self) -> List[Tuple[str, Optional[bytes]]]:
-        """Headers as produced; a name may come twice, a value may be None. Raises UndecodableError for a name not in UTF-8."""
-        return headers_of(self._message)
-
-    @property
-    def timestamp(self) -> Optional[float]:
-        """When the message was produced (or appended, as the topic is configured): seconds since 1970, or None."""
-        kind, milliseconds = self._message.timestamp()
-        return milliseconds / 1000 if kind else None
-
-    @property
-    def cancelled(self) -> bool:
-        """True when the service stops or the partition is taken away. A handler that can should come to its end: by
-        returning when it is done (that counts until `deadline`), by raising when it is not (the task runs again elsewhere)."""
-        return self._partition.closed
-
-    @property
-    def deadline(self) -> Optional[float]:
-        """The `time.monotonic()` after which this task's result counts no more; None while nothing presses."""
-        return self._partition.deadline
-
-
-def decode(value: Optional[bytes]) -> Any:
-    """The JSON value of a message, None for a tombstone. Raises UndecodableError."""
-    if value is None:
-        return None
-    try:
-        return json.loads(value.decode("utf-8"))
-    except (ValueError, RecursionError) as problem:  # also UnicodeDecodeError, and integers of over 4,300 digits
-        raise UndecodableError("%s: %s" % (type(problem).__name__, problem)) from problem
-
-
-def headers_of(message: Any) -> List[Tuple[str, Any]]:
-    """The headers of a Kafka message. Raises UndecodableError, once, when a name is not UTF-8: the client fails then, and
-    would crash the process if it were asked again, so that a header that says so takes their place."""
-    try:
-        return message.headers() or []
-    except SystemError as problem:
-        message.set_headers([("headers-lost", b"the name of one is not UTF-8")])
-        raise UndecodableError("the name of a header is not UTF-8") from problem
 
 
 def load(name: str, decoder: Callable[[Optional[bytes]], Any] = decode) -> Call:

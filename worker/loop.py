@@ -23,10 +23,12 @@ from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
 from worker.failures import Failures
 from worker.journal import Journal
-from worker.lanes import ORDERINGS, Task
-from worker.pool import HandlerThread, Pool
+from worker.lanes import ORDERINGS
+from worker.partition_report import partition_report
+from worker.pool import Pool
 from worker.recovery import Recovery, new_writer
 from worker.retry import RetryPolicy
+from worker.settling import Settling
 from worker.stages import StageHolder
 
 log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class ConsumerLoop(Owner):
         self._backpressure = Backpressure(settings.max_in_flight)
         self._commits = Commits(settings.commit_interval_seconds)
         self._failures = Failures(settings, retry_policy, pool, producer_properties, clock)
+        self._settling = Settling(pool, self._failures, clock)
         self._consumer: GroupConsumer
         self._open_journal = journal
         self._recovery: Recovery
@@ -103,7 +106,7 @@ class ConsumerLoop(Owner):
             writer,
             self._open_journal(writer),
             use_map=self._settings.offset_map == "on",
-            busy=lambda partition: bool(self._running([partition])),
+            busy=lambda partition: bool(self._settling.running([partition])),
         )
         self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
         while self._stop is None and self._consumer.ending is None:
@@ -248,8 +251,8 @@ class ConsumerLoop(Owner):
         # Sent before the answer to the revocation, on the same connection: the next owner reads it. Without the client's
         # positions: we are inside `fetch`, and they already count messages that we have not seen yet.
         self._commit(leaving, {}, self._clock())
-        for thread, task in self._running(leaving):
-            log.warning("%s: not finished before the partition was taken away", self._described(thread, task))
+        for task in self._settling.described(leaving):
+            log.warning("%s: not finished before the partition was taken away", task)
         self._forget(names, in_order=True)
 
     def on_lost(self, names: List[Name]) -> None:
@@ -263,10 +266,10 @@ class ConsumerLoop(Owner):
         for partition in self._assignment.selected(names):
             # First of all, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
             partition.forget()
-            self.dropped += partition.tracker.in_flight - len(self._running([partition]))
+            self.dropped += partition.tracker.in_flight - len(self._settling.running([partition]))
             self._recovery.ended(partition, in_order=in_order)
             self._assignment.remove(partition.topic, partition.number)
-        self._unpark()
+        self._settling.unpark()
         self._serve_assignment()
 
     def _serve_assignment(self) -> None:
@@ -289,7 +292,7 @@ class ConsumerLoop(Owner):
         self._consumer.pause([(p.topic, p.number) for p in self._assignment])
         for _ in self._unsettled(self._assignment, deadline):
             self._serve_group()
-        self.cut_off = [self._described(thread, task) for thread, task in self._running(self._assignment)]
+        self.cut_off = self._settling.described(self._assignment)
         for task in self.cut_off:
             log.error("%s: cut off by the drain deadline, it runs again", task)
         self._finish_commits(deadline)
@@ -309,57 +312,18 @@ class ConsumerLoop(Owner):
         self._failures.serve()
 
     def _unsettled(self, partitions: Iterable[Partition], deadline: Deadline) -> Iterator[None]:
-        """Yields again and again until these closed partitions are settled, or the deadline is over."""
-        while not deadline.expired():
+        """Yields until these closed partitions are at rest, and lets the main thread see that we turn meanwhile."""
+        for _ in self._settling.unsettled(partitions, deadline):
             now = self.turned_at = self._clock()
-            self._failures.give_up(deadline.at)
-            running = self._running(partitions)
-            settled = [partition.settled(_highest(running, partition)) for partition in partitions]
-            if all(settled) and not self._failures.dead_letters.in_transit:
-                return
-            self._unpark()
             if now >= self._report_at:
                 self._publish(now)
             yield
-            time.sleep(0.002)
-
-    def _unpark(self) -> None:
-        """Start what was parked and lies below the frontier of its partition after all; forget what is not ours any more."""
-        parked = [self._pool.parked.popleft() for _ in range(len(self._pool.parked))]
-        self._failures.requeue(task for task in parked if task[0] < task[1].partition.frontier)
-        self._pool.parked.extend(
-            task for task in parked if task[0] >= task[1].partition.frontier and not task[1].partition.revoked
-        )
-
-    def _running(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
-        ours = set(partitions)
-        return [(thread, task) for thread, task in self._pool.running() if task[1].partition in ours]
-
-    def _described(self, thread: HandlerThread, task: Task) -> str:
-        return "%s offset %d, running for %.1f s in %s" % (
-            task[1].partition, task[0], self._clock() - thread.started, thread.name,
-        )  # fmt: skip
 
     # ---- what the main thread may know ----------------------------------------------------------------------------
 
     def _publish(self, now: float) -> None:
         self._report_at = now + REPORT_SECONDS
-        self.partitions = [self._partition_report(partition) for partition in self._assignment]
-
-    def _partition_report(self, partition: Partition) -> PartitionReport:
-        partition.end = max(partition.eof, self._consumer.end((partition.topic, partition.number)))
-        # Before our first commit: what was committed before is where delivery began, and nothing is done below the watermark.
-        since = partition.committed if partition.committed >= 0 else partition.tracker.watermark()
-        return PartitionReport(
-            topic=partition.topic,
-            partition=partition.number,
-            committed=partition.committed,
-            watermark=partition.tracker.watermark(),
-            end=partition.end,
-            lag=max(0, partition.end - since) if min(since, partition.end) >= 0 else -1,
-            in_flight=partition.tracker.in_flight,
-            paused=partition.paused,
-        )
+        self.partitions = [partition_report(partition, self._consumer.end) for partition in self._assignment]
 
     @property
     def joined(self) -> bool:
@@ -380,8 +344,3 @@ class ConsumerLoop(Owner):
     def dead_letters(self) -> Tuple[int, int]:
         """(stored, waiting to be sent again)."""
         return self._failures.dead_letters.count, self._failures.dead_letters.waiting
-
-
-def _highest(running: List[Tuple[HandlerThread, Task]], partition: Partition) -> int:
-    """The highest offset of the partition that runs now; -1: none."""
-    return max([task[0] for _, task in running if task[1].partition is partition], default=-1)

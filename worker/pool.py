@@ -12,12 +12,12 @@ import time
 from bisect import bisect_left
 from collections import deque
 from queue import SimpleQueue
-from typing import Callable, Deque, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple
 
 from worker.handler import Call
 from worker.lanes import Task
 from worker.queues import Queue
-from worker.tracker import DONE
+from worker.tracker import DONE, OPEN, RUNNING
 
 #: Upper bounds of the buckets in which handler times are counted, in seconds; one more bucket takes what is longer.
 BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
@@ -52,7 +52,7 @@ class Pool:
         self._queues: Tuple[Queue, ...] = ()
         self._tokens: SimpleQueue[None] = SimpleQueue()
         # For the consumer thread to decide about:
-        self.failures: Deque[Tuple[Task, BaseException]] = deque()
+        self.undecided: Deque[Tuple[Task, Any]] = deque()  # what the handler raised, or what it returned to be sent
         self.parked: Deque[Task] = deque()  # not started, because their partition was closed before their turn came
         self.threads = [HandlerThread("handler-%d" % number) for number in range(threads)]
 
@@ -106,11 +106,14 @@ class Pool:
             if partition.closed and offset >= partition.frontier:
                 self.parked.append(task)
                 continue
+            # In the journal this is the witness of what ran when the process died.
+            segment.flags[offset + segment.shift] = RUNNING
             try:
                 call(message, partition, attempt)
             except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
                 failed += 1
-                self.failures.append((task, error))
+                segment.flags[offset + segment.shift] = OPEN
+                self.undecided.append((task, error))
             else:
                 segment.flags[offset + segment.shift] = DONE
                 done += 1

@@ -11,7 +11,7 @@ import itertools
 from typing import Callable, List, Optional, Tuple
 
 from service.outcomes import Reject, Retry
-from worker.handler import UndecodableError
+from worker.decoding import UndecodableError
 from worker.lanes import Task
 
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from worker.assignment import Partition
 
 SEGMENT_SIZE = 1024  # offsets. Small enough to forget soon, large enough to search at memchr speed
-OPEN, DONE, HOLE = 0, 1, 2  # the values of a flag
-_RUN = re.compile(b"[^%c]+" % OPEN, re.DOTALL)
+OPEN, DONE, HOLE, RUNNING = 0, 1, 2, 3  # the values of a flag; what runs is not done
+_OPEN, _DONE, _RUNNING = b"%c" % OPEN, b"%c" % DONE, b"%c" % RUNNING
+_RUN = re.compile(b"[%c%c]+" % (DONE, HOLE))
 
 Range = Tuple[int, int]  # first offset, and the one behind the last
 Memory = Tuple[Any, int, int]  # bytearray or mmap, where the flags begin in it, and which record that is (-1: none)
@@ -48,18 +49,22 @@ class Segment:
 
     def first_open(self) -> int:
         """The lowest offset taken that is not done; -1: none."""
-        place = self.flags.find(b"%c" % OPEN, self.start, self.start + self.taken)
-        return place - self.shift if place >= 0 else -1
+        behind = self.start + self.taken
+        place = self.flags.find(_OPEN, self.start, behind)
+        running = self.flags.find(_RUNNING, self.start, place if place >= 0 else behind)
+        lowest = running if running >= 0 else place
+        return lowest - self.shift if lowest >= 0 else -1
 
     def last_done(self) -> int:
         """The highest offset that is done; -1: none. Holes do not count."""
-        place = self.flags.rfind(b"%c" % DONE, self.start, self.start + self.taken)
+        place = self.flags.rfind(_DONE, self.start, self.start + self.taken)
         return place - self.shift if place >= 0 else -1
 
     @property
     def in_flight(self) -> int:
         """Offsets taken and not done."""
-        return self.seen().count(OPEN)
+        seen = self.seen()
+        return seen.count(_OPEN) + seen.count(_RUNNING)
 
     def seen(self) -> bytes:
         """The flags of the offsets taken so far."""

@@ -8,7 +8,9 @@ import pytest
 from tests.unit.fakes import Message
 from worker import handler
 from worker.assignment import Partition
-from worker.handler import Context, HandlerError, UndecodableError, decode
+from worker.context import Context
+from worker.decoding import UndecodableError, decode
+from worker.handler import HandlerError
 
 HERE = __name__
 

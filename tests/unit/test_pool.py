@@ -80,7 +80,7 @@ def test_whatever_a_handler_raises_is_a_failure_of_its_task_and_the_thread_goes_
         work.give(pool, work.task(0), work.task(1))
         eventually(lambda: pool.threads[0].done == 1, 5, "the second is done")
 
-    ((task, raised),) = pool.failures
+    ((task, raised),) = pool.undecided
     assert (task[0], raised) == (0, error)
     assert (pool.threads[0].failed, work.watermark) == (1, 0)
 
@@ -96,7 +96,7 @@ def test_the_follower_in_a_lane_runs_after_success_and_not_after_failure() -> No
         for offset in (1, 2):
             lane.admit(work.task(offset, lane))
         work.give(pool, work.task(0, lane))
-        eventually(lambda: len(pool.failures) == 1 and not pool.running(), 5, "the second has failed")
+        eventually(lambda: len(pool.undecided) == 1 and not pool.running(), 5, "the second has failed")
 
     assert work.watermark == 1
     assert not lane.idle

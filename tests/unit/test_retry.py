@@ -7,7 +7,7 @@ import pytest
 from service.outcomes import Reject, Retry
 from tests.unit.fakes import Message
 from worker.assignment import Partition
-from worker.handler import UndecodableError
+from worker.decoding import UndecodableError
 from worker.lanes import Lane, Task
 from worker.retry import RetryPolicy, RetrySchedule
 

@@ -1,0 +1,62 @@
+"""What a handler may know of its message, and of how much time it has: its second argument, if it takes one."""
+
+from __future__ import annotations
+
+from typing import Any, List, Optional, Tuple
+
+from worker.assignment import Partition
+from worker.decoding import headers_of
+
+
+class Context:
+    """What a handler may know of its message, and of how much time it has. Valid during the call only."""
+
+    __slots__ = ("_message", "_partition", "attempt")
+
+    def __init__(self, message: Any, partition: Partition, attempt: int) -> None:
+        """Made by the handler thread; reads the Kafka message only when asked."""
+        self._message = message
+        self._partition = partition
+        self.attempt = attempt  # 1 at the first
+
+    @property
+    def topic(self) -> str:
+        """Topic the message came from."""
+        return self._partition.topic
+
+    @property
+    def partition(self) -> int:
+        """Partition the message came from."""
+        return self._partition.number
+
+    @property
+    def offset(self) -> int:
+        """The message's place in its partition; with topic and partition a name for the task that never changes."""
+        return int(self._message.offset())
+
+    @property
+    def key(self) -> Optional[bytes]:
+        """Key as produced, or None."""
+        return self._message.key()  # type: ignore[no-any-return]
+
+    @property
+    def headers(self) -> List[Tuple[str, Optional[bytes]]]:
+        """Headers as produced; a name may come twice, a value may be None. Raises UndecodableError for a name not in UTF-8."""
+        return headers_of(self._message)
+
+    @property
+    def timestamp(self) -> Optional[float]:
+        """When the message was produced (or appended, as the topic is configured): seconds since 1970, or None."""
+        kind, milliseconds = self._message.timestamp()
+        return milliseconds / 1000 if kind else None
+
+    @property
+    def cancelled(self) -> bool:
+        """True when the service stops or the partition is taken away. A handler that can should come to its end: by
+        returning when it is done (that counts until `deadline`), by raising when it is not (the task runs again elsewhere)."""
+        return self._partition.closed
+
+    @property
+    def deadline(self) -> Optional[float]:
+        """The `time.monotonic()` after which this task's result counts no more; None while nothing presses."""
+        return self._partition.deadline

@@ -1,0 +1,64 @@
+"""How partitions are brought to rest that are closed, because they go away or because the process ends: what runs is finished,
+what lies between finished tasks is run too, the rest is left for whoever comes next. Consumer thread only.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, Iterable, Iterator, List, Tuple
+
+from service.deadline import Deadline
+from worker.assignment import Partition
+from worker.failures import Failures
+from worker.lanes import Task
+from worker.pool import HandlerThread, Pool
+
+NAP_SECONDS = 0.002
+
+
+class Settling:
+    """Watches handler threads on behalf of closed partitions."""
+
+    def __init__(self, pool: Pool, failures: Failures, clock: Callable[[], float]) -> None:
+        """Nothing is closed yet."""
+        self._pool = pool
+        self._failures = failures
+        self._clock = clock
+
+    def unsettled(self, partitions: Iterable[Partition], deadline: Deadline) -> Iterator[None]:
+        """Yields again and again until these closed partitions are settled, or the deadline is over."""
+        while not deadline.expired():
+            self._failures.give_up(deadline.at)
+            running = self.running(partitions)
+            settled = [partition.settled(_highest(running, partition)) for partition in partitions]
+            if all(settled) and not self._failures.dead_letters.in_transit:
+                return
+            self.unpark()
+            yield
+            time.sleep(NAP_SECONDS)
+
+    def unpark(self) -> None:
+        """Start what was parked and lies below the frontier of its partition after all; forget what is not ours any more."""
+        parked = [self._pool.parked.popleft() for _ in range(len(self._pool.parked))]
+        self._failures.requeue(task for task in parked if task[0] < task[1].partition.frontier)
+        self._pool.parked.extend(
+            task for task in parked if task[0] >= task[1].partition.frontier and not task[1].partition.revoked
+        )
+
+    def running(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
+        """What runs of these partitions."""
+        ours = set(partitions)
+        return [(thread, task) for thread, task in self._pool.running() if task[1].partition in ours]
+
+    def described(self, partitions: Iterable[Partition]) -> List[str]:
+        """What runs of these partitions, in words for the log."""
+        return [
+            "%s offset %d, running for %.1f s in %s"
+            % (task[1].partition, task[0], self._clock() - thread.started, thread.name)
+            for thread, task in self.running(partitions)
+        ]
+
+
+def _highest(running: List[Tuple[HandlerThread, Task]], partition: Partition) -> int:
+    """The highest offset of the partition that runs now; -1: none."""
+    return max([task[0] for _, task in running if task[1].partition is partition], default=-1)
