@@ -40,6 +40,7 @@ def settings(words: argparse.Namespace) -> Settings:
         topics=(words.topic,),
         processes=1,
         threads=words.threads,
+        threads_max=words.threads,
         restart_limit=10,
         runtime_directory=folder,
         state_directory=folder,

@@ -12,7 +12,8 @@ from typing import Dict, List, NoReturn, Sequence
 from service import __version__
 from service.environment import Given
 from service.exit_codes import ExitCode
-from service.settings import TABLE, Setting
+from service.setting import Setting
+from service.settings import TABLE
 
 COMMAND_LINE = "the command line"
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from service import client_properties, command_line, environment, machine
-from service.settings import PROPERTY_PREFIXES, Settings, written
+from service.setting import written
+from service.settings import PROPERTY_PREFIXES, Settings
 from service.validation import validate
 
 if TYPE_CHECKING:
     from service.environment import Found, Given, Key
 
+MOST_THREADS = 32  # that THREADS=auto grows to by itself
 _LONGEST_TOPIC = 249  # characters, Kafka's limit
 
 
@@ -108,7 +110,8 @@ def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str
     decided = {name: value for name, value in values.items() if value is not None}
     cores = machine.usable_cores()
     decided.setdefault("processes", cores)
-    decided.setdefault("threads", cores)
+    decided.setdefault("threads_max", decided.get("threads", max(cores, MOST_THREADS)))
+    decided.setdefault("threads", min(cores, decided["threads_max"]))
     decided.setdefault("restart_limit", max(10, 5 * decided["processes"]))
     decided.setdefault("runtime_directory", _runtime_directory(environ))
     decided.setdefault("state_directory", os.path.join(decided["runtime_directory"], "state"))

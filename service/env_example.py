@@ -10,7 +10,8 @@ import textwrap
 from itertools import groupby
 from typing import List
 
-from service.settings import TABLE, Setting
+from service.setting import Setting
+from service.settings import TABLE
 
 _WIDTH = 108  # columns, less "# "
 _HEAD = """\

@@ -12,65 +12,23 @@ import re
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Dict, List, Tuple
 
-AUTO = "auto"
+from service.setting import AUTO, Setting, written
+
 MASK = "********"
 _SECRET = re.compile(r"password|secret|token|jaas|\.key$|\.pem$|^sasl\.|^ssl\.key")
 _TOPIC = r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}"
 _SERVER = r"(?:\w+://)?(?:\[[0-9A-Fa-f:.]+\]|[^\s,:/\[\]]+)(?::\d{1,5})?"
+_FUNCTION = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_ERROR = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 ABSOLUTE_PATH = "an absolute path"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """One row of the table, except for its type and default, which are those of the field in `Settings`."""
-
-    environment: str
-    flag: str
-    group: str  # heading under which help and `.env.example` show it
-    meaning: str
-    unit: str = ""  # of a number; one without a unit is a count, a whole number
-    lowest: float = 0
-    highest: float = 0  # the range of a number, both ends allowed
-    choices: Tuple[str, ...] = ()
-    pattern: str = ""  # what the whole of a text (or each of several) must match
-    several: bool = False  # whether commas separate several texts
-    form: str = ""  # the pattern in words
-    automatic: str = ""  # what "auto" (then the default) stands for; empty: there is no "auto"
-    default: str = ""  # as one would write it; empty: required
-
-    @property
-    def wanted(self) -> str:
-        """The form and range of a value, in words."""
-        form = self.form or ("one of " + ", ".join(self.choices) if self.choices else self._range())
-        return form + (f', or "{AUTO}"' if self.automatic else "")
-
-    @property
-    def default_described(self) -> str:
-        """The default in words."""
-        automatic = f" ({self.automatic})" if self.automatic else ""
-        return f"default {self.default}{automatic}" if self.default else "required"
-
-    def _range(self) -> str:
-        kind = f"{self.unit}, a number" if self.unit else "a whole number"
-        return f"{kind} from {_plain(self.lowest)} to {_plain(self.highest)}"
-
-
-def _plain(number: float) -> str:
-    return str(int(number)) if number == int(number) else repr(number)
 
 
 def _row(group: str, environment: str, flag: str, meaning: str, default: Any = MISSING, **columns: Any) -> Any:
     """A field of `Settings` with its row. "auto" has no value here: whoever makes a Settings resolves it."""
     shown = AUTO if "automatic" in columns else "" if default is MISSING else written(default)
-    row = Setting(environment, flag, group, meaning, default=shown, **columns)
+    required = default is MISSING and "automatic" not in columns
+    row = Setting(environment, flag, group, meaning, default=shown, required=required, **columns)
     return field(metadata={"row": row}, default=default)
-
-
-def written(value: Any) -> str:
-    """A value as one would write it in the environment."""
-    if isinstance(value, tuple):
-        return ",".join(value)
-    return _plain(value) if isinstance(value, (int, float)) else str(value)
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,8 +53,13 @@ class Settings:
     )
     threads: int = _row(
         "Work", "THREADS", "--threads",
-        "handler threads in each process",
-        lowest=1, highest=1024, automatic="as many as usable cores",
+        "handler threads in each process; auto: tuned by what is measured",
+        lowest=1, highest=1024, automatic="as many as usable cores at first, up to THREADS_MAX",
+    )
+    threads_max: int = _row(
+        "Work", "THREADS_MAX", "--threads-max",
+        "with THREADS=auto, how far their number may grow while that is measured to help",
+        lowest=1, highest=1024, automatic="32 with THREADS=auto, else THREADS",
     )
     restart_limit: int = _row(
         "Restarts", "RESTART_LIMIT", "--restart-limit",
@@ -129,7 +92,28 @@ class Settings:
         "Work", "HANDLER", "--handler",
         "the function called with each message",
         "handlers.scenario:process_message", form="module:function",
-        pattern=r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*",
+        pattern=_FUNCTION,
+    )
+    handlers: Tuple[str, ...] = _row(
+        "Work", "HANDLERS", "--handlers",
+        "a handler for each topic, in place of KAFKA_TOPIC and HANDLER",
+        (), pattern=rf"[^=]+={_FUNCTION}", several=True,
+        form="topic=module:function, several with commas; a topic that begins with ^ is a pattern (or nothing)",
+    )
+    batch_size: int = _row(
+        "Work", "BATCH_SIZE", "--batch-size",
+        "the most messages in one call of a handler that takes a list (its first parameter is called messages)",
+        100, lowest=1, highest=10_000,
+    )
+    coroutines: int = _row(
+        "Work", "COROUTINES", "--coroutines",
+        "calls of an async handler that run at once in each process, within MAX_IN_FLIGHT",
+        1000, lowest=1, highest=1_000_000,
+    )
+    isolation: str = _row(
+        "Work", "ISOLATION", "--isolation",
+        "where handlers run: in threads of the process, or each thread's in a task process of its own",
+        "none", choices=("none", "process"),
     )
     ordering: str = _row(
         "Work", "ORDERING", "--ordering",
@@ -140,6 +124,11 @@ class Settings:
         "Work", "MAX_IN_FLIGHT", "--max-in-flight",
         "messages a process holds without an outcome, before it pauses partitions",
         1000, lowest=1, highest=1_000_000,
+    )
+    max_messages_per_second: float = _row(
+        "Work", "MAX_MESSAGES_PER_SECOND", "--max-messages-per-second",
+        "started at most, over all processes of this machine; 0: as many as come",
+        0.0, unit="messages a second", lowest=0, highest=1_000_000_000,
     )
     drain_seconds: float = _row(
         "Work", "DRAIN_SECONDS", "--drain-seconds",
@@ -161,6 +150,31 @@ class Settings:
         "whether a process notes what is done in a file that survives its death, so that it is not run again",
         "on", choices=("on", "off"),
     )
+    handler_timeout_seconds: float = _row(
+        "Time limits", "HANDLER_TIMEOUT_SECONDS", "--handler-timeout-seconds",
+        "after so long a call is told that it is cancelled, and its stack is logged; 0: never",
+        0.0, unit="seconds", lowest=0, highest=1_000_000,
+    )
+    handler_kill_seconds: float = _row(
+        "Time limits", "HANDLER_KILL_SECONDS", "--handler-kill-seconds",
+        "after so long the process of a call is replaced, and its message is a suspect; 0: never",
+        0.0, unit="seconds", lowest=0, highest=1_000_000,
+    )
+    max_deaths: int = _row(
+        "Time limits", "MAX_DEATHS", "--max-deaths",
+        "how many processes a message may end or hang before it becomes a dead letter",
+        2, lowest=1, highest=100,
+    )
+    max_message_bytes: int = _row(
+        "Validation", "MAX_MESSAGE_BYTES", "--max-message-bytes",
+        "a longer message is a dead letter, without being read; 0: any length",
+        0, lowest=0, highest=2_000_000_000,
+    )
+    message_schema: str = _row(
+        "Validation", "MESSAGE_SCHEMA", "--message-schema",
+        "a file with the JSON Schema that each message must fit",
+        "", pattern=r".*", form="the path of a JSON file, or nothing",
+    )
     max_attempts: int = _row(
         "Failures", "MAX_ATTEMPTS", "--max-attempts",
         "how often a failing message is tried before it becomes a dead letter",
@@ -176,10 +190,80 @@ class Settings:
         "longest wait between two attempts",
         60.0, unit="seconds", lowest=0.01, highest=86_400,
     )
+    retry_max_age_seconds: float = _row(
+        "Failures", "RETRY_MAX_AGE_SECONDS", "--retry-max-age-seconds",
+        "how long after its first failure a message is still tried again; 0: without a limit",
+        0.0, unit="seconds", lowest=0, highest=10_000_000,
+    )
+    retryable_errors: Tuple[str, ...] = _row(
+        "Failures", "RETRYABLE_ERRORS", "--retryable-errors",
+        "exceptions, subclasses included, that are tried again; all others are dead letters at once; nothing: all are",
+        (), pattern=_ERROR, several=True, form="class names, several with commas, or nothing",
+    )
+    fatal_errors: Tuple[str, ...] = _row(
+        "Failures", "FATAL_ERRORS", "--fatal-errors",
+        "exceptions, subclasses included, that make a dead letter at once",
+        (), pattern=_ERROR, several=True, form="class names, several with commas, or nothing",
+    )
+    retry_topics: Tuple[str, ...] = _row(
+        "Failures", "RETRY_TOPICS", "--retry-topics",
+        "waits of at least so long are spent in a topic of their own, <topic>.retry.<delay>; gives up the order of keys",
+        (), pattern=r"\d{1,6}[smh]", several=True, form="delays like 30s, 10m or 2h, several with commas, or nothing",
+    )
     dead_letter_suffix: str = _row(
         "Failures", "DEAD_LETTER_SUFFIX", "--dead-letter-suffix",
         "what is added to a topic's name for its dead letters",
         ".dlq", pattern=r"[A-Za-z0-9._-]{1,100}", form="1 to 100 letters, digits, . _ -",
+    )
+    dead_letter_storm_share: float = _row(
+        "Failures", "DEAD_LETTER_STORM_SHARE", "--dead-letter-storm-share",
+        "when so large a share of the last messages became dead letters no more are taken for a while; 0: never mind",
+        0.5, unit="a share", lowest=0, highest=1,
+    )
+    dead_letter_storm_messages: int = _row(
+        "Failures", "DEAD_LETTER_STORM_MESSAGES", "--dead-letter-storm-messages",
+        "how many last messages that share is of",
+        100, lowest=2, highest=1_000_000,
+    )
+    breaker_failure_share: float = _row(
+        "Circuit breaker", "BREAKER_FAILURE_SHARE", "--breaker-failure-share",
+        "when so large a share of the calls fails no more messages are started for a while; 0: no breaker",
+        0.5, unit="a share", lowest=0, highest=1,
+    )
+    breaker_window_seconds: float = _row(
+        "Circuit breaker", "BREAKER_WINDOW_SECONDS", "--breaker-window-seconds",
+        "of the calls that ended in the last so long",
+        30.0, unit="seconds", lowest=0.1, highest=86_400,
+    )
+    breaker_min_calls: int = _row(
+        "Circuit breaker", "BREAKER_MIN_CALLS", "--breaker-min-calls",
+        "fewer calls than this say nothing",
+        20, lowest=1, highest=1_000_000,
+    )
+    breaker_open_seconds: float = _row(
+        "Circuit breaker", "BREAKER_OPEN_SECONDS", "--breaker-open-seconds",
+        "until it is tried whether calls succeed again",
+        10.0, unit="seconds", lowest=0.1, highest=86_400,
+    )
+    breaker_probes: int = _row(
+        "Circuit breaker", "BREAKER_PROBES", "--breaker-probes",
+        "by so many messages, all of which must succeed",
+        3, lowest=1, highest=1000,
+    )
+    memory_limit: str = _row(
+        "Memory and renewal", "MEMORY_LIMIT", "--memory-limit",
+        "for all processes of this machine: bounds what is fetched and held, and renews processes that outgrow their share",
+        "0", pattern=r"(?i)\d{1,12}(?:\.\d+)? ?(?:[KMGT](?:i?B)?|B)?", form="a size like 512M or 2G; 0: no limit",
+    )
+    recycle_messages: int = _row(
+        "Memory and renewal", "RECYCLE_MESSAGES", "--recycle-messages",
+        "a process is renewed after about so many messages, without a rebalance; 0: never",
+        0, lowest=0, highest=1_000_000_000,
+    )
+    recycle_seconds: float = _row(
+        "Memory and renewal", "RECYCLE_SECONDS", "--recycle-seconds",
+        "a process is renewed at about this age, without a rebalance; 0: never",
+        0.0, unit="seconds", lowest=0, highest=100_000_000,
     )
     heartbeat_timeout_seconds: float = _row(
         "Restarts", "HEARTBEAT_TIMEOUT_SECONDS", "--heartbeat-timeout-seconds",
@@ -219,7 +303,8 @@ class Settings:
     def from_json(text: str) -> Settings:
         """The settings `to_json` wrote. Raises TypeError or ValueError for anything else."""
         values = json.loads(text)
-        return Settings(**{**values, "topics": tuple(values["topics"])})
+        again: Dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        return Settings(**again)
 
     def __repr__(self) -> str:
         """As `described`, on one line, because settings end up in logs and tracebacks."""
@@ -246,7 +331,10 @@ PROPERTY_PREFIXES = {
 
 # Field name to row, in the order of the groups.
 TABLE: Dict[str, Setting] = {}
-for _heading in ("Kafka", "Work", "Recovery", "Failures", "Restarts", "Places and logs", "The example handler"):
+for _heading in (
+    "Kafka", "Work", "Validation", "Failures", "Circuit breaker", "Time limits", "Recovery", "Memory and renewal", "Restarts",
+    "Places and logs", "The example handler",
+):  # fmt: skip
     TABLE.update(
         (_each.name, _each.metadata["row"])
         for _each in fields(Settings)

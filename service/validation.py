@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, 
 from pydantic import Field, ValidationError, ValidationInfo, create_model, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.settings import ABSOLUTE_PATH, AUTO, TABLE, Setting, Settings
+from service.setting import AUTO, Setting
+from service.settings import ABSOLUTE_PATH, TABLE, Settings
 
 if TYPE_CHECKING:
     from service.environment import Given
@@ -89,6 +90,8 @@ def _plain(row: Setting, value: str) -> Any:
         return next((choice for choice in row.choices if choice.lower() == value.lower()), None)
     if row.form == ABSOLUTE_PATH:
         value = value.split(":", 1)[0]  # systemd gives all directories of a unit
+    if not value and not row.default and not row.required:
+        return () if row.several else ""
     if row.several:
         items = tuple(dict.fromkeys(item.strip() for item in value.split(",")))
         return tuple(_matching(row.pattern, item) for item in items)
@@ -108,5 +111,5 @@ def _fault(name: str, sources: Sequence[Source]) -> str:
     if given is None:
         missing = f"{row.environment} is required, but not given. It must be {row.wanted}."
         return f"{missing} Set {row.environment} or {row.flag}."
-    default = f", or remove it for the default {row.default}" if row.default else ""
+    default = "" if row.required else f", or remove it for the default {row.default}" if row.default else ", or remove it"
     return f"{given.described()} must be {row.wanted}. Correct it{default}."

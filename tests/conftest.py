@@ -115,7 +115,8 @@ def engine(kafka: Union[Cluster, GivenCluster], tmp_path: Path) -> Iterator[Call
             settings = Settings(
                 **{
                     "bootstrap_servers": kafka.bootstrap, "group_id": group, "topics": (topic,),
-                    "processes": 1, "threads": 4, "restart_limit": 10, "handler": "tests.support.handlers:work",
+                    "processes": 1, "threads": 4, "threads_max": changes.get("threads", 4),
+                    "restart_limit": 10, "handler": "tests.support.handlers:work",
                     "runtime_directory": str(tmp_path), "state_directory": str(tmp_path),
                     "commit_interval_seconds": 0.1, **changes,
                 }

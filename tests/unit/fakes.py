@@ -57,8 +57,8 @@ class Message:
 
 def some_settings(**changes: Any) -> Settings:
     values: Dict[str, Any] = {
-        "bootstrap_servers": "nowhere:1", "group_id": "group", "processes": 1, "threads": 2, "restart_limit": 10,
-        "runtime_directory": "/nowhere", "state_directory": "/nowhere", "topics": (TOPIC,),
+        "bootstrap_servers": "nowhere:1", "group_id": "group", "processes": 1, "threads": 2, "threads_max": 2,
+        "restart_limit": 10, "runtime_directory": "/nowhere", "state_directory": "/nowhere", "topics": (TOPIC,),
     }  # fmt: skip
     return Settings(**{**values, **changes})
 

@@ -24,6 +24,7 @@ def made(**values: object) -> Settings:
         "group_id": "orders",
         "processes": 2,
         "threads": 4,
+        "threads_max": 4,
         "restart_limit": 10,
         "runtime_directory": "/run/orders",
         "state_directory": "/var/lib/orders",
