@@ -42,7 +42,7 @@ from service.configuration import Configuration, ConfigurationError, load
 from service.exit_codes import ExitCode, described
 from service.settings import Settings
 from service.signals import SignalInbox
-from service.snapshot import VERSION, Snapshot, as_json
+from service.snapshot import as_json, snapshot_of
 from supervision import control, preflight, status
 from supervision.child import Child, spawn
 from supervision.notify import Notifier
@@ -281,25 +281,8 @@ class Supervisor:
         attention = self._attention.seconds
         slots = [self._slots[number].report(now, attention) for number in sorted(self._slots)]
         working = State.RUNNING if self._state is State.ROLLING else self._state
-        return as_json(
-            Snapshot(
-                version=VERSION,
-                state=self._state.value,
-                host=places.host_name(),
-                pid=os.getpid(),
-                uptime=now - self._started_at,
-                group=self._settings.group_id,
-                topics=list(self._settings.topics),
-                handler=self._settings.handler,
-                ordering=self._settings.ordering,
-                membership=self._settings.membership,
-                processes=len(slots),
-                threads=self._settings.threads,
-                restarts=sum(slot.restarts for slot in slots),
-                problems=status.problems(working.value, [as_json(slot) for slot in slots]),
-                slots=slots,
-            )
-        )
+        problems = status.problems(working.value, [as_json(slot) for slot in slots])
+        return as_json(snapshot_of(self._settings, self._state.value, now - self._started_at, problems, slots))
 
     def _tell_systemd(self, now: float) -> None:
         self._notifier.ping(now)

@@ -1,14 +1,18 @@
 """The one structure that answers "what is it doing, and why": what each child reports in its heartbeat, and what the
-supervisor adds. It is served on the control socket; everything an operator sees is made from it. Pure.
+supervisor adds. It is served on the control socket; everything an operator sees is made from it.
 
 Times are seconds; ages are used instead of points in time, so that no reader needs our clock. -1 means "not known (yet)".
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Dict, FrozenSet, List, Optional
+
+from service import places
+from service.settings import Settings
 
 VERSION = 1  # of the structure; raised when a field changes its meaning or goes away
 
@@ -120,6 +124,27 @@ class Snapshot:
     restarts: int
     problems: List[str]  # why it is degraded; empty: healthy
     slots: List[SlotReport]
+
+
+def snapshot_of(settings: Settings, state: str, uptime: float, problems: List[str], slots: List[SlotReport]) -> Snapshot:
+    """The supervisor's own part, from its settings and what it knows of its slots."""
+    return Snapshot(
+        version=VERSION,
+        state=state,
+        host=places.host_name(),
+        pid=os.getpid(),
+        uptime=uptime,
+        group=settings.group_id,
+        topics=list(settings.topics),
+        handler=settings.handler,
+        ordering=settings.ordering,
+        membership=settings.membership,
+        processes=len(slots),
+        threads=settings.threads,
+        restarts=sum(slot.restarts for slot in slots),
+        problems=problems,
+        slots=slots,
+    )
 
 
 def as_json(report: Any) -> Dict[str, Any]:

@@ -12,7 +12,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from queue import SimpleQueue
-from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
 from worker.handler import Call
 from worker.lanes import Task
@@ -29,7 +29,7 @@ TURN_SECONDS = 0.005  # for one partition before the next has its turn: long aga
 class HandlerThread:
     """What one handler thread does and has done. Written by that thread alone, read by anybody."""
 
-    __slots__ = ("busy_seconds", "done", "failed", "histogram", "name", "stale", "started", "task")
+    __slots__ = ("busy_seconds", "done", "done_of", "failed", "histogram", "name", "stale", "started", "task")
 
     def __init__(self, name: str) -> None:
         """Idle, with nothing done."""
@@ -37,6 +37,7 @@ class HandlerThread:
         self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
         self.started = 0.0  # monotonic seconds, of `task` or of the last one
         self.done = 0  # handler returned
+        self.done_of: Dict[str, int] = {}  # the same by topic
         self.failed = 0  # handler raised
         self.stale = 0  # finished, but the partition had been taken away meanwhile
         self.busy_seconds = 0.0
@@ -128,7 +129,9 @@ class Pool:
             if partition.revoked:
                 thread.stale += 1
         thread.task = None
-        thread.done += done
+        if done:
+            thread.done += done
+            thread.done_of[partition.topic] = thread.done_of.get(partition.topic, 0) + done
         thread.failed += failed
         thread.histogram[0] += done + failed - slow
         thread.busy_seconds += ended - began
