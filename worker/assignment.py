@@ -44,6 +44,7 @@ class Partition:
         self.tracker = Tracker(self, functools.partial(memory, self))
         self.lanes = Lanes()
         self.queue = queue()
+        self.queue.topic = topic
         self.paused = False  # fetching is stopped, for back-pressure only
         # what the broker holds: at first what it told, then what it acknowledged; -1: nothing, as far as known
         self.committed = -1

@@ -75,7 +75,7 @@ class ConsumerLoop(Owner):
         self._stage = stage
         self._clock = clock
         self._lane_of = ORDERINGS[settings.ordering].lane_of
-        self._by_partition = intake.by_partition(len(settings.topics))
+        self._by_partition = intake.by_partition(settings.topics)
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._backpressure = Backpressure(settings.max_in_flight)
         self._commits = Commits(settings.commit_interval_seconds)
