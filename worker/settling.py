@@ -31,7 +31,7 @@ class Settling:
             self._failures.give_up(deadline.at)
             running = self.running(partitions)
             settled = [partition.settled(_highest(running, partition)) for partition in partitions]
-            if all(settled) and not self._failures.dead_letters.in_transit:
+            if all(settled) and not any(partition.in_transit for partition in partitions):
                 return
             self.unpark()
             yield

@@ -15,7 +15,7 @@ from service.snapshot import Stage
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
 from worker import handler
-from worker.client_config import consumer_properties, producer_properties
+from worker.client_config import Member, consumer_properties, producer_properties
 from worker.loop import ConsumerLoop, Stop
 from worker.pool import HandlerThread, Pool
 from worker.queues import Queue
@@ -34,8 +34,8 @@ class Engine:
         self.ledger = ledger
         self._pool = _EndingPool(settings.threads, handler.load(settings.handler))
         self.loop = ConsumerLoop(
-            settings, self._pool, _policy(settings), consumer_properties(settings, name),
-            producer_properties(settings, name), _consuming(),
+            settings, self._pool, RetryPolicy(settings, _longest), consumer_properties(settings, name),
+            producer_properties(settings, name), _consuming(), member=Member(name, 0),
         )  # fmt: skip
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.code: Optional[ExitCode] = None  # once it has ended
@@ -87,9 +87,9 @@ class _End(Queue):
         raise _EndError
 
 
-def _policy(settings: Settings) -> RetryPolicy:
-    """With the longest waits that the product could choose, so that tests know how long one waits at least."""
-    return RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds, settings.retry_backoff_max_seconds, lambda: 1.0)
+def _longest() -> float:
+    """In the place of chance: the longest waits that the product could choose, so that tests know how long one waits."""
+    return 1.0
 
 
 def _consuming() -> StageHolder:
