@@ -9,7 +9,10 @@ returns is ignored.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+_TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}\Z")
 
 Headers = Union[Mapping[str, Union[str, bytes, None]], Sequence[Tuple[str, Union[str, bytes, None]]]]
 
@@ -66,8 +69,8 @@ class Send:
     ) -> None:
         """`value`: bytes as they are, text as UTF-8, None for a tombstone, anything else as JSON. Raises TypeError or
         ValueError for what can't be written so, here, where the handler's own traceback shows it."""
-        if not topic or not isinstance(topic, str):
-            raise ValueError("the topic of a Send must be a name, not %r" % (topic,))
+        if not isinstance(topic, str) or not _TOPIC.match(topic):
+            raise ValueError("the topic of a Send must be 1 to 249 letters, digits, . _ -, not %r" % (topic,))
         self.topic = topic
         self.value = _bytes("value", value if value is None or isinstance(value, (bytes, str)) else _json(value))
         self.key = _bytes("key", key)

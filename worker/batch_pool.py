@@ -91,7 +91,7 @@ class BatchPool(Pool):
         if result is not None:
             for task in good:
                 completion.unfinished(task)
-            self.undecided.append((good[0], result))
+            self.undecided.append((min(good), result))
         else:
             for task in good:
                 completion.done(task)

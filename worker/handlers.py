@@ -49,8 +49,8 @@ class Handlers:
             return handlers[0].call
         calls = _Calls(self)
         if kind is Kind.BATCH:
-            return lambda tasks: calls[tasks[0][1].partition.topic](tasks)
-        return lambda message, partition, attempt: calls[partition.topic](message, partition, attempt)
+            return lambda tasks: calls[tasks[0][1].partition.queue.topic](tasks)
+        return lambda message, partition, attempt: calls[partition.queue.topic](message, partition, attempt)
 
     def _load(self, name: str) -> None:
         try:

@@ -27,7 +27,7 @@ from service.settings import Settings
 from service.signals import SignalInbox, ignore
 from service.snapshot import Stage, as_json
 from worker import pools
-from worker.client_config import consumer_properties, member_name, producer_properties
+from worker.client_config import Member, consumer_properties, member_name, producer_properties
 from worker.handler import HandlerError
 from worker.handlers import Handlers
 from worker.journal import Journal
@@ -109,19 +109,17 @@ class Child:
 
     def _build(self, handlers: Handlers) -> None:
         settings = self._settings
-        member = member_name(places.host_name(), self._slot)
+        member = Member(places.host_name(), self._slot)
         self._pool = pools.build(settings, handlers)
-        policy = RetryPolicy(
-            settings.max_attempts, settings.retry_backoff_seconds, settings.retry_backoff_max_seconds, random.random
-        )
         self._loop = ConsumerLoop(
             settings,
             self._pool,
-            policy,
-            consumer_properties(settings, member),
-            producer_properties(settings, member),
+            RetryPolicy(settings, random.random),
+            consumer_properties(settings, member_name(*member)),
+            producer_properties(settings, member_name(*member)),
             self._stage,
             self._open_journal,
+            member=member,
         )
 
     def _open_journal(self, writer: str) -> Optional[Journal]:

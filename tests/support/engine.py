@@ -15,7 +15,7 @@ from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
 from worker import pools
-from worker.client_config import consumer_properties, producer_properties
+from worker.client_config import Member, consumer_properties, producer_properties
 from worker.handlers import Handlers
 from worker.loop import ConsumerLoop, Stop
 from worker.retry import RetryPolicy
@@ -34,8 +34,8 @@ class Engine:
         self.pool = pools.build(settings, Handlers(settings).usable())
         self._end_pool = made_to_end(self.pool)
         self.loop = ConsumerLoop(
-            settings, self.pool, _policy(settings), consumer_properties(settings, name),
-            producer_properties(settings, name), _consuming(),
+            settings, self.pool, RetryPolicy(settings, _longest), consumer_properties(settings, name),
+            producer_properties(settings, name), _consuming(), member=Member(name, 0),
         )  # fmt: skip
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.code: Optional[ExitCode] = None  # once it has ended
@@ -59,9 +59,9 @@ class Engine:
         self.code = self.loop.consume_messages()
 
 
-def _policy(settings: Settings) -> RetryPolicy:
-    """With the longest waits that the product could choose, so that tests know how long one waits at least."""
-    return RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds, settings.retry_backoff_max_seconds, lambda: 1.0)
+def _longest() -> float:
+    """In the place of chance: the longest waits that the product could choose, so that tests know how long one waits."""
+    return 1.0
 
 
 def _consuming() -> StageHolder:

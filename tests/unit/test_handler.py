@@ -91,7 +91,7 @@ def test_a_handler_gets_the_decoded_value(name: str) -> None:
 
 
 def test_a_handler_with_two_parameters_gets_the_context_too() -> None:
-    value, context = called("with_context", Message(41, value=b"1"))
+    value, context = called("with_context", Message(41, value=b"1", partition=3))
 
     assert value == 1
     assert (context.topic, context.partition, context.offset, context.attempt) == ("topic", 3, 41, 2)

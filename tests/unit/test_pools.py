@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, List
 
+import pytest
+
 from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, some_settings
@@ -40,18 +42,18 @@ def test_one_kind_stands_alone() -> None:
     assert type(built("a=one", "b=one")) is Pool
 
 
-def test_each_topics_tasks_go_to_the_pool_of_its_kind() -> None:
+def test_each_topics_tasks_go_to_the_pool_of_its_kind(request: pytest.FixtureRequest) -> None:
     calls.clear()
     pool = built("a=one", "b=coroutine", "c=batch")
     end = made_to_end(pool)
     partitions = [Partition(topic, 0) for topic in "abcd"]
     pool.start()
+    request.addfinalizer(end)
     pool.serve([partition.queue for partition in partitions])
     for partition in partitions:
         partition.queue.extend([(0, partition.tracker.take(0)[0], Message(0, value=b"7"), None, 1)])
     pool.wake(4)
     eventually(lambda: [p.tracker.watermark() for p in partitions] == [1, 1, 1, 0] and pool.undecided, 5, "three are done")
-    end()
 
     assert sorted(calls) == [("batch", [7]), ("coroutine", 7), ("one", 7)]
     ((_task, error),) = pool.undecided
