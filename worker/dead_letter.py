@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from service.logs import Seldom
 from worker.decoding import UndecodableError, headers_of
 from worker.lanes import Task
+from worker.raised import text_of
 
 log = logging.getLogger(__name__)
 
@@ -119,11 +120,3 @@ class DeadLetters:
             "create the topic or mend its settings, it is sent again every %d s",
             task[1].partition, task[0], task[2].topic(), self._suffix, problem, RESEND_SECONDS,
         )  # fmt: skip
-
-
-def text_of(error: BaseException) -> str:
-    """`str(error)`, whatever the user's `__str__` raises: SystemExit would end the consumer thread without a word."""
-    try:
-        return str(error)
-    except BaseException as problem:
-        return "(its text raised %s)" % type(problem).__name__
