@@ -18,6 +18,7 @@ from service.validation import validate
 
 if TYPE_CHECKING:
     from service.environment import Found, Given, Key
+    from service.letter_words import LetterWords
 
 MOST_THREADS = 32  # that THREADS=auto grows to by itself
 _LONGEST_TOPIC = 249  # characters, Kafka's limit
@@ -39,12 +40,13 @@ class ConfigurationError(Exception):
 class Configuration:
     """What the user asked for."""
 
-    command: str  # "run" or "status"
+    command: str  # "run", "status" or "dead-letters"
     as_json: bool  # status as JSON
     check_only: bool  # print the effective settings, and exit
     settings: Settings
     warnings: Tuple[str, ...]
     child_environment: Dict[str, str]  # ours and that of `.env`, which handlers read; ours wins
+    letters: Optional[LetterWords] = None  # what the command "dead-letters" is to do
 
 
 def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env") -> Configuration:
@@ -65,7 +67,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     merged = {**in_file, **environ}
     settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
     configuration = Configuration(
-        words.command, words.as_json, words.check_only, settings, _warnings(found), child_environment=merged
+        words.command, words.as_json, words.check_only, settings, _warnings(found), merged, words.letters
     )
     if faults:
         raise ConfigurationError(faults, configuration)

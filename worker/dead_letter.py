@@ -21,6 +21,7 @@ from worker.lanes import Task
 log = logging.getLogger(__name__)
 
 PREFIX = "dead-letter."  # of the headers we add; the same names in a message that comes in are forged or stale, and dropped
+REPLAYS = PREFIX + "replays"  # but this one: how often it was sent back from the dead letters, so that a loop is noticed
 RESEND_SECONDS = 5.0
 
 
@@ -99,7 +100,7 @@ class DeadLetters:
         }
         with contextlib.suppress(UndecodableError):  # at the second time they say that they are lost
             headers_of(message)
-        theirs = [(name, value) for name, value in headers_of(message) if not name.startswith(PREFIX)]
+        theirs = [(name, value) for name, value in headers_of(message) if name == REPLAYS or not name.startswith(PREFIX)]
         return theirs + [(PREFIX + name, str(value).encode(errors="replace")) for name, value in ours.items()]
 
     def _delivered(self, task: Task, error: BaseException, problem: Optional[KafkaError]) -> None:
