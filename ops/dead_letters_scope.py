@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
@@ -10,6 +9,7 @@ from ops.dead_letters_kafka import Cluster, Range
 from ops.dead_letters_letter import Letter, Resolution, is_marker, resolutions, selected
 from service.letter_words import LetterWords, Place
 from service.readable import escaped
+from service.routes import Route
 from service.settings import Settings
 
 Found = Tuple[Letter, Optional[Resolution]]
@@ -59,7 +59,7 @@ class Scope:
 def scopes_of(settings: Settings, wanted: LetterWords, cluster: Cluster, topics: Mapping[str, List[int]]) -> Iterator[Scope]:
     """The dead-letter topics of the service that exist; the others are named."""
     suffix = settings.dead_letter_suffix
-    for name in [name for topic in settings.topics for name in _names(topic, suffix, topics)]:
+    for name in dict.fromkeys(name for topic in settings.topics for name in _names(topic, suffix, topics)):
         if name in topics:
             yield Scope(cluster, name, topics[name], suffix, wanted)
         else:
@@ -68,9 +68,10 @@ def scopes_of(settings: Settings, wanted: LetterWords, cluster: Cluster, topics:
 
 def _names(topic: str, suffix: str, topics: Mapping[str, List[int]]) -> List[str]:
     """The dead-letter topics of a topic, or of all those that a pattern fits."""
-    if not topic.startswith("^"):
+    route = Route(topic, "")
+    if not route.is_pattern:
         return [topic + suffix]
-    return sorted(name for name in topics if name.endswith(suffix) and re.match(topic, name[: -len(suffix)]))
+    return sorted(name for name in topics if name.endswith(suffix) and route.matches(name[: -len(suffix)]))
 
 
 def complain(line: str) -> None:

@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from service import client_properties, command_line, environment, machine, routes
+from service import client_properties, command_line, environment, letter_words, machine, routes
 from service.routes import LONGEST_TOPIC
 from service.setting import written
 from service.settings import PROPERTY_PREFIXES, Settings
@@ -61,6 +61,8 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     sources = [words.given, *(_of_settings(source) for source in found)]
     values, wrong = validate(sources, optional=("bootstrap_servers",) if words.command == "status" else ())
+    if words.command == letter_words.COMMAND and "topics" in words.given:
+        values["handlers"] = ()  # the flag says whose dead letters, and not what to run
     properties = _properties(found)
     faults += wrong + client_properties.faults(properties) + _contradictions(values)
     given = {name for source in sources for name in source}

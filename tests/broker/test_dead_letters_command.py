@@ -132,13 +132,18 @@ def test_a_message_that_fails_again_and_again_is_not_replayed_in_a_circle(desk: 
     assert len(desk.letters("--resolved")) == 4
 
 
-def test_what_can_not_be_done_is_said_with_its_reason(desk: Desk, service: Callable[..., Service]) -> None:
+def test_what_can_not_be_done_is_said_with_its_reason(
+    desk: Desk, service: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk.admin.produce(desk.dlq, [(b"key", b"{}", [("dead-letter.topic", b"elsewhere")])])
 
     assert "as its topic, whose dead letters are not kept here" in desk.does("replay", "--all", code=1)
     assert "1:99: there is no such letter" in desk.does("show", "1:99", code=1)
     assert "or --all for every one" in desk.does("replay", code=78)
     assert "There is no such topic" in desk.does("list", "--topic", "nowhere")
+    monkeypatch.delenv("KAFKA_TOPIC")
+    monkeypatch.setenv("HANDLERS", f"^{desk.topic}=tests.support.handlers:work")
+    assert f"{desk.dlq}: 1 letters open" in desk.does("list")
     real = service(desk.topic, desk.group).command("dead-letters", "list")
     assert (real.returncode, real.stdout.splitlines()[0]) == (0, f"{desk.dlq}: 1 letters open")
 

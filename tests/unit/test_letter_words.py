@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import command_line
+from service.configuration import load
 from service.letter_words import LetterWords, moment, read
 
 NOW = 1_000_000.0
@@ -97,3 +98,13 @@ def test_the_help_shows_the_command_and_its_words() -> None:
 
     assert "dead-letters replay|drop PARTITION:OFFSET" in shown
     assert "--dry-run" in shown
+
+
+def test_with_several_handlers_a_topic_on_the_command_line_says_whose_dead_letters_are_meant() -> None:
+    environment = {"KAFKA_BOOTSTRAP_SERVERS": "k:9092", "KAFKA_GROUP_ID": "g", "HANDLERS": "orders=a:f,^pay=a:g"}
+
+    one = load(["dead-letters", "list", "--topic", "orders"], environment, "/nonexistent/.env")
+    all_of_them = load(["dead-letters", "list"], environment, "/nonexistent/.env")
+
+    assert one.settings.topics == ("orders",)
+    assert all_of_them.settings.topics == ("orders", "^pay")
