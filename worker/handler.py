@@ -1,5 +1,6 @@
 """The handler contract: `process_message(message)` gets the decoded JSON value of a Kafka message (None for a tombstone).
-A handler that takes a second parameter also gets a `Context`. What it returns is ignored; what it raises is a failed attempt.
+If the type hint of the parameter names a pydantic model or a msgspec Struct, it gets one of those. A handler that takes a
+second parameter also gets a `Context`. What it returns is ignored; what it raises is a failed attempt.
 
 Loading happens once, in the child's main thread; decoding and calling in the handler threads.
 """
@@ -12,9 +13,13 @@ import inspect
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Callable, Optional
 
+from service.settings import Settings
 from worker.assignment import Partition
 from worker.context import Context
 from worker.decoding import decode
+from worker.schema import SchemaError
+from worker.typed import Decoder, HintError, hint_of
+from worker.validation import decoder_for
 
 #: Calls the user's function for (Kafka message, its partition, attempt).
 Call = Callable[[Any, Partition, int], Any]
@@ -24,12 +29,23 @@ class HandlerError(Exception):
     """The setting HANDLER names nothing that can be called; the text says what and why."""
 
 
-def load(name: str, decoder: Callable[[Optional[bytes]], Any] = decode) -> Call:
-    """The handler `module:function`, ready to be called. Raises HandlerError, also for whatever its import raises."""
+def load(name: str, settings: Optional[Settings] = None) -> Call:
+    """The handler `module:function`, ready to be called with what the settings let through. Raises HandlerError, also for
+    whatever its import raises."""
     function = _imported(name)
+    decoder = _decoder(function, name, settings) if settings else decode
     if _takes_context(function, name):
         return lambda message, partition, attempt: function(decoder(message.value()), Context(message, partition, attempt))
     return lambda message, _partition, _attempt: function(decoder(message.value()))
+
+
+def _decoder(function: Callable[..., Any], name: str, settings: Settings) -> Decoder:
+    try:
+        return decoder_for(hint_of(function), settings)
+    except HintError as problem:
+        raise HandlerError("HANDLER=%s: %s" % (name, problem)) from problem
+    except SchemaError as problem:
+        raise HandlerError(str(problem)) from problem
 
 
 def _imported(name: str) -> Callable[..., Any]:

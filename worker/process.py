@@ -94,7 +94,7 @@ class Child:
         """Import the handler, start the threads, and watch until the end."""
         # Until the handler is imported SIGTERM just kills: nothing is owed yet, and an import can take long.
         try:
-            call = handler.load(self._settings.handler)
+            call = handler.load(self._settings.handler, self._settings)
         except handler.HandlerError as problem:
             log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)
             return ExitCode.CONFIGURATION

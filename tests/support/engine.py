@@ -32,7 +32,7 @@ class Engine:
     def __init__(self, settings: Settings, name: str, ledger: Ledger) -> None:
         """`name` is the client's, and should be unique in the group."""
         self.ledger = ledger
-        self._pool = _EndingPool(settings.threads, handler.load(settings.handler))
+        self._pool = _EndingPool(settings.threads, handler.load(settings.handler, settings))
         self.loop = ConsumerLoop(
             settings, self._pool, _policy(settings), consumer_properties(settings, name),
             producer_properties(settings, name), _consuming(),
