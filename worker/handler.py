@@ -47,7 +47,7 @@ class Handler(NamedTuple):
     call: Any  # a BatchCall for a batch handler, else a Call
 
 
-def load(name: str, decoder: Callable[[Optional[bytes]], Any] = decode, setting: str = "HANDLER") -> Handler:
+def load(name: str, setting: str = "HANDLER", decoder: Callable[[Optional[bytes]], Any] = decode) -> Handler:
     """The handler `module:function`, which `setting` names. Raises HandlerError, also for whatever its import raises."""
     source = "%s=%s" % (setting, name)
     function = _imported(name, source)
