@@ -35,7 +35,7 @@ def faults(settings: Settings) -> List[str]:
     consumer = {**consumer_properties(settings, "check"), "group.id": "check"}
     found = _of_client(Consumer, consumer, "KAFKA_CLIENT_… or KAFKA_CONSUMER_…")
     found += _of_client(Producer, producer_properties(settings, "check"), "KAFKA_CLIENT_… or KAFKA_PRODUCER_…")
-    found += validation.faults(settings)  # which loading a handler would tell only of a handler that is right
+    found += validation.faults(settings)  # which loading the handlers would tell only of one that is right
     found += Handlers(settings).faults
     return list(dict.fromkeys(found))
 

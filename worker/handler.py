@@ -1,8 +1,8 @@
 """The handler contract: what the user's function may look like, and how it is called. `process_message(message)` gets the
-decoded JSON value of a Kafka message (None for a tombstone), or, if the type hint of the parameter names a pydantic model or a
-msgspec Struct, one of those; one that takes a second parameter also gets a `Context`. The same as `async def` is a coroutine
-handler; a function whose first parameter is called `messages` is a batch handler (see `batch`). What a handler returns is
-ignored, unless it is a `Send`; what it raises is a failed attempt.
+decoded JSON value of a Kafka message (None for a tombstone); if the type hint of the parameter names a pydantic model or a
+msgspec Struct, it gets one of those. One that takes a second parameter also gets a `Context`. The same as `async def` is a
+coroutine handler; a function whose first parameter is called `messages` is a batch handler (see `batch`). What a handler
+returns is ignored, unless it is a `Send`; what it raises is a failed attempt.
 
 Loading happens once, in the child's main thread; decoding and calling in the handler threads.
 """
@@ -52,7 +52,7 @@ class Handler(NamedTuple):
     call: Any  # a BatchCall for a batch handler, else a Call
 
 
-def load(name: str, setting: str = "HANDLER", settings: Optional[Settings] = None) -> Handler:
+def load(name: str, settings: Optional[Settings] = None, setting: str = "HANDLER") -> Handler:
     """The handler `module:function`, which `setting` names, ready to be called with what the settings let through. Raises
     HandlerError, also for whatever its import raises."""
     source = "%s=%s" % (setting, name)

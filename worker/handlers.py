@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Callable, Dict, List, Optional
 
 from service.routes import route_of, routes_of
 from service.settings import Settings
-from worker.handler import Handler, HandlerError, Kind
-from worker.handler import load as load_handler
+from worker.handler import Handler, HandlerError, Kind, load
 
 
 class Handlers:
     """All of them, from HANDLER or HANDLERS."""
 
-    def __init__(self, settings: Settings, load: Optional[Callable[[str, str], Handler]] = None) -> None:
-        """Loads the user's functions, by `load(name, setting)` if given; what is wrong with them is kept in `faults`."""
-        self._load_one = load or functools.partial(load_handler, settings=settings)
+    def __init__(self, settings: Settings, load_one: Optional[Callable[[str, str], Handler]] = None) -> None:
+        """Loads the user's functions, by `load_one(name, setting)` if given; what is wrong with them is kept in `faults`."""
+        self._load_one = load_one or (lambda name, setting: load(name, settings, setting))
         self._routes = routes_of(settings)
         self._setting = "HANDLERS" if settings.handlers else "HANDLER"
         self.by_name: Dict[str, Handler] = {}

@@ -97,8 +97,8 @@ def of_optional_struct(message: Optional[Struct]) -> Any:
     return message
 
 
-def of_a_list(messages: List[Model]) -> Any:
-    return messages
+def of_a_list(message: List[Model]) -> Any:
+    return message
 
 
 def of_either(message: Union[Item, Cat]) -> Any:
@@ -139,8 +139,8 @@ instance = Holder()
 
 
 def called(name: str, value: Optional[bytes]) -> Any:
-    call = handler.load("%s:%s" % (HERE, name), settings=some_settings()).call
-    return call(Message(5, value=value), Partition("topic", 0), 1)
+    loaded = handler.load("%s:%s" % (HERE, name), some_settings())
+    return loaded.call(Message(5, value=value), Partition("topic", 0), 1)
 
 
 def refusal(name: str, document: Any) -> str:
