@@ -47,7 +47,8 @@ class TaskProcess:
     def __init__(self, settings: Settings, slot: int, name: str) -> None:
         """Starts nothing yet. `name` is for the log."""
         self._settings = settings
-        self._name = "slot-%d/%s" % (slot, name)
+        self._slot = slot
+        self._name = name
         self._process: Optional[Spawned] = None
         self._number = 0  # of the last task
 
@@ -101,7 +102,7 @@ class TaskProcess:
 
     def _started(self) -> Spawned:
         try:
-            process = Spawned(self._settings, self._name)
+            process = Spawned(self._settings, "slot-%d/%s" % (self._slot, self._name))
         except OSError as problem:
             raise TaskProcessError("no task process can be started: %s" % problem) from problem
         try:
