@@ -23,6 +23,7 @@ from worker.tracker import DONE, OPEN, RUNNING
 BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
 
 
+THREAD_NAME = "handler-%d"
 TURN_SECONDS = 0.005  # for one partition before the next has its turn: long against a switch, short against a task
 
 
@@ -55,7 +56,7 @@ class Pool:
         # For the consumer thread to decide about:
         self.undecided: Deque[Tuple[Task, Any]] = deque()  # what the handler raised, or what it returned to be sent
         self.parked: Deque[Task] = deque()  # not started, because their partition was closed before their turn came
-        self.threads = [HandlerThread("handler-%d" % number) for number in range(threads)]
+        self.threads = [HandlerThread(THREAD_NAME % number) for number in range(threads)]
 
     def start(self) -> None:
         """Start the threads. They are daemons: a handler that never returns must not keep the process."""

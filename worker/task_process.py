@@ -21,7 +21,8 @@ from worker.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
-Wish = Tuple[bool, Optional[float]]  # whether a task is cancelled, and until when its result counts
+#: Whether a task is cancelled, whether that is for its taking too long, and until when its result counts.
+Wish = Tuple[bool, bool, Optional[float]]
 
 
 class TaskDiedError(Exception):
@@ -69,14 +70,14 @@ class TaskProcess:
         (a RemoteError, or Retry, Reject and UndecodableError as they are), TaskDiedError when the process did not survive
         it, and what `start` raises.
 
-        `kill_after`: seconds after which the process is killed. `cancelled`: whether the task is to be told that it should
-        come to its end, looked at again and again; that its partition is closed is seen without it."""
+        `kill_after`: seconds after which the process is killed. `cancelled`: whether the task has taken so long that it is to
+        be told, and its stack to be logged, looked at again and again; that its partition is closed is seen without it."""
         process = self._living()
         self._number += 1
         vigil = Vigil(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
             process.work.send((self._number, attempt, _described(message, partition)))
-            kind, content = self._outcome(process, vigil, lambda: (partition.closed or cancelled(), partition.deadline))
+            kind, content = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
         except (OSError, EOFError):
             process.see_it_end()
             died = self._died(process, str(process.how))
@@ -118,12 +119,12 @@ class TaskProcess:
         return process
 
     def _outcome(self, process: Spawned, vigil: Vigil, wish: Callable[[], Wish]) -> Any:
-        passed_on: Wish = (False, None)
+        passed_on: Wish = (False, False, None)
         outcome = None
         while outcome is None:
             now = wish()
             if now[0] and now != passed_on:
-                process.control.send({"cancel": self._number, "deadline": now[1]})
+                process.control.send({"cancel": self._number, "late": now[1], "deadline": now[2]})
                 passed_on = now
             process.wait(TICK_SECONDS)
             outcome = process.work.receive()
@@ -149,6 +150,13 @@ class TaskProcess:
         error.__cause__ = RemoteTraceback(stack) if stack else None
         log.error("%s: process %d ended in the middle of a task: %s", self._name, process.pid, how, exc_info=error)
         return error
+
+
+def _wish(partition: Partition, cancelled: Callable[[], bool]) -> Wish:
+    if partition.closed:
+        return True, False, partition.deadline
+    late = cancelled()
+    return late, late, None
 
 
 def _described(message: Any, partition: Partition) -> Dict[str, Any]:

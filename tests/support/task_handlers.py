@@ -76,9 +76,9 @@ def fork(_argument: Any, _context: Any) -> None:
     os._exit(42)
 
 
-def until_cancelled(_argument: Any, context: Any) -> Any:
-    """The deadline, once there is one."""
-    while not (context.cancelled and context.deadline):
+def until_cancelled(argument: Any, context: Any) -> Any:
+    """The deadline; unless it is late, once there is one."""
+    while not (context.cancelled and (context.deadline or argument == "late")):
         threading.Event().wait(LOOK_SECONDS)
     return context.deadline
 

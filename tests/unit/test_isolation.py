@@ -35,23 +35,22 @@ def isolated(**changes: Any) -> Isolated:
     return Isolated(some_settings(isolation="process", **changes), 3, cast("Callable[..., TaskProcess]", Recorded))
 
 
-def in_a_thread(call: Callable[[], Any]) -> Any:
+def in_thread(name: str, call: Callable[[], Any]) -> Any:
     answers: List[Any] = []
-    thread = threading.Thread(target=lambda: answers.append(call()))
+    thread = threading.Thread(target=lambda: answers.append(call()), name=name)
     thread.start()
     thread.join()
     return answers[0]
 
 
-def test_each_thread_has_a_process_of_its_own_and_the_first_one_that_was_started() -> None:
+def test_each_thread_has_a_process_of_its_own_by_its_name() -> None:
     call = isolated()
-    call.start()
+    call.start("handler-0")
 
-    mine = [call(Message(0), PARTITION, 1)[0] for _ in range(2)]
-    theirs = in_a_thread(lambda: call(Message(0), PARTITION, 1)[0])
+    names = [in_thread(name, lambda: call(Message(0), PARTITION, 1)[0]) for name in ("handler-1", "handler-0", "handler-1")]
 
-    assert (mine, theirs) == (["3 task-1"] * 2, "3 task-2")
-    assert [process.started for process in Recorded.made] == [True, False]
+    assert names == ["3 handler-1", "3 handler-0", "3 handler-1"]
+    assert [(process.name, process.started) for process in Recorded.made] == [("3 handler-0", True), ("3 handler-1", False)]
 
 
 def test_limits_of_zero_are_none() -> None:

@@ -112,6 +112,24 @@ def test_a_running_task_hears_that_its_partition_is_closed_and_the_next_one_is_n
         assert runner.call("facts")["rest"][3] is False
 
 
+def test_a_task_that_takes_too_long_hears_of_it_and_its_stack_is_logged(capfd: Any) -> None:
+    log = ""
+
+    def begun() -> bool:
+        nonlocal log
+        log += capfd.readouterr().err
+        return "until_cancelled begins" in log
+
+    with contextlib.closing(Runner(handler_timeout_seconds=1.5)) as runner:
+        message = Message(41, value=b'["until_cancelled", "late"]', partition=7)
+
+        assert runner.run(message, runner.partition, 1, cancelled=begun) is None
+
+    log += capfd.readouterr().err
+    assert "topic[7] offset 41 has run for 1.5 s and is told that it is cancelled; it is here:" in log
+    assert "in until_cancelled\n" in log
+
+
 def test_a_crash_is_told_with_its_signal_and_the_stack_and_the_next_task_has_a_new_process(capfd: Any) -> None:
     with contextlib.closing(Runner()) as runner:
         with pytest.raises(TaskDiedError) as died:
@@ -121,7 +139,7 @@ def test_a_crash_is_told_with_its_signal_and_the_stack_and_the_next_task_has_a_n
         assert 'task_handlers.py", line' in died.value.last_stack
         assert "in crash\n" in died.value.last_stack
         assert runner.call("echo", 1) == 1
-    assert re.search(r" slot-3/task-1\[\d+\] crash begins", capfd.readouterr().err), "what the handler logs is in our log"
+    assert re.search(r" slot-3/handler-1\[\d+\] crash begins", capfd.readouterr().err), "what the handler logs is in our log"
 
 
 def test_an_exit_is_told_with_its_code_and_the_memory() -> None:
