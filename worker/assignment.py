@@ -27,8 +27,9 @@ class Partition:
     """One assignment of one partition."""
 
     __slots__ = (
-        "closed", "committed", "deadline", "end", "eof", "found", "frontier", "given_up", "known", "lanes", "map_refused",
-        "metadata", "number", "paused", "queue", "revoked", "sent", "topic", "tracker",
+        "closed", "committed", "deadline", "end", "eof", "found", "frontier", "given_up", "held", "in_transit", "known",
+        "lanes", "map_refused", "metadata", "number", "origin", "paused", "queue", "revoked", "sent", "topic", "tracker",
+        "unstored",
     )  # fmt: skip
 
     def __init__(
@@ -44,7 +45,12 @@ class Partition:
         self.tracker = Tracker(self, functools.partial(memory, self))
         self.lanes = Lanes()
         self.queue = queue()
-        self.paused = False  # fetching is stopped, for back-pressure only
+        self.queue.topic = topic
+        self.origin = ""  # of a retry topic: the topic that its messages came from at first
+        self.paused = False  # fetching is stopped, for back-pressure or because it is held
+        self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: nothing is wrong
+        self.in_transit = 0  # records of its tasks that were sent and not answered, and those that were refused: see outbox
+        self.unstored = 0
         # what the broker holds: at first what it told, then what it acknowledged; -1: nothing, as far as known
         self.committed = -1
         self.metadata = ""  # that goes with it

@@ -21,13 +21,13 @@ class Context:
 
     @property
     def topic(self) -> str:
-        """Topic the message came from."""
-        return self._partition.topic
+        """Topic the message came from; the first one, if it took the way over a retry topic."""
+        return str(self._message.topic())
 
     @property
     def partition(self) -> int:
-        """Partition the message came from."""
-        return self._partition.number
+        """Partition the message came from, of that topic."""
+        return int(self._message.partition())
 
     @property
     def offset(self) -> int:

@@ -4,6 +4,7 @@ said by `UndecodableError`, which makes it a dead letter at once. Pure.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any, List, Optional, Tuple
 
@@ -30,3 +31,10 @@ def headers_of(message: Any) -> List[Tuple[str, Any]]:
     except SystemError as problem:
         message.set_headers([("headers-lost", b"the name of one is not UTF-8")])
         raise UndecodableError("the name of a header is not UTF-8") from problem
+
+
+def readable_headers(message: Any) -> List[Tuple[str, Any]]:
+    """The same without raising, for whoever passes a message on: headers that are lost say so."""
+    with contextlib.suppress(UndecodableError):
+        headers_of(message)
+    return headers_of(message)

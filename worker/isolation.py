@@ -7,20 +7,20 @@ import time
 from typing import Any, Callable, Dict
 
 from service.settings import Settings
-from worker import handler
 from worker.assignment import Partition
-from worker.handler import Call
-from worker.pool import THREAD_NAME
+from worker.handler import Handler, Kind
+from worker.handlers import Handlers
+from worker.pool import Pool
 from worker.task_process import TaskProcess
 
 
-def call_of(settings: Settings, slot: int) -> Call:
-    """The handler, ready to be called in the way of ISOLATION. Raises HandlerError."""
+def handlers_of(settings: Settings, slot: int) -> Handlers:
+    """The handlers, ready to be called in the way of ISOLATION. Raises HandlerError."""
     if settings.isolation == "none":
-        return handler.load(settings.handler)
+        return Handlers(settings).usable()
     isolated = Isolated(settings, slot)
-    isolated.start(THREAD_NAME % 0)
-    return isolated
+    isolated.start(Pool.name % 0)
+    return Handlers(settings, lambda name, _setting: Handler(name, Kind.THREAD, isolated))
 
 
 class Isolated:

@@ -23,13 +23,16 @@ from typing import Any, Dict, List, Optional, Tuple
 from service import logs
 from service.channel import Channel, Message
 from service.exit_codes import ExitCode
+from service.outcomes import Send
 from service.settings import Settings
 from service.signals import disregard
-from worker import handler
 from worker.assignment import Partition
 from worker.birth import received_settings
+from worker.completion import look
 from worker.decoding import UndecodableError
 from worker.frames import Frames, is_plain
+from worker.handler import Call, HandlerError, Kind
+from worker.handlers import Handlers
 from worker.raised import RemoteTraceback, Told, told
 
 log = logging.getLogger(__name__)
@@ -114,19 +117,18 @@ class TaskMain:
 
     def __init__(self, settings: Settings, work: Frames, control: Channel) -> None:
         """`work`: tasks and outcomes, the main thread's; `control`: the listening thread's."""
-        self._handler = settings.handler
-        self._limit = settings.handler_timeout_seconds
+        self._settings = settings
         self._work = work
         self._control = control
         self._current: Tuple[int, Optional[Partition], int] = (0, None, -1)  # number of a task, its partition and offset
         self._cancelled: Tuple[int, Optional[float]] = (0, None)  # number of a task, and its deadline
 
     def run(self) -> None:
-        """Load the handler and serve, until our parent closes its end."""
+        """Load the handlers and serve, until our parent closes its end."""
         threading.Thread(target=self._listen, name="control", daemon=True).start()
         try:
-            call = handler.load(self._handler)
-        except handler.HandlerError as problem:
+            call = Handlers(self._settings).usable().call_of_kind(Kind.THREAD)
+        except HandlerError as problem:
             self._work.send(("unusable", str(problem)))
             return
         try:
@@ -137,7 +139,7 @@ class TaskMain:
         except (EOFError, OSError):
             return  # our parent has no more tasks
 
-    def _outcome(self, call: handler.Call, number: int, attempt: int, data: Dict[str, Any]) -> Tuple[str, Any]:
+    def _outcome(self, call: Call, number: int, attempt: int, data: Dict[str, Any]) -> Tuple[str, Any]:
         message = RemoteMessage(data)
         partition = Partition(message.topic(), message.partition())
         # First the note, then the look, and `_cancel` the other way round: a cancellation that comes early is not lost.
@@ -146,8 +148,11 @@ class TaskMain:
             partition.close(self._cancelled[1])
         try:
             returned = call(message, partition, attempt)
+            results = look(returned, ())
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: the task has failed, not the process
             return "raised", _told(error)
+        if results:
+            return "send", [_fields(send) for send in results.sends]
         # Anything but plain data can't cross, and nobody would look at it.
         return "done", returned if is_plain(returned) else None
 
@@ -173,7 +178,7 @@ class TaskMain:
         if late:
             log.warning(
                 "%s offset %d has run for %g s and is told that it is cancelled; it is here:",
-                partition, offset, self._limit, exc_info=RemoteTraceback(_main_stack()),
+                partition, offset, self._settings.handler_timeout_seconds, exc_info=RemoteTraceback(_main_stack()),
             )  # fmt: skip
         partition.close(deadline)
 
@@ -181,6 +186,10 @@ class TaskMain:
 def _main_stack() -> str:
     frame = sys._current_frames()[threading.main_thread().ident or 0]  # noqa: SLF001 (the documented way)
     return "".join(traceback.format_stack(frame))
+
+
+def _fields(send: Send) -> Tuple[Any, ...]:
+    return send.topic, send.value, send.key, send.headers
 
 
 def _told(error: BaseException) -> Told:

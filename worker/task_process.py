@@ -11,6 +11,7 @@ import logging
 import time
 from typing import Any, Callable, Dict, Optional, Tuple
 
+from service.outcomes import Send
 from service.settings import Settings
 from worker.assignment import Partition
 from worker.decoding import UndecodableError, headers_of
@@ -66,9 +67,9 @@ class TaskProcess:
         kill_after: Optional[float] = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Any:
-        """Run the handler on one message; what it returned, if that is plain data, else None. Raises what the handler raised
-        (a RemoteError, or Retry, Reject and UndecodableError as they are), TaskDiedError when the process did not survive
-        it, and what `start` raises.
+        """Run the handler on one message; what it returned, if that is plain data or a `Send`, else None. Raises what the
+        handler raised (a RemoteError, or Retry, Reject and UndecodableError as they are), TaskDiedError when the process did
+        not survive it, and what `start` raises.
 
         `kill_after`: seconds after which the process is killed. `cancelled`: whether the task has taken so long that it is to
         be told, and its stack to be logged, looked at again and again; that its partition is closed is seen without it."""
@@ -84,7 +85,7 @@ class TaskProcess:
             raise died from died.__cause__
         if kind == "raised":
             raise rebuilt(content)
-        return content
+        return [Send(*fields) for fields in content] if kind == "send" else content
 
     def close(self) -> None:
         """End the process, if there is one."""

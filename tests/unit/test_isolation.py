@@ -5,7 +5,8 @@ from typing import Any, Callable, List, Optional, cast
 
 from tests.unit.fakes import Message, some_settings
 from worker.assignment import Partition
-from worker.isolation import Isolated, call_of
+from worker.handler import Kind
+from worker.isolation import Isolated, handlers_of
 from worker.task_process import TaskProcess
 
 PARTITION = Partition("topic", 0)
@@ -64,4 +65,6 @@ def test_a_task_is_killed_and_cancelled_by_the_limits_of_the_settings() -> None:
 
 
 def test_without_isolation_the_handler_is_called_in_our_own_process() -> None:
-    assert call_of(some_settings(handler="builtins:repr"), 0)(Message(0, value=b"7"), PARTITION, 1) == "7"
+    handlers = handlers_of(some_settings(handler="builtins:repr"), 0)
+
+    assert handlers.call_of_kind(Kind.THREAD)(Message(0, value=b"7"), PARTITION, 1) == "7"

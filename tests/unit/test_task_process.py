@@ -40,6 +40,12 @@ def test_what_a_handler_returns_arrives_if_it_is_plain_data(shared: Runner) -> N
     assert shared.call("object") is None
 
 
+def test_what_a_handler_wants_to_be_sent_arrives(shared: Runner) -> None:
+    (sent,) = shared.call("send", "out")
+
+    assert (sent.topic, sent.value, sent.key, sent.headers) == ("out", b'{"a":1}', b"k", [("h", b"1"), ("h", None)])
+
+
 def test_a_message_of_ten_megabytes_goes_both_ways(shared: Runner) -> None:
     long = "x" * 10_000_000
 
@@ -64,7 +70,7 @@ def test_an_exception_arrives_with_the_names_of_its_class_and_bases(shared: Runn
         shared.call("fail", "own")
 
     assert type(raised.value).__name__ == "OwnError"
-    assert {"OwnError", "tests.support.task_handlers.OwnError", "KeyError", "builtins.LookupError"} <= set(raised.value.names)
+    assert {"tests.support.task_handlers.OwnError", "builtins.KeyError", "builtins.LookupError"} <= set(raised.value.names)
     assert "in fail\n" in raised.value.remote_traceback
 
 
