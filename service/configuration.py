@@ -11,7 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from service import client_properties, command_line, environment, machine
+from service import client_properties, command_line, environment, failure_settings, machine
+from service.failure_settings import LONGEST_TOPIC
 from service.setting import written
 from service.settings import PROPERTY_PREFIXES, Settings
 from service.validation import validate
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from service.environment import Found, Given, Key
 
 MOST_THREADS = 32  # that THREADS=auto grows to by itself
-_LONGEST_TOPIC = 249  # characters, Kafka's limit
 
 
 class ConfigurationError(Exception):
@@ -64,9 +64,8 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     merged = {**in_file, **environ}
     settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
-    configuration = Configuration(
-        words.command, words.as_json, words.check_only, settings, _warnings(found), child_environment=merged
-    )
+    warnings = (*_warnings(found), *failure_settings.warnings(values))
+    configuration = Configuration(words.command, words.as_json, words.check_only, settings, warnings, child_environment=merged)
     if faults:
         raise ConfigurationError(faults, configuration)
     return configuration
@@ -98,11 +97,11 @@ def _contradictions(values: Mapping[str, Any]) -> List[str]:
         )
     found += [
         f"KAFKA_TOPIC = {topic} and DEAD_LETTER_SUFFIX = {values['dead_letter_suffix']} make a topic name "
-        f"longer than {_LONGEST_TOPIC} characters. Shorten one of them."
+        f"longer than {LONGEST_TOPIC} characters. Shorten one of them."
         for topic in values["topics"]
-        if len(topic + values["dead_letter_suffix"]) > _LONGEST_TOPIC
+        if len(topic + values["dead_letter_suffix"]) > LONGEST_TOPIC
     ]
-    return found
+    return found + failure_settings.contradictions(values)
 
 
 def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str, Any]:
