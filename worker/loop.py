@@ -148,7 +148,7 @@ class ConsumerLoop(Owner):
     def _patience(self, now: float) -> float:
         """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
         due = self._failures.retries.next_due()
-        soon = self._failures.outbox.in_transit or any(p.paused and not p.held for p in self._assignment)
+        soon = self._failures.outbox.in_transit or any(p.paused and not (p.held or p.origin) for p in self._assignment)
         longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
 

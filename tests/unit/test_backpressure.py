@@ -55,12 +55,12 @@ def test_a_held_partition_is_paused_with_nothing_in_flight_and_stays_so_until_it
     assert (first, later, at_last) == (([held], []), ([], []), ([], [held]))
 
 
-def test_what_sleeps_in_a_retry_topic_has_its_share_and_makes_nothing_full() -> None:
+def test_what_sleeps_in_a_retry_topic_has_room_of_its_own_and_makes_nothing_full() -> None:
     ordinary, retry = Partition("topic", 0), Partition("topic.retry.1h", 0)
     retry.origin = "topic"
 
-    assert Backpressure(100).decide([(ordinary, 10), (retry, 500)]) == ([retry], [])
-    assert Backpressure(100).decide([(ordinary, 100), (retry, 0)]) == ([ordinary, retry], [])
+    assert Backpressure(100).decide([(ordinary, 99), (retry, 500)]) == ([retry], [])
+    assert Backpressure(100).decide([(ordinary, 100), (retry, 99)]) == ([ordinary], [])
 
 
 def test_without_partitions_there_is_nothing_to_decide() -> None:
