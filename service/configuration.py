@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from service import client_properties, command_line, environment, letter_words, machine, routes
+from service import client_properties, command_line, environment, failure_settings, letter_words, machine, routes
 from service.routes import LONGEST_TOPIC
 from service.setting import written
 from service.settings import PROPERTY_PREFIXES, Settings
@@ -70,9 +70,8 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     merged = {**in_file, **environ}
     settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
-    configuration = Configuration(
-        words.command, words.as_json, words.check_only, settings, _warnings(found), merged, words.letters
-    )
+    warnings = (*_warnings(found), *failure_settings.warnings(values))
+    configuration = Configuration(words.command, words.as_json, words.check_only, settings, warnings, merged, words.letters)
     if faults:
         raise ConfigurationError(faults, configuration)
     return configuration
@@ -108,7 +107,7 @@ def _contradictions(values: Mapping[str, Any]) -> List[str]:
         for topic in values["topics"]
         if len(topic + values["dead_letter_suffix"]) > LONGEST_TOPIC
     ]
-    return found
+    return found + failure_settings.contradictions(values)
 
 
 def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str, Any]:
