@@ -28,7 +28,7 @@ class Partition:
 
     __slots__ = (
         "closed", "committed", "deadline", "end", "eof", "found", "frontier", "given_up", "known", "lanes", "map_refused",
-        "metadata", "number", "paused", "queue", "revoked", "sent", "topic", "tracker",
+        "metadata", "number", "overdue", "paused", "queue", "revoked", "sent", "topic", "tracker",
     )  # fmt: skip
 
     def __init__(
@@ -60,6 +60,7 @@ class Partition:
         self.frontier = -1  # below it, tasks of a closed partition are still started
         self.deadline: Optional[float] = None  # monotonic seconds until which results still count, once closed
         self.revoked = False  # results count no more
+        self.overdue: Dict[int, Optional[float]] = {}  # offset to the end of its time, of calls that have run for too long
 
     def close(self, deadline: Optional[float]) -> None:
         """Start no more tasks, but those that lie between what is done already; they and what runs have until `deadline`

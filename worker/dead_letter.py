@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from service.logs import Seldom
 from worker.decoding import UndecodableError, headers_of
 from worker.lanes import Task
+from worker.task_process import TaskDiedError
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class DeadLetters:
             "group": self._group,
             "error": "%s: %s" % (type(error).__name__, text_of(error)[:1000]),
             "attempts": attempt,
+            **of_death(error),
         }
         with contextlib.suppress(UndecodableError):  # at the second time they say that they are lost
             headers_of(message)
@@ -119,6 +121,14 @@ class DeadLetters:
             "create the topic or mend its settings, it is sent again every %d s",
             task[1].partition, task[0], task[2].topic(), self._suffix, problem, RESEND_SECONDS,
         )  # fmt: skip
+
+
+def of_death(error: BaseException) -> Dict[str, object]:
+    """What a letter says of a message that has ended task processes: how, the most memory one had (bytes), and where it
+    was."""
+    if not isinstance(error, TaskDiedError):
+        return {}
+    return {"death": error.how, "memory": error.peak_memory, "stack": error.last_stack}
 
 
 def text_of(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from service.settings import Settings
 from worker.dead_letter import DeadLetters, text_of
 from worker.lanes import Task
 from worker.pool import Pool
+from worker.quarantine import DEATHS, Quarantine
 from worker.retry import RetryPolicy, RetrySchedule
 
 log = logging.getLogger(__name__)
@@ -26,11 +27,13 @@ class Failures:
         pool: Pool,
         producer_properties: Dict[str, Any],
         clock: Callable[[], float],
+        quarantine: Quarantine,
     ) -> None:
         """Takes the failures from the pool's list, and puts tasks back into their partitions' queues."""
         self._policy = policy
         self._pool = pool
         self._clock = clock
+        self._quarantine = quarantine
         self.retries = RetrySchedule()
         self.dead_letters = DeadLetters(producer_properties, settings.dead_letter_suffix, settings.group_id, self._stored)
 
@@ -58,7 +61,8 @@ class Failures:
 
     def _decide(self, task: Task, error: BaseException, now: float) -> None:
         offset, segment, _message, _lane, attempt = task
-        delay = self._policy.delay(error, attempt)
+        died = isinstance(error, DEATHS)
+        delay = self._quarantine.delay(task, error) if died else self._policy.delay(error, attempt)
         if delay is None:
             log.error(
                 "%s offset %d goes to the dead letters after attempt %d: %s",
@@ -77,6 +81,7 @@ class Failures:
         offset, segment, _message, lane, _attempt = task
         if segment.partition.revoked:
             return  # its segment may be somebody else's by now
+        self._quarantine.settled(task)
         segment.complete(offset)
         follower = lane.release() if lane is not None else None
         if follower is not None:

@@ -29,11 +29,16 @@ TURN_SECONDS = 0.005  # for one partition before the next has its turn: long aga
 class HandlerThread:
     """What one handler thread does and has done. Written by that thread alone, read by anybody."""
 
-    __slots__ = ("busy_seconds", "done", "done_of", "failed", "histogram", "name", "stale", "started", "task")
+    __slots__ = (
+        "apart", "busy_seconds", "done", "done_of", "failed", "histogram", "hung", "ident", "name", "stale", "started", "task",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         """Idle, with nothing done."""
         self.name = name
+        self.apart = False  # its calls run in a task process, which keeps their time limit
+        self.ident = 0  # of the thread, for its stack; 0: not started
+        self.hung: Optional[Task] = None  # nobody waits for the end of this one any more. Written by the main thread
         self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
         self.started = 0.0  # monotonic seconds, of `task` or of the last one
         self.done = 0  # handler returned
@@ -78,6 +83,7 @@ class Pool:
 
     def _serve(self, thread: HandlerThread, turn: int) -> None:
         """The life of a handler thread. `turn` counts through the queues."""
+        thread.ident = threading.get_ident()
         while True:
             queues = self._queues
             for _ in queues:
