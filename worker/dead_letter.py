@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from service.logs import Seldom
 from worker.decoding import UndecodableError, headers_of
 from worker.lanes import Task
+from worker.raised import text_of
 from worker.task_process import TaskDiedError
 
 log = logging.getLogger(__name__)
@@ -129,11 +130,3 @@ def of_death(error: BaseException) -> Dict[str, object]:
     if not isinstance(error, TaskDiedError):
         return {}
     return {"death": error.how, "memory": error.peak_memory, "stack": error.last_stack}
-
-
-def text_of(error: BaseException) -> str:
-    """`str(error)`, whatever the user's `__str__` raises: SystemExit would end the consumer thread without a word."""
-    try:
-        return str(error)
-    except BaseException as problem:
-        return "(its text raised %s)" % type(problem).__name__

@@ -8,10 +8,11 @@ import logging
 from typing import Any, Callable, Dict, Iterable
 
 from service.settings import Settings
-from worker.dead_letter import DeadLetters, text_of
+from worker.dead_letter import DeadLetters
 from worker.lanes import Task
 from worker.pool import Pool
 from worker.quarantine import DEATHS, Quarantine
+from worker.raised import text_of
 from worker.retry import RetryPolicy, RetrySchedule
 
 log = logging.getLogger(__name__)

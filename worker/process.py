@@ -13,7 +13,6 @@ import random
 import selectors
 import signal
 import socket
-import sys
 import threading
 import time
 from typing import Dict, List, Optional
@@ -26,7 +25,8 @@ from service.exit_codes import ExitCode
 from service.settings import Settings
 from service.signals import SignalInbox, ignore
 from service.snapshot import Stage, as_json
-from worker import handler
+from worker import handler, isolation
+from worker.birth import received_settings
 from worker.client_config import consumer_properties, member_name, producer_properties
 from worker.journal import Journal
 from worker.loop import ConsumerLoop, Stop
@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 0.5
 CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and closing the client
-SETTINGS_SECONDS = 10.0  # for the settings to arrive: the supervisor sends them at once
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -54,21 +53,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
     faulthandler.enable()  # SIGABRT, which a hung child gets, prints the stacks of all threads
     ignore(signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)  # a terminal sends them to everybody; the supervisor decides
     channel = Channel(socket.socket(fileno=words.channel))
-    settings = _received_settings(channel)
+    settings = received_settings(channel)
     logs.set_up(settings.log_level, settings.log_format, "slot-%d" % words.slot)
     _end(Child(settings, words.slot, channel).run())
-
-
-def _received_settings(channel: Channel) -> Settings:
-    """The first message of the supervisor. Without one we have no supervisor, and nothing to do."""
-    deadline = Deadline(SETTINGS_SECONDS)
-    with selectors.DefaultSelector() as selector:
-        selector.register(channel, selectors.EVENT_READ)
-        while not deadline.expired() and not channel.closed:
-            selector.select(deadline.remaining())
-            for message in channel.receive():
-                return Settings.from_json(message["settings"])
-    sys.exit(ExitCode.GAVE_UP)
 
 
 def _end(code: ExitCode) -> None:
@@ -98,7 +85,7 @@ class Child:
         """Import the handler, start the threads, and watch until the end."""
         # Until the handler is imported SIGTERM just kills: nothing is owed yet, and an import can take long.
         try:
-            call = handler.load(self._settings.handler)
+            call = isolation.call_of(self._settings, self._slot)
         except handler.HandlerError as problem:
             log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)
             return ExitCode.CONFIGURATION

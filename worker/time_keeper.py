@@ -31,6 +31,7 @@ class TimeKeeper:
         """`running()`: what runs now. In task processes the second limit is kept by whoever waits for them."""
         self._soft = settings.handler_timeout_seconds
         self._hard = 0.0 if settings.isolation == "process" else settings.handler_kill_seconds
+        self._apart = settings.isolation == "process"
         self._limits = TimeLimits(self._soft, self._hard)
         self._running = running
         self._suspects = suspects
@@ -47,28 +48,33 @@ class TimeKeeper:
             if overrun.hard:
                 self._give_up(overrun)
             else:
-                _log(logging.WARNING, overrun, "HANDLER_TIMEOUT_SECONDS = %g: it is told that it is cancelled" % self._soft)
+                self._log(
+                    logging.WARNING, overrun, "HANDLER_TIMEOUT_SECONDS = %g: it is told that it is cancelled" % self._soft
+                )
         return any(overrun.hard for overrun in overruns)
 
     def _give_up(self, overrun: Overrun) -> None:
         offset, segment, *_ = overrun.task
-        _log(logging.ERROR, overrun, "HANDLER_KILL_SECONDS = %g: this process drains without it and is replaced" % self._hard)
+        self._log(
+            logging.ERROR, overrun, "HANDLER_KILL_SECONDS = %g: this process drains without it and is replaced" % self._hard
+        )
         how = "ran for longer than HANDLER_KILL_SECONDS = %g" % self._hard
         self._suspects.blame([(segment.partition.topic, segment.partition.number, offset)], how)
 
-
-def _log(level: int, overrun: Overrun, what: str) -> None:
-    """One record with the stack beneath, which keeps its lines as a traceback does."""
-    offset, segment, _message, _lane, attempt = overrun.task
-    place = (segment.partition, offset, overrun.seconds, overrun.thread.name, attempt, what)
-    text = "%s offset %d, running for %.1f s in %s (attempt %d): longer than %s"
-    log.handle(log.makeRecord(log.name, level, __file__, 0, text, place, None, sinfo=stack_of(overrun.thread.ident)))
+    def _log(self, level: int, overrun: Overrun, what: str) -> None:
+        """One record with the stack beneath, which keeps its lines as a traceback does."""
+        offset, segment, _message, _lane, attempt = overrun.task
+        place = (segment.partition, offset, overrun.seconds, overrun.thread.name, attempt, what)
+        text = "%s offset %d, running for %.1f s in %s (attempt %d): longer than %s"
+        # In a task process it is seen only when that is killed.
+        stack = None if self._apart or overrun.thread.apart else stack_of(overrun.thread.ident)
+        log.handle(log.makeRecord(log.name, level, __file__, 0, text, place, None, sinfo=stack))
 
 
 def stack_of(ident: int) -> str:
     """Where a thread is, the innermost call last. Source lines only, no values: those may be a message's."""
     frame = sys._current_frames().get(ident)  # noqa: SLF001 (documented, for just this)
     if frame is None:
-        return "(no stack: not a thread of this process)"
+        return "(no stack: it has ended)"
     calls: List[str] = traceback.format_list(traceback.extract_stack(frame)[-MOST_CALLS:])
     return "Stack (innermost call last):\n" + "".join(calls).rstrip()
