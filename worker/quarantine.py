@@ -40,6 +40,7 @@ class Quarantine(Pool):
         suspect."""
         super().__init__(1, self._run)
         self.undecided, self.parked = pool.undecided, pool.parked
+        self._wake_others = pool.wake
         self._thread = self.threads[0]
         self._thread.name, self._thread.apart = "quarantine", True
         self._queue = FirstComeFirstServed()
@@ -66,7 +67,7 @@ class Quarantine(Pool):
             done = {offset for offset in offsets if _done(partition, offset)}
             self._suspects.forget((partition.topic, partition.number, offset) for offset in done)
             if offsets - done:
-                partition.queue = Sorting(partition.queue, offsets - done, self.admit)
+                partition.queue = Sorting(partition.queue, self._wake_others, offsets - done, self.admit)
                 self._start_once()
 
     def delay(self, task: Task, error: BaseException) -> Optional[float]:
@@ -111,9 +112,11 @@ class Quarantine(Pool):
 class Sorting(Queue):
     """The queue of a partition that has suspects: they are admitted elsewhere. Any thread, like every queue."""
 
-    def __init__(self, others: Queue, suspects: Set[int], admit: Callable[[Task], None]) -> None:
-        """`others` takes the tasks that are no suspects, which have these offsets."""
+    def __init__(self, others: Queue, wake: Callable[[int], None], suspects: Set[int], admit: Callable[[Task], None]) -> None:
+        """`others` takes the tasks that are no suspects, and `wake` wakes so many of those who serve it; suspects have these
+        offsets."""
         self._others = others
+        self._wake = wake
         self._suspects = suspects
         self._last = max(suspects)
         self._admit = admit
@@ -140,6 +143,7 @@ class Sorting(Queue):
             self._admit(task)
         else:
             self._others.put(task)
+            self._wake(1)  # a suspect's follower comes from our thread, which does not serve that queue
 
 
 def _place(task: Task) -> Place:

@@ -27,7 +27,13 @@ Running = Callable[[], Iterable[Tuple[HandlerThread, Task]]]
 class TimeKeeper:
     """Main thread only."""
 
-    def __init__(self, settings: Settings, running: Running, suspects: SuspectsFile) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        running: Running,
+        suspects: SuspectsFile,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """`running()`: what runs now. In task processes the second limit is kept by whoever waits for them."""
         self._soft = settings.handler_timeout_seconds
         self._hard = 0.0 if settings.isolation == "process" else settings.handler_kill_seconds
@@ -35,11 +41,12 @@ class TimeKeeper:
         self._limits = TimeLimits(self._soft, self._hard)
         self._running = running
         self._suspects = suspects
+        self._clock = clock
         self._next = 0.0
 
     def look(self) -> bool:
         """Tell of what has gone past a limit; whether a call hangs, so that this process has to be replaced."""
-        now = time.monotonic()
+        now = self._clock()
         if not (self._soft or self._hard) or now < self._next:
             return False
         self._next = now + LOOK_SECONDS

@@ -58,6 +58,13 @@ def faults(*argv: str, environ: Dict[str, str], env_file: str = NO_FILE) -> List
             'KAFKA_GROUP_ID = "  " (the environment) must be a name, not empty. Correct it.',
         ),
         (
+            {"HANDLER_TIMEOUT_SECONDS": "30", "HANDLER_KILL_SECONDS": "30"},
+            (
+                "HANDLER_KILL_SECONDS = 30 must be above HANDLER_TIMEOUT_SECONDS = 30: a call is told first. Raise the first, "
+                "or set one of them to 0."
+            ),
+        ),
+        (
             {"RETRY_BACKOFF_SECONDS": "5", "RETRY_BACKOFF_MAX_SECONDS": "2"},
             "RETRY_BACKOFF_MAX_SECONDS = 2 must not be below RETRY_BACKOFF_SECONDS = 5. Raise the first.",
         ),
