@@ -83,6 +83,7 @@ class ChildReport:
     dead_letters: int
     dead_letters_waiting: int  # could not be stored yet
     dropped: int  # not started or not counted, because the partition went away
+    suspects: int  # messages that ran when a process died: they wait to be run apart, or run
     in_flight: int
     busy_seconds: float  # of all handler threads together
     histogram: List[int] = field(default_factory=list)  # handler times, by the buckets of the pool

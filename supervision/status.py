@@ -45,7 +45,10 @@ def totals(slots: Iterable[Dict[str, Any]]) -> Dict[str, Any]:
     """Sums over the children that report: running, done, failed, in flight, lag, …"""
     children = [slot["child"] for slot in slots if slot["child"] and slot["pid"]]
     partitions = [partition for child in children for partition in child["partitions"]]
-    summed = {name: sum(child[name] for child in children) for name in ("done", "rate", "failed", "retrying", "dead_letters")}
+    summed = {
+        name: sum(child[name] for child in children)
+        for name in ("done", "rate", "failed", "retrying", "dead_letters", "suspects")
+    }
     summed["in_flight"] = sum(partition["in_flight"] for partition in partitions)
     summed["lag"] = sum(max(0, partition["lag"]) for partition in partitions)
     summed["partitions"] = len(partitions)
@@ -79,6 +82,8 @@ def text(snapshot: Dict[str, Any]) -> str:
         "lag %d, in flight %d, done %d (%.1f per second), failed attempts %d, waiting for a retry %d, dead letters %d"
         % tuple(sums[name] for name in ("lag", "in_flight", "done", "rate", "failed", "retrying", "dead_letters")),
     ]  # fmt: skip
+    if sums["suspects"]:
+        lines.append("suspects %d: ran when a process died, and are run apart, one at a time" % sums["suspects"])
     lines += ["  problem: " + problem for problem in snapshot["problems"]]
     lines += ["", *_slot_table(snapshot["slots"]), "", *_task_table(snapshot["slots"])]
     return "\n".join(lines)
