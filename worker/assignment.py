@@ -8,6 +8,7 @@ import functools
 import math
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
+from worker.dependencies import Dependencies
 from worker.lanes import Lanes
 from worker.queues import FirstComeFirstServed, Queue
 from worker.tracker import Memory, Range, Tracker, plain_memory
@@ -27,8 +28,8 @@ class Partition:
     """One assignment of one partition."""
 
     __slots__ = (
-        "closed", "committed", "deadline", "end", "eof", "found", "frontier", "given_up", "known", "lanes", "map_refused",
-        "metadata", "number", "paused", "queue", "revoked", "sent", "topic", "tracker",
+        "closed", "committed", "deadline", "dependencies", "end", "eof", "found", "frontier", "given_up", "known", "lanes",
+        "map_refused", "metadata", "number", "paused", "queue", "revoked", "sent", "topic", "tracker",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +45,7 @@ class Partition:
         self.tracker = Tracker(self, functools.partial(memory, self))
         self.lanes = Lanes()
         self.queue = queue()
+        self.dependencies = Dependencies()  # where its handlers report what they depend on
         self.paused = False  # fetching is stopped, for back-pressure only
         # what the broker holds: at first what it told, then what it acknowledged; -1: nothing, as far as known
         self.committed = -1

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Iterable
 
 from service.settings import Settings
 from worker.dead_letter import DeadLetters, text_of
+from worker.gate import Gate
 from worker.lanes import Task
 from worker.pool import Pool
 from worker.retry import RetryPolicy, RetrySchedule
@@ -26,8 +27,10 @@ class Failures:
         pool: Pool,
         producer_properties: Dict[str, Any],
         clock: Callable[[], float],
+        gate: Gate,
     ) -> None:
         """Takes the failures from the pool's list, and puts tasks back into their partitions' queues."""
+        self._gate = gate
         self._policy = policy
         self._pool = pool
         self._clock = clock
@@ -59,6 +62,8 @@ class Failures:
     def _decide(self, task: Task, error: BaseException, now: float) -> None:
         offset, segment, _message, _lane, attempt = task
         delay = self._policy.delay(error, attempt)
+        if self._gate.take_back(task, error, now, last=delay is None):
+            return
         if delay is None:
             log.error(
                 "%s offset %d goes to the dead letters after attempt %d: %s",

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tupl
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.settings import Settings
-from service.snapshot import PartitionReport, Stage
+from service.snapshot import BreakerReport, PartitionReport, Stage
 from worker import intake
 from worker.assignment import Assignment, Partition
 from worker.backpressure import Backpressure
@@ -22,6 +22,7 @@ from worker.client_config import milliseconds
 from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
 from worker.failures import Failures
+from worker.gate import Gate
 from worker.journal import Journal
 from worker.lanes import ORDERINGS
 from worker.partition_report import partition_report
@@ -79,7 +80,8 @@ class ConsumerLoop(Owner):
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._backpressure = Backpressure(settings.max_in_flight)
         self._commits = Commits(settings.commit_interval_seconds)
-        self._failures = Failures(settings, retry_policy, pool, producer_properties, clock)
+        self._gate = Gate(settings, pool, lambda _topic: settings.handler, clock)
+        self._failures = Failures(settings, retry_policy, pool, producer_properties, clock, self._gate)
         self._settling = Settling(pool, self._failures, clock)
         self._consumer: GroupConsumer
         self._open_journal = journal
@@ -92,6 +94,7 @@ class ConsumerLoop(Owner):
         self.turned_at = clock()
         self.dropped = 0  # messages that were delivered and not started, because their partition went away
         self.partitions: List[PartitionReport] = []
+        self.breakers: List[BreakerReport] = []
         self.cut_off: List[str] = []  # what the drain deadline interrupted
 
     def stop(self, stop: Stop) -> None:
@@ -135,6 +138,7 @@ class ConsumerLoop(Owner):
     def _turn(self) -> None:
         now = self.turned_at = self._clock()
         self._failures.serve()
+        self._pass_gate(now)
         in_flight = self._make_room()
         if self._commits.due(now):
             self._commit(self._assignment, self._positions(), now)
@@ -145,7 +149,8 @@ class ConsumerLoop(Owner):
     def _patience(self, now: float) -> float:
         """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
         due = self._failures.retries.next_due()
-        longest = PAUSED_POLL_SECONDS if any(p.paused for p in self._assignment) else POLL_SECONDS
+        shorter = self._gate.metering or any(p.paused for p in self._assignment)
+        longest = PAUSED_POLL_SECONDS if shorter else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
 
     def _make_room(self) -> int:
@@ -260,7 +265,9 @@ class ConsumerLoop(Owner):
         self._forget(names, in_order=False)
 
     def _new_partition(self, topic: str, number: int) -> Partition:
-        return Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
+        partition = Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
+        partition.dependencies = self._gate.dependencies
+        return partition
 
     def _forget(self, names: List[Name], *, in_order: bool) -> None:
         for partition in self._assignment.selected(names):
@@ -273,8 +280,13 @@ class ConsumerLoop(Owner):
         self._serve_assignment()
 
     def _serve_assignment(self) -> None:
-        self._pool.serve([partition.queue for partition in self._assignment])
+        self._pool.serve(self._gate.queues(self._assignment))
         self._report_at = 0.0
+
+    def _pass_gate(self, now: float) -> None:
+        if self._gate.turn(self._assignment, now):
+            self._serve_assignment()
+            self._pool.wake(len(self._pool.threads))
 
     def on_end(self, name: Name, offset: int) -> None:
         """The end of a partition: the only sign of progress behind messages that are never delivered."""
@@ -315,6 +327,7 @@ class ConsumerLoop(Owner):
         """Yields until these closed partitions are at rest, and lets the main thread see that we turn meanwhile."""
         for _ in self._settling.unsettled(partitions, deadline):
             now = self.turned_at = self._clock()
+            self._pass_gate(now)
             if now >= self._report_at:
                 self._publish(now)
             yield
@@ -323,7 +336,8 @@ class ConsumerLoop(Owner):
 
     def _publish(self, now: float) -> None:
         self._report_at = now + REPORT_SECONDS
-        self.partitions = [partition_report(partition, self._consumer.end) for partition in self._assignment]
+        self.partitions = [partition_report(p, self._consumer.end, self._gate.why(p)) for p in self._assignment]
+        self.breakers = self._gate.reports(now)
 
     @property
     def joined(self) -> bool:

@@ -70,6 +70,7 @@ def child_report(
         histogram=[sum(thread.histogram[bucket] for thread in threads) for bucket in range(len(BUCKETS) + 1)],
         tasks=_longest(pool, now),
         partitions=loop.partitions,
+        breakers=loop.breakers,
     )
 
 
