@@ -2,17 +2,20 @@
 
     {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "hang" | "hold_gil", "times": 2}
 
-`times` limits the trouble to the first so many runs of that message, counted over all processes; without it, it never ends.
+`times` limits the trouble to the first so many runs of that message, counted over all processes; `while`, to the time in which
+the file of that path exists; without them, it never ends. `uses` names a dependency that the handler `depending` calls.
 Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms". What they do they write into the
 ledger that LEDGER names.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict, Optional
 
 from service.outcomes import Reject, Retry
@@ -75,6 +78,12 @@ def cooperative(message: Dict[str, Any], context: Any) -> None:
     _run(message, context, lambda: _sleep_unless_cancelled(_seconds(message), context))
 
 
+def depending(message: Dict[str, Any], context: Any) -> None:
+    """Like `work`, inside a dependency if the message uses one."""
+    with context.dependency(message["uses"]) if "uses" in message else contextlib.nullcontext():
+        work(message, context)
+
+
 def _run(message: Dict[str, Any], context: Optional[Any], sleep: Callable[[], None]) -> None:
     ledger = Ledger(os.environ["LEDGER"])
     name = message["id"]
@@ -95,6 +104,8 @@ def _run(message: Dict[str, Any], context: Optional[Any], sleep: Callable[[], No
 def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
     trouble = message.get("trouble")
     if trouble is None or ("times" in message and _runs(message, ledger) > message["times"]):
+        return
+    if "while" in message and not Path(message["while"]).exists():
         return
     if trouble in RAISED:
         raise RAISED[trouble](f"message {message['id']} says so")

@@ -12,7 +12,7 @@ from worker.windows import TimeWindow
 
 WAIT, PROBES, MIN_CALLS = 10.0, 3, 4
 ERROR = ConnectionError("refused")
-LAST = "ConnectionError: refused"
+LAST = "the last: ConnectionError: refused"
 
 
 def breaker(*, trickle: bool = False) -> Breaker:
@@ -137,9 +137,9 @@ def test_each_move_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> N
     made.succeeded(PROBES, 2 * WAIT, probe=True)
 
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
-        ("WARNING", "Circuit breaker of payments opened: 4 of 4 calls failed (share 1.00); next try in 10.0 s; the last: %s" % LAST),
+        ("WARNING", "Circuit breaker of payments opened: 4 of 4 calls failed (share 1.00); next try in 10.0 s; " + LAST),
         ("INFO", "Circuit breaker of payments is half-open: 3 calls try whether it works again"),
-        ("WARNING", "Circuit breaker of payments is open again: a call that tried it failed (%s)" % LAST),
+        ("WARNING", "Circuit breaker of payments is open again: a call that tried it failed (ConnectionError: refused)"),
         ("INFO", "Circuit breaker of payments is half-open: 3 calls try whether it works again"),
         ("INFO", "Circuit breaker of payments is closed: calls succeed again"),
     ]  # fmt: skip
