@@ -29,7 +29,8 @@ def _of_slot(slot: Dict[str, Any]) -> List[str]:
         "not in the group yet": child["stage"] == "consuming" and not child["joined"],
         "%d dead letters can't be stored" % child["dead_letters_waiting"]: child["dead_letters_waiting"] > 0,
     }
-    return [text for text, holds in conditions.items() if holds] + _held(child["partitions"])
+    more = _held(child["partitions"]) + _breakers(child["breakers"])
+    return [text for text, holds in conditions.items() if holds] + more
 
 
 def _held(partitions: Iterable[Dict[str, Any]]) -> List[str]:
@@ -39,6 +40,18 @@ def _held(partitions: Iterable[Dict[str, Any]]) -> List[str]:
         return []
     more = " and %d more" % (len(held) - 1) if held[1:] else ""
     return ["%s%s held: %s" % (held[0][0], more + " are" if more else " is", held[0][1])]
+
+
+def _breakers(reports: Iterable[Dict[str, Any]]) -> List[str]:
+    return [
+        "circuit breaker of %s is %s for %.1f s (share %.2f of %d calls failed)%s"
+        % (
+            breaker["name"], breaker["state"], breaker["seconds_in_state"], breaker["failed_share"], breaker["calls"],
+            ", next probe in %.1f s" % breaker["probe_in"] if breaker["probe_in"] >= 0 else "",
+        )
+        for breaker in reports
+        if breaker["state"] != "closed"
+    ]  # fmt: skip
 
 
 def totals(slots: Iterable[Dict[str, Any]]) -> Dict[str, Any]:

@@ -8,6 +8,7 @@ import functools
 import math
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
+from worker.dependencies import Dependencies
 from worker.lanes import Lanes
 from worker.queues import FirstComeFirstServed, Queue
 from worker.tracker import Memory, Range, Tracker, plain_memory
@@ -27,9 +28,9 @@ class Partition:
     """One assignment of one partition."""
 
     __slots__ = (
-        "closed", "committed", "deadline", "end", "eof", "found", "frontier", "given_up", "held", "in_transit", "known",
-        "lanes", "map_refused", "metadata", "number", "origin", "overdue", "paused", "queue", "revoked", "sent", "topic",
-        "tracker", "unstored",
+        "barred", "closed", "committed", "deadline", "dependencies", "end", "eof", "found", "frontier", "given_up", "held",
+        "in_transit", "known", "lanes", "map_refused", "metadata", "number", "origin", "overdue", "paused", "queue", "revoked",
+        "sent", "topic", "tracker", "unstored",
     )  # fmt: skip
 
     def __init__(
@@ -47,7 +48,9 @@ class Partition:
         self.queue = queue()
         self.queue.topic = topic
         self.origin = ""  # of a retry topic: the topic that its messages came from at first
-        self.paused = False  # fetching is stopped, for back-pressure or because it is held
+        self.dependencies = Dependencies()  # where its handlers report what they depend on
+        self.barred = False  # nothing of it is started: see gate
+        self.paused = False  # fetching is stopped, for back-pressure or because it is held or barred
         self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: nothing is wrong
         self.in_transit = 0  # records of its tasks that were sent and not answered, and those that were refused: see outbox
         self.unstored = 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, ContextManager, List, Optional, Tuple
 
 from worker.assignment import Partition
 from worker.decoding import headers_of
@@ -49,6 +49,12 @@ class Context:
         """When the message was produced (or appended, as the topic is configured): seconds since 1970, or None."""
         kind, milliseconds = self._message.timestamp()
         return milliseconds / 1000 if kind else None
+
+    def dependency(self, name: str) -> ContextManager[None]:
+        """`with context.dependency("payments"): call()` tells the circuit breaker of that name whether the block succeeds or
+        raises. While too many do, nothing of the handlers that use the name is started. What the block raises goes on as
+        usual. Raises ValueError for a name that is not 1 to 100 printable characters."""
+        return self._partition.dependencies.call(name, self._partition.topic)
 
     @property
     def cancelled(self) -> bool:

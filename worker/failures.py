@@ -12,6 +12,7 @@ from worker.client_config import Member
 from worker.completion import Results
 from worker.dead_letter import DeadLetters
 from worker.error_text import names_of, plain, text_of
+from worker.gate import Gate
 from worker.lanes import Task
 from worker.outbox import Outbox
 from worker.pool import Pool
@@ -35,8 +36,10 @@ class Failures:
         member: Member,
         clock: Callable[[], float],
         quarantine: Quarantine,
+        gate: Gate,
     ) -> None:
         """Takes the failures from the pool's list, and puts tasks back into their partitions' queues."""
+        self._gate = gate
         self._policy = policy
         self._pool = pool
         self._clock = clock
@@ -97,6 +100,8 @@ class Failures:
         age = age_of(attempt, now)
         died = isinstance(error, DEATHS)
         delay = self._quarantine.delay(task, error) if died else self._policy.delay(error, attempt, age)
+        if not died and self._gate.take_back(task, error, now, last=delay is None):
+            return
         name = plain(names_of(error)[0])
         if delay is None:
             log.error(

@@ -156,7 +156,7 @@ class Pool:
                 thread.stale += 1
         thread.task = None
         if done + failed:
-            thread.count(partition.topic, done, failed, ended - began)
+            thread.count(partition.queue.topic, done, failed, ended - began)
             thread.histogram[0] += done + failed - slow
         return done + failed > 0
 

@@ -72,6 +72,7 @@ def child_report(
         histogram=[sum(thread.histogram[bucket] for thread in threads) for bucket in range(len(BUCKETS) + 1)],
         tasks=_longest(loop.running(), now),
         partitions=loop.partitions,
+        breakers=loop.breakers,
     )
 
 
