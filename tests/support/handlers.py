@@ -1,16 +1,17 @@
 """Handlers for tests. A message says what becomes of it:
 
-    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "hang" | "hold_gil", "times": 2}
+{"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "segfault" | "killed" | "hang" | "hold_gil", "times": 2}
 
-`times` limits the trouble to the first so many runs of that message, counted over all processes; without it, it never ends.
-Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms". What they do they write into the
-ledger that LEDGER names.
+`times` limits the trouble to the first so many runs of that message, counted over all processes; without it, it never ends. A
+list of troubles has one for each run. Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms".
+What they do they write into the ledger that LEDGER names.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import threading
 import time
 from typing import Any, Callable, Dict, Optional
@@ -96,12 +97,18 @@ def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
     trouble = message.get("trouble")
     if trouble is None or ("times" in message and _runs(message, ledger) > message["times"]):
         return
+    if isinstance(trouble, list):
+        trouble = trouble[_runs(message, ledger) - 1]
     if trouble in RAISED:
         raise RAISED[trouble](f"message {message['id']} says so")
     if trouble == "recurse":
         _trouble(message, ledger)
     if trouble == "exit":
         os._exit(EXIT_CODE)
+    if trouble == "segfault":
+        ctypes.string_at(0)
+    if trouble == "killed":  # as by the machine's out-of-memory killer
+        os.kill(os.getpid(), signal.SIGKILL)
     if trouble == "hang":
         threading.Event().wait()
     if trouble == "hold_gil":  # as a C extension does that forgets to release it: no other thread runs meanwhile
