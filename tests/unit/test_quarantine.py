@@ -59,6 +59,7 @@ class Apart:
         monkeypatch.setattr(quarantine, "TaskProcess", Process)
         monkeypatch.setattr(DeadLetters, "send", send)
         monkeypatch.setattr(loop, "Quarantine", OfThisTest)
+        self._made = OfThisTest
 
     def blame(self, *offsets: int) -> None:
         self.suspects.blame([(TOPIC, 0, offset) for offset in offsets], "before")
@@ -70,10 +71,7 @@ class Apart:
 
     def alone(self) -> Quarantine:
         """Without a loop."""
-        made: Quarantine = loop.Quarantine(  # type: ignore[attr-defined]  # this test's own
-            some_settings(), 0, Pool(1, lambda *_: None), SuspectsFile(None)
-        )
-        return made
+        return self._made(some_settings(), 0, Pool(1, lambda *_: None), SuspectsFile(None))
 
     @staticmethod
     def end(one: Quarantine) -> None:
@@ -202,6 +200,14 @@ def test_a_revocation_waits_for_a_running_suspect_and_starts_no_other(apart: Apa
     assert apart.calls == [0]
     assert apart.bench.committed == 1
     assert apart.known == {1: 1}
+
+
+def test_a_death_is_blamed_on_what_ran_in_that_process_and_not_on_what_ran_apart(apart: Apart) -> None:
+    apart.blame(4)
+
+    apart.alone().blame([(TOPIC, 0, 4), (TOPIC, 0, 5)])
+
+    assert apart.known == {4: 1, 5: 1}
 
 
 def test_what_was_done_before_is_no_suspect_any_more(apart: Apart) -> None:

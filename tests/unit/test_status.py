@@ -17,7 +17,8 @@ HELD = {**PARTITION, "partition": 7, "paused": True, "held": "no room"}
 def child(**changes: Any) -> Dict[str, Any]:
     well = {
         "stage": "consuming", "joined": True, "broker_away": False, "poll_age": 0.1, "dead_letters_waiting": 0, "done": 10,
-        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "suspects": 0, "tasks": [], "breakers": [], "partitions": [PARTITION],
+        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "suspects": 0, "tasks": [], "breakers": [],
+        "partitions": [PARTITION],
     }  # fmt: skip
     return {**well, **changes}
 
