@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterator
+import functools
+from typing import Callable, Dict, Iterator, List
 
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
@@ -17,6 +18,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 from tests.support.admin import Admin
 from tests.support.eventually import eventually
 from tests.support.kafka import Cluster
+from tests.support.ports import free_ports
 from tests.support.service import Service
 
 SECONDS = 30.0
@@ -26,11 +28,40 @@ STRICT = {
 }
 
 
+SASL = {"KAFKA_CLIENT_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_CLIENT_SASL_MECHANISM": "PLAIN"}
+MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
+
+
+class Guarded(Cluster):
+    """A broker that heeds rules about rights, has none yet, and has a second door that asks for a password."""
+
+    guarded = ""  # host:port of that door, once started
+
+    def _configuration(self, number: int, listeners: List[str], controllers: List[str]) -> Dict[str, str]:
+        plain = super()._configuration(number, listeners, controllers)
+        self.guarded = "127.0.0.1:%d" % free_ports("127.0.0.1", 1)[0]
+        door = f",GUARDED://{self.guarded}"
+        return {
+            **plain,
+            **STRICT,
+            "listeners": plain["listeners"] + door,
+            "advertised.listeners": plain["advertised.listeners"] + door,
+            "listener.security.protocol.map": plain["listener.security.protocol.map"] + ",GUARDED:SASL_PLAINTEXT",
+            "listener.name.guarded.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.guarded.plain.sasl.jaas.config": f'{MODULE} required user_alice="right";',
+        }
+
+
 @pytest.fixture
-def strict() -> Iterator[Cluster]:
-    """A broker that heeds rules about rights, and has none yet."""
-    with Cluster(properties=STRICT) as cluster:
+def strict() -> Iterator[Guarded]:
+    cluster = Guarded()
+    with cluster:
         yield cluster
+
+
+def alice(password: str) -> Dict[str, str]:
+    """Settings of a service that comes by the second door."""
+    return {**SASL, "KAFKA_CLIENT_SASL_USERNAME": "alice", "KAFKA_CLIENT_SASL_PASSWORD": password}
 
 
 def forbid_group(bootstrap: str, group: str) -> None:
@@ -44,17 +75,31 @@ def forbid_group(bootstrap: str, group: str) -> None:
         future.result(SECONDS)
 
 
-def test_a_group_that_refuses_us_ends_the_process_with_its_own_exit_code_and_it_is_tried_again_a_minute_later(
-    strict: Cluster, group: str, service: Callable[..., Service]
+def has_ended(service: Service) -> bool:
+    """Its process, not its supervisor."""
+    return bool(service.slots()) and not service.children()
+
+
+def test_whom_the_broker_refuses_ends_the_process_with_its_own_exit_code_and_is_tried_again_a_minute_later(
+    strict: Guarded, group: str, service: Callable[..., Service]
 ) -> None:
+    """By a group's rule or by a wrong password. Both at once, because each takes ten seconds."""
     name = Admin(strict.bootstrap).create_topic(partitions=1)
     forbid_group(strict.bootstrap, group)
+    welcome = service(name, group + "-of-alice", strict.guarded, processes=1, env=alice("right")).start()
 
-    running = service(name, group, strict.bootstrap, processes=1).start()
+    refused = [
+        service(name, group, strict.bootstrap, processes=1).start(),
+        service(name, group + "-of-mallory", strict.guarded, processes=1, env=alice("wrong-one")).start(),
+    ]
 
-    eventually(lambda: running.slots() and not running.children(), SECONDS, "the process has ended")
-    assert "Check credentials and rights (ACLs)" in running.log
-    slot = running.slots()[0]
-    assert slot["last_exit"] == "exit 77 (not authorised)"
-    assert 30 < slot["restart_in"] <= 60
-    assert running.returncode is None
+    welcome.wait_ready(partitions=1)
+    for running in refused:
+        eventually(functools.partial(has_ended, running), SECONDS, "the process has ended")
+        assert "Check credentials and rights (ACLs)" in running.log
+        slot = running.slots()[0]
+        assert slot["last_exit"] == "exit 77 (not authorised)"
+        assert 30 < slot["restart_in"] <= 60
+        assert running.returncode is None
+    assert "wrong-one" not in refused[1].log
+    assert "refuses" not in welcome.log
