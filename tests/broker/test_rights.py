@@ -8,6 +8,7 @@ from typing import Callable, Dict, Iterator, List
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -16,18 +17,19 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from tests.support.admin import Admin
+from tests.support.engine import Engine
 from tests.support.eventually import eventually
 from tests.support.kafka import Cluster
+from tests.support.messages import message
 from tests.support.ports import free_ports
 from tests.support.service import Service
+from worker import outbox
 
 SECONDS = 30.0
 STRICT = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
 }
-
-
 SASL = {"KAFKA_CLIENT_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_CLIENT_SASL_MECHANISM": "PLAIN"}
 MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
 
@@ -52,7 +54,7 @@ class Guarded(Cluster):
         }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def strict() -> Iterator[Guarded]:
     cluster = Guarded()
     with cluster:
@@ -64,15 +66,18 @@ def alice(password: str) -> Dict[str, str]:
     return {**SASL, "KAFKA_CLIENT_SASL_USERNAME": "alice", "KAFKA_CLIENT_SASL_PASSWORD": password}
 
 
-def forbid_group(bootstrap: str, group: str) -> None:
-    """From now on nobody may join this group."""
+def forbid(bootstrap: str, kind: ResourceType, name: str, operation: AclOperation) -> Callable[[], None]:
+    """From now on nobody may do this to that group or topic, until what is returned is called."""
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    rule = AclBinding(
-        ResourceType.GROUP, group, ResourcePatternType.LITERAL,
-        "User:ANONYMOUS", "*", AclOperation.READ, AclPermissionType.DENY,
-    )  # fmt: skip
-    for future in client.create_acls([rule]).values():
+    rule = (kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, AclPermissionType.DENY)
+    for future in client.create_acls([AclBinding(*rule)]).values():
         future.result(SECONDS)
+
+    def allow() -> None:
+        for future in client.delete_acls([AclBindingFilter(*rule)]).values():
+            future.result(SECONDS)
+
+    return allow
 
 
 def has_ended(service: Service) -> bool:
@@ -85,7 +90,7 @@ def test_whom_the_broker_refuses_ends_the_process_with_its_own_exit_code_and_is_
 ) -> None:
     """By a group's rule or by a wrong password. Both at once, because each takes ten seconds."""
     name = Admin(strict.bootstrap).create_topic(partitions=1)
-    forbid_group(strict.bootstrap, group)
+    forbid(strict.bootstrap, ResourceType.GROUP, group, AclOperation.READ)
     welcome = service(name, group + "-of-alice", strict.guarded, processes=1, env=alice("right")).start()
 
     refused = [
@@ -103,3 +108,27 @@ def test_whom_the_broker_refuses_ends_the_process_with_its_own_exit_code_and_is_
         assert running.returncode is None
     assert "wrong-one" not in refused[1].log
     assert "refuses" not in welcome.log
+
+
+def test_a_dead_letter_topic_that_we_may_not_write_to_holds_the_partition_until_we_may(
+    strict: Guarded,
+    group: str,
+    engine: Callable[..., Engine],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(outbox, "RESEND_SECONDS", 0.3)
+    admin = Admin(strict.bootstrap)
+    name = admin.create_topic(partitions=1)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    allow = forbid(strict.bootstrap, ResourceType.TOPIC, letters, AclOperation.WRITE)
+    admin.produce(name, [message("hopeless", trouble="reject").row])
+    running = engine(name, group, bootstrap_servers=strict.bootstrap).start()
+    eventually(lambda: [p.held for p in running.loop.partitions if p.held and p.paused], SECONDS, "it is held")
+    assert "allow us to write to that topic (ACL: WRITE)" in caplog.text
+
+    allow()
+
+    admin.wait_committed(group, name)
+    assert len(admin.records(letters)) == 1
+    eventually(lambda: not any(p.held or p.paused for p in running.loop.partitions), SECONDS, "nothing is held")
