@@ -11,8 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from service import client_properties, command_line, environment, machine, routes
-from service.routes import LONGEST_TOPIC
+from service import client_properties, command_line, environment, failure_settings, machine, routes
+from service.failure_settings import LONGEST_TOPIC
 from service.setting import written
 from service.settings import PROPERTY_PREFIXES, Settings
 from service.validation import validate
@@ -66,9 +66,8 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     merged = {**in_file, **environ}
     settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
-    configuration = Configuration(
-        words.command, words.as_json, words.check_only, settings, _warnings(found), child_environment=merged
-    )
+    warnings = (*_warnings(found), *failure_settings.warnings(values))
+    configuration = Configuration(words.command, words.as_json, words.check_only, settings, warnings, child_environment=merged)
     if faults:
         raise ConfigurationError(faults, configuration)
     return configuration
@@ -104,7 +103,7 @@ def _contradictions(values: Mapping[str, Any]) -> List[str]:
         for topic in values["topics"]
         if len(topic + values["dead_letter_suffix"]) > LONGEST_TOPIC
     ]
-    return found
+    return found + failure_settings.contradictions(values)
 
 
 def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str, Any]:

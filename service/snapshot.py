@@ -49,7 +49,8 @@ class PartitionReport:
     end: int  # the partition's end, as of the last fetch
     lag: int  # end - committed; before our first commit: end - watermark
     in_flight: int
-    paused: bool  # for back-pressure
+    paused: bool  # for back-pressure, or because it is held
+    held: str  # why nothing more of it is fetched, whatever room there is; empty: nothing is wrong
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ class ConsumerLoop(Owner):
         soon = (
             self._failures.outbox.in_transit
             or self._failures.sending.busy(now)
-            or any(p.paused and not p.held for p in self._assignment)
+            or any(p.paused and not (p.held or p.origin) for p in self._assignment)
         )
         longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
