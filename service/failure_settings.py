@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping
 
+from service.routes import LONGEST_TOPIC
 from service.setting import written
 
-LONGEST_TOPIC = 249  # characters, Kafka's limit
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 

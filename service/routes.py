@@ -7,10 +7,10 @@ from __future__ import annotations
 import re
 from typing import Collection, List, NamedTuple, Optional, Sequence, Tuple
 
-from service.failure_settings import LONGEST_TOPIC
 from service.settings import TABLE, Settings
 
 PATTERN = "^"  # a topic that begins so is a regular expression; the client says so too
+LONGEST_TOPIC = 249  # characters, Kafka's limit
 RETRY_MARK = ".retry."  # in the name of a topic that retries wait in
 # The client matches by the C library's extended expressions, we by Python's. These mean different things in the two.
 _OURS_ALONE = re.compile(r"\\[A-Za-z0-9]|\(\?|[*+?}][?+]|\[:|\[\[[.=]")

@@ -1,6 +1,6 @@
 """Handlers for tests. A message says what becomes of it:
 
-    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "hang" | "hold_gil", "times": 2}
+    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "crash" | "hang" | "hold_gil", "times": 2}
 
 `times` limits the trouble to the first so many runs of that message, counted over all processes; without it, it never ends.
 Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms". What they do they write into the
@@ -143,6 +143,8 @@ def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
         _trouble(message, ledger)
     if trouble == "exit":
         os._exit(EXIT_CODE)
+    if trouble == "crash":
+        ctypes.string_at(0)
     if trouble == "hang":
         threading.Event().wait()
     if trouble == "hold_gil":  # as a C extension does that forgets to release it: no other thread runs meanwhile
