@@ -101,6 +101,12 @@ def _contradictions(values: Mapping[str, Any]) -> List[str]:
             f"RETRY_BACKOFF_MAX_SECONDS = {written(values['retry_backoff_max_seconds'])} must not be below "
             f"RETRY_BACKOFF_SECONDS = {written(values['retry_backoff_seconds'])}. Raise the first."
         )
+    soft, hard = values["handler_timeout_seconds"], values["handler_kill_seconds"]
+    if soft and hard and hard <= soft:
+        found.append(
+            f"HANDLER_KILL_SECONDS = {written(hard)} must be above HANDLER_TIMEOUT_SECONDS = {written(soft)}: a call is told "
+            "first. Raise the first, or set one of them to 0."
+        )
     found += [
         f"KAFKA_TOPIC = {topic} and DEAD_LETTER_SUFFIX = {values['dead_letter_suffix']} make a topic name "
         f"longer than {LONGEST_TOPIC} characters. Shorten one of them."

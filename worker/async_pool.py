@@ -166,7 +166,7 @@ class AsyncPool(Pool):
 
     def _count(self, place: Coroutine, task: Task, *, failed: bool) -> None:
         seconds, thread, partition = time.monotonic() - place.started, self.threads[0], task[1].partition
-        thread.count(partition.topic, int(not failed), int(failed), seconds)
+        thread.count(partition.queue.topic, int(not failed), int(failed), seconds)
         thread.histogram[bisect_left(BUCKETS, seconds)] += 1
         if partition.revoked:
             thread.stale += 1

@@ -2,7 +2,8 @@
 
     {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "crash" | "hang" | "hold_gil", "times": 2}
 
-`times` limits the trouble to the first so many runs of that message, counted over all processes; without it, it never ends.
+`times` limits the trouble to the first so many runs of that message, counted over all processes; `while`, to the time in which
+the file of that path exists; without them, it never ends. `uses` names a dependency that the handler `depending` calls.
 Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms". What they do they write into the
 ledger that LEDGER names.
 """
@@ -15,6 +16,7 @@ import ctypes
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 from service.outcomes import BatchError, Reject, Retry, Send
@@ -109,6 +111,12 @@ async def forward_all(message: Dict[str, Any], context: Any) -> List[Send]:
     return [Send(topic, message["id"], headers={"from": context.topic}) for topic in message["to"]]
 
 
+def depending(message: Dict[str, Any], context: Any) -> None:
+    """Like `work`, inside a dependency if the message uses one."""
+    with context.dependency(message["uses"]) if "uses" in message else contextlib.nullcontext():
+        work(message, context)
+
+
 def _run(message: Dict[str, Any], context: Optional[Any], sleep: Callable[[], None]) -> None:
     with _noted(message, context):
         sleep()
@@ -136,6 +144,8 @@ def _noted(message: Dict[str, Any], context: Optional[Any]) -> Iterator[None]:
 def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
     trouble = message.get("trouble")
     if trouble is None or ("times" in message and _runs(message, ledger) > message["times"]):
+        return
+    if "while" in message and not Path(message["while"]).exists():
         return
     if trouble in RAISED:
         raise RAISED[trouble](f"message {message['id']} says so")

@@ -62,6 +62,13 @@ def faults(*argv: str, environ: Dict[str, str], env_file: str = NO_FILE) -> List
             "RETRYABLE_ERRORS and FATAL_ERRORS must not both name Timeout. Keep each in one of them.",
         ),
         (
+            {"HANDLER_TIMEOUT_SECONDS": "30", "HANDLER_KILL_SECONDS": "30"},
+            (
+                "HANDLER_KILL_SECONDS = 30 must be above HANDLER_TIMEOUT_SECONDS = 30: a call is told first. Raise the first, "
+                "or set one of them to 0."
+            ),
+        ),
+        (
             {"KAFKA_TOPIC": "t" * 245, "RETRY_TOPICS": "30s"},
             (
                 f"KAFKA_TOPIC = {'t' * 245} and RETRY_TOPICS = 30s make a topic name longer than 249 characters. "
