@@ -6,7 +6,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test test-unit test-pythons test-broker test-processes lint type bench clean
+.PHONY: help install run test test-unit test-pythons test-broker test-processes soak lint type bench clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -40,6 +40,9 @@ test-broker: install kafka ## against a real Kafka
 
 test-processes: install kafka ## the real command, on a real Kafka
 	$(PYTEST) tests/processes
+
+soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it
+	$(PYTEST) -s tests/soak
 
 lint: install ## ruff: rules and format
 	$(VENV)/bin/ruff check .

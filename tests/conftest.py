@@ -30,7 +30,7 @@ GIVEN = os.environ.pop("TEST_KAFKA_BOOTSTRAP_SERVERS", "")
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     """Tests are marked after the folder they are in."""
     for item in items:
-        for folder in ("broker", "processes"):
+        for folder in ("broker", "processes", "soak"):
             if FOLDERS / folder in item.path.parents:
                 item.add_marker(folder)
 
