@@ -42,7 +42,7 @@ test-processes: install kafka ## the real command, on a real Kafka
 	$(PYTEST) tests/processes
 
 soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it
-	$(PYTEST) -s tests/soak
+	$(PYTEST) -s -o faulthandler_timeout=0 tests/soak
 
 lint: install ## ruff: rules and format
 	$(VENV)/bin/ruff check .

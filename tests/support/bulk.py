@@ -23,6 +23,8 @@ _EVENT = struct.Struct("<Bq")  # start or end, offset
 class Bulk:
     """What happened to the messages of one partition; the test's side of it."""
 
+    size = _EVENT.size  # bytes of an event
+
     def __init__(self, path: str) -> None:
         """Nothing has happened. The handler is told the path by the variable BULK."""
         self.path = path

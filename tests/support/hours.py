@@ -59,6 +59,11 @@ class Hours:
         for pid in pids:
             os.kill(pid or 0, signal.SIGKILL)
 
+    def wait_ended(self, count: int, seconds: float) -> None:
+        """Until so many have come to their end: a look at the file's length, because reading it all takes a while."""
+        event = self.bulk.size
+        eventually(lambda: self.bulk.mark() >= (2 * count + 1) * event, seconds, f"{count} are done")
+
     def held(self) -> Optional[List[Range]]:
         """What the committed map says to be done; None without one."""
         found = decode(self._admin.metadata(self._group, self._topic)[0])
