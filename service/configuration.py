@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from service import client_properties, command_line, environment, letter_words, machine, routes
+from service import client_properties, command_line, environment, failure_settings, letter_words, machine, routes
 from service.routes import LONGEST_TOPIC
 from service.setting import written
 from service.settings import PROPERTY_PREFIXES, Settings
@@ -70,9 +70,8 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     merged = {**in_file, **environ}
     settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
-    configuration = Configuration(
-        words.command, words.as_json, words.check_only, settings, _warnings(found), merged, words.letters
-    )
+    warnings = (*_warnings(found), *failure_settings.warnings(values))
+    configuration = Configuration(words.command, words.as_json, words.check_only, settings, warnings, merged, words.letters)
     if faults:
         raise ConfigurationError(faults, configuration)
     return configuration
@@ -102,13 +101,19 @@ def _contradictions(values: Mapping[str, Any]) -> List[str]:
             f"RETRY_BACKOFF_MAX_SECONDS = {written(values['retry_backoff_max_seconds'])} must not be below "
             f"RETRY_BACKOFF_SECONDS = {written(values['retry_backoff_seconds'])}. Raise the first."
         )
+    soft, hard = values["handler_timeout_seconds"], values["handler_kill_seconds"]
+    if soft and hard and hard <= soft:
+        found.append(
+            f"HANDLER_KILL_SECONDS = {written(hard)} must be above HANDLER_TIMEOUT_SECONDS = {written(soft)}: a call is told "
+            "first. Raise the first, or set one of them to 0."
+        )
     found += [
         f"KAFKA_TOPIC = {topic} and DEAD_LETTER_SUFFIX = {values['dead_letter_suffix']} make a topic name "
         f"longer than {LONGEST_TOPIC} characters. Shorten one of them."
         for topic in values["topics"]
         if len(topic + values["dead_letter_suffix"]) > LONGEST_TOPIC
     ]
-    return found
+    return found + failure_settings.contradictions(values)
 
 
 def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str, Any]:

@@ -49,7 +49,8 @@ class PartitionReport:
     end: int  # the partition's end, as of the last fetch
     lag: int  # end - committed; before our first commit: end - watermark
     in_flight: int
-    paused: bool  # for back-pressure
+    paused: bool  # for back-pressure, or because it is held
+    held: str  # why nothing more of it is fetched, whatever room there is; empty: nothing is wrong
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class ChildReport:
     dead_letters: int
     dead_letters_waiting: int  # could not be stored yet
     dropped: int  # not started or not counted, because the partition went away
+    suspects: int  # messages that ran when a process died: they wait to be run apart, or run
     in_flight: int
     busy_seconds: float  # of all handler threads together
     histogram: List[int] = field(default_factory=list)  # handler times, by the buckets of the pool

@@ -28,8 +28,8 @@ class Partition:
 
     __slots__ = (
         "closed", "committed", "deadline", "end", "eof", "found", "frontier", "given_up", "held", "in_transit", "known",
-        "lanes", "map_refused", "metadata", "number", "origin", "paused", "queue", "revoked", "sent", "topic", "tracker",
-        "unstored",
+        "lanes", "map_refused", "metadata", "number", "origin", "overdue", "paused", "queue", "revoked", "sent", "topic",
+        "tracker", "unstored",
     )  # fmt: skip
 
     def __init__(
@@ -66,6 +66,8 @@ class Partition:
         self.frontier = -1  # below it, tasks of a closed partition are still started
         self.deadline: Optional[float] = None  # monotonic seconds until which results still count, once closed
         self.revoked = False  # results count no more
+        # The end of their time, of calls that have run for too long; by partition and offset as their messages say them
+        self.overdue: Dict[Tuple[int, int], Optional[float]] = {}
 
     def close(self, deadline: Optional[float]) -> None:
         """Start no more tasks, but those that lie between what is done already; they and what runs have until `deadline`

@@ -52,11 +52,17 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """True when the service stops or the partition is taken away. A handler that can should come to its end: by
-        returning when it is done (that counts until `deadline`), by raising when it is not (the task runs again elsewhere)."""
-        return self._partition.closed
+        """True when the service stops or the partition is taken away, and when the call has taken longer than it should. A
+        handler that can should come to its end: by returning when it is done (that counts until `deadline`), by raising
+        when it is not (the task runs again)."""
+        return self._partition.closed or self._place in self._partition.overdue
 
     @property
     def deadline(self) -> Optional[float]:
         """The `time.monotonic()` after which this task's result counts no more; None while nothing presses."""
-        return self._partition.deadline
+        limits = (self._partition.deadline, self._partition.overdue.get(self._place))
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @property
+    def _place(self) -> Tuple[int, int]:
+        return self.partition, self.offset

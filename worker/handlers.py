@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from service.routes import route_of, routes_of
 from service.settings import Settings
@@ -12,8 +12,9 @@ from worker.handler import Handler, HandlerError, Kind, load
 class Handlers:
     """All of them, from HANDLER or HANDLERS."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Imports the user's functions; what is wrong with them is kept in `faults`."""
+    def __init__(self, settings: Settings, load_one: Optional[Callable[[str, str], Handler]] = None) -> None:
+        """Loads the user's functions, by `load_one(name, setting)` if given; what is wrong with them is kept in `faults`."""
+        self._load_one = load_one or (lambda name, setting: load(name, settings, setting))
         self._routes = routes_of(settings)
         self._setting = "HANDLERS" if settings.handlers else "HANDLER"
         self.by_name: Dict[str, Handler] = {}
@@ -54,7 +55,7 @@ class Handlers:
 
     def _load(self, name: str) -> None:
         try:
-            self.by_name[name] = load(name, setting=self._setting)
+            self.by_name[name] = self._load_one(name, self._setting)
         except HandlerError as problem:
             self.faults.append(str(problem))
 

@@ -23,13 +23,15 @@ from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
 from worker.failures import Failures
 from worker.journal import Journal
-from worker.lanes import ORDERINGS
+from worker.lanes import ORDERINGS, Task
 from worker.partition_report import partition_report
-from worker.pool import Pool
+from worker.pool import HandlerThread, Pool
+from worker.quarantine import Quarantine
 from worker.recovery import Recovery, new_writer
 from worker.retry import RetryPolicy
 from worker.settling import Settling
 from worker.stages import StageHolder
+from worker.suspects_file import SuspectsFile
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class ConsumerLoop(Owner):
         stage: StageHolder,
         journal: Callable[[str], Optional[Journal]] = lambda _writer: None,
         clock: Callable[[], float] = time.monotonic,
+        quarantine: Optional[Quarantine] = None,
         *,
         member: Member,
     ) -> None:
@@ -80,10 +83,11 @@ class ConsumerLoop(Owner):
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._backpressure = Backpressure(settings.max_in_flight)
         self._commits = Commits(settings.commit_interval_seconds)
-        self._failures = Failures(settings, retry_policy, pool, producer_properties, member, clock)
+        self._quarantine = quarantine or Quarantine(settings, 0, pool, SuspectsFile(None))
+        self._failures = Failures(settings, retry_policy, pool, producer_properties, member, clock, self._quarantine)
         self._topics = list(dict.fromkeys([*settings.topics, *self._failures.retry_topics]))
         self._by_partition = intake.by_partition(self._topics)
-        self._settling = Settling(pool, self._failures, clock)
+        self._settling = Settling(pool, self._quarantine, self._failures, clock)
         self._consumer: GroupConsumer
         self._open_journal = journal
         self._recovery: Recovery
@@ -151,7 +155,7 @@ class ConsumerLoop(Owner):
         soon = (
             self._failures.outbox.in_transit
             or self._failures.sending.busy(now)
-            or any(p.paused and not p.held for p in self._assignment)
+            or any(p.paused and not (p.held or p.origin) for p in self._assignment)
         )
         longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
@@ -248,6 +252,7 @@ class ConsumerLoop(Owner):
                 self._recovery.restore(partition, *committed[name])
             if self._stop is not None:
                 partition.close(self._stop.deadline.at)
+        self._quarantine.receive(self._assignment.selected(names))
         self._serve_assignment()
 
     def on_revoked(self, names: List[Name]) -> None:
@@ -339,6 +344,20 @@ class ConsumerLoop(Owner):
     def _publish(self, now: float) -> None:
         self._report_at = now + REPORT_SECONDS
         self.partitions = [partition_report(partition, self._consumer.end) for partition in self._assignment]
+
+    def running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs now, suspects included."""
+        return self._settling.all_running()
+
+    @property
+    def quarantine_threads(self) -> List[HandlerThread]:
+        """That run suspects; beside those of the pool."""
+        return self._quarantine.threads
+
+    @property
+    def suspects(self) -> int:
+        """Suspects that wait for their turn, or run."""
+        return self._quarantine.count
 
     @property
     def joined(self) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from typing import Callable, List
+from typing import Callable, List, Tuple
 
 from service.readable import readable
 from service.snapshot import ChildReport, Stage, TaskReport
@@ -50,7 +50,7 @@ def child_report(
     """The heartbeat of this moment."""
     now = clock()
     stored, waiting = loop.dead_letters
-    threads = pool.threads
+    threads = [*pool.threads, *loop.quarantine_threads]
     done = sum(thread.done for thread in threads)
     return ChildReport(
         pid=os.getpid(),
@@ -66,16 +66,17 @@ def child_report(
         dead_letters=stored,
         dead_letters_waiting=waiting,
         dropped=loop.dropped + sum(thread.stale for thread in threads),
+        suspects=loop.suspects,
         in_flight=sum(partition.in_flight for partition in loop.partitions),
         busy_seconds=sum(thread.busy_seconds for thread in threads),
         histogram=[sum(thread.histogram[bucket] for thread in threads) for bucket in range(len(BUCKETS) + 1)],
-        tasks=_longest(pool, now),
+        tasks=_longest(loop.running(), now),
         partitions=loop.partitions,
     )
 
 
-def _longest(pool: Pool, now: float) -> List[TaskReport]:
-    reports = [_task_report(thread, task, now) for thread, task in pool.running()]
+def _longest(running: List[Tuple[HandlerThread, Task]], now: float) -> List[TaskReport]:
+    reports = [_task_report(thread, task, now) for thread, task in running]
     return sorted(reports, key=lambda report: -report.seconds)[:MOST_TASKS]
 
 

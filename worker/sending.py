@@ -1,6 +1,6 @@
 """What handlers return to be produced. A task whose handler returned a `Send` is done when the broker has stored it: until
-then it stays in flight and keeps its lane, so that the offset is not committed and results of one key keep their order. At least
-once: when the task runs again, its results are sent again.
+then it stays in flight and keeps its lane, so that the offset is not committed and results of one key keep their order. At
+least once: when the task runs again, its results are sent again.
 
 What can't be stored is treated as a dead letter is: sent again, told, and its partition held. Consumer thread only.
 """
