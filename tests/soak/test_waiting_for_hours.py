@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
@@ -30,12 +29,10 @@ def test_a_million_messages_behind_one_that_waits(
     hours = Hours(admin, topic(partitions=1), group, str(tmp_path), service)
     hours.send([WAIT])
     hours.start()
-    seconds, memory = [], []
+    memory = []
     for number in range(1, ROUNDS + 1):
         hours.send([QUICK] * ROUND)
-        began = time.monotonic()
         hours.wait_ended(number * ROUND, 120)
-        seconds.append(time.monotonic() - began)
         memory.append(psutil.Process(hours.process).memory_info().rss / MEGABYTE)
     assert ROUNDS * ROUND > RECORDS * SEGMENT_SIZE
     eventually(lambda: hours.held() == [(1, ROUNDS * ROUND + 1)], 30, "the commit carries the map")
@@ -45,9 +42,7 @@ def test_a_million_messages_behind_one_that_waits(
     hours.send([QUICK])
     eventually(lambda: hours.bulk.since(mark).ended == [ROUNDS * ROUND + 1], 120, "the next one is done")
 
-    print(f"seconds after the last of {ROUND} was sent: {seconds[0]:.1f} at first, {seconds[-1]:.1f} at last; "
-          f"MB: {memory[0]:.0f} at first, {memory[-1]:.0f} at last")  # fmt: skip
+    print(f"{ROUNDS * ROUND} messages; {memory[0]:.0f} MB after the first {ROUND}, {memory[-1]:.0f} MB after all")
     assert sorted(hours.bulk.since(mark).started) == [0, ROUNDS * ROUND + 1]
     assert "The journal is full" not in hours.service.log
-    assert memory[-1] < memory[1] + 30
-    assert sum(seconds[-3:]) < 3 * sum(seconds[:3]) + 10
+    assert memory[-1] < memory[0] + 30
