@@ -112,8 +112,8 @@ class Recovery:
             self._journal.forget(partition.topic, partition.number)
 
     def _spare(self, partition: Partition) -> None:
-        """One task may hold the commit back for hours: what stands in the map that the broker holds is given up in the journal.
-        Not only after a commit: while the map stays the same there is none."""
+        """One task may hold the commit back for hours: what stands in the map that the broker holds is given up in the
+        journal. Not only after a commit: while the map stays the same there is none."""
         if self._journal is None or not self._journal.scarce or not partition.tracker.finished:
             return
         carried = decode(partition.metadata) if self._use_map and not partition.map_refused else None
