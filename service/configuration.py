@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from service import client_properties, command_line, environment, machine
+from service import client_properties, command_line, environment, machine, memory
 from service.setting import written
 from service.settings import PROPERTY_PREFIXES, Settings
 from service.validation import validate
@@ -64,6 +64,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     merged = {**in_file, **environ}
     settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
+    faults += memory.faults(settings)
     configuration = Configuration(
         words.command, words.as_json, words.check_only, settings, _warnings(found), child_environment=merged
     )

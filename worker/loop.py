@@ -11,6 +11,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
+from service import memory
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.settings import Settings
@@ -30,6 +31,7 @@ from worker.recovery import Recovery, new_writer
 from worker.retry import RetryPolicy
 from worker.settling import Settling
 from worker.stages import StageHolder
+from worker.weights import Weights
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,8 @@ class ConsumerLoop(Owner):
         self._by_partition = intake.by_partition(len(settings.topics))
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._backpressure = Backpressure(settings.max_in_flight)
+        shares = memory.shares(settings)
+        self._weights = Weights(shares.in_flight, settings.max_in_flight) if shares else None
         self._commits = Commits(settings.commit_interval_seconds)
         self._failures = Failures(settings, retry_policy, pool, producer_properties, clock)
         self._settling = Settling(pool, self._failures, clock)
@@ -153,6 +157,8 @@ class ConsumerLoop(Owner):
         until = self._clock() + ROOM_WAIT_SECONDS
         while True:
             counts = [(partition, partition.tracker.in_flight) for partition in self._assignment]
+            if self._weights:
+                counts = self._weights.counted(counts)
             pause, resume = self._backpressure.decide(counts)
             if not pause or self._clock() >= until or self._asked.is_set():
                 break
@@ -176,6 +182,8 @@ class ConsumerLoop(Owner):
             if batch[0].offset() < expected:
                 partition = self._restarted(partition, expected, batch[0].offset())
             tasks = intake.tasks(partition, batch, self._lane_of)
+            if self._weights:
+                self._weights.note(partition, batch)
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
 

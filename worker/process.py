@@ -16,6 +16,7 @@ import socket
 import sys
 import threading
 import time
+from dataclasses import replace
 from typing import Dict, List, Optional
 
 from service import logs, places
@@ -34,6 +35,7 @@ from worker.pool import Pool
 from worker.report import Rate, child_report
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
+from worker.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +111,7 @@ class Child:
         settings = self._settings
         member = member_name(places.host_name(), self._slot)
         self._pool = Pool(settings.threads, call)
+        self._upkeep = Upkeep(settings, self._pool)
         policy = RetryPolicy(
             settings.max_attempts, settings.retry_backoff_seconds, settings.retry_backoff_max_seconds, random.random
         )
@@ -211,10 +214,13 @@ class Child:
         now = time.monotonic()
         if now >= self._next_heartbeat and not self._channel.closed:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
+            if self._stage.now is Stage.CONSUMING:
+                self._upkeep.look()
             self._channel.offer(self._report())
 
     def _report(self) -> Dict[str, object]:
-        return {"report": as_json(child_report(self._stage.now, self._pool, self._loop, self._poll_age(), self._rate))}
+        report = child_report(self._stage.now, self._pool, self._loop, self._poll_age(), self._rate)
+        return {"report": as_json(replace(report, **self._upkeep.fields()))}
 
     def _poll_age(self) -> float:
         """Since when the poll loop has not turned. In attention: after a pause of the whole process both have only just

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import itertools
 import re
+from array import array
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, List, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from worker.assignment import Partition
@@ -24,6 +25,7 @@ SEGMENT_SIZE = 1024  # offsets. Small enough to forget soon, large enough to sea
 OPEN, DONE, HOLE, RUNNING = 0, 1, 2, 3  # the values of a flag; what runs is not done
 _OPEN, _DONE, _RUNNING = b"%c" % OPEN, b"%c" % DONE, b"%c" % RUNNING
 _RUN = re.compile(b"[%c%c]+" % (DONE, HOLE))
+_IN_FLIGHT = bytes.maketrans(bytes((OPEN, DONE, HOLE, RUNNING)), bytes((1, 0, 0, 1)))
 
 Range = Tuple[int, int]  # first offset, and the one behind the last
 Memory = Tuple[Any, int, int]  # bytearray or mmap, where the flags begin in it, and which record that is (-1: none)
@@ -33,13 +35,14 @@ class Segment:
     """Flags of the offsets from `base` on. It belongs to one assignment of one partition: when that ends, late completions
     fall on a segment that nobody reads any more."""
 
-    __slots__ = ("base", "flags", "partition", "record", "shift", "start", "taken")
+    __slots__ = ("base", "flags", "partition", "record", "shift", "start", "taken", "weights")
 
     def __init__(self, partition: Partition, base: int, memory: Memory) -> None:
         """A segment in which nothing is taken yet."""
         self.partition = partition
         self.base = base
         self.taken = 0
+        self.weights: Optional[array[int]] = None  # bytes of each message, where somebody wants to know
         self.flags, self.start, self.record = memory
         self.shift = self.start - base  # the flag of an offset stands at `offset + shift`
 
@@ -65,6 +68,11 @@ class Segment:
         """Offsets taken and not done."""
         seen = self.seen()
         return seen.count(_OPEN) + seen.count(_RUNNING)
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the messages in flight, as far as they were weighed."""
+        return sum(itertools.compress(self.weights, self.seen().translate(_IN_FLIGHT))) if self.weights else 0
 
     def seen(self) -> bytes:
         """The flags of the offsets taken so far."""
@@ -159,3 +167,16 @@ class Tracker:
         """Offsets taken and not done."""
         self.watermark()
         return sum([segment.in_flight for segment in self._segments])
+
+    def weigh(self, offset: int, weight: int) -> None:
+        """Note what the message at an offset that was just taken weighs."""
+        segment = next(
+            each for each in itertools.chain(reversed(self._segments), reversed(self._complete)) if each.base <= offset
+        )
+        segment.weights = segment.weights or array("I", bytes(4 * SEGMENT_SIZE))
+        segment.weights[offset - segment.base] = weight
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the messages in flight, as far as they were weighed."""
+        return sum([segment.weight for segment in self._segments])
