@@ -35,7 +35,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping, Optional
 
-from service import logs, places
+from service import logs, places, routes
 from service.attention import Attention
 from service.channel import Message
 from service.configuration import Configuration, ConfigurationError, load
@@ -103,7 +103,7 @@ class Supervisor:
         log.info(
             "Starting %d processes with %d threads each (group %s, topics %s, handler %s)",
             self._settings.processes, self._settings.threads, self._settings.group_id,
-            ", ".join(self._settings.topics), self._settings.handler,
+            ", ".join(self._settings.topics), routes.described(self._settings),
         )  # fmt: skip
         while True:
             now = time.monotonic()

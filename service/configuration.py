@@ -11,8 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from service import client_properties, command_line, environment, failure_settings, machine
-from service.failure_settings import LONGEST_TOPIC
+from service import client_properties, command_line, environment, failure_settings, machine, routes
+from service.routes import LONGEST_TOPIC
 from service.setting import written
 from service.settings import PROPERTY_PREFIXES, Settings
 from service.validation import validate
@@ -61,6 +61,8 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     values, wrong = validate(sources, optional=("bootstrap_servers",) if words.command == "status" else ())
     properties = _properties(found)
     faults += wrong + client_properties.faults(properties) + _contradictions(values)
+    given = {name for source in sources for name in source}
+    faults += routes.faults(values["handlers"], given, values["dead_letter_suffix"], values["retry_topics"])
 
     merged = {**in_file, **environ}
     settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
@@ -114,6 +116,8 @@ def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str
     decided.setdefault("restart_limit", max(10, 5 * decided["processes"]))
     decided.setdefault("runtime_directory", _runtime_directory(environ))
     decided.setdefault("state_directory", os.path.join(decided["runtime_directory"], "state"))
+    if decided["handlers"]:  # they stand in place of the two
+        decided.update(topics=tuple(route.topic for route in routes.parsed(decided["handlers"])), handler="")
     return decided
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Dict, FrozenSet, List, Optional
 
-from service import places
+from service import places, routes
 from service.settings import Settings
 
 VERSION = 1  # of the structure; raised when a field changes its meaning or goes away
@@ -137,7 +137,7 @@ def snapshot_of(settings: Settings, state: str, uptime: float, problems: List[st
         uptime=uptime,
         group=settings.group_id,
         topics=list(settings.topics),
-        handler=settings.handler,
+        handler=routes.described(settings),
         ordering=settings.ordering,
         membership=settings.membership,
         processes=len(slots),

@@ -45,6 +45,7 @@ class Partition:
         self.tracker = Tracker(self, functools.partial(memory, self))
         self.lanes = Lanes()
         self.queue = queue()
+        self.queue.topic = topic
         self.origin = ""  # of a retry topic: the topic that its messages came from at first
         self.paused = False  # fetching is stopped, for back-pressure or because it is held
         self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: nothing is wrong

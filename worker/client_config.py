@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, NamedTuple
 
+from service.routes import ignored
 from service.settings import Settings
 
 CONSUMER_DEFAULTS: Dict[str, Any] = {
@@ -56,6 +57,8 @@ def consumer_properties(settings: Settings, member: str) -> Dict[str, Any]:
             "enable.partition.eof": True,  # the only sign of "nothing there" on a partition that gave us no message yet
         }
     )
+    if ignored(settings):
+        properties["topic.blacklist"] = ",".join(filter(None, (ignored(settings), properties.get("topic.blacklist"))))
     if settings.membership == "static":
         properties["group.instance.id"] = member
     return properties

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Iterable, List
 
 from service.settings import Settings
 from worker.client_config import Member
+from worker.completion import Results
 from worker.dead_letter import DeadLetters
 from worker.error_text import names_of, plain, text_of
 from worker.lanes import Task
@@ -16,6 +17,7 @@ from worker.outbox import Outbox
 from worker.pool import Pool
 from worker.retry import RetryPolicy, RetrySchedule, age_of
 from worker.retry_topics import RetryTopics
+from worker.sending import Sending
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Failures:
         self._clock = clock
         self.retries = RetrySchedule()
         self.outbox = Outbox(producer_properties, clock)
+        self.sending = Sending(self.outbox, self.complete)
         self.retry_topics = RetryTopics(settings.topics, settings.retry_topics)
         self.dead_letters = DeadLetters(self.outbox, settings.dead_letter_suffix, settings.group_id, member, self.complete)
 
@@ -46,7 +49,11 @@ class Failures:
         now = self._clock()
         while self._pool.undecided:
             task, error = self._pool.undecided.popleft()
-            if not task[1].partition.revoked:  # else it is not committed, and runs again where the partition went
+            if task[1].partition.revoked:
+                continue  # it is not committed, and runs again where the partition went
+            if isinstance(error, Results):
+                self.sending.send(error, now)
+            else:
                 self._decide(task, error, now)
         self.requeue(self.retries.due(now))
         self.outbox.serve()

@@ -82,7 +82,7 @@ class ConsumerLoop(Owner):
         self._commits = Commits(settings.commit_interval_seconds)
         self._failures = Failures(settings, retry_policy, pool, producer_properties, member, clock)
         self._topics = list(dict.fromkeys([*settings.topics, *self._failures.retry_topics]))
-        self._by_partition = intake.by_partition(len(self._topics))
+        self._by_partition = intake.by_partition(self._topics)
         self._settling = Settling(pool, self._failures, clock)
         self._consumer: GroupConsumer
         self._open_journal = journal
@@ -148,7 +148,11 @@ class ConsumerLoop(Owner):
     def _patience(self, now: float) -> float:
         """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
         due = self._failures.retries.next_due()
-        soon = self._failures.outbox.in_transit or any(p.paused and not (p.held or p.origin) for p in self._assignment)
+        soon = (
+            self._failures.outbox.in_transit
+            or self._failures.sending.busy(now)
+            or any(p.paused and not (p.held or p.origin) for p in self._assignment)
+        )
         longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
 
@@ -269,6 +273,8 @@ class ConsumerLoop(Owner):
     def _new_partition(self, topic: str, number: int) -> Partition:
         partition = Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
         partition.origin = self._failures.retry_topics.origin(topic)
+        if partition.origin:
+            partition.queue.topic = partition.origin
         return partition
 
     def _forget(self, names: List[Name], *, in_order: bool) -> None:

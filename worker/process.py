@@ -13,7 +13,6 @@ import random
 import selectors
 import signal
 import socket
-import sys
 import threading
 import time
 from typing import Dict, List, Optional
@@ -26,11 +25,13 @@ from service.exit_codes import ExitCode
 from service.settings import Settings
 from service.signals import SignalInbox, ignore
 from service.snapshot import Stage, as_json
-from worker import handler
+from worker import isolation, pools
+from worker.birth import received_settings
 from worker.client_config import Member, consumer_properties, member_name, producer_properties
+from worker.handler import HandlerError
+from worker.handlers import Handlers
 from worker.journal import Journal
 from worker.loop import ConsumerLoop, Stop
-from worker.pool import Pool
 from worker.report import Rate, child_report
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
@@ -39,7 +40,6 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 0.5
 CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and closing the client
-SETTINGS_SECONDS = 10.0  # for the settings to arrive: the supervisor sends them at once
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -51,21 +51,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
     faulthandler.enable()  # SIGABRT, which a hung child gets, prints the stacks of all threads
     ignore(signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)  # a terminal sends them to everybody; the supervisor decides
     channel = Channel(socket.socket(fileno=words.channel))
-    settings = _received_settings(channel)
+    settings = received_settings(channel)
     logs.set_up(settings.log_level, settings.log_format, "slot-%d" % words.slot)
     _end(Child(settings, words.slot, channel).run())
-
-
-def _received_settings(channel: Channel) -> Settings:
-    """The first message of the supervisor. Without one we have no supervisor, and nothing to do."""
-    deadline = Deadline(SETTINGS_SECONDS)
-    with selectors.DefaultSelector() as selector:
-        selector.register(channel, selectors.EVENT_READ)
-        while not deadline.expired() and not channel.closed:
-            selector.select(deadline.remaining())
-            for message in channel.receive():
-                return Settings.from_json(message["settings"])
-    sys.exit(ExitCode.GAVE_UP)
 
 
 def _end(code: ExitCode) -> None:
@@ -94,21 +82,22 @@ class Child:
         """Import the handler, start the threads, and watch until the end."""
         # Until the handler is imported SIGTERM just kills: nothing is owed yet, and an import can take long.
         try:
-            call = handler.load(self._settings.handler)
-        except handler.HandlerError as problem:
+            handlers = isolation.handlers_of(self._settings, self._slot)
+        except HandlerError as problem:
             log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)
             return ExitCode.CONFIGURATION
         inbox = SignalInbox([signal.SIGTERM])
-        self._build(call)
-        log.info("Using %d threads for concurrent processing.", self._settings.threads)
+        self._build(handlers)
+        for line in pools.described(self._settings, handlers):
+            log.info("%s", line)
         self._stage.move(Stage.WAITING)
         threading.Thread(target=self._consume, name="consumer", daemon=True).start()
         return self._watch(inbox)
 
-    def _build(self, call: handler.Call) -> None:
+    def _build(self, handlers: Handlers) -> None:
         settings = self._settings
         member = Member(places.host_name(), self._slot)
-        self._pool = Pool(settings.threads, call)
+        self._pool = pools.build(settings, handlers)
         self._loop = ConsumerLoop(
             settings,
             self._pool,

@@ -30,6 +30,7 @@ class Settling:
         while not deadline.expired():
             self._failures.give_up(deadline.at)
             running = self.running(partitions)
+            self._failures.serve()  # what runs no more may have left something to be sent, and that is waited for
             settled = [partition.settled(_highest(running, partition)) for partition in partitions]
             if all(settled) and not any(partition.in_transit for partition in partitions):
                 return
