@@ -3,6 +3,7 @@
 
     python supervisor.py --processes 8          run the service (all settings: --help)
     python supervisor.py status [--json]        what is it doing, and why; exit 0 healthy, 1 degraded, 2 not running
+    python supervisor.py dead-letters list      what failed; also show, replay, drop: --help
 
 | signal | effect |
 |---|---|
@@ -350,6 +351,10 @@ def main(words: Optional[List[str]] = None) -> int:
         return refuse([*problem.faults, *more])
     if configuration.command == "status":
         return show_status(configuration)
+    if configuration.letters is not None:
+        from ops import dead_letters  # here, because it brings the Kafka client, which a supervisor has no use for
+
+        return dead_letters.run(configuration.settings, configuration.letters)
     settings = configuration.settings
     # The example handler is the user's side, so it reads its variable: also when the value came by command line or a file.
     environment = {**configuration.child_environment, "TASK_SECONDS": str(settings.task_seconds)}

@@ -107,7 +107,7 @@ class BatchPool(Pool):
     @staticmethod
     def _count(thread: HandlerThread, first: Task, done: int, failed: int, seconds: float) -> None:
         partition = first[1].partition
-        thread.count(partition.topic, done, failed, seconds)
+        thread.count(partition.queue.topic, done, failed, seconds)
         thread.histogram[bisect_left(BUCKETS, seconds)] += 1
         if partition.revoked:
             thread.stale += done + failed

@@ -11,10 +11,11 @@ import threading
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
+from service import routes
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.settings import Settings
-from service.snapshot import PartitionReport, Stage
+from service.snapshot import BreakerReport, PartitionReport, Stage
 from worker import intake
 from worker.assignment import Assignment, Partition
 from worker.backpressure import Backpressure
@@ -22,14 +23,17 @@ from worker.client_config import Member, milliseconds
 from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
 from worker.failures import Failures
+from worker.gate import Gate
 from worker.journal import Journal
-from worker.lanes import ORDERINGS
+from worker.lanes import ORDERINGS, Task
 from worker.partition_report import partition_report
-from worker.pool import Pool
+from worker.pool import HandlerThread, Pool
+from worker.quarantine import Quarantine
 from worker.recovery import Recovery, new_writer
 from worker.retry import RetryPolicy
 from worker.settling import Settling
 from worker.stages import StageHolder
+from worker.suspects_file import SuspectsFile
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +70,7 @@ class ConsumerLoop(Owner):
         stage: StageHolder,
         journal: Callable[[str], Optional[Journal]] = lambda _writer: None,
         clock: Callable[[], float] = time.monotonic,
+        quarantine: Optional[Quarantine] = None,
         *,
         member: Member,
     ) -> None:
@@ -80,10 +85,14 @@ class ConsumerLoop(Owner):
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._backpressure = Backpressure(settings.max_in_flight)
         self._commits = Commits(settings.commit_interval_seconds)
-        self._failures = Failures(settings, retry_policy, pool, producer_properties, member, clock)
+        self._gate = Gate(settings, pool, routes.naming(settings), clock)
+        self._quarantine = quarantine or Quarantine(settings, 0, pool, SuspectsFile(None))
+        self._failures = Failures(
+            settings, retry_policy, pool, producer_properties, member, clock, self._quarantine, self._gate
+        )
         self._topics = list(dict.fromkeys([*settings.topics, *self._failures.retry_topics]))
         self._by_partition = intake.by_partition(self._topics)
-        self._settling = Settling(pool, self._failures, clock)
+        self._settling = Settling(pool, self._quarantine, self._failures, clock)
         self._consumer: GroupConsumer
         self._open_journal = journal
         self._recovery: Recovery
@@ -95,6 +104,7 @@ class ConsumerLoop(Owner):
         self.turned_at = clock()
         self.dropped = 0  # messages that were delivered and not started, because their partition went away
         self.partitions: List[PartitionReport] = []
+        self.breakers: List[BreakerReport] = []
         self.cut_off: List[str] = []  # what the drain deadline interrupted
 
     def stop(self, stop: Stop) -> None:
@@ -138,6 +148,7 @@ class ConsumerLoop(Owner):
     def _turn(self) -> None:
         now = self.turned_at = self._clock()
         self._failures.serve()
+        self._pass_gate(now)
         in_flight = self._make_room()
         if self._commits.due(now):
             self._commit(self._assignment, self._positions(), now)
@@ -151,7 +162,8 @@ class ConsumerLoop(Owner):
         soon = (
             self._failures.outbox.in_transit
             or self._failures.sending.busy(now)
-            or any(p.paused and not (p.held or p.origin) for p in self._assignment)
+            or self._gate.metering
+            or any(p.paused and not (p.held or p.barred or p.origin) for p in self._assignment)
         )
         longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
@@ -248,6 +260,7 @@ class ConsumerLoop(Owner):
                 self._recovery.restore(partition, *committed[name])
             if self._stop is not None:
                 partition.close(self._stop.deadline.at)
+        self._quarantine.receive(self._assignment.selected(names))
         self._serve_assignment()
 
     def on_revoked(self, names: List[Name]) -> None:
@@ -275,6 +288,7 @@ class ConsumerLoop(Owner):
         partition.origin = self._failures.retry_topics.origin(topic)
         if partition.origin:
             partition.queue.topic = partition.origin
+        partition.dependencies = self._gate.dependencies
         return partition
 
     def _forget(self, names: List[Name], *, in_order: bool) -> None:
@@ -288,8 +302,13 @@ class ConsumerLoop(Owner):
         self._serve_assignment()
 
     def _serve_assignment(self) -> None:
-        self._pool.serve([partition.queue for partition in self._assignment])
+        self._pool.serve(self._gate.queues(self._assignment))
         self._report_at = 0.0
+
+    def _pass_gate(self, now: float) -> None:
+        if self._gate.turn(self._assignment, now):
+            self._serve_assignment()
+            self._pool.wake(len(self._pool.threads))
 
     def on_end(self, name: Name, offset: int) -> None:
         """The end of a partition: the only sign of progress behind messages that are never delivered."""
@@ -330,6 +349,7 @@ class ConsumerLoop(Owner):
         """Yields until these closed partitions are at rest, and lets the main thread see that we turn meanwhile."""
         for _ in self._settling.unsettled(partitions, deadline):
             now = self.turned_at = self._clock()
+            self._pass_gate(now)
             if now >= self._report_at:
                 self._publish(now)
             yield
@@ -338,7 +358,22 @@ class ConsumerLoop(Owner):
 
     def _publish(self, now: float) -> None:
         self._report_at = now + REPORT_SECONDS
-        self.partitions = [partition_report(partition, self._consumer.end) for partition in self._assignment]
+        self.partitions = [partition_report(p, self._consumer.end, self._gate.why(p)) for p in self._assignment]
+        self.breakers = self._gate.reports(now)
+
+    def running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs now, suspects included."""
+        return self._settling.all_running()
+
+    @property
+    def quarantine_threads(self) -> List[HandlerThread]:
+        """That run suspects; beside those of the pool."""
+        return self._quarantine.threads
+
+    @property
+    def suspects(self) -> int:
+        """Suspects that wait for their turn, or run."""
+        return self._quarantine.count
 
     @property
     def joined(self) -> bool:

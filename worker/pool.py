@@ -29,11 +29,17 @@ TURN_SECONDS = 0.005  # for one partition before the next has its turn: long aga
 class HandlerThread:
     """What one handler thread does and has done. Written by that thread alone, read by anybody."""
 
-    __slots__ = ("batch", "busy_seconds", "done", "done_of", "failed", "histogram", "name", "stale", "started", "task")
+    __slots__ = (
+        "apart", "batch", "busy_seconds", "done", "done_of", "failed", "histogram", "hung", "ident", "name", "stale",
+        "started", "task",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         """Idle, with nothing done."""
         self.name = name
+        self.apart = False  # its calls run in a task process, which keeps their time limit
+        self.ident = 0  # of the thread, for its stack; 0: not started
+        self.hung: List[Task] = []  # nobody waits for the end of these any more. Written by the main thread
         self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
         self.batch: List[Task] = []  # the same of a batch handler's thread, in place of `task`
         self.started = 0.0  # monotonic seconds, of `task` or of the last one
@@ -51,6 +57,10 @@ class HandlerThread:
         if done:
             self.done += done
             self.done_of[topic] = self.done_of.get(topic, 0) + done
+
+    def hangs(self, task: Task) -> bool:
+        """Whether nobody waits for the end of this one any more."""
+        return any(each is task for each in self.hung)
 
 
 class Pool:
@@ -89,6 +99,7 @@ class Pool:
 
     def _serve(self, thread: HandlerThread, turn: int) -> None:
         """The life of a handler thread. `turn` counts through the queues."""
+        thread.ident = threading.get_ident()
         while True:
             queues = self._queues
             for _ in queues:
@@ -145,7 +156,7 @@ class Pool:
                 thread.stale += 1
         thread.task = None
         if done + failed:
-            thread.count(partition.topic, done, failed, ended - began)
+            thread.count(partition.queue.topic, done, failed, ended - began)
             thread.histogram[0] += done + failed - slow
         return done + failed > 0
 

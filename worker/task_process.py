@@ -22,7 +22,8 @@ from worker.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
-Wish = Tuple[bool, Optional[float]]  # whether a task is cancelled, and until when its result counts
+#: Whether a task is cancelled, whether that is for its taking too long, and until when its result counts.
+Wish = Tuple[bool, bool, Optional[float]]
 
 
 class TaskDiedError(Exception):
@@ -48,7 +49,8 @@ class TaskProcess:
     def __init__(self, settings: Settings, slot: int, name: str) -> None:
         """Starts nothing yet. `name` is for the log."""
         self._settings = settings
-        self._name = "slot-%d/%s" % (slot, name)
+        self._slot = slot
+        self._name = name
         self._process: Optional[Spawned] = None
         self._number = 0  # of the last task
 
@@ -69,14 +71,14 @@ class TaskProcess:
         handler raised (a RemoteError, or Retry, Reject and UndecodableError as they are), TaskDiedError when the process did
         not survive it, and what `start` raises.
 
-        `kill_after`: seconds after which the process is killed. `cancelled`: whether the task is to be told that it should
-        come to its end, looked at again and again; that its partition is closed is seen without it."""
+        `kill_after`: seconds after which the process is killed. `cancelled`: whether the task has taken so long that it is to
+        be told, and its stack to be logged, looked at again and again; that its partition is closed is seen without it."""
         process = self._living()
         self._number += 1
         vigil = Vigil(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
             process.work.send((self._number, int(attempt), _described(message)))
-            kind, content = self._outcome(process, vigil, lambda: (partition.closed or cancelled(), partition.deadline))
+            kind, content = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
         except (OSError, EOFError):
             process.see_it_end()
             died = self._died(process, str(process.how))
@@ -102,7 +104,7 @@ class TaskProcess:
 
     def _started(self) -> Spawned:
         try:
-            process = Spawned(self._settings, self._name)
+            process = Spawned(self._settings, "slot-%d/%s" % (self._slot, self._name))
         except OSError as problem:
             raise TaskProcessError("no task process can be started: %s" % problem) from problem
         try:
@@ -118,12 +120,12 @@ class TaskProcess:
         return process
 
     def _outcome(self, process: Spawned, vigil: Vigil, wish: Callable[[], Wish]) -> Any:
-        passed_on: Wish = (False, None)
+        passed_on: Wish = (False, False, None)
         outcome = None
         while outcome is None:
             now = wish()
             if now[0] and now != passed_on:
-                process.control.send({"cancel": self._number, "deadline": now[1]})
+                process.control.send({"cancel": self._number, "late": now[1], "deadline": now[2]})
                 passed_on = now
             process.wait(TICK_SECONDS)
             outcome = process.work.receive()
@@ -149,6 +151,13 @@ class TaskProcess:
         error.__cause__ = RemoteTraceback(stack) if stack else None
         log.error("%s: process %d ended in the middle of a task: %s", self._name, process.pid, how, exc_info=error)
         return error
+
+
+def _wish(partition: Partition, cancelled: Callable[[], bool]) -> Wish:
+    if partition.closed:
+        return True, False, partition.deadline
+    late = cancelled()
+    return late, late, None
 
 
 def _described(message: Any) -> Dict[str, Any]:

@@ -62,6 +62,13 @@ def faults(*argv: str, environ: Dict[str, str], env_file: str = NO_FILE) -> List
             "RETRYABLE_ERRORS and FATAL_ERRORS must not both name Timeout. Keep each in one of them.",
         ),
         (
+            {"HANDLER_TIMEOUT_SECONDS": "30", "HANDLER_KILL_SECONDS": "30"},
+            (
+                "HANDLER_KILL_SECONDS = 30 must be above HANDLER_TIMEOUT_SECONDS = 30: a call is told first. Raise the first, "
+                "or set one of them to 0."
+            ),
+        ),
+        (
             {"KAFKA_TOPIC": "t" * 245, "RETRY_TOPICS": "30s"},
             (
                 f"The topic {'t' * 245} and RETRY_TOPICS = 30s make a topic name longer than 249 characters. "
@@ -157,7 +164,7 @@ def test_all_faults_of_all_sources_are_told_together(tmp_path: Path) -> None:
         (["--threads"], "the command line: argument --threads: expected one argument. See --help."),
         (
             ["start"],
-            "start (the command line) is not a command. Write status, or no command to run the service.",
+            "start (the command line) is not a command. Write status or dead-letters, or no command to run the service.",
         ),
         (["--json"], "--json (the command line) goes with status only. Write: supervisor.py status --json"),
     ],

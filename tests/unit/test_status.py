@@ -17,7 +17,8 @@ HELD = {**PARTITION, "partition": 7, "paused": True, "held": "no room"}
 def child(**changes: Any) -> Dict[str, Any]:
     well = {
         "stage": "consuming", "joined": True, "broker_away": False, "poll_age": 0.1, "dead_letters_waiting": 0, "done": 10,
-        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "tasks": [], "partitions": [PARTITION],
+        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "suspects": 0, "tasks": [], "breakers": [],
+        "partitions": [PARTITION],
     }  # fmt: skip
     return {**well, **changes}
 
@@ -109,6 +110,11 @@ def test_a_degraded_text_says_so_first_and_then_each_problem() -> None:
 
     assert lines[0].startswith("DEGRADED  running")
     assert lines[3:5] == ["  problem: slot 0: no broker answers", "  problem: slot 0: not in the group yet"]
+
+
+def test_suspects_are_told_of_while_there_are_any() -> None:
+    assert "suspects 2: " in status.text(snapshot(slot(reported=child(suspects=2)), slot(1)))
+    assert "suspects" not in status.text(snapshot(slot()))
 
 
 def test_the_text_of_a_service_that_has_just_started_is_no_error() -> None:
