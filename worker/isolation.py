@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict
 
 from service.settings import Settings
-from worker import handler
 from worker.assignment import Partition
-from worker.handler import Call
+from worker.handler import Handler, Kind
+from worker.handlers import Handlers
+from worker.pool import Pool
 from worker.task_process import TaskProcess
 
 
-def call_of(settings: Settings, slot: int) -> Call:
-    """The handler, ready to be called in the way of ISOLATION. Raises HandlerError."""
+def handlers_of(settings: Settings, slot: int) -> Handlers:
+    """The handlers, ready to be called in the way of ISOLATION. Raises HandlerError."""
     if settings.isolation == "none":
-        return handler.load(settings.handler)
+        return Handlers(settings).usable()
     isolated = Isolated(settings, slot)
-    isolated.start()
-    return isolated
+    isolated.start(Pool.name % 0)
+    return Handlers(settings, lambda name, _setting: Handler(name, Kind.THREAD, isolated))
 
 
 class Isolated:
-    """A call that each thread makes in a task process of its own, which is started when it is first needed."""
+    """A call that each handler thread makes in a task process of its own, which has the thread's name and is started when it
+    is first needed."""
 
     def __init__(self, settings: Settings, slot: int, make: Callable[[Settings, int, str], TaskProcess] = TaskProcess) -> None:
         """`make` makes a task process of these settings for a slot, with a name for the log."""
         self._settings = settings
         self._slot = slot
         self._make = make
-        self._own = threading.local()
-        self._numbers = itertools.count(1)
-        self._spare: List[TaskProcess] = []  # started, and not any thread's yet
+        self._processes: Dict[str, TaskProcess] = {}  # by the name of their thread, which alone touches its entry
 
-    def start(self) -> None:
-        """Start the first process, to see whether the handler can be loaded: our own process never imports it (see DESIGN.md).
-        Raises HandlerError and TaskProcessError."""
-        first = self._another()
-        first.start()
-        self._spare.append(first)
+    def start(self, thread: str) -> None:
+        """Start the process of this handler thread ahead of its first task, to see whether the handler can be loaded: our own
+        process does not import it. Raises HandlerError and TaskProcessError."""
+        self._process_of(thread).start()
 
     def __call__(self, message: Any, partition: Partition, attempt: int) -> Any:
         """As `TaskProcess.run`, with the time limits of the settings."""
         limit = self._settings.handler_timeout_seconds
         until = time.monotonic() + limit
-        return self._process().run(
+        return self._process_of(threading.current_thread().name).run(
             message,
             partition,
             attempt,
@@ -54,18 +51,9 @@ class Isolated:
             lambda: limit > 0 and time.monotonic() >= until,
         )
 
-    def _process(self) -> TaskProcess:
+    def _process_of(self, thread: str) -> TaskProcess:
         try:
-            return self._own.process  # type: ignore[no-any-return]
-        except AttributeError:
-            self._own.process = process = self._taken()
-            return process
-
-    def _taken(self) -> TaskProcess:
-        try:
-            return self._spare.pop()
-        except IndexError:
-            return self._another()
-
-    def _another(self) -> TaskProcess:
-        return self._make(self._settings, self._slot, "task-%d" % next(self._numbers))
+            return self._processes[thread]
+        except KeyError:
+            made = self._processes[thread] = self._make(self._settings, self._slot, thread)
+            return made

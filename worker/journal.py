@@ -29,7 +29,8 @@ from worker.tracker import DONE, OPEN, RUNNING, SEGMENT_SIZE, Memory, Range
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _HEADER = struct.Struct("<B8s8sqIqB249s")  # used, writer, writer found, offset found, partition, base, topic
 _RECORD = _HEADER.size + SEGMENT_SIZE
-RECORDS = 1024  # 1.3 MB a slot. Segments beyond that many are kept in memory only: after a crash their tasks run again
+RECORDS = 1024  # 1.3 MB a slot. Segments beyond that many are kept in memory only: after a crash their tasks may run again
+SCARCE = 256  # free records: those that the map can do without are given back then
 
 
 def boot_id() -> bytes:
@@ -119,6 +120,11 @@ class Journal:
         self._memory[start : start + _RECORD] = header + bytes(SEGMENT_SIZE)
         self._memory[start] = 1
         return self._memory, start + _HEADER.size, index
+
+    @property
+    def scarce(self) -> bool:
+        """Whether free records are about to run out."""
+        return len(self._free) < SCARCE
 
     def release(self, index: int) -> None:
         """The record is not needed any more."""

@@ -25,12 +25,13 @@ from service.exit_codes import ExitCode
 from service.settings import Settings
 from service.signals import SignalInbox, ignore
 from service.snapshot import Stage, as_json
-from worker import handler, isolation
+from worker import isolation, pools
 from worker.birth import received_settings
-from worker.client_config import consumer_properties, member_name, producer_properties
+from worker.client_config import Member, consumer_properties, member_name, producer_properties
+from worker.handler import HandlerError
+from worker.handlers import Handlers
 from worker.journal import Journal
 from worker.loop import ConsumerLoop, Stop
-from worker.pool import Pool
 from worker.quarantine import Quarantine
 from worker.report import Rate, child_report
 from worker.retry import RetryPolicy
@@ -85,35 +86,34 @@ class Child:
         """Import the handler, start the threads, and watch until the end."""
         # Until the handler is imported SIGTERM just kills: nothing is owed yet, and an import can take long.
         try:
-            call = isolation.call_of(self._settings, self._slot)
-        except handler.HandlerError as problem:
+            handlers = isolation.handlers_of(self._settings, self._slot)
+        except HandlerError as problem:
             log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)
             return ExitCode.CONFIGURATION
         inbox = SignalInbox([signal.SIGTERM])
-        self._build(call)
-        log.info("Using %d threads for concurrent processing.", self._settings.threads)
+        self._build(handlers)
+        for line in pools.described(self._settings, handlers):
+            log.info("%s", line)
         self._stage.move(Stage.WAITING)
         threading.Thread(target=self._consume, name="consumer", daemon=True).start()
         return self._watch(inbox)
 
-    def _build(self, call: handler.Call) -> None:
+    def _build(self, handlers: Handlers) -> None:
         settings = self._settings
-        member = member_name(places.host_name(), self._slot)
-        self._pool = Pool(settings.threads, call)
+        member = Member(places.host_name(), self._slot)
+        self._pool = pools.build(settings, handlers)
         suspects = SuspectsFile(settings)
         self._quarantine = Quarantine(settings, self._slot, self._pool, suspects)
-        policy = RetryPolicy(
-            settings.max_attempts, settings.retry_backoff_seconds, settings.retry_backoff_max_seconds, random.random
-        )
         self._loop = ConsumerLoop(
             settings,
             self._pool,
-            policy,
-            consumer_properties(settings, member),
-            producer_properties(settings, member),
+            RetryPolicy(settings, random.random),
+            consumer_properties(settings, member_name(*member)),
+            producer_properties(settings, member_name(*member)),
             self._stage,
             self._open_journal,
             quarantine=self._quarantine,
+            member=member,
         )
         self._time = TimeKeeper(settings, self._loop.running, suspects)
 

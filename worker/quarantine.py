@@ -100,9 +100,10 @@ class Quarantine(Pool):
     # ---- the quarantine's own thread ------------------------------------------------------------------------------
 
     def _run(self, message: Any, partition: Partition, attempt: int) -> Any:
-        offset = message.offset()
-        result = self._process.run(message, partition, attempt, self._kill_after, lambda: offset in partition.overdue)
-        self._suspects.forget([(partition.topic, partition.number, offset)])
+        place = (message.partition(), message.offset())
+        result = self._process.run(message, partition, attempt, self._kill_after, lambda: place in partition.overdue)
+        if self._thread.task is not None:
+            self._suspects.forget([_place(self._thread.task)])
         return result
 
     def _start_once(self) -> None:
@@ -121,6 +122,7 @@ class Sorting(Queue):
         self._others = others
         self._wake = wake
         self._suspects = suspects
+        self.topic = others.topic
         self._last = max(suspects)
         self._admit = admit
         self.pop = others.pop

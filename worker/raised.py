@@ -10,21 +10,15 @@ import traceback
 from typing import Any, Dict, Tuple, Type
 
 from service.outcomes import Reject, Retry
-from worker.decoding import UndecodableError
+from worker.decoding import InvalidMessageError, TooLongError, UndecodableError
+from worker.error_text import text_of
 
 LONGEST = 32_000  # characters of a text or a traceback that cross
-_OURS: Tuple[Type[Exception], ...] = (Retry, Reject, UndecodableError)  # these arrive as what they are
+# These arrive as what they are; a class stands before its base.
+_OURS: Tuple[Type[Exception], ...] = (Retry, Reject, InvalidMessageError, TooLongError, UndecodableError)
 
 Told = Dict[str, Any]
 Name = Tuple[str, str]  # module and qualified name
-
-
-def text_of(error: BaseException) -> str:
-    """`str(error)`, whatever the user's `__str__` raises: SystemExit would end the consumer thread without a word."""
-    try:
-        return str(error)
-    except BaseException as problem:
-        return "(its text raised %s)" % type(problem).__name__
 
 
 class RemoteTraceback(Exception):  # noqa: N818 (a text, not an error)
@@ -46,9 +40,9 @@ class RemoteError(Exception):
 
     @property
     def names(self) -> Tuple[str, ...]:
-        """The names of the original's class and its bases, plain and with their modules: `KeyError`, `builtins.KeyError`."""
+        """The dotted names of the original's class and its bases (see `error_text.names_of`)."""
         kinds = type(self).__mro__[: type(self).__mro__.index(RemoteError)]
-        return tuple(name for kind in kinds for name in (kind.__name__, "%s.%s" % (kind.__module__, kind.__qualname__)))
+        return tuple("%s.%s" % (kind.__module__, kind.__qualname__) for kind in kinds)
 
 
 def told(error: BaseException) -> Told:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import math
 import os
 import time
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, List, Tuple
 
+from service.readable import readable
 from service.snapshot import ChildReport, Stage, TaskReport
 from worker.lanes import Task
 from worker.loop import ConsumerLoop
@@ -71,6 +72,7 @@ def child_report(
         histogram=[sum(thread.histogram[bucket] for thread in threads) for bucket in range(len(BUCKETS) + 1)],
         tasks=_longest(loop.running(), now),
         partitions=loop.partitions,
+        breakers=loop.breakers,
     )
 
 
@@ -85,15 +87,8 @@ def _task_report(thread: HandlerThread, task: Task, now: float) -> TaskReport:
         topic=segment.partition.topic,
         partition=segment.partition.number,
         offset=offset,
-        key=_readable(message.key()),
+        key=readable(message.key()),
         attempt=attempt,
         thread=thread.name,
         seconds=max(0.0, now - thread.started),
     )
-
-
-def _readable(key: Optional[bytes]) -> Optional[str]:
-    """A key for human eyes: any bytes, never too long, and nothing in it that would move a terminal's cursor."""
-    text = (key or b"")[:100].decode("utf-8", errors="backslashreplace")
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return None if key is None else shown

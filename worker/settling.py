@@ -32,8 +32,9 @@ class Settling:
         while not deadline.expired():
             self._failures.give_up(deadline.at)
             running = self._waited_for(partitions)
+            self._failures.serve()  # what runs no more may have left something to be sent, and that is waited for
             settled = [partition.settled(_highest(running, partition)) for partition in partitions]
-            if all(settled) and not self._failures.dead_letters.in_transit:
+            if all(settled) and not any(partition.in_transit for partition in partitions):
                 return
             self.unpark()
             yield
@@ -59,9 +60,9 @@ class Settling:
     def _waited_for(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
         """The same without calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""
         running = self.running(partitions)
-        for offset, partition in [(task[0], task[1].partition) for thread, task in running if thread.hung is task]:
+        for offset, partition in [(task[0], task[1].partition) for thread, task in running if thread.hangs(task)]:
             partition.given_up = min(partition.given_up, offset)
-        return [(thread, task) for thread, task in running if thread.hung is not task]
+        return [(thread, task) for thread, task in running if not thread.hangs(task)]
 
     def described(self, partitions: Iterable[Partition]) -> List[str]:
         """What runs of these partitions and does not hang, in words for the log."""

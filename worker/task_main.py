@@ -17,18 +17,26 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from typing import Any, Dict, List, Optional, Tuple
 
 from service import logs
 from service.channel import Channel, Message
 from service.exit_codes import ExitCode
+from service.outcomes import Send
+from service.settings import Settings
 from service.signals import disregard
-from worker import handler
+from worker import single
 from worker.assignment import Partition
 from worker.birth import received_settings
+from worker.completion import look
 from worker.decoding import UndecodableError
 from worker.frames import Frames, is_plain
-from worker.raised import Told, told
+from worker.handler import Call, HandlerError
+from worker.handlers import Handlers
+from worker.raised import RemoteTraceback, Told, told
+
+log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
@@ -86,7 +94,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     connection = socket.socket(fileno=work)
     connection.set_inheritable(False)
     os.set_inheritable(words, False)
-    TaskMain(Frames(connection), channel).run(settings.handler)
+    TaskMain(settings, Frames(connection), channel).run()
     end()
 
 
@@ -108,19 +116,20 @@ def _die_with(parent: int) -> None:
 class TaskMain:
     """The life of a task process."""
 
-    def __init__(self, work: Frames, control: Channel) -> None:
+    def __init__(self, settings: Settings, work: Frames, control: Channel) -> None:
         """`work`: tasks and outcomes, the main thread's; `control`: the listening thread's."""
+        self._settings = settings
         self._work = work
         self._control = control
-        self._current: Tuple[int, Optional[Partition]] = (0, None)
+        self._current: Tuple[int, Optional[Partition], int] = (0, None, -1)  # number of a task, its partition and offset
         self._cancelled: Tuple[int, Optional[float]] = (0, None)  # number of a task, and its deadline
 
-    def run(self, name: str) -> None:
-        """Load the handler and serve, until our parent closes its end."""
+    def run(self) -> None:
+        """Load the handlers and serve, until our parent closes its end."""
         threading.Thread(target=self._listen, name="control", daemon=True).start()
         try:
-            call = handler.load(name)
-        except handler.HandlerError as problem:
+            call = single.call_of(Handlers(self._settings).usable())
+        except HandlerError as problem:
             self._work.send(("unusable", str(problem)))
             return
         try:
@@ -131,17 +140,20 @@ class TaskMain:
         except (EOFError, OSError):
             return  # our parent has no more tasks
 
-    def _outcome(self, call: handler.Call, number: int, attempt: int, data: Dict[str, Any]) -> Tuple[str, Any]:
+    def _outcome(self, call: Call, number: int, attempt: int, data: Dict[str, Any]) -> Tuple[str, Any]:
         message = RemoteMessage(data)
         partition = Partition(message.topic(), message.partition())
         # First the note, then the look, and `_cancel` the other way round: a cancellation that comes early is not lost.
-        self._current = (number, partition)
+        self._current = (number, partition, message.offset())
         if self._cancelled[0] == number:
             partition.close(self._cancelled[1])
         try:
             returned = call(message, partition, attempt)
+            results = look(returned, ())
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: the task has failed, not the process
             return "raised", _told(error)
+        if results:
+            return "send", [_fields(send) for send in results.sends]
         # Anything but plain data can't cross, and nobody would look at it.
         return "done", returned if is_plain(returned) else None
 
@@ -156,14 +168,29 @@ class TaskMain:
 
     def _hear(self, message: Message) -> None:
         if "cancel" in message:
-            self._cancel(message["cancel"], message["deadline"])
+            self._cancel(message["cancel"], message["deadline"], late=message["late"])
         self._control.send({"alive": True})
 
-    def _cancel(self, number: int, deadline: Optional[float]) -> None:
+    def _cancel(self, number: int, deadline: Optional[float], *, late: bool) -> None:
         self._cancelled = (number, deadline)
-        current, partition = self._current
-        if current == number and partition is not None:
-            partition.close(deadline)
+        current, partition, offset = self._current
+        if current != number or partition is None:
+            return
+        if late:
+            log.warning(
+                "%s offset %d has run for %g s and is told that it is cancelled; it is here:",
+                partition, offset, self._settings.handler_timeout_seconds, exc_info=RemoteTraceback(_main_stack()),
+            )  # fmt: skip
+        partition.close(deadline)
+
+
+def _main_stack() -> str:
+    frame = sys._current_frames()[threading.main_thread().ident or 0]  # noqa: SLF001 (the documented way)
+    return "".join(traceback.format_stack(frame))
+
+
+def _fields(send: Send) -> Tuple[Any, ...]:
+    return send.topic, send.value, send.key, send.headers
 
 
 def _told(error: BaseException) -> Told:

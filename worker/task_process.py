@@ -11,6 +11,7 @@ import logging
 import time
 from typing import Any, Callable, Dict, Optional, Tuple
 
+from service.outcomes import Send
 from service.settings import Settings
 from worker.assignment import Partition
 from worker.decoding import UndecodableError, headers_of
@@ -21,7 +22,8 @@ from worker.vigil import Vigil
 
 log = logging.getLogger(__name__)
 
-Wish = Tuple[bool, Optional[float]]  # whether a task is cancelled, and until when its result counts
+#: Whether a task is cancelled, whether that is for its taking too long, and until when its result counts.
+Wish = Tuple[bool, bool, Optional[float]]
 
 
 class TaskDiedError(Exception):
@@ -47,7 +49,8 @@ class TaskProcess:
     def __init__(self, settings: Settings, slot: int, name: str) -> None:
         """Starts nothing yet. `name` is for the log."""
         self._settings = settings
-        self._name = "slot-%d/%s" % (slot, name)
+        self._slot = slot
+        self._name = name
         self._process: Optional[Spawned] = None
         self._number = 0  # of the last task
 
@@ -64,25 +67,25 @@ class TaskProcess:
         kill_after: Optional[float] = None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> Any:
-        """Run the handler on one message; what it returned, if that is plain data, else None. Raises what the handler raised
-        (a RemoteError, or Retry, Reject and UndecodableError as they are), TaskDiedError when the process did not survive
-        it, and what `start` raises.
+        """Run the handler on one message; what it returned, if that is plain data or a `Send`, else None. Raises what the
+        handler raised (a RemoteError, or Retry, Reject and UndecodableError as they are), TaskDiedError when the process did
+        not survive it, and what `start` raises.
 
-        `kill_after`: seconds after which the process is killed. `cancelled`: whether the task is to be told that it should
-        come to its end, looked at again and again; that its partition is closed is seen without it."""
+        `kill_after`: seconds after which the process is killed. `cancelled`: whether the task has taken so long that it is to
+        be told, and its stack to be logged, looked at again and again; that its partition is closed is seen without it."""
         process = self._living()
         self._number += 1
         vigil = Vigil(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
-            process.work.send((self._number, attempt, _described(message, partition)))
-            kind, content = self._outcome(process, vigil, lambda: (partition.closed or cancelled(), partition.deadline))
+            process.work.send((self._number, attempt, _described(message)))
+            kind, content = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
         except (OSError, EOFError):
             process.see_it_end()
             died = self._died(process, str(process.how))
             raise died from died.__cause__
         if kind == "raised":
             raise rebuilt(content)
-        return content
+        return [Send(*fields) for fields in content] if kind == "send" else content
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -101,7 +104,7 @@ class TaskProcess:
 
     def _started(self) -> Spawned:
         try:
-            process = Spawned(self._settings, self._name)
+            process = Spawned(self._settings, "slot-%d/%s" % (self._slot, self._name))
         except OSError as problem:
             raise TaskProcessError("no task process can be started: %s" % problem) from problem
         try:
@@ -117,12 +120,12 @@ class TaskProcess:
         return process
 
     def _outcome(self, process: Spawned, vigil: Vigil, wish: Callable[[], Wish]) -> Any:
-        passed_on: Wish = (False, None)
+        passed_on: Wish = (False, False, None)
         outcome = None
         while outcome is None:
             now = wish()
             if now[0] and now != passed_on:
-                process.control.send({"cancel": self._number, "deadline": now[1]})
+                process.control.send({"cancel": self._number, "late": now[1], "deadline": now[2]})
                 passed_on = now
             process.wait(TICK_SECONDS)
             outcome = process.work.receive()
@@ -150,7 +153,14 @@ class TaskProcess:
         return error
 
 
-def _described(message: Any, partition: Partition) -> Dict[str, Any]:
+def _wish(partition: Partition, cancelled: Callable[[], bool]) -> Wish:
+    if partition.closed:
+        return True, False, partition.deadline
+    late = cancelled()
+    return late, late, None
+
+
+def _described(message: Any) -> Dict[str, Any]:
     """The message as plain data, for `task_main.RemoteMessage`."""
     headers: Any
     try:
@@ -158,8 +168,8 @@ def _described(message: Any, partition: Partition) -> Dict[str, Any]:
     except UndecodableError as problem:  # to be raised where the handler asks for them, if it does
         headers = str(problem)
     return {
-        "topic": partition.topic,
-        "partition": partition.number,
+        "topic": message.topic(),
+        "partition": message.partition(),
         "offset": message.offset(),
         "key": message.key(),
         "value": message.value(),

@@ -6,7 +6,7 @@ noticed once a call. A call is the tuple of its task, which is a new one with ea
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from worker.lanes import Task
 from worker.pool import HandlerThread
@@ -28,29 +28,34 @@ class TimeLimits:
         """Seconds; 0: no such limit."""
         self._soft = soft
         self._hard = hard
-        self._told: Dict[HandlerThread, Task] = {}
+        self._told: Dict[int, Task] = {}  # by identity: a thread may have a whole batch of them
 
     def look(self, running: Iterable[Tuple[HandlerThread, Task]], now: float) -> List[Overrun]:
         """What has gone past a limit since the last look, at `now` (monotonic seconds)."""
         calls = list(running)
-        self._forget(dict(calls))
+        self._forget({id(task) for _, task in calls})
         overruns = [self._overrun(thread, task, now - thread.started) for thread, task in calls]
         return [overrun for overrun in overruns if overrun is not None]
 
     def _overrun(self, thread: HandlerThread, task: Task, seconds: float) -> Optional[Overrun]:
         # `seconds` may be too few, when the thread has gone on to its next task meanwhile, never too many.
-        if self._hard and seconds >= self._hard and not thread.apart and thread.hung is not task:
-            thread.hung = task
+        if self._hard and seconds >= self._hard and not thread.apart and not thread.hangs(task):
+            thread.hung.append(task)
             return Overrun(thread, task, seconds, hard=True)
-        if self._soft and seconds >= self._soft and self._told.get(thread) is not task:
-            self._told[thread] = task
-            task[1].partition.overdue[task[0]] = thread.started + self._hard if self._hard else None
+        if self._soft and seconds >= self._soft and id(task) not in self._told:
+            self._told[id(task)] = task
+            task[1].partition.overdue[_place(task)] = thread.started + self._hard if self._hard else None
             return Overrun(thread, task, seconds, hard=False)
         return None
 
-    def _forget(self, running: Dict[HandlerThread, Task]) -> None:
+    def _forget(self, running: Set[int]) -> None:
         """Calls that have come to their end."""
-        for thread, task in list(self._told.items()):
-            if running.get(thread) is not task:
-                del self._told[thread]
-                task[1].partition.overdue.pop(task[0], None)
+        for identity, task in list(self._told.items()):
+            if identity not in running:
+                del self._told[identity]
+                task[1].partition.overdue.pop(_place(task), None)
+
+
+def _place(task: Task) -> Tuple[int, int]:
+    """As the handler's context knows it."""
+    return task[2].partition(), task[2].offset()

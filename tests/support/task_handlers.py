@@ -12,7 +12,7 @@ import sys
 import threading
 from typing import Any, Callable, Dict
 
-from service.outcomes import Reject, Retry
+from service.outcomes import Reject, Retry, Send
 
 LOOK_SECONDS = 0.005
 
@@ -76,9 +76,9 @@ def fork(_argument: Any, _context: Any) -> None:
     os._exit(42)
 
 
-def until_cancelled(_argument: Any, context: Any) -> Any:
-    """The deadline, once there is one."""
-    while not (context.cancelled and context.deadline):
+def until_cancelled(argument: Any, context: Any) -> Any:
+    """The deadline; unless it is late, once there is one."""
+    while not (context.cancelled and (context.deadline or argument == "late")):
         threading.Event().wait(LOOK_SECONDS)
     return context.deadline
 
@@ -99,6 +99,7 @@ def facts(_argument: Any, context: Any) -> Any:
 HANDLERS: Dict[str, Callable[[Any, Any], Any]] = {
     "echo": lambda argument, _context: argument,
     "object": lambda _argument, _context: object(),
+    "send": lambda topic, _context: Send(topic, {"a": 1}, "k", [("h", "1"), ("h", None)]),
     "pid": lambda _argument, _context: os.getpid(),
     "headers": lambda _argument, context: context.headers,
     **{kind.__name__: kind for kind in (crash, fail, hog, hold_gil, hang, fork, until_cancelled, facts)},

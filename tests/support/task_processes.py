@@ -16,7 +16,7 @@ class Runner(TaskProcess):
     """Runs one of the handlers of `task_handlers` by its name."""
 
     def __init__(self, handler: str = HANDLER, **changes: Any) -> None:
-        super().__init__(some_settings(handler=handler, **changes), 3, "task-1")
+        super().__init__(some_settings(handler=handler, **changes), 3, "handler-1")
         self.partition = Partition(TOPIC, 7)
 
     def call(self, name: str, argument: Any = None, kill_after: Optional[float] = None) -> Any:

@@ -5,7 +5,8 @@ from typing import Any, Callable, List, Optional, cast
 
 from tests.unit.fakes import Message, some_settings
 from worker.assignment import Partition
-from worker.isolation import Isolated, call_of
+from worker.handler import Kind
+from worker.isolation import Isolated, handlers_of
 from worker.task_process import TaskProcess
 
 PARTITION = Partition("topic", 0)
@@ -35,23 +36,22 @@ def isolated(**changes: Any) -> Isolated:
     return Isolated(some_settings(isolation="process", **changes), 3, cast("Callable[..., TaskProcess]", Recorded))
 
 
-def in_a_thread(call: Callable[[], Any]) -> Any:
+def in_thread(name: str, call: Callable[[], Any]) -> Any:
     answers: List[Any] = []
-    thread = threading.Thread(target=lambda: answers.append(call()))
+    thread = threading.Thread(target=lambda: answers.append(call()), name=name)
     thread.start()
     thread.join()
     return answers[0]
 
 
-def test_each_thread_has_a_process_of_its_own_and_the_first_one_that_was_started() -> None:
+def test_each_thread_has_a_process_of_its_own_by_its_name() -> None:
     call = isolated()
-    call.start()
+    call.start("handler-0")
 
-    mine = [call(Message(0), PARTITION, 1)[0] for _ in range(2)]
-    theirs = in_a_thread(lambda: call(Message(0), PARTITION, 1)[0])
+    names = [in_thread(name, lambda: call(Message(0), PARTITION, 1)[0]) for name in ("handler-1", "handler-0", "handler-1")]
 
-    assert (mine, theirs) == (["3 task-1"] * 2, "3 task-2")
-    assert [process.started for process in Recorded.made] == [True, False]
+    assert names == ["3 handler-1", "3 handler-0", "3 handler-1"]
+    assert [(process.name, process.started) for process in Recorded.made] == [("3 handler-0", True), ("3 handler-1", False)]
 
 
 def test_limits_of_zero_are_none() -> None:
@@ -65,4 +65,6 @@ def test_a_task_is_killed_and_cancelled_by_the_limits_of_the_settings() -> None:
 
 
 def test_without_isolation_the_handler_is_called_in_our_own_process() -> None:
-    assert call_of(some_settings(handler="builtins:repr"), 0)(Message(0, value=b"7"), PARTITION, 1) == "7"
+    handlers = handlers_of(some_settings(handler="builtins:repr"), 0)
+
+    assert handlers.call_of_kind(Kind.THREAD)(Message(0, value=b"7"), PARTITION, 1) == "7"

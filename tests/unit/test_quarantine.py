@@ -46,11 +46,11 @@ class Apart:
                 if errors:
                     raise errors.pop(0)
 
-        def send(_self: DeadLetters, task: Task, _error: Exception) -> None:
+        def send(_self: DeadLetters, task: Task, _error: Exception, _age: float) -> None:
             """As if the broker had acknowledged it at once."""
             self.letters.append(task[0])
             failures: Failures = self.bench.loop._failures
-            failures._stored(task)
+            failures.complete(task)
 
         class OfThisTest(EndingPool, Quarantine):
             def __init__(self, settings: Any, slot: int, pool: Pool, _none: SuspectsFile) -> None:
@@ -266,7 +266,7 @@ def test_a_drain_does_not_wait_for_a_call_that_hangs_and_says_of_no_other_that_i
 
     def give_up(_group: object) -> List[Message]:
         ((thread, task),) = apart.bench.loop.running()
-        thread.hung = task
+        thread.hung.append(task)
         return []
 
     apart.bench.call = call

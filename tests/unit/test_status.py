@@ -10,13 +10,15 @@ TASK = {
     "topic": "orders", "partition": 5, "offset": 4711, "key": "customer-9", "attempt": 2, "thread": "handler-3",
     "seconds": 754.0,
 }  # fmt: skip
-PARTITION = {"topic": "orders", "partition": 5, "lag": 120, "in_flight": 3, "paused": False}
+PARTITION = {"topic": "orders", "partition": 5, "lag": 120, "in_flight": 3, "paused": False, "held": ""}
+HELD = {**PARTITION, "partition": 7, "paused": True, "held": "no room"}
 
 
 def child(**changes: Any) -> Dict[str, Any]:
     well = {
         "stage": "consuming", "joined": True, "broker_away": False, "poll_age": 0.1, "dead_letters_waiting": 0, "done": 10,
-        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "suspects": 0, "tasks": [], "partitions": [PARTITION],
+        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "suspects": 0, "tasks": [], "breakers": [],
+        "partitions": [PARTITION],
     }  # fmt: skip
     return {**well, **changes}
 
@@ -54,6 +56,8 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(reported=child(stage="waiting")), "slot 0: waits for the slot's former process to end"),
         (slot(reported=child(joined=False)), "slot 0: not in the group yet"),
         (slot(reported=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),
+        (slot(reported=child(partitions=[HELD, PARTITION])), "slot 0: orders[7] is held: no room"),
+        (slot(reported=child(partitions=[HELD, {**HELD, "partition": 8}])), "slot 0: orders[7] and 1 more are held: no room"),
     ],
 )  # fmt: skip
 def test_each_condition_is_one_problem_of_its_slot(broken: Dict[str, Any], problem: str) -> None:
@@ -119,11 +123,11 @@ def test_the_text_of_a_service_that_has_just_started_is_no_error() -> None:
     assert "starting" in shown
 
 
-def test_paused_partitions_are_marked() -> None:
+def test_paused_and_held_partitions_are_marked() -> None:
     paused = {**PARTITION, "partition": 6, "paused": True}
-    shown = status.text(snapshot(slot(reported=child(partitions=[paused, PARTITION]))))
+    shown = status.text(snapshot(slot(reported=child(partitions=[paused, HELD, PARTITION]))))
 
-    assert "orders[5] orders[6](paused)" in shown
+    assert "orders[5] orders[6](paused) orders[7](held)" in shown
 
 
 def test_one_line_says_how_it_is_and_the_first_problem() -> None:

@@ -40,6 +40,12 @@ def test_what_a_handler_returns_arrives_if_it_is_plain_data(shared: Runner) -> N
     assert shared.call("object") is None
 
 
+def test_what_a_handler_wants_to_be_sent_arrives(shared: Runner) -> None:
+    (sent,) = shared.call("send", "out")
+
+    assert (sent.topic, sent.value, sent.key, sent.headers) == ("out", b'{"a":1}', b"k", [("h", b"1"), ("h", None)])
+
+
 def test_a_message_of_ten_megabytes_goes_both_ways(shared: Runner) -> None:
     long = "x" * 10_000_000
 
@@ -64,7 +70,7 @@ def test_an_exception_arrives_with_the_names_of_its_class_and_bases(shared: Runn
         shared.call("fail", "own")
 
     assert type(raised.value).__name__ == "OwnError"
-    assert {"OwnError", "tests.support.task_handlers.OwnError", "KeyError", "builtins.LookupError"} <= set(raised.value.names)
+    assert {"tests.support.task_handlers.OwnError", "builtins.KeyError", "builtins.LookupError"} <= set(raised.value.names)
     assert "in fail\n" in raised.value.remote_traceback
 
 
@@ -112,6 +118,24 @@ def test_a_running_task_hears_that_its_partition_is_closed_and_the_next_one_is_n
         assert runner.call("facts")["rest"][3] is False
 
 
+def test_a_task_that_takes_too_long_hears_of_it_and_its_stack_is_logged(capfd: Any) -> None:
+    log = ""
+
+    def begun() -> bool:
+        nonlocal log
+        log += capfd.readouterr().err
+        return "until_cancelled begins" in log
+
+    with contextlib.closing(Runner(handler_timeout_seconds=1.5)) as runner:
+        message = Message(41, value=b'["until_cancelled", "late"]', partition=7)
+
+        assert runner.run(message, runner.partition, 1, cancelled=begun) is None
+
+    log += capfd.readouterr().err
+    assert "topic[7] offset 41 has run for 1.5 s and is told that it is cancelled; it is here:" in log
+    assert "in until_cancelled\n" in log
+
+
 def test_a_crash_is_told_with_its_signal_and_the_stack_and_the_next_task_has_a_new_process(capfd: Any) -> None:
     with contextlib.closing(Runner()) as runner:
         with pytest.raises(TaskDiedError) as died:
@@ -121,7 +145,7 @@ def test_a_crash_is_told_with_its_signal_and_the_stack_and_the_next_task_has_a_n
         assert 'task_handlers.py", line' in died.value.last_stack
         assert "in crash\n" in died.value.last_stack
         assert runner.call("echo", 1) == 1
-    assert re.search(r" slot-3/task-1\[\d+\] crash begins", capfd.readouterr().err), "what the handler logs is in our log"
+    assert re.search(r" slot-3/handler-1\[\d+\] crash begins", capfd.readouterr().err), "what the handler logs is in our log"
 
 
 def test_an_exit_is_told_with_its_code_and_the_memory() -> None:

@@ -66,7 +66,7 @@ def test_a_handler_that_takes_too_long_is_named_once_with_its_stack_and_without_
     assert "in handler-0 (attempt 2): longer than HANDLER_TIMEOUT_SECONDS = 10" in record.getMessage()
     assert "in hangs_here" in str(record.stack_info)
     assert "secret" not in record.getMessage() + str(record.stack_info)
-    assert 7 in hang.partition.overdue
+    assert (0, 7) in hang.partition.overdue
     assert hang.suspects.known == {}
 
 

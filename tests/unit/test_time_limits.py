@@ -104,4 +104,4 @@ def test_a_call_that_is_found_past_both_limits_at_once_is_given_up() -> None:
     thread = calls.begin(5, at=100.0)
 
     assert calls.look(1000.0) == [(5, True)]
-    assert thread.hung is thread.task
+    assert thread.hung == [thread.task]
