@@ -190,6 +190,7 @@ class ConsumerLoop(Owner):
         again = self._assignment.add(partition.topic, partition.number)
         if self._stop is not None:
             again.close(self._stop.deadline.at)
+        self._quarantine.receive([again])
         self._serve_assignment()
         return again
 
