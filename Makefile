@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 PYTEST := $(VENV)/bin/python -m pytest
+# Tests of processes and brokers mostly wait: three pytests at once keep two cores a third busy.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -27,7 +29,8 @@ run: $(VENV)/runtime ## see the service at work, on a broker of its own
 	@$(VENV)/bin/python -m supervision.first_run
 
 test: lint type test-unit test-pythons kafka ## everything; the last part is the longest
-	$(PYTEST) tests/broker tests/processes
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/broker tests/processes
+	$(PYTEST) -m alone tests/broker tests/processes
 
 test-unit: install ## seconds; no broker, no processes
 	$(PYTEST) tests/unit
@@ -36,10 +39,11 @@ test-pythons: install kafka ## unit tests and one end-to-end test on the oldest 
 	$(VENV)/bin/python -m tests.support.other_pythons
 
 test-broker: install kafka ## against a real Kafka
-	$(PYTEST) tests/broker
+	$(PYTEST) $(SIDE_BY_SIDE) tests/broker
 
 test-processes: install kafka ## the real command, on a real Kafka
-	$(PYTEST) tests/processes
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/processes
+	$(PYTEST) -m alone tests/processes
 
 lint: install ## ruff: rules and format
 	$(VENV)/bin/ruff check .

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Dict, FrozenSet, List, Optional
 
-from service import places
+from service import places, routes
 from service.settings import Settings
 
 VERSION = 1  # of the structure; raised when a field changes its meaning or goes away
@@ -49,8 +49,8 @@ class PartitionReport:
     end: int  # the partition's end, as of the last fetch
     lag: int  # end - committed; before our first commit: end - watermark
     in_flight: int
-    paused: bool  # for back-pressure
-    held: str = ""  # why nothing of it is started; empty: it is
+    paused: bool  # for back-pressure, or because it is held
+    held: str  # why nothing more of it is fetched or started, whatever room there is; empty: nothing is wrong
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ class ChildReport:
     dead_letters: int
     dead_letters_waiting: int  # could not be stored yet
     dropped: int  # not started or not counted, because the partition went away
+    suspects: int  # messages that ran when a process died: they wait to be run apart, or run
     in_flight: int
     busy_seconds: float  # of all handler threads together
     histogram: List[int] = field(default_factory=list)  # handler times, by the buckets of the pool
@@ -151,7 +152,7 @@ def snapshot_of(settings: Settings, state: str, uptime: float, problems: List[st
         uptime=uptime,
         group=settings.group_id,
         topics=list(settings.topics),
-        handler=settings.handler,
+        handler=routes.described(settings),
         ordering=settings.ordering,
         membership=settings.membership,
         processes=len(slots),

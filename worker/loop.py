@@ -18,24 +18,26 @@ from service.snapshot import BreakerReport, PartitionReport, Stage
 from worker import intake
 from worker.assignment import Assignment, Partition
 from worker.backpressure import Backpressure
-from worker.client_config import milliseconds
+from worker.client_config import Member, milliseconds
 from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
 from worker.failures import Failures
-from worker.gate import Gate
+from worker.gate import gate_of
 from worker.journal import Journal
-from worker.lanes import ORDERINGS
+from worker.lanes import ORDERINGS, Task
 from worker.partition_report import partition_report
-from worker.pool import Pool
+from worker.pool import HandlerThread, Pool
+from worker.quarantine import Quarantine
 from worker.recovery import Recovery, new_writer
 from worker.retry import RetryPolicy
 from worker.settling import Settling
 from worker.stages import StageHolder
+from worker.suspects_file import SuspectsFile
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1  # longest wait for a message: failures, retries and a stop are noticed at this pace on an idle topic
-PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, their handlers may be done any moment
+PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, or records on their way: any moment they may go on
 ROOM_WAIT_SECONDS = 0.02  # quick handlers make room sooner than a pause would pay (it throws the prefetched messages away)
 ROOM_NAP_SECONDS = 0.0003
 REPORT_SECONDS = 0.5
@@ -67,22 +69,29 @@ class ConsumerLoop(Owner):
         stage: StageHolder,
         journal: Callable[[str], Optional[Journal]] = lambda _writer: None,
         clock: Callable[[], float] = time.monotonic,
+        quarantine: Optional[Quarantine] = None,
+        *,
+        member: Member,
     ) -> None:
         """Build the parts; nothing touches the network before `consume_messages`. `journal` opens the slot's journal for the
-        writer of that name; it is called when the slot's lock is held."""
+        writer of that name; it is called when the slot's lock is held. `member`: who we are, for the dead letters."""
         self._settings = settings
         self._pool = pool
         self._properties = properties
         self._stage = stage
         self._clock = clock
         self._lane_of = ORDERINGS[settings.ordering].lane_of
-        self._by_partition = intake.by_partition(len(settings.topics))
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._backpressure = Backpressure(settings.max_in_flight)
         self._commits = Commits(settings.commit_interval_seconds)
-        self._gate = Gate(settings, pool, lambda _topic: settings.handler, clock)
-        self._failures = Failures(settings, retry_policy, pool, producer_properties, clock, self._gate)
-        self._settling = Settling(pool, self._failures, clock)
+        self._gate = gate_of(settings, pool, clock)
+        self._quarantine = quarantine or Quarantine(settings, 0, pool, SuspectsFile(None))
+        self._failures = Failures(
+            settings, retry_policy, pool, producer_properties, member, clock, self._quarantine, self._gate
+        )
+        self._topics = list(dict.fromkeys([*settings.topics, *self._failures.retry_topics]))
+        self._by_partition = intake.by_partition(self._topics)
+        self._settling = Settling(pool, self._quarantine, self._failures, clock)
         self._consumer: GroupConsumer
         self._open_journal = journal
         self._recovery: Recovery
@@ -111,7 +120,7 @@ class ConsumerLoop(Owner):
             use_map=self._settings.offset_map == "on",
             busy=lambda partition: bool(self._settling.running([partition])),
         )
-        self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
+        self._consumer = GroupConsumer(self._properties, self._topics, self, self._clock)
         while self._stop is None and self._consumer.ending is None:
             self._turn()
             if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
@@ -119,7 +128,7 @@ class ConsumerLoop(Owner):
                 log.warning("Joining anew: our own second request for the seat has fenced us")
                 self._consumer.close()
                 self._commits.answered()  # what that client had sent
-                self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
+                self._consumer = GroupConsumer(self._properties, self._topics, self, self._clock)
         if self._consumer.ending in (ExitCode.FENCED, ExitCode.FAULT):
             # Fenced: committing or waiting would work against the member that has our id. A fault of ours: trust nothing.
             self._assignment.close(self._clock())
@@ -149,12 +158,17 @@ class ConsumerLoop(Owner):
     def _patience(self, now: float) -> float:
         """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
         due = self._failures.retries.next_due()
-        shorter = self._gate.metering or any(p.paused for p in self._assignment)
-        longest = PAUSED_POLL_SECONDS if shorter else POLL_SECONDS
+        soon = (
+            self._failures.outbox.in_transit
+            or self._failures.sending.busy(now)
+            or self._gate.probing
+            or any(p.paused and not (p.held or p.origin) for p in self._assignment)
+        )
+        longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
 
     def _make_room(self) -> int:
-        """Pause and resume partitions as their tasks in flight demand; the number in flight."""
+        """Pause and resume partitions as their tasks in flight demand; the number in flight of ordinary topics."""
         until = self._clock() + ROOM_WAIT_SECONDS
         while True:
             counts = [(partition, partition.tracker.in_flight) for partition in self._assignment]
@@ -168,7 +182,7 @@ class ConsumerLoop(Owner):
             self._consumer.resume([(p.topic, p.number) for p in resume])
         for partition in pause + resume:
             partition.paused = partition in pause
-        return sum([count for _, count in counts])
+        return sum([count for partition, count in counts if not partition.origin])
 
     def _dispatch(self, messages: List[Any]) -> None:
         for _, run in itertools.groupby(messages, self._by_partition):
@@ -180,6 +194,9 @@ class ConsumerLoop(Owner):
             expected = max(partition.tracker.next_offset, partition.committed)
             if batch[0].offset() < expected:
                 partition = self._restarted(partition, expected, batch[0].offset())
+            if partition.origin:
+                self._failures.returned(intake.tasks(partition, batch, None))
+                continue
             tasks = intake.tasks(partition, batch, self._lane_of)
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
@@ -242,6 +259,7 @@ class ConsumerLoop(Owner):
                 self._recovery.restore(partition, *committed[name])
             if self._stop is not None:
                 partition.close(self._stop.deadline.at)
+        self._quarantine.receive(self._assignment.selected(names))
         self._serve_assignment()
 
     def on_revoked(self, names: List[Name]) -> None:
@@ -267,6 +285,9 @@ class ConsumerLoop(Owner):
     def _new_partition(self, topic: str, number: int) -> Partition:
         partition = Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
         partition.dependencies = self._gate.dependencies
+        partition.origin = self._failures.retry_topics.origin(topic)
+        if partition.origin:
+            partition.queue.topic = partition.origin
         return partition
 
     def _forget(self, names: List[Name], *, in_order: bool) -> None:
@@ -338,6 +359,20 @@ class ConsumerLoop(Owner):
         self._report_at = now + REPORT_SECONDS
         self.partitions = [partition_report(p, self._consumer.end, self._gate.why(p)) for p in self._assignment]
         self.breakers = self._gate.reports(now)
+
+    def running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs now, suspects included."""
+        return self._settling.all_running()
+
+    @property
+    def quarantine_threads(self) -> List[HandlerThread]:
+        """That run suspects; beside those of the pool."""
+        return self._quarantine.threads
+
+    @property
+    def suspects(self) -> int:
+        """Suspects that wait for their turn, or run."""
+        return self._quarantine.count
 
     @property
     def joined(self) -> bool:

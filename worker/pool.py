@@ -14,7 +14,7 @@ from collections import deque
 from queue import SimpleQueue
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
-from worker.handler import Call
+from worker.completion import Results, look, unfinished
 from worker.lanes import Task
 from worker.queues import Queue
 from worker.tracker import DONE, OPEN, RUNNING
@@ -29,12 +29,19 @@ TURN_SECONDS = 0.005  # for one partition before the next has its turn: long aga
 class HandlerThread:
     """What one handler thread does and has done. Written by that thread alone, read by anybody."""
 
-    __slots__ = ("busy_seconds", "done", "done_of", "failed", "histogram", "name", "stale", "started", "task")
+    __slots__ = (
+        "apart", "batch", "busy_seconds", "done", "done_of", "failed", "histogram", "hung", "ident", "name", "stale",
+        "started", "task",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         """Idle, with nothing done."""
         self.name = name
+        self.apart = False  # its calls run in a task process, which keeps their time limit
+        self.ident = 0  # of the thread, for its stack; 0: not started
+        self.hung: List[Task] = []  # nobody waits for the end of these any more. Written by the main thread
         self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
+        self.batch: List[Task] = []  # the same of a batch handler's thread, in place of `task`
         self.started = 0.0  # monotonic seconds, of `task` or of the last one
         self.done = 0  # handler returned
         self.done_of: Dict[str, int] = {}  # the same by topic
@@ -43,11 +50,25 @@ class HandlerThread:
         self.busy_seconds = 0.0
         self.histogram = [0] * (len(BUCKETS) + 1)
 
+    def count(self, topic: str, done: int, failed: int, seconds: float) -> None:
+        """So many tasks of this topic came to an end, and it took so long."""
+        self.failed += failed
+        self.busy_seconds += seconds
+        if done:
+            self.done += done
+            self.done_of[topic] = self.done_of.get(topic, 0) + done
+
+    def hangs(self, task: Task) -> bool:
+        """Whether nobody waits for the end of this one any more."""
+        return any(each is task for each in self.hung)
+
 
 class Pool:
     """A fixed number of handler threads. All methods but `running` belong to the consumer thread."""
 
-    def __init__(self, threads: int, call: Call) -> None:
+    name = "handler-%d"  # of its threads
+
+    def __init__(self, threads: int, call: Callable[..., Any]) -> None:
         """The threads start with `start`."""
         self._call = call
         self._queues: Tuple[Queue, ...] = ()
@@ -55,7 +76,7 @@ class Pool:
         # For the consumer thread to decide about:
         self.undecided: Deque[Tuple[Task, Any]] = deque()  # what the handler raised, or what it returned to be sent
         self.parked: Deque[Task] = deque()  # not started, because their partition was closed before their turn came
-        self.threads = [HandlerThread("handler-%d" % number) for number in range(threads)]
+        self.threads = [HandlerThread(self.name % number) for number in range(threads)]
 
     def start(self) -> None:
         """Start the threads. They are daemons: a handler that never returns must not keep the process."""
@@ -78,6 +99,7 @@ class Pool:
 
     def _serve(self, thread: HandlerThread, turn: int) -> None:
         """The life of a handler thread. `turn` counts through the queues."""
+        thread.ident = threading.get_ident()
         while True:
             queues = self._queues
             for _ in queues:
@@ -90,8 +112,7 @@ class Pool:
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
         """Run tasks of one queue until it is empty or its turn is over; whether there was any.
 
-        One loop without calls, and counters that are written once a turn: this is where a message's price is made.
-        """
+        One loop without calls, and counters that are written once a turn: this is where a message's price is made."""
         call, clock, done, failed, slow = self._call, time.monotonic, 0, 0, 0
         began = ended = clock()
         while ended - began < TURN_SECONDS:
@@ -110,18 +131,23 @@ class Pool:
             # In the journal this is the witness of what ran when the process died.
             segment.flags[offset + segment.shift] = RUNNING
             try:
-                call(message, partition, attempt)
+                result = call(message, partition, attempt)
+                if result is not None:
+                    result = look(result, (task,))
             except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
                 failed += 1
                 segment.flags[offset + segment.shift] = OPEN
                 self.undecided.append((task, error))
             else:
-                segment.flags[offset + segment.shift] = DONE
                 done += 1
-                if lane is not None:
-                    follower = lane.release()
-                    if follower is not None:
-                        partition.queue.put(follower)
+                if result is not None:
+                    self._hold(task, result)
+                else:
+                    segment.flags[offset + segment.shift] = DONE
+                    if lane is not None:
+                        follower = lane.release()
+                        if follower is not None:
+                            partition.queue.put(follower)
             ended = clock()
             if ended - started >= BUCKETS[0]:
                 slow += 1
@@ -129,10 +155,12 @@ class Pool:
             if partition.revoked:
                 thread.stale += 1
         thread.task = None
-        if done:
-            thread.done += done
-            thread.done_of[partition.topic] = thread.done_of.get(partition.topic, 0) + done
-        thread.failed += failed
-        thread.histogram[0] += done + failed - slow
-        thread.busy_seconds += ended - began
+        if done + failed:
+            thread.count(partition.topic, done, failed, ended - began)
+            thread.histogram[0] += done + failed - slow
         return done + failed > 0
+
+    def _hold(self, task: Task, result: Results) -> None:
+        """The task is done as soon as what its handler returned is stored. Nothing of it runs meanwhile."""
+        unfinished(task)
+        self.undecided.append((task, result))

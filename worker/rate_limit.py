@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-BURST_SECONDS = 0.5  # of tokens that may pile up: while a turn takes long, or the client fetches anew after a pause (measured: 0.3)
+BURST_SECONDS = 0.5  # of tokens that may pile up: while the client fetches anew after a pause (0.3 s were measured)
 
 
 class TokenBucket:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from typing import Callable, Iterable, List, Optional
 
+from service.logs import Seldom
 from worker.assignment import Found, Partition
 from worker.journal import Journal
 from worker.offset_map import decode, encode
-from worker.tracker import Memory, Range, Segment, plain_memory
+from worker.tracker import Memory, Range, Segment, merged, plain_memory
 
 log = logging.getLogger(__name__)
 
+FULL_SECONDS = 600.0  # between two complaints about a full journal
 
 MOVED = "moved"  # in a writer's place: somebody has moved the offset and left the metadata, so that no memory of ours fits
 
@@ -37,12 +40,20 @@ class Recovery:
         self._use_map = use_map
         self._busy = busy
         self._warned = False
+        self._full = Seldom(log, time.monotonic, FULL_SECONDS)
 
     def memory(self, partition: Partition, base: int) -> Memory:
         """Memory for the flags of a new segment."""
         if self._journal is None:
             return plain_memory(base)
-        return self._journal.allocate(partition.topic, partition.number, base, partition.found)
+        memory = self._journal.allocate(partition.topic, partition.number, base, partition.found)
+        if memory[2] < 0:
+            self._full.log(
+                logging.WARNING,
+                "The journal is full: what is done of %s from offset %d on since the last commit runs again if this process "
+                "is killed", partition, base,
+            )  # fmt: skip
+        return memory
 
     def restore(self, partition: Partition, offset: int, metadata: Optional[str]) -> None:
         """The partition was assigned; the broker holds this offset (-1001: none) and metadata."""
@@ -77,8 +88,13 @@ class Recovery:
     def acknowledged(self, partition: Partition, offset: int) -> None:
         """The broker has stored this offset and what we sent with it: memories of what lies below it can go."""
         self._release(partition.tracker.committed(offset))
-        if self._journal is not None:
-            self._journal.forget(partition.topic, partition.number)
+        if self._journal is None:
+            return
+        self._journal.forget(partition.topic, partition.number)
+        if self._journal.scarce and partition.tracker.finished:
+            # One task may hold the commit back for hours. What the map says need not be in the journal, too.
+            carried = decode(partition.metadata)
+            self._release(partition.tracker.held_elsewhere(carried.done if carried else []))
 
     def ended(self, partition: Partition, *, in_order: bool) -> None:
         """The assignment is over; `in_order`: after its last commit. A handler that still runs may write into its segment long
@@ -102,15 +118,3 @@ class Recovery:
         if self._journal is not None:
             for segment in segments:
                 self._journal.release(segment.record)
-
-
-def merged(ranges: Iterable[Range], beyond: int) -> List[Range]:
-    """The same offsets in ascending, separate ranges, without those below `beyond`."""
-    out: List[Range] = []
-    for first, behind in sorted(ranges):
-        start = max(first, beyond)
-        if out and start <= out[-1][1]:
-            out[-1] = (out[-1][0], max(out[-1][1], behind))
-        elif start < behind:
-            out.append((start, behind))
-    return out

@@ -17,7 +17,15 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from tests.support.eventually import eventually
 
@@ -99,6 +107,16 @@ class Admin:
         """How many messages of the topic the group has not committed."""
         committed = self.committed(group, topic)
         return sum(end - (committed[number] or 0) for number, end in self.end_offsets(topic).items())
+
+    def wait_committed(self, group: str, topic: str, seconds: float = 60.0) -> None:
+        """Until the group has committed everything: all of it is dealt with."""
+        eventually(lambda: self.lag(group, topic) == 0, seconds, f"everything of {topic} is dealt with and committed")
+
+    def configure(self, topic: str, name: str, value: str) -> None:
+        """Change a property of a topic."""
+        change = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
+        self._client.incremental_alter_configs([resource])[resource].result(SECONDS)
 
     def group_state(self, group: str) -> str:
         """STABLE, EMPTY, PREPARING_REBALANCING, …"""

@@ -1,6 +1,6 @@
 """Handlers for tests. A message says what becomes of it:
 
-    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "hang" | "hold_gil", "times": 2}
+    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "crash" | "hang" | "hold_gil", "times": 2}
 
 `times` limits the trouble to the first so many runs of that message, counted over all processes; `while`, to the time in which
 the file of that path exists; without them, it never ends. `uses` names a dependency that the handler `depending` calls.
@@ -10,15 +10,16 @@ ledger that LEDGER names.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ctypes
 import os
 import threading
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from service.outcomes import Reject, Retry
+from service.outcomes import BatchError, Reject, Retry, Send
 from tests.support.ledger import Ledger
 
 EXIT_CODE = 42  # of a process that a handler ended
@@ -84,7 +85,46 @@ def depending(message: Dict[str, Any], context: Any) -> None:
         work(message, context)
 
 
+async def coroutine(message: Dict[str, Any], context: Any) -> None:
+    """Like `work`, as a coroutine."""
+    with _noted(message, context):
+        await asyncio.sleep(_seconds(message))
+
+
+def batch(messages: List[Dict[str, Any]], contexts: List[Any]) -> None:
+    """Like `work`, for lists. The trouble "item" is told of that message alone, any other is that of the whole list."""
+    bad = {}
+    with contextlib.ExitStack() as stack:
+        for index, (message, context) in enumerate(zip(messages, contexts)):
+            if message.get("trouble") == "item":
+                bad[index] = "message %s says so" % message["id"]
+            else:
+                stack.enter_context(_noted(message, context))
+        time.sleep(max(map(_seconds, messages)))
+    if bad:
+        raise BatchError(bad)
+
+
+def forward(message: Dict[str, Any], context: Any) -> Send:
+    """Like `work`, and sends the message on to the topic that it names."""
+    work(message, context)
+    return Send(message["to"], {"id": message["id"]}, key=context.key)
+
+
+async def forward_all(message: Dict[str, Any], context: Any) -> List[Send]:
+    """The same as a coroutine, to several."""
+    await coroutine(message, context)
+    return [Send(topic, message["id"], headers={"from": context.topic}) for topic in message["to"]]
+
+
 def _run(message: Dict[str, Any], context: Optional[Any], sleep: Callable[[], None]) -> None:
+    with _noted(message, context):
+        sleep()
+
+
+@contextlib.contextmanager
+def _noted(message: Dict[str, Any], context: Optional[Any]) -> Iterator[None]:
+    """Notes beginning and end, and has the trouble at the beginning."""
     ledger = Ledger(os.environ["LEDGER"])
     name = message["id"]
     key, place = message.get("key"), {}
@@ -94,7 +134,7 @@ def _run(message: Dict[str, Any], context: Optional[Any], sleep: Callable[[], No
     ledger.write("start", name, key, **place)
     try:
         _trouble(message, ledger)
-        sleep()
+        yield
     except BaseException:
         ledger.write("fail", name, key, **place)
         raise
@@ -113,6 +153,8 @@ def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
         _trouble(message, ledger)
     if trouble == "exit":
         os._exit(EXIT_CODE)
+    if trouble == "crash":
+        ctypes.string_at(0)
     if trouble == "hang":
         threading.Event().wait()
     if trouble == "hold_gil":  # as a C extension does that forgets to release it: no other thread runs meanwhile

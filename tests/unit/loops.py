@@ -10,6 +10,7 @@ from service.snapshot import Stage
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings, started
 from worker import loop
 from worker.assignment import Partition
+from worker.client_config import Member
 from worker.handler import Call
 from worker.loop import ConsumerLoop, Stop
 from worker.retry import RetryPolicy
@@ -24,7 +25,7 @@ class _Delays(RetryPolicy):
     def __init__(self, delays: Dict[int, float]) -> None:
         self._delays = delays
 
-    def delay(self, error: BaseException, attempt: int) -> Optional[float]:
+    def delay(self, error: BaseException, attempt: int, age: float = 0.0) -> Optional[float]:
         return self._delays[error.args[0]]
 
 
@@ -51,7 +52,7 @@ class Bench:
         settings = some_settings(**{"commit_interval_seconds": 60.0, "drain_seconds": 10.0, **changes})
         with started(2, self._noted) as pool:
             properties = {"max.poll.interval.ms": 300000}
-            self.loop = ConsumerLoop(settings, pool, _Delays(self.delays), properties, {}, stage)
+            self.loop = ConsumerLoop(settings, pool, _Delays(self.delays), properties, {}, stage, member=Member("host", 0))
             return self.loop.consume_messages()
 
     @property
