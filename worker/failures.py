@@ -100,7 +100,7 @@ class Failures:
         age = age_of(attempt, now)
         died = isinstance(error, DEATHS)
         delay = self._quarantine.delay(task, error) if died else self._policy.delay(error, attempt, age)
-        if not died and self._gate.take_back(task, error, now, last=delay is None):
+        if self._gate.take_back(task, error, now, last=delay is None and not died):
             return
         name = plain(names_of(error)[0])
         if delay is None:

@@ -164,3 +164,25 @@ def test_a_message_that_is_hopeless_does_not_keep_the_breaker_open(
     eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is dealt with and committed")
     assert [letter.key for letter in admin.records(letters)] == [b"hopeless"]
     assert len(running.ledger.done()) == 100
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "batch"])
+def test_lists_and_coroutines_are_held_and_tried_too(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], outage: Path, kind: str
+) -> None:
+    name = topic(partitions=PARTITIONS)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    sent = failing_in(outage, messages(200, keys=60))
+    admin.produce(name, [each.row for each in sent])
+
+    handler = "tests.support.handlers:" + kind
+    running = engine(name, group, handler=handler, **{**BREAKER, "breaker_open_seconds": 0.3}).start()
+    eventually(lambda: any(b.opened_times >= 3 for b in running.loop.breakers), SECONDS, "it is open again and again")
+    outage.unlink()
+
+    oracle = Oracle(running.ledger, sent)
+    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+    assert max(entry.attempt for entry in running.ledger.of("start")) <= 2
+    assert admin.records(letters) == []
+    assert oracle.order_violations_per_key() == []
