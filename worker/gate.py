@@ -73,7 +73,10 @@ class Gate:
         self._look_at_probes(now)
         changed = [self._set(handler, door, closing=handler in closing) for handler, door in self._doors.items()]
         for handler, door in self._doors.items():
-            self._let_through(handler, door, [p for p in ours if self._handler(p) == handler])
+            if door.access is Access.FREE:
+                self._return_all(door)
+            else:
+                self._hold(handler, door, [partition for partition in ours if self._handler(partition) == handler])
         if self._bucket is not None:
             self._tokens.extend([None] * self._bucket.fill(len(self._tokens), now))
             if any(len(partition.queue) for partition in ours):
@@ -150,13 +153,13 @@ class Gate:
         for handler, door in self._doors.items():
             door.in_vain = done.get(door, 0) > 0 and self._breakers.wanted(handler) == wanted[handler]
 
-    def _let_through(self, handler: str, door: Door, partitions: List[Partition]) -> None:
-        if door.access is Access.FREE:
-            count = len(door.aside)
-            if count:
-                door.put_back(count)
-                self._pool.wake(count)
-            return
+    def _return_all(self, door: Door) -> None:
+        count = len(door.aside)
+        if count:
+            door.put_back(count)
+            self._pool.wake(count)
+
+    def _hold(self, handler: str, door: Door, partitions: List[Partition]) -> None:
         for partition in partitions:
             if partition.closed:  # nothing more of it will be started, so that a stop need not wait for it
                 partition.given_up = 0
