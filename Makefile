@@ -8,7 +8,7 @@ SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test test-unit test-pythons test-broker test-processes lint type bench clean
+.PHONY: help install run test test-unit test-pythons test-broker test-processes soak lint type bench clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -44,6 +44,9 @@ test-broker: install kafka ## against a real Kafka
 test-processes: install kafka ## the real command, on a real Kafka
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/processes
 	$(PYTEST) -m alone tests/processes
+
+soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it
+	$(PYTEST) -s -o faulthandler_timeout=0 tests/soak
 
 lint: install ## ruff: rules and format
 	$(VENV)/bin/ruff check .

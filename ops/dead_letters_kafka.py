@@ -160,6 +160,7 @@ class Cluster:
                 "acks": "all",
                 "message.timeout.ms": int(1000 * ANSWER_SECONDS),
                 "message.max.bytes": 1000000000,  # the broker judges, not the client
+                "batch.size": 16384,  # a broker refuses all of a batch that is larger than its topic takes
             }
             self._producer = self._made(Producer, {**self._producer_properties, **ours})
         return self._producer

@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     for item in items:
         name = item.path.stem
         item.add_marker(pytest.mark.xdist_group("systemd" if "systemd" in name else name))
-        for folder in ("broker", "processes"):
+        for folder in ("broker", "processes", "soak"):
             if FOLDERS / folder in item.path.parents:
                 item.add_marker(folder)
 

@@ -47,8 +47,8 @@ class Partition:
         self.lanes = Lanes()
         self.queue = queue()
         self.queue.topic = topic
-        self.dependencies = Dependencies()  # where its handlers report what they depend on
         self.origin = ""  # of a retry topic: the topic that its messages came from at first
+        self.dependencies = Dependencies()  # where its handlers report what they depend on
         self.paused = False  # fetching is stopped, for back-pressure or because it is held
         self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: nothing is wrong
         self.in_transit = 0  # records of its tasks that were sent and not answered, and those that were refused: see outbox

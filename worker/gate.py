@@ -12,7 +12,6 @@ import logging
 from collections import deque
 from typing import Callable, Deque, Dict, Iterable, List, Optional
 
-from service.routes import route_of, routes_of
 from service.settings import Settings
 from service.snapshot import BreakerReport
 from worker.assignment import Partition
@@ -30,17 +29,6 @@ log = logging.getLogger(__name__)
 COUNT_SECONDS = 0.05  # between two looks at what is done, unless something has failed
 
 
-def gate_of(settings: Settings, pool: Pool, clock: Callable[[], float]) -> Gate:
-    """The gate for the handlers that the settings name."""
-    routes = routes_of(settings)
-
-    def handler_of(topic: str) -> str:
-        route = route_of(topic, routes)
-        return route.handler if route else topic
-
-    return Gate(settings, pool, handler_of, clock)
-
-
 class Gate:
     """The gate of one process."""
 
@@ -51,9 +39,7 @@ class Gate:
         self.dependencies = Dependencies(clock)
         self._breakers = Breakers(settings, self.dependencies, handler_of)
         self._doors: Dict[str, Door] = {}
-        self._handlers: Dict[
-            str, str
-        ] = {}  # by topic, of the partitions seen so far; that of a retry topic is its first one's
+        self._handlers: Dict[str, str] = {}  # by topic, as far as seen; a retry topic has that of its first one
         self._done: Dict[str, int] = {}  # topic to what was counted so far
         self._counted_at = clock()
         rate = settings.max_messages_per_second / settings.processes

@@ -53,10 +53,13 @@ class Quarantine(Pool):
     # ---- consumer thread ------------------------------------------------------------------------------------------
 
     def blame(self, places: List[Place]) -> None:
-        """These were running in the slot's former process when it died."""
-        if places:
-            self._suspects.blame(places, "was running when its process died")
-            listed = ", ".join("%s[%d] offset %d" % place for place in places[:LISTED])
+        """These were running in the slot's former process when it died. Not to blame are those that were suspects already:
+        they ran apart, and were cut off by that death like everybody else."""
+        known = self._suspects.read() if places else {}
+        new = [place for place in places if place not in known]
+        if new:
+            self._suspects.blame(new, "was running when its process died")
+            listed = ", ".join("%s[%d] offset %d" % place for place in new[:LISTED])
             log.warning("Running when this slot's process died, and now run one at a time, apart: %s", listed)
 
     def receive(self, partitions: Iterable[Partition]) -> None:

@@ -46,6 +46,7 @@ class Recovery:
         """Memory for the flags of a new segment."""
         if self._journal is None:
             return plain_memory(base)
+        self._spare(partition)
         memory = self._journal.allocate(partition.topic, partition.number, base, partition.found)
         if memory[2] < 0:
             self._full.log(
@@ -80,6 +81,7 @@ class Recovery:
 
     def metadata(self, partition: Partition, target: int) -> str:
         """What a commit of `target` should carry."""
+        self._spare(partition)
         if not self._use_map or partition.map_refused:
             return encode(self._writer, target, [])
         done = [*partition.tracker.done_beyond(target), *partition.known]
@@ -88,13 +90,8 @@ class Recovery:
     def acknowledged(self, partition: Partition, offset: int) -> None:
         """The broker has stored this offset and what we sent with it: memories of what lies below it can go."""
         self._release(partition.tracker.committed(offset))
-        if self._journal is None:
-            return
-        self._journal.forget(partition.topic, partition.number)
-        if self._journal.scarce and partition.tracker.finished:
-            # One task may hold the commit back for hours. What the map says need not be in the journal, too.
-            carried = decode(partition.metadata)
-            self._release(partition.tracker.held_elsewhere(carried.done if carried else []))
+        if self._journal is not None:
+            self._journal.forget(partition.topic, partition.number)
 
     def ended(self, partition: Partition, *, in_order: bool) -> None:
         """The assignment is over; `in_order`: after its last commit. A handler that still runs may write into its segment long
@@ -113,6 +110,15 @@ class Recovery:
         self.ended(partition, in_order=True)
         if self._journal is not None:
             self._journal.forget(partition.topic, partition.number)
+
+    def _spare(self, partition: Partition) -> None:
+        """One task may hold the commit back for hours: what stands in the map that the broker holds is given up in the
+        journal. Not only after a commit: while the map stays the same there is none."""
+        if self._journal is None or not self._journal.scarce or not partition.tracker.finished:
+            return
+        carried = decode(partition.metadata) if self._use_map and not partition.map_refused else None
+        if carried is not None and carried.base == partition.committed:
+            self._release(partition.tracker.held_elsewhere(carried.done))
 
     def _release(self, segments: Iterable[Segment]) -> None:
         if self._journal is not None:

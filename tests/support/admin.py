@@ -98,10 +98,12 @@ class Admin:
 
     def committed(self, group: str, topic: str) -> Dict[int, Optional[int]]:
         """For each partition what the group has committed, None where nothing."""
-        asked = [TopicPartition(topic, number) for number in self._partitions(topic)]
-        request = ConsumerGroupTopicPartitions(group, asked)
-        answer = self._client.list_consumer_group_offsets([request])[group].result(SECONDS)
-        return {each.partition: each.offset if each.offset >= 0 else None for each in answer.topic_partitions}
+        places = self._committed(group, topic)
+        return {each.partition: each.offset if each.offset >= 0 else None for each in places}
+
+    def metadata(self, group: str, topic: str) -> Dict[int, Optional[str]]:
+        """For each partition the text that goes with it."""
+        return {each.partition: each.metadata for each in self._committed(group, topic)}
 
     def lag(self, group: str, topic: str) -> int:
         """How many messages of the topic the group has not committed."""
@@ -192,6 +194,11 @@ class Admin:
         finally:
             reader.close()
         return found
+
+    def _committed(self, group: str, topic: str) -> List[TopicPartition]:
+        asked = [TopicPartition(topic, number) for number in self._partitions(topic)]
+        request = ConsumerGroupTopicPartitions(group, asked)
+        return list(self._client.list_consumer_group_offsets([request])[group].result(SECONDS).topic_partitions)
 
     def _has_leaders(self, topic: str) -> bool:
         """A new topic is known a moment before its leaders know that they are."""

@@ -1,11 +1,11 @@
 """Handlers for tests. A message says what becomes of it:
 
-    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "crash" | "hang" | "hold_gil", "times": 2}
+    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "segfault" | "killed" | "hang" | "hold_gil", "times": 2}
 
 `times` limits the trouble to the first so many runs of that message, counted over all processes; `while`, to the time in which
-the file of that path exists; without them, it never ends. `uses` names a dependency that the handler `depending` calls.
-Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms". What they do they write into the
-ledger that LEDGER names.
+the file of that path exists; without them, it never ends. A list of troubles has one for each run. `uses` names a dependency
+that the handler `depending` calls. Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms".
+What they do they write into the ledger that LEDGER names.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -79,12 +80,6 @@ def cooperative(message: Dict[str, Any], context: Any) -> None:
     _run(message, context, lambda: _sleep_unless_cancelled(_seconds(message), context))
 
 
-def depending(message: Dict[str, Any], context: Any) -> None:
-    """Like `work`, inside a dependency if the message uses one."""
-    with context.dependency(message["uses"]) if "uses" in message else contextlib.nullcontext():
-        work(message, context)
-
-
 async def coroutine(message: Dict[str, Any], context: Any) -> None:
     """Like `work`, as a coroutine."""
     with _noted(message, context):
@@ -117,6 +112,12 @@ async def forward_all(message: Dict[str, Any], context: Any) -> List[Send]:
     return [Send(topic, message["id"], headers={"from": context.topic}) for topic in message["to"]]
 
 
+def depending(message: Dict[str, Any], context: Any) -> None:
+    """Like `work`, inside a dependency if the message uses one."""
+    with context.dependency(message["uses"]) if "uses" in message else contextlib.nullcontext():
+        work(message, context)
+
+
 def _run(message: Dict[str, Any], context: Optional[Any], sleep: Callable[[], None]) -> None:
     with _noted(message, context):
         sleep()
@@ -147,14 +148,18 @@ def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
         return
     if "while" in message and not Path(message["while"]).exists():
         return
+    if isinstance(trouble, list):
+        trouble = trouble[_runs(message, ledger) - 1]
     if trouble in RAISED:
         raise RAISED[trouble](f"message {message['id']} says so")
     if trouble == "recurse":
         _trouble(message, ledger)
     if trouble == "exit":
         os._exit(EXIT_CODE)
-    if trouble == "crash":
+    if trouble == "segfault":
         ctypes.string_at(0)
+    if trouble == "killed":  # as by the machine's out-of-memory killer
+        os.kill(os.getpid(), signal.SIGKILL)
     if trouble == "hang":
         threading.Event().wait()
     if trouble == "hold_gil":  # as a C extension does that forgets to release it: no other thread runs meanwhile

@@ -71,7 +71,7 @@ def faults(*argv: str, environ: Dict[str, str], env_file: str = NO_FILE) -> List
         (
             {"KAFKA_TOPIC": "t" * 245, "RETRY_TOPICS": "30s"},
             (
-                f"KAFKA_TOPIC = {'t' * 245} and RETRY_TOPICS = 30s make a topic name longer than 249 characters. "
+                f"The topic {'t' * 245} and RETRY_TOPICS = 30s make a topic name longer than 249 characters. "
                 "Do without retry topics, or rename the topic."
             ),
         ),

@@ -59,6 +59,7 @@ class Apart:
         monkeypatch.setattr(quarantine, "TaskProcess", Process)
         monkeypatch.setattr(DeadLetters, "send", send)
         monkeypatch.setattr(loop, "Quarantine", OfThisTest)
+        self._made = OfThisTest
 
     def blame(self, *offsets: int) -> None:
         self.suspects.blame([(TOPIC, 0, offset) for offset in offsets], "before")
@@ -70,10 +71,7 @@ class Apart:
 
     def alone(self) -> Quarantine:
         """Without a loop."""
-        made: Quarantine = loop.Quarantine(  # type: ignore[attr-defined]  # this test's own
-            some_settings(), 0, Pool(1, lambda *_: None), SuspectsFile(None)
-        )
-        return made
+        return self._made(some_settings(), 0, Pool(1, lambda *_: None), SuspectsFile(None))
 
     @staticmethod
     def end(one: Quarantine) -> None:
@@ -164,6 +162,28 @@ def test_nobody_is_condemned_without_a_death_alone(apart: Apart) -> None:
     assert apart.bench.committed == 2
 
 
+def test_where_each_task_has_a_task_process_a_death_counts_without_any_suspicion_before(apart: Apart) -> None:
+    """With ISOLATION=process it is the handler threads' own calls that die."""
+
+    def die(message: Message, _partition: Partition, _attempt: int) -> None:
+        if message.offset() == 1:
+            raise DEADLY
+
+    apart.bench.call = die
+    apart.play(assign(), deliver(0, 1, 2), until(lambda: apart.letters), stop())
+
+    assert apart.letters == [1]
+    assert sorted(apart.bench.calls) == [0, 1, 1, 2]
+    assert apart.bench.committed == 3
+
+
+def test_a_suspect_stays_one_when_offsets_go_back(apart: Apart) -> None:
+    apart.blame(5)
+    apart.play(assign(), deliver(20), until(lambda: apart.bench.done), deliver(5), until(lambda: apart.calls), stop())
+
+    assert (apart.bench.calls, apart.calls) == ([20], [5])
+
+
 def test_a_suspect_that_raises_is_tried_again_like_any_other_and_apart(apart: Apart) -> None:
     apart.blame(0)
     apart.errors = {0: [ValueError(7)]}
@@ -202,6 +222,14 @@ def test_a_revocation_waits_for_a_running_suspect_and_starts_no_other(apart: Apa
     assert apart.calls == [0]
     assert apart.bench.committed == 1
     assert apart.known == {1: 1}
+
+
+def test_a_death_is_blamed_on_what_ran_in_that_process_and_not_on_what_ran_apart(apart: Apart) -> None:
+    apart.blame(4)
+
+    apart.alone().blame([(TOPIC, 0, 4), (TOPIC, 0, 5)])
+
+    assert apart.known == {4: 1, 5: 1}
 
 
 def test_what_was_done_before_is_no_suspect_any_more(apart: Apart) -> None:

@@ -134,6 +134,25 @@ def test_a_task_that_waits_for_hours_never_fills_the_journal(path: str, monkeypa
     assert again.deliver(41 * SEGMENT_SIZE + 1) == {0, 41 * SEGMENT_SIZE}
 
 
+def test_a_process_that_finds_very_much_done_does_not_fill_the_journal_with_it(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the map stays as it was, nothing new is committed."""
+    monkeypatch.setattr(journal, "RECORDS", 8)
+    monkeypatch.setattr(journal, "SCARCE", 4)
+    first = Life(path, 0, None)
+    wait_at_zero_while_others_are_done(first, 40)
+    again = Life(path, first.partition.committed, first.partition.metadata)
+
+    for _ in range(40):
+        again.deliver(SEGMENT_SIZE)
+        assert again.partition.tracker.in_flight == 1
+    assert caplog.records == []
+
+    third = Life(path, first.partition.committed, first.partition.metadata)
+    assert third.deliver(40 * SEGMENT_SIZE) == {0}
+
+
 def test_a_full_journal_is_told_once_and_costs_no_more_than_what_it_did_not_hold(
     path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -101,6 +101,10 @@ def of_a_list(message: List[Model]) -> Any:
     return message
 
 
+def of_a_batch(messages: List[Model]) -> Any:
+    return messages
+
+
 def of_either(message: Union[Item, Cat]) -> Any:
     return message
 
@@ -276,3 +280,14 @@ def test_a_model_that_cannot_be_used_is_a_fault_of_the_handler(name: str) -> Non
 def test_the_element_type_of_a_list_handler_is_found() -> None:
     assert element_of(hint_of(of_a_list)) is Model
     assert [element_of(hint) for hint in (None, list, Dict[str, Model])] == [None] * 3
+
+
+def test_a_handler_of_lists_gets_models_and_one_invalid_message_fails_alone() -> None:
+    call = handler.load("%s:of_a_batch" % HERE, some_settings()).call
+    values = (b'{"number": 1}', b'{"number": "many"}', b'{"number": 3}')
+    tasks = [(offset, None, Message(offset, value=value), None, 1) for offset, value in enumerate(values)]
+
+    messages, failures = call(tasks)
+
+    assert messages == [Model(number=1), Model(number=3)]
+    assert {index: type(failure) for index, failure in failures.items()} == {1: InvalidMessageError}

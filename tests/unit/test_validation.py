@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import pickle
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from service.settings import Settings
 from tests.unit.fakes import some_settings
 from worker import validation
 from worker.decoding import InvalidMessageError, TooLongError, UndecodableError, decode, invalid
+from worker.raised import rebuilt, told
 from worker.schema import COUNTED, DEEPEST, SchemaError
 from worker.validation import decoder_for
 
@@ -126,9 +126,11 @@ def test_a_refusal_is_one_printable_line_of_at_most_500_characters(name: str) ->
     assert text.endswith(" (and 7 more)")
 
 
-def test_the_errors_survive_pickling() -> None:
-    for error in (invalid(["a"], "wrong"), TooLongError("12 bytes")):
-        assert str(pickle.loads(pickle.dumps(error))) == str(error)
+@pytest.mark.parametrize("error", [invalid(["a"], "wrong"), TooLongError("12 bytes"), UndecodableError("no JSON")])
+def test_what_is_wrong_with_a_message_arrives_from_a_task_process_as_what_it_is(error: UndecodableError) -> None:
+    arrived = rebuilt(told(error))
+
+    assert (type(arrived), str(arrived)) == (type(error), str(error))
 
 
 @pytest.mark.parametrize("document", ["\ud800", {"order": {"\ud800": 1}}])
