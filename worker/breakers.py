@@ -23,12 +23,9 @@ from worker.windows import CountWindow, TimeWindow
 
 log = logging.getLogger(__name__)
 
-_EXCUSE = "excused_by"  # in the dictionary of an error
-
 MOST_DEPENDENCIES = 100  # names in a process: made from what messages say, they would grow without an end
-
-
-OWN_WISHES = (Retry, *DEATHS)  # says the handler itself, and how its process ended: neither says what it needs
+SILENT = (Retry, *DEATHS)  # a wish of the handler's, and the ways in which its process ends: they say nothing of what it needs
+_EXCUSE = "excused_by"  # in the dictionary of an error
 
 
 class Breakers:
@@ -73,7 +70,7 @@ class Breakers:
         """What holds a handler up, in words; empty: nothing."""
         return ", ".join(str(breaker.why()) for breaker in self._holding(handler))
 
-    def succeeded(self, handler: str, count: int, now: float, *, probe: bool = False) -> None:
+    def succeeded(self, handler: str, count: int, now: float, *, probe: bool) -> None:
         """So many messages are done by this handler."""
         for breaker in (self._of(handler), self._storm):
             if breaker is not None:
@@ -113,7 +110,7 @@ class Breakers:
 
     def _counts(self, error: BaseException) -> bool:
         """Whether a failure says something of what the handler needs. The others speak of their message."""
-        return not isinstance(error, OWN_WISHES) and self._worth_again(error)
+        return not isinstance(error, SILENT) and self._worth_again(error)
 
     def _holding(self, handler: str) -> List[Breaker]:
         named = [breaker for name, breaker in self._dependencies.items() if handler in self._users[name]]

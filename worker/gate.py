@@ -12,7 +12,6 @@ import logging
 from collections import deque
 from typing import Callable, Deque, Dict, Iterable, List, Optional
 
-from service.routes import route_of, routes_of
 from service.settings import Settings
 from service.snapshot import BreakerReport
 from worker.assignment import Partition
@@ -30,17 +29,6 @@ log = logging.getLogger(__name__)
 COUNT_SECONDS = 0.05  # between two looks at what is done, unless something has failed
 
 
-def gate_of(settings: Settings, pool: Pool, clock: Callable[[], float]) -> Gate:
-    """The gate for the handlers that the settings name."""
-    routes = routes_of(settings)
-
-    def handler_of(topic: str) -> str:
-        route = route_of(topic, routes)
-        return route.handler if route else topic
-
-    return Gate(settings, pool, handler_of, clock)
-
-
 class Gate:
     """The gate of one process."""
 
@@ -51,9 +39,7 @@ class Gate:
         self.dependencies = Dependencies(clock)
         self._breakers = Breakers(settings, self.dependencies, handler_of)
         self._doors: Dict[str, Door] = {}
-        self._handlers: Dict[
-            str, str
-        ] = {}  # by topic, of the partitions seen so far; that of a retry topic is its first one's
+        self._handlers: Dict[str, str] = {}  # by topic, as far as seen; a retry topic has that of its first one
         self._done: Dict[str, int] = {}  # topic to what was counted so far
         self._counted_at = clock()
         rate = settings.max_messages_per_second / settings.processes
@@ -69,13 +55,14 @@ class Gate:
         if now - self._counted_at >= COUNT_SECONDS:
             self._count_done(now)
         ours = list(partitions)
-        for partition in ours:
-            partition.barred = self._door(self._handler(partition)).access is Access.HELD
         closing = {self._handler(partition) for partition in ours if partition.closed}
         self._look_at_probes(now)
         changed = [self._set(handler, door, closing=handler in closing) for handler, door in self._doors.items()]
         for handler, door in self._doors.items():
-            self._let_through(handler, door, [p for p in ours if self._handler(p) == handler])
+            if door.access is Access.FREE:
+                self._return_all(door)
+            else:
+                self._hold(handler, door, [partition for partition in ours if self._handler(partition) == handler])
         if self._bucket is not None:
             self._tokens.extend([None] * self._bucket.fill(len(self._tokens), now))
             if any(len(partition.queue) for partition in ours):
@@ -152,13 +139,13 @@ class Gate:
         for handler, door in self._doors.items():
             door.in_vain = done.get(door, 0) > 0 and self._breakers.wanted(handler) == wanted[handler]
 
-    def _let_through(self, handler: str, door: Door, partitions: List[Partition]) -> None:
-        if door.access is Access.FREE:
-            count = len(door.aside)
-            if count:
-                door.put_back(count)
-                self._pool.wake(count)
-            return
+    def _return_all(self, door: Door) -> None:
+        count = len(door.aside)
+        if count:
+            door.put_back(count)
+            self._pool.wake(count)
+
+    def _hold(self, handler: str, door: Door, partitions: List[Partition]) -> None:
         for partition in partitions:
             if partition.closed:  # nothing more of it will be started, so that a stop need not wait for it
                 partition.given_up = 0

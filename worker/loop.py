@@ -10,6 +10,7 @@ import logging
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
+from service import routes
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.settings import Settings
@@ -20,7 +21,7 @@ from worker.client_config import Member, milliseconds
 from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
 from worker.failures import Failures
-from worker.gate import gate_of
+from worker.gate import Gate
 from worker.journal import Journal
 from worker.lanes import ORDERINGS, Task
 from worker.partition_report import partition_report
@@ -80,7 +81,7 @@ class ConsumerLoop(Owner):
         self._lane_of = ORDERINGS[settings.ordering].lane_of
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._commits = Commits(settings.commit_interval_seconds)
-        self._gate = gate_of(settings, pool, clock)
+        self._gate = Gate(settings, pool, routes.naming(settings), clock)
         self._quarantine = quarantine or Quarantine(settings, 0, pool, SuspectsFile(None))
         self._failures = Failures(
             settings, retry_policy, pool, producer_properties, member, clock, self._quarantine, self._gate
@@ -157,7 +158,7 @@ class ConsumerLoop(Owner):
             self._failures.outbox.in_transit
             or self._failures.sending.busy(now)
             or self._gate.probing
-            or any(p.paused and not (p.held or p.barred or p.origin) for p in self._assignment)
+            or any(p.paused and not (p.held or p.origin) for p in self._assignment)
         )
         longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
