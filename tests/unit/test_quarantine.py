@@ -162,6 +162,28 @@ def test_nobody_is_condemned_without_a_death_alone(apart: Apart) -> None:
     assert apart.bench.committed == 2
 
 
+def test_where_each_task_has_a_task_process_a_death_counts_without_any_suspicion_before(apart: Apart) -> None:
+    """With ISOLATION=process it is the handler threads' own calls that die."""
+
+    def die(message: Message, _partition: Partition, _attempt: int) -> None:
+        if message.offset() == 1:
+            raise DEADLY
+
+    apart.bench.call = die
+    apart.play(assign(), deliver(0, 1, 2), until(lambda: apart.letters), stop())
+
+    assert apart.letters == [1]
+    assert sorted(apart.bench.calls) == [0, 1, 1, 2]
+    assert apart.bench.committed == 3
+
+
+def test_a_suspect_stays_one_when_offsets_go_back(apart: Apart) -> None:
+    apart.blame(5)
+    apart.play(assign(), deliver(20), until(lambda: apart.bench.done), deliver(5), until(lambda: apart.calls), stop())
+
+    assert (apart.bench.calls, apart.calls) == ([20], [5])
+
+
 def test_a_suspect_that_raises_is_tried_again_like_any_other_and_apart(apart: Apart) -> None:
     apart.blame(0)
     apart.errors = {0: [ValueError(7)]}
