@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from service import client_properties, command_line, environment, failure_settings, letter_words, machine, routes
+from service import client_properties, command_line, environment, failure_settings, letter_words, machine, memory, routes
 from service.routes import LONGEST_TOPIC
 from service.setting import written
 from service.settings import PROPERTY_PREFIXES, Settings
@@ -70,6 +70,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     merged = {**in_file, **environ}
     settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
+    faults += memory.faults(settings)
     warnings = (*_warnings(found), *failure_settings.warnings(values))
     configuration = Configuration(words.command, words.as_json, words.check_only, settings, warnings, merged, words.letters)
     if faults:

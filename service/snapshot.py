@@ -103,6 +103,10 @@ class ChildReport:
     tasks: List[TaskReport] = field(default_factory=list)  # that run now, the longest first
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
+    threads: int = 0  # that may run tasks now
+    rss: int = 0  # bytes of memory in RAM; 0: not looked at yet
+    renew: str = ""  # why it wishes to be renewed; empty: it does not
+    oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that renewal would not help
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,7 @@ class Snapshot:
     membership: str
     processes: int
     threads: int
+    threads_max: int  # that THREADS=auto may grow to
     restarts: int
     problems: List[str]  # why it is degraded; empty: healthy
     slots: List[SlotReport]
@@ -157,6 +162,7 @@ def snapshot_of(settings: Settings, state: str, uptime: float, problems: List[st
         membership=settings.membership,
         processes=len(slots),
         threads=settings.threads,
+        threads_max=settings.threads_max,
         restarts=sum(slot.restarts for slot in slots),
         problems=problems,
         slots=slots,

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List
 
+MEGABYTE = 1_000_000
 LONGEST_POLL_AGE = 5.0  # seconds; the loop turns ten times a second
+
+#: Of a child that has not reported.
+NOTHING_YET: Dict[str, Any] = {
+    "done": 0, "rate": 0.0, "partitions": [], "stage": "", "joined": False, "threads": 0, "rss": 0,
+}  # fmt: skip
 
 
 def problems(state: str, slots: Iterable[Dict[str, Any]]) -> List[str]:
@@ -20,6 +26,8 @@ def _of_slot(slot: Dict[str, Any]) -> List[str]:
     if not slot["pid"]:
         return ["no process, next start in %.1f s (last: %s)" % (max(0.0, slot["restart_in"]), slot["last_exit"])]
     if slot["state"] != "running" or child is None:
+        if slot["successor_pid"] and slot["state"] == "stopping":
+            return []  # it is being replaced, and its work goes on in a moment
         return ["process %d is %s" % (slot["pid"], slot["state"])]
     conditions = {
         "no heartbeat for %.1f s" % slot["heartbeat_age"]: slot["heartbeat_age"] > LONGEST_POLL_AGE,
@@ -27,6 +35,9 @@ def _of_slot(slot: Dict[str, Any]) -> List[str]:
         "no broker answers": child["broker_away"],
         "waits for the slot's former process to end": child["stage"] == "waiting",
         "not in the group yet": child["stage"] == "consuming" and not child["joined"],
+        "uses more than its share of MEMORY_LIMIT right after its start: %d MB" % (child["rss"] / MEGABYTE): child[
+            "oversized"
+        ],
         "%d dead letters can't be stored" % child["dead_letters_waiting"]: child["dead_letters_waiting"] > 0,
     }
     more = _held(child["partitions"]) + _breakers(child["breakers"])
@@ -87,9 +98,9 @@ def text(snapshot: Dict[str, Any]) -> str:
             "DEGRADED" if snapshot["problems"] else "HEALTHY", snapshot["state"], _duration(snapshot["uptime"]),
             snapshot["group"], snapshot["host"], ", ".join(snapshot["topics"]),
         ),
-        "%d processes x %d threads, handler %s, ordering %s, membership %s; restarts %d"
+        "%d processes x %s threads, handler %s, ordering %s, membership %s; restarts %d"
         % (
-            snapshot["processes"], snapshot["threads"], snapshot["handler"], snapshot["ordering"],
+            snapshot["processes"], _threads(snapshot), snapshot["handler"], snapshot["ordering"],
             snapshot["membership"], snapshot["restarts"],
         ),
         "lag %d, in flight %d, done %d (%.1f per second), failed attempts %d, waiting for a retry %d, dead letters %d"
@@ -98,18 +109,46 @@ def text(snapshot: Dict[str, Any]) -> str:
     if sums["suspects"]:
         lines.append("suspects %d: ran when a process died, and are run apart, one at a time" % sums["suspects"])
     lines += ["  problem: " + problem for problem in snapshot["problems"]]
+    lines += ["  to be renewed: " + wish for wish in _renewals(snapshot["slots"])]
     lines += ["", *_slot_table(snapshot["slots"]), "", *_task_table(snapshot["slots"])]
     return "\n".join(lines)
 
 
+def _threads(snapshot: Dict[str, Any]) -> str:
+    lowest, highest = snapshot["threads"], snapshot["threads_max"]
+    return str(lowest) if lowest >= highest else "%d to %d" % (lowest, highest)
+
+
+def _renewals(slots: List[Dict[str, Any]]) -> List[str]:
+    wishing = [(slot["slot"], slot["child"]["renew"]) for slot in slots if slot["child"] and slot["pid"]]
+    return ["slot %d: %s" % wish for wish in wishing if wish[1]]
+
+
 def _slot_table(slots: List[Dict[str, Any]]) -> List[str]:
-    rows = [("SLOT", "PID", "STATE", "UP", "DONE", "PER SECOND", "IN FLIGHT", "LAG", "RESTARTS", "LAST EXIT", "PARTITIONS")]
+    rows = [
+        (
+            "SLOT",
+            "PID",
+            "STATE",
+            "UP",
+            "THREADS",
+            "RSS MB",
+            "DONE",
+            "PER SECOND",
+            "IN FLIGHT",
+            "LAG",
+            "RESTARTS",
+            "LAST EXIT",
+            "PARTITIONS",
+        )
+    ]
     for slot in slots:
-        child = slot["child"] or {"done": 0, "rate": 0.0, "partitions": [], "stage": "", "joined": False}
+        child = slot["child"] or NOTHING_YET
         partitions = child["partitions"]
         rows.append(
             (
-                str(slot["slot"]), str(slot["pid"] or "-"), _stage(slot, child), _duration(slot["uptime"]), str(child["done"]),
+                str(slot["slot"]), str(slot["pid"] or "-"), _stage(slot, child), _duration(slot["uptime"]),
+                str(child["threads"]), "%.0f" % (child["rss"] / MEGABYTE), str(child["done"]),
                 "%.1f" % child["rate"], str(sum(p["in_flight"] for p in partitions)), str(sum(max(0, p["lag"]) for p in
                 partitions)), str(slot["restarts"]), slot["last_exit"] or "-", _listed(partitions),
             )

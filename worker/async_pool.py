@@ -58,8 +58,8 @@ class AsyncPool(Pool):
 
     def __init__(self, coroutines: int, call: Call) -> None:
         """`coroutines`: how many may run at once. The loop starts with `start`."""
-        super().__init__(0, call)
-        self.threads = [HandlerThread("event-loop")]
+        super().__init__(1, call)
+        self.threads[0].name = "event-loop"
         self._most = coroutines
         self._loop: asyncio.AbstractEventLoop
         self._turn = 0  # counts through the queues
@@ -71,6 +71,10 @@ class AsyncPool(Pool):
         """Start the loop, in a thread of its own."""
         self._loop = asyncio.new_event_loop()
         super().start()
+
+    @property
+    def tuned(self) -> None:
+        """COROUTINES is what bounds it."""
 
     def wake(self, _tasks: int) -> None:
         """Tasks were put into the queues. Any thread."""
@@ -126,7 +130,7 @@ class AsyncPool(Pool):
             except IndexError:
                 self._free.append(place)
                 return count > 0
-            self._start(place, task)
+            self._begin(place, task)
         return True
 
     def _another(self) -> Coroutine:
@@ -135,7 +139,7 @@ class AsyncPool(Pool):
         self._places.append(place)
         return place
 
-    def _start(self, place: Coroutine, task: Task) -> None:
+    def _begin(self, place: Coroutine, task: Task) -> None:
         partition = task[1].partition
         if partition.closed and task[0] >= partition.frontier:
             self.parked.append(task)

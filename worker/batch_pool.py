@@ -27,6 +27,10 @@ class BatchPool(Pool):
         super().__init__(threads, call)
         self._size = size
 
+    @property
+    def tuned(self) -> None:
+        """More work makes larger batches, not more threads."""
+
     def running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs now: all tasks of the batches."""
         return [(thread, task) for thread in self.threads for task in list(thread.batch)]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
@@ -18,7 +17,6 @@ from service.settings import Settings
 from service.snapshot import BreakerReport, PartitionReport, Stage
 from worker import intake
 from worker.assignment import Assignment, Partition
-from worker.backpressure import Backpressure
 from worker.client_config import Member, milliseconds
 from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
@@ -31,6 +29,7 @@ from worker.pool import HandlerThread, Pool
 from worker.quarantine import Quarantine
 from worker.recovery import Recovery, new_writer
 from worker.retry import RetryPolicy
+from worker.room import Room
 from worker.settling import Settling
 from worker.stages import StageHolder
 from worker.suspects_file import SuspectsFile
@@ -39,8 +38,6 @@ log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1  # longest wait for a message: failures, retries and a stop are noticed at this pace on an idle topic
 PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, or records on their way: any moment they may go on
-ROOM_WAIT_SECONDS = 0.02  # quick handlers make room sooner than a pause would pay (it throws the prefetched messages away)
-ROOM_NAP_SECONDS = 0.0003
 REPORT_SECONDS = 0.5
 LAST_COMMIT_POLL_SECONDS = 0.01
 LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
@@ -83,7 +80,6 @@ class ConsumerLoop(Owner):
         self._clock = clock
         self._lane_of = ORDERINGS[settings.ordering].lane_of
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
-        self._backpressure = Backpressure(settings.max_in_flight)
         self._commits = Commits(settings.commit_interval_seconds)
         self._gate = Gate(settings, pool, routes.naming(settings), clock)
         self._quarantine = quarantine or Quarantine(settings, 0, pool, SuspectsFile(None))
@@ -98,7 +94,7 @@ class ConsumerLoop(Owner):
         self._recovery: Recovery
         self._assignment = Assignment(self._new_partition)
         self._stop: Optional[Stop] = None
-        self._asked = threading.Event()
+        self._room = Room(settings, lambda: self._stop is not None, clock)
         self._report_at = 0.0
         # Read by the main thread:
         self.turned_at = clock()
@@ -110,7 +106,6 @@ class ConsumerLoop(Owner):
     def stop(self, stop: Stop) -> None:
         """End in order. Any thread; a second call may change `leave` and bring the deadline forward."""
         self._stop = stop
-        self._asked.set()
 
     def consume_messages(self) -> ExitCode:
         """From joining the group to having left it. The exit code says why it ended."""
@@ -149,12 +144,12 @@ class ConsumerLoop(Owner):
         now = self.turned_at = self._clock()
         self._failures.serve()
         self._pass_gate(now)
-        in_flight = self._make_room()
+        most = self._room.make(self._consumer, self._assignment)
         if self._commits.due(now):
             self._commit(self._assignment, self._positions(), now)
         if now >= self._report_at:
             self._publish(now)
-        self._dispatch(self._consumer.fetch(self._backpressure.room(in_flight), self._patience(now)))
+        self._dispatch(self._consumer.fetch(most, self._patience(now)))
 
     def _patience(self, now: float) -> float:
         """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
@@ -167,23 +162,6 @@ class ConsumerLoop(Owner):
         )
         longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
-
-    def _make_room(self) -> int:
-        """Pause and resume partitions as their tasks in flight demand; the number in flight of ordinary topics."""
-        until = self._clock() + ROOM_WAIT_SECONDS
-        while True:
-            counts = [(partition, partition.tracker.in_flight) for partition in self._assignment]
-            pause, resume = self._backpressure.decide(counts)
-            if not pause or self._clock() >= until or self._asked.is_set():
-                break
-            time.sleep(ROOM_NAP_SECONDS)
-        if pause:
-            self._consumer.pause([(p.topic, p.number) for p in pause])
-        if resume:
-            self._consumer.resume([(p.topic, p.number) for p in resume])
-        for partition in pause + resume:
-            partition.paused = partition in pause
-        return sum([count for partition, count in counts if not partition.origin])
 
     def _dispatch(self, messages: List[Any]) -> None:
         for _, run in itertools.groupby(messages, self._by_partition):
@@ -199,6 +177,7 @@ class ConsumerLoop(Owner):
                 self._failures.returned(intake.tasks(partition, batch, None))
                 continue
             tasks = intake.tasks(partition, batch, self._lane_of)
+            self._room.note(partition, batch)
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
 

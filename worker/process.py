@@ -15,6 +15,7 @@ import signal
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import Dict, List, Optional
 
 from service import logs, places
@@ -38,6 +39,7 @@ from worker.retry import RetryPolicy
 from worker.stages import StageHolder
 from worker.suspects_file import SuspectsFile
 from worker.time_keeper import TimeKeeper
+from worker.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +104,7 @@ class Child:
         settings = self._settings
         member = Member(places.host_name(), self._slot)
         self._pool = pools.build(settings, handlers)
+        self._upkeep = Upkeep(settings, self._pool)
         suspects = SuspectsFile(settings)
         self._quarantine = Quarantine(settings, self._slot, self._pool, suspects)
         self._loop = ConsumerLoop(
@@ -215,10 +218,13 @@ class Child:
         now = time.monotonic()
         if now >= self._next_heartbeat and not self._channel.closed:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
+            if self._stage.now is Stage.CONSUMING:
+                self._upkeep.look()
             self._channel.offer(self._report())
 
     def _report(self) -> Dict[str, object]:
-        return {"report": as_json(child_report(self._stage.now, self._pool, self._loop, self._poll_age(), self._rate))}
+        report = child_report(self._stage.now, self._pool, self._loop, self._poll_age(), self._rate)
+        return {"report": as_json(replace(report, **self._upkeep.fields()))}
 
     def _poll_age(self) -> float:
         """Since when the poll loop has not turned. In attention: after a pause of the whole process both have only just

@@ -16,9 +16,11 @@ stands, and only its range is remembered. So what a partition costs follows from
 from __future__ import annotations
 
 import re
+from array import array
 from bisect import bisect_right
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Tuple
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from worker.assignment import Partition
@@ -27,6 +29,7 @@ SEGMENT_SIZE = 1024  # offsets. Small enough to forget soon, large enough to sea
 OPEN, DONE, HOLE, RUNNING = 0, 1, 2, 3  # the values of a flag; what runs is not done
 _OPEN, _DONE, _RUNNING = b"%c" % OPEN, b"%c" % DONE, b"%c" % RUNNING
 _RUN = re.compile(b"[%c%c]+" % (DONE, HOLE))
+_IN_FLIGHT = bytes.maketrans(bytes((OPEN, DONE, HOLE, RUNNING)), bytes((1, 0, 0, 1)))
 
 Range = Tuple[int, int]  # first offset, and the one behind the last
 Memory = Tuple[Any, int, int]  # bytearray or mmap, where the flags begin in it, and which record that is (-1: none)
@@ -36,13 +39,14 @@ class Segment:
     """Flags of the offsets from `base` on. It belongs to one assignment of one partition: when that ends, late completions
     fall on a segment that nobody reads any more."""
 
-    __slots__ = ("base", "flags", "partition", "record", "shift", "start", "taken")
+    __slots__ = ("base", "flags", "partition", "record", "shift", "start", "taken", "weights")
 
     def __init__(self, partition: Partition, base: int, memory: Memory) -> None:
         """A segment in which nothing is taken yet."""
         self.partition = partition
         self.base = base
         self.taken = 0
+        self.weights: Optional[array[int]] = None  # bytes of each message, where somebody wants to know
         self.flags, self.start, self.record = memory
         self.shift = self.start - base  # the flag of an offset stands at `offset + shift`
 
@@ -73,6 +77,11 @@ class Segment:
     def end(self) -> int:
         """Behind the last offset taken."""
         return self.base + self.taken
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the messages in flight, as far as they were weighed."""
+        return sum(compress(self.weights, self.seen().translate(_IN_FLIGHT))) if self.weights else 0
 
     def seen(self) -> bytes:
         """The flags of the offsets taken so far."""
@@ -179,6 +188,19 @@ class Tracker:
         if 0 in counts:
             self._give_up([segment for segment, count in zip(self._segments, counts) if not count])
         return sum(counts)
+
+    def weigh(self, offset: int, weight: int) -> None:
+        """Note what the message at an offset that was just taken weighs."""
+        for segment in reversed(self._segments):
+            if segment.base <= offset < segment.base + SEGMENT_SIZE:
+                segment.weights = segment.weights or array("I", bytes(4 * SEGMENT_SIZE))
+                segment.weights[offset - segment.base] = weight
+                return
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the messages in flight, as far as they were weighed."""
+        return sum([segment.weight for segment in self._segments])
 
     def _give_up(self, idle: List[Segment]) -> None:
         """Of these, in which nothing is in flight, those into which nothing will be taken any more."""

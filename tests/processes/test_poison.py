@@ -30,7 +30,7 @@ HOW = {
     "exit": "exit 42",
     "killed": "killed by SIGKILL",
     "hang": "killed after 1.",
-    "hold_gil": "silent for 2.",
+    "hold_gil": "killed after 1.",
 }
 
 

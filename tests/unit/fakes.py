@@ -54,6 +54,9 @@ class Message:
     def error(self) -> None:
         return None
 
+    def __len__(self) -> int:
+        return len(self._value or b"")
+
 
 def some_settings(**changes: Any) -> Settings:
     values: Dict[str, Any] = {
@@ -92,7 +95,8 @@ def started(threads: int, call: Call) -> Iterator[Pool]:
         yield pool
     finally:
         pool.serve([Ending()])
-        pool.wake(threads)
+        pool.resize(len(pool.threads))  # none rests
+        pool.wake(len(pool.threads))
 
 
 #: One step of a script: the messages of a fetch, or None to come again because it is not time yet.
