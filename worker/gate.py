@@ -87,6 +87,11 @@ class Gate:
         door.aside.append(task)
         return True
 
+    def give_back(self, tasks: Iterable[Task]) -> None:
+        """These were taken, and will be taken again before anything can be said of them: their permits are free."""
+        for task in tasks:
+            self._door(task[1].partition).ended(task)
+
     def why(self, partition: Partition) -> str:
         """What holds the partition up, in words; empty: nothing."""
         return self._breakers.why(self._handler(partition))

@@ -60,6 +60,18 @@ def test_probes_are_counted_and_the_next_one_waits_for_the_outcome_of_one_before
     assert offsets(bench.taken()) == [6]
 
 
+def test_probes_that_are_given_back_may_be_taken_again() -> None:
+    bench = Bench().until_half_open()
+    probes = bench.taken()
+    bench.gate.give_back(probes)
+    for task in probes:
+        bench.partitions[0].queue.put(task)
+
+    bench.turn()
+
+    assert [task[0] for task in bench.taken()] == [task[0] for task in probes]
+
+
 def test_when_all_probes_are_done_everything_goes_on() -> None:
     bench = Bench().until_half_open()
 
