@@ -90,7 +90,7 @@ class Gate:
     def give_back(self, tasks: Iterable[Task]) -> None:
         """These were taken, and will be taken again before anything can be said of them: their permits are free."""
         for task in tasks:
-            self._door(task[1].partition).ended(task)
+            self._door(self._handler(task[1].partition)).ended(task)
 
     def why(self, partition: Partition) -> str:
         """What holds the partition up, in words; empty: nothing."""
