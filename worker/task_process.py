@@ -77,7 +77,7 @@ class TaskProcess:
         self._number += 1
         vigil = Vigil(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
-            process.work.send((self._number, attempt, _described(message, partition)))
+            process.work.send((self._number, attempt, _described(message)))
             kind, content = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
         except (OSError, EOFError):
             process.see_it_end()
@@ -160,7 +160,7 @@ def _wish(partition: Partition, cancelled: Callable[[], bool]) -> Wish:
     return late, late, None
 
 
-def _described(message: Any, partition: Partition) -> Dict[str, Any]:
+def _described(message: Any) -> Dict[str, Any]:
     """The message as plain data, for `task_main.RemoteMessage`."""
     headers: Any
     try:
@@ -168,8 +168,8 @@ def _described(message: Any, partition: Partition) -> Dict[str, Any]:
     except UndecodableError as problem:  # to be raised where the handler asks for them, if it does
         headers = str(problem)
     return {
-        "topic": partition.topic,
-        "partition": partition.number,
+        "topic": message.topic(),
+        "partition": message.partition(),
         "offset": message.offset(),
         "key": message.key(),
         "value": message.value(),
