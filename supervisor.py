@@ -3,6 +3,7 @@
 
     python supervisor.py --processes 8          run the service (all settings: --help)
     python supervisor.py status [--json]        what is it doing, and why; exit 0 healthy, 1 degraded, 2 not running
+    python supervisor.py dead-letters list      what failed; also show, replay, drop: --help
 
 | signal | effect |
 |---|---|
@@ -46,6 +47,7 @@ from service.snapshot import as_json, snapshot_of
 from supervision import control, preflight, status
 from supervision.child import Child, spawn
 from supervision.notify import Notifier
+from supervision.renewals import Renewals
 from supervision.restart_policy import RestartPolicy
 from supervision.rolling_restart import RollingRestart
 from supervision.slot import Slot
@@ -90,6 +92,7 @@ class Supervisor:
         self._code = ExitCode.OK
         self._slots = {number: Slot(number, self._started_at) for number in range(settings.processes)}
         self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
+        self._renewals = Renewals()
         session = float(settings.consumer_properties.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
         self._policy = RestartPolicy(settings.restart_limit, settings.restart_window_seconds, session, random.random)
         self._notifier = Notifier(environment, os.getpid())
@@ -113,8 +116,10 @@ class Supervisor:
             if self._state is State.STARTING and all(slot.filled for slot in self._slots.values()):
                 self._move(State.RUNNING)
                 self._notifier.ready()
+            if self._state is State.RUNNING:
+                self._renew(now)
             if self._state is State.ROLLING and self._roll.step(self._slots, now, attention):
-                self._end_roll()
+                self._end_roll(now)
             self._control.serve()
             self._tell_systemd(now)
             if self._state is State.STOPPING and all(slot.empty for slot in self._slots.values()):
@@ -221,8 +226,16 @@ class Supervisor:
             self._notifier.reloading(time.monotonic())
             self._roll.begin(sorted(self._slots))
 
-    def _end_roll(self) -> None:
-        log.info("Rolling restart: %s", self._roll.outcome)
+    def _renew(self, now: float) -> None:
+        """One process that wishes it. To systemd that is no reload: nobody waits for its end."""
+        number = self._renewals.due(self._slots, now)
+        if number is not None:
+            self._move(State.ROLLING)
+            self._roll.begin([number], "Renewal")
+
+    def _end_roll(self, now: float) -> None:
+        log.info("%s: %s", self._roll.name, self._roll.outcome)
+        self._renewals.ended(self._roll.outcome, now)
         self._move(State.RUNNING)
         self._notifier.ready()
 
@@ -350,6 +363,10 @@ def main(words: Optional[List[str]] = None) -> int:
         return refuse([*problem.faults, *more])
     if configuration.command == "status":
         return show_status(configuration)
+    if configuration.letters is not None:
+        from ops import dead_letters  # here, because it brings the Kafka client, which a supervisor has no use for
+
+        return dead_letters.run(configuration.settings, configuration.letters)
     settings = configuration.settings
     # The example handler is the user's side, so it reads its variable: also when the value came by command line or a file.
     environment = {**configuration.child_environment, "TASK_SECONDS": str(settings.task_seconds)}

@@ -1,6 +1,5 @@
 """How many cores this process may use: what `--processes auto` and `--threads auto` mean. In a container the
-machine's own count is wrong, so the scheduler's affinity and the control groups' quota are asked. Supervisor
-only.
+machine's own count is wrong, so the scheduler's affinity and the control groups' quota are asked.
 
 No well-kept library reads the quota; the files and their meaning: `Documentation/admin-guide/cgroup-v2.rst`
 of Linux.

@@ -4,8 +4,9 @@ begins with ^ is a pattern: the consumer subscribes to whatever matches it, now 
 
 from __future__ import annotations
 
+import functools
 import re
-from typing import Collection, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Collection, List, NamedTuple, Optional, Sequence, Tuple
 
 from service.settings import TABLE, Settings
 
@@ -46,6 +47,18 @@ def route_of(topic: str, routes: Sequence[Route]) -> Optional[Route]:
     """An exact name wins against a pattern, and the first pattern that matches against the others. None: not one of ours."""
     exact_first = sorted(routes, key=lambda route: route.is_pattern)
     return next((route for route in exact_first if route.matches(topic)), None)
+
+
+def naming(settings: Settings) -> Callable[[str], str]:
+    """What gives the name of a topic's handler; for a topic that is not one of ours, the topic's own name."""
+    routes = routes_of(settings)
+
+    @functools.lru_cache(maxsize=None)
+    def name_of(topic: str) -> str:
+        route = route_of(topic, routes)
+        return route.handler if route else topic
+
+    return name_of
 
 
 def ignored(settings: Settings) -> str:

@@ -28,12 +28,14 @@ class RollingRestart:
         self._to_do: Deque[int] = deque()
         self._old: Optional[Child] = None  # the child of the first slot in `_to_do` that is being replaced
         self.outcome = "done"
+        self.name = ""
 
-    def begin(self, slots: List[int]) -> None:
-        """Restart the children of these slots. Called again on the way, it goes through all of them once more."""
+    def begin(self, slots: List[int], name: str = "Rolling restart") -> None:
+        """Restart the children of these slots; `name` says what for. Called again on the way, it goes through all of them once
+        more: also through that of the slot it is at, whose successor may have imported what is old by now."""
         current = [self._to_do[0]] if self._old is not None else []
-        self._to_do = deque(current + [number for number in slots if number not in current])
-        self.outcome = "done"
+        self._to_do = deque(current + slots)
+        self.outcome, self.name = "done", name
 
     def step(self, slots: Dict[int, Slot], now: float, attention: float) -> bool:
         """Do what can be done now; whether the restart is over."""

@@ -8,6 +8,7 @@ import functools
 import math
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
+from worker.dependencies import Dependencies
 from worker.lanes import Lanes
 from worker.queues import FirstComeFirstServed, Queue
 from worker.tracker import Memory, Range, Tracker, plain_memory
@@ -27,9 +28,9 @@ class Partition:
     """One assignment of one partition."""
 
     __slots__ = (
-        "closed", "committed", "deadline", "end", "eof", "found", "frontier", "given_up", "held", "in_transit", "known",
-        "lanes", "map_refused", "metadata", "number", "origin", "paused", "queue", "revoked", "sent", "topic", "tracker",
-        "unstored",
+        "barred", "closed", "committed", "deadline", "dependencies", "end", "eof", "found", "frontier", "given_up", "held",
+        "in_transit", "known", "lanes", "map_refused", "metadata", "number", "origin", "overdue", "paused", "queue", "revoked",
+        "sent", "topic", "tracker", "unstored",
     )  # fmt: skip
 
     def __init__(
@@ -47,7 +48,9 @@ class Partition:
         self.queue = queue()
         self.queue.topic = topic
         self.origin = ""  # of a retry topic: the topic that its messages came from at first
-        self.paused = False  # fetching is stopped, for back-pressure or because it is held
+        self.dependencies = Dependencies()  # where its handlers report what they depend on
+        self.barred = False  # nothing of it is started: see gate
+        self.paused = False  # fetching is stopped, for back-pressure or because it is held or barred
         self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: nothing is wrong
         self.in_transit = 0  # records of its tasks that were sent and not answered, and those that were refused: see outbox
         self.unstored = 0
@@ -66,6 +69,8 @@ class Partition:
         self.frontier = -1  # below it, tasks of a closed partition are still started
         self.deadline: Optional[float] = None  # monotonic seconds until which results still count, once closed
         self.revoked = False  # results count no more
+        # The end of their time, of calls that have run for too long; by partition and offset as their messages say them
+        self.overdue: Dict[Tuple[int, int], Optional[float]] = {}
 
     def close(self, deadline: Optional[float]) -> None:
         """Start no more tasks, but those that lie between what is done already; they and what runs have until `deadline`

@@ -30,6 +30,10 @@ class BatchPool(Pool):
         super().__init__(threads, call)
         self._size = size
 
+    @property
+    def tuned(self) -> None:
+        """More work makes larger batches, not more threads."""
+
     def running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs now: all tasks of the batches."""
         return [(thread, task) for thread in self.threads for task in list(thread.batch)]
@@ -107,7 +111,7 @@ class BatchPool(Pool):
     @staticmethod
     def _count(thread: HandlerThread, first: Task, done: int, failed: int, seconds: float) -> None:
         partition = first[1].partition
-        thread.count(partition.topic, done, failed, seconds)
+        thread.count(partition.queue.topic, done, failed, seconds)
         thread.histogram[bisect_left(BUCKETS, seconds)] += 1
         if partition.revoked:
             thread.stale += done + failed

@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from service.settings import Settings
+from worker import validation
 from worker.client_config import consumer_properties, producer_properties
 from worker.handlers import Handlers
 
@@ -34,6 +35,7 @@ def faults(settings: Settings) -> List[str]:
     consumer = {**consumer_properties(settings, "check"), "group.id": "check"}
     found = _of_client(Consumer, consumer, "KAFKA_CLIENT_… or KAFKA_CONSUMER_…")
     found += _of_client(Producer, producer_properties(settings, "check"), "KAFKA_CLIENT_… or KAFKA_PRODUCER_…")
+    found += validation.faults(settings)  # which loading the handlers would tell only of one that is right
     found += Handlers(settings).faults
     return list(dict.fromkeys(found))
 

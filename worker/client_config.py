@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, NamedTuple
 
+from service import memory
 from service.routes import ignored
 from service.settings import Settings
 
@@ -46,7 +47,8 @@ PRODUCER_DEFAULTS: Dict[str, Any] = {
 
 def consumer_properties(settings: Settings, member: str) -> Dict[str, Any]:
     """For the consumer of the member named `member` (see `member_name`)."""
-    properties = {**COMMON_DEFAULTS, **CONSUMER_DEFAULTS, **settings.client_properties, **settings.consumer_properties}
+    properties = {**COMMON_DEFAULTS, **CONSUMER_DEFAULTS, **_bounded(settings)}
+    properties.update({**settings.client_properties, **settings.consumer_properties})
     properties.update(
         {
             "bootstrap.servers": settings.bootstrap_servers,
@@ -62,6 +64,18 @@ def consumer_properties(settings: Settings, member: str) -> Dict[str, Any]:
     if settings.membership == "static":
         properties["group.instance.id"] = member
     return properties
+
+
+def _bounded(settings: Settings) -> Dict[str, Any]:
+    """Less ahead, where memory is short. The client itself raises fetch.max.bytes to message.max.bytes, and the broker sends a
+    message that is larger than either, alone."""
+    shares = memory.shares(settings)
+    if shares is None:
+        return {}
+    return {
+        "queued.max.messages.kbytes": max(1, shares.prefetch // memory.KIBIBYTE),
+        "fetch.max.bytes": shares.prefetch,
+    }
 
 
 def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:

@@ -13,6 +13,7 @@ from worker.decoding import readable_headers
 from worker.error_text import names_of, plain, text_of, traceback_of
 from worker.lanes import Task
 from worker.outbox import Headers, Outbox, Record
+from worker.task_process import TaskDiedError
 
 WHAT = "dead letter"
 PREFIX = "dead-letter."  # of the headers we add; the same names in a message that comes in are forged or stale, and dropped
@@ -80,6 +81,7 @@ class DeadLetters:
             "last-failed-at": _iso(now),
             "host": self._member.host,
             "slot": self._member.slot,
+            **_of_death(error),
         }
         return [(PREFIX + key, str(value).encode(errors="replace")) for key, value in ours.items()]
 
@@ -90,6 +92,14 @@ def _theirs(message: Any) -> Headers:
 
 def _counts(name: str, value: Any) -> bool:
     return name == REPLAYS and isinstance(value, bytes) and value.isdigit() and len(value) <= MOST_DIGITS
+
+
+def _of_death(error: BaseException) -> Dict[str, object]:
+    """What a letter says of a message that has ended task processes: how, the most memory one had (bytes), and where it
+    was."""
+    if not isinstance(error, TaskDiedError):
+        return {}
+    return {"death": error.how, "memory": error.peak_memory, "stack": error.last_stack}
 
 
 def _iso(wall: float) -> str:

@@ -12,9 +12,11 @@ from worker.client_config import Member
 from worker.completion import Results
 from worker.dead_letter import DeadLetters
 from worker.error_text import names_of, plain, text_of
+from worker.gate import Gate
 from worker.lanes import Task
 from worker.outbox import Outbox
 from worker.pool import Pool
+from worker.quarantine import DEATHS, Quarantine
 from worker.retry import RetryPolicy, RetrySchedule, age_of
 from worker.retry_topics import RetryTopics
 from worker.sending import Sending
@@ -33,11 +35,15 @@ class Failures:
         producer_properties: Dict[str, Any],
         member: Member,
         clock: Callable[[], float],
+        quarantine: Quarantine,
+        gate: Gate,
     ) -> None:
         """Takes the failures from the pool's list, and puts tasks back into their partitions' queues."""
+        self._gate = gate
         self._policy = policy
         self._pool = pool
         self._clock = clock
+        self._quarantine = quarantine
         self.retries = RetrySchedule()
         self.outbox = Outbox(producer_properties, clock)
         self.sending = Sending(self.outbox, self.complete)
@@ -83,6 +89,7 @@ class Failures:
         offset, segment, _message, lane, _attempt = task
         if segment.partition.revoked:
             return  # its segment may be somebody else's by now
+        self._quarantine.settled(task)
         segment.complete(offset)
         follower = lane.release() if lane is not None else None
         if follower is not None:
@@ -91,7 +98,10 @@ class Failures:
     def _decide(self, task: Task, error: BaseException, now: float) -> None:
         offset, segment, _message, _lane, attempt = task
         age = age_of(attempt, now)
-        delay = self._policy.delay(error, attempt, age)
+        died = isinstance(error, DEATHS)
+        delay = self._quarantine.delay(task, error) if died else self._policy.delay(error, attempt, age)
+        if not died and self._gate.take_back(task, error, now, last=delay is None):
+            return
         name = plain(names_of(error)[0])
         if delay is None:
             log.error(

@@ -1,7 +1,8 @@
 """The handler contract: what the user's function may look like, and how it is called. `process_message(message)` gets the
-decoded JSON value of a Kafka message (None for a tombstone); one that takes a second parameter also gets a `Context`. The same
-as `async def` is a coroutine handler; a function whose first parameter is called `messages` is a batch handler (see `batch`).
-What a handler returns is ignored, unless it is a `Send`; what it raises is a failed attempt.
+decoded JSON value of a Kafka message (None for a tombstone); if the type hint of the parameter names a pydantic model or a
+msgspec Struct, it gets one of those. One that takes a second parameter also gets a `Context`. The same as `async def` is a
+coroutine handler; a function whose first parameter is called `messages` is a batch handler (see `batch`). What a handler
+returns is ignored, unless it is a `Send`; what it raises is a failed attempt.
 
 Loading happens once, in the child's main thread; decoding and calling in the handler threads.
 """
@@ -15,10 +16,14 @@ from enum import Enum
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Callable, NamedTuple, Optional
 
+from service.settings import Settings
 from worker.assignment import Partition
 from worker.batch import BatchCall
 from worker.context import Context
 from worker.decoding import decode
+from worker.schema import SchemaError
+from worker.typed import Decoder, HintError, element_of, hint_of
+from worker.validation import decoder_for
 
 #: Calls the user's function for (Kafka message, its partition, attempt). That of a coroutine handler returns what is to be
 #: awaited.
@@ -47,21 +52,33 @@ class Handler(NamedTuple):
     call: Any  # a BatchCall for a batch handler, else a Call
 
 
-def load(name: str, setting: str = "HANDLER", decoder: Callable[[Optional[bytes]], Any] = decode) -> Handler:
-    """The handler `module:function`, which `setting` names. Raises HandlerError, also for whatever its import raises."""
+def load(name: str, settings: Optional[Settings] = None, setting: str = "HANDLER") -> Handler:
+    """The handler `module:function`, which `setting` names, ready to be called with what the settings let through. Raises
+    HandlerError, also for whatever its import raises."""
     source = "%s=%s" % (setting, name)
     function = _imported(name, source)
     kind = _kind(function, source)
     takes_context = _takes_context(function, source)
+    decoder = _decoder(function, kind, source, settings) if settings else decode
     return Handler(name, kind, _call(function, kind, decoder, takes_context=takes_context))
 
 
-def _call(function: Callable[..., Any], kind: Kind, decoder: Callable[[Optional[bytes]], Any], *, takes_context: bool) -> Any:
+def _call(function: Callable[..., Any], kind: Kind, decoder: Decoder, *, takes_context: bool) -> Any:
     if kind is Kind.BATCH:
         return BatchCall(function, decoder, takes_contexts=takes_context)
     if takes_context:
         return lambda message, partition, attempt: function(decoder(message.value()), Context(message, partition, attempt))
     return lambda message, _partition, _attempt: function(decoder(message.value()))
+
+
+def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: Settings) -> Decoder:
+    hint = hint_of(function)
+    try:
+        return decoder_for(element_of(hint) if kind is Kind.BATCH else hint, settings)
+    except HintError as problem:
+        raise HandlerError("%s: %s" % (source, problem)) from problem
+    except SchemaError as problem:
+        raise HandlerError(str(problem)) from problem
 
 
 def _imported(name: str, source: str) -> Callable[..., Any]:

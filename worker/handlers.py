@@ -12,9 +12,9 @@ from worker.handler import Handler, HandlerError, Kind, load
 class Handlers:
     """All of them, from HANDLER or HANDLERS."""
 
-    def __init__(self, settings: Settings, load: Callable[[str, str], Handler] = load) -> None:
-        """Loads the user's functions by `load(name, setting)`; what is wrong with them is kept in `faults`."""
-        self._load_one = load
+    def __init__(self, settings: Settings, load_one: Optional[Callable[[str, str], Handler]] = None) -> None:
+        """Loads the user's functions, by `load_one(name, setting)` if given; what is wrong with them is kept in `faults`."""
+        self._load_one = load_one or (lambda name, setting: load(name, settings, setting))
         self._routes = routes_of(settings)
         self._setting = "HANDLERS" if settings.handlers else "HANDLER"
         self.by_name: Dict[str, Handler] = {}

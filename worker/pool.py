@@ -29,11 +29,17 @@ TURN_SECONDS = 0.005  # for one partition before the next has its turn: long aga
 class HandlerThread:
     """What one handler thread does and has done. Written by that thread alone, read by anybody."""
 
-    __slots__ = ("batch", "busy_seconds", "done", "done_of", "failed", "histogram", "name", "stale", "started", "task")
+    __slots__ = (
+        "apart", "batch", "busy_seconds", "done", "done_of", "failed", "histogram", "hung", "ident", "name", "stale",
+        "started", "task",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         """Idle, with nothing done."""
         self.name = name
+        self.apart = False  # its calls run in a task process, which keeps their time limit
+        self.ident = 0  # of the thread, for its stack; 0: not started
+        self.hung: List[Task] = []  # nobody waits for the end of these any more. Written by the main thread
         self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
         self.batch: List[Task] = []  # the same of a batch handler's thread, in place of `task`
         self.started = 0.0  # monotonic seconds, of `task` or of the last one
@@ -52,9 +58,14 @@ class HandlerThread:
             self.done += done
             self.done_of[topic] = self.done_of.get(topic, 0) + done
 
+    def hangs(self, task: Task) -> bool:
+        """Whether nobody waits for the end of this one any more."""
+        return any(each is task for each in self.hung)
+
 
 class Pool:
-    """A fixed number of handler threads. All methods but `running` belong to the consumer thread."""
+    """Handler threads: `limit` of them run tasks, the others rest. The main thread may use `running`, `waiting` and, once they
+    are started, `resize`; everything else belongs to the consumer thread."""
 
     name = "handler-%d"  # of its threads
 
@@ -67,11 +78,36 @@ class Pool:
         self.undecided: Deque[Tuple[Task, Any]] = deque()  # what the handler raised, or what it returned to be sent
         self.parked: Deque[Task] = deque()  # not started, because their partition was closed before their turn came
         self.threads = [HandlerThread(self.name % number) for number in range(threads)]
+        self.limit = threads  # how many may take tasks
+        self._resized = threading.Condition()
 
     def start(self) -> None:
         """Start the threads. They are daemons: a handler that never returns must not keep the process."""
         for number, thread in enumerate(self.threads):
-            threading.Thread(target=self._serve, args=(thread, number), name=thread.name, daemon=True).start()
+            self._start(thread, number)
+
+    def resize(self, threads: int) -> None:
+        """So many threads take tasks from now on: missing ones are started; others rest when their turn is over."""
+        with self._resized:
+            self.limit = threads
+            self._resized.notify_all()
+        for number in range(len(self.threads), threads):
+            thread = HandlerThread(self.name % number)
+            self.threads.append(thread)
+            self._start(thread, number)
+
+    def _start(self, thread: HandlerThread, number: int) -> None:
+        threading.Thread(target=self._serve, args=(thread, number), name=thread.name, daemon=True).start()
+
+    @property
+    def tuned(self) -> Optional[Pool]:
+        """The pool whose size may be tuned by what is measured; None: there is none."""
+        return self
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are tasks that more threads could take."""
+        return any(map(len, self._queues))
 
     def serve(self, queues: Iterable[Queue]) -> None:
         """Take tasks from these queues from now on, in turn."""
@@ -79,7 +115,7 @@ class Pool:
 
     def wake(self, tasks: int) -> None:
         """That many tasks were put into the queues: wake as many threads as are needed."""
-        for _ in range(min(tasks, len(self.threads) - self._tokens.qsize())):
+        for _ in range(min(tasks, self.limit - self._tokens.qsize())):
             self._tokens.put(None)
 
     def running(self) -> List[Tuple[HandlerThread, Task]]:
@@ -88,8 +124,12 @@ class Pool:
         return [(thread, task) for thread, task in current if task is not None]
 
     def _serve(self, thread: HandlerThread, turn: int) -> None:
-        """The life of a handler thread. `turn` counts through the queues."""
+        """The life of a handler thread. `turn` begins as its number, and counts through the queues."""
+        thread.ident = threading.get_ident()
+        number = turn
         while True:
+            if number >= self.limit:
+                self._rest(number)
             queues = self._queues
             for _ in queues:
                 turn += 1
@@ -97,6 +137,12 @@ class Pool:
                     break
             else:
                 self._tokens.get()
+
+    def _rest(self, number: int) -> None:
+        """Until this thread is wanted again. What it was woken for it leaves to another."""
+        self._tokens.put(None)
+        with self._resized:
+            self._resized.wait_for(lambda: number < self.limit)
 
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
         """Run tasks of one queue until it is empty or its turn is over; whether there was any.
@@ -145,7 +191,7 @@ class Pool:
                 thread.stale += 1
         thread.task = None
         if done + failed:
-            thread.count(partition.topic, done, failed, ended - began)
+            thread.count(partition.queue.topic, done, failed, ended - began)
             thread.histogram[0] += done + failed - slow
         return done + failed > 0
 

@@ -58,6 +58,16 @@ class Pools(Pool):
         """Those of all pools."""
         return [thread for part in self._parts.values() for thread in part.threads]
 
+    @property
+    def limit(self) -> int:  # type: ignore[override]  # likewise
+        """How many threads may take tasks, in all pools."""
+        return sum(part.limit for part in self._parts.values())
+
+    @property
+    def tuned(self) -> Optional[Pool]:
+        """That of plain handlers, if there are any."""
+        return self._parts.get(Kind.THREAD)
+
     def start(self) -> None:
         """Start them all."""
         for part in self._parts.values():

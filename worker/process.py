@@ -15,6 +15,7 @@ import signal
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import Dict, List, Optional
 
 from service import logs, places
@@ -32,9 +33,13 @@ from worker.handler import HandlerError
 from worker.handlers import Handlers
 from worker.journal import Journal
 from worker.loop import ConsumerLoop, Stop
+from worker.quarantine import Quarantine
 from worker.report import Rate, child_report
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
+from worker.suspects_file import SuspectsFile
+from worker.time_keeper import TimeKeeper
+from worker.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +78,7 @@ class Child:
         self._supervisor = os.getppid()
         self._stop: Optional[Stop] = None
         self._code: Optional[ExitCode] = None
+        self._journal: Optional[Journal] = None  # once the consumer thread has opened it
         self._next_heartbeat = 0.0
         self._attention = Attention(time.monotonic())
         self._rate = Rate(time.monotonic())
@@ -98,6 +104,9 @@ class Child:
         settings = self._settings
         member = Member(places.host_name(), self._slot)
         self._pool = pools.build(settings, handlers)
+        self._upkeep = Upkeep(settings, self._pool)
+        suspects = SuspectsFile(settings)
+        self._quarantine = Quarantine(settings, self._slot, self._pool, suspects)
         self._loop = ConsumerLoop(
             settings,
             self._pool,
@@ -106,17 +115,24 @@ class Child:
             producer_properties(settings, member_name(*member)),
             self._stage,
             self._open_journal,
+            quarantine=self._quarantine,
             member=member,
         )
+        self._time = TimeKeeper(settings, self._loop.running, suspects)
 
     def _open_journal(self, writer: str) -> Optional[Journal]:
         if self._settings.journal == "off":
             return None
         try:
-            return Journal(places.slot_journal(self._settings, self._slot), writer)
+            journal = Journal(places.slot_journal(self._settings, self._slot), writer)
         except OSError as problem:
             log.warning("No journal: %s. After a crash, what was done since the last commit runs again", problem)
             return None
+        if self._settings.isolation == "none":  # else no task can have ended the process
+            self._quarantine.blame(journal.suspects)
+        journal.resolve()
+        self._journal = journal
+        return journal
 
     def _consume(self) -> None:
         """The consumer thread. Its seat in the group is guarded by a lock of the slot: two live members with one id would
@@ -145,9 +161,13 @@ class Child:
                 if inbox.take():
                     self._ask_to_stop({})
                 self._listen(selector)
+                if self._time.look():
+                    self._ask_to_stop({})
                 self._poll_age()
                 self._heartbeat()
         code = self._cut() if self._code is None else self._code
+        if self._journal is not None:
+            self._journal.end()
         self._stage.move(Stage.CLOSED)
         self._channel.send(self._report())  # without it, exit 0 would not be believed
         return code
@@ -188,7 +208,7 @@ class Child:
     def _cut(self) -> ExitCode:
         """The deadline is kept by force. What runs was named by the consumer thread, unless that is what hangs."""
         if self._stage.now is not Stage.CLOSING:
-            for thread, task in self._pool.running():
+            for thread, task in self._loop.running():
                 log.error("%s offset %d in %s: cut off, it runs again", task[1].partition, task[0], thread.name)
         log.error("Still %s after the deadline: the process ends by force", self._stage.now.value)
         # A client that does not close (its broker is frozen) owes nothing any more.
@@ -198,10 +218,13 @@ class Child:
         now = time.monotonic()
         if now >= self._next_heartbeat and not self._channel.closed:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
+            if self._stage.now is Stage.CONSUMING:
+                self._upkeep.look()
             self._channel.offer(self._report())
 
     def _report(self) -> Dict[str, object]:
-        return {"report": as_json(child_report(self._stage.now, self._pool, self._loop, self._poll_age(), self._rate))}
+        report = child_report(self._stage.now, self._pool, self._loop, self._poll_age(), self._rate)
+        return {"report": as_json(replace(report, **self._upkeep.fields()))}
 
     def _poll_age(self) -> float:
         """Since when the poll loop has not turned. In attention: after a pause of the whole process both have only just

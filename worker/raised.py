@@ -10,11 +10,12 @@ import traceback
 from typing import Any, Dict, Tuple, Type
 
 from service.outcomes import Reject, Retry
-from worker.decoding import UndecodableError
+from worker.decoding import InvalidMessageError, TooLongError, UndecodableError
 from worker.error_text import text_of
 
 LONGEST = 32_000  # characters of a text or a traceback that cross
-_OURS: Tuple[Type[Exception], ...] = (Retry, Reject, UndecodableError)  # these arrive as what they are
+# These arrive as what they are; a class stands before its base.
+_OURS: Tuple[Type[Exception], ...] = (Retry, Reject, InvalidMessageError, TooLongError, UndecodableError)
 
 Told = Dict[str, Any]
 Name = Tuple[str, str]  # module and qualified name

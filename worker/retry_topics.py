@@ -12,6 +12,7 @@ import logging
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+from service.failure_settings import retry_topic, seconds_of
 from worker.decoding import readable_headers
 from worker.lanes import Task
 from worker.outbox import Headers, Record
@@ -23,7 +24,6 @@ PREFIX = "retry."
 _NUMBERS = ("partition", "offset", "timestamp", "attempt", "due-at", "first-failed-at")  # the last two in ms since 1970
 OURS = frozenset(PREFIX + name for name in ("topic", *_NUMBERS))
 MOST_DIGITS = 18
-_SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
 class Returned:
@@ -35,8 +35,8 @@ class Returned:
         self._topic = topic
         self._partition = int(place.get("partition", message.partition()))
         self._offset = int(place.get("offset", message.offset()))
-        kind, at = message.timestamp()
-        self._timestamp = (1, place["timestamp"]) if "timestamp" in place else (kind, at)
+        at = place.get("timestamp", message.timestamp()[1])
+        self._timestamp = (1, at) if at > 0 else (0, 0)
         self._headers = _theirs(message)
 
     def topic(self) -> str:
@@ -74,7 +74,7 @@ class RetryTopics:
     def __init__(self, topics: Sequence[str], delays: Sequence[str], wall: Callable[[], float] = time.time) -> None:
         """`topics`: the ordinary ones; `delays` like "30s"; none: long waits are spent like short ones."""
         self._delays = sorted((seconds_of(delay), delay) for delay in delays)
-        self._origins = {name_of(topic, delay): topic for topic in topics for delay in delays}
+        self._origins = {retry_topic(topic, delay): topic for topic in topics for delay in delays}
         self._wall = wall
 
     def __iter__(self) -> Any:
@@ -104,7 +104,7 @@ class RetryTopics:
         }
         headers = _theirs(message) + [(PREFIX + name, str(value).encode()) for name, value in ours.items()]
         # With the time of now: the topic's retention must not count from when the message was first produced.
-        return Record(name_of(topic, fitting[-1]), message.key(), message.value(), headers)
+        return Record(retry_topic(topic, fitting[-1]), message.key(), message.value(), headers)
 
     def returned(self, task: Task, now: float) -> Tuple[Task, float]:
         """What a task really is that was delivered from a retry topic, and in how many seconds it is due; `now`: monotonic."""
@@ -119,16 +119,6 @@ class RetryTopics:
         wait = min(max(0.0, told["due-at"] / 1000 - wall), LONGEST_SECONDS)
         attempt = Attempt(max(2, told["attempt"]), now - age)
         return (offset, segment, Returned(message, origin, told), lane, attempt), wait
-
-
-def name_of(topic: str, delay: str) -> str:
-    """The retry topic of a topic, for a delay as written in RETRY_TOPICS."""
-    return "%s.retry.%s" % (topic, delay)
-
-
-def seconds_of(delay: str) -> int:
-    """The seconds of a delay like 30s, 10m or 2h."""
-    return int(delay[:-1]) * _SECONDS[delay[-1]]
 
 
 def _theirs(message: Any) -> Headers:

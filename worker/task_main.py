@@ -26,12 +26,13 @@ from service.exit_codes import ExitCode
 from service.outcomes import Send
 from service.settings import Settings
 from service.signals import disregard
+from worker import single
 from worker.assignment import Partition
 from worker.birth import received_settings
 from worker.completion import look
 from worker.decoding import UndecodableError
 from worker.frames import Frames, is_plain
-from worker.handler import Call, HandlerError, Kind
+from worker.handler import Call, HandlerError
 from worker.handlers import Handlers
 from worker.raised import RemoteTraceback, Told, told
 
@@ -127,7 +128,7 @@ class TaskMain:
         """Load the handlers and serve, until our parent closes its end."""
         threading.Thread(target=self._listen, name="control", daemon=True).start()
         try:
-            call = Handlers(self._settings).usable().call_of_kind(Kind.THREAD)
+            call = single.call_of(Handlers(self._settings).usable())
         except HandlerError as problem:
             self._work.send(("unusable", str(problem)))
             return

@@ -77,7 +77,7 @@ class TaskProcess:
         self._number += 1
         vigil = Vigil(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
-            process.work.send((self._number, attempt, _described(message)))
+            process.work.send((self._number, int(attempt), _described(message)))
             kind, content = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
         except (OSError, EOFError):
             process.see_it_end()

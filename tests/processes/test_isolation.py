@@ -19,7 +19,7 @@ def test_a_task_that_hangs_and_one_that_crashes_cost_their_own_processes_only(sc
     before, log_before = running.children(), len(running.log)
     batch = messages(200, keys=20)
     batch[40:40] = [message("hangs", "hangs", trouble="hang", times=1)]
-    batch[80:80] = [message("crashes", "crashes", trouble="crash", times=1)]
+    batch[80:80] = [message("crashes", "crashes", trouble="segfault", times=1)]
 
     scene.send(batch)
     scene.wait_done()

@@ -40,11 +40,12 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.code: Optional[ExitCode] = None  # once it has ended
 
-    def start(self) -> Engine:
-        """Returns as soon as the group has given it an assignment."""
+    def start(self, *, wait: bool = True) -> Engine:
+        """Returns as soon as the group has given it an assignment, if that is to be waited for."""
         self.pool.start()
         self._thread.start()
-        eventually(lambda: self.loop.joined, READY_SECONDS, "the engine joins its group")
+        if wait:
+            eventually(lambda: self.loop.joined, READY_SECONDS, "the engine joins its group")
         return self
 
     def stop(self, drain_seconds: float = 5.0) -> Optional[ExitCode]:

@@ -54,6 +54,9 @@ class Message:
     def error(self) -> None:
         return None
 
+    def __len__(self) -> int:
+        return len(self._value or b"")
+
 
 def some_settings(**changes: Any) -> Settings:
     values: Dict[str, Any] = {
@@ -63,7 +66,7 @@ def some_settings(**changes: Any) -> Settings:
     return Settings(**{**values, **changes})
 
 
-class _Ending(Queue):
+class Ending(Queue):
     """Ends each handler thread that takes from it."""
 
     def __init__(self) -> None:
@@ -75,7 +78,7 @@ class _Ending(Queue):
         raise SystemExit
 
 
-class _EndingPool(Pool):
+class EndingPool(Pool):
     """Its threads take the end for the end, and not for an error."""
 
     def _serve(self, thread: HandlerThread, turn: int) -> None:
@@ -86,13 +89,14 @@ class _EndingPool(Pool):
 @contextlib.contextmanager
 def started(threads: int, call: Call) -> Iterator[Pool]:
     """A pool that runs, until the end of the block."""
-    pool = _EndingPool(threads, call)
+    pool = EndingPool(threads, call)
     pool.start()
     try:
         yield pool
     finally:
-        pool.serve([_Ending()])
-        pool.wake(threads)
+        pool.serve([Ending()])
+        pool.resize(len(pool.threads))  # none rests
+        pool.wake(len(pool.threads))
 
 
 #: One step of a script: the messages of a fetch, or None to come again because it is not time yet.

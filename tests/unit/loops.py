@@ -60,10 +60,11 @@ class Bench:
         """The last offset committed; -1: none."""
         return self.group.commits[-1][2] if self.group.commits else -1
 
-    def _noted(self, message: Message, partition: Partition, attempt: int) -> None:
+    def _noted(self, message: Message, partition: Partition, attempt: int) -> Any:
         self.calls.append(message.offset())
-        self.call(message, partition, attempt)
+        result = self.call(message, partition, attempt)
         self.done.add(message.offset())
+        return result
 
     def _note_the_end(self, _group: ScriptedGroup) -> List[Message]:
         self.played = True

@@ -27,6 +27,7 @@ MAY_IMPORT: Dict[str, Set[str]] = {
 HOMES: Dict[str, Tuple[str, ...]] = {
     "confluent_kafka": (
         "worker/consumer.py", "worker/outbox.py", "worker/check.py", "supervision/embedded_broker.py",
+        "ops/dead_letters_kafka.py",
     ),
     "pydantic": ("service/configuration", "service/command_line", "service/environment", "service/validation"),
     "pydantic_settings": ("service/configuration", "service/validation"),

@@ -6,13 +6,15 @@ import contextlib
 import threading
 from typing import Any, Callable, Iterator, List
 
+import msgspec
 import pytest
 
 from service.outcomes import BatchError, Reject, Send
 from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
-from tests.unit.fakes import Message
+from tests.unit.fakes import Message, some_settings
 from tests.unit.test_pool import Work
+from worker import handler
 from worker.batch import BatchCall
 from worker.batch_pool import BatchPool
 from worker.decoding import UndecodableError, decode
@@ -146,6 +148,26 @@ def test_what_is_tried_again_is_called_alone() -> None:
         eventually(lambda: work.watermark == 4, 5, "all are done")
 
     assert calls == [[0], [1], [2, 3]]
+
+
+class Order(msgspec.Struct):
+    number: int
+
+
+def of_orders(messages: List[Order]) -> None:
+    assert [type(message) for message in messages] == [Order]
+
+
+def test_messages_of_a_list_have_the_type_that_the_lists_hint_names() -> None:
+    work = Work(2)
+    with batching(of_orders) as pool:
+        pool._call = handler.load(f"{__name__}:of_orders", some_settings()).call
+        work.give(
+            pool, *[(n, work.segment, Message(n, value=value), None, 1) for n, value in enumerate([b'{"number": 1}', b"7"])]
+        )
+        eventually(lambda: work.segment.last_done() == 0 and pool.undecided, 5, "one is done, and the other is no order")
+
+    assert failed(pool) == [(1, "InvalidMessageError")]
 
 
 def test_tasks_of_a_closed_partition_start_only_below_its_frontier() -> None:

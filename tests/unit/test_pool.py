@@ -153,3 +153,64 @@ def test_a_busy_partition_does_not_keep_another_waiting() -> None:
         release.set()
 
     assert left > 900
+
+
+class Crowd:
+    """Handlers that stay inside until they are let go, and how many are inside."""
+
+    def __init__(self) -> None:
+        self.door = threading.Event()
+        self.inside = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, *_: Any) -> None:
+        with self._lock:
+            self.inside += 1
+        self.door.wait(5)
+        with self._lock:
+            self.inside -= 1
+
+
+def test_a_pool_that_grows_takes_up_what_waits_without_being_woken() -> None:
+    crowd, work = Crowd(), Work(4)
+    with started(1, crowd) as pool:
+        work.give(pool, *[work.task(offset) for offset in range(4)])
+        eventually(lambda: crowd.inside == 1, 5, "the only thread has a task")
+        waiting = pool.waiting
+
+        pool.resize(4)
+
+        eventually(lambda: crowd.inside == 4, 5, "all threads have one")
+        assert (waiting, pool.waiting) == (True, False)
+        crowd.door.set()
+        eventually(lambda: work.watermark == 4, 5, "all are done")
+
+
+def test_surplus_threads_rest_and_take_nothing_until_the_pool_grows_again() -> None:
+    crowd, work = Crowd(), Work(12)
+    with started(4, crowd) as pool:
+        work.give(pool, *[work.task(offset) for offset in range(4)])
+        eventually(lambda: crowd.inside == 4, 5, "all threads have one")
+        pool.resize(2)
+        crowd.door.set()
+        eventually(lambda: work.watermark == 4 and not pool.running(), 5, "these are done")
+        crowd.door.clear()
+        work.give(pool, *[work.task(offset) for offset in range(4, 12)])
+        eventually(lambda: crowd.inside == 2, 5, "those that do not rest have one")
+        names = {thread.name for thread, _ in pool.running()}
+        pool.resize(3)
+        eventually(lambda: crowd.inside == 3, 5, "one more has one")
+        crowd.door.set()
+        eventually(lambda: work.watermark == 12, 5, "all are done")
+
+    assert names == {"handler-0", "handler-1"}
+
+
+def test_nothing_is_left_lying_however_often_the_pool_is_resized() -> None:
+    """What a thread was woken for must be taken by another when it rests."""
+    work = Work(1000)
+    with started(4, lambda *_: None) as pool:
+        for offset in range(1000):
+            pool.resize(1 + offset % 4)
+            work.give(pool, work.task(offset))
+        eventually(lambda: work.watermark == 1000, 5, "all are done")

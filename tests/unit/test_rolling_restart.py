@@ -83,6 +83,24 @@ def test_slots_are_restarted_one_after_the_other_until_all_are_done(house: Calla
     assert ours.roll.outcome == "done"
 
 
+def test_a_slot_that_is_being_replaced_when_a_restart_begins_is_replaced_once_more(house: Callable[[int], House]) -> None:
+    """Its successor may have imported the old code."""
+    ours = house(2)
+    ours.step()
+    ours.roll.begin([0, 1])
+    ours.spawned[0].says("waiting")
+    ours.step()
+    ours.olds[0].ends(0)
+    ours.slots[0].reap()
+    ours.spawned[0].says("consuming")
+    ours.step()
+
+    ours.step()
+
+    assert len(ours.spawned) == 2
+    assert ours.slots[0].successor is ours.spawned[1].child
+
+
 def test_a_successor_that_fails_leaves_the_old_children_at_work(house: Callable[[int], House]) -> None:
     ours = house(2)
     ours.step()

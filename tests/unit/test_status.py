@@ -10,13 +10,15 @@ TASK = {
     "topic": "orders", "partition": 5, "offset": 4711, "key": "customer-9", "attempt": 2, "thread": "handler-3",
     "seconds": 754.0,
 }  # fmt: skip
-PARTITION = {"topic": "orders", "partition": 5, "lag": 120, "in_flight": 3, "paused": False}
+PARTITION = {"topic": "orders", "partition": 5, "lag": 120, "in_flight": 3, "paused": False, "held": ""}
+HELD = {**PARTITION, "partition": 7, "paused": True, "held": "no room"}
 
 
 def child(**changes: Any) -> Dict[str, Any]:
     well = {
         "stage": "consuming", "joined": True, "broker_away": False, "poll_age": 0.1, "dead_letters_waiting": 0, "done": 10,
-        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "tasks": [], "partitions": [PARTITION],
+        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "suspects": 0, "tasks": [], "breakers": [],
+        "partitions": [PARTITION], "threads": 4, "rss": 40_000_000, "renew": "", "oversized": False,
     }  # fmt: skip
     return {**well, **changes}
 
@@ -24,7 +26,7 @@ def child(**changes: Any) -> Dict[str, Any]:
 def slot(number: int = 0, reported: Any = None, **changes: Any) -> Dict[str, Any]:
     well = {
         "slot": number, "pid": 1000 + number, "state": "running", "heartbeat_age": 0.4, "uptime": 61.0, "restarts": 0,
-        "last_exit": None, "restart_in": -1.0, "child": reported or child(),
+        "last_exit": None, "restart_in": -1.0, "successor_pid": 0, "child": reported or child(),
     }  # fmt: skip
     return {**well, **changes}
 
@@ -32,7 +34,7 @@ def slot(number: int = 0, reported: Any = None, **changes: Any) -> Dict[str, Any
 def snapshot(*slots: Dict[str, Any], state: str = "running") -> Dict[str, Any]:
     return {
         "state": state, "uptime": 3725.0, "group": "workers", "host": "host-a", "topics": ["orders", "returns"],
-        "processes": len(slots), "threads": 4, "handler": "m:f", "ordering": "key", "membership": "static",
+        "processes": len(slots), "threads": 4, "threads_max": 4, "handler": "m:f", "ordering": "key", "membership": "static",
         "restarts": 2, "problems": status.problems(state, slots), "slots": list(slots),
     }  # fmt: skip
 
@@ -53,11 +55,22 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(reported=child(broker_away=True)), "slot 0: no broker answers"),
         (slot(reported=child(stage="waiting")), "slot 0: waits for the slot's former process to end"),
         (slot(reported=child(joined=False)), "slot 0: not in the group yet"),
+        (slot(reported=child(oversized=True, rss=250_000_000)),
+         "slot 0: uses more than its share of MEMORY_LIMIT right after its start: 250 MB"),
         (slot(reported=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),
+        (slot(reported=child(partitions=[HELD, PARTITION])), "slot 0: orders[7] is held: no room"),
+        (slot(reported=child(partitions=[HELD, {**HELD, "partition": 8}])), "slot 0: orders[7] and 1 more are held: no room"),
     ],
 )  # fmt: skip
 def test_each_condition_is_one_problem_of_its_slot(broken: Dict[str, Any], problem: str) -> None:
     assert status.problems("running", [broken, slot(1)]) == [problem]
+
+
+def test_a_process_whose_successor_waits_already_may_stop() -> None:
+    replaced = slot(state="stopping", successor_pid=7)
+
+    assert status.problems("running", [replaced]) == []
+    assert status.problems("running", [{**replaced, "successor_pid": 0}]) == ["slot 0: process 1000 is stopping"]
 
 
 @pytest.mark.parametrize("state", ["starting", "stopping"])
@@ -108,17 +121,33 @@ def test_a_degraded_text_says_so_first_and_then_each_problem() -> None:
     assert lines[3:5] == ["  problem: slot 0: no broker answers", "  problem: slot 0: not in the group yet"]
 
 
+def test_suspects_are_told_of_while_there_are_any() -> None:
+    assert "suspects 2: " in status.text(snapshot(slot(reported=child(suspects=2)), slot(1)))
+    assert "suspects" not in status.text(snapshot(slot()))
+
+
 def test_the_text_of_a_service_that_has_just_started_is_no_error() -> None:
     shown = status.text(snapshot(slot(state="starting", child=None), slot(1, pid=0, child=None), state="starting"))
 
     assert "starting" in shown
 
 
-def test_paused_partitions_are_marked() -> None:
-    paused = {**PARTITION, "partition": 6, "paused": True}
-    shown = status.text(snapshot(slot(reported=child(partitions=[paused, PARTITION]))))
+def test_the_text_shows_threads_memory_and_who_is_to_be_renewed() -> None:
+    shown = {**snapshot(slot(reported=child(threads=17, rss=123_456_789, renew="3600 s old"))), "threads_max": 32}
 
-    assert "orders[5] orders[6](paused)" in shown
+    lines = status.text(shown).splitlines()
+
+    assert lines[1].startswith("1 processes x 4 to 32 threads,")
+    assert "  to be renewed: slot 0: 3600 s old" in lines
+    (row,) = [line.split() for line in lines if line.startswith("0 ")]
+    assert (row[4], row[5]) == ("17", "123")
+
+
+def test_paused_and_held_partitions_are_marked() -> None:
+    paused = {**PARTITION, "partition": 6, "paused": True}
+    shown = status.text(snapshot(slot(reported=child(partitions=[paused, HELD, PARTITION]))))
+
+    assert "orders[5] orders[6](paused) orders[7](held)" in shown
 
 
 def test_one_line_says_how_it_is_and_the_first_problem() -> None:

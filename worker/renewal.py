@@ -1,0 +1,41 @@
+"""When a process should be renewed: it has grown too large, done enough, or is old enough. Pure. The supervisor does it."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+MEGABYTE = 1_000_000
+JITTER = 0.1  # either way, so that the processes of a service do not all go at once
+EARLY_SECONDS = 60.0  # who is too large by then was so from the start: a new process would be no smaller
+GROWN = 1.1  # times what it was then: now a new one would be
+
+
+class Renewal:
+    """Of one process."""
+
+    def __init__(self, messages: int, seconds: float, soft_limit: int, chance: Callable[[], float]) -> None:
+        """Renew after so many messages, so many seconds, and above so many bytes in RAM; 0: never. `chance` gives a number
+        from 0 to 1."""
+        factor = 1 - JITTER + 2 * JITTER * chance()
+        self._messages = messages * factor
+        self._seconds = seconds * factor
+        self._soft_limit = soft_limit
+        self._from_the_start = 0  # bytes of a process that was too large early
+        self.oversized = False  # too large, and a new process would be as large
+
+    def reason(self, age: float, done: int, resident: int) -> str:
+        """Why the process should be renewed; empty: it should not. `age` in seconds, `resident` in bytes."""
+        self._weigh(age, resident)
+        if self._soft_limit and resident > self._soft_limit and not self.oversized:
+            return "RSS %d MB above its share of %d MB" % (resident / MEGABYTE, self._soft_limit / MEGABYTE)
+        if self._messages and done >= self._messages:
+            return "%d messages done" % done
+        if self._seconds and age >= self._seconds:
+            return "%.0f s old" % age
+        return ""
+
+    def _weigh(self, age: float, resident: int) -> None:
+        above = bool(self._soft_limit) and resident > self._soft_limit
+        if above and age < EARLY_SECONDS and not self._from_the_start:
+            self._from_the_start = resident
+        self.oversized = above and resident < GROWN * self._from_the_start
