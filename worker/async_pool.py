@@ -16,11 +16,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import threading
 import time
 from bisect import bisect_left
 from typing import Any, Callable, List, Optional, Tuple
 
-from worker import completion
+from worker import completion, stacks
 from worker.handler import Call
 from worker.lanes import Task
 from worker.pool import BUCKETS, HandlerThread, Pool
@@ -39,6 +40,14 @@ class Coroutine(HandlerThread):
         """Free."""
         super().__init__(name)
         self.future: Optional[asyncio.Task[None]] = None  # kept, because the loop itself holds its tasks weakly only
+
+    def stack(self) -> str:
+        """Where the call is that runs in it: what it waits for, or, if it keeps the loop busy just now, where the loop is."""
+        future = self.future
+        coroutine = future.get_coro() if future is not None else None
+        if coroutine is None or coroutine.cr_running:  # type: ignore[union-attr]  # it is no generator
+            return super().stack()
+        return stacks.of_coroutine(coroutine)
 
 
 class AsyncPool(Pool):
@@ -78,8 +87,9 @@ class AsyncPool(Pool):
         current = [(place, place.task) for place in list(self._places)]
         return [(place, task) for place, task in current if task is not None]
 
-    def _serve(self, _thread: HandlerThread, _turn: int) -> None:
+    def _serve(self, thread: HandlerThread, _turn: int) -> None:
         """The life of the loop's thread."""
+        thread.ident = threading.get_ident()
         asyncio.set_event_loop(self._loop)
         while True:
             self._run_loop()
@@ -124,8 +134,10 @@ class AsyncPool(Pool):
         return True
 
     def _another(self) -> Coroutine:
-        self._places.append(Coroutine("coroutine-%d" % len(self._places)))
-        return self._places[-1]
+        place = Coroutine("coroutine-%d" % len(self._places))
+        place.ident = threading.get_ident()
+        self._places.append(place)
+        return place
 
     def _begin(self, place: Coroutine, task: Task) -> None:
         partition = task[1].partition

@@ -8,13 +8,13 @@ Messages that have failed before are called alone from the start. Pure.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from service.outcomes import BatchError
 from worker.context import Context
 from worker.lanes import Task
 
-Failures = Dict[int, BaseException]  # by index in the batch
+Failures = Dict[int, Any]  # exceptions by index in the batch
 
 
 class Alone(Tuple[Any, ...]):
@@ -26,6 +26,13 @@ class Alone(Tuple[Any, ...]):
 def alone(task: Task) -> bool:
     """Whether it must not be in a batch with others."""
     return task[4] > 1 or isinstance(task, Alone)
+
+
+class Whole(NamedTuple):
+    """A call with several tasks that has failed, and not said which of them it is about."""
+
+    tasks: Sequence[Task]
+    error: BaseException
 
 
 class BatchCall:

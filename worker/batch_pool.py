@@ -7,17 +7,14 @@ A batch holds at most one message of a lane, because a queue does.
 
 from __future__ import annotations
 
-import logging
 import time
 from bisect import bisect_left
-from typing import Any, Callable, List, Sequence, Tuple
+from typing import Any, Callable, List, Optional, Sequence, Tuple
 
 from worker import completion
-from worker.batch import Alone, BatchCall, Failures, alone
+from worker.batch import BatchCall, Failures, Whole, alone
 from worker.lanes import Task
 from worker.pool import BUCKETS, HandlerThread, Pool
-
-log = logging.getLogger(__name__)
 
 
 class BatchPool(Pool):
@@ -39,34 +36,41 @@ class BatchPool(Pool):
         return [(thread, task) for thread in self.threads for task in list(thread.batch)]
 
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
-        """Run one batch of one queue; whether there was any."""
-        self._take(thread, pop)
-        tasks = thread.batch
-        if tasks:
-            self._run(thread, tasks)
-            thread.batch = []
-        return bool(tasks)
+        """Run one batch of one queue, and the task after it that must be alone; whether there was any."""
+        last = self._take(thread, pop)
+        ran = self._run(thread)
+        # Taken and not noted, it is where a task always is for a moment; the look at `closed` is still to come.
+        if last is not None and self._note(thread, last):
+            ran = self._run(thread)
+        return ran
 
-    def _take(self, thread: HandlerThread, pop: Callable[[], Task]) -> None:
-        """Fill the thread's batch. As everywhere, a task is noted before its partition is asked whether it is closed."""
-        batch = thread.batch
-        while len(batch) < self._size:
+    def _take(self, thread: HandlerThread, pop: Callable[[], Task]) -> Optional[Task]:
+        """Fill the thread's batch; the task that ended it because it must be alone."""
+        while len(thread.batch) < self._size:
             try:
-                batch.append(pop())
+                task = pop()
             except IndexError:
-                return
-            task = batch[-1]
-            partition = task[1].partition
-            if partition.closed and task[0] >= partition.frontier:
-                self.parked.append(task)
-                batch.pop()
-            elif alone(task):
-                if len(batch) > 1:
-                    partition.queue.put(task)
-                    batch.pop()
-                return
+                return None
+            if alone(task):
+                return task
+            self._note(thread, task)
+        return None
 
-    def _run(self, thread: HandlerThread, tasks: Sequence[Task]) -> None:
+    def _note(self, thread: HandlerThread, task: Task) -> bool:
+        """As everywhere, a task is noted before its partition is asked whether it is closed; whether it may run."""
+        thread.batch.append(task)
+        partition = task[1].partition
+        if partition.closed and task[0] >= partition.frontier:
+            self.parked.append(task)
+            thread.batch.pop()
+            return False
+        return True
+
+    def _run(self, thread: HandlerThread) -> bool:
+        """Call with what is noted; whether that was anything."""
+        tasks = thread.batch
+        if not tasks:
+            return False
         thread.started = started = time.monotonic()
         for task in tasks:
             completion.running(task)
@@ -76,19 +80,13 @@ class BatchPool(Pool):
             if result is not None:
                 result = completion.look(result, good)
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
-            good, failures, result = [], self._whole(tasks, error), None
+            good, result = [], None
+            # Of a single message it is the failure; of several it is nobody's yet.
+            failures = {0: error if len(tasks) == 1 else Whole(tasks, error)}
         self._settle(tasks, good, failures, result)
         self._count(thread, tasks[0], len(good), len(failures), time.monotonic() - started)
-
-    def _whole(self, tasks: Sequence[Task], error: BaseException) -> Failures:
-        """The call has failed as a whole: that of a single message is its failure, of several it is nobody's yet."""
-        if len(tasks) == 1:
-            return {0: error}
-        log.warning(
-            "%s: a batch of %d from offset %d on has failed, so each of its messages is called alone",
-            tasks[0][1].partition, len(tasks), tasks[0][0], exc_info=error,
-        )  # fmt: skip
-        return {}
+        thread.batch = []
+        return True
 
     def _settle(self, tasks: Sequence[Task], good: List[Task], failures: Failures, result: Any) -> None:
         """Record each task's outcome, or that it is still to come."""
@@ -100,13 +98,9 @@ class BatchPool(Pool):
             for task in good:
                 completion.done(task)
         for index, error in failures.items():
-            completion.unfinished(tasks[index])
-            self.undecided.append((tasks[index], error))
-        if not good and not failures:
-            for task in reversed(tasks):  # the first one first in either kind of queue
+            for task in error.tasks if isinstance(error, Whole) else [tasks[index]]:
                 completion.unfinished(task)
-                task[1].partition.queue.put(Alone(task))
-            self.wake(len(tasks))
+            self.undecided.append((tasks[index], error))
 
     @staticmethod
     def _count(thread: HandlerThread, first: Task, done: int, failed: int, seconds: float) -> None:

@@ -8,6 +8,7 @@ import logging
 from typing import Any, Callable, Dict, Iterable, List
 
 from service.settings import Settings
+from worker.batch import Alone, Whole
 from worker.client_config import Member
 from worker.completion import Results
 from worker.dead_letter import DeadLetters
@@ -59,6 +60,8 @@ class Failures:
                 continue  # it is not committed, and runs again where the partition went
             if isinstance(error, Results):
                 self.sending.send(error, now)
+            elif isinstance(error, Whole):
+                self._call_apart(error)
             else:
                 self._decide(task, error, now)
         self.requeue(self.retries.due(now))
@@ -95,12 +98,22 @@ class Failures:
         if follower is not None:
             self.requeue([follower])
 
+    def _call_apart(self, whole: Whole) -> None:
+        """Not known is by whom a batch has failed: each of its messages is called alone now, and no attempt is counted."""
+        first = whole.tasks[0]
+        log.warning(
+            "%s: a batch of %d from offset %d on has failed, so each of its messages is called alone",
+            first[1].partition, len(whole.tasks), first[0], exc_info=whole.error,
+        )  # fmt: skip
+        self._gate.give_back(whole.tasks)
+        self.requeue(map(Alone, reversed(whole.tasks)))  # the first one first in either kind of queue
+
     def _decide(self, task: Task, error: BaseException, now: float) -> None:
         offset, segment, _message, _lane, attempt = task
         age = age_of(attempt, now)
         died = isinstance(error, DEATHS)
         delay = self._quarantine.delay(task, error) if died else self._policy.delay(error, attempt, age)
-        if not died and self._gate.take_back(task, error, now, last=delay is None):
+        if self._gate.take_back(task, error, now, last=delay is None and not died):
             return
         name = plain(names_of(error)[0])
         if delay is None:

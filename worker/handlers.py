@@ -9,6 +9,10 @@ from service.settings import Settings
 from worker.handler import Handler, HandlerError, Kind, load
 
 
+class UnroutedError(Exception):
+    """A message came from a topic that no handler is meant for."""
+
+
 class Handlers:
     """All of them, from HANDLER or HANDLERS."""
 
@@ -70,7 +74,7 @@ class _Calls(Dict[str, Any]):
     def __missing__(self, topic: str) -> Any:
         handler = self._handlers.of(topic)
         if handler is None:  # a pattern that the Kafka client understands in another way than we do
-            raise HandlerError("no entry of HANDLERS matches %s" % topic)
+            raise UnroutedError("no entry of HANDLERS matches %s" % topic)
         self[topic] = handler.call
         return handler.call
 

@@ -14,6 +14,7 @@ from collections import deque
 from queue import SimpleQueue
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
+from worker import stacks
 from worker.completion import Results, look, unfinished
 from worker.lanes import Task
 from worker.queues import Queue
@@ -57,6 +58,10 @@ class HandlerThread:
         if done:
             self.done += done
             self.done_of[topic] = self.done_of.get(topic, 0) + done
+
+    def stack(self) -> str:
+        """Where it is now. Any thread."""
+        return stacks.of_thread(self.ident)
 
     def hangs(self, task: Task) -> bool:
         """Whether nobody waits for the end of this one any more."""

@@ -5,10 +5,8 @@ the message of one that hangs a suspect. What follows (the process drains withou
 from __future__ import annotations
 
 import logging
-import sys
 import time
-import traceback
-from typing import Callable, Iterable, List, Tuple
+from typing import Callable, Iterable, Tuple
 
 from service.settings import Settings
 from worker.lanes import Task
@@ -19,7 +17,6 @@ from worker.time_limits import Overrun, TimeLimits
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
-MOST_CALLS = 40  # of a stack, the innermost ones
 
 Running = Callable[[], Iterable[Tuple[HandlerThread, Task]]]
 
@@ -74,14 +71,5 @@ class TimeKeeper:
         place = (segment.partition, offset, overrun.seconds, overrun.thread.name, attempt, what)
         text = "%s offset %d, running for %.1f s in %s (attempt %d): longer than %s"
         # A task process logs its own, when it hears of it.
-        stack = None if self._apart or overrun.thread.apart else stack_of(overrun.thread.ident)
+        stack = None if self._apart or overrun.thread.apart else overrun.thread.stack()
         log.handle(log.makeRecord(log.name, level, __file__, 0, text, place, None, sinfo=stack))
-
-
-def stack_of(ident: int) -> str:
-    """Where a thread is, the innermost call last. Source lines only, no values: those may be a message's."""
-    frame = sys._current_frames().get(ident)  # noqa: SLF001 (documented, for just this)
-    if frame is None:
-        return "(no stack: it has ended)"
-    calls: List[str] = traceback.format_list(traceback.extract_stack(frame)[-MOST_CALLS:])
-    return "Stack (innermost call last):\n" + "".join(calls).rstrip()

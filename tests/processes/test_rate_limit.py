@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.processes
 
-RATE, COUNT = 200.0, 600
+RATE, COUNT = 200.0, 500
 UNEVEN_SECONDS = 1.0  # at the beginning: until the second process has its share, and the burst
 
 

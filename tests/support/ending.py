@@ -62,7 +62,7 @@ def _one_made_to_end(pool: Pool) -> Callable[[], None]:
 def _loop_made_to_end(pool: AsyncPool) -> Callable[[], None]:
     ended: List[bool] = []
 
-    def until_end(_thread: HandlerThread, _turn: int) -> None:
+    def until_end(thread: HandlerThread, _turn: int) -> None:
         while not ended:
             pool._run_loop()
         pool._loop.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Set, cast
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Set, cast
 
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
@@ -13,6 +13,7 @@ from worker.assignment import Partition
 from worker.client_config import Member
 from worker.handler import Call
 from worker.loop import ConsumerLoop, Stop
+from worker.pool import Pool
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
 
@@ -35,6 +36,7 @@ class Bench:
     def __init__(self, monkeypatch: Any) -> None:
         self._monkeypatch = monkeypatch
         self.call: Call = lambda *_: None
+        self.started: Callable[[int, Call], ContextManager[Pool]] = started
         self.calls: List[int] = []
         self.done: Set[int] = set()
         self.delays: Dict[int, float] = {}
@@ -50,7 +52,7 @@ class Bench:
         stage.move(Stage.WAITING)
         stage.move(Stage.CONSUMING)
         settings = some_settings(**{"commit_interval_seconds": 60.0, "drain_seconds": 10.0, **changes})
-        with started(2, self._noted) as pool:
+        with self.started(2, self._noted) as pool:
             properties = {"max.poll.interval.ms": 300000}
             self.loop = ConsumerLoop(settings, pool, _Delays(self.delays), properties, {}, stage, member=Member("host", 0))
             return self.loop.consume_messages()

@@ -208,3 +208,28 @@ def test_what_is_to_be_sent_keeps_the_task_in_flight_and_its_key_waiting() -> No
 
     ((task, results),) = pool.undecided
     assert (task[0], [send.topic for send in results.sends], work.watermark) == (0, ["t"], 0)
+
+
+async def waits_here(release: threading.Event) -> None:
+    await asyncio.get_running_loop().run_in_executor(None, release.wait, 5)
+
+
+def blocks_here(release: threading.Event) -> None:
+    release.wait(5)
+
+
+@pytest.mark.parametrize("place", ["waits_here", "blocks_here"])
+def test_the_stack_of_a_call_shows_where_it_waits_or_blocks_the_loop(place: str) -> None:
+    release = threading.Event()
+
+    async def call(*_: Any) -> None:
+        if place == "waits_here":
+            await waits_here(release)
+        else:
+            blocks_here(release)
+
+    work = Work(1)
+    with looping(call) as pool:
+        work.give(pool, work.task(0))
+        eventually(lambda: pool.running() and "in " + place in pool.running()[0][0].stack(), 5, "it is there")
+        release.set()

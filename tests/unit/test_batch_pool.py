@@ -121,23 +121,20 @@ def test_a_message_that_can_not_be_read_fails_alone_and_indexes_are_those_of_the
 
 
 @pytest.mark.parametrize("error", [ValueError("?"), SystemExit(), BatchError({99: "no such index"})])
-def test_after_a_failure_of_the_whole_each_is_called_alone_and_only_the_culprit_fails(error: BaseException) -> None:
-    calls: List[List[int]] = []
+def test_a_failure_of_several_is_that_of_the_whole_and_of_one_its_own(error: BaseException) -> None:
+    def handler(_messages: List[int]) -> None:
+        raise error
 
-    def handler(messages: List[int]) -> None:
-        calls.append(messages)
-        if 2 in messages:
-            raise error
-
-    work = Work(5)
+    work, single = Work(3), Work(1)
     with batching(handler) as pool:
-        give_all(work, pool, 5)
-        eventually(lambda: pool.threads[0].done == 4, 5, "the neighbours are done")
-        eventually(lambda: pool.undecided, 5, "the culprit has failed")
+        give_all(work, pool, 3)
+        eventually(lambda: len(pool.undecided) == 1, 5, "they have failed")
+        give_all(single, pool, 1)
+        eventually(lambda: len(pool.undecided) == 2, 5, "it has failed too")
 
-    assert calls == [[0, 1, 2, 3, 4], [0], [1], [2], [3], [4]]
-    ((task, raised),) = pool.undecided
-    assert (task[0], task[4], raised) == (2, 1, error)  # its first attempt
+    (_, whole), (_, raised) = pool.undecided
+    assert ([task[0] for task in whole.tasks], whole.error, raised) == ([0, 1, 2], error, error)
+    assert work.segment.seen() == bytes(3)
 
 
 def test_what_is_tried_again_is_called_alone() -> None:
@@ -168,6 +165,19 @@ def test_messages_of_a_list_have_the_type_that_the_lists_hint_names() -> None:
         eventually(lambda: work.segment.last_done() == 0 and pool.undecided, 5, "one is done, and the other is no order")
 
     assert failed(pool) == [(1, "InvalidMessageError")]
+
+
+def test_what_must_be_alone_is_parked_when_its_partition_closes_while_it_waits_behind_a_batch() -> None:
+    work = Work(3)
+
+    def handler(_messages: List[int]) -> None:
+        work.partition.close(None)
+
+    with batching(handler) as pool:
+        work.give(pool, *[numbered(work, offset, attempt=2 if offset == 2 else 1) for offset in range(3)])
+        eventually(lambda: pool.parked, 5, "it is parked")
+
+    assert (work.watermark, [task[0] for task in pool.parked]) == (2, [2])
 
 
 def test_tasks_of_a_closed_partition_start_only_below_its_frontier() -> None:

@@ -10,7 +10,7 @@ from tests.unit.fakes import Message, some_settings
 from worker.assignment import Partition
 from worker.check import faults
 from worker.handler import HandlerError, Kind
-from worker.handlers import Handlers
+from worker.handlers import Handlers, UnroutedError
 
 HERE = __name__
 
@@ -54,7 +54,7 @@ def test_several_handlers_are_called_by_topic() -> None:
     call = made("a=one", "^b=other").call_of_kind(Kind.THREAD)
 
     assert [call(Message(0, value=b"7"), Partition(topic, 0), 1) for topic in ("a", "b2")] == [("one", 7), ("other", 7)]
-    with pytest.raises(HandlerError, match="no entry of HANDLERS matches c"):
+    with pytest.raises(UnroutedError, match="no entry of HANDLERS matches c"):
         call(Message(0), Partition("c", 0), 1)
 
 
