@@ -3,8 +3,8 @@
     {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "hang" | "hold_gil", "times": 2}
 
 `times` limits the trouble to the first so many runs of that message, counted over all processes; without it, it never ends.
-Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms". What they do they write into the
-ledger that LEDGER names.
+Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms". "leak_mb" megabytes are kept for ever.
+What they do they write into the ledger that LEDGER names.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import ctypes
 import os
 import threading
 import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 from service.outcomes import Reject, Retry
 from tests.support.ledger import Ledger
 
 EXIT_CODE = 42  # of a process that a handler ended
 SLICE_SECONDS = 0.01
+LEAKED: List[bytes] = []
 
 
 class TroubleError(Exception):
@@ -84,6 +85,8 @@ def _run(message: Dict[str, Any], context: Optional[Any], sleep: Callable[[], No
         place = {"partition": context.partition, "offset": context.offset, "attempt": context.attempt}
     ledger.write("start", name, key, **place)
     try:
+        if "leak_mb" in message:
+            LEAKED.append(b"x" * (message["leak_mb"] * 1_000_000))
         _trouble(message, ledger)
         sleep()
     except BaseException:
