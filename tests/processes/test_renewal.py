@@ -29,11 +29,17 @@ def renewed(log: str) -> List[int]:
     return [int(pid) for pid, _ in events if pid]
 
 
+def at_rest(service: Service) -> bool:
+    """Whether no process is being renewed, or wishes to be."""
+    snapshot = service.status()
+    return snapshot["state"] == "running" and all(slot["child"] and not slot["child"]["renew"] for slot in snapshot["slots"])
+
+
 def assert_nobody_noticed(scene: Scene, service: Service, before: List[int]) -> None:
     """Each message ran once, in order, no partition moved, and no start counts as a restart. `before`: who had to give
     partitions up while the service started."""
     scene.assert_each_ran_once()
-    eventually(lambda: service.status()["state"] == "running", SECONDS, "the last renewal has ended")
+    eventually(lambda: at_rest(service), SECONDS, "the last renewal has ended")
     # Each of the old ones gave its partitions up when it closed, and nobody else did.
     assert Counter(revocations(service.log)) - Counter(before) == Counter(renewed(service.log))
     assert service.status()["restarts"] == 0
