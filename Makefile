@@ -3,10 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 PYTEST := $(VENV)/bin/python -m pytest
+# Tests of processes and brokers mostly wait: three pytests at once keep two cores a third busy.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test test-unit test-pythons test-broker test-processes lint type bench clean
+.PHONY: help install run test test-unit test-pythons test-broker test-processes soak lint type bench clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -27,7 +29,8 @@ run: $(VENV)/runtime ## see the service at work, on a broker of its own
 	@$(VENV)/bin/python -m supervision.first_run
 
 test: lint type test-unit test-pythons kafka ## everything; the last part is the longest
-	$(PYTEST) tests/broker tests/processes
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/broker tests/processes
+	$(PYTEST) -m alone tests/broker tests/processes
 
 test-unit: install ## seconds; no broker, no processes
 	$(PYTEST) tests/unit
@@ -36,10 +39,14 @@ test-pythons: install kafka ## unit tests and one end-to-end test on the oldest 
 	$(VENV)/bin/python -m tests.support.other_pythons
 
 test-broker: install kafka ## against a real Kafka
-	$(PYTEST) tests/broker
+	$(PYTEST) $(SIDE_BY_SIDE) tests/broker
 
 test-processes: install kafka ## the real command, on a real Kafka
-	$(PYTEST) tests/processes
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/processes
+	$(PYTEST) -m alone tests/processes
+
+soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it
+	$(PYTEST) -s -o faulthandler_timeout=0 tests/soak
 
 lint: install ## ruff: rules and format
 	$(VENV)/bin/ruff check .

@@ -3,6 +3,7 @@
 
     python supervisor.py --processes 8          run the service (all settings: --help)
     python supervisor.py status [--json]        what is it doing, and why; exit 0 healthy, 1 degraded, 2 not running
+    python supervisor.py dead-letters list      what failed; also show, replay, drop: --help
 
 | signal | effect |
 |---|---|
@@ -35,7 +36,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping, Optional
 
-from service import logs, places
+from service import logs, places, routes
 from service.attention import Attention
 from service.channel import Message
 from service.configuration import Configuration, ConfigurationError, load
@@ -105,7 +106,7 @@ class Supervisor:
         log.info(
             "Starting %d processes with %d threads each (group %s, topics %s, handler %s)",
             self._settings.processes, self._settings.threads, self._settings.group_id,
-            ", ".join(self._settings.topics), self._settings.handler,
+            ", ".join(self._settings.topics), routes.described(self._settings),
         )  # fmt: skip
         while True:
             now = time.monotonic()
@@ -362,6 +363,10 @@ def main(words: Optional[List[str]] = None) -> int:
         return refuse([*problem.faults, *more])
     if configuration.command == "status":
         return show_status(configuration)
+    if configuration.letters is not None:
+        from ops import dead_letters  # here, because it brings the Kafka client, which a supervisor has no use for
+
+        return dead_letters.run(configuration.settings, configuration.letters)
     settings = configuration.settings
     # The example handler is the user's side, so it reads its variable: also when the value came by command line or a file.
     environment = {**configuration.child_environment, "TASK_SECONDS": str(settings.task_seconds)}

@@ -16,7 +16,7 @@ from typing import Any, Callable, Dict
 from service.deadline import Deadline
 from service.settings import Settings
 from worker.assignment import Partition
-from worker.client_config import consumer_properties, producer_properties
+from worker.client_config import Member, consumer_properties, producer_properties
 from worker.consumer import create_consumer
 from worker.journal import Journal
 from worker.loop import ConsumerLoop, Stop
@@ -74,8 +74,9 @@ def engine(words: argparse.Namespace) -> Dict[str, float]:
     pool = Pool(words.threads, _handler(words))
     folder = tempfile.TemporaryDirectory(prefix="bench-", dir=words.journal_folder or None)
     loop = ConsumerLoop(
-        its, pool, RetryPolicy(3, 1, 60, lambda: 0.0), consumer_properties(its, "bench"), producer_properties(its, "bench"),
+        its, pool, RetryPolicy(its, lambda: 1.0), consumer_properties(its, "bench"), producer_properties(its, "bench"),
         _consuming(), lambda writer: None if words.journal == "off" else Journal(os.path.join(folder.name, "journal"), writer),
+        member=Member("bench", 0),
     )  # fmt: skip
     pool.start()
     threading.Thread(target=loop.consume_messages, daemon=True).start()

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import time
 from dataclasses import dataclass, field
-from typing import Dict, List, NoReturn, Sequence
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
-from service import __version__
+from service import __version__, letter_words
 from service.environment import Given
 from service.exit_codes import ExitCode
 from service.setting import Setting
@@ -19,16 +20,18 @@ COMMAND_LINE = "the command line"
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
     "--check-config": "validate, print the effective settings with secrets masked, and exit",
-    "--json": "with status: print the whole snapshot as JSON",
+    "--json": "with status or dead-letters: print all of it as JSON",
 }
 _EXAMPLES = """\
 examples:
   supervisor.py --bootstrap-servers kafka:9092 --group orders --processes 8
   supervisor.py --check-config
   supervisor.py status --json
+  supervisor.py dead-letters replay --error Timeout --since 2h
 
 usage: supervisor.py [options]
-       supervisor.py status [--json] [options]   what the service of this group on this host is doing"""
+       supervisor.py status [--json] [options]   what the service of this group on this host is doing
+""" + letter_words.EXAMPLES  # fmt: skip
 _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
 with the value. The command line goes before the environment, that before .env. KAFKA_CLIENT_,
@@ -54,6 +57,7 @@ class Words:
     command: str = "run"
     as_json: bool = False
     check_only: bool = False
+    letters: Optional[letter_words.LetterWords] = None  # of the command `dead-letters`
     given: Dict[str, Given] = field(default_factory=dict)  # by field of Settings
     faults: List[str] = field(default_factory=list)
 
@@ -70,7 +74,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all flags. The command `status` is a word that it leaves over."""
+    """The parser of all flags. The commands are words that it leaves over."""
     made = _Parser(
         prog="supervisor.py",
         usage=argparse.SUPPRESS,
@@ -82,6 +86,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=__version__)
     for flag, meaning in _SWITCHES.items():
         made.add_argument(flag, action="store_true", help=meaning)
+    letters = made.add_argument_group("dead-letters")
+    for each in letter_words.FLAGS:
+        way: Dict[str, Any] = {"metavar": each.value} if each.value else {"action": "store_true"}
+        letters.add_argument(each.word, dest=each.name, default=argparse.SUPPRESS, help=each.meaning, **way)
     groups = {row.group: made.add_argument_group(row.group) for row in TABLE.values()}
     for name, row in TABLE.items():
         word = row.flag.lstrip("-").split("-")[-1].upper()
@@ -105,27 +113,34 @@ def parse(argv: Sequence[str]) -> Words:
     for name, row in TABLE.items():
         if hasattr(parsed, name):
             words.given[name] = Given(row.flag, getattr(parsed, name), COMMAND_LINE)
-    _read_rest(words, rest)
-    if words.as_json and words.command != "status":
+    _read_rest(words, rest, vars(parsed))
+    if words.as_json and words.command == "run":
         words.faults.append(f"--json ({COMMAND_LINE}) goes with status only. Write: supervisor.py status --json")
     return words
 
 
-def _read_rest(words: Words, rest: List[str]) -> None:
+def _read_rest(words: Words, rest: List[str], flags: Mapping[str, Any]) -> None:
     """The words argparse did not take: the command, or what is wrong. A wrong flag's value is no fault of its
     own.
     """
-    if rest[:1] == ["status"]:
+    if rest[:1] in (["status"], [letter_words.COMMAND]):
         words.command = rest.pop(0)
     unknown = [word for word in rest if word.startswith("-")]
-    words.faults += [_wrong_flag(word) for word in unknown]
+    of_letters = [flag.word for flag in letter_words.FLAGS] if words.command == letter_words.COMMAND else []
+    words.faults += [_wrong_flag(word, of_letters) for word in unknown]
+    if words.command != letter_words.COMMAND:
+        words.faults += letter_words.astray(flags)
+    elif not unknown:
+        words.letters, wrong = letter_words.read(flags, rest, time.time(), as_json=words.as_json)
+        words.faults += wrong
+        return
     if rest and not unknown:
         stray = f"{' '.join(rest)} ({COMMAND_LINE}) is not a command."
-        words.faults.append(f"{stray} Write status, or no command to run the service.")
+        words.faults.append(f"{stray} Write status or dead-letters, or no command to run the service.")
 
 
-def _wrong_flag(word: str) -> str:
+def _wrong_flag(word: str, more: Sequence[str]) -> str:
     flag = word.split("=", 1)[0]
-    near = difflib.get_close_matches(flag, [*(row.flag for row in TABLE.values()), *_SWITCHES], 1, _NEAR)
+    near = difflib.get_close_matches(flag, [*(row.flag for row in TABLE.values()), *_SWITCHES, *more], 1, _NEAR)
     hint = f" Did you mean {near[0]}?" if near else ""
     return f"{flag} ({COMMAND_LINE}) is not an option.{hint} See --help."

@@ -11,16 +11,17 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from service import client_properties, command_line, environment, machine, memory
+from service import client_properties, command_line, environment, failure_settings, letter_words, machine, memory, routes
+from service.routes import LONGEST_TOPIC
 from service.setting import written
 from service.settings import PROPERTY_PREFIXES, Settings
 from service.validation import validate
 
 if TYPE_CHECKING:
     from service.environment import Found, Given, Key
+    from service.letter_words import LetterWords
 
 MOST_THREADS = 32  # that THREADS=auto grows to by itself
-_LONGEST_TOPIC = 249  # characters, Kafka's limit
 
 
 class ConfigurationError(Exception):
@@ -39,12 +40,13 @@ class ConfigurationError(Exception):
 class Configuration:
     """What the user asked for."""
 
-    command: str  # "run" or "status"
+    command: str  # "run", "status" or "dead-letters"
     as_json: bool  # status as JSON
     check_only: bool  # print the effective settings, and exit
     settings: Settings
     warnings: Tuple[str, ...]
     child_environment: Dict[str, str]  # ours and that of `.env`, which handlers read; ours wins
+    letters: Optional[LetterWords] = None  # what the command "dead-letters" is to do
 
 
 def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env") -> Configuration:
@@ -59,15 +61,18 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     sources = [words.given, *(_of_settings(source) for source in found)]
     values, wrong = validate(sources, optional=("bootstrap_servers",) if words.command == "status" else ())
+    if words.command == letter_words.COMMAND and "topics" in words.given:
+        values["handlers"] = ()  # the flag says whose dead letters, and not what to run
     properties = _properties(found)
     faults += wrong + client_properties.faults(properties) + _contradictions(values)
+    given = {name for source in sources for name in source}
+    faults += routes.faults(values["handlers"], given, values["dead_letter_suffix"], values["retry_topics"])
 
     merged = {**in_file, **environ}
     settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
     faults += memory.faults(settings)
-    configuration = Configuration(
-        words.command, words.as_json, words.check_only, settings, _warnings(found), child_environment=merged
-    )
+    warnings = (*_warnings(found), *failure_settings.warnings(values))
+    configuration = Configuration(words.command, words.as_json, words.check_only, settings, warnings, merged, words.letters)
     if faults:
         raise ConfigurationError(faults, configuration)
     return configuration
@@ -97,13 +102,19 @@ def _contradictions(values: Mapping[str, Any]) -> List[str]:
             f"RETRY_BACKOFF_MAX_SECONDS = {written(values['retry_backoff_max_seconds'])} must not be below "
             f"RETRY_BACKOFF_SECONDS = {written(values['retry_backoff_seconds'])}. Raise the first."
         )
+    soft, hard = values["handler_timeout_seconds"], values["handler_kill_seconds"]
+    if soft and hard and hard <= soft:
+        found.append(
+            f"HANDLER_KILL_SECONDS = {written(hard)} must be above HANDLER_TIMEOUT_SECONDS = {written(soft)}: a call is told "
+            "first. Raise the first, or set one of them to 0."
+        )
     found += [
         f"KAFKA_TOPIC = {topic} and DEAD_LETTER_SUFFIX = {values['dead_letter_suffix']} make a topic name "
-        f"longer than {_LONGEST_TOPIC} characters. Shorten one of them."
+        f"longer than {LONGEST_TOPIC} characters. Shorten one of them."
         for topic in values["topics"]
-        if len(topic + values["dead_letter_suffix"]) > _LONGEST_TOPIC
+        if len(topic + values["dead_letter_suffix"]) > LONGEST_TOPIC
     ]
-    return found
+    return found + failure_settings.contradictions(values)
 
 
 def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str, Any]:
@@ -116,6 +127,8 @@ def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str
     decided.setdefault("restart_limit", max(10, 5 * decided["processes"]))
     decided.setdefault("runtime_directory", _runtime_directory(environ))
     decided.setdefault("state_directory", os.path.join(decided["runtime_directory"], "state"))
+    if decided["handlers"]:  # they stand in place of the two
+        decided.update(topics=tuple(route.topic for route in routes.parsed(decided["handlers"])), handler="")
     return decided
 
 

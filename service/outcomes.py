@@ -1,13 +1,20 @@
-"""What a handler may raise to say what should become of its message. The one module of ours that handlers may import:
+"""What a handler may raise or return to say what should become of its message. The one module of ours that it may import:
 
-    from service.outcomes import Reject, Retry
+    from service.outcomes import BatchError, Reject, Retry, Send
 
-Anything else that a handler raises is a failed attempt, and is tried again after the usual back-off.
+Anything else that a handler raises is a failed attempt, and is tried again after the usual back-off; anything else that it
+returns is ignored.
 """
 
 from __future__ import annotations
 
-from typing import Optional
+import json
+import re
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+_TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}\Z")
+
+Headers = Union[Mapping[str, Union[str, bytes, None]], Sequence[Tuple[str, Union[str, bytes, None]]]]
 
 
 class Retry(Exception):  # noqa: N818 (a wish, not an error)
@@ -26,3 +33,58 @@ class Reject(Exception):  # noqa: N818 (a wish, not an error)
     def __init__(self, reason: str = "") -> None:
         """`reason` goes into the log and into the dead letter."""
         super().__init__(reason)
+
+
+class ItemError(Exception):
+    """What a batch handler said of one message, where it gave words in place of an exception."""
+
+
+class BatchError(Exception):
+    """Raised by a batch handler: these messages of its list have failed, and all others are done."""
+
+    def __init__(self, failures: Mapping[int, Union[BaseException, str]]) -> None:
+        """`failures`: index in the list (0 is the first) to an exception, which counts as if that message alone had raised
+        it (Retry and Reject too), or to words. Raises ValueError when there are none: then all would count as done."""
+        if not failures:
+            raise ValueError("a BatchError must name the messages that failed")
+        self.failures: Dict[int, BaseException] = {
+            index: failure if isinstance(failure, BaseException) else ItemError(str(failure))
+            for index, failure in failures.items()
+        }
+        super().__init__("failed: " + ", ".join(map(str, self.failures)))
+
+
+class Send:
+    """Returned by a handler, alone or in a list: produce this message. It is stored before the offset of the handler's own
+    message may be committed, so it is sent at least once, and again when the handler's message runs again."""
+
+    __slots__ = ("headers", "key", "topic", "value")
+
+    def __init__(
+        self,
+        topic: str,
+        value: Any,
+        key: Union[str, bytes, None] = None,
+        headers: Optional[Headers] = None,
+    ) -> None:
+        """`value`: bytes as they are, text as UTF-8, None for a tombstone, anything else as JSON. Raises TypeError or
+        ValueError for what can't be written so, here, where the handler's own traceback shows it."""
+        if not isinstance(topic, str) or not _TOPIC.match(topic):
+            raise ValueError("the topic of a Send must be 1 to 249 letters, digits, . _ -, not %r" % (topic,))
+        self.topic = topic
+        self.value = _bytes("value", value if value is None or isinstance(value, (bytes, str)) else _json(value))
+        self.key = _bytes("key", key)
+        pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+        self.headers: List[Tuple[str, Optional[bytes]]] = [(str(name), _bytes("header", each)) for name, each in pairs]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _bytes(what: str, value: Union[str, bytes, None]) -> Optional[bytes]:
+    if value is None or isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return value.encode()
+    raise TypeError("the %s of a Send must be text, bytes or None, not %s" % (what, type(value).__name__))

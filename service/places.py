@@ -18,7 +18,7 @@ from service.settings import Settings
 
 
 class UnsafeDirectoryError(Exception):
-    """The runtime directory cannot be used; the text says why and what to do."""
+    """The runtime or the state directory cannot be used; the text says why and what to do."""
 
 
 def host_name() -> str:
@@ -27,28 +27,43 @@ def host_name() -> str:
 
 
 def folder(settings: Settings) -> str:
-    """The service's own folder. A short name with a digest, because a Unix socket's whole path must fit 107 bytes."""
+    """The service's own folder."""
+    return os.path.join(settings.runtime_directory, _name(settings))
+
+
+def _name(settings: Settings) -> str:
+    """A short name with a digest, because a Unix socket's whole path must fit 107 bytes."""
     identity = "%s@%s" % (settings.group_id, host_name())
     readable = re.sub(r"[^A-Za-z0-9.-]+", "_", settings.group_id)[:24]
-    return os.path.join(settings.runtime_directory, "%s-%s" % (readable, hashlib.sha256(identity.encode()).hexdigest()[:10]))
+    return "%s-%s" % (readable, hashlib.sha256(identity.encode()).hexdigest()[:10])
 
 
 def prepare(settings: Settings) -> str:
     """Make the folder, private to this user, and return it. Raises UnsafeDirectoryError."""
-    path = folder(settings)
-    try:
-        os.makedirs(settings.runtime_directory, mode=0o700, exist_ok=True)
-        os.makedirs(path, mode=0o700, exist_ok=True)
-        if os.stat(path).st_uid != os.getuid():
-            raise UnsafeDirectoryError("%s belongs to another user; set RUNTIME_DIRECTORY to one of yours" % path)
-        os.chmod(path, 0o700)  # it may have been there already
-    except OSError as problem:
-        raise UnsafeDirectoryError("RUNTIME_DIRECTORY %s cannot be used: %s" % (path, problem)) from problem
+    path = _private(settings.runtime_directory, _name(settings), "RUNTIME_DIRECTORY")
     if len(os.fsencode(control_socket(settings))) > 107:  # noqa: PLR2004 (sun_path of unix(7), less its NUL)
         raise UnsafeDirectoryError(
             "RUNTIME_DIRECTORY %s is too long for a Unix socket in it (107 bytes in all); choose a shorter one"
             % settings.runtime_directory
         )
+    return path
+
+
+def prepare_state(settings: Settings) -> str:
+    """The same for the folder of what should survive a restart of the host."""
+    return _private(settings.state_directory, _name(settings), "STATE_DIRECTORY")
+
+
+def _private(directory: str, name: str, setting: str) -> str:
+    path = os.path.join(directory, name)
+    try:
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        if os.stat(path).st_uid != os.getuid():
+            raise UnsafeDirectoryError("%s belongs to another user; set %s to one of yours" % (path, setting))
+        os.chmod(path, 0o700)  # it may have been there already
+    except OSError as problem:
+        raise UnsafeDirectoryError("%s %s cannot be used: %s" % (setting, path, problem)) from problem
     return path
 
 

@@ -13,7 +13,7 @@ from typing import Iterable, List
 
 
 def _recorded_by_the_wakeup_descriptor(_number: int, _frame: object) -> None:
-    """Keeps Python from its default reaction; the number is already on its way to `SignalInbox`."""
+    """Keeps Python from its default reaction; the number, if anybody wants it, is already on its way to `SignalInbox`."""
 
 
 class SignalInbox:
@@ -46,3 +46,10 @@ def ignore(*signals: int) -> None:
     """Ignore these: a terminal's Ctrl-C is the supervisor's business, and children learn of it from there."""
     for number in signals:
         signal.signal(number, signal.SIG_IGN)
+
+
+def disregard(*signals: int) -> None:
+    """Let these pass without a reaction. Unlike an ignored signal, which stays ignored in every program that is started from
+    here, these end such a program as usual."""
+    for number in signals:
+        signal.signal(number, _recorded_by_the_wakeup_descriptor)

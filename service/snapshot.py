@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Dict, FrozenSet, List, Optional
 
-from service import places
+from service import places, routes
 from service.settings import Settings
 
 VERSION = 1  # of the structure; raised when a field changes its meaning or goes away
@@ -49,7 +49,8 @@ class PartitionReport:
     end: int  # the partition's end, as of the last fetch
     lag: int  # end - committed; before our first commit: end - watermark
     in_flight: int
-    paused: bool  # for back-pressure
+    paused: bool  # for back-pressure, or because it is held
+    held: str  # why nothing more of it is fetched or started, whatever room there is; empty: nothing is wrong
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,19 @@ class TaskReport:
     attempt: int
     thread: str
     seconds: float  # for how long
+
+
+@dataclass(frozen=True)
+class BreakerReport:
+    """One circuit breaker."""
+
+    name: str  # of a handler, of a dependency that handlers name, or "dead letters"
+    state: str  # closed, open, half-open
+    failed_share: float  # of the calls in its window; while it is not closed: in the one that opened it
+    calls: int
+    opened_times: int
+    seconds_in_state: float
+    probe_in: float  # seconds until it is tried whether calls succeed again; -1: it is not open
 
 
 @dataclass(frozen=True)
@@ -82,11 +96,13 @@ class ChildReport:
     dead_letters: int
     dead_letters_waiting: int  # could not be stored yet
     dropped: int  # not started or not counted, because the partition went away
+    suspects: int  # messages that ran when a process died: they wait to be run apart, or run
     in_flight: int
     busy_seconds: float  # of all handler threads together
     histogram: List[int] = field(default_factory=list)  # handler times, by the buckets of the pool
     tasks: List[TaskReport] = field(default_factory=list)  # that run now, the longest first
     partitions: List[PartitionReport] = field(default_factory=list)
+    breakers: List[BreakerReport] = field(default_factory=list)
     threads: int = 0  # that may run tasks now
     rss: int = 0  # bytes of memory in RAM; 0: not looked at yet
     renew: str = ""  # why it wishes to be renewed; empty: it does not
@@ -141,7 +157,7 @@ def snapshot_of(settings: Settings, state: str, uptime: float, problems: List[st
         uptime=uptime,
         group=settings.group_id,
         topics=list(settings.topics),
-        handler=settings.handler,
+        handler=routes.described(settings),
         ordering=settings.ordering,
         membership=settings.membership,
         processes=len(slots),

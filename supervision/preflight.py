@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import List, Mapping
 
+from service.routes import described
 from service.settings import Settings
 from supervision.child import with_our_modules
 
@@ -31,4 +32,5 @@ def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
         return [str(fault) for fault in json.loads(done.stdout)]
     except ValueError:
         last = done.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-        return ["HANDLER=%s ends the process that imports it (exit %d): %s" % (settings.handler, done.returncode, last)]
+        setting = "HANDLERS" if settings.handlers else "HANDLER"
+        return ["%s=%s ends the process that imports it (exit %d): %s" % (setting, described(settings), done.returncode, last)]

@@ -40,14 +40,39 @@ def _of_slot(slot: Dict[str, Any]) -> List[str]:
         ],
         "%d dead letters can't be stored" % child["dead_letters_waiting"]: child["dead_letters_waiting"] > 0,
     }
-    return [text for text, holds in conditions.items() if holds]
+    more = _held(child["partitions"]) + _breakers(child["breakers"])
+    return [text for text, holds in conditions.items() if holds] + more
+
+
+def _held(partitions: Iterable[Dict[str, Any]]) -> List[str]:
+    """One line for all of them: what holds one holds many, as a rule."""
+    held = sorted(("%s[%d]" % (p["topic"], p["partition"]), p["held"]) for p in partitions if p["held"])
+    if not held:
+        return []
+    more = " and %d more" % (len(held) - 1) if held[1:] else ""
+    return ["%s%s held: %s" % (held[0][0], more + " are" if more else " is", held[0][1])]
+
+
+def _breakers(reports: Iterable[Dict[str, Any]]) -> List[str]:
+    return [
+        "circuit breaker of %s is %s for %.1f s (share %.2f of %d calls failed)%s"
+        % (
+            breaker["name"], breaker["state"], breaker["seconds_in_state"], breaker["failed_share"], breaker["calls"],
+            ", next probe in %.1f s" % breaker["probe_in"] if breaker["probe_in"] >= 0 else "",
+        )
+        for breaker in reports
+        if breaker["state"] != "closed"
+    ]  # fmt: skip
 
 
 def totals(slots: Iterable[Dict[str, Any]]) -> Dict[str, Any]:
     """Sums over the children that report: running, done, failed, in flight, lag, …"""
     children = [slot["child"] for slot in slots if slot["child"] and slot["pid"]]
     partitions = [partition for child in children for partition in child["partitions"]]
-    summed = {name: sum(child[name] for child in children) for name in ("done", "rate", "failed", "retrying", "dead_letters")}
+    summed = {
+        name: sum(child[name] for child in children)
+        for name in ("done", "rate", "failed", "retrying", "dead_letters", "suspects")
+    }
     summed["in_flight"] = sum(partition["in_flight"] for partition in partitions)
     summed["lag"] = sum(max(0, partition["lag"]) for partition in partitions)
     summed["partitions"] = len(partitions)
@@ -81,6 +106,8 @@ def text(snapshot: Dict[str, Any]) -> str:
         "lag %d, in flight %d, done %d (%.1f per second), failed attempts %d, waiting for a retry %d, dead letters %d"
         % tuple(sums[name] for name in ("lag", "in_flight", "done", "rate", "failed", "retrying", "dead_letters")),
     ]  # fmt: skip
+    if sums["suspects"]:
+        lines.append("suspects %d: ran when a process died, and are run apart, one at a time" % sums["suspects"])
     lines += ["  problem: " + problem for problem in snapshot["problems"]]
     lines += ["  to be renewed: " + wish for wish in _renewals(snapshot["slots"])]
     lines += ["", *_slot_table(snapshot["slots"]), "", *_task_table(snapshot["slots"])]
@@ -136,8 +163,12 @@ def _stage(slot: Dict[str, Any], child: Dict[str, Any]) -> str:
 
 
 def _listed(partitions: List[Dict[str, Any]]) -> str:
-    marks = sorted((p["topic"], p["partition"], "(paused)" if p["paused"] else "") for p in partitions)
+    marks = sorted((p["topic"], p["partition"], _mark(p)) for p in partitions)
     return " ".join("%s[%d]%s" % mark for mark in marks) or "-"
+
+
+def _mark(partition: Dict[str, Any]) -> str:
+    return "(held)" if partition["held"] else "(paused)" if partition["paused"] else ""
 
 
 def _task_table(slots: List[Dict[str, Any]]) -> List[str]:

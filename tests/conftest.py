@@ -28,9 +28,12 @@ GIVEN = os.environ.pop("TEST_KAFKA_BOOTSTRAP_SERVERS", "")
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-    """Tests are marked after the folder they are in."""
+    """Tests are marked after the folder they are in. Those of a file stay together when several pytests share the work, and
+    those that boot a systemd do, which takes longer than they."""
     for item in items:
-        for folder in ("broker", "processes"):
+        name = item.path.stem
+        item.add_marker(pytest.mark.xdist_group("systemd" if "systemd" in name else name))
+        for folder in ("broker", "processes", "soak"):
             if FOLDERS / folder in item.path.parents:
                 item.add_marker(folder)
 

@@ -8,6 +8,7 @@ import functools
 import math
 from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
+from worker.dependencies import Dependencies
 from worker.lanes import Lanes
 from worker.queues import FirstComeFirstServed, Queue
 from worker.tracker import Memory, Range, Tracker, plain_memory
@@ -27,8 +28,9 @@ class Partition:
     """One assignment of one partition."""
 
     __slots__ = (
-        "closed", "committed", "deadline", "end", "eof", "found", "frontier", "given_up", "known", "lanes", "map_refused",
-        "metadata", "number", "paused", "queue", "revoked", "sent", "topic", "tracker",
+        "closed", "committed", "deadline", "dependencies", "end", "eof", "found", "frontier", "given_up", "held", "in_transit",
+        "known", "lanes", "map_refused", "metadata", "number", "origin", "overdue", "paused", "queue", "revoked", "sent",
+        "topic", "tracker", "unstored",
     )  # fmt: skip
 
     def __init__(
@@ -44,7 +46,13 @@ class Partition:
         self.tracker = Tracker(self, functools.partial(memory, self))
         self.lanes = Lanes()
         self.queue = queue()
-        self.paused = False  # fetching is stopped, for back-pressure only
+        self.queue.topic = topic
+        self.origin = ""  # of a retry topic: the topic that its messages came from at first
+        self.dependencies = Dependencies()  # where its handlers report what they depend on
+        self.paused = False  # fetching is stopped, for back-pressure or because it is held
+        self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: nothing is wrong
+        self.in_transit = 0  # records of its tasks that were sent and not answered, and those that were refused: see outbox
+        self.unstored = 0
         # what the broker holds: at first what it told, then what it acknowledged; -1: nothing, as far as known
         self.committed = -1
         self.metadata = ""  # that goes with it
@@ -60,6 +68,8 @@ class Partition:
         self.frontier = -1  # below it, tasks of a closed partition are still started
         self.deadline: Optional[float] = None  # monotonic seconds until which results still count, once closed
         self.revoked = False  # results count no more
+        # The end of their time, of calls that have run for too long; by partition and offset as their messages say them
+        self.overdue: Dict[Tuple[int, int], Optional[float]] = {}
 
     def close(self, deadline: Optional[float]) -> None:
         """Start no more tasks, but those that lie between what is done already; they and what runs have until `deadline`

@@ -13,8 +13,9 @@ from typing import Any, Callable, Dict, List
 from confluent_kafka import Consumer, KafkaException, Producer
 
 from service.settings import Settings
-from worker import handler
+from worker import validation
 from worker.client_config import consumer_properties, producer_properties
+from worker.handlers import Handlers
 
 
 def main() -> None:
@@ -34,10 +35,8 @@ def faults(settings: Settings) -> List[str]:
     consumer = {**consumer_properties(settings, "check"), "group.id": "check"}
     found = _of_client(Consumer, consumer, "KAFKA_CLIENT_… or KAFKA_CONSUMER_…")
     found += _of_client(Producer, producer_properties(settings, "check"), "KAFKA_CLIENT_… or KAFKA_PRODUCER_…")
-    try:
-        handler.load(settings.handler)
-    except handler.HandlerError as problem:
-        found.append(str(problem))
+    found += validation.faults(settings)  # which loading the handlers would tell only of one that is right
+    found += Handlers(settings).faults
     return list(dict.fromkeys(found))
 
 

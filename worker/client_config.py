@@ -6,9 +6,10 @@ service itself must own, because its promises rest on it.
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any, Dict, NamedTuple
 
 from service import memory
+from service.routes import ignored
 from service.settings import Settings
 
 CONSUMER_DEFAULTS: Dict[str, Any] = {
@@ -34,10 +35,13 @@ COMMON_DEFAULTS: Dict[str, Any] = {
 }
 PRODUCER_DEFAULTS: Dict[str, Any] = {
     "message.timeout.ms": 30000,
-    # A missing dead-letter topic is known, by its name, after this long; by default the message would time out first.
+    # A missing topic is known, by its name, after this long; by default the message would time out first.
     "topic.metadata.propagation.max.ms": 5000,
     "message.max.bytes": 1000000000,  # a dead letter is as large as its message: the broker judges, not the client
     "compression.type": "lz4",
+    # A batch is refused as a whole when it is larger than the topic allows: with the client's 1 MB, small records would never
+    # get into a topic of small messages. This is the default of the Java client; a larger record goes alone.
+    "batch.size": 16384,
 }
 
 
@@ -55,6 +59,8 @@ def consumer_properties(settings: Settings, member: str) -> Dict[str, Any]:
             "enable.partition.eof": True,  # the only sign of "nothing there" on a partition that gave us no message yet
         }
     )
+    if ignored(settings):
+        properties["topic.blacklist"] = ",".join(filter(None, (ignored(settings), properties.get("topic.blacklist"))))
     if settings.membership == "static":
         properties["group.instance.id"] = member
     return properties
@@ -73,7 +79,7 @@ def _bounded(settings: Settings) -> Dict[str, Any]:
 
 
 def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:
-    """For the producer of dead letters."""
+    """For the producer of dead letters, and of whatever else leaves by the outbox."""
     return {
         **COMMON_DEFAULTS,
         **PRODUCER_DEFAULTS,
@@ -84,6 +90,13 @@ def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:
         "enable.idempotence": True,
         "acks": "all",
     }
+
+
+class Member(NamedTuple):
+    """Who we are: a slot of a host."""
+
+    host: str
+    slot: int
 
 
 def member_name(host: str, slot: int) -> str:

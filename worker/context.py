@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Optional, Tuple
+from typing import Any, ContextManager, List, Optional, Tuple
 
 from worker.assignment import Partition
 from worker.decoding import headers_of
@@ -21,13 +21,13 @@ class Context:
 
     @property
     def topic(self) -> str:
-        """Topic the message came from."""
-        return self._partition.topic
+        """Topic the message came from; the first one, if it took the way over a retry topic."""
+        return str(self._message.topic())
 
     @property
     def partition(self) -> int:
-        """Partition the message came from."""
-        return self._partition.number
+        """Partition the message came from, of that topic."""
+        return int(self._message.partition())
 
     @property
     def offset(self) -> int:
@@ -50,13 +50,25 @@ class Context:
         kind, milliseconds = self._message.timestamp()
         return milliseconds / 1000 if kind else None
 
+    def dependency(self, name: str) -> ContextManager[None]:
+        """`with context.dependency("payments"): call()` tells the circuit breaker of that name whether the block succeeds or
+        raises. While too many do, nothing of the handlers that use the name is started. What the block raises goes on as
+        usual. Raises ValueError for a name that is not 1 to 100 printable characters."""
+        return self._partition.dependencies.call(name, self._partition.queue.topic)
+
     @property
     def cancelled(self) -> bool:
-        """True when the service stops or the partition is taken away. A handler that can should come to its end: by
-        returning when it is done (that counts until `deadline`), by raising when it is not (the task runs again elsewhere)."""
-        return self._partition.closed
+        """True when the service stops or the partition is taken away, and when the call has taken longer than it should. A
+        handler that can should come to its end: by returning when it is done (that counts until `deadline`), by raising
+        when it is not (the task runs again)."""
+        return self._partition.closed or self._place in self._partition.overdue
 
     @property
     def deadline(self) -> Optional[float]:
         """The `time.monotonic()` after which this task's result counts no more; None while nothing presses."""
-        return self._partition.deadline
+        limits = (self._partition.deadline, self._partition.overdue.get(self._place))
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    @property
+    def _place(self) -> Tuple[int, int]:
+        return self.partition, self.offset

@@ -5,13 +5,22 @@ its lane, so nothing is committed past it and its followers wait. Consumer threa
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Dict, Iterable
+from typing import Any, Callable, Dict, Iterable, List
 
 from service.settings import Settings
-from worker.dead_letter import DeadLetters, text_of
+from worker.batch import Alone, Whole
+from worker.client_config import Member
+from worker.completion import Results
+from worker.dead_letter import DeadLetters
+from worker.error_text import names_of, plain, text_of
+from worker.gate import Gate
 from worker.lanes import Task
+from worker.outbox import Outbox
 from worker.pool import Pool
-from worker.retry import RetryPolicy, RetrySchedule
+from worker.quarantine import DEATHS, Quarantine
+from worker.retry import RetryPolicy, RetrySchedule, age_of
+from worker.retry_topics import RetryTopics
+from worker.sending import Sending
 
 log = logging.getLogger(__name__)
 
@@ -25,24 +34,38 @@ class Failures:
         policy: RetryPolicy,
         pool: Pool,
         producer_properties: Dict[str, Any],
+        member: Member,
         clock: Callable[[], float],
+        quarantine: Quarantine,
+        gate: Gate,
     ) -> None:
         """Takes the failures from the pool's list, and puts tasks back into their partitions' queues."""
+        self._gate = gate
         self._policy = policy
         self._pool = pool
         self._clock = clock
+        self._quarantine = quarantine
         self.retries = RetrySchedule()
-        self.dead_letters = DeadLetters(producer_properties, settings.dead_letter_suffix, settings.group_id, self._stored)
+        self.outbox = Outbox(producer_properties, clock)
+        self.sending = Sending(self.outbox, self.complete)
+        self.retry_topics = RetryTopics(settings.topics, settings.retry_topics)
+        self.dead_letters = DeadLetters(self.outbox, settings.dead_letter_suffix, settings.group_id, member, self.complete)
 
     def serve(self) -> None:
         """Decide about what failed, start what is due again, send what is to be sent. Called in each turn of the loop."""
         now = self._clock()
         while self._pool.undecided:
             task, error = self._pool.undecided.popleft()
-            if not task[1].partition.revoked:  # else it is not committed, and runs again where the partition went
+            if task[1].partition.revoked:
+                continue  # it is not committed, and runs again where the partition went
+            if isinstance(error, Results):
+                self.sending.send(error, now)
+            elif isinstance(error, Whole):
+                self._call_apart(error)
+            else:
                 self._decide(task, error, now)
         self.requeue(self.retries.due(now))
-        self.dead_letters.serve()
+        self.outbox.serve()
 
     def requeue(self, tasks: Iterable[Task]) -> None:
         """Tasks that have waited elsewhere may run now."""
@@ -50,34 +73,62 @@ class Failures:
             task[1].partition.queue.put(task)
             self._pool.wake(1)
 
+    def returned(self, tasks: List[Task]) -> None:
+        """Tasks that were just delivered from a retry topic: each waits until it is due."""
+        now = self._clock()
+        for task in tasks:
+            again, wait = self.retry_topics.returned(task, now)
+            self.retries.hold(again, now + wait)
+
     def give_up(self, deadline: float) -> None:
-        """Of closed partitions: retries that are not due before the deadline leave a gap that nobody will fill."""
-        for task in self.retries.give_up(deadline):
+        """Of closed partitions: retries that are not due before the deadline, and records that the broker refuses, leave a gap
+        that nobody will fill."""
+        for task in self.retries.give_up(deadline) + self.outbox.give_up():
             partition = task[1].partition
             partition.given_up = min(partition.given_up, task[0])
 
-    def _decide(self, task: Task, error: BaseException, now: float) -> None:
-        offset, segment, _message, _lane, attempt = task
-        delay = self._policy.delay(error, attempt)
-        if delay is None:
-            log.error(
-                "%s offset %d goes to the dead letters after attempt %d: %s",
-                segment.partition, offset, attempt, type(error).__name__, exc_info=error,
-            )  # fmt: skip
-            self.dead_letters.send(task, error)
-        else:
-            log.warning(
-                "%s offset %d failed at attempt %d (%s: %s), again in %.1f s",
-                segment.partition, offset, attempt, type(error).__name__, text_of(error), delay,
-            )  # fmt: skip
-            self.retries.add(task, now + delay)
-
-    def _stored(self, task: Task) -> None:
-        """A dead letter is acknowledged: that is the task's outcome."""
+    def complete(self, task: Task) -> None:
+        """The task has its outcome, as all that it had to have stored is stored: its followers may run."""
         offset, segment, _message, lane, _attempt = task
         if segment.partition.revoked:
             return  # its segment may be somebody else's by now
+        self._quarantine.settled(task)
         segment.complete(offset)
         follower = lane.release() if lane is not None else None
         if follower is not None:
             self.requeue([follower])
+
+    def _call_apart(self, whole: Whole) -> None:
+        """Not known is by whom a batch has failed: each of its messages is called alone now, and no attempt is counted."""
+        first = whole.tasks[0]
+        log.warning(
+            "%s: a batch of %d from offset %d on has failed, so each of its messages is called alone",
+            first[1].partition, len(whole.tasks), first[0], exc_info=whole.error,
+        )  # fmt: skip
+        self._gate.give_back(whole.tasks)
+        self.requeue(map(Alone, reversed(whole.tasks)))  # the first one first in either kind of queue
+
+    def _decide(self, task: Task, error: BaseException, now: float) -> None:
+        offset, segment, _message, _lane, attempt = task
+        age = age_of(attempt, now)
+        died = isinstance(error, DEATHS)
+        delay = self._quarantine.delay(task, error) if died else self._policy.delay(error, attempt, age)
+        if self._gate.take_back(task, error, now, last=delay is None and not died):
+            return
+        name = plain(names_of(error)[0])
+        if delay is None:
+            log.error(
+                "%s offset %d goes to the dead letters after attempt %d: %s",
+                segment.partition, offset, attempt, name, exc_info=error,
+            )  # fmt: skip
+            self.dead_letters.send(task, error, age)
+            return
+        log.warning(
+            "%s offset %d failed at attempt %d (%s: %s), again in %.1f s",
+            segment.partition, offset, attempt, name, text_of(error), delay,
+        )  # fmt: skip
+        record = self.retry_topics.record(task, delay, age)
+        if record is None:
+            self.retries.add(task, now + delay, now)
+        else:
+            self.outbox.send("retry", task, record, self.complete)

@@ -1,5 +1,8 @@
-"""The handler contract: `process_message(message)` gets the decoded JSON value of a Kafka message (None for a tombstone).
-A handler that takes a second parameter also gets a `Context`. What it returns is ignored; what it raises is a failed attempt.
+"""The handler contract: what the user's function may look like, and how it is called. `process_message(message)` gets the
+decoded JSON value of a Kafka message (None for a tombstone); if the type hint of the parameter names a pydantic model or a
+msgspec Struct, it gets one of those. One that takes a second parameter also gets a `Context`. The same as `async def` is a
+coroutine handler; a function whose first parameter is called `messages` is a batch handler (see `batch`). What a handler
+returns is ignored, unless it is a `Send`; what it raises is a failed attempt.
 
 Loading happens once, in the child's main thread; decoding and calling in the handler threads.
 """
@@ -9,30 +12,76 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+from enum import Enum
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
+from service.settings import Settings
 from worker.assignment import Partition
+from worker.batch import BatchCall
 from worker.context import Context
 from worker.decoding import decode
+from worker.schema import SchemaError
+from worker.typed import Decoder, HintError, element_of, hint_of
+from worker.validation import decoder_for
 
-#: Calls the user's function for (Kafka message, its partition, attempt).
+#: Calls the user's function for (Kafka message, its partition, attempt). That of a coroutine handler returns what is to be
+#: awaited.
 Call = Callable[[Any, Partition, int], Any]
+
+WANTED = "process_message(message) or process_message(message, context), or the same with messages, a list"
 
 
 class HandlerError(Exception):
-    """The setting HANDLER names nothing that can be called; the text says what and why."""
+    """A setting names nothing that can be called; the text says what and why."""
 
 
-def load(name: str, decoder: Callable[[Optional[bytes]], Any] = decode) -> Call:
-    """The handler `module:function`, ready to be called. Raises HandlerError, also for whatever its import raises."""
-    function = _imported(name)
-    if _takes_context(function, name):
+class Kind(Enum):
+    """How a handler is called."""
+
+    THREAD = "thread"  # one message, in a handler thread
+    BATCH = "batch"  # a list of messages, in a handler thread
+    ASYNC = "async"  # one message, as a coroutine of the event loop
+
+
+class Handler(NamedTuple):
+    """A handler, ready to be called."""
+
+    name: str  # module:function
+    kind: Kind
+    call: Any  # a BatchCall for a batch handler, else a Call
+
+
+def load(name: str, settings: Optional[Settings] = None, setting: str = "HANDLER") -> Handler:
+    """The handler `module:function`, which `setting` names, ready to be called with what the settings let through. Raises
+    HandlerError, also for whatever its import raises."""
+    source = "%s=%s" % (setting, name)
+    function = _imported(name, source)
+    kind = _kind(function, source)
+    takes_context = _takes_context(function, source)
+    decoder = _decoder(function, kind, source, settings) if settings else decode
+    return Handler(name, kind, _call(function, kind, decoder, takes_context=takes_context))
+
+
+def _call(function: Callable[..., Any], kind: Kind, decoder: Decoder, *, takes_context: bool) -> Any:
+    if kind is Kind.BATCH:
+        return BatchCall(function, decoder, takes_contexts=takes_context)
+    if takes_context:
         return lambda message, partition, attempt: function(decoder(message.value()), Context(message, partition, attempt))
     return lambda message, _partition, _attempt: function(decoder(message.value()))
 
 
-def _imported(name: str) -> Callable[..., Any]:
+def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: Settings) -> Decoder:
+    hint = hint_of(function)
+    try:
+        return decoder_for(element_of(hint) if kind is Kind.BATCH else hint, settings)
+    except HintError as problem:
+        raise HandlerError("%s: %s" % (source, problem)) from problem
+    except SchemaError as problem:
+        raise HandlerError(str(problem)) from problem
+
+
+def _imported(name: str, source: str) -> Callable[..., Any]:
     module_name, _, function_name = name.partition(":")
     try:
         function = functools.reduce(getattr, function_name.split("."), importlib.import_module(module_name))
@@ -40,17 +89,39 @@ def _imported(name: str) -> Callable[..., Any]:
         raise
     except BaseException as problem:  # a user's module may raise anything, SystemExit included
         raise HandlerError(
-            "HANDLER=%s cannot be imported: %s: %s (wanted: module:function, importable from the folder the service runs in)"
-            % (name, type(problem).__name__, problem)
+            "%s cannot be imported: %s: %s (wanted: module:function, importable from the folder the service runs in)"
+            % (source, type(problem).__name__, problem)
         ) from problem
     if not callable(function):
-        raise HandlerError("HANDLER=%s is a %s, not a function" % (name, type(function).__name__))
-    if any(kind(function) for kind in (iscoroutinefunction, isgeneratorfunction, isasyncgenfunction)):
-        raise HandlerError("HANDLER=%s is a coroutine or generator, whose call does nothing; wanted: a function" % name)
+        raise HandlerError("%s is a %s, not a function" % (source, type(function).__name__))
     return function
 
 
-def _takes_context(function: Callable[..., Any], name: str) -> bool:
+def _kind(function: Callable[..., Any], source: str) -> Kind:
+    """What the function's form says. Raises HandlerError for forms whose call would do nothing."""
+    forms = (function, getattr(function, "__call__", None))  # noqa: B004 (an object with a method of that name)
+    if any(generator(form) for form in forms for generator in (isgeneratorfunction, isasyncgenfunction)):
+        raise HandlerError("%s is a generator, whose call does nothing; wanted: a function, without yield" % source)
+    is_batch = _first_parameter(function) == "messages"
+    if not any(iscoroutinefunction(form) for form in forms):
+        return Kind.BATCH if is_batch else Kind.THREAD
+    if is_batch:
+        raise HandlerError(
+            "%s is an async function of messages, a list; wanted: an async function of one message, of which COROUTINES run "
+            "at once, or a plain function of messages" % source
+        )
+    return Kind.ASYNC
+
+
+def _first_parameter(function: Callable[..., Any]) -> str:
+    """Its name; empty where none can be told."""
+    try:
+        return next(iter(inspect.signature(function).parameters), "")
+    except (TypeError, ValueError):  # a builtin without a signature
+        return ""
+
+
+def _takes_context(function: Callable[..., Any], source: str) -> bool:
     """Whether the function wants the context. Raises HandlerError when it can take neither one nor two arguments."""
     try:
         signature = inspect.signature(function)
@@ -65,6 +136,4 @@ def _takes_context(function: Callable[..., Any], name: str) -> bool:
             continue
         if arguments == 1 or len(required) == 2:  # noqa: PLR2004 (message and context; an optional second is the user's own)
             return arguments == 2  # noqa: PLR2004
-    raise HandlerError(
-        "HANDLER=%s takes %s; wanted: process_message(message) or process_message(message, context)" % (name, signature)
-    )
+    raise HandlerError("%s takes %s; wanted: %s" % (source, signature, WANTED))

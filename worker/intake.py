@@ -6,16 +6,17 @@ from __future__ import annotations
 
 import itertools
 from operator import methodcaller
-from typing import Any, Callable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
+from service.routes import PATTERN
 from worker.assignment import Partition
 from worker.lanes import LaneOf, Task
 from worker.tracker import Segment
 
 
-def by_partition(topics: int) -> Callable[[Any], Any]:
-    """The key by which a batch falls into runs of one partition, for so many topics."""
-    if topics == 1:
+def by_partition(topics: Sequence[str]) -> Callable[[Any], Any]:
+    """The key by which a batch falls into runs of one partition, for these topics and patterns."""
+    if len(topics) == 1 and not topics[0].startswith(PATTERN):
         return methodcaller("partition")
     return lambda message: (message.topic(), message.partition())
 

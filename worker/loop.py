@@ -7,38 +7,37 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
 import time
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from service import memory
+from service import routes
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.settings import Settings
-from service.snapshot import PartitionReport, Stage
+from service.snapshot import BreakerReport, PartitionReport, Stage
 from worker import intake
 from worker.assignment import Assignment, Partition
-from worker.backpressure import Backpressure
-from worker.client_config import milliseconds
+from worker.client_config import Member, milliseconds
 from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
 from worker.failures import Failures
+from worker.gate import Gate
 from worker.journal import Journal
-from worker.lanes import ORDERINGS
+from worker.lanes import ORDERINGS, Task
 from worker.partition_report import partition_report
-from worker.pool import Pool
+from worker.pool import HandlerThread, Pool
+from worker.quarantine import Quarantine
 from worker.recovery import Recovery, new_writer
 from worker.retry import RetryPolicy
+from worker.room import Room
 from worker.settling import Settling
 from worker.stages import StageHolder
-from worker.weights import Weights
+from worker.suspects_file import SuspectsFile
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.1  # longest wait for a message: failures, retries and a stop are noticed at this pace on an idle topic
-PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, their handlers may be done any moment
-ROOM_WAIT_SECONDS = 0.02  # quick handlers make room sooner than a pause would pay (it throws the prefetched messages away)
-ROOM_NAP_SECONDS = 0.0003
+PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, or records on their way: any moment they may go on
 REPORT_SECONDS = 0.5
 LAST_COMMIT_POLL_SECONDS = 0.01
 LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
@@ -68,40 +67,45 @@ class ConsumerLoop(Owner):
         stage: StageHolder,
         journal: Callable[[str], Optional[Journal]] = lambda _writer: None,
         clock: Callable[[], float] = time.monotonic,
+        quarantine: Optional[Quarantine] = None,
+        *,
+        member: Member,
     ) -> None:
         """Build the parts; nothing touches the network before `consume_messages`. `journal` opens the slot's journal for the
-        writer of that name; it is called when the slot's lock is held."""
+        writer of that name; it is called when the slot's lock is held. `member`: who we are, for the dead letters."""
         self._settings = settings
         self._pool = pool
         self._properties = properties
         self._stage = stage
         self._clock = clock
         self._lane_of = ORDERINGS[settings.ordering].lane_of
-        self._by_partition = intake.by_partition(len(settings.topics))
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
-        self._backpressure = Backpressure(settings.max_in_flight)
-        shares = memory.shares(settings)
-        self._weights = Weights(shares.in_flight, settings.max_in_flight) if shares else None
         self._commits = Commits(settings.commit_interval_seconds)
-        self._failures = Failures(settings, retry_policy, pool, producer_properties, clock)
-        self._settling = Settling(pool, self._failures, clock)
+        self._gate = Gate(settings, pool, routes.naming(settings), clock)
+        self._quarantine = quarantine or Quarantine(settings, 0, pool, SuspectsFile(None))
+        self._failures = Failures(
+            settings, retry_policy, pool, producer_properties, member, clock, self._quarantine, self._gate
+        )
+        self._topics = list(dict.fromkeys([*settings.topics, *self._failures.retry_topics]))
+        self._by_partition = intake.by_partition(self._topics)
+        self._settling = Settling(pool, self._quarantine, self._failures, clock)
         self._consumer: GroupConsumer
         self._open_journal = journal
         self._recovery: Recovery
         self._assignment = Assignment(self._new_partition)
         self._stop: Optional[Stop] = None
-        self._asked = threading.Event()
+        self._room = Room(settings, lambda: self._stop is not None, clock)
         self._report_at = 0.0
         # Read by the main thread:
         self.turned_at = clock()
         self.dropped = 0  # messages that were delivered and not started, because their partition went away
         self.partitions: List[PartitionReport] = []
+        self.breakers: List[BreakerReport] = []
         self.cut_off: List[str] = []  # what the drain deadline interrupted
 
     def stop(self, stop: Stop) -> None:
         """End in order. Any thread; a second call may change `leave` and bring the deadline forward."""
         self._stop = stop
-        self._asked.set()
 
     def consume_messages(self) -> ExitCode:
         """From joining the group to having left it. The exit code says why it ended."""
@@ -112,7 +116,7 @@ class ConsumerLoop(Owner):
             use_map=self._settings.offset_map == "on",
             busy=lambda partition: bool(self._settling.running([partition])),
         )
-        self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
+        self._consumer = GroupConsumer(self._properties, self._topics, self, self._clock)
         while self._stop is None and self._consumer.ending is None:
             self._turn()
             if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
@@ -120,7 +124,7 @@ class ConsumerLoop(Owner):
                 log.warning("Joining anew: our own second request for the seat has fenced us")
                 self._consumer.close()
                 self._commits.answered()  # what that client had sent
-                self._consumer = GroupConsumer(self._properties, self._settings.topics, self, self._clock)
+                self._consumer = GroupConsumer(self._properties, self._topics, self, self._clock)
         if self._consumer.ending in (ExitCode.FENCED, ExitCode.FAULT):
             # Fenced: committing or waiting would work against the member that has our id. A fault of ours: trust nothing.
             self._assignment.close(self._clock())
@@ -139,37 +143,25 @@ class ConsumerLoop(Owner):
     def _turn(self) -> None:
         now = self.turned_at = self._clock()
         self._failures.serve()
-        in_flight = self._make_room()
+        self._pass_gate(now)
+        most = self._room.make(self._consumer, self._assignment)
         if self._commits.due(now):
             self._commit(self._assignment, self._positions(), now)
         if now >= self._report_at:
             self._publish(now)
-        self._dispatch(self._consumer.fetch(self._backpressure.room(in_flight), self._patience(now)))
+        self._dispatch(self._consumer.fetch(most, self._patience(now)))
 
     def _patience(self, now: float) -> float:
         """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
         due = self._failures.retries.next_due()
-        longest = PAUSED_POLL_SECONDS if any(p.paused for p in self._assignment) else POLL_SECONDS
+        soon = (
+            self._failures.outbox.in_transit
+            or self._failures.sending.busy(now)
+            or self._gate.probing
+            or any(p.paused and not (p.held or p.origin) for p in self._assignment)
+        )
+        longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
-
-    def _make_room(self) -> int:
-        """Pause and resume partitions as their tasks in flight demand; the number in flight."""
-        until = self._clock() + ROOM_WAIT_SECONDS
-        while True:
-            counts = [(partition, partition.tracker.in_flight) for partition in self._assignment]
-            if self._weights:
-                counts = self._weights.counted(counts)
-            pause, resume = self._backpressure.decide(counts)
-            if not pause or self._clock() >= until or self._asked.is_set():
-                break
-            time.sleep(ROOM_NAP_SECONDS)
-        if pause:
-            self._consumer.pause([(p.topic, p.number) for p in pause])
-        if resume:
-            self._consumer.resume([(p.topic, p.number) for p in resume])
-        for partition in pause + resume:
-            partition.paused = partition in pause
-        return sum([count for _, count in counts])
 
     def _dispatch(self, messages: List[Any]) -> None:
         for _, run in itertools.groupby(messages, self._by_partition):
@@ -181,9 +173,11 @@ class ConsumerLoop(Owner):
             expected = max(partition.tracker.next_offset, partition.committed)
             if batch[0].offset() < expected:
                 partition = self._restarted(partition, expected, batch[0].offset())
+            if partition.origin:
+                self._failures.returned(intake.tasks(partition, batch, None))
+                continue
             tasks = intake.tasks(partition, batch, self._lane_of)
-            if self._weights:
-                self._weights.note(partition, batch)
+            self._room.note(partition, batch)
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
 
@@ -196,6 +190,7 @@ class ConsumerLoop(Owner):
         again = self._assignment.add(partition.topic, partition.number)
         if self._stop is not None:
             again.close(self._stop.deadline.at)
+        self._quarantine.receive([again])
         self._serve_assignment()
         return again
 
@@ -245,6 +240,7 @@ class ConsumerLoop(Owner):
                 self._recovery.restore(partition, *committed[name])
             if self._stop is not None:
                 partition.close(self._stop.deadline.at)
+        self._quarantine.receive(self._assignment.selected(names))
         self._serve_assignment()
 
     def on_revoked(self, names: List[Name]) -> None:
@@ -268,7 +264,12 @@ class ConsumerLoop(Owner):
         self._forget(names, in_order=False)
 
     def _new_partition(self, topic: str, number: int) -> Partition:
-        return Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
+        partition = Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
+        partition.dependencies = self._gate.dependencies
+        partition.origin = self._failures.retry_topics.origin(topic)
+        if partition.origin:
+            partition.queue.topic = partition.origin
+        return partition
 
     def _forget(self, names: List[Name], *, in_order: bool) -> None:
         for partition in self._assignment.selected(names):
@@ -281,8 +282,13 @@ class ConsumerLoop(Owner):
         self._serve_assignment()
 
     def _serve_assignment(self) -> None:
-        self._pool.serve([partition.queue for partition in self._assignment])
+        self._pool.serve(self._gate.queues(self._assignment))
         self._report_at = 0.0
+
+    def _pass_gate(self, now: float) -> None:
+        if self._gate.turn(self._assignment, now):
+            self._serve_assignment()
+            self._pool.wake(len(self._pool.threads))
 
     def on_end(self, name: Name, offset: int) -> None:
         """The end of a partition: the only sign of progress behind messages that are never delivered."""
@@ -323,6 +329,7 @@ class ConsumerLoop(Owner):
         """Yields until these closed partitions are at rest, and lets the main thread see that we turn meanwhile."""
         for _ in self._settling.unsettled(partitions, deadline):
             now = self.turned_at = self._clock()
+            self._pass_gate(now)
             if now >= self._report_at:
                 self._publish(now)
             yield
@@ -331,7 +338,22 @@ class ConsumerLoop(Owner):
 
     def _publish(self, now: float) -> None:
         self._report_at = now + REPORT_SECONDS
-        self.partitions = [partition_report(partition, self._consumer.end) for partition in self._assignment]
+        self.partitions = [partition_report(p, self._consumer.end, self._gate.why(p)) for p in self._assignment]
+        self.breakers = self._gate.reports(now)
+
+    def running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs now, suspects included."""
+        return self._settling.all_running()
+
+    @property
+    def quarantine_threads(self) -> List[HandlerThread]:
+        """That run suspects; beside those of the pool."""
+        return self._quarantine.threads
+
+    @property
+    def suspects(self) -> int:
+        """Suspects that wait for their turn, or run."""
+        return self._quarantine.count
 
     @property
     def joined(self) -> bool:

@@ -22,6 +22,8 @@ from worker.tracker import Range
 MOST_CHARACTERS = 4000  # of 4,095: what a broker is configured to take may be a little less
 _FIRST = 0x0800  # of 2**15 characters without a NUL or a surrogate among them
 _BITS = 15
+_SHIFTS = range(0, 8 * _BITS, _BITS)  # of eight characters
+_SHORT = [bytes([value]) for value in range(0x80)]  # numbers of one byte, as most are
 _LONGEST_RUN = 1 << 40  # offsets; a longer one is not of our making
 _FORM = re.compile(r"k1:([0-9a-f]{8}):(\d{1,19}):([rb]):(\d{1,5}):([0-9a-f]{8}):([\u0800-\u87ff]*)", re.DOTALL)
 
@@ -81,10 +83,10 @@ def _bitmap(base: int, ranges: List[Range], room: int) -> Tuple[bytes, int]:
     covered = [(first, min(behind, limit)) for first, behind in ranges if first < limit]
     if not covered:
         return b"", base
-    bits = 0
-    for first, behind in covered:
-        bits |= ((1 << (behind - first)) - 1) << (first - base)
-    return bits.to_bytes((bits.bit_length() + 7) // 8, "little"), covered[-1][1]
+    gaps = [first - at for at, (first, _) in zip([base, *(behind for _, behind in covered)], covered)]
+    # As text and all at once: thousands of shifts of a number of 7 KB would take as many times as long.
+    text = "".join(["0" * gap + "1" * (behind - first) for gap, (first, behind) in zip(gaps, covered)])
+    return int(text[::-1], 2).to_bytes((len(text) + 7) // 8, "little"), covered[-1][1]
 
 
 def _of_runs(base: int, payload: bytes) -> Optional[List[Range]]:
@@ -107,6 +109,8 @@ def _of_bitmap(base: int, payload: bytes) -> Optional[List[Range]]:
 
 def _number(value: int) -> bytes:
     """LEB128."""
+    if value < len(_SHORT):
+        return _SHORT[value]
     out = bytearray()
     while value > 0x7F:  # noqa: PLR2004 (seven bits a byte)
         out.append(value & 0x7F | 0x80)
@@ -129,16 +133,20 @@ def _numbers(payload: bytes) -> Optional[List[int]]:
 
 
 def _packed(payload: bytes) -> str:
-    bits = int.from_bytes(payload, "little")
-    characters = -(-8 * len(payload) // _BITS)
-    return "".join([chr(_FIRST + (bits >> (_BITS * place) & 0x7FFF)) for place in range(characters)])
+    """Eight characters hold fifteen bytes."""
+    out: List[str] = []
+    for start in range(0, len(payload), _BITS):
+        bits = int.from_bytes(payload[start : start + _BITS], "little")
+        out += [chr(_FIRST + (bits >> shift & 0x7FFF)) for shift in _SHIFTS]
+    return "".join(out)[: -(-8 * len(payload) // _BITS)]
 
 
 def _unpacked(packed: str, size: int) -> Optional[bytes]:
     """The payload of `size` bytes; None when the text does not hold exactly that."""
     if len(packed) != -(-8 * size // _BITS):
         return None
-    bits = 0
-    for place, character in enumerate(packed):
-        bits |= (ord(character) - _FIRST) << (_BITS * place)
-    return bits.to_bytes(size, "little") if bits.bit_length() <= 8 * size else None
+    out = bytearray()
+    for start in range(0, len(packed), 8):
+        bits = sum([(ord(char) - _FIRST) << shift for char, shift in zip(packed[start : start + 8], _SHIFTS)])
+        out += bits.to_bytes(_BITS, "little")
+    return bytes(out[:size]) if not any(out[size:]) else None

@@ -8,8 +8,9 @@ from service.snapshot import PartitionReport
 from worker.assignment import Partition
 
 
-def partition_report(partition: Partition, end: Callable[[Tuple[str, int]], int]) -> PartitionReport:
-    """Of this moment. `end(name)` is the partition's end as the last fetch told, or -1."""
+def partition_report(partition: Partition, end: Callable[[Tuple[str, int]], int], held: str = "") -> PartitionReport:
+    """Of this moment. `end(name)` is the partition's end as the last fetch told, or -1;
+    `held` says why nothing of it is started."""
     partition.end = max(partition.eof, end((partition.topic, partition.number)))
     # Before our first commit: what was committed before is where delivery began, and nothing is done below the watermark.
     since = partition.committed if partition.committed >= 0 else partition.tracker.watermark()
@@ -22,4 +23,5 @@ def partition_report(partition: Partition, end: Callable[[Tuple[str, int]], int]
         lag=max(0, partition.end - since) if min(since, partition.end) >= 0 else -1,
         in_flight=partition.tracker.in_flight,
         paused=partition.paused,
+        held=partition.held or held,
     )

@@ -14,7 +14,8 @@ from collections import deque
 from queue import SimpleQueue
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
-from worker.handler import Call
+from worker import stacks
+from worker.completion import Results, look, unfinished
 from worker.lanes import Task
 from worker.queues import Queue
 from worker.tracker import DONE, OPEN, RUNNING
@@ -29,12 +30,19 @@ TURN_SECONDS = 0.005  # for one partition before the next has its turn: long aga
 class HandlerThread:
     """What one handler thread does and has done. Written by that thread alone, read by anybody."""
 
-    __slots__ = ("busy_seconds", "done", "done_of", "failed", "histogram", "name", "stale", "started", "task")
+    __slots__ = (
+        "apart", "batch", "busy_seconds", "done", "done_of", "failed", "histogram", "hung", "ident", "name", "stale",
+        "started", "task",
+    )  # fmt: skip
 
     def __init__(self, name: str) -> None:
         """Idle, with nothing done."""
         self.name = name
+        self.apart = False  # its calls run in a task process, which keeps their time limit
+        self.ident = 0  # of the thread, for its stack; 0: not started
+        self.hung: List[Task] = []  # nobody waits for the end of these any more. Written by the main thread
         self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
+        self.batch: List[Task] = []  # the same of a batch handler's thread, in place of `task`
         self.started = 0.0  # monotonic seconds, of `task` or of the last one
         self.done = 0  # handler returned
         self.done_of: Dict[str, int] = {}  # the same by topic
@@ -43,12 +51,30 @@ class HandlerThread:
         self.busy_seconds = 0.0
         self.histogram = [0] * (len(BUCKETS) + 1)
 
+    def count(self, topic: str, done: int, failed: int, seconds: float) -> None:
+        """So many tasks of this topic came to an end, and it took so long."""
+        self.failed += failed
+        self.busy_seconds += seconds
+        if done:
+            self.done += done
+            self.done_of[topic] = self.done_of.get(topic, 0) + done
+
+    def stack(self) -> str:
+        """Where it is now. Any thread."""
+        return stacks.of_thread(self.ident)
+
+    def hangs(self, task: Task) -> bool:
+        """Whether nobody waits for the end of this one any more."""
+        return any(each is task for each in self.hung)
+
 
 class Pool:
     """Handler threads: `limit` of them run tasks, the others rest. The main thread may use `running`, `waiting` and, once they
     are started, `resize`; everything else belongs to the consumer thread."""
 
-    def __init__(self, threads: int, call: Call) -> None:
+    name = "handler-%d"  # of its threads
+
+    def __init__(self, threads: int, call: Callable[..., Any]) -> None:
         """The threads start with `start`."""
         self._call = call
         self._queues: Tuple[Queue, ...] = ()
@@ -56,7 +82,7 @@ class Pool:
         # For the consumer thread to decide about:
         self.undecided: Deque[Tuple[Task, Any]] = deque()  # what the handler raised, or what it returned to be sent
         self.parked: Deque[Task] = deque()  # not started, because their partition was closed before their turn came
-        self.threads = [HandlerThread("handler-%d" % number) for number in range(threads)]
+        self.threads = [HandlerThread(self.name % number) for number in range(threads)]
         self.limit = threads  # how many may take tasks
         self._resized = threading.Condition()
 
@@ -71,12 +97,17 @@ class Pool:
             self.limit = threads
             self._resized.notify_all()
         for number in range(len(self.threads), threads):
-            thread = HandlerThread("handler-%d" % number)
+            thread = HandlerThread(self.name % number)
             self.threads.append(thread)
             self._start(thread, number)
 
     def _start(self, thread: HandlerThread, number: int) -> None:
         threading.Thread(target=self._serve, args=(thread, number), name=thread.name, daemon=True).start()
+
+    @property
+    def tuned(self) -> Optional[Pool]:
+        """The pool whose size may be tuned by what is measured; None: there is none."""
+        return self
 
     @property
     def waiting(self) -> bool:
@@ -99,6 +130,7 @@ class Pool:
 
     def _serve(self, thread: HandlerThread, turn: int) -> None:
         """The life of a handler thread. `turn` begins as its number, and counts through the queues."""
+        thread.ident = threading.get_ident()
         number = turn
         while True:
             if number >= self.limit:
@@ -120,8 +152,7 @@ class Pool:
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
         """Run tasks of one queue until it is empty or its turn is over; whether there was any.
 
-        One loop without calls, and counters that are written once a turn: this is where a message's price is made.
-        """
+        One loop without calls, and counters that are written once a turn: this is where a message's price is made."""
         call, clock, done, failed, slow = self._call, time.monotonic, 0, 0, 0
         began = ended = clock()
         while ended - began < TURN_SECONDS:
@@ -140,18 +171,23 @@ class Pool:
             # In the journal this is the witness of what ran when the process died.
             segment.flags[offset + segment.shift] = RUNNING
             try:
-                call(message, partition, attempt)
+                result = call(message, partition, attempt)
+                if result is not None:
+                    result = look(result, (task,))
             except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
                 failed += 1
                 segment.flags[offset + segment.shift] = OPEN
                 self.undecided.append((task, error))
             else:
-                segment.flags[offset + segment.shift] = DONE
                 done += 1
-                if lane is not None:
-                    follower = lane.release()
-                    if follower is not None:
-                        partition.queue.put(follower)
+                if result is not None:
+                    self._hold(task, result)
+                else:
+                    segment.flags[offset + segment.shift] = DONE
+                    if lane is not None:
+                        follower = lane.release()
+                        if follower is not None:
+                            partition.queue.put(follower)
             ended = clock()
             if ended - started >= BUCKETS[0]:
                 slow += 1
@@ -159,10 +195,12 @@ class Pool:
             if partition.revoked:
                 thread.stale += 1
         thread.task = None
-        if done:
-            thread.done += done
-            thread.done_of[partition.topic] = thread.done_of.get(partition.topic, 0) + done
-        thread.failed += failed
-        thread.histogram[0] += done + failed - slow
-        thread.busy_seconds += ended - began
+        if done + failed:
+            thread.count(partition.queue.topic, done, failed, ended - began)
+            thread.histogram[0] += done + failed - slow
         return done + failed > 0
+
+    def _hold(self, task: Task, result: Results) -> None:
+        """The task is done as soon as what its handler returned is stored. Nothing of it runs meanwhile."""
+        unfinished(task)
+        self.undecided.append((task, result))

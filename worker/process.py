@@ -13,7 +13,6 @@ import random
 import selectors
 import signal
 import socket
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -27,21 +26,25 @@ from service.exit_codes import ExitCode
 from service.settings import Settings
 from service.signals import SignalInbox, ignore
 from service.snapshot import Stage, as_json
-from worker import handler
-from worker.client_config import consumer_properties, member_name, producer_properties
+from worker import isolation, pools
+from worker.birth import received_settings
+from worker.client_config import Member, consumer_properties, member_name, producer_properties
+from worker.handler import HandlerError
+from worker.handlers import Handlers
 from worker.journal import Journal
 from worker.loop import ConsumerLoop, Stop
-from worker.pool import Pool
+from worker.quarantine import Quarantine
 from worker.report import Rate, child_report
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
+from worker.suspects_file import SuspectsFile
+from worker.time_keeper import TimeKeeper
 from worker.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 0.5
 CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and closing the client
-SETTINGS_SECONDS = 10.0  # for the settings to arrive: the supervisor sends them at once
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -53,21 +56,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
     faulthandler.enable()  # SIGABRT, which a hung child gets, prints the stacks of all threads
     ignore(signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)  # a terminal sends them to everybody; the supervisor decides
     channel = Channel(socket.socket(fileno=words.channel))
-    settings = _received_settings(channel)
+    settings = received_settings(channel)
     logs.set_up(settings.log_level, settings.log_format, "slot-%d" % words.slot)
     _end(Child(settings, words.slot, channel).run())
-
-
-def _received_settings(channel: Channel) -> Settings:
-    """The first message of the supervisor. Without one we have no supervisor, and nothing to do."""
-    deadline = Deadline(SETTINGS_SECONDS)
-    with selectors.DefaultSelector() as selector:
-        selector.register(channel, selectors.EVENT_READ)
-        while not deadline.expired() and not channel.closed:
-            selector.select(deadline.remaining())
-            for message in channel.receive():
-                return Settings.from_json(message["settings"])
-    sys.exit(ExitCode.GAVE_UP)
 
 
 def _end(code: ExitCode) -> None:
@@ -87,6 +78,7 @@ class Child:
         self._supervisor = os.getppid()
         self._stop: Optional[Stop] = None
         self._code: Optional[ExitCode] = None
+        self._journal: Optional[Journal] = None  # once the consumer thread has opened it
         self._next_heartbeat = 0.0
         self._attention = Attention(time.monotonic())
         self._rate = Rate(time.monotonic())
@@ -96,43 +88,51 @@ class Child:
         """Import the handler, start the threads, and watch until the end."""
         # Until the handler is imported SIGTERM just kills: nothing is owed yet, and an import can take long.
         try:
-            call = handler.load(self._settings.handler)
-        except handler.HandlerError as problem:
+            handlers = isolation.handlers_of(self._settings, self._slot)
+        except HandlerError as problem:
             log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)
             return ExitCode.CONFIGURATION
         inbox = SignalInbox([signal.SIGTERM])
-        self._build(call)
-        log.info("Using %d threads for concurrent processing.", self._settings.threads)
+        self._build(handlers)
+        for line in pools.described(self._settings, handlers):
+            log.info("%s", line)
         self._stage.move(Stage.WAITING)
         threading.Thread(target=self._consume, name="consumer", daemon=True).start()
         return self._watch(inbox)
 
-    def _build(self, call: handler.Call) -> None:
+    def _build(self, handlers: Handlers) -> None:
         settings = self._settings
-        member = member_name(places.host_name(), self._slot)
-        self._pool = Pool(settings.threads, call)
+        member = Member(places.host_name(), self._slot)
+        self._pool = pools.build(settings, handlers)
         self._upkeep = Upkeep(settings, self._pool)
-        policy = RetryPolicy(
-            settings.max_attempts, settings.retry_backoff_seconds, settings.retry_backoff_max_seconds, random.random
-        )
+        suspects = SuspectsFile(settings)
+        self._quarantine = Quarantine(settings, self._slot, self._pool, suspects)
         self._loop = ConsumerLoop(
             settings,
             self._pool,
-            policy,
-            consumer_properties(settings, member),
-            producer_properties(settings, member),
+            RetryPolicy(settings, random.random),
+            consumer_properties(settings, member_name(*member)),
+            producer_properties(settings, member_name(*member)),
             self._stage,
             self._open_journal,
+            quarantine=self._quarantine,
+            member=member,
         )
+        self._time = TimeKeeper(settings, self._loop.running, suspects)
 
     def _open_journal(self, writer: str) -> Optional[Journal]:
         if self._settings.journal == "off":
             return None
         try:
-            return Journal(places.slot_journal(self._settings, self._slot), writer)
+            journal = Journal(places.slot_journal(self._settings, self._slot), writer)
         except OSError as problem:
             log.warning("No journal: %s. After a crash, what was done since the last commit runs again", problem)
             return None
+        if self._settings.isolation == "none":  # else no task can have ended the process
+            self._quarantine.blame(journal.suspects)
+        journal.resolve()
+        self._journal = journal
+        return journal
 
     def _consume(self) -> None:
         """The consumer thread. Its seat in the group is guarded by a lock of the slot: two live members with one id would
@@ -161,9 +161,13 @@ class Child:
                 if inbox.take():
                     self._ask_to_stop({})
                 self._listen(selector)
+                if self._time.look():
+                    self._ask_to_stop({})
                 self._poll_age()
                 self._heartbeat()
         code = self._cut() if self._code is None else self._code
+        if self._journal is not None:
+            self._journal.end()
         self._stage.move(Stage.CLOSED)
         self._channel.send(self._report())  # without it, exit 0 would not be believed
         return code
@@ -204,7 +208,7 @@ class Child:
     def _cut(self) -> ExitCode:
         """The deadline is kept by force. What runs was named by the consumer thread, unless that is what hangs."""
         if self._stage.now is not Stage.CLOSING:
-            for thread, task in self._pool.running():
+            for thread, task in self._loop.running():
                 log.error("%s offset %d in %s: cut off, it runs again", task[1].partition, task[0], thread.name)
         log.error("Still %s after the deadline: the process ends by force", self._stage.now.value)
         # A client that does not close (its broker is frozen) owes nothing any more.

@@ -19,6 +19,7 @@ class Queue:
     extend: Callable[[Iterable[Any]], None]  # add tasks that were just delivered: their offsets are higher than all before
     put: Callable[[Any], None]  # add a task that has waited elsewhere: for its lane, or for a retry
     pop: Callable[[], Any]  # take the next one
+    topic = ""  # whose handler takes from it: that of its partition, or the one its retries came from at first
     _tasks: Sized
 
     def __len__(self) -> int:

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import logging
 import secrets
+import time
 from typing import Callable, Iterable, List, Optional
 
+from service.logs import Seldom
 from worker.assignment import Found, Partition
 from worker.journal import Journal
 from worker.offset_map import decode, encode
-from worker.tracker import Memory, Range, Segment, plain_memory
+from worker.tracker import Memory, Range, Segment, merged, plain_memory
 
 log = logging.getLogger(__name__)
 
+FULL_SECONDS = 600.0  # between two complaints about a full journal
 
 MOVED = "moved"  # in a writer's place: somebody has moved the offset and left the metadata, so that no memory of ours fits
 
@@ -37,12 +40,21 @@ class Recovery:
         self._use_map = use_map
         self._busy = busy
         self._warned = False
+        self._full = Seldom(log, time.monotonic, FULL_SECONDS)
 
     def memory(self, partition: Partition, base: int) -> Memory:
         """Memory for the flags of a new segment."""
         if self._journal is None:
             return plain_memory(base)
-        return self._journal.allocate(partition.topic, partition.number, base, partition.found)
+        self._spare(partition)
+        memory = self._journal.allocate(partition.topic, partition.number, base, partition.found)
+        if memory[2] < 0:
+            self._full.log(
+                logging.WARNING,
+                "The journal is full: what is done of %s from offset %d on since the last commit runs again if this process "
+                "is killed", partition, base,
+            )  # fmt: skip
+        return memory
 
     def restore(self, partition: Partition, offset: int, metadata: Optional[str]) -> None:
         """The partition was assigned; the broker holds this offset (-1001: none) and metadata."""
@@ -69,6 +81,7 @@ class Recovery:
 
     def metadata(self, partition: Partition, target: int) -> str:
         """What a commit of `target` should carry."""
+        self._spare(partition)
         if not self._use_map or partition.map_refused:
             return encode(self._writer, target, [])
         done = [*partition.tracker.done_beyond(target), *partition.known]
@@ -98,19 +111,16 @@ class Recovery:
         if self._journal is not None:
             self._journal.forget(partition.topic, partition.number)
 
+    def _spare(self, partition: Partition) -> None:
+        """One task may hold the commit back for hours: what stands in the map that the broker holds is given up in the
+        journal. Not only after a commit: while the map stays the same there is none."""
+        if self._journal is None or not self._journal.scarce or not partition.tracker.finished:
+            return
+        carried = decode(partition.metadata) if self._use_map and not partition.map_refused else None
+        if carried is not None and carried.base == partition.committed:
+            self._release(partition.tracker.held_elsewhere(carried.done))
+
     def _release(self, segments: Iterable[Segment]) -> None:
         if self._journal is not None:
             for segment in segments:
                 self._journal.release(segment.record)
-
-
-def merged(ranges: Iterable[Range], beyond: int) -> List[Range]:
-    """The same offsets in ascending, separate ranges, without those below `beyond`."""
-    out: List[Range] = []
-    for first, behind in sorted(ranges):
-        start = max(first, beyond)
-        if out and start <= out[-1][1]:
-            out[-1] = (out[-1][0], max(out[-1][1], behind))
-        elif start < behind:
-            out.append((start, behind))
-    return out

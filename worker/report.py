@@ -6,8 +6,9 @@ from __future__ import annotations
 import math
 import os
 import time
-from typing import Callable, List, Optional
+from typing import Callable, List, Tuple
 
+from service.readable import readable
 from service.snapshot import ChildReport, Stage, TaskReport
 from worker.lanes import Task
 from worker.loop import ConsumerLoop
@@ -49,7 +50,7 @@ def child_report(
     """The heartbeat of this moment."""
     now = clock()
     stored, waiting = loop.dead_letters
-    threads = pool.threads
+    threads = [*pool.threads, *loop.quarantine_threads]
     done = sum(thread.done for thread in threads)
     return ChildReport(
         pid=os.getpid(),
@@ -65,16 +66,18 @@ def child_report(
         dead_letters=stored,
         dead_letters_waiting=waiting,
         dropped=loop.dropped + sum(thread.stale for thread in threads),
+        suspects=loop.suspects,
         in_flight=sum(partition.in_flight for partition in loop.partitions),
         busy_seconds=sum(thread.busy_seconds for thread in threads),
         histogram=[sum(thread.histogram[bucket] for thread in threads) for bucket in range(len(BUCKETS) + 1)],
-        tasks=_longest(pool, now),
+        tasks=_longest(loop.running(), now),
         partitions=loop.partitions,
+        breakers=loop.breakers,
     )
 
 
-def _longest(pool: Pool, now: float) -> List[TaskReport]:
-    reports = [_task_report(thread, task, now) for thread, task in pool.running()]
+def _longest(running: List[Tuple[HandlerThread, Task]], now: float) -> List[TaskReport]:
+    reports = [_task_report(thread, task, now) for thread, task in running]
     return sorted(reports, key=lambda report: -report.seconds)[:MOST_TASKS]
 
 
@@ -84,15 +87,8 @@ def _task_report(thread: HandlerThread, task: Task, now: float) -> TaskReport:
         topic=segment.partition.topic,
         partition=segment.partition.number,
         offset=offset,
-        key=_readable(message.key()),
+        key=readable(message.key()),
         attempt=attempt,
         thread=thread.name,
         seconds=max(0.0, now - thread.started),
     )
-
-
-def _readable(key: Optional[bytes]) -> Optional[str]:
-    """A key for human eyes: any bytes, never too long, and nothing in it that would move a terminal's cursor."""
-    text = (key or b"")[:100].decode("utf-8", errors="backslashreplace")
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return None if key is None else shown

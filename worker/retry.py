@@ -8,34 +8,111 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, Iterable, List, Optional, Tuple
 
 from service.outcomes import Reject, Retry
+from service.settings import Settings
+from worker.assignment import Partition
 from worker.decoding import UndecodableError
+from worker.error_text import names_of, plain
 from worker.lanes import Task
+
+SHORTEST_SECONDS = 0.01  # chance may give 0, and a service that tries again at once is a busy loop
+LONGEST_SECONDS = 10 * 365 * 86400.0  # a handler may wish for anything, infinity included
+
+
+class ErrorClasses:
+    """A set of exception classes by name: plain ("TimeoutError"), or with the module that defines it."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Names of classes; a name stands for its subclasses too."""
+        self._names = frozenset(names)
+
+    def __contains__(self, error: BaseException) -> bool:
+        """Whether the error is of one of these classes."""
+        return any(name in self._names or plain(name) in self._names for name in names_of(error))
+
+    def __len__(self) -> int:
+        """How many names."""
+        return len(self._names)
+
+
+class WorthAgain:
+    """Whether an error leaves hope that another attempt succeeds. The handler's own word comes before the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        """By FATAL_ERRORS and RETRYABLE_ERRORS."""
+        self._retryable = ErrorClasses(settings.retryable_errors)
+        self._fatal = ErrorClasses(settings.fatal_errors)
+
+    def __call__(self, error: BaseException) -> bool:
+        """Whether it does."""
+        if isinstance(error, (UndecodableError, Reject)):
+            return False
+        if isinstance(error, Retry):
+            return True
+        return error not in self._fatal and (not self._retryable or error in self._retryable)
 
 
 class RetryPolicy:
-    """Exponential back-off with jitter, for a bounded number of attempts."""
+    """Exponential back-off with full jitter, for a bounded number of attempts and a bounded time."""
 
-    def __init__(self, max_attempts: int, backoff: float, longest: float, random: Callable[[], float]) -> None:
-        """`backoff` seconds before the second attempt, doubling up to `longest`; `random` gives 0 to 1."""
-        self._max_attempts = max_attempts
-        self._backoff = backoff
-        self._longest = longest
+    def __init__(self, settings: Settings, random: Callable[[], float]) -> None:
+        """`random` gives 0 to 1."""
+        self._max_attempts = settings.max_attempts
+        self._backoff = settings.retry_backoff_seconds
+        self._longest = settings.retry_backoff_max_seconds
+        self._max_age = settings.retry_max_age_seconds or float("inf")
+        self._worth_it = WorthAgain(settings)
         self._random = random
 
-    def delay(self, error: BaseException, attempt: int) -> Optional[float]:
-        """Seconds until the next attempt after failed attempt number `attempt`; None: no further one, a dead letter.
-
-        Half of the delay is fixed and half is random: retries of tasks that failed together spread out, and none comes at
-        once."""
-        if isinstance(error, (UndecodableError, Reject)) or attempt >= self._max_attempts:
+    def delay(self, error: BaseException, attempt: int, age: float = 0.0) -> Optional[float]:
+        """Seconds until the next attempt after failed attempt number `attempt`; None: no further one, a dead letter. `age`:
+        seconds since the first failure. A wait that would end beyond the greatest age is not begun."""
+        if attempt >= self._max_attempts or not self._worth_it(error):
             return None
-        if isinstance(error, Retry) and error.after is not None:
-            return max(0.0, error.after)
+        delay = _wished(error)
+        if delay is None:
+            delay = self._chosen(attempt)
+        return delay if age + delay <= self._max_age else None
+
+    def _chosen(self, attempt: int) -> float:
+        """All of it is random, so that tasks which failed together come back spread out evenly: "full jitter" in Marc Brooker,
+        "Exponential Backoff And Jitter", AWS Architecture Blog 2015, where it does the least work of all kinds."""
         whole = min(self._longest, self._backoff * 2.0 ** min(attempt - 1, 60))
-        return whole * (0.5 + 0.5 * self._random())
+        return max(SHORTEST_SECONDS, whole * self._random())
+
+
+def _wished(error: BaseException) -> Optional[float]:
+    """The wait that the handler wants; None: none, or none that makes sense."""
+    if not isinstance(error, Retry):
+        return None
+    try:
+        return min(max(0.0, float(error.after)), LONGEST_SECONDS)  # type: ignore[arg-type]
+    except Exception:  # it is the user's object: no wish, no number, or a subclass that never called ours
+        return None
+
+
+class Attempt(int):
+    """The number of an attempt that is not the first. It knows since when its message fails: as an attribute of the number,
+    because so it costs nothing to messages that never fail, and goes and ends with its task."""
+
+    failing_since: float  # monotonic seconds
+
+    def __new__(cls, number: int, failing_since: float) -> Attempt:  # noqa: PYI034 (typing.Self needs Python 3.11)
+        """Attempt number so and so."""
+        made = super().__new__(cls, number)
+        made.failing_since = failing_since
+        return made
+
+    def __reduce__(self) -> Tuple[type, Tuple[int]]:
+        """In another process it is a number only."""
+        return int, (int(self),)
+
+
+def age_of(attempt: int, now: float) -> float:
+    """Seconds since the first failure of a task, when attempt number `attempt` has failed at `now` (monotonic seconds)."""
+    return now - attempt.failing_since if isinstance(attempt, Attempt) else 0.0
 
 
 class RetrySchedule:
@@ -46,10 +123,15 @@ class RetrySchedule:
         self._heap: List[Tuple[float, int, Task]] = []
         self._order = itertools.count()  # breaks ties: tasks themselves can't be compared
 
-    def add(self, task: Task, due: float) -> None:
-        """Run the task again as its next attempt at `due` (monotonic seconds)."""
+    def add(self, task: Task, due: float, failed_at: float) -> None:
+        """Run the task, which has failed at `failed_at`, again as its next attempt at `due` (monotonic seconds)."""
         offset, segment, message, lane, attempt = task
-        heapq.heappush(self._heap, (due, next(self._order), (offset, segment, message, lane, attempt + 1)))
+        again = Attempt(attempt + 1, failed_at - age_of(attempt, failed_at))
+        self.hold((offset, segment, message, lane, again), due)
+
+    def hold(self, task: Task, due: float) -> None:
+        """Run the task as it is at `due`."""
+        heapq.heappush(self._heap, (due, next(self._order), task))
 
     def due(self, now: float) -> List[Task]:
         """The tasks whose time has come."""
@@ -59,10 +141,12 @@ class RetrySchedule:
         return tasks
 
     def give_up(self, deadline: float) -> List[Task]:
-        """Drop the tasks of closed partitions that are not due before `deadline`, and return them."""
-        hopeless = [entry for entry in self._heap if entry[2][1].partition.closed and entry[0] > deadline]
-        self._heap = [entry for entry in self._heap if entry not in hopeless]
-        heapq.heapify(self._heap)
+        """Drop the tasks of closed partitions that are not due before `deadline`, and return them. Of retry topics all: they
+        are never in order, so that each rebalance would wait for one that has done nothing yet."""
+        hopeless = [entry for entry in self._heap if _hopeless(entry[2][1].partition, entry[0], deadline)]
+        if hopeless:
+            self._heap = [entry for entry in self._heap if not _hopeless(entry[2][1].partition, entry[0], deadline)]
+            heapq.heapify(self._heap)
         return [task for _, _, task in hopeless]
 
     def next_due(self) -> Optional[float]:
@@ -72,3 +156,7 @@ class RetrySchedule:
     def __len__(self) -> int:
         """How many wait."""
         return len(self._heap)
+
+
+def _hopeless(partition: Partition, due: float, deadline: float) -> bool:
+    return partition.closed and (due > deadline or bool(partition.origin))

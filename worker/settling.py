@@ -12,6 +12,7 @@ from worker.assignment import Partition
 from worker.failures import Failures
 from worker.lanes import Task
 from worker.pool import HandlerThread, Pool
+from worker.quarantine import Quarantine
 
 NAP_SECONDS = 0.002
 
@@ -19,9 +20,10 @@ NAP_SECONDS = 0.002
 class Settling:
     """Watches handler threads on behalf of closed partitions."""
 
-    def __init__(self, pool: Pool, failures: Failures, clock: Callable[[], float]) -> None:
+    def __init__(self, pool: Pool, quarantine: Quarantine, failures: Failures, clock: Callable[[], float]) -> None:
         """Nothing is closed yet."""
         self._pool = pool
+        self._quarantine = quarantine
         self._failures = failures
         self._clock = clock
 
@@ -29,9 +31,10 @@ class Settling:
         """Yields again and again until these closed partitions are settled, or the deadline is over."""
         while not deadline.expired():
             self._failures.give_up(deadline.at)
-            running = self.running(partitions)
+            running = self._waited_for(partitions)
+            self._failures.serve()  # what runs no more may have left something to be sent, and that is waited for
             settled = [partition.settled(_highest(running, partition)) for partition in partitions]
-            if all(settled) and not self._failures.dead_letters.in_transit:
+            if all(settled) and not any(partition.in_transit for partition in partitions):
                 return
             self.unpark()
             yield
@@ -48,14 +51,25 @@ class Settling:
     def running(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
         """What runs of these partitions."""
         ours = set(partitions)
-        return [(thread, task) for thread, task in self._pool.running() if task[1].partition in ours]
+        return [(thread, task) for thread, task in self.all_running() if task[1].partition in ours]
+
+    def all_running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs, in whichever pool. Any thread."""
+        return [*self._pool.running(), *self._quarantine.running()]
+
+    def _waited_for(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
+        """The same without calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""
+        running = self.running(partitions)
+        for offset, partition in [(task[0], task[1].partition) for thread, task in running if thread.hangs(task)]:
+            partition.given_up = min(partition.given_up, offset)
+        return [(thread, task) for thread, task in running if not thread.hangs(task)]
 
     def described(self, partitions: Iterable[Partition]) -> List[str]:
-        """What runs of these partitions, in words for the log."""
+        """What runs of these partitions and does not hang, in words for the log."""
         return [
             "%s offset %d, running for %.1f s in %s"
             % (task[1].partition, task[0], self._clock() - thread.started, thread.name)
-            for thread, task in self.running(partitions)
+            for thread, task in self._waited_for(partitions)
         ]
 
 

@@ -8,15 +8,19 @@ and each byte has one writer. The memory of the flags is given from outside: usu
 
 Offsets have holes (compaction, aborted transactions, transaction markers). A hole has nobody who could complete it, so it is
 flagged when the offset behind it is taken.
+
+One task may wait for hours while millions behind it are done: a segment that is full and done is given up at once, wherever it
+stands, and only its range is remembered. So what a partition costs follows from what is in flight, not from what is done.
 """
 
 from __future__ import annotations
 
-import itertools
 import re
 from array import array
+from bisect import bisect_right
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Tuple
+from itertools import compress
+from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from worker.assignment import Partition
@@ -70,9 +74,14 @@ class Segment:
         return seen.count(_OPEN) + seen.count(_RUNNING)
 
     @property
+    def end(self) -> int:
+        """Behind the last offset taken."""
+        return self.base + self.taken
+
+    @property
     def weight(self) -> int:
         """Bytes of the messages in flight, as far as they were weighed."""
-        return sum(itertools.compress(self.weights, self.seen().translate(_IN_FLIGHT))) if self.weights else 0
+        return sum(compress(self.weights, self.seen().translate(_IN_FLIGHT))) if self.weights else 0
 
     def seen(self) -> bytes:
         """The flags of the offsets taken so far."""
@@ -87,14 +96,15 @@ def plain_memory(_base: int) -> Memory:
 class Tracker:
     """What was taken of one assignment of one partition, and what is done. All methods belong to the consumer thread."""
 
-    __slots__ = ("_complete", "_memory", "_partition", "_segments", "next_offset")
+    __slots__ = ("_complete", "_done", "_memory", "_partition", "_segments", "next_offset")
 
     def __init__(self, partition: Partition, memory: Callable[[int], Memory] = plain_memory) -> None:
         """A fresh assignment: nothing is known of it until the first message. `memory(base)` gives that of a new segment."""
         self._partition = partition
         self._memory = memory
-        self._complete: Deque[Segment] = deque()  # full and done, and perhaps not committed yet
-        self._segments: Deque[Segment] = deque()  # the others
+        self._segments: Deque[Segment] = deque()  # in which something is open, or still to be taken
+        self._done: List[Range] = []  # of those that are full and done, as far as they may lie beyond the watermark
+        self._complete: Deque[Segment] = deque()  # those whose record somebody may still need
         self.next_offset = -1  # behind the last offset taken; -1: none yet
 
     def take(self, offset: int, count: int = 1) -> Tuple[Segment, int]:
@@ -133,30 +143,39 @@ class Tracker:
     def frontier(self) -> int:
         """Behind the highest offset that is done. What is open below it must be done too, or else the commit of the watermark
         has everything in between run again. -1: nothing that we remember is done."""
-        for segment in itertools.chain(reversed(self._segments), reversed(self._complete)):
-            highest = segment.last_done()
-            if highest >= 0:
-                return highest + 1
-        return -1
+        highest = [segment.last_done() for segment in self._segments]
+        return max([-1, *(offset + 1 for offset in highest if offset >= 0), *(behind for _, behind in self._done[-1:])])
 
     def done_beyond(self, watermark: int) -> List[Range]:
         """What is done from the watermark on, in ascending order. Holes count as done: nobody will deliver them."""
-        ranges: List[Range] = []
-        for segment in self._segments:
-            for run in _RUN.finditer(segment.seen()):
-                first, behind = max(watermark, segment.base + run.start()), segment.base + run.end()
-                if ranges and ranges[-1][1] == first:
-                    ranges[-1] = (ranges[-1][0], behind)
-                elif first < behind:
-                    ranges.append((first, behind))
-        return ranges
+        runs = (
+            (segment.base + run.start(), segment.base + run.end())
+            for segment in self._segments
+            for run in _RUN.finditer(segment.seen())
+        )
+        return merged([*self._done, *runs], beyond=watermark)
 
     def committed(self, offset: int) -> List[Segment]:
         """The broker has stored this offset: the segments below it are forgotten, and returned."""
-        forgotten = []
-        while self._complete and self._complete[0].base + self._complete[0].taken <= offset:
-            forgotten.append(self._complete.popleft())
+        self._done = merged(self._done, beyond=offset)
+        forgotten = [segment for segment in self._complete if segment.end <= offset]
+        if forgotten:
+            self._complete = deque(segment for segment in self._complete if segment.end > offset)
         return forgotten
+
+    def held_elsewhere(self, done: List[Range]) -> List[Segment]:
+        """What is done here stands in another memory too: the segments that are full and done, and lie in these ranges, are
+        forgotten, and returned."""
+        begins = [first for first, _ in done]
+        places = [(segment, bisect_right(begins, segment.base) - 1) for segment in self._complete]
+        held = {segment for segment, place in places if place >= 0 and segment.end <= done[place][1]}
+        self._complete = deque(segment for segment in self._complete if segment not in held)
+        return list(held)
+
+    @property
+    def finished(self) -> bool:
+        """Whether there are segments that are full and done, and held for their record."""
+        return bool(self._complete)
 
     def segments(self) -> List[Segment]:
         """All that are remembered."""
@@ -165,18 +184,42 @@ class Tracker:
     @property
     def in_flight(self) -> int:
         """Offsets taken and not done."""
-        self.watermark()
-        return sum([segment.in_flight for segment in self._segments])
+        counts = [segment.in_flight for segment in self._segments]
+        if 0 in counts:
+            self._give_up([segment for segment, count in zip(self._segments, counts) if not count])
+        return sum(counts)
 
     def weigh(self, offset: int, weight: int) -> None:
         """Note what the message at an offset that was just taken weighs."""
-        segment = next(
-            each for each in itertools.chain(reversed(self._segments), reversed(self._complete)) if each.base <= offset
-        )
-        segment.weights = segment.weights or array("I", bytes(4 * SEGMENT_SIZE))
-        segment.weights[offset - segment.base] = weight
+        for segment in reversed(self._segments):
+            if segment.base <= offset < segment.base + SEGMENT_SIZE:
+                segment.weights = segment.weights or array("I", bytes(4 * SEGMENT_SIZE))
+                segment.weights[offset - segment.base] = weight
+                return
 
     @property
     def weight(self) -> int:
         """Bytes of the messages in flight, as far as they were weighed."""
         return sum([segment.weight for segment in self._segments])
+
+    def _give_up(self, idle: List[Segment]) -> None:
+        """Of these, in which nothing is in flight, those into which nothing will be taken any more."""
+        last = self._segments[-1]
+        full = [segment for segment in idle if segment is not last or segment.taken == SEGMENT_SIZE]
+        if full:
+            bases = {segment.base for segment in full}
+            self._segments = deque(segment for segment in self._segments if segment.base not in bases)
+            self._complete.extend(segment for segment in full if segment.record >= 0)
+            self._done = merged([*self._done, *((segment.base, segment.end) for segment in full)], beyond=0)
+
+
+def merged(ranges: Iterable[Range], beyond: int) -> List[Range]:
+    """The same offsets in ascending, separate ranges, without those below `beyond`."""
+    out: List[Range] = []
+    for first, behind in sorted(ranges):
+        start = max(first, beyond)
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], behind))
+        elif start < behind:
+            out.append((start, behind))
+    return out

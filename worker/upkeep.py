@@ -48,7 +48,9 @@ class Upkeep:
         self._soft_limit = shares.soft if shares else 0
         self._renewal = Renewal(settings.recycle_messages, settings.recycle_seconds, self._soft_limit, chance)
         self._limiter: Optional[Limiter] = None
-        if settings.threads_max > settings.threads:
+        self._tuned = pool.tuned
+        # A task process a thread is more than a thread, and what it uses is not seen here.
+        if self._tuned and settings.threads_max > settings.threads and settings.isolation == "none":
             core = machine.usable_cores() / settings.processes
             self._limiter = Limiter(settings.threads, settings.threads_max, core)
         self._most = settings.threads_max
@@ -69,8 +71,8 @@ class Upkeep:
                 "%d MB right after the start, above its share of MEMORY_LIMIT (%d MB): a new process would be as large",
                 self._bytes / MEGABYTE, self._soft_limit / MEGABYTE,
             )  # fmt: skip
-        if self._limiter is not None:
-            self._tune(self._limiter, now)
+        if self._limiter is not None and self._tuned is not None:
+            self._tune(self._limiter, self._tuned, now)
 
     def fields(self) -> Dict[str, Any]:
         """For the heartbeat."""
@@ -78,26 +80,27 @@ class Upkeep:
             "threads": self._pool.limit, "rss": self._bytes, "renew": self._reason, "oversized": self._renewal.oversized,
         }  # fmt: skip
 
-    def _tune(self, limiter: Limiter, now: float) -> None:
+    def _tune(self, limiter: Limiter, pool: Pool, now: float) -> None:
         before = limiter.limit
         roomy = not self._soft_limit or self._bytes <= self._soft_limit
-        threads = limiter.look(self._sample(now), may_grow=roomy)
+        threads = limiter.look(_sample(pool, now), may_grow=roomy)
         if threads != before:
             log.debug("%d threads, from %d", threads, before)
-            self._pool.resize(threads)
+            pool.resize(threads)
         if threads == self._most and not self._most_reached:
             self._most_reached = True
             log.info("As many threads as THREADS_MAX allows: %d", threads)
 
-    def _sample(self, now: float) -> Sample:
-        threads = self._pool.threads
-        running = [thread for thread, _ in self._pool.running()]
-        return Sample(
-            at=now,
-            ended=sum(thread.done + thread.failed for thread in threads),
-            ended_seconds=sum(thread.busy_seconds for thread in threads),
-            cpu_seconds=time.process_time(),
-            ages=sum(max(0.0, now - thread.started) for thread in running),
-            running=len(running),
-            waiting=self._pool.waiting,
-        )
+
+def _sample(pool: Pool, now: float) -> Sample:
+    threads = pool.threads
+    running = [thread for thread, _ in pool.running()]
+    return Sample(
+        at=now,
+        ended=sum(thread.done + thread.failed for thread in threads),
+        ended_seconds=sum(thread.busy_seconds for thread in threads),
+        cpu_seconds=time.process_time(),
+        ages=sum(max(0.0, now - thread.started) for thread in running),
+        running=len(running),
+        waiting=pool.waiting,
+    )

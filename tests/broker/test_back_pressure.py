@@ -62,7 +62,7 @@ def test_slow_handlers_bound_what_is_in_flight_and_in_memory_and_polling_goes_on
     assert pauses
     assert max(sample["poll_age"] for sample in samples) < 1.0
     assert memory < MOST_MEMORY
-    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+    admin.wait_committed(group, name)
     eventually(lambda: not paused(running), SECONDS, "nothing stays paused")
     assert not oracle.started_twice()
     assert running.children() == {0: pid}
@@ -83,7 +83,7 @@ def test_a_partition_whose_key_is_blocked_starves_no_other(
     eventually(
         lambda: {p.partition for p in running.loop.partitions if p.paused} == {0}, 2.0, "only the blocked one is paused"
     )
-    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is done and committed")
+    admin.wait_committed(group, name)
     assert len(running.ledger.of("end")) == 1201
 
 
@@ -110,7 +110,7 @@ def test_nothing_stays_paused_when_partitions_go_and_come_back(
 
     oracle = Oracle(stays.ledger, sent)
     eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
-    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+    admin.wait_committed(group, name)
     eventually(lambda: not any(p.paused for p in stays.loop.partitions), SECONDS, "nothing is paused")
     assert len(stays.loop.partitions) == PARTITIONS
     assert not oracle.run_twice()
@@ -129,5 +129,5 @@ def test_nothing_stays_paused_after_a_kill(
 
     oracle = Oracle(running.ledger, sent)
     eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
-    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+    admin.wait_committed(group, name)
     eventually(lambda: not paused(running), SECONDS, "nothing is paused")

@@ -21,10 +21,6 @@ def numbered(prefix: str, count: int) -> List[Sent]:
     return [message(f"{prefix}-{number}", key=f"key-{number % 5}") for number in range(count)]
 
 
-def lag_is_gone(admin: Admin, group: str, name: str) -> None:
-    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
-
-
 def test_nothing_unfinished_is_ever_committed(
     admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
 ) -> None:
@@ -41,7 +37,7 @@ def test_nothing_unfinished_is_ever_committed(
         done = {(entry.partition, entry.offset) for entry in running.ledger.of("end")}
         assert {(number, offset) for number, offset in places if offset < (committed[number] or 0)} <= done
     assert len(seen) > 5, "too few different commits were seen to prove anything"
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
 
 
 def test_offsets_that_an_operator_moved_back_are_obeyed(
@@ -50,13 +46,13 @@ def test_offsets_that_an_operator_moved_back_are_obeyed(
     name = topic(partitions=1)
     admin.produce(name, [each.row for each in numbered("message", 10)])
     running = engine(name, group).start()
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
     running.stop()
 
     admin.move(group, name, {0: 7})
     running = engine(name, group).start()
 
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
     again = sorted(entry.offset for entry in running.ledger.of("end"))
     assert again == [0, 1, 2, 3, 4, 5, 6, 7, 7, 8, 8, 9, 9]
 
@@ -67,7 +63,7 @@ def test_a_topic_that_was_made_anew_is_consumed_from_its_beginning(
     name = topic(partitions=1)
     admin.produce(name, [each.row for each in numbered("old", 20)])
     running = engine(name, group).start()
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
     running.stop()
 
     admin.delete_topics([name])
@@ -78,7 +74,7 @@ def test_a_topic_that_was_made_anew_is_consumed_from_its_beginning(
 
     oracle = Oracle(running.ledger, numbered("old", 20) + numbered("new", 5))
     eventually(lambda: not oracle.missing(), SECONDS, "the new ones are done too")
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
     assert admin.committed(group, name) == {0: 5}
     assert not oracle.started_twice()
 
@@ -94,18 +90,14 @@ def test_several_topics_are_consumed_by_one_group(
 
     oracle = Oracle(running.ledger, numbered("first", 50) + numbered("second", 50))
     eventually(lambda: not oracle.missing(), SECONDS, "both topics are done")
-    lag_is_gone(admin, group, first)
-    lag_is_gone(admin, group, second)
+    admin.wait_committed(group, first)
+    admin.wait_committed(group, second)
     assert not oracle.started_twice()
     eventually(lambda: sum(map(len, running.partitions().values())) == 5, SECONDS, "status shows all partitions")
 
 
 def test_a_topic_that_does_not_exist_yet_is_waited_for(
-    admin: Admin,
-    topic: Callable[..., str],
-    group: str,
-    service: Callable[..., Service],
-    record_property: Callable[..., None],
+    admin: Admin, topic: Callable[..., str], group: str, service: Callable[..., Service]
 ) -> None:
     existing = topic(partitions=1)
     later = existing + "-later"
@@ -120,7 +112,7 @@ def test_a_topic_that_does_not_exist_yet_is_waited_for(
 
     oracle = Oracle(running.ledger, numbered("first", 5) + numbered("later", 5))
     eventually(lambda: not oracle.missing(), SECONDS, "both topics are done")
-    lag_is_gone(admin, group, later)
+    admin.wait_committed(group, later)
     assert running.children() == children
 
 
@@ -131,7 +123,7 @@ def test_a_topic_that_is_made_anew_under_a_running_service_is_consumed_and_commi
     name = topic(partitions=1)
     admin.produce(name, [each.row for each in numbered("old", 20)])
     before = engine(name, group).start()
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
     before.stop()
     running = engine(name, group).start()
     eventually(lambda: running.loop.partitions and running.loop.partitions[0].committed == 20, SECONDS, "it has committed")

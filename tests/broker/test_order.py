@@ -43,7 +43,7 @@ def starts_by(entries: Iterable[Entry], lane: Callable[[Entry], object]) -> Dict
 
 def done(admin: Admin, group: str, name: str, oracle: Oracle) -> None:
     eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
-    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+    admin.wait_committed(group, name)
 
 
 def failing(sent: List[Sent], every: int, times: int) -> List[Sent]:
@@ -156,4 +156,4 @@ def test_a_busy_key_holds_up_nobody_else_in_its_partition(
 
     eventually(lambda: sum(e.key == quick for e in running.ledger.of("end")) == 50, 2.5, "the quick key is done")
     assert [entry.id for entry in running.ledger.running()] == ["slow"]
-    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "the slow key is done too")
+    admin.wait_committed(group, name)

@@ -26,10 +26,6 @@ def attempts(ledger: Ledger, name: str) -> List[int]:
     return [entry.attempt for entry in ledger.of("start") if entry.id == name]
 
 
-def lag_is_gone(admin: Admin, group: str, name: str) -> None:
-    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is dealt with and committed")
-
-
 def test_what_fails_twice_and_then_works_sees_attempts_1_2_and_3_and_is_no_dead_letter(
     admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
 ) -> None:
@@ -39,7 +35,7 @@ def test_what_fails_twice_and_then_works_sees_attempts_1_2_and_3_and_is_no_dead_
 
     running = engine(name, group, max_attempts=3, retry_backoff_seconds=0.2).start()
 
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
     assert attempts(running.ledger, "unlucky") == [1, 2, 3]
     assert running.ledger.done() == ["unlucky"]
     assert admin.records(letters) == []
@@ -58,13 +54,38 @@ def test_a_handler_says_by_what_it_raises_when_to_try_again_and_when_never(
 
     running = engine(name, group, max_attempts=5, retry_backoff_seconds=600.0, retry_backoff_max_seconds=600.0).start()
 
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
     assert attempts(running.ledger, "hopeless") == [1]
     assert attempts(running.ledger, "busy") == [1, 2]
     first, second = (entry.at for entry in running.ledger.of("start") if entry.id == "busy")
     assert second - first >= 1.0
     (letter,) = admin.records(letters)
     assert dict(letter.headers or [])["dead-letter.error"] == b"Reject: message hopeless says so"
+
+
+def test_classes_of_errors_and_the_time_since_the_first_failure_decide_what_is_tried_again(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    name = topic(partitions=1)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    admin.produce(name, [message(each, key=each, trouble=each).row for each in ("raise", "system_exit", "keyboard_interrupt")])
+
+    running = engine(
+        name, group, max_attempts=5, retry_backoff_seconds=0.4, retry_max_age_seconds=1.0,
+        retryable_errors=("TroubleError", "SystemExit"), fatal_errors=("tests.support.handlers.TroubleError",),
+    ).start()  # fmt: skip
+
+    admin.wait_committed(group, name)
+    tried = {each: attempts(running.ledger, each) for each in ("raise", "system_exit", "keyboard_interrupt")}
+    # The waits of the retryable one are 0.4 s, and 0.8 s that would end too late.
+    assert tried == {"raise": [1], "system_exit": [1, 2], "keyboard_interrupt": [1]}
+    told = {(letter.key or b"").decode(): dict(letter.headers) for letter in admin.records(letters)}
+    assert {each: headers["dead-letter.attempts"] for each, headers in told.items()} == {
+        "raise": b"1", "system_exit": b"2", "keyboard_interrupt": b"1",
+    }  # fmt: skip
+    assert told["raise"]["dead-letter.error-class"] == b"tests.support.handlers.TroubleError"
+    assert b"in _trouble" in bytes(told["raise"]["dead-letter.traceback"] or b"")  # type: ignore[arg-type]
+    assert told["raise"]["dead-letter.slot"] == b"0"
 
 
 def test_whatever_a_handler_raises_it_is_tried_max_attempts_times_and_the_process_survives(
@@ -78,7 +99,7 @@ def test_whatever_a_handler_raises_it_is_tried_max_attempts_times_and_the_proces
     running = service(name, group, processes=1, env=env).start()
     before = running.wait_ready(partitions=1).children()
 
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
 
     assert {trouble: attempts(running.ledger, trouble) for trouble in TROUBLES} == {trouble: [1, 2, 3] for trouble in TROUBLES}
     assert running.ledger.done() == ["good"]
@@ -113,7 +134,7 @@ def test_a_message_that_waits_for_its_retry_holds_no_thread_and_not_the_poll(
     assert sum(failed.at < entry.at < again.at for entry in running.ledger.of("end")) == 100
     pauses = sorted(turns)
     assert max(later - earlier for earlier, later in zip(pauses, pauses[1:])) < 1.0
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
     assert attempts(running.ledger, "failing") == [1, 2]
 
 
@@ -136,7 +157,7 @@ def test_a_stop_does_not_wait_for_a_far_retry_and_the_message_runs_again_afterwa
     assert code == 0
     assert admin.committed(group, name) == {0: 1}  # up to the failing one
     running.start()
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)
     assert attempts(running.ledger, "failing") == [1, 1]
     assert "failing" in running.ledger.done()
 
@@ -156,4 +177,4 @@ def test_nothing_behind_a_waiting_retry_is_committed(
         seen.add(admin.committed(group, name)[0])
     assert seen <= {None, 0, 1}
     assert 1 in seen
-    lag_is_gone(admin, group, name)
+    admin.wait_committed(group, name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Callable, Iterator
+import functools
+from typing import Callable, Dict, Iterator, List
 
 import pytest
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
+    AclBindingFilter,
     AclOperation,
     AclPermissionType,
     AdminClient,
@@ -15,46 +17,118 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from tests.support.admin import Admin
+from tests.support.engine import Engine
 from tests.support.eventually import eventually
 from tests.support.kafka import Cluster
+from tests.support.messages import message
+from tests.support.ports import free_ports
 from tests.support.service import Service
+from worker import outbox
 
 SECONDS = 30.0
 STRICT = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
     "allow.everyone.if.no.acl.found": "true",
 }
+SASL = {"KAFKA_CLIENT_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_CLIENT_SASL_MECHANISM": "PLAIN"}
+MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
 
 
-@pytest.fixture
-def strict() -> Iterator[Cluster]:
-    """A broker that heeds rules about rights, and has none yet."""
-    with Cluster(properties=STRICT) as cluster:
+class Guarded(Cluster):
+    """A broker that heeds rules about rights, has none yet, and has a second door that asks for a password."""
+
+    guarded = ""  # host:port of that door, once started
+
+    def _configuration(self, number: int, listeners: List[str], controllers: List[str]) -> Dict[str, str]:
+        plain = super()._configuration(number, listeners, controllers)
+        self.guarded = "127.0.0.1:%d" % free_ports("127.0.0.1", 1)[0]
+        door = f",GUARDED://{self.guarded}"
+        return {
+            **plain,
+            **STRICT,
+            "listeners": plain["listeners"] + door,
+            "advertised.listeners": plain["advertised.listeners"] + door,
+            "listener.security.protocol.map": plain["listener.security.protocol.map"] + ",GUARDED:SASL_PLAINTEXT",
+            "listener.name.guarded.sasl.enabled.mechanisms": "PLAIN",
+            "listener.name.guarded.plain.sasl.jaas.config": f'{MODULE} required user_alice="right";',
+        }
+
+
+@pytest.fixture(scope="module")
+def strict() -> Iterator[Guarded]:
+    cluster = Guarded()
+    with cluster:
         yield cluster
 
 
-def forbid_group(bootstrap: str, group: str) -> None:
-    """From now on nobody may join this group."""
+def alice(password: str) -> Dict[str, str]:
+    """Settings of a service that comes by the second door."""
+    return {**SASL, "KAFKA_CLIENT_SASL_USERNAME": "alice", "KAFKA_CLIENT_SASL_PASSWORD": password}
+
+
+def forbid(bootstrap: str, kind: ResourceType, name: str, operation: AclOperation) -> Callable[[], None]:
+    """From now on nobody may do this to that group or topic, until what is returned is called."""
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    rule = AclBinding(
-        ResourceType.GROUP, group, ResourcePatternType.LITERAL,
-        "User:ANONYMOUS", "*", AclOperation.READ, AclPermissionType.DENY,
-    )  # fmt: skip
-    for future in client.create_acls([rule]).values():
+    rule = (kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, AclPermissionType.DENY)
+    for future in client.create_acls([AclBinding(*rule)]).values():
         future.result(SECONDS)
 
+    def allow() -> None:
+        for future in client.delete_acls([AclBindingFilter(*rule)]).values():
+            future.result(SECONDS)
 
-def test_a_group_that_refuses_us_ends_the_process_with_its_own_exit_code_and_it_is_tried_again_a_minute_later(
-    strict: Cluster, group: str, service: Callable[..., Service]
+    return allow
+
+
+def has_ended(service: Service) -> bool:
+    """Its process, not its supervisor."""
+    return bool(service.slots()) and not service.children()
+
+
+def test_whom_the_broker_refuses_ends_the_process_with_its_own_exit_code_and_is_tried_again_a_minute_later(
+    strict: Guarded, group: str, service: Callable[..., Service]
 ) -> None:
+    """By a group's rule or by a wrong password. Both at once, because each takes ten seconds."""
     name = Admin(strict.bootstrap).create_topic(partitions=1)
-    forbid_group(strict.bootstrap, group)
+    forbid(strict.bootstrap, ResourceType.GROUP, group, AclOperation.READ)
+    welcome = service(name, group + "-of-alice", strict.guarded, processes=1, env=alice("right")).start()
 
-    running = service(name, group, strict.bootstrap, processes=1).start()
+    refused = [
+        service(name, group, strict.bootstrap, processes=1).start(),
+        service(name, group + "-of-mallory", strict.guarded, processes=1, env=alice("wrong-one")).start(),
+    ]
 
-    eventually(lambda: running.slots() and not running.children(), SECONDS, "the process has ended")
-    assert "Check credentials and rights (ACLs)" in running.log
-    slot = running.slots()[0]
-    assert slot["last_exit"] == "exit 77 (not authorised)"
-    assert 30 < slot["restart_in"] <= 60
-    assert running.returncode is None
+    welcome.wait_ready(partitions=1)
+    for running in refused:
+        eventually(functools.partial(has_ended, running), SECONDS, "the process has ended")
+        assert "Check credentials and rights (ACLs)" in running.log
+        slot = running.slots()[0]
+        assert slot["last_exit"] == "exit 77 (not authorised)"
+        assert 30 < slot["restart_in"] <= 60
+        assert running.returncode is None
+    assert "wrong-one" not in refused[1].log
+    assert "refuses" not in welcome.log
+
+
+def test_a_dead_letter_topic_that_we_may_not_write_to_holds_the_partition_until_we_may(
+    strict: Guarded,
+    group: str,
+    engine: Callable[..., Engine],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(outbox, "RESEND_SECONDS", 0.3)
+    admin = Admin(strict.bootstrap)
+    name = admin.create_topic(partitions=1)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    allow = forbid(strict.bootstrap, ResourceType.TOPIC, letters, AclOperation.WRITE)
+    admin.produce(name, [message("hopeless", trouble="reject").row])
+    running = engine(name, group, bootstrap_servers=strict.bootstrap).start()
+    eventually(lambda: [p.held for p in running.loop.partitions if p.held and p.paused], SECONDS, "it is held")
+    assert "allow us to write to that topic (ACL: WRITE)" in caplog.text
+
+    allow()
+
+    admin.wait_committed(group, name)
+    assert len(admin.records(letters)) == 1
+    eventually(lambda: not any(p.held or p.paused for p in running.loop.partitions), SECONDS, "nothing is held")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Set
+from typing import TYPE_CHECKING, Callable, Dict, Set
 
 import pytest
 
@@ -79,6 +79,21 @@ def test_a_handler_that_ends_whoever_imports_it_is_refused(scene: Scene, tmp_pat
     assert service.wait(4 * WITHIN_SECONDS) == 78
     assert "HANDLER=deadly_handler:work ends the process that imports it (exit 3)" in service.log
     assert "started process" not in service.log
+
+
+def test_a_wrong_schema_is_told_by_the_check_together_with_a_wrong_handler(
+    service: Callable[..., Service], tmp_path: Path
+) -> None:
+    (tmp_path / "schema.json").write_text('{"properties": {"order": {"type": "nmber"}}}')
+    never_started = service("topic", "group", handler="no.such_module:work", env={"MESSAGE_SCHEMA": f"{tmp_path}/schema.json"})
+
+    checked = never_started.command("--check-config")
+
+    assert checked.returncode == 78
+    faults = checked.stderr.strip().split("\n  - ")[1:]
+    assert [fault.split("=", 1)[0] for fault in faults] == ["MESSAGE_SCHEMA", "HANDLER"]
+    assert "/properties/order/type: value is not valid" in faults[0]
+    assert "Traceback" not in checked.stderr
 
 
 def test_a_password_reaches_the_processes_and_is_shown_nowhere(scene: Scene) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.support.ledger import Entry, Ledger
     from tests.support.service import Service
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.alone]
 
 KILLS, PROCESSES, THREADS = 10, 4, 4
 # From the kill until a partition's next task starts. The median leaves out the pause that the supervisor makes on purpose

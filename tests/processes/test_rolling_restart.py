@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tests.support.service import Service
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.alone]
 
 SILENCE_SECONDS = 0.4
 

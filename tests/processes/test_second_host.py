@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
-from typing import TYPE_CHECKING, Dict
+from typing import Dict, Iterator
 
 import pytest
 
 from tests.support.eventually import eventually
 from tests.support.scene import SECONDS, Scene
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.processes
 
@@ -21,13 +19,19 @@ SESSION = {"KAFKA_CONSUMER_SESSION_TIMEOUT_MS": str(1000 * SESSION_SECONDS)}
 MEMBERS = {"here-0": 2, "here-1": 2, "there-0": 2, "there-1": 2}
 
 
+@pytest.fixture
+def shared() -> Iterator[str]:
+    """A runtime directory as on a file system that both hosts mount. Short: a Unix socket's path has 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="two-") as folder:
+        yield folder
+
+
 def shares(scene: Scene) -> Dict[str, int]:
     """How many partitions each member has."""
     return dict(Counter(scene.owners().values()))
 
 
-def test_a_second_host_shares_the_work_evenly_and_takes_it_over_when_the_first_stops(scene: Scene, tmp_path: Path) -> None:
-    shared = str(tmp_path)  # as on a file system that both hosts mount; elsewhere each has its own
+def test_a_second_host_shares_the_work_evenly_and_takes_it_over_when_the_first_stops(shared: str, scene: Scene) -> None:
     first = scene.ready_service(host="here", runtime_directory=shared)
     with scene.load():
         second = scene.service("there", runtime_directory=shared)

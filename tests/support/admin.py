@@ -17,7 +17,15 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    ResourceType,
+)
 
 from tests.support.eventually import eventually
 
@@ -90,15 +98,27 @@ class Admin:
 
     def committed(self, group: str, topic: str) -> Dict[int, Optional[int]]:
         """For each partition what the group has committed, None where nothing."""
-        asked = [TopicPartition(topic, number) for number in self._partitions(topic)]
-        request = ConsumerGroupTopicPartitions(group, asked)
-        answer = self._client.list_consumer_group_offsets([request])[group].result(SECONDS)
-        return {each.partition: each.offset if each.offset >= 0 else None for each in answer.topic_partitions}
+        places = self._committed(group, topic)
+        return {each.partition: each.offset if each.offset >= 0 else None for each in places}
+
+    def metadata(self, group: str, topic: str) -> Dict[int, Optional[str]]:
+        """For each partition the text that goes with it."""
+        return {each.partition: each.metadata for each in self._committed(group, topic)}
 
     def lag(self, group: str, topic: str) -> int:
         """How many messages of the topic the group has not committed."""
         committed = self.committed(group, topic)
         return sum(end - (committed[number] or 0) for number, end in self.end_offsets(topic).items())
+
+    def wait_committed(self, group: str, topic: str, seconds: float = 60.0) -> None:
+        """Until the group has committed everything: all of it is dealt with."""
+        eventually(lambda: self.lag(group, topic) == 0, seconds, f"everything of {topic} is dealt with and committed")
+
+    def configure(self, topic: str, name: str, value: str) -> None:
+        """Change a property of a topic."""
+        change = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
+        self._client.incremental_alter_configs([resource])[resource].result(SECONDS)
 
     def group_state(self, group: str) -> str:
         """STABLE, EMPTY, PREPARING_REBALANCING, …"""
@@ -174,6 +194,11 @@ class Admin:
         finally:
             reader.close()
         return found
+
+    def _committed(self, group: str, topic: str) -> List[TopicPartition]:
+        asked = [TopicPartition(topic, number) for number in self._partitions(topic)]
+        request = ConsumerGroupTopicPartitions(group, asked)
+        return list(self._client.list_consumer_group_offsets([request])[group].result(SECONDS).topic_partitions)
 
     def _has_leaders(self, topic: str) -> bool:
         """A new topic is known a moment before its leaders know that they are."""

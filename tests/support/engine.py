@@ -4,21 +4,20 @@ look at everything. What it can't show (signals, exit codes, restarts) the real 
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from typing import Any, Callable, NoReturn, Optional
+from typing import Optional
 
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.settings import Settings
 from service.snapshot import Stage
+from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
-from worker import handler
-from worker.client_config import consumer_properties, producer_properties
+from worker import pools
+from worker.client_config import Member, consumer_properties, producer_properties
+from worker.handlers import Handlers
 from worker.loop import ConsumerLoop, Stop
-from worker.pool import HandlerThread, Pool
-from worker.queues import Queue
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
 
@@ -32,19 +31,21 @@ class Engine:
     def __init__(self, settings: Settings, name: str, ledger: Ledger) -> None:
         """`name` is the client's, and should be unique in the group."""
         self.ledger = ledger
-        self._pool = _EndingPool(settings.threads, handler.load(settings.handler))
+        self.pool = pools.build(settings, Handlers(settings).usable())
+        self._end_pool = made_to_end(self.pool)
         self.loop = ConsumerLoop(
-            settings, self._pool, _policy(settings), consumer_properties(settings, name),
-            producer_properties(settings, name), _consuming(),
+            settings, self.pool, RetryPolicy(settings, _longest), consumer_properties(settings, name),
+            producer_properties(settings, name), _consuming(), member=Member(name, 0),
         )  # fmt: skip
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.code: Optional[ExitCode] = None  # once it has ended
 
-    def start(self) -> Engine:
-        """Returns as soon as the group has given it an assignment."""
-        self._pool.start()
+    def start(self, *, wait: bool = True) -> Engine:
+        """Returns as soon as the group has given it an assignment, if that is to be waited for."""
+        self.pool.start()
         self._thread.start()
-        eventually(lambda: self.loop.joined, READY_SECONDS, "the engine joins its group")
+        if wait:
+            eventually(lambda: self.loop.joined, READY_SECONDS, "the engine joins its group")
         return self
 
     def stop(self, drain_seconds: float = 5.0) -> Optional[ExitCode]:
@@ -52,44 +53,16 @@ class Engine:
         if self._thread.is_alive():
             self.loop.stop(Stop(Deadline(drain_seconds), leave=True))
             self._thread.join(STOP_SECONDS)
-            self._pool.end()
+            self._end_pool()
         return self.code
 
     def _run(self) -> None:
         self.code = self.loop.consume_messages()
 
 
-class _EndError(Exception):
-    """Ends a handler thread."""
-
-
-class _EndingPool(Pool):
-    """Its threads end; the product leaves that to the end of the process."""
-
-    def end(self) -> None:
-        """All threads that run no task now."""
-        self.serve([_End()])
-        self.wake(len(self.threads))
-
-    def _serve(self, thread: HandlerThread, turn: int) -> None:
-        with contextlib.suppress(_EndError):
-            super()._serve(thread, turn)
-
-
-class _End(Queue):
-    """Whoever wants a task of it ends."""
-
-    def __init__(self) -> None:
-        self._tasks = ()
-        self.pop: Callable[[], Any] = self._end
-
-    def _end(self) -> NoReturn:
-        raise _EndError
-
-
-def _policy(settings: Settings) -> RetryPolicy:
-    """With the longest waits that the product could choose, so that tests know how long one waits at least."""
-    return RetryPolicy(settings.max_attempts, settings.retry_backoff_seconds, settings.retry_backoff_max_seconds, lambda: 1.0)
+def _longest() -> float:
+    """In the place of chance: the longest waits that the product could choose, so that tests know how long one waits."""
+    return 1.0
 
 
 def _consuming() -> StageHolder:

@@ -1,21 +1,26 @@
 """Handlers for tests. A message says what becomes of it:
 
-    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "hang" | "hold_gil", "times": 2}
+    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "segfault" | "killed" | "hang" | "hold_gil", "times": 2}
 
-`times` limits the trouble to the first so many runs of that message, counted over all processes; without it, it never ends.
-Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms". "leak_mb" megabytes are kept for ever.
-What they do they write into the ledger that LEDGER names.
+`times` limits the trouble to the first so many runs of that message, counted over all processes; `while`, to the time in which
+the file of that path exists; without them, it never ends. A list of troubles has one for each run. `uses` names a dependency
+that the handler `depending` calls. Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms".
+"leak_mb" megabytes are kept for ever. What they do they write into the ledger that LEDGER names.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
 import os
+import signal
 import threading
 import time
-from typing import Any, Callable, Dict, List, Optional
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from service.outcomes import Reject, Retry
+from service.outcomes import BatchError, Reject, Retry, Send
 from tests.support.ledger import Ledger
 
 EXIT_CODE = 42  # of a process that a handler ended
@@ -76,7 +81,52 @@ def cooperative(message: Dict[str, Any], context: Any) -> None:
     _run(message, context, lambda: _sleep_unless_cancelled(_seconds(message), context))
 
 
+async def coroutine(message: Dict[str, Any], context: Any) -> None:
+    """Like `work`, as a coroutine."""
+    with _noted(message, context):
+        await asyncio.sleep(_seconds(message))
+
+
+def batch(messages: List[Dict[str, Any]], contexts: List[Any]) -> None:
+    """Like `work`, for lists. The trouble "item" is told of that message alone, any other is that of the whole list."""
+    bad = {}
+    with contextlib.ExitStack() as stack:
+        for index, (message, context) in enumerate(zip(messages, contexts)):
+            if message.get("trouble") == "item":
+                bad[index] = "message %s says so" % message["id"]
+            else:
+                stack.enter_context(_noted(message, context))
+        time.sleep(max(map(_seconds, messages)))
+    if bad:
+        raise BatchError(bad)
+
+
+def forward(message: Dict[str, Any], context: Any) -> Send:
+    """Like `work`, and sends the message on to the topic that it names."""
+    work(message, context)
+    return Send(message["to"], {"id": message["id"]}, key=context.key)
+
+
+async def forward_all(message: Dict[str, Any], context: Any) -> List[Send]:
+    """The same as a coroutine, to several."""
+    await coroutine(message, context)
+    return [Send(topic, message["id"], headers={"from": context.topic}) for topic in message["to"]]
+
+
+def depending(message: Dict[str, Any], context: Any) -> None:
+    """Like `work`, inside a dependency if the message uses one."""
+    with context.dependency(message["uses"]) if "uses" in message else contextlib.nullcontext():
+        work(message, context)
+
+
 def _run(message: Dict[str, Any], context: Optional[Any], sleep: Callable[[], None]) -> None:
+    with _noted(message, context):
+        sleep()
+
+
+@contextlib.contextmanager
+def _noted(message: Dict[str, Any], context: Optional[Any]) -> Iterator[None]:
+    """Notes beginning and end, and has the trouble at the beginning."""
     ledger = Ledger(os.environ["LEDGER"])
     name = message["id"]
     key, place = message.get("key"), {}
@@ -88,7 +138,7 @@ def _run(message: Dict[str, Any], context: Optional[Any], sleep: Callable[[], No
         if "leak_mb" in message:
             LEAKED.append(b"x" * (message["leak_mb"] * 1_000_000))
         _trouble(message, ledger)
-        sleep()
+        yield
     except BaseException:
         ledger.write("fail", name, key, **place)
         raise
@@ -99,12 +149,20 @@ def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
     trouble = message.get("trouble")
     if trouble is None or ("times" in message and _runs(message, ledger) > message["times"]):
         return
+    if "while" in message and not Path(message["while"]).exists():
+        return
+    if isinstance(trouble, list):
+        trouble = trouble[_runs(message, ledger) - 1]
     if trouble in RAISED:
         raise RAISED[trouble](f"message {message['id']} says so")
     if trouble == "recurse":
         _trouble(message, ledger)
     if trouble == "exit":
         os._exit(EXIT_CODE)
+    if trouble == "segfault":
+        ctypes.string_at(0)
+    if trouble == "killed":  # as by the machine's out-of-memory killer
+        os.kill(os.getpid(), signal.SIGKILL)
     if trouble == "hang":
         threading.Event().wait()
     if trouble == "hold_gil":  # as a C extension does that forgets to release it: no other thread runs meanwhile

@@ -109,6 +109,7 @@ class Cluster:
             "transaction.state.log.replication.factor": copies,
             "transaction.state.log.min.isr": in_sync,
             "auto.create.topics.enable": "false",
+            "log.cleaner.backoff.ms": "500",  # of 15000: how often it looks for topics to compact
             "group.initial.rebalance.delay.ms": "0",  # of 3000: nobody else is to be waited for
             # Of 9000 and 2000: a killed broker may register again when its old session is over, after 4.6 s
             # instead of 14. With 1500 it would be 3.2 s, and a busy machine might fence a living broker.

@@ -40,7 +40,7 @@ class Node:
         folder.mkdir(parents=True)
         self._folder = folder
         self._number = int(properties["node.id"])
-        self.address = properties["advertised.listeners"].split("//")[1]  # host:port
+        self.address = properties["advertised.listeners"].split(",")[0].split("//")[1]  # host:port
         self._process: Optional[subprocess.Popen[bytes]] = None
         lines = {**properties, "log.dirs": str(folder / "data")}
         self._properties = folder / "server.properties"

@@ -66,7 +66,7 @@ def some_settings(**changes: Any) -> Settings:
     return Settings(**{**values, **changes})
 
 
-class _Ending(Queue):
+class Ending(Queue):
     """Ends each handler thread that takes from it."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class _Ending(Queue):
         raise SystemExit
 
 
-class _EndingPool(Pool):
+class EndingPool(Pool):
     """Its threads take the end for the end, and not for an error."""
 
     def _serve(self, thread: HandlerThread, turn: int) -> None:
@@ -89,12 +89,12 @@ class _EndingPool(Pool):
 @contextlib.contextmanager
 def started(threads: int, call: Call) -> Iterator[Pool]:
     """A pool that runs, until the end of the block."""
-    pool = _EndingPool(threads, call)
+    pool = EndingPool(threads, call)
     pool.start()
     try:
         yield pool
     finally:
-        pool.serve([_Ending()])
+        pool.serve([Ending()])
         pool.resize(len(pool.threads))  # none rests
         pool.wake(len(pool.threads))
 

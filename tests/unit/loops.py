@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Set, cast
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Set, cast
 
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
@@ -10,8 +10,10 @@ from service.snapshot import Stage
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings, started
 from worker import loop
 from worker.assignment import Partition
+from worker.client_config import Member
 from worker.handler import Call
 from worker.loop import ConsumerLoop, Stop
+from worker.pool import Pool
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
 
@@ -24,7 +26,7 @@ class _Delays(RetryPolicy):
     def __init__(self, delays: Dict[int, float]) -> None:
         self._delays = delays
 
-    def delay(self, error: BaseException, attempt: int) -> Optional[float]:
+    def delay(self, error: BaseException, attempt: int, age: float = 0.0) -> Optional[float]:
         return self._delays[error.args[0]]
 
 
@@ -34,6 +36,7 @@ class Bench:
     def __init__(self, monkeypatch: Any) -> None:
         self._monkeypatch = monkeypatch
         self.call: Call = lambda *_: None
+        self.started: Callable[[int, Call], ContextManager[Pool]] = started
         self.calls: List[int] = []
         self.done: Set[int] = set()
         self.delays: Dict[int, float] = {}
@@ -49,9 +52,9 @@ class Bench:
         stage.move(Stage.WAITING)
         stage.move(Stage.CONSUMING)
         settings = some_settings(**{"commit_interval_seconds": 60.0, "drain_seconds": 10.0, **changes})
-        with started(2, self._noted) as pool:
+        with self.started(2, self._noted) as pool:
             properties = {"max.poll.interval.ms": 300000}
-            self.loop = ConsumerLoop(settings, pool, _Delays(self.delays), properties, {}, stage)
+            self.loop = ConsumerLoop(settings, pool, _Delays(self.delays), properties, {}, stage, member=Member("host", 0))
             return self.loop.consume_messages()
 
     @property
@@ -59,10 +62,11 @@ class Bench:
         """The last offset committed; -1: none."""
         return self.group.commits[-1][2] if self.group.commits else -1
 
-    def _noted(self, message: Message, partition: Partition, attempt: int) -> None:
+    def _noted(self, message: Message, partition: Partition, attempt: int) -> Any:
         self.calls.append(message.offset())
-        self.call(message, partition, attempt)
+        result = self.call(message, partition, attempt)
         self.done.add(message.offset())
+        return result
 
     def _note_the_end(self, _group: ScriptedGroup) -> List[Message]:
         self.played = True

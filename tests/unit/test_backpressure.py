@@ -43,6 +43,26 @@ def test_with_more_partitions_than_room_each_may_have_one() -> None:
     assert decided(2, 0, 0, 0, 0, paused=(2,)) == ([], [2])
 
 
+def test_a_held_partition_is_paused_with_nothing_in_flight_and_stays_so_until_it_is_not_held() -> None:
+    held, other = Partition("topic", 0), Partition("topic", 1)
+    held.held = "its dead letters can't be stored"
+    first = Backpressure(100).decide([(held, 0), (other, 0)])
+    held.paused = True
+    later = Backpressure(100).decide([(held, 0), (other, 0)])
+    held.held = ""
+    at_last = Backpressure(100).decide([(held, 0), (other, 0)])
+
+    assert (first, later, at_last) == (([held], []), ([], []), ([], [held]))
+
+
+def test_what_sleeps_in_a_retry_topic_has_room_of_its_own_and_makes_nothing_full() -> None:
+    ordinary, retry = Partition("topic", 0), Partition("topic.retry.1h", 0)
+    retry.origin = "topic"
+
+    assert Backpressure(100).decide([(ordinary, 99), (retry, 500)]) == ([retry], [])
+    assert Backpressure(100).decide([(ordinary, 100), (retry, 99)]) == ([ordinary], [])
+
+
 def test_without_partitions_there_is_nothing_to_decide() -> None:
     assert decided(100) == ([], [])
 

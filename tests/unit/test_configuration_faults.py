@@ -65,6 +65,24 @@ def faults(*argv: str, environ: Dict[str, str], env_file: str = NO_FILE) -> List
             'KAFKA_GROUP_ID = "  " (the environment) must be a name, not empty. Correct it.',
         ),
         (
+            {"RETRYABLE_ERRORS": "OSError,Timeout", "FATAL_ERRORS": "ValueError,Timeout"},
+            "RETRYABLE_ERRORS and FATAL_ERRORS must not both name Timeout. Keep each in one of them.",
+        ),
+        (
+            {"HANDLER_TIMEOUT_SECONDS": "30", "HANDLER_KILL_SECONDS": "30"},
+            (
+                "HANDLER_KILL_SECONDS = 30 must be above HANDLER_TIMEOUT_SECONDS = 30: a call is told first. Raise the first, "
+                "or set one of them to 0."
+            ),
+        ),
+        (
+            {"KAFKA_TOPIC": "t" * 245, "RETRY_TOPICS": "30s"},
+            (
+                f"The topic {'t' * 245} and RETRY_TOPICS = 30s make a topic name longer than 249 characters. "
+                "Do without retry topics, or rename the topic."
+            ),
+        ),
+        (
             {"RETRY_BACKOFF_SECONDS": "5", "RETRY_BACKOFF_MAX_SECONDS": "2"},
             "RETRY_BACKOFF_MAX_SECONDS = 2 must not be below RETRY_BACKOFF_SECONDS = 5. Raise the first.",
         ),
@@ -153,7 +171,7 @@ def test_all_faults_of_all_sources_are_told_together(tmp_path: Path) -> None:
         (["--threads"], "the command line: argument --threads: expected one argument. See --help."),
         (
             ["start"],
-            "start (the command line) is not a command. Write status, or no command to run the service.",
+            "start (the command line) is not a command. Write status or dead-letters, or no command to run the service.",
         ),
         (["--json"], "--json (the command line) goes with status only. Write: supervisor.py status --json"),
     ],
@@ -208,6 +226,34 @@ def test_names_of_others_are_ignored_in_silence(tmp_path: Path) -> None:
     file = written(tmp_path, "DATABASE_URL=x\nLOG_FILE=x\n")
 
     assert load([], {**REQUIRED, **environ}, file).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("environ", "warnings"),
+    [
+        ({"RETRY_TOPICS": "30s", "ORDERING": "none"}, []),
+        (
+            {"RETRY_TOPICS": "30s", "ORDERING": "key"},
+            [
+                (
+                    "RETRY_TOPICS: a message that waits in a retry topic is overtaken by its followers, so ORDERING = key "
+                    "holds among the others only"
+                )
+            ],
+        ),
+        (
+            {"RETRY_TOPICS": "1m,2m,1h", "ORDERING": "none"},
+            [
+                (
+                    "RETRY_TOPICS = 2m,1h: no wait gets as long, as RETRY_BACKOFF_MAX_SECONDS = 60; only waits that a "
+                    "handler asks for"
+                )
+            ],
+        ),
+    ],
+)
+def test_retry_topics_that_are_perhaps_not_meant_are_warned_of(environ: Dict[str, str], warnings: List[str]) -> None:
+    assert list(load([], {**REQUIRED, **environ}, NO_FILE).warnings) == warnings
 
 
 def test_a_line_of_the_file_that_cannot_be_understood_is_a_fault(tmp_path: Path) -> None:

@@ -1,179 +1,134 @@
-"""On a producer that does what the test says."""
+"""What a dead letter looks like."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, Optional
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
 
-from tests.unit.fakes import Message
-from worker import dead_letter
-from worker.assignment import Partition
-from worker.dead_letter import RESEND_SECONDS, DeadLetters
-from worker.lanes import Task
+from tests.unit.outboxes import Desk
+from worker.client_config import Member
+from worker.dead_letter import DeadLetters
+from worker.retry import Attempt
 
-
-class Producer:
-    """Keeps the letters; `answer` is the broker's word about all that came since."""
-
-    def __init__(self) -> None:
-        self.letters: List[Dict[str, Any]] = []
-        self.refusal: List[Exception] = []
-        self._unanswered: List[Any] = []
-        self._answers: List[Any] = []
-
-    def produce(self, topic: str, **letter: Any) -> None:
-        if self.refusal:
-            raise self.refusal.pop()
-        self.letters.append({"topic": topic, **letter})
-        self._unanswered.append(letter["on_delivery"])
-
-    def answer(self, problem: Any = None) -> None:
-        self._answers += [(callback, problem) for callback in self._unanswered]
-        self._unanswered = []
-
-    def poll(self, _timeout: float) -> None:
-        answers, self._answers = self._answers, []
-        for callback, problem in answers:
-            callback(problem, None)
+NOW = 1_700_000_000.25  # 2023-11-14T22:13:20.250 UTC
 
 
-class Desk:
-    """Dead letters with their producer, a clock, and what was reported as stored."""
+class Office(Desk):
+    """A desk for dead letters."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.producer = Producer()
-        monkeypatch.setattr(dead_letter, "Producer", lambda *_, **__: self.producer)
-        self.now = 100.0
-        self.stored: List[Task] = []
-        self.letters = DeadLetters({}, ".dlq", "group", self.stored.append, lambda: self.now)
-        self.partition = Partition("topic", 0)
+        super().__init__(monkeypatch)
+        member = Member("host-a", 5)
+        self.dead_letters = DeadLetters(self.outbox, ".dlq", "group", member, self.stored.append, lambda: NOW)
 
-    def task(self, **given: Any) -> Task:
-        message = Message(7, b"key", b"value")
-        vars(message).update(given)
-        return 7, self.partition.tracker.take(7)[0], message, None, 3
+    def sent(self, error: BaseException, age: float = 0.0, attempt: int = 3, **given: Any) -> Dict[str, Any]:
+        """The letter about a message that is as given."""
+        self.dead_letters.send(self.task(attempt=attempt, **given), error, age)
+        return self.letters[-1]
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
-    return Desk(monkeypatch)
+def desk(monkeypatch: pytest.MonkeyPatch) -> Office:
+    return Office(monkeypatch)
 
 
-def test_a_letter_has_the_bytes_key_headers_and_time_of_its_message_and_says_why(desk: Desk) -> None:
-    desk.letters.send(desk.task(given_headers=[("theirs", None)]), ValueError("why"))
+def raised(text: str = "why") -> ValueError:
+    """An error that really was raised, here."""
+    with pytest.raises(ValueError, match=text[:10]) as caught:
+        raise ValueError(text)
+    return caught.value
 
-    (letter,) = desk.producer.letters
+
+def values(letter: Dict[str, Any]) -> Dict[str, bytes]:
+    return {name.replace("dead-letter.", ""): value for name, value in letter["headers"]}
+
+
+def test_a_letter_has_the_bytes_key_headers_and_time_of_its_message_and_says_why(desk: Office) -> None:
+    letter = desk.sent(raised(), age=12.5, attempt=Attempt(3, 0.0), given_headers=[("theirs", None)])
+
     assert (letter["topic"], letter["key"], letter["value"], letter["timestamp"]) == ("topic.dlq", b"key", b"value", 1500)
-    assert letter["headers"] == [
-        ("theirs", None),
-        ("dead-letter.topic", b"topic"),
-        ("dead-letter.partition", b"0"),
-        ("dead-letter.offset", b"7"),
-        ("dead-letter.group", b"group"),
-        ("dead-letter.error", b"ValueError: why"),
-        ("dead-letter.attempts", b"3"),
+    assert letter["headers"][0] == ("theirs", None)
+    ours = values(letter)
+    assert b"in raised" in ours.pop("traceback")
+    assert list(ours.items())[1:] == [
+        ("topic", b"topic"),
+        ("partition", b"0"),
+        ("offset", b"7"),
+        ("group", b"group"),
+        ("error", b"ValueError: why"),
+        ("error-class", b"builtins.ValueError"),
+        ("error-message", b"why"),
+        ("attempts", b"3"),
+        ("first-failed-at", b"2023-11-14T22:13:07.750+00:00"),
+        ("last-failed-at", b"2023-11-14T22:13:20.250+00:00"),
+        ("host", b"host-a"),
+        ("slot", b"5"),
     ]
 
 
-def test_a_letter_counts_as_stored_only_after_the_acknowledgement(desk: Desk) -> None:
-    task = desk.task()
-    desk.letters.send(task, ValueError())
-    desk.letters.serve()
-    before = (list(desk.stored), desk.letters.in_transit, desk.letters.count)
+def test_a_letter_is_counted_and_its_task_done_when_it_is_stored(desk: Office) -> None:
+    desk.sent(ValueError())
+    before = (list(desk.stored), desk.dead_letters.count)
 
-    desk.producer.answer()
-    desk.letters.serve()
+    desk.answer()
 
-    assert before == ([], 1, 0)
-    assert (desk.stored, desk.letters.in_transit, desk.letters.count) == ([task], 0, 1)
+    assert before == ([], 0)
+    assert ([task[0] for task in desk.stored], desk.dead_letters.count) == ([7], 1)
 
 
-def test_a_letter_that_the_broker_refused_is_sent_again_until_it_is_stored(desk: Desk) -> None:
-    task = desk.task()
-    desk.letters.send(task, ValueError())
-    desk.producer.answer(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
-    desk.letters.serve()
-    refused = (list(desk.stored), desk.letters.waiting, len(desk.producer.letters))
-
-    desk.now += RESEND_SECONDS
-    desk.letters.serve()
-    desk.producer.answer()
-    desk.letters.serve()
-
-    assert refused == ([], 1, 1)
-    assert (desk.stored, desk.letters.waiting, len(desk.producer.letters)) == ([task], 0, 2)
-
-
-@pytest.mark.parametrize("refusal", [BufferError(), KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))])
-def test_a_letter_that_the_client_does_not_take_is_sent_again(desk: Desk, refusal: Exception) -> None:
-    desk.producer.refusal = [refusal]
-    desk.letters.send(desk.task(), ValueError())
-    waiting = (desk.letters.waiting, desk.letters.in_transit)
-
-    desk.now += RESEND_SECONDS
-    desk.letters.serve()
-
-    assert waiting == (1, 0)
-    assert len(desk.producer.letters) == 1
-
-
-def test_nothing_is_sent_of_a_partition_that_went_away(desk: Desk) -> None:
-    task = desk.task()
-    desk.partition.forget()
-
-    desk.letters.send(task, ValueError())
-
-    assert desk.producer.letters == []
-    assert desk.letters.in_transit == 0
-
-
-def test_forged_headers_are_dropped_and_others_kept_in_order(desk: Desk) -> None:
+def test_forged_headers_are_dropped_and_others_kept_in_order(desk: Office) -> None:
     forged = [("a", b"1"), ("dead-letter.error", b"forged"), ("dead-letter.other", b"forged"), ("a", b"2")]
 
-    desk.letters.send(desk.task(given_headers=forged), ValueError("why"))
+    headers = desk.sent(ValueError("why"), given_headers=forged)["headers"]
 
-    headers = desk.producer.letters[0]["headers"]
     assert headers[:2] == [("a", b"1"), ("a", b"2")]
     assert b"forged" not in [value for _, value in headers]
 
 
-def test_a_message_with_a_header_that_the_client_cant_read_becomes_a_letter_without_it(desk: Desk) -> None:
-    desk.letters.send(desk.task(broken=True), ValueError())
+@pytest.mark.parametrize(
+    ("count", "kept"), [(b"2", True), (b"999", True), (b"1000", False), (b"", False), (b"-1", False), (None, False)]
+)
+def test_the_count_of_replays_goes_along_when_it_is_one(desk: Office, count: Optional[bytes], kept: bool) -> None:
+    given = ("dead-letter.replays", count)
 
-    names = [name for name, _ in desk.producer.letters[0]["headers"]]
+    assert (given in desk.sent(ValueError(), given_headers=[given])["headers"]) is kept
+
+
+def test_a_message_with_a_header_that_the_client_cant_read_becomes_a_letter_without_it(desk: Office) -> None:
+    names = [name for name, _ in desk.sent(ValueError(), broken=True)["headers"]]
+
     assert names[:2] == ["headers-lost", "dead-letter.topic"]
 
 
-def test_an_error_whose_text_raises_goes_out_all_the_same(desk: Desk) -> None:
+def test_an_error_whose_text_raises_goes_out_all_the_same(desk: Office) -> None:
     class MuteError(Exception):
         def __str__(self) -> str:
             raise LookupError
 
-    desk.letters.send(desk.task(), MuteError())
+    assert values(desk.sent(MuteError()))["error"] == b"MuteError: (its text raised LookupError)"
 
-    headers = dict(desk.producer.letters[0]["headers"])
-    assert headers["dead-letter.error"] == b"MuteError: (its text raised LookupError)"
+
+def test_an_error_that_stands_for_one_of_another_process_is_called_by_that_ones_name(desk: Office) -> None:
+    error = RuntimeError("out of stock")
+    error.names = ("shop.errors.StockError", "builtins.Exception")  # type: ignore[attr-defined]
+
+    ours = values(desk.sent(error))
+
+    assert (ours["error"], ours["error-class"]) == (b"StockError: out of stock", b"shop.errors.StockError")
 
 
 @pytest.mark.parametrize(("text", "length"), [("x" * 5000, 1012), ("\ud800", 13)])
-def test_any_error_text_becomes_a_header_of_bounded_length(desk: Desk, text: str, length: int) -> None:
-    desk.letters.send(desk.task(), ValueError(text))
-
-    assert len(dict(desk.producer.letters[0]["headers"])["dead-letter.error"]) == length
+def test_any_error_text_becomes_a_header_of_bounded_length(desk: Office, text: str, length: int) -> None:
+    assert len(values(desk.sent(ValueError(text)))["error"]) == length
 
 
-def test_a_message_without_time_makes_a_letter_without_a_negative_time(desk: Desk) -> None:
-    desk.letters.send(desk.task(given_timestamp=(0, -1)), ValueError())
+def test_of_a_long_traceback_the_end_is_kept(desk: Office) -> None:
+    kept = values(desk.sent(raised("x" * 9000 + "the very end")))["traceback"]
 
-    assert desk.producer.letters[0]["timestamp"] == 0
+    assert len(kept) == 4000
+    assert kept.endswith(b"the very end\n")
 
 
-def test_without_a_letter_there_is_no_producer(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: List[int] = []
-    monkeypatch.setattr(dead_letter, "Producer", lambda *_, **__: made.append(1))
-
-    DeadLetters({}, ".dlq", "group", lambda _task: None).serve()
-
-    assert made == []
+def test_a_message_without_time_makes_a_letter_without_a_negative_time(desk: Office) -> None:
+    assert desk.sent(ValueError(), given_timestamp=(0, -1))["timestamp"] == 0

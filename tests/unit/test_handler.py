@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import Any, List, Optional
 
@@ -10,7 +11,7 @@ from worker import handler
 from worker.assignment import Partition
 from worker.context import Context
 from worker.decoding import UndecodableError, decode
-from worker.handler import HandlerError
+from worker.handler import HandlerError, Kind
 
 HERE = __name__
 
@@ -43,11 +44,31 @@ def keyword_only(message: Any, *, option: Any) -> None:
     """Can't be called with a message alone."""
 
 
-async def coroutine(message: Any) -> None:
-    """Would never run."""
+async def coroutine(message: Any, context: Context) -> Any:
+    return message, context.offset
+
+
+async def coroutine_of_messages(messages: List[Any]) -> None:
+    """Two forms at once."""
+
+
+def messages(messages: List[Any], contexts: List[Context]) -> Any:
+    return [(message, context.offset) for message, context in zip(messages, contexts)]
+
+
+class Async:
+    async def __call__(self, message: Any) -> Any:
+        return message
+
+
+an_async_object = Async()
 
 
 def generator(message: Any) -> Any:
+    yield message
+
+
+async def async_generator(message: Any) -> Any:
     yield message
 
 
@@ -61,7 +82,7 @@ number = 7
 
 
 def called(name: str, message: Message) -> Any:
-    return handler.load("%s:%s" % (HERE, name))(message, Partition("topic", 3), 2)
+    return handler.load("%s:%s" % (HERE, name)).call(message, Partition("topic", 3), 2)
 
 
 @pytest.mark.parametrize("name", ["one", "Holder.inner"])
@@ -70,7 +91,7 @@ def test_a_handler_gets_the_decoded_value(name: str) -> None:
 
 
 def test_a_handler_with_two_parameters_gets_the_context_too() -> None:
-    value, context = called("with_context", Message(41, value=b"1"))
+    value, context = called("with_context", Message(41, value=b"1", partition=3))
 
     assert value == 1
     assert (context.topic, context.partition, context.offset, context.attempt) == ("topic", 3, 41, 2)
@@ -90,10 +111,32 @@ def test_a_handler_that_takes_something_else_is_refused_with_the_wanted_form(nam
         handler.load("%s:%s" % (HERE, name))
 
 
-@pytest.mark.parametrize("name", ["coroutine", "generator"])
+@pytest.mark.parametrize("name", ["generator", "async_generator"])
 def test_a_function_whose_call_does_nothing_yet_is_refused(name: str) -> None:
     with pytest.raises(HandlerError, match="whose call does nothing"):
         handler.load("%s:%s" % (HERE, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("one", Kind.THREAD), ("coroutine", Kind.ASYNC), ("an_async_object", Kind.ASYNC), ("messages", Kind.BATCH)],
+)
+def test_the_form_of_a_function_says_how_it_is_called(name: str, kind: Kind) -> None:
+    assert handler.load("%s:%s" % (HERE, name)).kind is kind
+
+
+def test_a_coroutine_handler_gets_message_and_context_when_it_is_awaited() -> None:
+    assert asyncio.run(called("coroutine", Message(41, value=b"1"))) == (1, 41)
+
+
+def test_an_async_function_of_a_list_is_refused_with_both_ways_out() -> None:
+    with pytest.raises(HandlerError, match=r"wanted: an async function of one message, .* or a plain function of messages"):
+        handler.load(HERE + ":coroutine_of_messages")
+
+
+def test_a_fault_names_the_setting_that_holds_the_handler() -> None:
+    with pytest.raises(HandlerError, match=r"^HANDLERS=no\.such:f cannot be imported"):
+        handler.load("no.such:f", setting="HANDLERS")
 
 
 def test_something_that_is_no_function_is_refused() -> None:

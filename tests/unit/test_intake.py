@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import List, Sequence
+from typing import List, Sequence, Tuple
 
 import pytest
 
@@ -60,8 +60,8 @@ def test_followers_in_a_lane_are_in_flight_although_they_may_not_run_yet() -> No
     assert ours.tracker.in_flight == 3
 
 
-@pytest.mark.parametrize("topics", [1, 2])
-def test_a_fetch_falls_into_runs_of_one_partition(topics: int) -> None:
+@pytest.mark.parametrize("topics", [("topic",), ("topic", "other"), ("^topic",)])
+def test_a_fetch_falls_into_runs_of_one_partition(topics: Tuple[str, ...]) -> None:
     fetched = [Message(0, partition=number) for number in (3, 3, 1, 3)]
 
     runs = [len(list(run)) for _, run in groupby(fetched, intake.by_partition(topics))]

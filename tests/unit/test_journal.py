@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 import pytest
 
 from worker import journal
 from worker.assignment import NOTHING_FOUND, Found
 from worker.journal import RECORDS, Journal
-from worker.tracker import DONE, HOLE, SEGMENT_SIZE
+from worker.tracker import DONE, HOLE, RUNNING, SEGMENT_SIZE
 
 BEFORE, AFTER = "aaaaaaaa", "bbbbbbbb"
 FOUND = Found(100, "cccccccc")
@@ -20,11 +20,15 @@ def path(tmp_path: Path) -> str:
     return str(tmp_path / "slot-0.journal")
 
 
-def left_by(path: str, *done: int, found: Found = FOUND, topic: str = "topic") -> None:
-    """A process noted these offsets as done, in a segment that begins at 100, and died."""
-    memory, start, _ = Journal(path, BEFORE).allocate(topic, 3, 100, found)
+def left_by(path: str, *done: int, found: Found = FOUND, topic: str = "topic", running: Sequence[int] = ()) -> Journal:
+    """A process noted these offsets as done, and these as running, in a segment that begins at 100, and died."""
+    journal = Journal(path, BEFORE)
+    memory, start, _ = journal.allocate(topic, 3, 100, found)
     for offset in done:
         memory[start + offset - 100] = DONE
+    for offset in running:
+        memory[start + offset - 100] = RUNNING
+    return journal
 
 
 def test_what_a_process_noted_is_there_for_the_next(path: str) -> None:
@@ -121,13 +125,48 @@ def test_a_file_of_another_kind_is_made_anew(path: str) -> None:
 
 @pytest.mark.parametrize("other", [b"0" * 36, None], ids=["another boot", "unknown"])
 def test_what_an_earlier_boot_left_is_void(path: str, monkeypatch: pytest.MonkeyPatch, other: Optional[bytes]) -> None:
-    left_by(path, 101)
+    left_by(path, 101, running=[102])
     if other is None:
         monkeypatch.setattr(journal, "_BOOT_ID", path + ".nothing")
     else:
         monkeypatch.setattr(journal, "boot_id", lambda: other)
 
+    assert Journal(path, AFTER).suspects == []
     assert Journal(path, AFTER).left("topic", 3, FOUND) == []
+
+
+def test_what_was_running_when_a_process_died_is_suspect_until_that_is_resolved(path: str) -> None:
+    left_by(path, 101, running=[100, 104])
+
+    suspects = Journal(path, AFTER).suspects
+    again = Journal(path, AFTER)
+    again.resolve()
+
+    assert suspects == again.suspects == [("topic", 3, 100), ("topic", 3, 104)]
+    assert Journal(path, AFTER).suspects == []
+    assert Journal(path, AFTER).left("topic", 3, FOUND) == [(101, 102)]
+
+
+def test_what_a_process_cut_off_by_its_own_will_is_no_suspect_and_what_runs_in_the_next_one_is(path: str) -> None:
+    left_by(path, running=[100]).end()
+
+    second = Journal(path, AFTER)
+    suspects = second.suspects
+    second.resolve()
+    memory, start, _ = second.allocate("topic", 3, 200, FOUND)
+    memory[start + 1] = RUNNING
+
+    assert suspects == []
+    assert Journal(path, BEFORE).suspects == [("topic", 3, 201)]
+
+
+def test_a_record_that_was_given_back_holds_no_suspects(path: str) -> None:
+    journal = Journal(path, BEFORE)
+    memory, start, number = journal.allocate("topic", 3, 100, FOUND)
+    memory[start] = RUNNING
+    journal.release(number)
+
+    assert Journal(path, AFTER).suspects == []
 
 
 def test_only_the_owner_may_read_it(path: str) -> None:

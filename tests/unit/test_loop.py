@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, Callable, List
 
 import pytest
 
+from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
@@ -180,3 +182,34 @@ def test_a_child_that_is_fenced_by_itself_after_a_loss_joins_anew(bench: Bench) 
 
 def until_closed(_message: Any, partition: Partition, _attempt: int) -> None:
     eventually(lambda: partition.closed, 10, "the partition is closed")
+
+
+class FromRetryTopic(Message):
+    """A message of the retry topic, due in so many seconds."""
+
+    def __init__(self, offset: int, wait: float) -> None:
+        super().__init__(offset)
+        due = ("due-at", round(1000 * (time.time() + wait)))
+        told = [("partition", 0), ("offset", 40 + offset), ("timestamp", 1500), ("attempt", 2), due, ("first-failed-at", 1)]
+        self.given_headers = [("retry.topic", TOPIC.encode()), *((f"retry.{key}", b"%d" % value) for key, value in told)]
+
+    def topic(self) -> str:
+        return TOPIC + ".retry.1h"
+
+
+def test_of_a_retry_topic_what_is_due_runs_and_a_stop_does_not_wait_for_the_rest(bench: Bench) -> None:
+    name = (TOPIC + ".retry.1h", 0)
+    asked = Deadline(5.0)
+    code = bench.play(
+        lambda group: group.owner.on_assigned([name]) or [],  # type: ignore[func-returns-value]
+        lambda _: [FromRetryTopic(0, 8.0), FromRetryTopic(1, 0.0), FromRetryTopic(2, 3600.0)],
+        until(lambda: bench.done == {41}),
+        stop(),
+        ordering="key",
+        retry_topics=("1h",),
+    )
+
+    assert code is ExitCode.OK
+    assert not asked.expired()
+    assert bench.calls == [41]
+    assert bench.group.commits[-1] == (*name, 0)

@@ -55,7 +55,7 @@ class Simulation:
             return
         task = self.running.pop(self.chance.randrange(len(self.running)))
         if self.failures and self.failures.pop():
-            self.retries.add(task, self.chance.random())
+            self.retries.add(task, self.chance.random(), 0.0)
             return
         task[1].complete(task[0])
         self.done.append(task[0])

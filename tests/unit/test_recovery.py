@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.fakes import Message
-from worker import intake
+from worker import intake, journal
 from worker.assignment import Partition
 from worker.journal import Journal
 from worker.lanes import Task
 from worker.offset_map import decode
 from worker.queues import FirstComeFirstServed
-from worker.recovery import Recovery, merged, new_writer
+from worker.recovery import Recovery, new_writer
+from worker.tracker import SEGMENT_SIZE, merged
 
 
 class Life:
@@ -43,6 +44,7 @@ class Life:
     def commit(self) -> Tuple[int, str]:
         target = self.partition.target(-1001)
         text = self.recovery.metadata(self.partition, target)
+        self.partition.committed, self.partition.metadata = target, text
         self.recovery.acknowledged(self.partition, target)
         return target, text
 
@@ -108,6 +110,61 @@ def test_both_memories_can_be_switched_off(path: str) -> None:
     first.finish(5)
 
     assert 5 in Life(None, *first.commit(), use_map=False).deliver(10)
+
+
+def wait_at_zero_while_others_are_done(life: Life, segments: int) -> None:
+    """The commit stays where it is; it is sent after each second segment."""
+    for number in range(segments):
+        for offset in life.deliver(SEGMENT_SIZE) - {0}:
+            life.finish(offset)
+        assert life.partition.tracker.in_flight == 1
+        if number % 2:
+            life.commit()
+
+
+def test_a_task_that_waits_for_hours_never_fills_the_journal(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the committed map holds is given up there, so that what came since is always in it."""
+    monkeypatch.setattr(journal, "RECORDS", 8)
+    monkeypatch.setattr(journal, "SCARCE", 4)
+    first = Life(path, 0, None)
+    wait_at_zero_while_others_are_done(first, 41)
+
+    again = Life(path, first.partition.committed, first.partition.metadata)
+
+    assert again.deliver(41 * SEGMENT_SIZE + 1) == {0, 41 * SEGMENT_SIZE}
+
+
+def test_a_process_that_finds_very_much_done_does_not_fill_the_journal_with_it(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the map stays as it was, nothing new is committed."""
+    monkeypatch.setattr(journal, "RECORDS", 8)
+    monkeypatch.setattr(journal, "SCARCE", 4)
+    first = Life(path, 0, None)
+    wait_at_zero_while_others_are_done(first, 40)
+    again = Life(path, first.partition.committed, first.partition.metadata)
+
+    for _ in range(40):
+        again.deliver(SEGMENT_SIZE)
+        assert again.partition.tracker.in_flight == 1
+    assert caplog.records == []
+
+    third = Life(path, first.partition.committed, first.partition.metadata)
+    assert third.deliver(40 * SEGMENT_SIZE) == {0}
+
+
+def test_a_full_journal_is_told_once_and_costs_no_more_than_what_it_did_not_hold(
+    path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(journal, "RECORDS", 8)
+    first = Life(path, 0, None, use_map=False)
+    wait_at_zero_while_others_are_done(first, 20)
+    complaints = [record.message for record in caplog.records]
+
+    again = Life(path, first.partition.committed, first.partition.metadata, use_map=False)
+
+    assert again.deliver(20 * SEGMENT_SIZE) == {0, *range(8 * SEGMENT_SIZE, 20 * SEGMENT_SIZE)}
+    assert ["The journal is full" in complaint for complaint in complaints] == [True]
 
 
 def test_metadata_of_other_tools_is_ignored_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -17,10 +17,10 @@ NOW = 100.0
 
 
 def loop(**changes: Any) -> ConsumerLoop:
-    partitions = [PartitionReport("topic", number, 5, 6, 9, 4, in_flight=3, paused=False) for number in (0, 1)]
+    partitions = [PartitionReport("topic", number, 5, 6, 9, 4, in_flight=3, paused=False, held="") for number in (0, 1)]
     values = {
         "dead_letters": (2, 1), "joined": True, "broker_away": False, "commit_age": 0.5, "retrying": 4, "dropped": 10,
-        "partitions": partitions,
+        "partitions": partitions, "suspects": 0, "quarantine_threads": [], "running": list, "breakers": [],
     }  # fmt: skip
     return cast("ConsumerLoop", SimpleNamespace(**{**values, **changes}))
 
@@ -36,7 +36,7 @@ def pool(started: List[float], key: Optional[bytes] = None) -> Pool:
 
 
 def report(of: Pool) -> ChildReport:
-    return child_report(Stage.CONSUMING, of, loop(), 0.1, Rate(0.0), lambda: NOW)
+    return child_report(Stage.CONSUMING, of, loop(running=of.running), 0.1, Rate(0.0), lambda: NOW)
 
 
 def test_numbers_of_all_threads_and_partitions_are_summed() -> None:

@@ -10,14 +10,21 @@ TASK = {
     "topic": "orders", "partition": 5, "offset": 4711, "key": "customer-9", "attempt": 2, "thread": "handler-3",
     "seconds": 754.0,
 }  # fmt: skip
-PARTITION = {"topic": "orders", "partition": 5, "lag": 120, "in_flight": 3, "paused": False}
+PARTITION = {"topic": "orders", "partition": 5, "lag": 120, "in_flight": 3, "paused": False, "held": ""}
+HELD = {**PARTITION, "partition": 7, "paused": True, "held": "no room"}
+
+
+BREAKER = {
+    "name": "payments", "state": "open", "failed_share": 0.95, "calls": 40, "opened_times": 1, "seconds_in_state": 12.0,
+    "probe_in": 3.0,
+}  # fmt: skip
 
 
 def child(**changes: Any) -> Dict[str, Any]:
     well = {
         "stage": "consuming", "joined": True, "broker_away": False, "poll_age": 0.1, "dead_letters_waiting": 0, "done": 10,
-        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "tasks": [], "partitions": [PARTITION],
-        "threads": 4, "rss": 40_000_000, "renew": "", "oversized": False,
+        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "suspects": 0, "tasks": [], "breakers": [],
+        "partitions": [PARTITION], "threads": 4, "rss": 40_000_000, "renew": "", "oversized": False,
     }  # fmt: skip
     return {**well, **changes}
 
@@ -57,6 +64,12 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(reported=child(oversized=True, rss=250_000_000)),
          "slot 0: uses more than its share of MEMORY_LIMIT right after its start: 250 MB"),
         (slot(reported=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),
+        (slot(reported=child(breakers=[BREAKER, {**BREAKER, "state": "closed"}])),
+         "slot 0: circuit breaker of payments is open for 12.0 s (share 0.95 of 40 calls failed), next probe in 3.0 s"),
+        (slot(reported=child(breakers=[{**BREAKER, "state": "half-open", "probe_in": -1.0}])),
+         "slot 0: circuit breaker of payments is half-open for 12.0 s (share 0.95 of 40 calls failed)"),
+        (slot(reported=child(partitions=[HELD, PARTITION])), "slot 0: orders[7] is held: no room"),
+        (slot(reported=child(partitions=[HELD, {**HELD, "partition": 8}])), "slot 0: orders[7] and 1 more are held: no room"),
     ],
 )  # fmt: skip
 def test_each_condition_is_one_problem_of_its_slot(broken: Dict[str, Any], problem: str) -> None:
@@ -118,6 +131,11 @@ def test_a_degraded_text_says_so_first_and_then_each_problem() -> None:
     assert lines[3:5] == ["  problem: slot 0: no broker answers", "  problem: slot 0: not in the group yet"]
 
 
+def test_suspects_are_told_of_while_there_are_any() -> None:
+    assert "suspects 2: " in status.text(snapshot(slot(reported=child(suspects=2)), slot(1)))
+    assert "suspects" not in status.text(snapshot(slot()))
+
+
 def test_the_text_of_a_service_that_has_just_started_is_no_error() -> None:
     shown = status.text(snapshot(slot(state="starting", child=None), slot(1, pid=0, child=None), state="starting"))
 
@@ -135,11 +153,11 @@ def test_the_text_shows_threads_memory_and_who_is_to_be_renewed() -> None:
     assert (row[4], row[5]) == ("17", "123")
 
 
-def test_paused_partitions_are_marked() -> None:
+def test_paused_and_held_partitions_are_marked() -> None:
     paused = {**PARTITION, "partition": 6, "paused": True}
-    shown = status.text(snapshot(slot(reported=child(partitions=[paused, PARTITION]))))
+    shown = status.text(snapshot(slot(reported=child(partitions=[paused, HELD, PARTITION]))))
 
-    assert "orders[5] orders[6](paused)" in shown
+    assert "orders[5] orders[6](paused) orders[7](held)" in shown
 
 
 def test_one_line_says_how_it_is_and_the_first_problem() -> None:

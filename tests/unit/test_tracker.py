@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Dict
+from typing import Dict, Set
 
 import pytest
 from hypothesis import settings
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from worker.assignment import Partition
-from worker.tracker import SEGMENT_SIZE, Segment, Tracker
+from worker.tracker import DONE, OPEN, SEGMENT_SIZE, Segment, Tracker
 
 
 def tracker() -> Tracker:
@@ -85,6 +85,21 @@ def test_taking_an_offset_twice_is_refused() -> None:
         t.take(5)
 
 
+def test_one_task_that_waits_while_a_million_behind_it_are_done_costs_next_to_nothing() -> None:
+    """Neither memory nor time: each turn of the loop asks how many are in flight."""
+    t = tracker()
+    for number in range(1000):
+        segment, _ = t.take(number * SEGMENT_SIZE, SEGMENT_SIZE)
+        segment.flags[:] = b"%c" % DONE * SEGMENT_SIZE
+        segment.flags[0] = OPEN if number == 0 else DONE
+        assert t.in_flight == 1
+
+    assert len(t.segments()) == 1
+    assert t.watermark() == 0
+    assert t.frontier() == 1000 * SEGMENT_SIZE
+    assert t.done_beyond(0) == [(1, 1000 * SEGMENT_SIZE)]
+
+
 class Model(RuleBasedStateMachine):
     """Against the plainest model: a dictionary of offsets."""
 
@@ -92,16 +107,18 @@ class Model(RuleBasedStateMachine):
         super().__init__()
         self.tracker = tracker()
         self.open: Dict[int, Segment] = {}
+        self.taken: Set[int] = set()
         self.next = 0
         self.started = False
 
     @rule(gap=st.sampled_from([0, 0, 0, 1, 5, SEGMENT_SIZE - 1, SEGMENT_SIZE, 3 * SEGMENT_SIZE]), count=st.integers(1, 600))
     def take(self, gap: int, count: int) -> None:
-        offset = self.next + gap
+        offset, taken = self.next + gap, count
         while count:
             segment, fitted = self.tracker.take(offset, count)
             self.open.update(dict.fromkeys(range(offset, offset + fitted), segment))
             offset, count = offset + fitted, count - fitted
+        self.taken.update(range(offset - taken, offset))
         self.next, self.started = offset, True
 
     @precondition(lambda self: self.open)
@@ -116,6 +133,32 @@ class Model(RuleBasedStateMachine):
     def complete_all_but_the_last(self) -> None:
         for offset in sorted(self.open)[:-1]:
             self.open.pop(offset).complete(offset)
+
+    @rule()
+    def commit(self) -> None:
+        self.tracker.committed(max(0, self.tracker.watermark()))
+
+    @invariant()
+    def what_is_done_beyond_the_watermark_is_known(self) -> None:
+        watermark = self.tracker.watermark()
+        ranges = self.tracker.done_beyond(watermark)
+        known = {offset for first, behind in ranges for offset in range(first, behind)}
+        assert {offset for offset in self.taken if offset >= watermark} - known == set(self.open)
+        assert not known & set(self.open)
+        assert ranges == sorted(ranges)
+        assert not ranges or ranges[0][0] >= watermark
+
+    @invariant()
+    def the_frontier_is_not_before_what_is_done_beyond_the_watermark(self) -> None:
+        done = self.taken - set(self.open)
+        if done and max(done) >= self.tracker.watermark():
+            assert self.tracker.frontier() > max(done)
+        assert self.tracker.frontier() <= self.next
+
+    @invariant()
+    def what_is_remembered_follows_from_what_is_open(self) -> None:
+        assert self.tracker.in_flight == len(self.open)
+        assert len(self.tracker.segments()) <= len(self.open) + 1
 
     @invariant()
     def watermark_is_the_lowest_open_offset(self) -> None:

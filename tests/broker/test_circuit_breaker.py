@@ -1,0 +1,203 @@
+"""While what handlers need is away, no message pays for it; when it is back, everything is done."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Callable, Dict, List
+
+import pytest
+
+from service.exit_codes import ExitCode
+from tests.support.eventually import eventually
+from tests.support.messages import Sent, message, messages
+from tests.support.oracle import Oracle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.admin import Admin
+    from tests.support.engine import Engine
+
+PARTITIONS, THREADS, MIN_CALLS, PROBES = 4, 4, 20, 3
+OPEN_SECONDS, OUTAGE_SECONDS = 0.8, 4.0
+SECONDS = 60.0
+QUICK = 5.0  # seconds; a stop or a rebalance that waited for what is held would take its whole deadline of 30
+BREAKER: Dict[str, Any] = {
+    "threads": THREADS, "breaker_min_calls": MIN_CALLS, "breaker_probes": PROBES, "breaker_open_seconds": OPEN_SECONDS,
+    "max_attempts": 3, "retry_backoff_seconds": 0.1,
+}  # fmt: skip
+
+
+@pytest.fixture
+def outage(tmp_path: Path) -> Path:
+    """A file that exists: what handlers need is away."""
+    file = tmp_path / "outage"
+    file.touch()
+    return file
+
+
+def failing_in(outage: Path, sent: List[Sent], trouble: str = "raise", **more: str) -> List[Sent]:
+    """The same messages, in trouble as long as the file exists."""
+    return [Sent(e.id, e.key, e.sequence, {**e.payload, "trouble": trouble, "while": str(outage), **more}) for e in sent]
+
+
+def state(engine: Engine, name: str) -> str:
+    return next((breaker.state for breaker in engine.loop.breakers if breaker.name == name), "")
+
+
+def test_in_an_outage_no_message_burns_its_attempts_and_afterwards_all_are_done(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], outage: Path
+) -> None:
+    name = topic(partitions=PARTITIONS)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    sent = failing_in(outage, messages(400, keys=60))
+    admin.produce(name, [each.row for each in sent])
+
+    began = time.monotonic()
+    running = engine(name, group, **BREAKER).start()
+    eventually(lambda: time.monotonic() - began > OUTAGE_SECONDS, SECONDS, "the outage lasts")
+    calls = len(running.ledger.of("start"))
+    assert all(partition.held for partition in running.loop.partitions)
+    outage.unlink()
+
+    oracle = Oracle(running.ledger, sent)
+    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+    # All are started at most once before it is noticed, and then the probes of each round.
+    assert calls <= len({each.key for each in sent}) + THREADS + PROBES * (OUTAGE_SECONDS / OPEN_SECONDS + 1)
+    assert max(entry.attempt for entry in running.ledger.of("start")) <= 2
+    assert admin.records(letters) == []
+    assert oracle.order_violations_per_key() == []
+    assert oracle.run_twice() == []
+
+
+def test_partitions_come_and_go_and_a_process_stops_quickly_while_the_breaker_is_open(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], outage: Path
+) -> None:
+    name = topic(partitions=PARTITIONS)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    good = messages(340, keys=40)
+    sent = good[:40] + failing_in(outage, good[40:])
+    admin.produce(name, [each.row for each in sent])
+    options = {**BREAKER, "breaker_open_seconds": 2.0, "drain_seconds": 30.0}
+    stays = engine(name, group, **options).start()
+    eventually(lambda: all(p.held for p in stays.loop.partitions), SECONDS, "the breaker is open")
+
+    began = time.monotonic()
+    leaves = engine(name, group, "engine-1", **options).start()
+    eventually(lambda: len(stays.loop.partitions) == len(leaves.loop.partitions) == 2, SECONDS, "the partitions are shared")
+    shared = time.monotonic()
+    eventually(lambda: all(p.held for p in leaves.loop.partitions), SECONDS, "the newcomer's breaker is open")
+    asked = time.monotonic()
+    code = leaves.stop(drain_seconds=30.0)
+    stopped = time.monotonic()
+    eventually(lambda: len(stays.loop.partitions) == PARTITIONS, SECONDS, "it has all partitions again")
+    outage.unlink()
+
+    oracle = Oracle(stays.ledger, sent)
+    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+    assert shared - began < QUICK
+    assert (stopped - asked < QUICK, code) == (True, ExitCode.OK)
+    assert admin.records(letters) == []
+    assert oracle.order_violations_per_key() == []
+    assert oracle.run_twice() == []  # also not what was done before, behind what failed
+
+
+def test_hopeless_messages_leave_a_storms_worth_of_dead_letters_until_the_cause_is_mended(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], outage: Path
+) -> None:
+    name = topic(partitions=PARTITIONS)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    mixed = messages(1250, keys=200, sleep_ms=lambda _chance: 0)
+    hopeless = failing_in(outage, mixed, "reject")
+    sent = [better if not number % 5 else worse for number, (better, worse) in enumerate(zip(mixed, hopeless))]
+    admin.produce(name, [each.row for each in sent])
+
+    running = engine(name, group, dead_letter_storm_messages=100, **{**BREAKER, "breaker_open_seconds": 0.3}).start()
+    eventually(lambda: running.loop.breakers[-1].opened_times >= 6, SECONDS, "the storm goes on for some rounds")
+    stored = len(admin.records(letters))
+    outage.unlink()
+
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is dealt with and committed")
+    assert 50 <= stored <= 60
+    assert len(running.ledger.done()) + len(admin.records(letters)) == len(sent)
+    assert len(admin.records(letters)) <= stored + 2
+    assert state(running, "dead letters") == "closed"
+
+
+def test_a_dependency_that_a_handler_names_holds_it_although_most_of_its_messages_do_not_need_it(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], outage: Path
+) -> None:
+    name = topic(partitions=PARTITIONS)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    mixed = messages(600, keys=300)
+    needy = failing_in(outage, mixed, uses="payments")
+    sent = [worse if not number % 3 else better for number, (better, worse) in enumerate(zip(mixed, needy))]
+    admin.produce(name, [each.row for each in sent])
+
+    running = engine(name, group, handler="tests.support.handlers:depending", **BREAKER).start()
+    eventually(lambda: state(running, "payments") == "open", SECONDS, "the dependency's breaker is open")
+    eventually(lambda: running.loop.partitions[0].held == "the circuit breaker of payments is open", SECONDS, "all is held")
+    assert state(running, "tests.support.handlers:depending") == "closed"
+    outage.unlink()
+
+    oracle = Oracle(running.ledger, sent)
+    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+    assert admin.records(letters) == []
+    assert oracle.order_violations_per_key() == []
+
+
+def test_a_message_that_is_hopeless_does_not_keep_the_breaker_open(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], outage: Path
+) -> None:
+    name = topic(partitions=1)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    sent = [message("hopeless", key="hopeless", trouble="raise"), *failing_in(outage, messages(100, keys=100))]
+    admin.produce(name, [each.row for each in sent])
+
+    running = engine(name, group, **{**BREAKER, "breaker_open_seconds": 0.5}).start()
+    eventually(lambda: running.loop.breakers[0].opened_times >= 2, SECONDS, "it stays open")
+    outage.unlink()
+
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is dealt with and committed")
+    assert [letter.key for letter in admin.records(letters)] == [b"hopeless"]
+    assert len(running.ledger.done()) == 100
+
+
+def test_good_messages_get_through_although_all_that_was_there_is_hopeless(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    name = topic(partitions=1)
+    admin.create_topic(name + ".dlq", partitions=1)
+    admin.produce(name, [message(f"bad-{number}", key=str(number), trouble="raise").row for number in range(30)])
+    running = engine(name, group, **{**BREAKER, "breaker_open_seconds": 0.3}).start()
+    eventually(lambda: running.loop.breakers[0].opened_times >= 3, SECONDS, "it is open again and again")
+
+    good = [message(f"good-{number}", key=f"good-{number}") for number in range(20)]
+    admin.produce(name, [each.row for each in good])
+
+    eventually(lambda: not Oracle(running.ledger, good).missing(), SECONDS, "the good ones are done")
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "batch"])
+def test_lists_and_coroutines_are_held_and_tried_too(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], outage: Path, kind: str
+) -> None:
+    name = topic(partitions=PARTITIONS)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    sent = failing_in(outage, messages(200, keys=60))
+    admin.produce(name, [each.row for each in sent])
+
+    handler = "tests.support.handlers:" + kind
+    running = engine(name, group, handler=handler, **{**BREAKER, "breaker_open_seconds": 0.3}).start()
+    eventually(lambda: any(b.opened_times >= 3 for b in running.loop.breakers), SECONDS, "it is open again and again")
+    outage.unlink()
+
+    oracle = Oracle(running.ledger, sent)
+    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+    assert max(entry.attempt for entry in running.ledger.of("start")) <= 2
+    assert admin.records(letters) == []
+    assert oracle.order_violations_per_key() == []

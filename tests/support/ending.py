@@ -1,0 +1,75 @@
+"""Pools whose threads end; the product leaves that to the end of the process."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Callable, List, NoReturn
+
+from worker.async_pool import AsyncPool
+from worker.pool import HandlerThread, Pool
+from worker.pools import Pools
+from worker.queues import Queue
+
+
+class EndError(Exception):
+    """Ends a handler thread."""
+
+
+class _End(Queue):
+    """Whoever wants a task of it ends."""
+
+    def __init__(self) -> None:
+        self._tasks = ()
+        self.pop: Callable[[], Any] = self._end
+
+    def _end(self) -> NoReturn:
+        raise EndError
+
+
+def made_to_end(pool: Pool) -> Callable[[], None]:
+    """To be called before the pool starts. What it returns ends all its threads that run no task then."""
+    ends = [_one_made_to_end(part) for part in parts_of(pool)]
+
+    def end() -> None:
+        for each in ends:
+            each()
+
+    return end
+
+
+def parts_of(pool: Pool) -> List[Pool]:
+    """The pools of which it is made."""
+    return list(pool._parts.values()) if isinstance(pool, Pools) else [pool]
+
+
+def _one_made_to_end(pool: Pool) -> Callable[[], None]:
+    if isinstance(pool, AsyncPool):
+        return _loop_made_to_end(pool)
+    serve = pool._serve
+
+    def until_end(thread: HandlerThread, turn: int) -> None:
+        with contextlib.suppress(EndError):
+            serve(thread, turn)
+
+    def end() -> None:
+        pool.serve([_End()])
+        pool.wake(len(pool.threads))
+
+    pool._serve = until_end  # type: ignore[method-assign]
+    return end
+
+
+def _loop_made_to_end(pool: AsyncPool) -> Callable[[], None]:
+    ended: List[bool] = []
+
+    def until_end(thread: HandlerThread, _turn: int) -> None:
+        while not ended:
+            pool._run_loop()
+        pool._loop.close()
+
+    def end() -> None:
+        ended.append(True)
+        pool._loop.call_soon_threadsafe(pool._loop.stop)
+
+    pool._serve = until_end  # type: ignore[method-assign]
+    return end

@@ -1,0 +1,119 @@
+"""Handlers for task processes: a message is `[name, argument]`, and names one of them. They need no ledger: what they return
+is their witness."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any, Callable, Dict
+
+from service.outcomes import Reject, Retry, Send
+
+LOOK_SECONDS = 0.005
+
+log = logging.getLogger(__name__)
+
+
+class OwnError(KeyError):
+    """An error of the user's, made of two arguments."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(one + two)
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+RAISED: Dict[str, Callable[[], BaseException]] = {
+    "own": lambda: OwnError("one", "two"),
+    "retry": lambda: Retry("busy", after=2.5),
+    "reject": lambda: Reject("never"),
+    "exit": lambda: SystemExit(3),
+    "unprintable": UnprintableError,
+    "refused": lambda: ConnectionError("refused"),
+}
+
+
+def handle(message: Any, context: Any) -> Any:
+    name, argument = message
+    log.info("%s begins", name)
+    return HANDLERS[name](argument, context)
+
+
+def crash(_argument: Any, _context: Any) -> None:
+    ctypes.string_at(0)
+
+
+def fail(name: str, _context: Any) -> None:
+    error = RAISED[name]()
+    raise error
+
+
+def depend(how: str, context: Any) -> None:
+    """Calls a dependency well, and then badly; what that raises is caught, or leads to another error."""
+    with context.dependency("well"):
+        pass
+    try:
+        with context.dependency("ill"):
+            fail("refused", context)
+    except ConnectionError as problem:
+        if how == "raise":
+            raise ValueError("no answer") from problem
+
+
+def hog(size: int, _context: Any) -> None:
+    """Takes so much memory, and ends its process."""
+    bytearray(b"x") * size
+    os._exit(42)
+
+
+def hold_gil(seconds: int, _context: Any) -> None:
+    ctypes.PyDLL(None).sleep(ctypes.c_uint(seconds))
+
+
+def hang(_argument: Any, _context: Any) -> None:
+    threading.Event().wait()
+
+
+def fork(_argument: Any, _context: Any) -> None:
+    """Ends its process, and leaves one behind that has all its descriptors."""
+    if os.fork() == 0:
+        threading.Event().wait()
+    os._exit(42)
+
+
+def until_cancelled(argument: Any, context: Any) -> Any:
+    """The deadline; unless it is late, once there is one."""
+    while not (context.cancelled and (context.deadline or argument == "late")):
+        threading.Event().wait(LOOK_SECONDS)
+    return context.deadline
+
+
+def facts(_argument: Any, context: Any) -> Any:
+    """What it can see of its message and of its process."""
+    program = [sys.executable, "-S", "-c", "import signal; print(signal.getsignal(15) is signal.SIG_DFL)"]
+    return {
+        "place": (context.topic, context.partition, context.offset, context.attempt),
+        "rest": (context.key, context.headers, context.timestamp, context.cancelled, context.deadline),
+        "main": threading.current_thread() is threading.main_thread(),
+        "confluent_kafka": "confluent_kafka" in sys.modules,
+        "sigterm": signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL,
+        "programs": subprocess.run(program, stdout=subprocess.PIPE, check=True, text=True).stdout.strip(),
+    }
+
+
+HANDLERS: Dict[str, Callable[[Any, Any], Any]] = {
+    "echo": lambda argument, _context: argument,
+    "object": lambda _argument, _context: object(),
+    "send": lambda topic, _context: Send(topic, {"a": 1}, "k", [("h", "1"), ("h", None)]),
+    "pid": lambda _argument, _context: os.getpid(),
+    "headers": lambda _argument, context: context.headers,
+    **{kind.__name__: kind for kind in (crash, depend, fail, hog, hold_gil, hang, fork, until_cancelled, facts)},
+}

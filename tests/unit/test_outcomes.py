@@ -1,0 +1,70 @@
+"""What handlers may raise and return."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from service.outcomes import BatchError, ItemError, Reject, Send
+from worker.completion import look
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(b"\xff", b"\xff"), ("ä", "ä".encode()), (None, None), ({"a": [1, "ä"]}, '{"a":[1,"ä"]}'.encode()), (7, b"7")],
+)
+def test_a_value_is_sent_as_bytes_text_tombstone_or_json(value: Any, expected: Any) -> None:
+    assert Send("t", value).value == expected
+
+
+def test_keys_and_headers_may_be_text() -> None:
+    send = Send("t", 1, key="k", headers={"a": "1", "b": b"2", "c": None})
+
+    assert (send.topic, send.key, send.headers) == ("t", b"k", [("a", b"1"), ("b", b"2"), ("c", None)])
+    assert Send("t", 1, headers=[("a", "1"), ("a", "2")]).headers == [("a", b"1"), ("a", b"2")]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("", 1), (None, 1), ("t", {1, 2}), ("t", float("nan")), ("t", "\ud800"), ("t", 1, 7), ("t", 1, None, {"a": 1})],
+)
+def test_what_can_not_be_sent_is_refused_where_it_is_made(arguments: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        Send(*arguments)
+
+
+def test_a_batch_error_takes_exceptions_and_words() -> None:
+    rejected = Reject("no")
+    failures = BatchError({3: rejected, 7: "bad"}).failures
+
+    assert failures[3] is rejected
+    assert (type(failures[7]), str(failures[7])) == (ItemError, "bad")
+
+
+def test_a_batch_error_without_a_failure_is_refused_because_all_would_count_as_done() -> None:
+    with pytest.raises(ValueError, match="must name"):
+        BatchError({})
+
+
+@pytest.mark.parametrize("result", [True, {"a": 1}, [], [1, 2], "text", ()])
+def test_results_that_are_no_send_are_ignored(result: Any) -> None:
+    assert look(result, ()) is None
+
+
+def test_one_send_and_a_list_of_them_are_to_be_produced() -> None:
+    one, other = Send("t", 1), Send("t", 2)
+
+    assert [results.sends for results in (look(one, ()), look((one, other), ())) if results] == [[one], [one, other]]
+
+
+def test_a_list_with_a_send_among_other_things_is_a_mistake() -> None:
+    with pytest.raises(TypeError, match="some are a Send"):
+        look([Send("t", 1), {"a": 1}], ())
+
+
+def test_a_coroutine_that_a_plain_function_returned_has_done_nothing_and_is_no_success() -> None:
+    async def forgotten() -> None: ...
+
+    with pytest.raises(TypeError, match="wanted: async def"):
+        look(forgotten(), ())

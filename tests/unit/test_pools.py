@@ -1,0 +1,62 @@
+"""Several kinds of handler in one process."""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+import pytest
+
+from tests.support.ending import made_to_end
+from tests.support.eventually import eventually
+from tests.unit.fakes import Message, some_settings
+from worker import pools
+from worker.assignment import Partition
+from worker.async_pool import AsyncPool
+from worker.batch_pool import BatchPool
+from worker.handlers import Handlers
+from worker.pool import Pool
+
+HERE = __name__
+calls: List[Any] = []
+
+
+def one(message: Any) -> None:
+    calls.append(("one", message))
+
+
+async def coroutine(message: Any) -> None:
+    calls.append(("coroutine", message))
+
+
+def batch(messages: List[Any]) -> None:
+    calls.append(("batch", messages))
+
+
+def built(*entries: str) -> Pool:
+    settings = some_settings(handlers=tuple(f"{entry[0]}={HERE}:{entry[2:]}" for entry in entries))
+    return pools.build(settings, Handlers(settings).usable())
+
+
+def test_one_kind_stands_alone() -> None:
+    assert [type(built(f"a={name}")) for name in ("one", "coroutine", "batch")] == [Pool, AsyncPool, BatchPool]
+    assert type(built("a=one", "b=one")) is Pool
+
+
+def test_each_topics_tasks_go_to_the_pool_of_its_kind(request: pytest.FixtureRequest) -> None:
+    calls.clear()
+    pool = built("a=one", "b=coroutine", "c=batch")
+    end = made_to_end(pool)
+    partitions = [Partition(topic, 0) for topic in "abcd"]
+    pool.start()
+    request.addfinalizer(end)
+    pool.serve([partition.queue for partition in partitions])
+    for partition in partitions:
+        partition.queue.extend([(0, partition.tracker.take(0)[0], Message(0, value=b"7"), None, 1)])
+    pool.wake(4)
+    eventually(lambda: [p.tracker.watermark() for p in partitions] == [1, 1, 1, 0] and pool.undecided, 5, "three are done")
+
+    assert sorted(calls) == [("batch", [7]), ("coroutine", 7), ("one", 7)]
+    ((_task, error),) = pool.undecided
+    assert str(error) == "no entry of HANDLERS matches d"
+    assert sum(thread.done for thread in pool.threads) == 3
+    assert {thread.name for thread in pool.threads} == {"handler-0", "handler-1", "batch-0", "batch-1", "event-loop"}

@@ -1,0 +1,167 @@
+"""All circuit breakers of a process: one for each handler, one for each dependency that handlers name, and one for the dead
+letters, which opens when too many of the last messages became some (the storm limit). Consumer thread only.
+
+While the breaker of a dependency is not closed, the handlers that ever reported it are held as a whole: which of their
+messages would need it can't be known before they run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import Callable, Dict, Iterator, List, Optional, Set
+
+from service.outcomes import Retry
+from service.settings import Settings
+from service.snapshot import BreakerReport
+from worker.breaker import Breaker, State
+from worker.dependencies import Dependencies, Outcome
+from worker.error_text import causes_of
+from worker.quarantine import DEATHS
+from worker.retry import WorthAgain
+from worker.windows import CountWindow, TimeWindow
+
+log = logging.getLogger(__name__)
+
+MOST_DEPENDENCIES = 100  # names in a process: made from what messages say, they would grow without an end
+SILENT = (Retry, *DEATHS)  # a wish of the handler's, and the ways in which its process ends: they say nothing of what it needs
+_EXCUSE = "excused_by"  # in the dictionary of an error
+
+
+class Breakers:
+    """Who holds whom, and whose failure a failure is."""
+
+    def __init__(self, settings: Settings, dependencies: Dependencies, handler_of: Callable[[str], str]) -> None:
+        """`handler_of` gives the handler's name for a topic."""
+        self._settings = settings
+        self._ended = dependencies.ended
+        self._handler_of = handler_of
+        self._worth_again = WorthAgain(settings)
+        self._handlers: Dict[str, Breaker] = {}
+        self._dependencies: Dict[str, Breaker] = {}
+        self._users: Dict[str, Set[str]] = {}  # of a dependency: the handlers that reported it
+        self._storm = self._dead_letters() if settings.dead_letter_storm_share else None
+        self._full = False  # whether a name was left out, and said so
+
+    def __iter__(self) -> Iterator[Breaker]:
+        """All of them."""
+        yield from self._handlers.values()
+        yield from self._dependencies.values()
+        if self._storm is not None:
+            yield self._storm
+
+    def turn(self, now: float) -> None:
+        """Once in a turn of the loop."""
+        self._take(now)
+        for breaker in self:
+            breaker.turn(now)
+
+    def closed_for(self, handler: str) -> bool:
+        """Whether nothing holds this handler up."""
+        return not self._holding(handler)
+
+    def wanted(self, handler: str) -> int:
+        """While a handler is held up: how many probes of it are still to succeed. 0: nothing of it may be started."""
+        holding = self._holding(handler)
+        is_open = any(breaker.state is State.OPEN for breaker in holding)
+        return 0 if is_open else max([breaker.wanted for breaker in holding], default=0)
+
+    def why(self, handler: str) -> str:
+        """What holds a handler up, in words; empty: nothing."""
+        return ", ".join(str(breaker.why()) for breaker in self._holding(handler))
+
+    def succeeded(self, handler: str, count: int, now: float, *, probe: bool) -> None:
+        """So many messages are done by this handler."""
+        for breaker in (self._of(handler), self._storm):
+            if breaker is not None:
+                breaker.succeeded(count, now, probe=probe)
+
+    def take_back(self, handler: str, error: BaseException, now: float, *, probe: bool, last: bool) -> bool:
+        """A call of the handler failed; whether its task should be run again as if it had not been tried. `last`: otherwise it
+        becomes a dead letter."""
+        self._take(now)
+        excused = False
+        if self._counts(error):
+            breaker = self._of(handler)
+            excused = breaker is not None and breaker.failed(error, now, probe=probe)
+            excused = _excused(error) or excused
+        if last and not excused and self._storm is not None:
+            return self._storm.failed(error, now, probe=probe)
+        return excused
+
+    def reports(self, now: float) -> List[BreakerReport]:
+        """For the snapshot."""
+        return [breaker.report(now) for breaker in self]
+
+    def _take(self, now: float) -> None:
+        while self._ended:
+            outcome = self._ended.popleft()
+            breaker = self._of_dependency(outcome.name)
+            if breaker is not None:
+                self._users[outcome.name].add(self._handler_of(outcome.topic))
+                self._count(breaker, outcome, now)
+
+    def _count(self, breaker: Breaker, outcome: Outcome, now: float) -> None:
+        probe = outcome.began >= breaker.since  # what began earlier speaks of another time
+        if outcome.error is None:
+            breaker.succeeded(1, now, probe=probe)
+        elif self._counts(outcome.error) and breaker.failed(outcome.error, now, probe=probe):
+            _excuse(outcome.error, breaker)  # the handler may raise it, or let it be the cause of another
+
+    def _counts(self, error: BaseException) -> bool:
+        """Whether a failure says something of what the handler needs. The others speak of their message."""
+        return not isinstance(error, SILENT) and self._worth_again(error)
+
+    def _holding(self, handler: str) -> List[Breaker]:
+        named = [breaker for name, breaker in self._dependencies.items() if handler in self._users[name]]
+        guarding = [self._of(handler), *named, self._storm]
+        return [breaker for breaker in guarding if breaker is not None and breaker.state is not State.CLOSED]
+
+    def _of(self, handler: str) -> Optional[Breaker]:
+        if self._settings.breaker_failure_share and handler not in self._handlers:
+            self._handlers[handler] = self._made(handler)
+        return self._handlers.get(handler)
+
+    def _of_dependency(self, name: str) -> Optional[Breaker]:
+        if name not in self._dependencies and self._settings.breaker_failure_share:
+            if len(self._dependencies) < MOST_DEPENDENCIES:
+                self._dependencies[name], self._users[name] = self._made(name), set()
+            elif not self._full:
+                self._full = True
+                log.warning("Dependencies beyond the first %d have no circuit breaker: %s", MOST_DEPENDENCIES, name)
+        return self._dependencies.get(name)
+
+    def _made(self, name: str) -> Breaker:
+        settings = self._settings
+        return Breaker(
+            name,
+            TimeWindow(settings.breaker_window_seconds, settings.breaker_min_calls),
+            settings.breaker_failure_share,
+            settings.breaker_open_seconds,
+            settings.breaker_probes,
+        )
+
+    def _dead_letters(self) -> Breaker:
+        settings = self._settings
+        return Breaker(
+            "dead letters",
+            CountWindow(settings.dead_letter_storm_messages),
+            settings.dead_letter_storm_share,
+            settings.breaker_open_seconds,
+            settings.breaker_probes,
+            trickle=True,
+        )
+
+
+def _excuse(error: BaseException, breaker: Breaker) -> None:
+    """The user's own class may do anything when it is asked: then the error is not excused."""
+    with contextlib.suppress(BaseException):
+        vars(error)[_EXCUSE] = breaker
+
+
+def _excused(error: BaseException) -> bool:
+    """Whether the failure of a dependency that is not well stands behind this error."""
+    with contextlib.suppress(BaseException):
+        found = [vars(cause).get(_EXCUSE) for cause in causes_of(error)]
+        return any(breaker is not None and breaker.state is not State.CLOSED for breaker in found)
+    return False

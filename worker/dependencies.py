@@ -1,0 +1,43 @@
+"""What handlers report of the things they depend on, by `with context.dependency("payments"):`. Handler threads append, the
+consumer thread takes: a deque's operations are atomic, so neither waits for the other."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from typing import Callable, Deque, Iterator, NamedTuple, Optional
+
+LONGEST_NAME = 100  # characters
+
+
+class Outcome(NamedTuple):
+    """A call of a dependency that has ended."""
+
+    name: str
+    topic: str  # of the message whose handler called
+    began: float  # monotonic seconds
+    error: Optional[BaseException]  # None: it succeeded
+
+
+class Dependencies:
+    """The calls of one process that have ended and were not looked at yet."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """None yet."""
+        self._clock = clock
+        self.ended: Deque[Outcome] = deque()
+
+    @contextlib.contextmanager
+    def call(self, name: str, topic: str) -> Iterator[None]:
+        """The block is one call of the dependency `name`. What it raises goes on as usual. Raises ValueError for a name that
+        is not fit to be shown."""
+        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+            raise ValueError("a dependency's name must be 1 to %d printable characters, not %r" % (LONGEST_NAME, name))
+        began = self._clock()
+        try:
+            yield
+        except BaseException as error:  # whatever it is, the call has failed
+            self.ended.append(Outcome(name, topic, began, error))
+            raise
+        self.ended.append(Outcome(name, topic, began, None))

@@ -1,0 +1,59 @@
+"""Where handlers run: in our own threads, or, with ISOLATION=process, each thread's in a task process of its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Callable, Dict
+
+from service.settings import Settings
+from worker.assignment import Partition
+from worker.handler import Handler, Kind
+from worker.handlers import Handlers
+from worker.pool import Pool
+from worker.task_process import TaskProcess
+
+
+def handlers_of(settings: Settings, slot: int) -> Handlers:
+    """The handlers, ready to be called in the way of ISOLATION. Raises HandlerError."""
+    if settings.isolation == "none":
+        return Handlers(settings).usable()
+    isolated = Isolated(settings, slot)
+    isolated.start(Pool.name % 0)
+    return Handlers(settings, lambda name, _setting: Handler(name, Kind.THREAD, isolated))
+
+
+class Isolated:
+    """A call that each handler thread makes in a task process of its own, which has the thread's name and is started when it
+    is first needed."""
+
+    def __init__(self, settings: Settings, slot: int, make: Callable[[Settings, int, str], TaskProcess] = TaskProcess) -> None:
+        """`make` makes a task process of these settings for a slot, with a name for the log."""
+        self._settings = settings
+        self._slot = slot
+        self._make = make
+        self._processes: Dict[str, TaskProcess] = {}  # by the name of their thread, which alone touches its entry
+
+    def start(self, thread: str) -> None:
+        """Start the process of this handler thread ahead of its first task, to see whether the handler can be loaded: our own
+        process does not import it. Raises HandlerError and TaskProcessError."""
+        self._process_of(thread).start()
+
+    def __call__(self, message: Any, partition: Partition, attempt: int) -> Any:
+        """As `TaskProcess.run`, with the time limits of the settings."""
+        limit = self._settings.handler_timeout_seconds
+        until = time.monotonic() + limit
+        return self._process_of(threading.current_thread().name).run(
+            message,
+            partition,
+            attempt,
+            self._settings.handler_kill_seconds or None,
+            lambda: limit > 0 and time.monotonic() >= until,
+        )
+
+    def _process_of(self, thread: str) -> TaskProcess:
+        try:
+            return self._processes[thread]
+        except KeyError:
+            made = self._processes[thread] = self._make(self._settings, self._slot, thread)
+            return made

@@ -1,0 +1,177 @@
+"""Records that the outcome of a task depends on: dead letters, retries that take the long way, results. Each is produced
+idempotently, and its task may count as done only when the broker has acknowledged it. One that can't be stored is sent again
+and again; its task stays in flight, and its partition is held: fetched no more, until all such records of it are stored.
+
+Consumer thread only: the producer's callbacks run inside `serve`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Counter as CounterType
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from service.logs import Seldom
+from worker.assignment import Partition
+from worker.lanes import Task
+
+log = logging.getLogger(__name__)
+
+RESEND_SECONDS = 5.0
+ROOM_SECONDS = 0.1  # until a record is offered again for which the client's own queue had no room
+
+Headers = List[Tuple[str, Union[str, bytes, None]]]
+
+#: What to do, by the name of the broker's refusal; of the client's, where it is the first to refuse.
+_REMEDIES = {
+    "MSG_SIZE_TOO_LARGE": "raise max.message.bytes of that topic (or KAFKA_PRODUCER_MESSAGE_MAX_BYTES, if you have set it)",
+    "RECORD_LIST_TOO_LARGE": "raise max.message.bytes and segment.bytes of that topic",
+    "UNKNOWN_TOPIC_OR_PART": "create the topic",
+    "_UNKNOWN_TOPIC": "create the topic",
+    "_UNKNOWN_PARTITION": "create the topic",
+    "TOPIC_AUTHORIZATION_FAILED": "allow us to write to that topic (ACL: WRITE)",
+    "CLUSTER_AUTHORIZATION_FAILED": "allow us idempotent writing (ACL: IDEMPOTENT_WRITE on the cluster)",
+    "_MSG_TIMED_OUT": "see whether the brokers of that topic answer",
+}
+_ANY_REMEDY = "mend the topic or the broker"
+
+
+class Record(NamedTuple):
+    """What is to be produced."""
+
+    topic: str
+    key: Optional[bytes]
+    value: Optional[bytes]
+    headers: Headers
+    timestamp: int = 0  # milliseconds since 1970; 0: that of sending
+
+
+class _Letter:
+    """A record on its way, until it is stored."""
+
+    __slots__ = ("record", "refused", "stored", "task", "what")
+
+    def __init__(self, what: str, task: Task, record: Record, stored: Callable[[Task], None]) -> None:
+        self.what = what
+        self.task = task
+        self.record = record
+        self.stored = stored
+        self.refused = False  # at least once, and so it counts as unstored
+
+    @property
+    def partition(self) -> Partition:
+        """Of its task."""
+        return self.task[1].partition
+
+
+class Outbox:
+    """Sends records, and says when each is stored."""
+
+    def __init__(self, properties: Dict[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
+        """`properties`: librdkafka's, for the producer; `clock`: monotonic seconds."""
+        self._properties = properties
+        self._clock = clock
+        self._producer: Optional[Producer] = None  # made with the first record: most processes never send one
+        self._broken = False  # the producer has met a fatal error, and takes nothing any more
+        self._again: List[Tuple[float, _Letter]] = []
+        self._complaint = Seldom(log, clock)
+        self.in_transit = 0  # sent and not answered
+        self.unstored: CounterType[str] = Counter()  # refused at least once and not stored yet, by `what`
+
+    def send(self, what: str, task: Task, record: Record, stored: Callable[[Task], None]) -> None:
+        """Produce a record on behalf of a task; come what may, it ends stored or is sent again. `stored(task)` is called from
+        `serve` when the broker has acknowledged it, also when the task's partition is not ours any more. `what` says in the
+        log what it is ("dead letter")."""
+        self._produce(_Letter(what, task, record, stored))
+
+    def serve(self) -> None:
+        """Receive acknowledgements, and send again what could not be stored."""
+        if self._producer is not None:
+            self._producer.poll(0)
+        if self._again:
+            now = self._clock()
+            due = [letter for at, letter in self._again if at <= now]
+            self._again = [waiting for waiting in self._again if waiting[0] > now]
+            for letter in due:
+                self._produce(letter)
+
+    def give_up(self) -> List[Task]:
+        """The tasks of closed partitions whose records were refused and wait to be sent again: they are not. Whoever gets the
+        partition next runs the task again; nobody should wait for a topic that may be missing for hours."""
+        hopeless = [letter for _, letter in self._again if letter.partition.closed]
+        self._again = [waiting for waiting in self._again if not waiting[1].partition.closed]
+        for letter in hopeless:
+            self._settled(letter)
+        return [letter.task for letter in hopeless]
+
+    def _produce(self, letter: _Letter) -> None:
+        if letter.partition.revoked:
+            self._settled(letter)
+            return  # whoever owns the partition now decides about it
+        record = letter.record
+        try:
+            self._client().produce(
+                record.topic,
+                value=record.value,
+                key=record.key,
+                headers=record.headers,
+                timestamp=record.timestamp,
+                on_delivery=lambda problem, _report: self._answered(letter, problem),
+            )
+        except BufferError:
+            self._again.append((self._clock() + ROOM_SECONDS, letter))
+        except KafkaException as problem:
+            self._refused(letter, problem.args[0])
+        else:
+            self.in_transit += 1
+            letter.partition.in_transit += 1
+
+    def _client(self) -> Producer:
+        if self._broken and not self.in_transit:  # an idempotent producer never recovers from a fatal error; another may
+            self._producer, self._broken = None, False
+        if self._producer is None:
+            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
+        return self._producer
+
+    def _answered(self, letter: _Letter, problem: Optional[KafkaError]) -> None:
+        """The producer's callback. It must not raise: that would surface in `poll`, far from here."""
+        self.in_transit -= 1
+        letter.partition.in_transit -= 1
+        if problem is not None:
+            self._refused(letter, problem)
+            return
+        self._settled(letter)
+        if letter.refused and not letter.partition.held:
+            log.info("%s goes on: nothing of it waits to be stored any more", letter.partition)
+        letter.stored(letter.task)
+
+    def _refused(self, letter: _Letter, problem: KafkaError) -> None:
+        self._broken = self._broken or problem.fatal() or problem.name() == "_FATAL"
+        partition, topic = letter.partition, letter.record.topic
+        if not letter.refused:
+            letter.refused = True
+            self.unstored[letter.what] += 1
+            partition.unstored += 1
+        partition.held = "a %s can't be stored in %s: %s" % (letter.what, topic, problem.str())
+        self._again.append((self._clock() + RESEND_SECONDS, letter))
+        self._complaint.log(
+            logging.ERROR,
+            "%s offset %d: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition "
+            "is held, and the %s is sent again every %d s. To mend it, %s",
+            partition, letter.task[0], letter.what, topic, problem, letter.what, RESEND_SECONDS,
+            _REMEDIES.get(problem.name(), _ANY_REMEDY),
+        )  # fmt: skip
+
+    def _settled(self, letter: _Letter) -> None:
+        """Nothing is waited for on its behalf any more."""
+        if not letter.refused:
+            return
+        self.unstored[letter.what] -= 1
+        partition = letter.partition
+        partition.unstored -= 1
+        if not partition.unstored:
+            partition.held = ""

@@ -1,0 +1,159 @@
+"""Where suspects are run: messages that were running when their process died (see `suspects`). One thread, which runs them one
+at a time in a task process, so that what dies of one of them is that process alone, and who was the culprit is known. To
+everybody else it is a pool like any other: the task is noted while it runs, its lane is held, its partition may be closed.
+
+Nobody becomes a dead letter for having been there when a process died: it takes a death in a task process, alone, which is the
+death of this message and of no other.
+
+A suspect has to be told from other messages wherever it comes from: from the broker, from its lane, from a retry. All of them
+put it into its partition's queue, so the queue of a partition with suspects sorts them out. That of any other partition knows
+nothing of them, and costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Callable, Iterable, List, Optional, Set
+
+from service.settings import Settings
+from worker.assignment import Partition
+from worker.handler import HandlerError
+from worker.lanes import Task
+from worker.pool import Pool
+from worker.queues import FirstComeFirstServed, Queue
+from worker.suspects import Place
+from worker.suspects_file import SuspectsFile
+from worker.task_process import TaskDiedError, TaskProcess, TaskProcessError
+
+log = logging.getLogger(__name__)
+
+DEATHS = (TaskDiedError, TaskProcessError, HandlerError)  # what a task process may raise that no handler raised
+NO_PROCESS_SECONDS = 5.0  # until it is tried again to have a task process, when none could be started
+LISTED = 20  # suspects in one log line
+
+
+class Quarantine(Pool):
+    """The suspects of one process."""
+
+    def __init__(self, settings: Settings, slot: int, pool: Pool, suspects: SuspectsFile) -> None:
+        """What fails or is parked goes into the lists of `pool`. The thread and the task process start with the first
+        suspect."""
+        super().__init__(1, self._run)
+        self.undecided, self.parked = pool.undecided, pool.parked
+        self._wake_others = pool.wake
+        self._thread = self.threads[0]
+        self._thread.name, self._thread.apart = "quarantine", True
+        self._queue = FirstComeFirstServed()
+        self._suspects = suspects
+        self._process = TaskProcess(settings, slot, "quarantine")
+        self._kill_after = settings.handler_kill_seconds or None
+        self._max_deaths = settings.max_deaths
+        self._started = False
+
+    # ---- consumer thread ------------------------------------------------------------------------------------------
+
+    def blame(self, places: List[Place]) -> None:
+        """These were running in the slot's former process when it died. Not to blame are those that were suspects already:
+        they ran apart, and were cut off by that death like everybody else."""
+        known = self._suspects.read() if places else {}
+        new = [place for place in places if place not in known]
+        if new:
+            self._suspects.blame(new, "was running when its process died")
+            listed = ", ".join("%s[%d] offset %d" % place for place in new[:LISTED])
+            log.warning("Running when this slot's process died, and now run one at a time, apart: %s", listed)
+
+    def receive(self, partitions: Iterable[Partition]) -> None:
+        """These were assigned just now, and nothing of them is delivered yet."""
+        known = self._suspects.read()
+        for partition in partitions:
+            offsets = {offset for topic, number, offset in known if (topic, number) == (partition.topic, partition.number)}
+            done = {offset for offset in offsets if _done(partition, offset)}
+            self._suspects.forget((partition.topic, partition.number, offset) for offset in done)
+            if offsets - done:
+                partition.queue = Sorting(partition.queue, self._wake_others, offsets - done, self.admit)
+                self._start_once()
+
+    def delay(self, task: Task, error: BaseException) -> Optional[float]:
+        """Seconds until a task that failed by one of DEATHS is run again; None: never, it is a dead letter."""
+        if not isinstance(error, TaskDiedError):
+            return NO_PROCESS_SECONDS
+        place = _place(task)
+        deaths = self._suspects.blame([place], error.how)[place].deaths
+        return None if deaths >= self._max_deaths else 0.0
+
+    def settled(self, task: Task) -> None:
+        """The task has an outcome."""
+        self._suspects.forget([_place(task)])
+
+    # ---- any thread -----------------------------------------------------------------------------------------------
+
+    def admit(self, task: Task) -> None:
+        """A suspect may run, when its turn comes. The newest comes last: one that dies again keeps nobody waiting."""
+        self._queue.extend([task])
+        self.wake(1)
+
+    @property
+    def count(self) -> int:
+        """Suspects that wait for their turn, or run."""
+        return len(self._queue) + len(self.running())
+
+    # ---- the quarantine's own thread ------------------------------------------------------------------------------
+
+    def _run(self, message: Any, partition: Partition, attempt: int) -> Any:
+        place = (message.partition(), message.offset())
+        result = self._process.run(message, partition, attempt, self._kill_after, lambda: place in partition.overdue)
+        if self._thread.task is not None:
+            self._suspects.forget([_place(self._thread.task)])
+        return result
+
+    def _start_once(self) -> None:
+        if not self._started:
+            self._started = True
+            self.serve([self._queue])
+            self.start()
+
+
+class Sorting(Queue):
+    """The queue of a partition that has suspects: they are admitted elsewhere. Any thread, like every queue."""
+
+    def __init__(self, others: Queue, wake: Callable[[int], None], suspects: Set[int], admit: Callable[[Task], None]) -> None:
+        """`others` takes the tasks that are no suspects, and `wake` wakes so many of those who serve it; suspects have these
+        offsets."""
+        self._others = others
+        self._wake = wake
+        self._suspects = suspects
+        self.topic = others.topic
+        self._last = max(suspects)
+        self._admit = admit
+        self.pop = others.pop
+        self.extend = self._extend
+        self.put = self._put
+
+    def __len__(self) -> int:
+        """How many wait; suspects do not wait here."""
+        return len(self._others)
+
+    def _extend(self, tasks: Iterable[Task]) -> None:
+        listed = list(tasks)
+        if listed and listed[0][0] > self._last:
+            self._others.extend(listed)
+            return
+        self._others.extend(task for task in listed if task[0] not in self._suspects)
+        for task in listed:
+            if task[0] in self._suspects:
+                self._admit(task)
+
+    def _put(self, task: Task) -> None:
+        if task[0] in self._suspects:
+            self._admit(task)
+        else:
+            self._others.put(task)
+            self._wake(1)  # a suspect's follower comes from our thread, which does not serve that queue
+
+
+def _place(task: Task) -> Place:
+    return task[1].partition.topic, task[1].partition.number, task[0]
+
+
+def _done(partition: Partition, offset: int) -> bool:
+    return offset < partition.committed or any(first <= offset < behind for first, behind in partition.known)

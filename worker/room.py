@@ -1,0 +1,53 @@
+"""Room for messages: pauses and resumes partitions as their tasks in flight demand, by number and, with a MEMORY_LIMIT, by
+weight. Consumer thread only."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Callable, List
+
+from service import memory
+from service.settings import Settings
+from worker.assignment import Assignment, Partition
+from worker.backpressure import Backpressure
+from worker.consumer import GroupConsumer
+from worker.weights import Weights
+
+WAIT_SECONDS = 0.02  # quick handlers make room sooner than a pause would pay (it throws the prefetched messages away)
+NAP_SECONDS = 0.0003
+
+
+class Room:
+    """Of one process."""
+
+    def __init__(self, settings: Settings, hurried: Callable[[], bool], clock: Callable[[], float]) -> None:
+        """`hurried()`: whether there is no time to wait for handlers."""
+        self._backpressure = Backpressure(settings.max_in_flight)
+        shares = memory.shares(settings)
+        self._weights = Weights(shares.in_flight, settings.max_in_flight) if shares else None
+        self._hurried = hurried
+        self._clock = clock
+
+    def note(self, partition: Partition, batch: List[Any]) -> None:
+        """These messages were just taken."""
+        if self._weights:
+            self._weights.note(partition, batch)
+
+    def make(self, consumer: GroupConsumer, assignment: Assignment) -> int:
+        """Pause and resume what must be; how many messages may be fetched now."""
+        until = self._clock() + WAIT_SECONDS
+        while True:
+            counts = [(partition, partition.tracker.in_flight) for partition in assignment]
+            if self._weights:
+                counts = self._weights.counted(counts)
+            pause, resume = self._backpressure.decide(counts)
+            if not pause or self._clock() >= until or self._hurried():
+                break
+            time.sleep(NAP_SECONDS)
+        if pause:
+            consumer.pause([(p.topic, p.number) for p in pause])
+        if resume:
+            consumer.resume([(p.topic, p.number) for p in resume])
+        for partition in pause + resume:
+            partition.paused = partition in pause
+        return self._backpressure.room(sum([count for partition, count in counts if not partition.origin]))

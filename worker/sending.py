@@ -1,0 +1,52 @@
+"""What handlers return to be produced. A task whose handler returned a `Send` is done when the broker has stored it: until
+then it stays in flight and keeps its lane, so that the offset is not committed and results of one key keep their order. At
+least once: when the task runs again, its results are sent again.
+
+What can't be stored is treated as a dead letter is: sent again, told, and its partition held. Consumer thread only.
+"""
+
+from __future__ import annotations
+
+from typing import Callable
+
+from service.outcomes import Send
+from worker.completion import Results
+from worker.lanes import Task
+from worker.outbox import Outbox, Record
+
+WHAT = "result"
+BUSY_SECONDS = 1.0
+
+
+class Sending:
+    """Produces results."""
+
+    def __init__(self, outbox: Outbox, complete: Callable[[Task], None]) -> None:
+        """`complete(task)` is called when all of a task's results are stored."""
+        self._outbox = outbox
+        self._complete = complete
+        self._busy_until = 0.0
+
+    def send(self, results: Results, now: float) -> None:
+        """Produce them; `now`: monotonic seconds."""
+        self._busy_until = now + BUSY_SECONDS
+        unstored = [len(results.sends)]
+
+        def stored(_task: Task) -> None:
+            unstored[0] -= 1
+            if not unstored[0]:
+                for task in results.tasks:
+                    self._complete(task)
+
+        # On behalf of the lowest task: of a batch whose results are given up, nothing from there on is waited for.
+        lowest = min(results.tasks)
+        for send in results.sends:
+            self._outbox.send(WHAT, lowest, _record(send), stored)
+
+    def busy(self, now: float) -> bool:
+        """Whether results came of late: handler threads can't wake the consumer thread, which looks more often then."""
+        return now < self._busy_until
+
+
+def _record(send: Send) -> Record:
+    return Record(send.topic, send.key, send.value, list(send.headers))

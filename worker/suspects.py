@@ -1,0 +1,87 @@
+"""What is remembered of messages that were running when their process died. Pure; `suspects_file` keeps it on a disk.
+
+To be a suspect costs a message one run in a task process, alone, and nothing more: it is forgotten as soon as it is done. A
+count of deaths goes with it, so that one that kills again and again, over restarts of the service and of the host, comes to an
+end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Dict, Iterable, NamedTuple, Tuple
+
+VERSION = 1
+#: Seconds after the last death. Sidekiq's rule: its super_fetch counts how often a job was recovered within 72 hours.
+REMEMBERED_SECONDS = 72 * 3600.0
+MOST = 1000  # suspects: more than that many messages can't have run at once here, so the oldest are of no use
+LONGEST_HOW = 200  # characters
+
+Place = Tuple[str, int, int]  # topic, partition, offset
+
+
+class Suspicion(NamedTuple):
+    """What is known of one message."""
+
+    deaths: int
+    first: float  # seconds since 1970
+    last: float
+    how: str  # of the last one
+
+
+Suspects = Dict[Place, Suspicion]
+
+
+def blamed(suspects: Suspects, places: Iterable[Place], how: str, now: float) -> Suspects:
+    """After one death more of each of these messages."""
+    after = dict(suspects)
+    for place in places:
+        before = after.get(place, Suspicion(0, now, now, ""))
+        after[place] = Suspicion(before.deaths + 1, before.first, now, how[:LONGEST_HOW])
+    return remembered(after, now)
+
+
+def without(suspects: Suspects, places: Iterable[Place]) -> Suspects:
+    """These messages have come to their end."""
+    gone = set(places)
+    return {place: suspicion for place, suspicion in suspects.items() if place not in gone}
+
+
+def remembered(suspects: Suspects, now: float) -> Suspects:
+    """Without what is too old, and the newest of what is too many. A death in the future, as after a clock that was set
+    back, is as new as can be."""
+    fresh = {place: each for place, each in suspects.items() if now - each.last < REMEMBERED_SECONDS}
+    newest = sorted(fresh, key=lambda place: fresh[place].last, reverse=True)[:MOST]
+    return {place: fresh[place] for place in newest}
+
+
+def encoded(suspects: Suspects) -> str:
+    """As text, one suspect a line, for a person to read."""
+    lines = [json.dumps([*place, *suspicion]) for place, suspicion in suspects.items()]
+    return '{"version": %d, "suspects": [\n%s\n]}\n' % (VERSION, ",\n".join(lines))
+
+
+def decoded(text: str) -> Suspects:
+    """The reverse. Raises ValueError for whatever is not ours."""
+    try:
+        content = json.loads(text)
+        if content["version"] != VERSION:
+            raise ValueError("version %r" % content["version"])
+        return dict(map(_entry, content["suspects"]))
+    except (TypeError, KeyError, RecursionError, OverflowError) as problem:
+        raise ValueError("%s: %s" % (type(problem).__name__, problem)) from problem
+
+
+def _entry(row: Iterable[object]) -> Tuple[Place, Suspicion]:
+    topic, partition, offset, deaths, first, last, how = row
+    if not (isinstance(topic, str) and isinstance(how, str)) or not all(
+        isinstance(number, int) and not isinstance(number, bool) for number in (partition, offset, deaths)
+    ):
+        raise ValueError("not a suspect: %.100r" % (row,))
+    return (topic, partition, offset), Suspicion(deaths, _seconds(first), _seconds(last), how)  # type: ignore[arg-type, return-value]
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, (int, float)) or not math.isfinite(value):  # else it would never be too old
+        raise ValueError("not a time: %r" % (value,))
+    return float(value)

@@ -1,0 +1,189 @@
+"""Handlers in processes of their own: our side. A task that ends its process, or is killed because it takes too long, costs
+that process and nothing else.
+
+The thread that runs a task waits for its outcome. Meanwhile it passes on that the task is cancelled, and watches two limits:
+the task's own, and that of its process's silence.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from service.outcomes import Send
+from service.settings import Settings
+from worker.assignment import Partition
+from worker.decoding import UndecodableError, headers_of
+from worker.dependencies import Outcome
+from worker.handler import HandlerError
+from worker.raised import RemoteTraceback, rebuilt
+from worker.task_spawn import TICK_SECONDS, Spawned
+from worker.vigil import Vigil
+
+log = logging.getLogger(__name__)
+
+#: Whether a task is cancelled, whether that is for its taking too long, and until when its result counts.
+Wish = Tuple[bool, bool, Optional[float]]
+
+
+class TaskDiedError(Exception):
+    """The task process ended, or was killed, while it ran this task."""
+
+    def __init__(self, how: str, peak_memory: int, last_stack: str) -> None:
+        """`how`: "killed by SIGSEGV", "exit 42", "killed after 30.0 s", "silent for 30.0 s"; `peak_memory`: the most that the
+        process had, in bytes; `last_stack`: of its threads, the last calls first, where it left one."""
+        super().__init__("its task process: %s (peak memory %d MiB)" % (how, peak_memory >> 20))
+        self.how = how
+        self.peak_memory = peak_memory
+        self.last_stack = last_stack
+
+
+class TaskProcessError(Exception):
+    """No task process can be had: it ended before it could run anything. No task's fault."""
+
+
+class TaskProcess:
+    """A place for one task process after the other, each of which runs any number of tasks. One thread at a time may use
+    it."""
+
+    def __init__(self, settings: Settings, slot: int, name: str) -> None:
+        """Starts nothing yet. `name` is for the log."""
+        self._settings = settings
+        self._slot = slot
+        self._name = name
+        self._process: Optional[Spawned] = None
+        self._number = 0  # of the last task
+
+    def start(self) -> None:
+        """Start the process, if there is none, and wait until it has loaded the handler, as long as that takes. Raises
+        HandlerError when the handler can't be loaded, and TaskProcessError when the process ends, or can't be started."""
+        self._living()
+
+    def run(
+        self,
+        message: Any,
+        partition: Partition,
+        attempt: int,
+        kill_after: Optional[float] = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Any:
+        """Run the handler on one message; what it returned, if that is plain data or a `Send`, else None. Raises what the
+        handler raised (a RemoteError, or Retry, Reject and UndecodableError as they are), TaskDiedError when the process did
+        not survive it, and what `start` raises.
+
+        `kill_after`: seconds after which the process is killed. `cancelled`: whether the task has taken so long that it is to
+        be told, and its stack to be logged, looked at again and again; that its partition is closed is seen without it."""
+        process = self._living()
+        self._number += 1
+        vigil = Vigil(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
+        try:
+            process.work.send((self._number, int(attempt), _described(message)))
+            kind, content, calls = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
+        except (OSError, EOFError):
+            process.see_it_end()
+            died = self._died(process, str(process.how))
+            raise died from died.__cause__
+        error = rebuilt(content) if kind == "raised" else None
+        _pass_on(calls, partition, error)
+        if error is not None:
+            raise error
+        return [Send(*fields) for fields in content] if kind == "send" else content
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+    def _living(self) -> Spawned:
+        """The process, ready for a task. One that ended between two tasks ended by no task."""
+        if self._process is not None and self._process.ended():
+            log.warning("%s: process %d ended between two tasks: %s", self._name, self._process.pid, self._process.how)
+            self.close()
+        if self._process is None:
+            self._process = self._started()
+        return self._process
+
+    def _started(self) -> Spawned:
+        try:
+            process = Spawned(self._settings, "slot-%d/%s" % (self._slot, self._name))
+        except OSError as problem:
+            raise TaskProcessError("no task process can be started: %s" % problem) from problem
+        try:
+            fault = process.loaded()
+        except (OSError, EOFError):
+            process.see_it_end()
+            process.close()
+            raise TaskProcessError("the task process ended before it could run anything: %s" % process.how) from None
+        if fault is not None:
+            process.close()
+            raise HandlerError(fault)
+        log.info("%s: process %d runs tasks", self._name, process.pid)
+        return process
+
+    def _outcome(self, process: Spawned, vigil: Vigil, wish: Callable[[], Wish]) -> Any:
+        passed_on: Wish = (False, False, None)
+        outcome = None
+        while outcome is None:
+            now = wish()
+            if now[0] and now != passed_on:
+                process.control.send({"cancel": self._number, "late": now[1], "deadline": now[2]})
+                passed_on = now
+            process.wait(TICK_SECONDS)
+            outcome = process.work.receive()
+            if outcome is None:
+                process.work.flush()
+                self._watch(process, vigil)
+        return outcome
+
+    def _watch(self, process: Spawned, vigil: Vigil) -> None:
+        """Hear and ask whether it lives; kill it when a limit is over. Raises TaskDiedError, or EOFError when it has ended."""
+        heard = bool(process.control.receive())
+        process.must_live()
+        if vigil.look(time.monotonic(), heard=heard):
+            process.control.offer({"ping": True})
+        if vigil.reason is not None:
+            process.abort()
+            raise self._died(process, vigil.reason)
+
+    def _died(self, process: Spawned, how: str) -> TaskDiedError:
+        stack = process.last_stack()
+        self.close()
+        error = TaskDiedError(how, process.peak_memory, stack)
+        error.__cause__ = RemoteTraceback(stack) if stack else None
+        log.error("%s: process %d ended in the middle of a task: %s", self._name, process.pid, how, exc_info=error)
+        return error
+
+
+def _wish(partition: Partition, cancelled: Callable[[], bool]) -> Wish:
+    if partition.closed:
+        return True, False, partition.deadline
+    late = cancelled()
+    return late, late, None
+
+
+def _pass_on(calls: List[Tuple[Any, ...]], partition: Partition, raised: Optional[Exception]) -> None:
+    """Calls of dependencies, to those who would have been told of them here. One that led to what the handler raised is told
+    with that very error."""
+    for name, began, error, led_to_it in calls:
+        problem = raised if led_to_it else None if error is None else rebuilt(error)
+        partition.dependencies.ended.append(Outcome(name, partition.queue.topic, began, problem))
+
+
+def _described(message: Any) -> Dict[str, Any]:
+    """The message as plain data, for `task_main.RemoteMessage`."""
+    headers: Any
+    try:
+        headers = headers_of(message)
+    except UndecodableError as problem:  # to be raised where the handler asks for them, if it does
+        headers = str(problem)
+    return {
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "key": message.key(),
+        "value": message.value(),
+        "headers": headers,
+        "timestamp": message.timestamp(),
+    }

@@ -1,0 +1,155 @@
+"""One task process from our side, from its start until it is reaped. What is done with it stands in `task_process`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Optional
+
+from service.channel import Channel
+from service.deadline import Deadline
+from service.exit_codes import described
+from service.settings import Settings
+from worker.frames import Frames
+
+ABORT_SECONDS = 2.0  # from SIGABRT, which prints the stacks, to SIGKILL
+TICK_SECONDS = 0.1  # at most so late is it noticed that it has ended without a word
+KILL_SECONDS = 10.0  # for the kernel to end a process; beyond that it hangs in the kernel, and is left to it
+CLOSE_SECONDS = 1.0  # from the end of its channels to SIGKILL
+NAP_SECONDS = 0.002
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of either
+LONGEST_WORDS = 1 << 20  # bytes read of what it wrote at its death
+WORDS_HEAD, WORDS_TAIL = 2000, 6000  # characters kept: what happened, and the main thread, which comes last
+
+# The parent of a process is for the kernel the thread that started it: a task process would be killed at the end of a thread
+# (see `task_main._die_with`). So one thread starts all, and lives as long as we do.
+_STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
+
+
+class Spawned:
+    """A fresh interpreter that runs `task_main`. One thread at a time may use it."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        """Started, and told its settings. Raises OSError when the machine has no room for it."""
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
+            self._words = undo.enter_context(tempfile.TemporaryFile(buffering=0))
+            work, their_work = (undo.enter_context(end) for end in socket.socketpair())
+            control, their_control = (undo.enter_context(end) for end in socket.socketpair())
+            theirs.enter_context(their_work)
+            theirs.enter_context(their_control)
+            descriptors = [their_work.fileno(), their_control.fileno(), self._words.fileno()]
+            self._process = _STARTER.submit(
+                subprocess.Popen,
+                [sys.executable, "-m", "worker.task_main", name, str(os.getpid()), *map(str, descriptors)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=descriptors,
+            ).result()
+            undo.pop_all()
+        work.setblocking(False)
+        self.pid = self._process.pid
+        self.how: Optional[str] = None  # it ended, once reaped
+        self.peak_memory = 0  # bytes, once reaped; at least our own at its start, which the kernel counts too
+        self.work = Frames(work)
+        self.control = Channel(control)
+        self._poll = select.poll()
+        self._poll.register(self.control, select.POLLIN)
+        self.control.send({"settings": settings.to_json()})
+
+    def wait(self, seconds: float) -> None:
+        """Until it says something, takes more of what we send, or the time is over."""
+        self._poll.register(self.work, select.POLLIN | (select.POLLOUT if self.work.pending else 0))
+        self._poll.poll(seconds * 1000)
+
+    def loaded(self) -> Optional[str]:
+        """Wait until it has loaded the handler, as long as that takes; why it can't be loaded, or None. Raises EOFError and
+        OSError when it ends."""
+        answer = None
+        while answer is None:
+            self.wait(TICK_SECONDS)
+            answer = self.work.receive()
+            if answer is None:
+                self.control.flush()
+                self.must_live()
+        return answer[1]  # type: ignore[no-any-return]
+
+    def must_live(self) -> None:
+        """Raises EOFError when it has ended. Its channels alone don't tell, where the handler has forked a process that still
+        has them."""
+        if self.control.closed or self.ended():
+            raise EOFError
+
+    def ended(self, seconds: float = 0.0) -> bool:
+        """Whether it has ended, or does so within the time."""
+        deadline = Deadline(seconds)
+        while not self._reaped():
+            if deadline.expired():
+                return False
+            time.sleep(NAP_SECONDS)
+        return True
+
+    def _reaped(self) -> bool:
+        if self.how is None:
+            try:
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                self._process.returncode, self.how = 0, "ended, and somebody else took its exit status"
+            else:
+                if pid:
+                    self._ended_with(status, usage)
+        return self.how is not None
+
+    def _ended_with(self, status: int, usage: resource.struct_rusage) -> None:
+        code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        self._process.returncode = code  # else Popen would look for it
+        self.peak_memory = usage.ru_maxrss * MAXRSS_UNIT
+        self.how = described(code)
+
+    def see_it_end(self) -> None:
+        """Its channel has ended, and so must it."""
+        if not self.ended(ABORT_SECONDS):
+            self.abort()
+
+    def abort(self) -> None:
+        """Have it print its stacks and end, by force if it can't even do that."""
+        self._signal(signal.SIGABRT)
+        if not self.ended(ABORT_SECONDS):
+            self.kill()
+
+    def kill(self) -> None:
+        """The end, by force."""
+        self._signal(signal.SIGKILL)
+        if not self.ended(KILL_SECONDS):
+            self.how = "not ended by SIGKILL"
+
+    def _signal(self, number: int) -> None:
+        if self.how is None:  # else its pid may belong to somebody else
+            os.kill(self.pid, number)
+
+    def last_stack(self) -> str:
+        """What faulthandler wrote at its death, or nothing."""
+        return shortened(os.pread(self._words.fileno(), LONGEST_WORDS, 0).decode(errors="replace"))
+
+    def close(self) -> None:
+        """End it, and forget its descriptors."""
+        self.work.close()
+        self.control.close()
+        if not self.ended(CLOSE_SECONDS):
+            self.kill()
+        self._words.close()
+
+
+def shortened(words: str) -> str:
+    """The stacks without the list of extension modules behind them, and without the middle where there are many threads."""
+    stacks = words.partition("\nExtension modules:")[0].strip()
+    if len(stacks) <= WORDS_HEAD + WORDS_TAIL:
+        return stacks
+    return "%s\n...\n%s" % (stacks[:WORDS_HEAD], stacks[-WORDS_TAIL:])

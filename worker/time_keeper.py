@@ -1,0 +1,75 @@
+"""Keeps the time limits of calls, on behalf of the main thread: says which handler takes too long and where it is, and names
+the message of one that hangs a suspect. What follows (the process drains without it, and is replaced) is for others to do.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Callable, Iterable, Tuple
+
+from service.settings import Settings
+from worker.lanes import Task
+from worker.pool import HandlerThread
+from worker.suspects_file import SuspectsFile
+from worker.time_limits import Overrun, TimeLimits
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.1
+
+Running = Callable[[], Iterable[Tuple[HandlerThread, Task]]]
+
+
+class TimeKeeper:
+    """Main thread only."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        running: Running,
+        suspects: SuspectsFile,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`running()`: what runs now. In task processes the second limit is kept by whoever waits for them."""
+        self._soft = settings.handler_timeout_seconds
+        self._hard = 0.0 if settings.isolation == "process" else settings.handler_kill_seconds
+        self._apart = settings.isolation == "process"
+        self._limits = TimeLimits(self._soft, self._hard)
+        self._running = running
+        self._suspects = suspects
+        self._clock = clock
+        self._next = 0.0
+
+    def look(self) -> bool:
+        """Tell of what has gone past a limit; whether a call hangs, so that this process has to be replaced."""
+        now = self._clock()
+        if not (self._soft or self._hard) or now < self._next:
+            return False
+        self._next = now + LOOK_SECONDS
+        overruns = self._limits.look(self._running(), now)
+        for overrun in overruns:
+            if overrun.hard:
+                self._give_up(overrun)
+            else:
+                self._log(
+                    logging.WARNING, overrun, "HANDLER_TIMEOUT_SECONDS = %g: it is told that it is cancelled" % self._soft
+                )
+        return any(overrun.hard for overrun in overruns)
+
+    def _give_up(self, overrun: Overrun) -> None:
+        offset, segment, *_ = overrun.task
+        self._log(
+            logging.ERROR, overrun, "HANDLER_KILL_SECONDS = %g: this process drains without it and is replaced" % self._hard
+        )
+        how = "ran for longer than HANDLER_KILL_SECONDS = %g" % self._hard
+        self._suspects.blame([(segment.partition.topic, segment.partition.number, offset)], how)
+
+    def _log(self, level: int, overrun: Overrun, what: str) -> None:
+        """One record with the stack beneath, which keeps its lines as a traceback does."""
+        offset, segment, _message, _lane, attempt = overrun.task
+        place = (segment.partition, offset, overrun.seconds, overrun.thread.name, attempt, what)
+        text = "%s offset %d, running for %.1f s in %s (attempt %d): longer than %s"
+        # In a task process it is seen only when that is killed.
+        stack = None if self._apart or overrun.thread.apart else overrun.thread.stack()
+        log.handle(log.makeRecord(log.name, level, __file__, 0, text, place, None, sinfo=stack))
