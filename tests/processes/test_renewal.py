@@ -50,7 +50,7 @@ def test_processes_whose_handler_leaks_are_renewed_before_they_are_much_too_larg
 ) -> None:
     service = scene.ready_service(threads=1, env={"MEMORY_LIMIT": "400M"})  # 180 MiB each, renewed at 153
     before = revocations(service.log)
-    scene.send([message(f"{number}", f"key-{number}", sleep_ms=400, leak_mb=LEAK) for number in range(56)])
+    scene.send([message(f"{number}", f"key-{number}", sleep_ms=300, leak_mb=LEAK) for number in range(56)])
 
     largest = 0
     while scene.oracle.missing():
