@@ -133,9 +133,7 @@ class Quarantine(Pool):
         self._own.thread = thread
         served = super()._serve_one(thread, pop)
         if not len(self._queue):
-            self._processes[
-                thread
-            ].close()  # suspects are rare, and a process that waits for them has the memory of the handler
+            self._processes[thread].close()  # suspects are rare, and a process that waits for them takes memory
         return served
 
     def _start_once(self) -> None:
