@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping
 
-from service.routes import LONGEST_TOPIC
+from service.routes import LONGEST_TOPIC, RETRY_MARK, parsed
 from service.setting import written
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -12,7 +12,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 def retry_topic(topic: str, delay: str) -> str:
     """The retry topic of a topic, for a delay as written in RETRY_TOPICS."""
-    return f"{topic}.retry.{delay}"
+    return topic + RETRY_MARK + delay
 
 
 def seconds_of(delay: str) -> int:
@@ -27,9 +27,9 @@ def contradictions(values: Mapping[str, Any]) -> List[str]:
     if both:
         found.append(f"RETRYABLE_ERRORS and FATAL_ERRORS must not both name {', '.join(both)}. Keep each in one of them.")
     return found + [
-        f"KAFKA_TOPIC = {topic} and RETRY_TOPICS = {delay} make a topic name "
+        f"The topic {topic} and RETRY_TOPICS = {delay} make a topic name "
         f"longer than {LONGEST_TOPIC} characters. Do without retry topics, or rename the topic."
-        for topic in values["topics"]
+        for topic in [route.topic for route in parsed(values["handlers"])] or values["topics"]
         for delay in values["retry_topics"]
         if len(retry_topic(topic, delay)) > LONGEST_TOPIC
     ]

@@ -12,7 +12,7 @@ from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Set
 from typing import Counter as CounterOf
 
 _LINE = re.compile(
-    r"\bslot-(?P<slot>\d+)\[(?P<pid>\d+)\] (?P<what>Processing|Finished processing) message: "
+    r"\bslot-(?P<slot>\d+)(?P<apart>/\w+)?\[(?P<pid>\d+)\] (?P<what>Processing|Finished processing) message: "
     r".*'scenario': (?P<scenario>\d+)"
 )
 
@@ -25,6 +25,7 @@ class Event:
     pid: int
     scenario: int
     finished: bool
+    apart: bool = False  # in a task process: it was running when its process died
 
 
 def read_line(line: str) -> Optional[Event]:
@@ -33,7 +34,7 @@ def read_line(line: str) -> Optional[Event]:
     if found is None:
         return None
     finished = found["what"].startswith("Finished")
-    return Event(int(found["slot"]), int(found["pid"]), int(found["scenario"]), finished)
+    return Event(int(found["slot"]), int(found["pid"]), int(found["scenario"]), finished, bool(found["apart"]))
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,14 @@ class Account:
 
     def note(self, event: Event, now: float) -> None:
         """Count one line of the log, read at `now`."""
-        self._workers.add(event.pid)
+        if not event.apart:
+            self._workers.add(event.pid)
         if event.finished:
             self._finished.add(event.scenario)
             return
         self._begun[event.scenario] += 1
         # What the killed process wrote before its death may still be on its way to us.
-        if self.crash and event.pid != self.crash.pid:
+        if self.crash and event.pid != self.crash.pid and not event.apart:
             self._note_return(event, now - self.crash.at, self.crash)
 
     def _note_return(self, event: Event, seconds: float, crash: Crash) -> None:

@@ -7,7 +7,7 @@ import os
 import threading
 import uuid
 from pathlib import Path
-from typing import Any, Callable, Iterator, List, Union
+from typing import Any, Callable, Iterator, List, Set, Union
 
 import pytest
 
@@ -20,6 +20,7 @@ from tests.support.ledger import Ledger
 from tests.support.processes import marked_processes
 from tests.support.scene import PARTITIONS, Scene
 from tests.support.service import Service
+from worker.task_spawn import STARTER
 
 FOLDERS = Path(__file__).parent
 THREAD_SECONDS = 5.0
@@ -131,11 +132,16 @@ def engine(kafka: Union[Cluster, GivenCluster], tmp_path: Path) -> Iterator[Call
         yield make
 
 
+def _threads() -> Set[threading.Thread]:
+    """All but the one that starts task processes, which lives as long as the process does."""
+    return {thread for thread in threading.enumerate() if not thread.name.startswith(STARTER)}
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails a test that leaves a thread, or a process of a service, behind. Set up first, so it looks last."""
-    before = set(threading.enumerate())
+    before = _threads()
     yield
-    eventually(lambda: set(threading.enumerate()) <= before, THREAD_SECONDS, "no thread is left behind")
+    eventually(lambda: _threads() <= before, THREAD_SECONDS, "no thread is left behind")
     if FOLDERS / "unit" not in request.path.parents:  # they are many, and start none
         assert not marked_processes(), "processes of a service are left behind"

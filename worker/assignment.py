@@ -28,9 +28,9 @@ class Partition:
     """One assignment of one partition."""
 
     __slots__ = (
-        "barred", "closed", "committed", "deadline", "dependencies", "end", "eof", "found", "frontier", "given_up", "held",
-        "in_transit", "known", "lanes", "map_refused", "metadata", "number", "origin", "overdue", "paused", "queue", "revoked",
-        "sent", "topic", "tracker", "unstored",
+        "closed", "committed", "deadline", "dependencies", "end", "eof", "found", "frontier", "given_up", "held", "in_transit",
+        "known", "lanes", "map_refused", "metadata", "number", "origin", "overdue", "paused", "queue", "revoked", "sent",
+        "topic", "tracker", "unstored",
     )  # fmt: skip
 
     def __init__(
@@ -49,8 +49,7 @@ class Partition:
         self.queue.topic = topic
         self.origin = ""  # of a retry topic: the topic that its messages came from at first
         self.dependencies = Dependencies()  # where its handlers report what they depend on
-        self.barred = False  # nothing of it is started: see gate
-        self.paused = False  # fetching is stopped, for back-pressure or because it is held or barred
+        self.paused = False  # fetching is stopped, for back-pressure or because it is held
         self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: nothing is wrong
         self.in_transit = 0  # records of its tasks that were sent and not answered, and those that were refused: see outbox
         self.unstored = 0

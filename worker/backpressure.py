@@ -29,8 +29,7 @@ class Backpressure:
         return max(1, min(self._batch, self._limit - in_flight))
 
     def decide(self, partitions: Iterable[Tuple[Partition, int]]) -> Tuple[List[Partition], List[Partition]]:
-        """(to pause, to resume) for partitions with their numbers in flight. One that is held or barred is paused whatever its
-        number.
+        """(to pause, to resume) for partitions with their numbers in flight. One that is held is paused whatever its number.
 
         What is in flight from retry topics sleeps, perhaps for hours: it has the same room once more for itself, or else a few
         batches of it would stop the ordinary topics, and is never what makes the process full."""
@@ -44,6 +43,6 @@ class Backpressure:
 
     def _decided(self, counted: List[Tuple[Partition, int]], *, full: bool) -> Tuple[List[Partition], List[Partition]]:
         share = max(1, self._limit // max(1, len(counted)))
-        pause = [p for p, count in counted if not p.paused and (full or p.held or p.barred or count >= share)]
-        resume = [p for p, count in counted if p.paused and not (full or p.held or p.barred) and count <= share // 2]
+        pause = [p for p, count in counted if not p.paused and (full or p.held or count >= share)]
+        resume = [p for p, count in counted if p.paused and not (full or p.held) and count <= share // 2]
         return pause, resume

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Dict, FrozenSet, Optional
 
 from service.snapshot import BreakerReport
-from worker.error_text import text_of
+from worker.error_text import names_of, plain, text_of
 from worker.windows import Window
 
 log = logging.getLogger(__name__)
@@ -138,4 +138,4 @@ class Breaker:
 
 
 def _described(error: BaseException) -> str:
-    return "%s: %s" % (type(error).__name__, text_of(error)[:LONGEST_TEXT])
+    return "%s: %s" % (plain(names_of(error)[0]), text_of(error)[:LONGEST_TEXT])

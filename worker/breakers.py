@@ -7,43 +7,36 @@ messages would need it can't be known before they run.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Callable, Dict, Iterator, List, Optional, Set
 
-from service.outcomes import Reject, Retry
+from service.outcomes import Retry
 from service.settings import Settings
 from service.snapshot import BreakerReport
 from worker.breaker import Breaker, State
-from worker.decoding import UndecodableError
 from worker.dependencies import Dependencies, Outcome
+from worker.error_text import causes_of
+from worker.quarantine import DEATHS
+from worker.retry import WorthAgain
 from worker.windows import CountWindow, TimeWindow
 
 log = logging.getLogger(__name__)
 
 MOST_DEPENDENCIES = 100  # names in a process: made from what messages say, they would grow without an end
-DEEPEST_CHAIN = 20  # of exceptions that caused each other
-
-
-def speaks_of_the_call(error: BaseException) -> bool:
-    """Whether a failure says something of what the handler needs. The others speak of the message, or are a wish."""
-    return not isinstance(error, (Reject, Retry, UndecodableError))
+SILENT = (Retry, *DEATHS)  # a wish of the handler's, and the ways in which its process ends: they say nothing of what it needs
+_EXCUSE = "excused_by"  # in the dictionary of an error
 
 
 class Breakers:
     """Who holds whom, and whose failure a failure is."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        dependencies: Dependencies,
-        handler_of: Callable[[str], str],
-        counts: Callable[[BaseException], bool] = speaks_of_the_call,
-    ) -> None:
-        """`handler_of` gives the handler's name for a topic; `counts` tells the errors that say something of what it needs."""
+    def __init__(self, settings: Settings, dependencies: Dependencies, handler_of: Callable[[str], str]) -> None:
+        """`handler_of` gives the handler's name for a topic."""
         self._settings = settings
         self._ended = dependencies.ended
         self._handler_of = handler_of
-        self._counts = counts
+        self._worth_again = WorthAgain(settings)
         self._handlers: Dict[str, Breaker] = {}
         self._dependencies: Dict[str, Breaker] = {}
         self._users: Dict[str, Set[str]] = {}  # of a dependency: the handlers that reported it
@@ -77,7 +70,7 @@ class Breakers:
         """What holds a handler up, in words; empty: nothing."""
         return ", ".join(str(breaker.why()) for breaker in self._holding(handler))
 
-    def succeeded(self, handler: str, count: int, now: float, *, probe: bool = False) -> None:
+    def succeeded(self, handler: str, count: int, now: float, *, probe: bool) -> None:
         """So many messages are done by this handler."""
         for breaker in (self._of(handler), self._storm):
             if breaker is not None:
@@ -113,7 +106,11 @@ class Breakers:
         if outcome.error is None:
             breaker.succeeded(1, now, probe=probe)
         elif self._counts(outcome.error) and breaker.failed(outcome.error, now, probe=probe):
-            vars(outcome.error)["excused_by"] = breaker  # the handler may raise it, or let it be the cause of another
+            _excuse(outcome.error, breaker)  # the handler may raise it, or let it be the cause of another
+
+    def _counts(self, error: BaseException) -> bool:
+        """Whether a failure says something of what the handler needs. The others speak of their message."""
+        return not isinstance(error, SILENT) and self._worth_again(error)
 
     def _holding(self, handler: str) -> List[Breaker]:
         named = [breaker for name, breaker in self._dependencies.items() if handler in self._users[name]]
@@ -156,14 +153,15 @@ class Breakers:
         )
 
 
+def _excuse(error: BaseException, breaker: Breaker) -> None:
+    """The user's own class may do anything when it is asked: then the error is not excused."""
+    with contextlib.suppress(BaseException):
+        vars(error)[_EXCUSE] = breaker
+
+
 def _excused(error: BaseException) -> bool:
     """Whether the failure of a dependency that is not well stands behind this error."""
-    cause: Optional[BaseException] = error
-    for _ in range(DEEPEST_CHAIN):
-        if cause is None:
-            return False
-        breaker = vars(cause).get("excused_by")
-        if breaker is not None and breaker.state is not State.CLOSED:
-            return True
-        cause = cause.__cause__ if cause.__cause__ is not None else cause.__context__
+    with contextlib.suppress(BaseException):
+        found = [vars(cause).get(_EXCUSE) for cause in causes_of(error)]
+        return any(breaker is not None and breaker.state is not State.CLOSED for breaker in found)
     return False

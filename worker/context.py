@@ -54,7 +54,7 @@ class Context:
         """`with context.dependency("payments"): call()` tells the circuit breaker of that name whether the block succeeds or
         raises. While too many do, nothing of the handlers that use the name is started. What the block raises goes on as
         usual. Raises ValueError for a name that is not 1 to 100 printable characters."""
-        return self._partition.dependencies.call(name, self._partition.topic)
+        return self._partition.dependencies.call(name, self._partition.queue.topic)
 
     @property
     def cancelled(self) -> bool:

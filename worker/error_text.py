@@ -5,8 +5,9 @@ classes may do anything when they are asked, and it is the consumer thread that 
 from __future__ import annotations
 
 import traceback
-from typing import Tuple
+from typing import List, Tuple
 
+MOST_CAUSES = 20  # errors in a chain
 MOST_FRAMES = 50  # of each error in a chain; what is cut off at the front is our own and frameworks' most often
 
 
@@ -25,6 +26,21 @@ def names_of(error: BaseException) -> Tuple[str, ...]:
 def plain(name: str) -> str:
     """A dotted name without its module."""
     return name.rpartition(".")[2]
+
+
+def causes_of(error: BaseException) -> List[BaseException]:
+    """The error, what caused it, what caused that, and so on."""
+    found = [error]
+    try:
+        while len(found) < MOST_CAUSES:
+            last = found[-1]
+            cause = last.__cause__ if last.__cause__ is not None else last.__context__
+            if cause is None:
+                break
+            found.append(cause)
+    except BaseException:
+        return found
+    return found
 
 
 def text_of(error: BaseException) -> str:

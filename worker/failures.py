@@ -81,9 +81,9 @@ class Failures:
             self.retries.hold(again, now + wait)
 
     def give_up(self, deadline: float) -> None:
-        """Of closed partitions: retries that are not due before the deadline, and records that the broker refuses, leave a gap
-        that nobody will fill."""
-        for task in self.retries.give_up(deadline) + self.outbox.give_up():
+        """Of closed partitions: retries that are not due before the deadline, records that the broker refuses, and suspects
+        that wait for their turn leave a gap that nobody will fill."""
+        for task in self.retries.give_up(deadline) + self.outbox.give_up() + self._quarantine.give_up():
             partition = task[1].partition
             partition.given_up = min(partition.given_up, task[0])
 
@@ -113,7 +113,7 @@ class Failures:
         age = age_of(attempt, now)
         died = isinstance(error, DEATHS)
         delay = self._quarantine.delay(task, error) if died else self._policy.delay(error, attempt, age)
-        if not died and self._gate.take_back(task, error, now, last=delay is None):
+        if self._gate.take_back(task, error, now, last=delay is None and not died):
             return
         name = plain(names_of(error)[0])
         if delay is None:

@@ -1,8 +1,8 @@
 """Tasks and their outcomes on their way between a process and its task process: plain data, one frame each way at a time.
 
 `marshal`, because it takes bytes as they are, and makes nothing but plain data of what arrives: unlike with pickle, no code
-of the user's runs on our side. Both ends are the same interpreter, which is all that its format asks for. (No-op task: 3 us a
-frame; JSON would need base64 for the bytes.)
+of the user's runs on our side. Both ends are the same interpreter, which is all that its format asks for. (JSON would need
+base64 for the bytes.)
 """
 
 from __future__ import annotations

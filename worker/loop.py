@@ -157,8 +157,8 @@ class ConsumerLoop(Owner):
         soon = (
             self._failures.outbox.in_transit
             or self._failures.sending.busy(now)
-            or self._gate.metering
-            or any(p.paused and not (p.held or p.barred or p.origin) for p in self._assignment)
+            or self._gate.probing
+            or any(p.paused and not (p.held or p.origin) for p in self._assignment)
         )
         longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
@@ -190,6 +190,7 @@ class ConsumerLoop(Owner):
         again = self._assignment.add(partition.topic, partition.number)
         if self._stop is not None:
             again.close(self._stop.deadline.at)
+        self._quarantine.receive([again])
         self._serve_assignment()
         return again
 
@@ -264,10 +265,10 @@ class ConsumerLoop(Owner):
 
     def _new_partition(self, topic: str, number: int) -> Partition:
         partition = Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
+        partition.dependencies = self._gate.dependencies
         partition.origin = self._failures.retry_topics.origin(topic)
         if partition.origin:
             partition.queue.topic = partition.origin
-        partition.dependencies = self._gate.dependencies
         return partition
 
     def _forget(self, names: List[Name], *, in_order: bool) -> None:

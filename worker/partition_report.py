@@ -23,5 +23,5 @@ def partition_report(partition: Partition, end: Callable[[Tuple[str, int]], int]
         lag=max(0, partition.end - since) if min(since, partition.end) >= 0 else -1,
         in_flight=partition.tracker.in_flight,
         paused=partition.paused,
-        held=held or partition.held,
+        held=partition.held or held,
     )

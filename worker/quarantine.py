@@ -19,7 +19,7 @@ from service.settings import Settings
 from worker.assignment import Partition
 from worker.handler import HandlerError
 from worker.lanes import Task
-from worker.pool import Pool
+from worker.pool import HandlerThread, Pool
 from worker.queues import FirstComeFirstServed, Queue
 from worker.suspects import Place
 from worker.suspects_file import SuspectsFile
@@ -85,6 +85,20 @@ class Quarantine(Pool):
         """The task has an outcome."""
         self._suspects.forget([_place(task)])
 
+    def give_up(self) -> List[Task]:
+        """Suspects of closed partitions that wait for their turn, which they do not get: one after the other they might take
+        longer than a drain. Whoever gets the partition next knows them."""
+        waiting = list(iter(self._next, None))
+        self._queue.extend(task for task in waiting if not task[1].partition.closed)
+        self.wake(len(waiting))
+        return [task for task in waiting if task[1].partition.closed]
+
+    def _next(self) -> Optional[Task]:
+        try:
+            return self._queue.pop()  # type: ignore[no-any-return]
+        except IndexError:
+            return None
+
     # ---- any thread -----------------------------------------------------------------------------------------------
 
     def admit(self, task: Task) -> None:
@@ -105,6 +119,12 @@ class Quarantine(Pool):
         if self._thread.task is not None:
             self._suspects.forget([_place(self._thread.task)])
         return result
+
+    def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
+        served = super()._serve_one(thread, pop)
+        if not len(self._queue):
+            self._process.close()  # suspects are rare, and a process that waits for them has the memory of the handler
+        return served
 
     def _start_once(self) -> None:
         if not self._started:

@@ -37,6 +37,23 @@ class ErrorClasses:
         return len(self._names)
 
 
+class WorthAgain:
+    """Whether an error leaves hope that another attempt succeeds. The handler's own word comes before the settings."""
+
+    def __init__(self, settings: Settings) -> None:
+        """By FATAL_ERRORS and RETRYABLE_ERRORS."""
+        self._retryable = ErrorClasses(settings.retryable_errors)
+        self._fatal = ErrorClasses(settings.fatal_errors)
+
+    def __call__(self, error: BaseException) -> bool:
+        """Whether it does."""
+        if isinstance(error, (UndecodableError, Reject)):
+            return False
+        if isinstance(error, Retry):
+            return True
+        return error not in self._fatal and (not self._retryable or error in self._retryable)
+
+
 class RetryPolicy:
     """Exponential back-off with full jitter, for a bounded number of attempts and a bounded time."""
 
@@ -46,8 +63,7 @@ class RetryPolicy:
         self._backoff = settings.retry_backoff_seconds
         self._longest = settings.retry_backoff_max_seconds
         self._max_age = settings.retry_max_age_seconds or float("inf")
-        self._retryable = ErrorClasses(settings.retryable_errors)
-        self._fatal = ErrorClasses(settings.fatal_errors)
+        self._worth_it = WorthAgain(settings)
         self._random = random
 
     def delay(self, error: BaseException, attempt: int, age: float = 0.0) -> Optional[float]:
@@ -59,14 +75,6 @@ class RetryPolicy:
         if delay is None:
             delay = self._chosen(attempt)
         return delay if age + delay <= self._max_age else None
-
-    def _worth_it(self, error: BaseException) -> bool:
-        """The handler's own word comes before the settings."""
-        if isinstance(error, (UndecodableError, Reject)):
-            return False
-        if isinstance(error, Retry):
-            return True
-        return error not in self._fatal and (not self._retryable or error in self._retryable)
 
     def _chosen(self, attempt: int) -> float:
         """All of it is random, so that tasks which failed together come back spread out evenly: "full jitter" in Marc Brooker,

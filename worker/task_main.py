@@ -31,6 +31,7 @@ from worker.assignment import Partition
 from worker.birth import received_settings
 from worker.completion import look
 from worker.decoding import UndecodableError
+from worker.error_text import causes_of
 from worker.frames import Frames, is_plain
 from worker.handler import Call, HandlerError
 from worker.handlers import Handlers
@@ -140,7 +141,8 @@ class TaskMain:
         except (EOFError, OSError):
             return  # our parent has no more tasks
 
-    def _outcome(self, call: Call, number: int, attempt: int, data: Dict[str, Any]) -> Tuple[str, Any]:
+    def _outcome(self, call: Call, number: int, attempt: int, data: Dict[str, Any]) -> Tuple[str, Any, Any]:
+        """What kind it is, what belongs to that kind, and the calls of dependencies."""
         message = RemoteMessage(data)
         partition = Partition(message.topic(), message.partition())
         # First the note, then the look, and `_cancel` the other way round: a cancellation that comes early is not lost.
@@ -151,11 +153,11 @@ class TaskMain:
             returned = call(message, partition, attempt)
             results = look(returned, ())
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: the task has failed, not the process
-            return "raised", _told(error)
+            return "raised", _told(error), _calls(partition, error)
         if results:
-            return "send", [_fields(send) for send in results.sends]
+            return "send", [_fields(send) for send in results.sends], _calls(partition)
         # Anything but plain data can't cross, and nobody would look at it.
-        return "done", returned if is_plain(returned) else None
+        return "done", returned if is_plain(returned) else None, _calls(partition)
 
     def _listen(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -191,6 +193,16 @@ def _main_stack() -> str:
 
 def _fields(send: Send) -> Tuple[Any, ...]:
     return send.topic, send.value, send.key, send.headers
+
+
+def _calls(partition: Partition, raised: Optional[BaseException] = None) -> List[Tuple[Any, ...]]:
+    """The calls of dependencies that the handler has reported: name, when each began, what it raised, and whether that is, or
+    caused, what the handler has `raised`."""
+    causes = [] if raised is None else causes_of(raised)
+    return [
+        (name, began, None if error is None else _told(error), error is not None and any(error is cause for cause in causes))
+        for name, _topic, began, error in partition.dependencies.ended
+    ]
 
 
 def _told(error: BaseException) -> Told:

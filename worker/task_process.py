@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from service.outcomes import Send
 from service.settings import Settings
 from worker.assignment import Partition
 from worker.decoding import UndecodableError, headers_of
+from worker.dependencies import Outcome
 from worker.handler import HandlerError
 from worker.raised import RemoteTraceback, rebuilt
 from worker.task_spawn import TICK_SECONDS, Spawned
@@ -77,14 +78,16 @@ class TaskProcess:
         self._number += 1
         vigil = Vigil(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
-            process.work.send((self._number, attempt, _described(message)))
-            kind, content = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
+            process.work.send((self._number, int(attempt), _described(message)))
+            kind, content, calls = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
         except (OSError, EOFError):
             process.see_it_end()
             died = self._died(process, str(process.how))
             raise died from died.__cause__
-        if kind == "raised":
-            raise rebuilt(content)
+        error = rebuilt(content) if kind == "raised" else None
+        _pass_on(calls, partition, error)
+        if error is not None:
+            raise error
         return [Send(*fields) for fields in content] if kind == "send" else content
 
     def close(self) -> None:
@@ -158,6 +161,14 @@ def _wish(partition: Partition, cancelled: Callable[[], bool]) -> Wish:
         return True, False, partition.deadline
     late = cancelled()
     return late, late, None
+
+
+def _pass_on(calls: List[Tuple[Any, ...]], partition: Partition, raised: Optional[Exception]) -> None:
+    """Calls of dependencies, to those who would have been told of them here. One that led to what the handler raised is told
+    with that very error."""
+    for name, began, error, led_to_it in calls:
+        problem = raised if led_to_it else None if error is None else rebuilt(error)
+        partition.dependencies.ended.append(Outcome(name, partition.queue.topic, began, problem))
 
 
 def _described(message: Any) -> Dict[str, Any]:

@@ -32,7 +32,8 @@ WORDS_HEAD, WORDS_TAIL = 2000, 6000  # characters kept: what happened, and the m
 
 # The parent of a process is for the kernel the thread that started it: a task process would be killed at the end of a thread
 # (see `task_main._die_with`). So one thread starts all, and lives as long as we do.
-_STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
+STARTER = "starter"
+_STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix=STARTER)
 
 
 class Spawned:

@@ -70,6 +70,6 @@ class TimeKeeper:
         offset, segment, _message, _lane, attempt = overrun.task
         place = (segment.partition, offset, overrun.seconds, overrun.thread.name, attempt, what)
         text = "%s offset %d, running for %.1f s in %s (attempt %d): longer than %s"
-        # In a task process it is seen only when that is killed.
+        # A task process logs its own, when it hears of it.
         stack = None if self._apart or overrun.thread.apart else overrun.thread.stack()
         log.handle(log.makeRecord(log.name, level, __file__, 0, text, place, None, sinfo=stack))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, between, keys_of, message, messages
 from tests.support.oracle import Oracle
+from tests.support.processes import resident_bytes
 
 if TYPE_CHECKING:
     from tests.support.admin import Admin
@@ -23,10 +23,6 @@ SECONDS = 60.0
 MEBIBYTE = 1 << 20
 # 30 are the process; the client's own queue holds 8 and a fetch of one more, in full before it is cut up.
 MOST_MEMORY = 120 * MEBIBYTE
-
-
-def resident_bytes(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def child(running: Service) -> Dict[str, Any]:

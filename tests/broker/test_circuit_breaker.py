@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.support.engine import Engine
 
 PARTITIONS, THREADS, MIN_CALLS, PROBES = 4, 4, 20, 3
-OPEN_SECONDS, OUTAGE_SECONDS = 1.0, 5.0
+OPEN_SECONDS, OUTAGE_SECONDS = 0.8, 4.0
 SECONDS = 60.0
 QUICK = 5.0  # seconds; a stop or a rebalance that waited for what is held would take its whole deadline of 30
 BREAKER: Dict[str, Any] = {
@@ -164,3 +164,40 @@ def test_a_message_that_is_hopeless_does_not_keep_the_breaker_open(
     eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is dealt with and committed")
     assert [letter.key for letter in admin.records(letters)] == [b"hopeless"]
     assert len(running.ledger.done()) == 100
+
+
+def test_good_messages_get_through_although_all_that_was_there_is_hopeless(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    name = topic(partitions=1)
+    admin.create_topic(name + ".dlq", partitions=1)
+    admin.produce(name, [message(f"bad-{number}", key=str(number), trouble="raise").row for number in range(30)])
+    running = engine(name, group, **{**BREAKER, "breaker_open_seconds": 0.3}).start()
+    eventually(lambda: running.loop.breakers[0].opened_times >= 3, SECONDS, "it is open again and again")
+
+    good = [message(f"good-{number}", key=f"good-{number}") for number in range(20)]
+    admin.produce(name, [each.row for each in good])
+
+    eventually(lambda: not Oracle(running.ledger, good).missing(), SECONDS, "the good ones are done")
+
+
+@pytest.mark.parametrize("kind", ["coroutine", "batch"])
+def test_lists_and_coroutines_are_held_and_tried_too(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], outage: Path, kind: str
+) -> None:
+    name = topic(partitions=PARTITIONS)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    sent = failing_in(outage, messages(200, keys=60))
+    admin.produce(name, [each.row for each in sent])
+
+    handler = "tests.support.handlers:" + kind
+    running = engine(name, group, handler=handler, **{**BREAKER, "breaker_open_seconds": 0.3}).start()
+    eventually(lambda: any(b.opened_times >= 3 for b in running.loop.breakers), SECONDS, "it is open again and again")
+    outage.unlink()
+
+    oracle = Oracle(running.ledger, sent)
+    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
+    assert max(entry.attempt for entry in running.ledger.of("start")) <= 2
+    assert admin.records(letters) == []
+    assert oracle.order_violations_per_key() == []

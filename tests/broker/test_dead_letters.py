@@ -62,7 +62,8 @@ def test_without_a_dead_letter_topic_nothing_is_lost_and_it_goes_on_when_the_top
 
     eventually(lambda: "dead letters can't be stored" in " ".join(problems(running)), SECONDS, "status says so")
 
-    assert f"{name}[0] is held: a dead letter can't be stored in {name}.dlq" in " ".join(problems(running))
+    held_line = f"{name}[0] is held: a dead letter can't be stored in {name}.dlq"
+    eventually(lambda: held_line in " ".join(problems(running)), SECONDS, "status says which partition, and why")
     complaint = next(line for line in running.log.splitlines() if "could not be stored" in line)
     assert " ERROR " in complaint
     assert name + ".dlq" in complaint

@@ -19,6 +19,10 @@ PARTITIONS = 2
 LARGE = 5_000_000
 ROOM = {"max.message.bytes": "12000000"}
 OURS = "dead-letter."
+NAMES = (
+    "topic", "partition", "offset", "group", "error", "error-class", "error-message", "traceback", "attempts",
+    "first-failed-at", "last-failed-at", "host", "slot",
+)  # fmt: skip
 WRITTEN_HEADERS: Headers = [("twice", b"1"), ("twice", b"2"), ("none", None), ("empty", b""), ("bytes", b"\xff\x00")]
 
 
@@ -136,8 +140,7 @@ def test_a_dead_letter_says_where_it_comes_from_and_why(aftermath: Aftermath, na
     record = aftermath.sent[name]
     ours = [header for header in aftermath.letters_of(record)[0].headers if header[0].startswith(OURS)]
 
-    names = ["topic", "partition", "offset", "group", "error", "attempts"]
-    assert [header[0] for header in ours] == [OURS + each for each in names]  # each once, also where they were forged
+    assert [header[0] for header in ours] == [OURS + each for each in NAMES]  # each once, also where they were forged
     assert b"UndecodableError" in (dict(ours)["dead-letter.error"] or b"")
 
 

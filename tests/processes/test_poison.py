@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.eventually import eventually
 from tests.support.load import keys_of_partitions
-from tests.support.messages import Sent, message
+from tests.support.messages import Sent, message, messages
 from tests.support.scene import PARTITIONS, SECONDS, Scene
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.processes
 
 RETURN_SECONDS = 0.05  # a task is done when its handler has returned, a moment after it wrote so into the ledger
-LIMITS = {"HANDLER_TIMEOUT_SECONDS": "0.5", "HANDLER_KILL_SECONDS": "1.5", "HEARTBEAT_TIMEOUT_SECONDS": "2"}
+LIMITS = {"HANDLER_TIMEOUT_SECONDS": "0.5", "HANDLER_KILL_SECONDS": "2.5", "HEARTBEAT_TIMEOUT_SECONDS": "2"}
 #: Each kind of poison, and what its dead letter says of the death.
 HOW = {
     "segfault": "killed by SIGSEGV",
     "exit": "exit 42",
     "killed": "killed by SIGKILL",
-    "hang": "killed after 1.",
-    "hold_gil": "killed after 1.",
+    "hang": "killed after 2.",
+    "hold_gil": "silent for 2.",
 }
 
 
@@ -99,12 +99,12 @@ def check_log(log: str, hanging: str) -> None:
         re.escape(text)
         for text in (
             "longer than HANDLER_TIMEOUT_SECONDS = 0.5: it is told that it is cancelled\nStack (innermost call last):\n",
-            "longer than HANDLER_KILL_SECONDS = 1.5: this process drains without it and is replaced\nStack",
+            "longer than HANDLER_KILL_SECONDS = 2.5: this process drains without it and is replaced\nStack",
         )
     )
     place = re.escape(hanging) + r" offset \d+, running for %s\.\d s in handler-\d \(attempt 1\): "
     assert re.search(place % 0 + told, log)
-    assert re.search(place % 1 + given_up, log)
+    assert re.search(place % 2 + given_up, log)
     assert "Running when this slot's process died, and now run one at a time, apart: " in log
     assert "goes to the dead letters after attempt 1: TaskDiedError" in log
 
@@ -147,3 +147,19 @@ def lose_runtime_directory(service: Service) -> None:
     """As a restart of the host does, where it is in memory."""
     for path in Path(service.runtime_directory).glob("*/slot-*"):
         path.unlink()
+
+
+def test_where_each_task_has_its_own_process_poison_costs_no_other_process_and_no_neighbour(scene: Scene) -> None:
+    scene.admin.create_topic(scene.topic + ".dlq", partitions=1)
+    service = scene.ready_service(env={"ISOLATION": "process"}, processes=1, threads=2)
+    before = service.children()
+    scene.send([*messages(100, keys=30), poison("segfault", 0), poison("exit", 1), *messages(100, keys=30, seed=2)])
+    eventually(lambda: len(letters(scene)) == 2, SECONDS, "both are dead letters")
+    eventually(lambda: set(scene.oracle.missing()) == {"segfault", "exit"}, SECONDS, "all the others are done")
+
+    assert {kind: header(record, "death") for kind, record in letters(scene).items()} == {
+        kind: HOW[kind] for kind in ("segfault", "exit")
+    }
+    assert service.children() == before
+    assert set(scene.oracle.started_twice()) == {"segfault", "exit"}
+    assert scene.oracle.run_twice() == []

@@ -8,14 +8,16 @@ import pytest
 
 from tests.support.messages import between, messages
 from tests.support.scene import Scene
+from worker.rate_limit import BURST_SECONDS
 
 if TYPE_CHECKING:
     from tests.support.ledger import Entry
 
 pytestmark = pytest.mark.processes
 
-RATE, COUNT = 200.0, 600
+RATE, COUNT = 200.0, 800
 UNEVEN_SECONDS = 1.0  # at the beginning: until the second process has its share, and the burst
+BURST = RATE * BURST_SECONDS  # when a process is held up, it may catch up with so many: before, in, or behind what is measured
 
 
 def test_two_processes_start_as_many_messages_a_second_as_they_may(
@@ -27,10 +29,10 @@ def test_two_processes_start_as_many_messages_a_second_as_they_may(
 
     starts = scene.ledger.of("start")
     steady = [entry for entry in starts if starts[0].at + UNEVEN_SECONDS <= entry.at <= _first_end(starts)]
-    measured = (len(steady) - 1) / (steady[-1].at - steady[0].at)
-    record_property("messages a second", measured)
-    print(f"{measured:.1f} messages a second")
-    assert measured == pytest.approx(RATE, rel=0.05)
+    wanted = RATE * (steady[-1].at - steady[0].at)
+    record_property("messages a second", RATE * len(steady) / wanted)
+    assert 0.95 * wanted - BURST <= len(steady) <= 1.05 * wanted + BURST
+    assert wanted > 4 * BURST
     assert len({entry.pid for entry in starts}) == 2
     assert scene.oracle.started_twice() == []
     assert scene.oracle.order_violations_per_key() == []

@@ -5,7 +5,7 @@
 `times` limits the trouble to the first so many runs of that message, counted over all processes; `while`, to the time in which
 the file of that path exists; without them, it never ends. A list of troubles has one for each run. `uses` names a dependency
 that the handler `depending` calls. Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms".
-What they do they write into the ledger that LEDGER names.
+"leak_mb" megabytes are kept for ever. What they do they write into the ledger that LEDGER names.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tests.support.ledger import Ledger
 
 EXIT_CODE = 42  # of a process that a handler ended
 SLICE_SECONDS = 0.01
+LEAKED: List[bytes] = []
 
 
 class TroubleError(Exception):
@@ -134,6 +135,8 @@ def _noted(message: Dict[str, Any], context: Optional[Any]) -> Iterator[None]:
         place = {"partition": context.partition, "offset": context.offset, "attempt": context.attempt}
     ledger.write("start", name, key, **place)
     try:
+        if "leak_mb" in message:
+            LEAKED.append(b"x" * (message["leak_mb"] * 1_000_000))
         _trouble(message, ledger)
         yield
     except BaseException:

@@ -37,6 +37,7 @@ RAISED: Dict[str, Callable[[], BaseException]] = {
     "reject": lambda: Reject("never"),
     "exit": lambda: SystemExit(3),
     "unprintable": UnprintableError,
+    "refused": lambda: ConnectionError("refused"),
 }
 
 
@@ -53,6 +54,18 @@ def crash(_argument: Any, _context: Any) -> None:
 def fail(name: str, _context: Any) -> None:
     error = RAISED[name]()
     raise error
+
+
+def depend(how: str, context: Any) -> None:
+    """Calls a dependency well, and then badly; what that raises is caught, or leads to another error."""
+    with context.dependency("well"):
+        pass
+    try:
+        with context.dependency("ill"):
+            fail("refused", context)
+    except ConnectionError as problem:
+        if how == "raise":
+            raise ValueError("no answer") from problem
 
 
 def hog(size: int, _context: Any) -> None:
@@ -102,5 +115,5 @@ HANDLERS: Dict[str, Callable[[Any, Any], Any]] = {
     "send": lambda topic, _context: Send(topic, {"a": 1}, "k", [("h", "1"), ("h", None)]),
     "pid": lambda _argument, _context: os.getpid(),
     "headers": lambda _argument, context: context.headers,
-    **{kind.__name__: kind for kind in (crash, fail, hog, hold_gil, hang, fork, until_cancelled, facts)},
+    **{kind.__name__: kind for kind in (crash, depend, fail, hog, hold_gil, hang, fork, until_cancelled, facts)},
 }

@@ -7,6 +7,7 @@ from typing import Any, Optional
 
 from tests.unit.fakes import TOPIC, Message, some_settings
 from worker.assignment import Partition
+from worker.retry import Attempt
 from worker.task_process import TaskProcess
 
 HANDLER = "tests.support.task_handlers:handle"
@@ -23,4 +24,4 @@ class Runner(TaskProcess):
         return self.message(Message(41, b"key", json.dumps([name, argument]).encode(), 7), kill_after)
 
     def message(self, message: Message, kill_after: Optional[float] = None) -> Any:
-        return self.run(message, self.partition, 2, kill_after)
+        return self.run(message, self.partition, Attempt(2, 0.0), kill_after)

@@ -54,6 +54,13 @@ def faults(*argv: str, environ: Dict[str, str], env_file: str = NO_FILE) -> List
             ),
         ),
         (
+            {"MEMORY_LIMIT": "300M", "PROCESSES": "4"},
+            (
+                "MEMORY_LIMIT = 300M is too small for PROCESSES = 4: each needs at least 96M and the supervisor 40M, 424M in "
+                "all. Raise it, or lower PROCESSES."
+            ),
+        ),
+        (
             {"KAFKA_GROUP_ID": "  "},
             'KAFKA_GROUP_ID = "  " (the environment) must be a name, not empty. Correct it.',
         ),
@@ -71,7 +78,7 @@ def faults(*argv: str, environ: Dict[str, str], env_file: str = NO_FILE) -> List
         (
             {"KAFKA_TOPIC": "t" * 245, "RETRY_TOPICS": "30s"},
             (
-                f"KAFKA_TOPIC = {'t' * 245} and RETRY_TOPICS = 30s make a topic name longer than 249 characters. "
+                f"The topic {'t' * 245} and RETRY_TOPICS = 30s make a topic name longer than 249 characters. "
                 "Do without retry topics, or rename the topic."
             ),
         ),

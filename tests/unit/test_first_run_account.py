@@ -31,6 +31,10 @@ def slot_report(slot: int, pid: int, tasks: int, partitions: Any = ()) -> Dict[s
             Event(3, 4711, 17, finished=False),
         ),
         (PREFIX + "Finished processing message: {'name': 'x', 'scenario': 0}", Event(3, 4711, 0, finished=True)),
+        (
+            "2026-11-23 20:55:01,123 INFO slot-3/quarantine[4712] Finished processing message: {'scenario': 5}",
+            Event(3, 4712, 5, finished=True, apart=True),
+        ),
     ],
 )
 def test_a_handler_s_line_says_which_process_began_or_finished_which_scenario(line: str, event: Event) -> None:
@@ -132,3 +136,14 @@ def test_what_an_interrupted_run_has_not_done_is_not_called_lost() -> None:
 
     assert "lost" not in text
     assert "to do        2" in text
+
+
+def test_what_runs_apart_is_done_and_says_nothing_of_when_the_slot_worked_again() -> None:
+    account = Account([7, 7])
+    account.crash = CRASH
+
+    account.note(Event(1, 101, 0, finished=False, apart=True), 51.0)
+    account.note(Event(1, 101, 0, finished=True, apart=True), 52.0)
+    account.note(begun(1, slot=1, pid=102), 53.0)
+
+    assert (account.done, account.slot_back, account.successor) == (1, 3.0, 102)

@@ -1,88 +1,20 @@
-"""Which tasks may start. The test takes them from the queues, as handler threads would, and keeps the clock."""
+"""Which tasks may start."""
 
 from __future__ import annotations
 
-from typing import Any, List
+from typing import Any
 
 import pytest
 
 from service.outcomes import Reject, Retry
-from tests.unit.fakes import TOPIC, Message, some_settings
+from tests.unit.fakes import TOPIC, Message
+from tests.unit.gates import OPEN_SECONDS, PROBES, Bench, offsets
+from worker import completion
 from worker.assignment import Partition
+from worker.batch import Alone
 from worker.decoding import UndecodableError
-from worker.gate import COUNT_SECONDS, Gate
-from worker.lanes import Task
-from worker.pool import Pool
-from worker.queues import FirstComeFirstServed, InOrderOfOffset, Queue
-
-OPEN_SECONDS, PROBES = 10.0, 2
-ERROR = ConnectionError("refused")
-
-
-class Bench:
-    """A gate for some topics, each with a handler of its own name and one partition with tasks."""
-
-    def __init__(self, *topics: str, tasks: int = 20, kind: Any = InOrderOfOffset, **changes: Any) -> None:
-        settings = some_settings(
-            **{"breaker_min_calls": 4, "breaker_open_seconds": OPEN_SECONDS, "breaker_probes": PROBES, **changes}
-        )
-        self.now = 0.0
-        self.pool = Pool(2, lambda *_: None)
-        self.gate = Gate(settings, self.pool, lambda topic: topic, lambda: self.now)
-        self.partitions = [Partition(topic, 0, kind) for topic in topics or (TOPIC,)]
-        for partition in self.partitions:
-            partition.dependencies = self.gate.dependencies
-            segment, _ = partition.tracker.take(0, tasks)
-            partition.queue.extend([(offset, segment, Message(offset), None, 1) for offset in range(tasks)])
-        self.turn(0.0)
-
-    def turn(self, seconds: float = 0.01) -> bool:
-        """So much later; whether what is served has changed."""
-        self.now += seconds
-        changed = self.gate.turn(self.partitions, self.now)
-        self.queues: List[Queue] = self.gate.queues(self.partitions)
-        return changed
-
-    def taken(self, most: int = 100) -> List[Task]:
-        """All tasks that may be started now, up to so many."""
-        tasks: List[Task] = []
-        for queue in self.queues:
-            while len(tasks) < most:
-                try:
-                    tasks.append(queue.pop())
-                except IndexError:
-                    break
-        return tasks
-
-    def fail(self, *tasks: Task, error: BaseException = ERROR, last: bool = False) -> List[bool]:
-        """Whether each is taken back."""
-        return [self.gate.take_back(task, error, self.now, last=last) for task in tasks]
-
-    def call(self, name: str, topic: str = TOPIC, error: Any = None) -> None:
-        """A handler uses a dependency, which raises."""
-        with self.gate.dependencies.call(name, topic):
-            if error is not None:
-                raise error
-
-    def until_open(self) -> Bench:
-        """By failures of the first partition's first tasks, the last of which is set aside."""
-        assert self.fail(*self.taken(4)) == [False, False, False, True]
-        self.turn()
-        return self
-
-    def until_half_open(self) -> Bench:
-        self.until_open()
-        self.turn(OPEN_SECONDS)
-        return self
-
-    def succeed(self, *tasks: Task) -> None:
-        for task in tasks:
-            task[1].complete(task[0])
-        self.turn()
-
-
-def offsets(tasks: List[Task]) -> List[int]:
-    return [task[0] for task in tasks]
+from worker.gate import COUNT_SECONDS
+from worker.queues import FirstComeFirstServed, InOrderOfOffset
 
 
 def test_usually_the_pool_takes_from_the_partitions_queues_themselves() -> None:
@@ -221,6 +153,37 @@ def test_probes_of_a_partition_that_goes_away_make_room_for_others() -> None:
     assert len(bench.taken()) == PROBES
 
 
+def test_a_probe_that_goes_back_into_its_queue_is_let_through_again() -> None:
+    """As those of a batch do that has failed as a whole: each is called alone then."""
+    bench = Bench().until_half_open()
+    for task in bench.taken():
+        completion.unfinished(task)
+        bench.partitions[0].queue.put(Alone(task))
+    bench.turn()
+    bench.turn()
+
+    alone = bench.taken()
+    assert offsets(alone) == [4, 5]
+    bench.succeed(alone[0])
+    assert bench.fail(alone[1]) == [False]
+    bench.turn()
+    assert bench.queues == []
+
+
+def test_a_probe_whose_results_are_still_to_be_stored_counts_when_they_are() -> None:
+    bench = Bench().until_half_open()
+    first = bench.taken()
+    for task in first:
+        completion.unfinished(task)
+    bench.turn()
+    bench.turn()
+
+    assert len(bench.taken()) == PROBES
+    bench.succeed(*first)
+    bench.turn()
+    assert bench.queues == [bench.partitions[0].queue]
+
+
 def test_a_closed_partition_that_is_held_is_not_waited_for() -> None:
     bench = Bench().until_half_open()
     (partition,) = bench.partitions
@@ -265,80 +228,6 @@ def test_no_breakers_no_holding() -> None:
 
     assert not any(bench.fail(*bench.taken(), last=True))
     assert bench.gate.reports(0.0) == []
-
-
-# ---- dependencies ----
-
-
-def test_a_dependency_that_fails_holds_the_handlers_that_use_it_as_a_whole() -> None:
-    bench = Bench("a", "b", "c")
-    bench.call("payments", "b")
-    for _ in range(4):
-        with pytest.raises(ConnectionError):
-            bench.call("payments", "a", ERROR)
-
-    assert bench.turn()
-    assert bench.queues == [bench.partitions[2].queue]
-
-
-def test_a_failure_that_comes_from_a_dependency_does_not_count_while_that_is_not_well() -> None:
-    bench = Bench()
-    first, second = bench.taken(2)
-    bench.pool.threads[0].done_of[TOPIC] = 8  # they keep the handler's own breaker closed
-    for _ in range(4):
-        with pytest.raises(ConnectionError) as raised:
-            bench.call("payments", error=ConnectionError("refused"))
-    wrapped = ValueError("no payment")
-    wrapped.__cause__ = raised.value
-
-    assert bench.fail(first, error=wrapped) == [True]
-    assert bench.fail(second, error=ValueError("my own")) == [False]
-
-
-def test_messages_that_do_not_use_the_dependency_decide_nothing_about_it() -> None:
-    bench = Bench()
-    for _ in range(4):
-        with pytest.raises(ConnectionError):
-            bench.call("payments", error=ERROR)
-    bench.turn()
-    bench.turn(OPEN_SECONDS)
-
-    bench.succeed(*bench.taken())
-    assert len(bench.taken()) == PROBES
-    for _ in range(PROBES):
-        bench.call("payments")
-    bench.turn()
-
-    assert bench.queues == [bench.partitions[0].queue]
-
-
-def test_a_call_that_began_before_the_round_is_no_probe_of_it() -> None:
-    bench = Bench()
-    slow = bench.gate.dependencies.call("payments", TOPIC)
-    slow.__enter__()
-    for _ in range(4):
-        with pytest.raises(ConnectionError):
-            bench.call("payments", error=ERROR)
-    bench.turn()
-    bench.turn(OPEN_SECONDS)
-
-    slow.__exit__(ConnectionError, ERROR, None)
-    bench.turn()
-
-    assert [report.state for report in bench.gate.reports(0.0) if report.name == "payments"] == ["half-open"]
-
-
-def test_names_of_dependencies_are_bounded_in_number_and_form(caplog: pytest.LogCaptureFixture) -> None:
-    bench = Bench()
-    for number in range(150):
-        bench.call("host-%d" % number)
-    bench.turn()
-
-    assert len(bench.gate.reports(0.0)) == 102  # the handler's and that of the dead letters are two
-    assert caplog.text.count("have no circuit breaker") == 1
-    for name in ("", "x" * 101, "two\nlines", b"bytes"):
-        with pytest.raises(ValueError, match="dependency's name"):
-            bench.call(name)  # type: ignore[arg-type]
 
 
 # ---- the rate limit ----

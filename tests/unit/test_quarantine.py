@@ -32,12 +32,16 @@ class Apart:
         self.calls: List[int] = []
         self.errors: Dict[int, List[Exception]] = {}
         self.letters: List[int] = []
+        self.closed = 0  # how often the task process was ended
         self.wait: Callable[[int], object] = lambda _offset: None
         self.suspects = SuspectsFile(None)
         apart = self
 
         class Process:
             def __init__(self, *_: object) -> None: ...
+
+            def close(self) -> None:
+                apart.closed += 1
 
             def run(self, message: Message, _partition: Partition, _attempt: int, *_: object) -> None:
                 apart.calls.append(message.offset())
@@ -162,6 +166,28 @@ def test_nobody_is_condemned_without_a_death_alone(apart: Apart) -> None:
     assert apart.bench.committed == 2
 
 
+def test_where_each_task_has_a_task_process_a_death_counts_without_any_suspicion_before(apart: Apart) -> None:
+    """With ISOLATION=process it is the handler threads' own calls that die."""
+
+    def die(message: Message, _partition: Partition, _attempt: int) -> None:
+        if message.offset() == 1:
+            raise DEADLY
+
+    apart.bench.call = die
+    apart.play(assign(), deliver(0, 1, 2), until(lambda: apart.letters), stop())
+
+    assert apart.letters == [1]
+    assert sorted(apart.bench.calls) == [0, 1, 1, 2]
+    assert apart.bench.committed == 3
+
+
+def test_a_suspect_stays_one_when_offsets_go_back(apart: Apart) -> None:
+    apart.blame(5)
+    apart.play(assign(), deliver(20), until(lambda: apart.bench.done), deliver(5), until(lambda: apart.calls), stop())
+
+    assert (apart.bench.calls, apart.calls) == ([20], [5])
+
+
 def test_a_suspect_that_raises_is_tried_again_like_any_other_and_apart(apart: Apart) -> None:
     apart.blame(0)
     apart.errors = {0: [ValueError(7)]}
@@ -260,3 +286,29 @@ def test_a_drain_does_not_wait_for_a_call_that_hangs_and_says_of_no_other_that_i
     assert code is ExitCode.OK
     assert apart.bench.committed == 1
     assert apart.bench.loop.cut_off == []
+
+
+def test_a_stop_waits_for_the_suspect_that_runs_and_not_for_those_that_wait_for_their_turn(apart: Apart) -> None:
+    began, release = threading.Event(), threading.Event()
+    apart.blame(0, 1, 2)
+    apart.wait = lambda _offset: began.set() or release.wait(10)  # type: ignore[func-returns-value]
+
+    code = apart.play(
+        assign(),
+        deliver(0, 1, 2, 3),
+        until(lambda: began.is_set() and apart.bench.done == {3}),
+        lambda _group: release.set() or [],  # type: ignore[func-returns-value]
+        stop(seconds=8),
+    )
+
+    assert code is ExitCode.OK
+    assert apart.bench.committed == len(apart.calls) <= 2  # one more may have had its turn before the stop
+    assert set(apart.known) == {0, 1, 2} - set(apart.calls)
+
+
+def test_the_task_process_is_ended_when_there_is_no_suspect_any_more(apart: Apart) -> None:
+    apart.blame(0, 1)
+
+    apart.play(assign(), deliver(0, 1), until(lambda: len(apart.calls) == 2 and apart.closed), stop())
+
+    assert apart.known == {}

@@ -14,6 +14,12 @@ PARTITION = {"topic": "orders", "partition": 5, "lag": 120, "in_flight": 3, "pau
 HELD = {**PARTITION, "partition": 7, "paused": True, "held": "no room"}
 
 
+BREAKER = {
+    "name": "payments", "state": "open", "failed_share": 0.95, "calls": 40, "opened_times": 1, "seconds_in_state": 12.0,
+    "probe_in": 3.0,
+}  # fmt: skip
+
+
 def child(**changes: Any) -> Dict[str, Any]:
     well = {
         "stage": "consuming", "joined": True, "broker_away": False, "poll_age": 0.1, "dead_letters_waiting": 0, "done": 10,
@@ -58,6 +64,10 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(reported=child(oversized=True, rss=250_000_000)),
          "slot 0: uses more than its share of MEMORY_LIMIT right after its start: 250 MB"),
         (slot(reported=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),
+        (slot(reported=child(breakers=[BREAKER, {**BREAKER, "state": "closed"}])),
+         "slot 0: circuit breaker of payments is open for 12.0 s (share 0.95 of 40 calls failed), next probe in 3.0 s"),
+        (slot(reported=child(breakers=[{**BREAKER, "state": "half-open", "probe_in": -1.0}])),
+         "slot 0: circuit breaker of payments is half-open for 12.0 s (share 0.95 of 40 calls failed)"),
         (slot(reported=child(partitions=[HELD, PARTITION])), "slot 0: orders[7] is held: no room"),
         (slot(reported=child(partitions=[HELD, {**HELD, "partition": 8}])), "slot 0: orders[7] and 1 more are held: no room"),
     ],

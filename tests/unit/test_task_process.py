@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import threading
+import time
 from typing import Any, Iterator, List
 
 import pytest
@@ -82,6 +83,20 @@ def test_whatever_a_handler_raises_is_a_failure_of_its_task(shared: Runner, name
         shared.call("fail", name)
 
     assert shared.call("pid") == before
+
+
+def test_calls_of_dependencies_arrive_with_what_they_led_to(shared: Runner) -> None:
+    ended = shared.partition.dependencies.ended
+    shared.call("depend", "catch")
+    well, ill = ended.popleft(), ended.popleft()
+    with pytest.raises(RemoteError, match="no answer") as raised:
+        shared.call("depend", "raise")
+
+    assert (well.name, well.topic, well.error) == ("well", "topic", None)
+    assert (ill.name, str(ill.error)) == ("ill", "refused")
+    assert well.began <= ill.began <= time.monotonic()
+    assert [outcome.error for outcome in ended] == [None, raised.value]
+    ended.clear()
 
 
 def test_what_the_handler_wants_arrives_as_it_is(shared: Runner) -> None:

@@ -1,0 +1,79 @@
+"""Processes that outgrow their share of memory, or have done enough, are renewed: one at a time, and nobody notices."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Callable, Dict, List
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.messages import message
+from tests.support.processes import resident_bytes
+from tests.support.scene import SECONDS, Scene, revocations
+
+if TYPE_CHECKING:
+    from tests.support.service import Service
+
+pytestmark = pytest.mark.processes
+
+LEAK = 10  # megabytes a message
+
+
+def renewed(log: str) -> List[int]:
+    """The processes that were renewed, in turn. Fails when a renewal began before the one before it had ended."""
+    events = re.findall(r"renewing process (\d+) \(|(Renewal): done", log)
+    assert all(bool(pid) == (place % 2 == 0) for place, (pid, _) in enumerate(events)), events
+    return [int(pid) for pid, _ in events if pid]
+
+
+def at_rest(service: Service) -> bool:
+    """Whether no process is being renewed, or wishes to be."""
+    snapshot = service.status()
+    return snapshot["state"] == "running" and all(slot["child"] and not slot["child"]["renew"] for slot in snapshot["slots"])
+
+
+def assert_nobody_noticed(scene: Scene, service: Service, before: List[int]) -> None:
+    """Each message ran once, in order, no partition moved, and no start counts as a restart. `before`: who had to give
+    partitions up while the service started."""
+    scene.assert_each_ran_once()
+    eventually(lambda: at_rest(service), SECONDS, "the last renewal has ended")
+    # Each of the old ones gave its partitions up when it closed, and nobody else did.
+    assert Counter(revocations(service.log)) - Counter(before) == Counter(renewed(service.log))
+    assert service.status()["restarts"] == 0
+    eventually(lambda: not service.status()["problems"], SECONDS, "the service is healthy")
+
+
+def test_processes_whose_handler_leaks_are_renewed_before_they_are_much_too_large(
+    scene: Scene, record_property: Callable[..., None]
+) -> None:
+    service = scene.ready_service(threads=1, env={"MEMORY_LIMIT": "400M"})  # 180 MiB each, renewed at 153
+    before = revocations(service.log)
+    scene.send([message(f"{number}", f"key-{number}", sleep_ms=400, leak_mb=LEAK) for number in range(56)])
+
+    largest = 0
+    while scene.oracle.missing():
+        done = len(scene.ledger.done())
+        eventually(lambda done=done: len(scene.ledger.done()) > done, SECONDS, "it goes on")  # type: ignore[misc]
+        largest = max([largest, *map(resident_bytes, service.children().values())])
+
+    record_property("most MB", largest / 1e6)
+    record_property("renewals", len(renewed(service.log)))
+    assert len(renewed(service.log)) >= 2
+    assert largest < 270_000_000  # without renewals 320
+    assert_nobody_noticed(scene, service, before)
+
+
+def test_processes_are_renewed_after_about_so_many_messages(scene: Scene, record_property: Callable[..., None]) -> None:
+    service = scene.ready_service(threads=1, env={"RECYCLE_MESSAGES": "60"})
+    before = revocations(service.log)
+    scene.send([message(f"{number}", f"key-{number}", sleep_ms=15) for number in range(300)])
+    scene.wait_done()
+
+    done: Dict[int, int] = Counter(entry.pid for entry in scene.ledger.of("end"))
+    counts = [done[pid] for pid in renewed(service.log)]
+    record_property("messages", str(counts))
+    assert len(counts) >= 2
+    assert min(counts) >= 54
+    assert_nobody_noticed(scene, service, before)
