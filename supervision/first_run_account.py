@@ -12,7 +12,7 @@ from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Set
 from typing import Counter as CounterOf
 
 _LINE = re.compile(
-    r"\bslot-(?P<slot>\d+)(?P<apart>/\w+)?\[(?P<pid>\d+)\] (?P<what>Processing|Finished processing) message: "
+    r"\bslot-(?P<slot>\d+)(?P<apart>/[\w-]+)?\[(?P<pid>\d+)\] (?P<what>Processing|Finished processing) message: "
     r".*'scenario': (?P<scenario>\d+)"
 )
 

@@ -107,7 +107,7 @@ def text(snapshot: Dict[str, Any]) -> str:
         % tuple(sums[name] for name in ("lag", "in_flight", "done", "rate", "failed", "retrying", "dead_letters")),
     ]  # fmt: skip
     if sums["suspects"]:
-        lines.append("suspects %d: ran when a process died, and are run apart, one at a time" % sums["suspects"])
+        lines.append("suspects %d: ran when a process died, and are run apart, each alone" % sums["suspects"])
     lines += ["  problem: " + problem for problem in snapshot["problems"]]
     lines += ["  to be renewed: " + wish for wish in _renewals(snapshot["slots"])]
     lines += ["", *_slot_table(snapshot["slots"]), "", *_task_table(snapshot["slots"])]

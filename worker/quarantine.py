@@ -1,6 +1,9 @@
-"""Where suspects are run: messages that were running when their process died (see `suspects`). One thread, which runs them one
-at a time in a task process, so that what dies of one of them is that process alone, and who was the culprit is known. To
-everybody else it is a pool like any other: the task is noted while it runs, its lane is held, its partition may be closed.
+"""Where suspects are run: messages that were running when their process died (see `suspects`). Each runs alone in a task
+process, so that what dies of one of them is that process alone, and who was the culprit is known. To everybody else it is a
+pool like any other: the task is noted while it runs, its lane is held, its partition may be closed.
+
+A few threads, each with a task process of its own: a process that dies may leave hundreds of suspects (coroutines, batches),
+which one after the other would take too long.
 
 Nobody becomes a dead letter for having been there when a process died: it takes a death in a task process, alone, which is the
 death of this message and of no other.
@@ -13,6 +16,7 @@ nothing of them, and costs nothing.
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any, Callable, Iterable, List, Optional, Set
 
 from service.settings import Settings
@@ -29,23 +33,26 @@ log = logging.getLogger(__name__)
 
 DEATHS = (TaskDiedError, TaskProcessError, HandlerError)  # what a task process may raise that no handler raised
 NO_PROCESS_SECONDS = 5.0  # until it is tried again to have a task process, when none could be started
+AT_ONCE = 4  # suspects that run, each in its own process
 LISTED = 20  # suspects in one log line
 
 
 class Quarantine(Pool):
     """The suspects of one process."""
 
+    name = "quarantine-%d"
+
     def __init__(self, settings: Settings, slot: int, pool: Pool, suspects: SuspectsFile) -> None:
-        """What fails or is parked goes into the lists of `pool`. The thread and the task process start with the first
-        suspect."""
-        super().__init__(1, self._run)
+        """What fails or is parked goes into the lists of `pool`. Threads and task processes start when there are suspects."""
+        super().__init__(AT_ONCE, self._run)
         self.undecided, self.parked = pool.undecided, pool.parked
         self._wake_others = pool.wake
-        self._thread = self.threads[0]
-        self._thread.name, self._thread.apart = "quarantine", True
         self._queue = FirstComeFirstServed()
         self._suspects = suspects
-        self._process = TaskProcess(settings, slot, "quarantine")
+        for thread in self.threads:
+            thread.apart = True
+        self._processes = {thread: TaskProcess(settings, slot, thread.name) for thread in self.threads}
+        self._own = threading.local()  # the record of the thread that asks
         self._kill_after = settings.handler_kill_seconds or None
         self._max_deaths = settings.max_deaths
         self._started = False
@@ -60,7 +67,7 @@ class Quarantine(Pool):
         if new:
             self._suspects.blame(new, "was running when its process died")
             listed = ", ".join("%s[%d] offset %d" % place for place in new[:LISTED])
-            log.warning("Running when this slot's process died, and now run one at a time, apart: %s", listed)
+            log.warning("Running when this slot's process died, and now run apart, each alone: %s", listed)
 
     def receive(self, partitions: Iterable[Partition]) -> None:
         """These were assigned just now, and nothing of them is delivered yet."""
@@ -111,19 +118,24 @@ class Quarantine(Pool):
         """Suspects that wait for their turn, or run."""
         return len(self._queue) + len(self.running())
 
-    # ---- the quarantine's own thread ------------------------------------------------------------------------------
+    # ---- the quarantine's own threads -----------------------------------------------------------------------------
 
     def _run(self, message: Any, partition: Partition, attempt: int) -> Any:
         place = (message.partition(), message.offset())
-        result = self._process.run(message, partition, attempt, self._kill_after, lambda: place in partition.overdue)
-        if self._thread.task is not None:
-            self._suspects.forget([_place(self._thread.task)])
+        thread: HandlerThread = self._own.thread
+        process = self._processes[thread]
+        result = process.run(message, partition, attempt, self._kill_after, lambda: place in partition.overdue)
+        if thread.task is not None:
+            self._suspects.forget([_place(thread.task)])
         return result
 
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
+        self._own.thread = thread
         served = super()._serve_one(thread, pop)
         if not len(self._queue):
-            self._process.close()  # suspects are rare, and a process that waits for them has the memory of the handler
+            self._processes[
+                thread
+            ].close()  # suspects are rare, and a process that waits for them has the memory of the handler
         return served
 
     def _start_once(self) -> None:
@@ -168,7 +180,7 @@ class Sorting(Queue):
             self._admit(task)
         else:
             self._others.put(task)
-            self._wake(1)  # a suspect's follower comes from our thread, which does not serve that queue
+            self._wake(1)  # a suspect's follower comes from our threads, which do not serve that queue
 
 
 def _place(task: Task) -> Place:

@@ -105,7 +105,7 @@ def check_log(log: str, hanging: str) -> None:
     place = re.escape(hanging) + r" offset \d+, running for %s\.\d s in handler-\d \(attempt 1\): "
     assert re.search(place % 0 + told, log)
     assert re.search(place % 2 + given_up, log)
-    assert "Running when this slot's process died, and now run one at a time, apart: " in log
+    assert "Running when this slot's process died, and now run apart, each alone: " in log
     assert "goes to the dead letters after attempt 1: TaskDiedError" in log
 
 

@@ -32,7 +32,7 @@ def slot_report(slot: int, pid: int, tasks: int, partitions: Any = ()) -> Dict[s
         ),
         (PREFIX + "Finished processing message: {'name': 'x', 'scenario': 0}", Event(3, 4711, 0, finished=True)),
         (
-            "2026-11-23 20:55:01,123 INFO slot-3/quarantine[4712] Finished processing message: {'scenario': 5}",
+            "2026-11-23 20:55:01,123 INFO slot-3/quarantine-0[4712] Finished processing message: {'scenario': 5}",
             Event(3, 4712, 5, finished=True, apart=True),
         ),
     ],

@@ -17,7 +17,7 @@ from worker.dead_letter import DeadLetters
 from worker.failures import Failures
 from worker.lanes import Task
 from worker.pool import Pool
-from worker.quarantine import Quarantine
+from worker.quarantine import AT_ONCE, Quarantine
 from worker.suspects_file import SuspectsFile
 from worker.task_process import TaskDiedError, TaskProcessError
 
@@ -80,7 +80,7 @@ class Apart:
     @staticmethod
     def end(one: Quarantine) -> None:
         one.serve([Ending()])
-        one.wake(1)
+        one.wake(len(one.threads))
 
     @property
     def known(self) -> Dict[int, int]:
@@ -288,22 +288,26 @@ def test_a_drain_does_not_wait_for_a_call_that_hangs_and_says_of_no_other_that_i
     assert apart.bench.loop.cut_off == []
 
 
-def test_a_stop_waits_for_the_suspect_that_runs_and_not_for_those_that_wait_for_their_turn(apart: Apart) -> None:
-    began, release = threading.Event(), threading.Event()
-    apart.blame(0, 1, 2)
-    apart.wait = lambda _offset: began.set() or release.wait(10)  # type: ignore[func-returns-value]
+def test_a_stop_waits_for_the_suspects_that_run_and_not_for_those_that_wait_for_their_turn(apart: Apart) -> None:
+    suspects = range(AT_ONCE + 2)
+
+    def closed() -> bool:
+        return all(partition.closed for partition in apart.bench.loop._assignment)
+
+    apart.blame(*suspects)
+    apart.wait = lambda _offset: eventually(closed, 10, "the partition is closed")
 
     code = apart.play(
         assign(),
-        deliver(0, 1, 2, 3),
-        until(lambda: began.is_set() and apart.bench.done == {3}),
-        lambda _group: release.set() or [],  # type: ignore[func-returns-value]
+        deliver(*suspects, AT_ONCE + 2),
+        until(lambda: len(apart.calls) == AT_ONCE and apart.bench.done == {AT_ONCE + 2}),
         stop(seconds=8),
     )
 
     assert code is ExitCode.OK
-    assert apart.bench.committed == len(apart.calls) <= 2  # one more may have had its turn before the stop
-    assert set(apart.known) == {0, 1, 2} - set(apart.calls)
+    assert sorted(apart.calls) == list(range(AT_ONCE))
+    assert apart.bench.committed == AT_ONCE
+    assert set(apart.known) == {AT_ONCE, AT_ONCE + 1}
 
 
 def test_the_task_process_is_ended_when_there_is_no_suspect_any_more(apart: Apart) -> None:
