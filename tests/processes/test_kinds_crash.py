@@ -1,4 +1,4 @@
-"""The end of a process with hundreds of coroutines under way: by `kill -9`, and in order."""
+"""The end of a process with many coroutines under way: by `kill -9`, and in order."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.processes
 
-AT_ONCE = 300
+AT_ONCE = 40  # what ran is run a few at a time, apart: see worker/quarantine.py
 
 
 def test_after_a_kill_exactly_the_coroutines_that_ran_run_again_and_after_a_stop_none(scene: Scene) -> None:
     """Committed is next to nothing before the stop: what is done is known from the journal alone."""
-    scene.send(messages(2000, keys=1000, sleep_ms=uneven(mostly=100, rarely=1000)))
+    scene.send(messages(1500, keys=750, sleep_ms=uneven(mostly=50, rarely=300)))
     environment = {"COROUTINES": str(AT_ONCE), "COMMIT_INTERVAL_SECONDS": "60", "MAX_IN_FLIGHT": "4000"}
     running = scene.ready_service(processes=1, threads=1, handler="tests.support.handlers:coroutine", env=environment)
     victim = running.children()[0]
-    eventually(lambda: len(scene.ledger.of("end")) >= AT_ONCE, SECONDS, "hundreds are done")
+    eventually(lambda: len(scene.ledger.of("end")) >= 5 * AT_ONCE, SECONDS, "hundreds are done")
 
     os.kill(victim, signal.SIGKILL)
-    eventually(lambda: len(scene.ledger.of("end")) >= 3 * AT_ONCE, SECONDS, "hundreds more are done")
+    eventually(lambda: len(scene.ledger.of("end")) >= 20 * AT_ONCE, SECONDS, "hundreds more are done")
     running.terminate()
     assert running.wait(SECONDS) == 0
     left = len(scene.oracle.missing())

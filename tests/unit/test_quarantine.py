@@ -211,21 +211,23 @@ def test_where_no_task_process_can_be_had_nobody_is_to_blame(apart: Apart, monke
     assert apart.bench.committed == 1
 
 
-def test_a_revocation_waits_for_a_running_suspect_and_starts_no_other(apart: Apart) -> None:
-    begun = threading.Event()
+def until_closed(apart: Apart) -> Callable[[int], object]:
+    """How long each suspect runs: until its partition is closed."""
+    return lambda _offset: eventually(
+        lambda: all(partition.closed for partition in apart.bench.loop._assignment), 10, "the partition is closed"
+    )
 
-    def until_closed(_offset: int) -> None:
-        begun.set()
-        eventually(lambda: next(iter(apart.bench.loop._assignment)).closed, 10, "the partition is closed")
 
-    apart.wait = until_closed
-    apart.blame(0, 1)
+def test_a_revocation_waits_for_running_suspects_and_starts_no_other(apart: Apart) -> None:
+    suspects = range(AT_ONCE + 1)
+    apart.wait = until_closed(apart)
+    apart.blame(*suspects)
 
-    apart.play(assign(), deliver(0, 1), until(begun.is_set), revoke(), stop())
+    apart.play(assign(), deliver(*suspects), until(lambda: len(apart.calls) == AT_ONCE), revoke(), stop())
 
-    assert apart.calls == [0]
-    assert apart.bench.committed == 1
-    assert apart.known == {1: 1}
+    assert sorted(apart.calls) == list(range(AT_ONCE))
+    assert apart.bench.committed == AT_ONCE
+    assert apart.known == {AT_ONCE: 1}
 
 
 def test_a_death_is_blamed_on_what_ran_in_that_process_and_not_on_what_ran_apart(apart: Apart) -> None:
@@ -290,12 +292,8 @@ def test_a_drain_does_not_wait_for_a_call_that_hangs_and_says_of_no_other_that_i
 
 def test_a_stop_waits_for_the_suspects_that_run_and_not_for_those_that_wait_for_their_turn(apart: Apart) -> None:
     suspects = range(AT_ONCE + 2)
-
-    def closed() -> bool:
-        return all(partition.closed for partition in apart.bench.loop._assignment)
-
+    apart.wait = until_closed(apart)
     apart.blame(*suspects)
-    apart.wait = lambda _offset: eventually(closed, 10, "the partition is closed")
 
     code = apart.play(
         assign(),
