@@ -27,6 +27,7 @@ LIMITS = {"HANDLER_TIMEOUT_SECONDS": "0.5", "HANDLER_KILL_SECONDS": "2.5", "HEAR
 #: Each kind of poison, and what its dead letter says of the death.
 HOW = {
     "segfault": "killed by SIGSEGV",
+    "overflow": "killed by SIGSEGV",
     "exit": "exit 42",
     "killed": "killed by SIGKILL",
     "hang": "killed after 2.",
@@ -69,7 +70,8 @@ def test_each_kind_of_poison_is_the_one_dead_letter_and_its_neighbours_are_done_
     with scene.load():
         scene.send([poison("hang", first[0]), poison("hold_gil", second[0])])
         eventually(lambda: not set(before.values()) & set(service.children().values()), SECONDS, "both are replaced")
-        scene.send([poison("segfault", first[1]), poison("exit", second[1]), poison("killed", first[2])])
+        killers = [("segfault", first[1]), ("exit", second[1]), ("killed", first[2]), ("overflow", second[2])]
+        scene.send([poison(kind, partition) for kind, partition in killers])
         eventually(lambda: len(letters(scene)) == len(HOW), SECONDS, "each poison is a dead letter")
         scene.wait_progress()
         found = letters(scene)

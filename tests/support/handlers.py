@@ -1,6 +1,6 @@
 """Handlers for tests. A message says what becomes of it:
 
-    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "segfault" | "killed" | "hang" | "hold_gil", "times": 2}
+    {"id": "7", "sleep_ms": 20, "trouble": "raise" | "exit" | "segfault" | "overflow" | "killed" | "hang" | "hold_gil"}
 
 `times` limits the trouble to the first so many runs of that message, counted over all processes; `while`, to the time in which
 the file of that path exists; without them, it never ends. A list of troubles has one for each run. `uses` names a dependency
@@ -15,6 +15,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -161,12 +162,25 @@ def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
         os._exit(EXIT_CODE)
     if trouble == "segfault":
         ctypes.string_at(0)
+    if trouble == "overflow":
+        _overflow()
     if trouble == "killed":  # as by the machine's out-of-memory killer
         os.kill(os.getpid(), signal.SIGKILL)
     if trouble == "hang":
         threading.Event().wait()
     if trouble == "hold_gil":  # as a C extension does that forgets to release it: no other thread runs meanwhile
         ctypes.PyDLL(None).usleep(ctypes.c_uint(1000 * int(message["hold_gil_ms"])))
+
+
+def _overflow() -> None:
+    """Of the C stack, as by a C extension that calls back into Python that calls it again."""
+    sys.setrecursionlimit(10_000_000)
+
+    @ctypes.CFUNCTYPE(None)  # type: ignore[untyped-decorator]
+    def deeper() -> None:
+        deeper()
+
+    deeper()
 
 
 def _runs(message: Dict[str, Any], ledger: Ledger) -> int:
