@@ -2,6 +2,7 @@
 """Keeps N consumer processes in one Kafka consumer group: spawns, watches, restarts, rolls and stops them.
 
     python supervisor.py --processes 8          run the service (all settings: --help)
+    python supervisor.py metrics                the same as numbers, for Prometheus
     python supervisor.py status [--json]        what is it doing, and why; exit 0 healthy, 1 degraded, 2 not running
     python supervisor.py dead-letters list      what failed; also show, replay, drop: --help
 
@@ -343,12 +344,17 @@ def refuse(faults: List[str]) -> ExitCode:
 
 
 def show_status(configuration: Configuration) -> int:
-    """`supervisor.py status`: ask the running service, print, and say by the exit code how it is."""
+    """`status` and `metrics`: ask the running service, print, and say by the exit code how it is."""
     try:
         snapshot = control.ask(places.control_socket(configuration.settings), {"command": "status"})
     except control.NotRunningError as problem:
         print("Not running: %s" % problem, file=sys.stderr)
         return 2
+    if configuration.command == "metrics":
+        from ops import metrics  # here, because a supervisor has no use for it
+
+        print(metrics.text(snapshot), end="")
+        return 0
     print(json.dumps(snapshot, indent=2) if configuration.as_json else status.text(snapshot))
     return 1 if snapshot["problems"] else 0
 
@@ -361,7 +367,7 @@ def main(words: Optional[List[str]] = None) -> int:
         # What is right of it is enough to look for more: all faults are told together.
         more = preflight.faults(problem.partial.settings, problem.partial.child_environment)
         return refuse([*problem.faults, *more])
-    if configuration.command == "status":
+    if configuration.command in ("status", "metrics"):
         return show_status(configuration)
     if configuration.letters is not None:
         from ops import dead_letters  # here, because it brings the Kafka client, which a supervisor has no use for

@@ -31,6 +31,7 @@ examples:
 
 usage: supervisor.py [options]
        supervisor.py status [--json] [options]   what the service of this group on this host is doing
+       supervisor.py metrics [options]           the same as numbers, in Prometheus' text format
 """ + letter_words.EXAMPLES  # fmt: skip
 _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
@@ -123,7 +124,7 @@ def _read_rest(words: Words, rest: List[str], flags: Mapping[str, Any]) -> None:
     """The words argparse did not take: the command, or what is wrong. A wrong flag's value is no fault of its
     own.
     """
-    if rest[:1] in (["status"], [letter_words.COMMAND]):
+    if rest[:1] in (["status"], ["metrics"], [letter_words.COMMAND]):
         words.command = rest.pop(0)
     unknown = [word for word in rest if word.startswith("-")]
     of_letters = [flag.word for flag in letter_words.FLAGS] if words.command == letter_words.COMMAND else []
@@ -136,7 +137,7 @@ def _read_rest(words: Words, rest: List[str], flags: Mapping[str, Any]) -> None:
         return
     if rest and not unknown:
         stray = f"{' '.join(rest)} ({COMMAND_LINE}) is not a command."
-        words.faults.append(f"{stray} Write status or dead-letters, or no command to run the service.")
+        words.faults.append(f"{stray} Write status, metrics or dead-letters, or no command to run the service.")
 
 
 def _wrong_flag(word: str, more: Sequence[str]) -> str:

@@ -60,7 +60,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     faults = [*words.faults, *file_faults, *(fault for source in found for fault in source.faults)]
 
     sources = [words.given, *(_of_settings(source) for source in found)]
-    values, wrong = validate(sources, optional=("bootstrap_servers",) if words.command == "status" else ())
+    values, wrong = validate(sources, optional=("bootstrap_servers",) if words.command in ("status", "metrics") else ())
     if words.command == letter_words.COMMAND and "topics" in words.given:
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run
     properties = _properties(found)

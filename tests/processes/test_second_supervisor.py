@@ -98,6 +98,7 @@ def test_status_is_degraded_while_a_process_does_not_answer(scene: Scene) -> Non
     assert asked.stdout.startswith("DEGRADED")
     assert "problem: slot 1: no heartbeat for" in asked.stdout
     assert service.command("status").returncode == HEALTHY
+    assert "kafka_worker_healthy 1.0" in service.command("metrics").stdout.splitlines()
     assert service.children()[1] == stopped
 
 

@@ -171,7 +171,10 @@ def test_all_faults_of_all_sources_are_told_together(tmp_path: Path) -> None:
         (["--threads"], "the command line: argument --threads: expected one argument. See --help."),
         (
             ["start"],
-            "start (the command line) is not a command. Write status or dead-letters, or no command to run the service.",
+            (
+                "start (the command line) is not a command. Write status, metrics or dead-letters, or no command to run the "
+                "service."
+            ),
         ),
         (["--json"], "--json (the command line) goes with status only. Write: supervisor.py status --json"),
     ],
