@@ -145,7 +145,7 @@ def test_a_stop_does_not_wait_for_a_far_retry_and_the_message_runs_again_afterwa
     admin.produce(name, [message("before").row])
     admin.produce(name, [message("failing", key="failing", trouble="raise", times=1).row])
     admin.produce(name, [message(f"behind-{number}").row for number in range(5)])
-    env = {"RETRY_BACKOFF_SECONDS": "600", "RETRY_BACKOFF_MAX_SECONDS": "600", "DRAIN_SECONDS": str(DRAIN_SECONDS)}
+    env = {"RETRY_BACKOFF_SECONDS": "3600", "RETRY_BACKOFF_MAX_SECONDS": "86400", "DRAIN_SECONDS": str(DRAIN_SECONDS)}
     running = service(name, group, processes=1, env=env).start()
     eventually(lambda: len(running.ledger.done()) == 6, SECONDS, "all but the failing one are done")
 
