@@ -8,9 +8,9 @@ import logging
 from typing import Any, Callable, Dict, Iterable, List
 
 from service.settings import Settings
+from worker import completion
 from worker.batch import Alone, Whole
 from worker.client_config import Member
-from worker.completion import Results
 from worker.dead_letter import DeadLetters
 from worker.error_text import names_of, plain, text_of
 from worker.gate import Gate
@@ -58,7 +58,7 @@ class Failures:
             task, error = self._pool.undecided.popleft()
             if task[1].partition.revoked:
                 continue  # it is not committed, and runs again where the partition went
-            if isinstance(error, Results):
+            if isinstance(error, completion.Results):
                 self.sending.send(error, now)
             elif isinstance(error, Whole):
                 self._call_apart(error)
@@ -89,14 +89,11 @@ class Failures:
 
     def complete(self, task: Task) -> None:
         """The task has its outcome, as all that it had to have stored is stored: its followers may run."""
-        offset, segment, _message, lane, _attempt = task
-        if segment.partition.revoked:
+        if task[1].partition.revoked:
             return  # its segment may be somebody else's by now
         self._quarantine.settled(task)
-        segment.complete(offset)
-        follower = lane.release() if lane is not None else None
-        if follower is not None:
-            self.requeue([follower])
+        if completion.done(task):
+            self._pool.wake(1)
 
     def _call_apart(self, whole: Whole) -> None:
         """Not known is by whom a batch has failed: each of its messages is called alone now, and no attempt is counted."""
