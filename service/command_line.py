@@ -93,8 +93,9 @@ def parser() -> argparse.ArgumentParser:
         letters.add_argument(each.word, dest=each.name, default=argparse.SUPPRESS, help=each.meaning, **way)
     groups = {row.group: made.add_argument_group(row.group) for row in TABLE.values()}
     for name, row in TABLE.items():
-        word = row.flag.lstrip("-").split("-")[-1].upper()
-        groups[row.group].add_argument(row.flag, dest=name, default=argparse.SUPPRESS, metavar=word, help=_help(row))
+        groups[row.group].add_argument(
+            row.flag, dest=name, default=argparse.SUPPRESS, metavar=row.placeholder, help=_help(row)
+        )
     return made
 
 

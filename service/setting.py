@@ -34,6 +34,15 @@ class Setting:
         return form + (f', or "{AUTO}"' if self.automatic else "")
 
     @property
+    def placeholder(self) -> str:
+        """What stands for a value in a usage line."""
+        if self.choices:
+            return "|".join(self.choices)
+        if self.pattern:
+            return self.flag.split("-")[-1].upper()
+        return "SECONDS" if self.unit == "seconds" else "NUMBER" if self.unit else "N"
+
+    @property
     def default_described(self) -> str:
         """The default in words."""
         automatic = f" ({self.automatic})" if self.automatic else ""

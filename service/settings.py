@@ -38,43 +38,43 @@ class Settings:
     # fmt: off
     bootstrap_servers: str = _row(
         "Kafka", "KAFKA_BOOTSTRAP_SERVERS", "--bootstrap-servers",
-        "brokers to ask first; two or three suffice",
+        "the brokers to connect to first; they tell of the others, so two or three suffice",
         pattern=rf"{_SERVER}(?:, *{_SERVER})*", form="host:port, several with commas",
     )
     group_id: str = _row(
         "Kafka", "KAFKA_GROUP_ID", "--group",
-        "the consumer group; all machines of one service use the same",
+        "the Kafka consumer group; all machines of one service use the same",
         pattern=r"\S(?:.*\S)?", form="a name, not empty",
     )
     processes: int = _row(
         "Work", "PROCESSES", "--processes",
-        "consumer processes on this machine",
+        "how many consumer processes run on this machine",
         lowest=1, highest=512, automatic="one per usable core",
     )
     threads: int = _row(
         "Work", "THREADS", "--threads",
-        "handler threads in each process; auto: tuned by what is measured",
+        "how many messages each process handles at once, a thread each; auto: grows and shrinks by what is measured",
         lowest=1, highest=1024, automatic="as many as usable cores at first, up to THREADS_MAX",
     )
     threads_max: int = _row(
         "Work", "THREADS_MAX", "--threads-max",
-        "with THREADS=auto, how far their number may grow while that is measured to help",
+        "with THREADS=auto, how many threads a process may grow to",
         lowest=1, highest=1024, automatic="32 with THREADS=auto, else THREADS",
     )
     restart_limit: int = _row(
         "Restarts", "RESTART_LIMIT", "--restart-limit",
-        "restarts over all processes within the window, beyond which the supervisor gives up (exit 75)",
+        "how many restarts of processes within RESTART_WINDOW_SECONDS are too many: the service gives up, with exit code 75",
         lowest=1, highest=100_000, automatic="5 times the processes, at least 10",
     )
     runtime_directory: str = _row(
         "Places and logs", "RUNTIME_DIRECTORY", "--runtime-directory",
-        "where lock files and the control socket are",
+        "where a running service keeps its lock files, journals and control socket",
         pattern=r"/.*", form=ABSOLUTE_PATH,
         automatic="$XDG_RUNTIME_DIR/kafka-consumer, else kafka-consumer-<uid> in the temporary directory",
     )
     state_directory: str = _row(
         "Places and logs", "STATE_DIRECTORY", "--state-directory",
-        "what should survive a restart of the service",
+        "where it is kept which messages have ended a process, so that a restart does not forget it",
         pattern=r"/.*", form=ABSOLUTE_PATH, automatic="state in the runtime directory",
     )
     topics: Tuple[str, ...] = _row(
@@ -85,109 +85,109 @@ class Settings:
     )
     membership: str = _row(
         "Kafka", "MEMBERSHIP", "--membership",
-        "static: a restarted process gets its partitions back without a rebalance; dynamic: it joins anew",
+        "static: a restarted process has its partitions again without a rebalance; dynamic: it joins as a new member",
         "static", choices=("static", "dynamic"),
     )
     handler: str = _row(
         "Work", "HANDLER", "--handler",
-        "the function called with each message",
+        "the function that is called with each message",
         "handlers.scenario:process_message", form="module:function",
         pattern=_FUNCTION,
     )
     handlers: Tuple[str, ...] = _row(
         "Work", "HANDLERS", "--handlers",
-        "a handler for each topic, in place of KAFKA_TOPIC and HANDLER",
+        "a function for each topic, in place of KAFKA_TOPIC and HANDLER",
         (), pattern=rf"[^=]+={_FUNCTION}", several=True,
         form="topic=module:function, several with commas; a topic that begins with ^ is a pattern (or nothing)",
     )
     batch_size: int = _row(
         "Work", "BATCH_SIZE", "--batch-size",
-        "the most messages in one call of a handler that takes a list (its first parameter is called messages)",
+        "how many messages one call of a batch handler gets at most (one whose first parameter is called messages)",
         100, lowest=1, highest=10_000,
     )
     coroutines: int = _row(
         "Work", "COROUTINES", "--coroutines",
-        "calls of an async handler that run at once in each process, within MAX_IN_FLIGHT",
+        "how many calls of an async handler run at once in each process; MAX_IN_FLIGHT is a limit of theirs too",
         1000, lowest=1, highest=1_000_000,
     )
     isolation: str = _row(
         "Work", "ISOLATION", "--isolation",
-        "where handlers run: in threads of the process, or each thread's in a task process of its own",
+        "where handlers run: in threads of the consumer process, or each thread's calls in a process of their own",
         "none", choices=("none", "process"),
     )
     ordering: str = _row(
         "Work", "ORDERING", "--ordering",
-        "which messages run one after the other: those of one key, of one partition, or none",
+        "which messages are handled strictly one after the other: those with the same key, all of a partition, or none",
         "key", choices=("key", "partition", "none"),
     )
     max_in_flight: int = _row(
         "Work", "MAX_IN_FLIGHT", "--max-in-flight",
-        "messages a process holds without an outcome, before it pauses partitions",
+        "how many unfinished messages (waiting, running, to be retried) a process holds before it fetches no more",
         1000, lowest=1, highest=1_000_000,
     )
     max_messages_per_second: float = _row(
         "Work", "MAX_MESSAGES_PER_SECOND", "--max-messages-per-second",
-        "started at most, over all processes of this machine; 0: as many as come",
+        "how many messages are started per second at most, by all processes of this machine together; 0: no limit",
         0.0, unit="messages a second", lowest=0, highest=1_000_000_000,
     )
     drain_seconds: float = _row(
         "Work", "DRAIN_SECONDS", "--drain-seconds",
-        "at a stop, how long running messages may take to finish",
+        "how long running messages may take to finish when a process stops",
         30.0, unit="seconds", lowest=0, highest=3600,
     )
     commit_interval_seconds: float = _row(
         "Work", "COMMIT_INTERVAL_SECONDS", "--commit-interval-seconds",
-        "how often finished offsets are committed",
+        "how often a process commits the offsets of finished messages",
         1.0, unit="seconds", lowest=0.05, highest=60,
     )
     offset_map: str = _row(
         "Recovery", "OFFSET_MAP", "--offset-map",
-        "whether a commit carries what is done beyond it, so that it is not run again when its partition moves",
+        "whether commits also tell what is finished beyond the offset, so that whoever has the partition next skips it",
         "on", choices=("on", "off"),
     )
     journal: str = _row(
         "Recovery", "JOURNAL", "--journal",
-        "whether a process notes what is done in a file that survives its death, so that it is not run again",
+        "whether finished messages are noted in a file that survives kill -9, so that the restarted process skips them",
         "on", choices=("on", "off"),
     )
     handler_timeout_seconds: float = _row(
         "Time limits", "HANDLER_TIMEOUT_SECONDS", "--handler-timeout-seconds",
-        "after so long a call is told that it is cancelled, and its stack is logged; 0: never",
+        "how long a call may take before it is told so (context.cancelled) and its stack is logged; 0: no limit",
         0.0, unit="seconds", lowest=0, highest=1_000_000,
     )
     handler_kill_seconds: float = _row(
         "Time limits", "HANDLER_KILL_SECONDS", "--handler-kill-seconds",
-        "after so long the process of a call is replaced, and its message is a suspect; 0: never",
+        "how long a call may take before its process is replaced and its message runs again on its own; 0: no limit",
         0.0, unit="seconds", lowest=0, highest=1_000_000,
     )
     max_deaths: int = _row(
         "Time limits", "MAX_DEATHS", "--max-deaths",
-        "how many processes a message may end or hang before it becomes a dead letter",
+        "how often a message may end or hang the process it runs in before it becomes a dead letter",
         2, lowest=1, highest=100,
     )
     max_message_bytes: int = _row(
         "Validation", "MAX_MESSAGE_BYTES", "--max-message-bytes",
-        "a longer message is a dead letter, without being read; 0: any length",
+        "how long a message may be; a longer one becomes a dead letter without being read; 0: any length",
         0, lowest=0, highest=2_000_000_000,
     )
     message_schema: str = _row(
         "Validation", "MESSAGE_SCHEMA", "--message-schema",
-        "a file with the JSON Schema that each message must fit",
+        "a file with a JSON Schema; a message that does not fit it becomes a dead letter",
         "", pattern=r".*", form="the path of a JSON file, or nothing",
     )
     max_attempts: int = _row(
         "Failures", "MAX_ATTEMPTS", "--max-attempts",
-        "how often a failing message is tried before it becomes a dead letter",
+        "how often a failing message is tried in all before it becomes a dead letter",
         3, lowest=1, highest=1000,
     )
     retry_backoff_seconds: float = _row(
         "Failures", "RETRY_BACKOFF_SECONDS", "--retry-backoff-seconds",
-        "wait before the second attempt; doubles with each",
+        "the longest wait before the second attempt of a failing message; it doubles with each further attempt",
         1.0, unit="seconds", lowest=0.01, highest=3600,
     )
     retry_backoff_max_seconds: float = _row(
         "Failures", "RETRY_BACKOFF_MAX_SECONDS", "--retry-backoff-max-seconds",
-        "longest wait between two attempts",
+        "the longest wait before any attempt",
         60.0, unit="seconds", lowest=0.01, highest=86_400,
     )
     retry_max_age_seconds: float = _row(
@@ -197,97 +197,97 @@ class Settings:
     )
     retryable_errors: Tuple[str, ...] = _row(
         "Failures", "RETRYABLE_ERRORS", "--retryable-errors",
-        "exceptions, subclasses included, that are tried again; all others are dead letters at once; nothing: all are",
+        "the exceptions, subclasses included, after which a message is tried again; nothing: all exceptions",
         (), pattern=_ERROR, several=True, form="class names, several with commas, or nothing",
     )
     fatal_errors: Tuple[str, ...] = _row(
         "Failures", "FATAL_ERRORS", "--fatal-errors",
-        "exceptions, subclasses included, that make a dead letter at once",
+        "the exceptions, subclasses included, after which a message becomes a dead letter at once",
         (), pattern=_ERROR, several=True, form="class names, several with commas, or nothing",
     )
     retry_topics: Tuple[str, ...] = _row(
         "Failures", "RETRY_TOPICS", "--retry-topics",
-        "waits of at least so long are spent in a topic of their own, <topic>.retry.<delay>; gives up the order of keys",
+        "waits of at least so long are spent in a topic of their own, <topic>.retry.<delay>; messages behind them do not wait",
         (), pattern=r"\d{1,6}[smh]", several=True, form="delays like 30s, 10m or 2h, several with commas, or nothing",
     )
     dead_letter_suffix: str = _row(
         "Failures", "DEAD_LETTER_SUFFIX", "--dead-letter-suffix",
-        "what is added to a topic's name for its dead letters",
+        "what is added to a topic's name to name the topic of its dead letters",
         ".dlq", pattern=r"[A-Za-z0-9._-]{1,100}", form="1 to 100 letters, digits, . _ -",
     )
     dead_letter_storm_share: float = _row(
         "Failures", "DEAD_LETTER_STORM_SHARE", "--dead-letter-storm-share",
-        "when so large a share of the last messages became dead letters no more are taken for a while; 0: never mind",
+        "the share of the last messages that may become dead letters before no more are started for a while; 0: any share",
         0.5, unit="a share", lowest=0, highest=1,
     )
     dead_letter_storm_messages: int = _row(
         "Failures", "DEAD_LETTER_STORM_MESSAGES", "--dead-letter-storm-messages",
-        "how many last messages that share is of",
+        "how many last messages DEAD_LETTER_STORM_SHARE is a share of",
         100, lowest=2, highest=1_000_000,
     )
     breaker_failure_share: float = _row(
         "Circuit breaker", "BREAKER_FAILURE_SHARE", "--breaker-failure-share",
-        "when so large a share of the calls fails no more messages are started for a while; 0: no breaker",
+        "the share of failed calls at which no more messages are started until calls succeed again; 0: no circuit breaker",
         0.5, unit="a share", lowest=0, highest=1,
     )
     breaker_window_seconds: float = _row(
         "Circuit breaker", "BREAKER_WINDOW_SECONDS", "--breaker-window-seconds",
-        "of the calls that ended in the last so long",
+        "the length of the window over which BREAKER_FAILURE_SHARE counts calls",
         30.0, unit="seconds", lowest=0.1, highest=86_400,
     )
     breaker_min_calls: int = _row(
         "Circuit breaker", "BREAKER_MIN_CALLS", "--breaker-min-calls",
-        "fewer calls than this say nothing",
+        "how many calls the window must hold before BREAKER_FAILURE_SHARE can be reached",
         20, lowest=1, highest=1_000_000,
     )
     breaker_open_seconds: float = _row(
         "Circuit breaker", "BREAKER_OPEN_SECONDS", "--breaker-open-seconds",
-        "until it is tried whether calls succeed again",
+        "how long an open circuit breaker waits before it tries whether calls succeed again",
         10.0, unit="seconds", lowest=0.1, highest=86_400,
     )
     breaker_probes: int = _row(
         "Circuit breaker", "BREAKER_PROBES", "--breaker-probes",
-        "by so many messages, all of which must succeed",
+        "with how many messages an open circuit breaker tries whether calls succeed again; all of them must",
         3, lowest=1, highest=1000,
     )
     memory_limit: str = _row(
         "Memory and renewal", "MEMORY_LIMIT", "--memory-limit",
-        "for all processes of this machine: bounds what is fetched and held, and renews processes that outgrow their share",
+        "memory for all processes of this machine: limits what they fetch and hold, and replaces who outgrows its share",
         "0", pattern=r"(?i)\d{1,12}(?:\.\d+)? ?(?:[KMGT](?:i?B)?|B)?", form="a size like 512M or 2G; 0: no limit",
     )
     recycle_messages: int = _row(
         "Memory and renewal", "RECYCLE_MESSAGES", "--recycle-messages",
-        "a process is renewed after about so many messages, without a rebalance; 0: never",
+        "a process is replaced by a fresh one after about so many messages, without a rebalance; 0: never",
         0, lowest=0, highest=1_000_000_000,
     )
     recycle_seconds: float = _row(
         "Memory and renewal", "RECYCLE_SECONDS", "--recycle-seconds",
-        "a process is renewed at about this age, without a rebalance; 0: never",
+        "a process is replaced by a fresh one at about this age, without a rebalance; 0: never",
         0.0, unit="seconds", lowest=0, highest=100_000_000,
     )
     heartbeat_timeout_seconds: float = _row(
         "Restarts", "HEARTBEAT_TIMEOUT_SECONDS", "--heartbeat-timeout-seconds",
-        "silence after which a process counts as hung, and is replaced",
+        "how long a process may give no sign of life before it counts as hung and is replaced",
         30.0, unit="seconds", lowest=2, highest=3600,
     )
     restart_window_seconds: float = _row(
         "Restarts", "RESTART_WINDOW_SECONDS", "--restart-window-seconds",
-        "the window of RESTART_LIMIT",
+        "the length of the window over which RESTART_LIMIT counts restarts",
         120.0, unit="seconds", lowest=1, highest=86_400,
     )
     log_level: str = _row(
         "Places and logs", "LOG_LEVEL", "--log-level",
-        "the least severe messages logged",
+        "the least severe log lines that are written",
         "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"),
     )
     log_format: str = _row(
         "Places and logs", "LOG_FORMAT", "--log-format",
-        "form of a log line",
+        "text: log lines for people; json: one JSON object a line, for programs",
         "text", choices=("text", "json"),
     )
     task_seconds: float = _row(
         "The example handler", "TASK_SECONDS", "--task-seconds",
-        "how long handlers.scenario pretends to work on a message",
+        "how long the example handler pretends to work on a message",
         5.0, unit="seconds", lowest=0, highest=86_400,
     )
     # fmt: on

@@ -8,10 +8,13 @@ import sys
 from dataclasses import fields
 from typing import Any, Dict
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.command_line import parser
 from service.env_example import env_example
+from service.setting import Setting
 from service.settings import MASK, PROPERTY_PREFIXES, TABLE, Settings
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -51,6 +54,19 @@ def test_settings_survive_the_way_to_a_child_exactly(values: Dict[str, Any]) -> 
 
 def test_every_field_is_a_row_of_the_table_or_a_group_of_properties() -> None:
     assert {each.name for each in fields(Settings)} == {*TABLE, *PROPERTY_PREFIXES.values()}
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: str(row.environment))
+def test_each_setting_is_told_without_the_one_before_it(row: Setting) -> None:
+    assert row.meaning.split()[0] not in {"of", "by", "until", "than", "fewer", "that", "more", "so"}
+    assert len(row.meaning) >= 15
+
+
+def test_the_place_of_a_value_in_help_says_what_is_wanted() -> None:
+    shown = parser().format_help()
+
+    for usage in ("--processes N", "--drain-seconds SECONDS", "--journal on|off", "--topic TOPIC", "--memory-limit LIMIT"):
+        assert usage + " " in shown.replace("\n", " ")
 
 
 def test_no_secret_is_shown_and_everything_else_is() -> None:
