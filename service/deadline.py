@@ -14,7 +14,12 @@ class Deadline:
     def __init__(self, seconds: float, clock: Clock = time.monotonic) -> None:
         """Start now; `clock` gives monotonic seconds."""
         self._clock = clock
-        self.at = clock() + seconds
+        self._ends = [clock() + seconds]
+
+    @property
+    def at(self) -> float:
+        """In monotonic seconds."""
+        return min(self._ends)
 
     def remaining(self) -> float:
         """Seconds left, never negative."""
@@ -25,5 +30,5 @@ class Deadline:
         return self._clock() >= self.at
 
     def hurry(self, seconds: float) -> None:
-        """Bring the deadline forward to at most `seconds` from now; it never moves back."""
-        self.at = min(self.at, self._clock() + seconds)
+        """Bring the deadline forward to at most `seconds` from now; it never moves back. Any thread: two may do so at once."""
+        self._ends.append(self._clock() + seconds)

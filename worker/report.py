@@ -50,6 +50,7 @@ def child_report(
     """The heartbeat of this moment."""
     now = clock()
     stored, waiting = loop.dead_letters
+    partitions = loop.partitions  # once: the consumer thread puts a new list in its place
     threads = [*pool.threads, *loop.quarantine_threads]
     done = sum(thread.done for thread in threads)
     return ChildReport(
@@ -67,11 +68,11 @@ def child_report(
         dead_letters_waiting=waiting,
         dropped=loop.dropped + sum(thread.stale for thread in threads),
         suspects=loop.suspects,
-        in_flight=sum(partition.in_flight for partition in loop.partitions),
+        in_flight=sum(partition.in_flight for partition in partitions),
         busy_seconds=sum(thread.busy_seconds for thread in threads),
         histogram=[sum(thread.histogram[bucket] for thread in threads) for bucket in range(len(BUCKETS) + 1)],
         tasks=_longest(loop.running(), now),
-        partitions=loop.partitions,
+        partitions=partitions,
         breakers=loop.breakers,
     )
 

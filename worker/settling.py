@@ -59,10 +59,14 @@ class Settling:
 
     def _waited_for(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
         """The same without calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""
-        running = self.running(partitions)
-        for offset, partition in [(task[0], task[1].partition) for thread, task in running if thread.hangs(task)]:
-            partition.given_up = min(partition.given_up, offset)
-        return [(thread, task) for thread, task in running if not thread.hangs(task)]
+        waited_for = []
+        for thread, task in self.running(partitions):
+            if thread.hangs(task):  # asked once: the main thread may say so at any moment
+                partition = task[1].partition
+                partition.given_up = min(partition.given_up, task[0])
+            else:
+                waited_for.append((thread, task))
+        return waited_for
 
     def described(self, partitions: Iterable[Partition]) -> List[str]:
         """What runs of these partitions and does not hang, in words for the log."""

@@ -199,9 +199,11 @@ def _calls(partition: Partition, raised: Optional[BaseException] = None) -> List
     """The calls of dependencies that the handler has reported: name, when each began, what it raised, and whether that is, or
     caused, what the handler has `raised`."""
     causes = [] if raised is None else causes_of(raised)
+    ended = partition.dependencies.ended
+    taken = [ended.popleft() for _ in range(len(ended))]  # threads of the handler's own may still add to it
     return [
         (name, began, None if error is None else _told(error), error is not None and any(error is cause for cause in causes))
-        for name, _topic, began, error in partition.dependencies.ended
+        for name, _topic, began, error in taken
     ]
 
 

@@ -56,11 +56,11 @@ class Segment:
 
     def first_open(self) -> int:
         """The lowest offset taken that is not done; -1: none."""
-        behind = self.start + self.taken
-        place = self.flags.find(_OPEN, self.start, behind)
-        running = self.flags.find(_RUNNING, self.start, place if place >= 0 else behind)
+        seen = self.seen()  # between two looks at the flags a handler that raises takes its own past both
+        place = seen.find(_OPEN)
+        running = seen.find(_RUNNING, 0, place if place >= 0 else len(seen))
         lowest = running if running >= 0 else place
-        return lowest - self.shift if lowest >= 0 else -1
+        return self.base + lowest if lowest >= 0 else -1
 
     def last_done(self) -> int:
         """The highest offset that is done; -1: none. Holes do not count."""
@@ -84,7 +84,7 @@ class Segment:
         return sum(compress(self.weights, self.seen().translate(_IN_FLIGHT))) if self.weights else 0
 
     def seen(self) -> bytes:
-        """The flags of the offsets taken so far."""
+        """The flags of the offsets taken so far: one look, of which anything may be asked."""
         return bytes(self.flags[self.start : self.start + self.taken])
 
 

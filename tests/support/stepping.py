@@ -1,0 +1,53 @@
+"""Two threads at one point, without threads: what one of them does is put between two instructions of the other, at each place
+in turn. Between any two instructions the interpreter may change threads, and at no other point, so nothing is left out."""
+
+from __future__ import annotations
+
+import sys
+from types import FrameType
+from typing import Any, Callable, Iterator, Tuple, TypeVar
+
+T = TypeVar("T")
+
+
+def at_each_instruction(make: Callable[[], Tuple[Callable[[], T], Callable[[], Any]]]) -> Iterator[T]:
+    """What `look()` returns if `move()` comes before its first instruction, its second, and so on to its last. `make` gives a
+    fresh pair of both each time."""
+    place = 0
+    while True:
+        look, move = make()
+        step = _Step(place, move)
+        result = step.during(look)
+        if not step.made:
+            return
+        yield result
+        place += 1
+
+
+class _Step:
+    """One run, with the move at one place."""
+
+    def __init__(self, place: int, move: Callable[[], Any]) -> None:
+        self._left = place
+        self._move = move
+        self.made = False
+
+    def during(self, look: Callable[[], T]) -> T:
+        before = sys.gettrace()
+        sys.settrace(self._trace)
+        try:
+            return look()
+        finally:
+            sys.settrace(before)
+
+    def _trace(self, frame: FrameType, event: str, _argument: Any) -> Any:
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        if event == "opcode":
+            self._left -= 1
+            if self._left < 0 and not self.made:
+                self.made = True
+                sys.settrace(None)
+                self._move()
+                sys.settrace(self._trace)
+        return self._trace
