@@ -21,7 +21,6 @@ from typing import Any, Callable, Iterable, List, Optional, Set
 
 from service.settings import Settings
 from worker.assignment import Partition
-from worker.handler import HandlerError
 from worker.lanes import Task
 from worker.pool import HandlerThread, Pool
 from worker.queues import FirstComeFirstServed, Queue
@@ -31,7 +30,7 @@ from worker.task_process import TaskDiedError, TaskProcess, TaskProcessError
 
 log = logging.getLogger(__name__)
 
-DEATHS = (TaskDiedError, TaskProcessError, HandlerError)  # what a task process may raise that no handler raised
+DEATHS = (TaskDiedError, TaskProcessError)  # what a task process may raise that no handler raised
 NO_PROCESS_SECONDS = 5.0  # until it is tried again to have a task process, when none could be started
 AT_ONCE = 4  # suspects that run, each in its own process
 LISTED = 20  # suspects in one log line

@@ -94,6 +94,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     logs.set_up(settings.log_level, settings.log_format, name)
     connection = socket.socket(fileno=work)
     connection.set_inheritable(False)
+    connection.settimeout(None)  # `socket.setdefaulttimeout` of a handler counts for every socket, on either side
     os.set_inheritable(words, False)
     TaskMain(settings, Frames(connection), channel).run()
     end()

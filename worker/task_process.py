@@ -40,7 +40,8 @@ class TaskDiedError(Exception):
 
 
 class TaskProcessError(Exception):
-    """No task process can be had: it ended before it could run anything. No task's fault."""
+    """No task process can be had: it can't be started, has not loaded its handler, or ended before the task began. That is an
+    inability of ours, or of the machine, and no task's fault."""
 
 
 class TaskProcess:
@@ -70,11 +71,14 @@ class TaskProcess:
     ) -> Any:
         """Run the handler on one message; what it returned, if that is plain data or a `Send`, else None. Raises what the
         handler raised (a RemoteError, or Retry, Reject and UndecodableError as they are), TaskDiedError when the process did
-        not survive it, and what `start` raises.
+        not survive it, and TaskProcessError when the task did not even begin.
 
         `kill_after`: seconds after which the process is killed. `cancelled`: whether the task has taken so long that it is to
         be told, and its stack to be logged, looked at again and again; that its partition is closed is seen without it."""
-        process = self._living()
+        try:
+            process = self._living()
+        except HandlerError as fault:
+            raise TaskProcessError("the handler can't be loaded: %s" % fault) from None
         self._number += 1
         vigil = Vigil(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
@@ -82,6 +86,9 @@ class TaskProcess:
             kind, content, calls = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
         except (OSError, EOFError):
             process.see_it_end()
+            if process.work.pending:  # it never got the whole task
+                self.close()
+                raise TaskProcessError("the task process ended before the task began: %s" % process.how) from None
             died = self._died(process, str(process.how))
             raise died from died.__cause__
         error = rebuilt(content) if kind == "raised" else None
@@ -108,7 +115,7 @@ class TaskProcess:
     def _started(self) -> Spawned:
         try:
             process = Spawned(self._settings, "slot-%d/%s" % (self._slot, self._name))
-        except OSError as problem:
+        except Exception as problem:  # descriptors, memory, processes, threads, a folder: whatever it is that is missing
             raise TaskProcessError("no task process can be started: %s" % problem) from problem
         try:
             fault = process.loaded()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import resource
 import select
@@ -11,9 +12,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Optional
+from typing import List, Optional
 
 from service.channel import Channel
 from service.deadline import Deadline
@@ -30,30 +32,61 @@ MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of 
 LONGEST_WORDS = 1 << 20  # bytes read of what it wrote at its death
 WORDS_HEAD, WORDS_TAIL = 2000, 6000  # characters kept: what happened, and the main thread, which comes last
 
-# The parent of a process is for the kernel the thread that started it: a task process would be killed at the end of a thread
-# (see `task_main._die_with`). So one thread starts all, and lives as long as we do.
-STARTER = "starter"
-_STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix=STARTER)
+STANDARD = 3  # so many descriptors of a process have a meaning of their own
+STARTER = "starter"  # the thread that starts processes
+
+
+class Starter:
+    """The parent of a process is for the kernel the thread that started it: a task process would be killed at the end of a
+    thread (see `task_main._die_with`). So one thread starts all, and lives as long as we do."""
+
+    def __init__(self) -> None:
+        """The thread starts when it is first needed."""
+        self._lock = threading.Lock()
+        self._thread = self._made()
+
+    def start(self, arguments: List[str], descriptors: List[int]) -> subprocess.Popen[bytes]:
+        """A process that has these descriptors. Raises OSError, and RuntimeError where there can't be another thread."""
+        with self._lock:
+            try:
+                started = self._thread.submit(
+                    subprocess.Popen, arguments, stdin=subprocess.DEVNULL, pass_fds=descriptors, cwd=FOLDER
+                )
+            except RuntimeError:
+                self._thread = self._made()  # it has none, and would do at another time what it was told now
+                raise
+        return started.result()
+
+    @staticmethod
+    def _made() -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix=STARTER)
+
+
+def _folder() -> Optional[str]:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None  # it is gone, and whatever we need is elsewhere
+
+
+_STARTER = Starter()
+FOLDER = _folder()  # in which we were started, and task processes are too: a handler may go to another
 
 
 class Spawned:
     """A fresh interpreter that runs `task_main`. One thread at a time may use it."""
 
     def __init__(self, settings: Settings, name: str) -> None:
-        """Started, and told its settings. Raises OSError when the machine has no room for it."""
+        """Started, and told its settings. Raises OSError or RuntimeError when the machine has no room for it."""
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
             self._words = undo.enter_context(tempfile.TemporaryFile(buffering=0))
             work, their_work = (undo.enter_context(end) for end in socket.socketpair())
             control, their_control = (undo.enter_context(end) for end in socket.socketpair())
             theirs.enter_context(their_work)
             theirs.enter_context(their_control)
-            descriptors = [their_work.fileno(), their_control.fileno(), self._words.fileno()]
-            self._process = _STARTER.submit(
-                subprocess.Popen,
-                [sys.executable, "-m", "worker.task_main", name, str(os.getpid()), *map(str, descriptors)],
-                stdin=subprocess.DEVNULL,
-                pass_fds=descriptors,
-            ).result()
+            descriptors = [_high(theirs, file.fileno()) for file in (their_work, their_control, self._words)]
+            arguments = [sys.executable, "-m", "worker.task_main", name, str(os.getpid()), *map(str, descriptors)]
+            self._process = _STARTER.start(arguments, descriptors)
             undo.pop_all()
         work.setblocking(False)
         self.pid = self._process.pid
@@ -146,6 +179,14 @@ class Spawned:
         if not self.ended(CLOSE_SECONDS):
             self.kill()
         self._words.close()
+
+
+def _high(ends: contextlib.ExitStack, descriptor: int) -> int:
+    """The same descriptor above the standard ones, which it may stand among where a handler, or who started us, has closed
+    those: Popen would put other files there. It is closed when `ends` does."""
+    copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD)
+    ends.callback(os.close, copy)
+    return copy
 
 
 def shortened(words: str) -> str:

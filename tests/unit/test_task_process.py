@@ -5,20 +5,23 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import resource
 import signal
+import socket
 import threading
 import time
-from typing import Any, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 
 from service.outcomes import Reject, Retry
 from tests.support.task_processes import Runner
 from tests.unit.fakes import Message
+from worker import task_spawn
 from worker.decoding import UndecodableError
 from worker.handler import HandlerError
 from worker.raised import RemoteError
-from worker.task_process import TaskDiedError
+from worker.task_process import TaskDiedError, TaskProcessError
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +185,67 @@ def test_no_task_is_blamed_for_a_process_that_ended_before_it(shared: Runner) ->
 def test_a_handler_that_cannot_be_loaded_is_a_fault_of_the_setting() -> None:
     with pytest.raises(HandlerError, match=r"HANDLER=no\.such:thing cannot be imported"):
         Runner("no.such:thing").start()
+
+
+def test_a_handler_that_cannot_be_loaded_when_a_task_needs_it_is_no_tasks_fault() -> None:
+    with pytest.raises(TaskProcessError, match=r"HANDLER=no\.such:thing cannot be imported"):
+        Runner("no.such:thing").call("echo", 1)
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextlib.contextmanager
+def no_more_threads() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_spawn, "_STARTER", task_spawn.Starter())
+        patch.setattr(threading.Thread, "start", refuse_a_thread)
+        yield
+
+
+def refuse_a_thread(_self: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@contextlib.contextmanager
+def no_folder() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_spawn, "FOLDER", "/no/such/folder")
+        yield
+
+
+@pytest.mark.parametrize("lack", [no_descriptors, no_more_threads, no_folder])
+def test_where_the_machine_has_no_room_for_a_task_process_no_task_is_blamed(
+    lack: Callable[[], contextlib.AbstractContextManager[None]],
+) -> None:
+    runner = Runner()
+
+    with pytest.raises(TaskProcessError, match="no task process can be started"), lack():
+        runner.call("echo", 1)
+
+
+def test_a_task_process_runs_whatever_the_handler_has_done_to_ours(tmp_path: Any) -> None:
+    """It has gone to another folder, which is gone too, has set a time limit for all sockets, and closed standard input."""
+    folder, stdin = os.getcwd(), os.dup(0)
+    (tmp_path / "gone").mkdir()
+    try:
+        os.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+        socket.setdefaulttimeout(0.05)
+        os.close(0)
+        with contextlib.closing(Runner()) as runner:
+            first = runner.call("echo", 1)
+            threading.Event().wait(0.1)
+            assert (first, runner.call("echo", 2)) == (1, 2)
+    finally:
+        socket.setdefaulttimeout(None)
+        os.dup2(stdin, 0)
+        os.close(stdin)
+        os.chdir(folder)
