@@ -140,6 +140,8 @@ class Supervisor:
         """Everything that may be due for a slot, in this order: what ended is seen before what is missing is started."""
         for child in filter(None, (slot.child, slot.successor)):
             child.hear(attention)
+            if not child.channel.readable:
+                child.channel.leave(self._selector)
             self._abort_if_hung(child, now, attention)
             self._kill_if_overdue(slot, child, now)
         ended = slot.reap()
@@ -166,7 +168,7 @@ class Supervisor:
 
     def _forget(self, child: Child) -> None:
         child.hear(self._attention.seconds)  # its last words
-        self._selector.unregister(child.channel)
+        child.channel.leave(self._selector)
         child.channel.close()
 
     def _abort_if_hung(self, child: Child, now: float, attention: float) -> None:

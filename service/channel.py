@@ -4,7 +4,9 @@ One side's death is the other side's end of file, which is how each learns that 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import selectors
 import socket
 from typing import Any, Dict, List
 
@@ -14,7 +16,8 @@ LONGEST_LINE = 64 * 1024 * 1024  # bytes; beyond it the other side is not one of
 
 
 class Channel:
-    """Not thread-safe: one thread owns each end. `closed` turns true when the other side is gone."""
+    """Not thread-safe: one thread owns each end. The two directions end each by itself: that nothing can be sent any more says
+    nothing of what the other side has sent before it went."""
 
     def __init__(self, connection: socket.socket) -> None:
         """Take over `connection`, and make it non-blocking and private to this process."""
@@ -23,7 +26,8 @@ class Channel:
         self._socket.set_inheritable(False)
         self._incoming = bytearray()
         self._outgoing = bytearray()
-        self.closed = False
+        self.readable = True  # false: everything that the other side has said is received, and there will be no more
+        self.writable = True  # false: the other side takes nothing any more
 
     def fileno(self) -> int:
         """For a selector."""
@@ -42,7 +46,7 @@ class Channel:
     def offer(self, message: Message) -> bool:
         """Send a message unless an older one still waits: for reports of which only the newest counts."""
         self.flush()
-        if self._outgoing or self.closed:
+        if self._outgoing or not self.writable:
             return False
         self.send(message)
         return True
@@ -50,32 +54,32 @@ class Channel:
     def flush(self) -> None:
         """Send what waits, as far as the socket takes it."""
         try:
-            while self._outgoing and not self.closed:
+            while self._outgoing and self.writable:
                 del self._outgoing[: self._socket.send(self._outgoing)]
         except BlockingIOError:
             pass
         except OSError:  # reset or broken pipe: the other side is gone
-            self.closed = True
+            self.writable = False
 
     def receive(self) -> List[Message]:
-        """All whole messages that have come. A line that is no JSON object closes the channel: it is not one of ours."""
+        """All whole messages that have come. A line that is no JSON object ends both directions: that is not one of ours."""
         self._read()
         *lines, rest = self._incoming.split(b"\n")
         self._incoming = rest
         if len(rest) > LONGEST_LINE:
-            self.closed = True
+            self._end()
         return [message for message in map(self._parsed, map(bytes, lines)) if message is not None]
 
     def _read(self) -> None:
         try:
-            while not self.closed and len(self._incoming) <= LONGEST_LINE:
+            while self.readable and len(self._incoming) <= LONGEST_LINE:
                 data = self._socket.recv(65536)
                 self._incoming += data
-                self.closed = not data
+                self.readable = bool(data)
         except BlockingIOError:
             pass
         except OSError:
-            self.closed = True
+            self.readable = False
 
     def _parsed(self, line: bytes) -> Any:
         try:
@@ -83,11 +87,19 @@ class Channel:
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):
-            self.closed = True
+            self._end()
             return None
         return message
 
+    def _end(self) -> None:
+        self.readable = self.writable = False
+
+    def leave(self, selector: selectors.BaseSelector) -> None:
+        """Wake its owner no more, also if it did not before: the end of the other side would wake it again and again."""
+        with contextlib.suppress(KeyError):
+            selector.unregister(self)
+
     def close(self) -> None:
         """Close our end."""
-        self.closed = True
+        self._end()
         self._socket.close()

@@ -46,10 +46,11 @@ class ControlServer:
             for request in client.receive():
                 client.send(self._answer(request))
             client.flush()
-            if client.closed:
-                self._clients.remove(client)
-                self._selector.unregister(client)
-                client.close()
+            if not client.readable:
+                client.leave(self._selector)
+                if not (client.writable and client.pending):  # else its answer is still on its way
+                    self._clients.remove(client)
+                    client.close()
 
     def close(self) -> None:
         """Listen no more, and leave no socket behind."""
@@ -93,7 +94,7 @@ def ask(path: str, request: Message, timeout: float = 5.0) -> Dict[str, Any]:
         channel = Channel(connection)
         channel.send(request)
         selector.register(channel, selectors.EVENT_READ)
-        while not deadline.expired() and not channel.closed:
+        while not deadline.expired() and channel.readable:
             selector.select(min(0.1, deadline.remaining()))
             channel.flush()
             for answer in channel.receive():

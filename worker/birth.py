@@ -19,7 +19,7 @@ def received_settings(channel: Channel) -> Settings:
     deadline = Deadline(SETTINGS_SECONDS)
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)
-        while not deadline.expired() and not channel.closed:
+        while not deadline.expired() and channel.readable:
             selector.select(deadline.remaining())
             for message in channel.receive():
                 return Settings.from_json(message["settings"])

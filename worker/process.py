@@ -79,6 +79,7 @@ class Child:
         self._stop: Optional[Stop] = None
         self._code: Optional[ExitCode] = None
         self._journal: Optional[Journal] = None  # once the consumer thread has opened it
+        self._alone = False  # the supervisor is gone, and that is dealt with
         self._next_heartbeat = 0.0
         self._attention = Attention(time.monotonic())
         self._rate = Rate(time.monotonic())
@@ -136,18 +137,17 @@ class Child:
 
     def _consume(self) -> None:
         """The consumer thread. Its seat in the group is guarded by a lock of the slot: two live members with one id would
-        fence each other while both go on working, so whoever comes next waits here until the one before has closed."""
+        fence each other while both go on working, so whoever comes next waits here until the one before is dead. By hand the
+        lock is never given up: as long as there is anything of us, the slot's journal is ours too."""
         code = ExitCode.FAULT
         try:
-            seat = places.Lock(places.slot_lock(self._settings, self._slot))
-            seat.acquire()
+            places.Lock(places.slot_lock(self._settings, self._slot)).acquire()
             if self._stop is None:
                 self._stage.move(Stage.CONSUMING)
                 self._pool.start()
                 code = self._loop.consume_messages()
             else:
                 code = ExitCode.OK
-            seat.release()
         except BaseException:  # SystemExit too: a thread would end by it without a word, and the process would hang
             log.exception("The consumer thread ends by a fault")
         self._code = code
@@ -166,7 +166,8 @@ class Child:
                 self._poll_age()
                 self._heartbeat()
         code = self._cut() if self._code is None else self._code
-        if self._journal is not None:
+        # A fault is no will of ours: what runs may have led to it (used up the memory, closed our descriptors).
+        if self._journal is not None and code is not ExitCode.FAULT:
             self._journal.end()
         self._stage.move(Stage.CLOSED)
         self._channel.send(self._report())  # without it, exit 0 would not be believed
@@ -177,14 +178,15 @@ class Child:
         return 0.01 if self._stop else max(0.0, min(0.1, self._next_heartbeat - time.monotonic()))
 
     def _listen(self, selector: selectors.BaseSelector) -> None:
-        if self._channel.closed:
+        if self._alone:
             return
         for message in self._channel.receive():
             if "stop" in message:
                 self._ask_to_stop(message["stop"])
         # The second look finds a supervisor that died while some stranger inherited its end of the channel.
-        if self._channel.closed or os.getppid() != self._supervisor:
-            selector.unregister(self._channel)
+        if not self._channel.readable or os.getppid() != self._supervisor:
+            self._alone = True
+            self._channel.leave(selector)
             self._channel.close()
             log.warning("The supervisor is gone: finishing what runs")
             self._ask_to_stop({})
@@ -216,7 +218,7 @@ class Child:
 
     def _heartbeat(self) -> None:
         now = time.monotonic()
-        if now >= self._next_heartbeat and not self._channel.closed:
+        if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
             if self._stage.now is Stage.CONSUMING:
                 self._upkeep.look()
@@ -228,8 +230,8 @@ class Child:
 
     def _poll_age(self) -> float:
         """Since when the poll loop has not turned. In attention: after a pause of the whole process both have only just
-        woken."""
+        woken. Who waits for the seat has no poll loop yet, and is not to be blamed for that wait when it takes over."""
         attention = self._attention.look(time.monotonic())
-        if self._loop.turned_at != self._turn[0]:
+        if self._loop.turned_at != self._turn[0] or self._stage.now is Stage.WAITING:
             self._turn = (self._loop.turned_at, attention)
         return attention - self._turn[1]

@@ -163,7 +163,7 @@ class TaskMain:
     def _listen(self) -> None:
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
-            while not self._control.closed:
+            while self._control.readable:
                 selector.select()
                 for message in self._control.receive():
                     self._hear(message)

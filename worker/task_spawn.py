@@ -118,7 +118,7 @@ class Spawned:
     def must_live(self) -> None:
         """Raises EOFError when it has ended. Its channels alone don't tell, where the handler has forked a process that still
         has them."""
-        if self.control.closed or self.ended():
+        if not self.control.readable or self.ended():
             raise EOFError
 
     def ended(self, seconds: float = 0.0) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Set
 
 import pytest
 
 from tests.support.eventually import eventually
+from tests.support.messages import messages
 from tests.support.scene import PARTITIONS, SECONDS, Scene, revocations
 
 if TYPE_CHECKING:
@@ -55,6 +56,26 @@ def test_a_rolling_restart_disturbs_nobody_and_runs_nothing_twice(scene: Scene) 
     scene.assert_each_ran_once()
 
 
+def test_tasks_that_rolling_restarts_cut_off_are_not_suspected_of_anything(scene: Scene) -> None:
+    """Fourteen processes end by their own will, each with tasks in all of its threads."""
+    service = scene.ready_service(env={"DRAIN_SECONDS": "0"})
+    scene.send(messages(200, keys=100, sleep_ms=lambda _chance: FOR_EVER_MS))
+    for _ in range(7):
+        before = set(service.children().values())
+        eventually(lambda: working(scene) >= before, SECONDS, "every process works")  # noqa: B023 (called here only)
+        roll(service)
+
+    assert service.log.count("cut off by the drain deadline") >= 2 * 7 * 4
+    assert "Running when this slot's process died" not in service.log
+
+
+def working(scene: Scene) -> Set[int]:
+    """The processes in which all four threads have begun a task."""
+    begun = Counter(entry.pid for entry in scene.ledger.of("start"))
+    return {pid for pid, count in begun.items() if count >= 4}
+
+
+FOR_EVER_MS = 600_000
 HANDLER = "from tests.support.handlers import work\n"
 
 

@@ -115,6 +115,19 @@ def test_the_last_words_of_a_reaped_child_can_still_be_heard(puppet: Puppet) -> 
     assert puppet.child.report == {"stage": "closed", "poll_age": 0.0}
 
 
+def test_the_last_words_of_a_child_are_heard_although_something_was_sent_to_it_after_its_end(puppet: Puppet) -> None:
+    puppet.says("draining")
+    puppet.line.send({"report": {"stage": "closed", "poll_age": 0.0}})
+    puppet.line.close()
+    puppet.child.stop(leave=True, kill_at=110.0)
+    puppet.ends(0)
+    puppet.child.reap()
+
+    puppet.child.hear(51.0)
+
+    assert puppet.child.exit_code() == 0
+
+
 def test_a_childs_environment_has_our_modules_first_and_nothing_that_speaks_to_systemd() -> None:
     given = {"PYTHONPATH": "/theirs", "OTHER": "1", **dict.fromkeys(VARIABLES, "x")}
 

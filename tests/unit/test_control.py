@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import selectors
 import socket
@@ -87,6 +88,18 @@ def test_a_client_that_never_reads_keeps_nobody_waiting(server: Turning, path: s
         lazy.sendall(b'{"command":"large"}\n' * 3)
 
         assert ask(path, {"command": "status"}) == {"state": "running"}
+
+
+def test_a_client_that_says_at_once_that_it_asks_no_more_has_its_answer(server: Turning, path: str) -> None:
+    """As `socat` does at the end of its input. Also an answer that takes several turns."""
+    for command, answer in (("status", {"state": "running"}), ("large", LARGE)):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(5)
+            client.connect(path)
+            client.sendall(b'{"command":"%s"}\n' % command.encode())
+            client.shutdown(socket.SHUT_WR)
+            with client.makefile("rb") as answers:
+                assert json.loads(answers.read()) == answer
 
 
 def test_more_clients_than_allowed_are_turned_away(server: Turning, path: str, monkeypatch: pytest.MonkeyPatch) -> None:

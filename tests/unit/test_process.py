@@ -1,0 +1,149 @@
+"""The main thread of a child, beside a consumer thread that the test is."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Callable, Iterator, List, Optional, cast
+
+import pytest
+
+from service import places
+from service.channel import Channel
+from service.exit_codes import ExitCode
+from service.settings import Settings
+from service.snapshot import Stage
+from tests.unit.fakes import some_settings
+from worker.loop import Stop
+from worker.process import Child
+
+ENOUGH_TURNS = 50
+
+
+class Loop:
+    """In the place of the consumer loop."""
+
+    def __init__(self) -> None:
+        self.turned_at = 1.0
+        self.stopping: Optional[Stop] = None
+        self.consume_messages: Callable[[], ExitCode] = lambda: ExitCode.OK
+
+    def stop(self, stop: Stop) -> None:
+        self.stopping = stop
+
+
+class Turns:
+    """In the place of the signals: none come, and each look for them is a turn."""
+
+    def __init__(self, each: Callable[[int], None]) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._each = each
+        self.count = 0
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def take(self) -> List[int]:
+        self.count += 1
+        self._each(self.count)
+        return []
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+
+class Bench:
+    """A child whose threads are not there."""
+
+    def __init__(self, settings: Settings) -> None:
+        ours, self.supervisor = socket.socketpair()
+        self.loop = Loop()
+        self.ends: List[str] = []
+        self.child = cast("Any", Child(settings, 0, Channel(ours)))
+        self.child._loop = self.loop
+        self.child._pool = SimpleNamespace(start=lambda: None)
+        self.child._time = SimpleNamespace(look=lambda: False)
+        self.child._report = lambda: {"report": {}}
+        self.child._journal = SimpleNamespace(end=lambda: self.ends.append("own will"))
+        self.child._stage.move(Stage.WAITING)
+
+    def watch(self, each: Callable[[int], None]) -> ExitCode:
+        turns = Turns(each)
+        try:
+            return cast("ExitCode", self.child._watch(turns))
+        finally:
+            turns.close()
+
+    def close(self) -> None:
+        self.supervisor.close()
+        self.child._channel.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(some_settings(runtime_directory=str(tmp_path)))
+    os.mkdir(places.folder(made.child._settings))
+    yield made
+    made.close()
+
+
+def test_the_end_of_the_supervisor_is_heard_although_a_report_could_not_be_sent_before(bench: Bench) -> None:
+    bench.child._stage.move(Stage.CONSUMING)
+    bench.child._upkeep = SimpleNamespace(look=lambda: None)
+
+    def turn(number: int) -> None:
+        if number == 1:
+            bench.supervisor.close()
+            bench.child._channel.send({"report": {}})
+        elif number == ENOUGH_TURNS or bench.loop.stopping:
+            bench.child._code = ExitCode.OK
+
+    bench.watch(turn)
+
+    assert bench.loop.stopping is not None
+    assert not bench.loop.stopping.leave
+
+
+def test_the_slots_lock_is_held_until_the_process_is_dead_so_that_nobody_reads_the_journal_before_it_says_all(
+    bench: Bench,
+) -> None:
+    bench.child._consume()
+
+    assert bench.child._code is ExitCode.OK
+    other = places.Lock(places.slot_lock(bench.child._settings, 0))
+    assert not other.try_acquire()
+    other.release()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (ExitCode.OK, ["own will"]),
+        (ExitCode.GAVE_UP, ["own will"]),
+        (ExitCode.FENCED, ["own will"]),
+        (ExitCode.FAULT, []),
+    ],
+)
+def test_what_runs_at_the_end_is_suspect_only_when_a_fault_has_ended_us(bench: Bench, code: ExitCode, said: List[str]) -> None:
+    bench.child._code = code
+
+    assert bench.watch(lambda _: None) is code
+    assert bench.ends == said
+
+
+def test_who_has_waited_long_for_the_seat_has_not_neglected_the_group(bench: Bench) -> None:
+    now = [0.0]
+    bench.child._attention = SimpleNamespace(look=lambda _clock: now[0])
+    for now[0] in (1.0, 50.0, 100.0):
+        bench.child._poll_age()
+    bench.child._stage.move(Stage.CONSUMING)
+    now[0] = 100.5
+
+    taken_over = bench.child._poll_age()
+    now[0] = 130.0
+
+    assert taken_over == 0.5
+    assert bench.child._poll_age() == 30.0
