@@ -79,8 +79,10 @@ class Partition:
 
     def settled(self, highest_running: int) -> bool:
         """Whether a closed partition is as done as it will be: nothing runs, and nothing below what is done is left open.
-        `highest_running` is the highest offset that runs now, -1 for none. Moves the frontier as far as they demand."""
-        self.frontier = max(self.frontier, self.tracker.frontier(), highest_running + 1 if highest_running >= 0 else -1)
+        `highest_running` is the highest offset that runs now, -1 for none. Moves the frontier as far as they demand, and not
+        beyond a gap: nothing is committed past that, so nothing more is started there."""
+        demanded = max(self.frontier, self.tracker.frontier(), highest_running + 1 if highest_running >= 0 else -1)
+        self.frontier = int(min(demanded, self.given_up))
         return highest_running < 0 and self.tracker.watermark() >= min(self.frontier, self.given_up)
 
     def forget(self) -> None:

@@ -54,13 +54,13 @@ class Context:
         """`with context.dependency("payments"): call()` tells the circuit breaker of that name whether the block succeeds or
         raises. While too many do, nothing of the handlers that use the name is started. What the block raises goes on as
         usual. Raises ValueError for a name that is not 1 to 100 printable characters."""
-        return self._partition.dependencies.call(name, self._partition.queue.topic)
+        return self._partition.dependencies.call(name, self._partition)
 
     @property
     def cancelled(self) -> bool:
         """True when the service stops or the partition is taken away, and when the call has taken longer than it should. A
         handler that can should come to its end: by returning when it is done (that counts until `deadline`), by raising
-        when it is not (the task runs again)."""
+        when it is not: the task runs again, and where its partition goes away that is no failed attempt."""
         return self._partition.closed or self._place in self._partition.overdue
 
     @property

@@ -6,7 +6,10 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from typing import Callable, Deque, Iterator, NamedTuple, Optional
+from typing import TYPE_CHECKING, Callable, Deque, Iterator, NamedTuple, Optional
+
+if TYPE_CHECKING:
+    from worker.assignment import Partition
 
 LONGEST_NAME = 100  # characters
 
@@ -15,7 +18,7 @@ class Outcome(NamedTuple):
     """A call of a dependency that has ended."""
 
     name: str
-    topic: str  # of the message whose handler called
+    partition: Partition  # of the message whose handler called
     began: float  # monotonic seconds
     error: Optional[BaseException]  # None: it succeeded
 
@@ -29,7 +32,7 @@ class Dependencies:
         self.ended: Deque[Outcome] = deque()
 
     @contextlib.contextmanager
-    def call(self, name: str, topic: str) -> Iterator[None]:
+    def call(self, name: str, partition: Partition) -> Iterator[None]:
         """The block is one call of the dependency `name`. What it raises goes on as usual. Raises ValueError for a name that
         is not fit to be shown."""
         if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
@@ -38,6 +41,6 @@ class Dependencies:
         try:
             yield
         except BaseException as error:  # whatever it is, the call has failed
-            self.ended.append(Outcome(name, topic, began, error))
+            self.ended.append(Outcome(name, partition, began, error))
             raise
-        self.ended.append(Outcome(name, topic, began, None))
+        self.ended.append(Outcome(name, partition, began, None))

@@ -7,11 +7,13 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Dict, Iterable, List
 
+from service.outcomes import Reject
 from service.settings import Settings
 from worker import completion
 from worker.batch import Alone, Whole
 from worker.client_config import Member
 from worker.dead_letter import DeadLetters
+from worker.decoding import UndecodableError
 from worker.error_text import names_of, plain, text_of
 from worker.gate import Gate
 from worker.lanes import Task
@@ -23,6 +25,8 @@ from worker.retry_topics import RetryTopics
 from worker.sending import Sending
 
 log = logging.getLogger(__name__)
+
+VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and comes of no haste
 
 
 class Failures:
@@ -55,15 +59,9 @@ class Failures:
         """Decide about what failed, start what is due again, send what is to be sent. Called in each turn of the loop."""
         now = self._clock()
         while self._pool.undecided:
-            task, error = self._pool.undecided.popleft()
-            if task[1].partition.revoked:
-                continue  # it is not committed, and runs again where the partition went
-            if isinstance(error, completion.Results):
-                self.sending.send(error, now)
-            elif isinstance(error, Whole):
-                self._call_apart(error)
-            else:
-                self._decide(task, error, now)
+            task, outcome = self._pool.undecided.popleft()
+            if not task[1].partition.revoked:  # else it is not committed, and runs again where the partition went
+                self._take(task, outcome, now)
         self.requeue(self.retries.due(now))
         self.outbox.serve()
 
@@ -83,9 +81,7 @@ class Failures:
     def give_up(self, deadline: float) -> None:
         """Of closed partitions: retries that are not due before the deadline, records that the broker refuses, and suspects
         that wait for their turn leave a gap that nobody will fill."""
-        for task in self.retries.give_up(deadline) + self.outbox.give_up() + self._quarantine.give_up():
-            partition = task[1].partition
-            partition.given_up = min(partition.given_up, task[0])
+        _leave(self.retries.give_up(deadline) + self.outbox.give_up() + self._quarantine.give_up())
 
     def complete(self, task: Task) -> None:
         """The task has its outcome, as all that it had to have stored is stored: its followers may run."""
@@ -94,6 +90,27 @@ class Failures:
         self._quarantine.settled(task)
         if completion.done(task):
             self._pool.wake(1)
+
+    def _take(self, task: Task, outcome: Any, now: float) -> None:
+        if isinstance(outcome, completion.Results):
+            self.sending.send(outcome, now)
+        elif task[1].partition.closed and not isinstance(outcome, VERDICTS):
+            self._leave_undone(task, outcome)
+        elif isinstance(outcome, Whole):
+            self._call_apart(outcome)
+        else:
+            self._decide(task, outcome, now)
+
+    @staticmethod
+    def _leave_undone(task: Task, outcome: Any) -> None:
+        """Its partition goes away, and the handler was told so: it may have failed because of that. So nothing is counted, and
+        it runs again elsewhere as if it had not been tried."""
+        error = outcome.error if isinstance(outcome, Whole) else outcome
+        log.info(
+            "%s offset %d is left undone at attempt %d, which does not count, as its partition goes away: %s: %s",
+            task[1].partition, task[0], task[4], plain(names_of(error)[0]), text_of(error),
+        )  # fmt: skip
+        _leave(outcome.tasks if isinstance(outcome, Whole) else [task])
 
     def _call_apart(self, whole: Whole) -> None:
         """Not known is by whom a batch has failed: each of its messages is called alone now, and no attempt is counted."""
@@ -129,3 +146,10 @@ class Failures:
             self.retries.add(task, now + delay, now)
         else:
             self.outbox.send("retry", task, record, self.complete)
+
+
+def _leave(tasks: Iterable[Task]) -> None:
+    """These are not done any more by us: each leaves a gap, which nobody waits for and nothing is committed past."""
+    for task in tasks:
+        partition = task[1].partition
+        partition.given_up = min(partition.given_up, task[0])

@@ -175,7 +175,7 @@ def _pass_on(calls: List[Tuple[Any, ...]], partition: Partition, raised: Optiona
     with that very error."""
     for name, began, error, led_to_it in calls:
         problem = raised if led_to_it else None if error is None else rebuilt(error)
-        partition.dependencies.ended.append(Outcome(name, partition.queue.topic, began, problem))
+        partition.dependencies.ended.append(Outcome(name, partition, began, problem))
 
 
 def _described(message: Any) -> Dict[str, Any]:

@@ -60,7 +60,7 @@ class Bench:
 
     def call(self, name: str, topic: str = TOPIC, error: Any = None) -> None:
         """A handler uses a dependency, which raises."""
-        with self.gate.dependencies.call(name, topic):
+        with self.gate.dependencies.call(name, Partition(topic, 0)):
             if error is not None:
                 raise error
 

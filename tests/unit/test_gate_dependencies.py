@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.fakes import TOPIC
 from tests.unit.gates import ERROR, OPEN_SECONDS, PROBES, Bench, offsets
+from worker.assignment import Partition
 
 
 def test_a_dependency_that_fails_holds_the_handlers_that_use_it_as_a_whole() -> None:
@@ -68,7 +69,7 @@ def test_what_failed_by_a_dependency_is_tried_when_others_do_not_use_it() -> Non
 
 def test_a_call_that_began_before_the_round_is_no_probe_of_it() -> None:
     bench = Bench()
-    slow = bench.gate.dependencies.call("payments", TOPIC)
+    slow = bench.gate.dependencies.call("payments", Partition(TOPIC, 0))
     slow.__enter__()
     for _ in range(4):
         with pytest.raises(ConnectionError):

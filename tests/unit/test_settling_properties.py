@@ -36,6 +36,12 @@ class Closing:
             task[1].complete(task[0])
             self.done.append(task[0])
 
+    def fail(self) -> None:
+        """It was told that it is cancelled, and raises."""
+        if self.running and self.partition.closed:
+            task = self.running.pop(self.chance.randrange(len(self.running)))
+            self.partition.given_up = min(self.partition.given_up, task[0])
+
     def settled(self) -> bool:
         return self.partition.settled(max((task[0] for task in self.running), default=-1))
 
@@ -66,3 +72,33 @@ def test_a_closed_partition_settles_and_then_its_watermark_covers_everything_don
     assert all(offset < watermark for offset in closing.done)
     assert sorted(closing.done) == [offset for offset in offsets if offset < watermark]
     assert all(offset <= needed for offset in closing.done)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    offsets=st.sets(st.integers(0, 3000), min_size=1, max_size=30).map(sorted),
+    steps=st.integers(0, 40),
+    chance=st.integers(0, 2**32).map(random.Random),
+)
+def test_it_settles_too_when_handlers_give_up_and_nothing_more_is_started_or_committed_beyond_such_a_gap(
+    offsets: List[int], steps: int, chance: random.Random
+) -> None:
+    closing = Closing(offsets, chance)
+    partition = closing.partition
+    for _ in range(steps):
+        chance.choice([closing.start, closing.finish])()
+
+    partition.close(None)
+    turns = 0
+    while not closing.settled():
+        before = list(closing.waiting)
+        closing.start()
+        assert all(task[0] < partition.given_up for task in before if task not in closing.waiting)
+        chance.choice([closing.finish, closing.fail])()
+        turns += 1
+        assert turns < 2000, "it never settles"
+
+    watermark = partition.tracker.watermark()
+    assert not closing.running
+    assert watermark <= partition.given_up
+    assert [offset for offset in offsets if offset < watermark] == sorted(o for o in closing.done if o < watermark)

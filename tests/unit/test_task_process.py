@@ -95,7 +95,7 @@ def test_calls_of_dependencies_arrive_with_what_they_led_to(shared: Runner) -> N
     with pytest.raises(RemoteError, match="no answer") as raised:
         shared.call("depend", "raise")
 
-    assert (well.name, well.topic, well.error) == ("well", "topic", None)
+    assert (well.name, well.partition, well.error) == ("well", shared.partition, None)
     assert (ill.name, str(ill.error)) == ("ill", "refused")
     assert well.began <= ill.began <= time.monotonic()
     assert [outcome.error for outcome in ended] == [None, raised.value]

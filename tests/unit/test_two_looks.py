@@ -105,7 +105,7 @@ def test_a_dependency_that_answers_a_thread_of_the_handlers_own_meanwhile_does_n
         made = Partition("topic", 0)
 
         def use() -> None:
-            with made.dependencies.call("payments", "topic"):
+            with made.dependencies.call("payments", made):
                 pass
 
         use()
