@@ -103,6 +103,7 @@ class ChildReport:
     tasks: List[TaskReport] = field(default_factory=list)  # that run now, the longest first
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
+    trouble: str = ""  # what keeps it from running tasks; empty: nothing
     threads: int = 0  # that may run tasks now
     rss: int = 0  # bytes of memory in RAM; 0: not looked at yet
     renew: str = ""  # why it wishes to be renewed; empty: it does not

@@ -38,6 +38,7 @@ def _of_slot(slot: Dict[str, Any]) -> List[str]:
         "uses more than its share of MEMORY_LIMIT right after its start: %d MB" % (child["rss"] / MEGABYTE): child[
             "oversized"
         ],
+        child["trouble"]: bool(child["trouble"]),
         "%d dead letters can't be stored" % child["dead_letters_waiting"]: child["dead_letters_waiting"] > 0,
     }
     more = _held(child["partitions"]) + _breakers(child["breakers"])

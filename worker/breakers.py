@@ -17,14 +17,14 @@ from service.snapshot import BreakerReport
 from worker.breaker import Breaker, State
 from worker.dependencies import Dependencies, Outcome
 from worker.error_text import causes_of
-from worker.quarantine import DEATHS
 from worker.retry import WorthAgain
+from worker.task_process import TaskDiedError
 from worker.windows import CountWindow, TimeWindow
 
 log = logging.getLogger(__name__)
 
 MOST_DEPENDENCIES = 100  # names in a process: made from what messages say, they would grow without an end
-SILENT = (Retry, *DEATHS)  # a wish of the handler's, and the ways in which its process ends: they say nothing of what it needs
+SILENT = (Retry, TaskDiedError)  # a wish of the handler's, and the end of its process: they say nothing of what it needs
 _EXCUSE = "excused_by"  # in the dictionary of an error
 
 

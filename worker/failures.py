@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Dict, Iterable, List
 
+from service.logs import Seldom
 from service.outcomes import Reject
 from service.settings import Settings
 from worker import completion
@@ -19,13 +20,15 @@ from worker.gate import Gate
 from worker.lanes import Task
 from worker.outbox import Outbox
 from worker.pool import Pool
-from worker.quarantine import DEATHS, Quarantine
+from worker.quarantine import Quarantine
 from worker.retry import RetryPolicy, RetrySchedule, age_of
 from worker.retry_topics import RetryTopics
 from worker.sending import Sending
+from worker.task_process import TaskDiedError, TaskProcessError
 
 log = logging.getLogger(__name__)
 
+NO_PROCESS_SECONDS = 5.0  # until it is tried again to have a task process, when none can be had
 VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and comes of no haste
 
 
@@ -49,6 +52,8 @@ class Failures:
         self._pool = pool
         self._clock = clock
         self._quarantine = quarantine
+        self._complaint = Seldom(log, clock)
+        self._trouble, self._trouble_until = "", clock()
         self.retries = RetrySchedule()
         self.outbox = Outbox(producer_properties, clock)
         self.sending = Sending(self.outbox, self.complete)
@@ -64,6 +69,11 @@ class Failures:
                 self._take(task, outcome, now)
         self.requeue(self.retries.due(now))
         self.outbox.serve()
+
+    @property
+    def trouble(self) -> str:
+        """What keeps us from running tasks, of late; empty: nothing."""
+        return self._trouble if self._clock() < self._trouble_until else ""
 
     def requeue(self, tasks: Iterable[Task]) -> None:
         """Tasks that have waited elsewhere may run now."""
@@ -98,6 +108,8 @@ class Failures:
             self._leave_undone(task, outcome)
         elif isinstance(outcome, Whole):
             self._call_apart(outcome)
+        elif isinstance(outcome, TaskProcessError):
+            self._wait_for_a_process(task, outcome, now)
         else:
             self._decide(task, outcome, now)
 
@@ -122,12 +134,27 @@ class Failures:
         self._gate.give_back(whole.tasks)
         self.requeue(map(Alone, reversed(whole.tasks)))  # the first one first in either kind of queue
 
+    def _wait_for_a_process(self, task: Task, error: TaskProcessError, now: float) -> None:
+        """It is our inability, or the machine's: the task was not tried, and waits as it is."""
+        self._trouble = "no task process can be had: %s" % error
+        self._trouble_until = now + 2 * NO_PROCESS_SECONDS
+        self._complaint.log(
+            logging.ERROR,
+            "%s offset %d is tried again in %.1f s, as the attempt that it was: %s",
+            task[1].partition, task[0], NO_PROCESS_SECONDS, self._trouble,
+        )  # fmt: skip
+        self._gate.give_back([task])
+        self.retries.hold(task, now + NO_PROCESS_SECONDS)
+
     def _decide(self, task: Task, error: BaseException, now: float) -> None:
         offset, segment, _message, _lane, attempt = task
         age = age_of(attempt, now)
-        died = isinstance(error, DEATHS)
-        delay = self._quarantine.delay(task, error) if died else self._policy.delay(error, attempt, age)
-        if self._gate.take_back(task, error, now, last=delay is None and not died):
+        if isinstance(error, TaskDiedError):
+            delay, last = self._quarantine.delay(task, error), False
+        else:
+            delay = self._policy.delay(error, attempt, age)
+            last = delay is None
+        if self._gate.take_back(task, error, now, last=last):
             return
         name = plain(names_of(error)[0])
         if delay is None:

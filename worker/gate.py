@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import Callable, Deque, Dict, Iterable, List, Optional
+from typing import Callable, Deque, Dict, Iterable, List, Optional, Sequence
 
 from service.settings import Settings
 from service.snapshot import BreakerReport
@@ -20,7 +20,7 @@ from worker.dependencies import Dependencies
 from worker.door import Access, Door, Metered
 from worker.error_text import names_of, plain
 from worker.lanes import Task
-from worker.pool import Pool
+from worker.pool import HandlerThread, Pool
 from worker.queues import Queue
 from worker.rate_limit import TokenBucket
 
@@ -32,14 +32,22 @@ COUNT_SECONDS = 0.05  # between two looks at what is done, unless something has 
 class Gate:
     """The gate of one process."""
 
-    def __init__(self, settings: Settings, pool: Pool, handler_of: Callable[[str], str], clock: Callable[[], float]) -> None:
-        """`handler_of` gives the handler's name for a topic."""
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Pool,
+        handler_of: Callable[[str], str],
+        clock: Callable[[], float],
+        apart: Sequence[HandlerThread] = (),
+    ) -> None:
+        """`handler_of` gives the handler's name for a topic; `apart`: who runs tasks beside the pool."""
         self._pool = pool
+        self._apart = apart
         self._handler_of = handler_of
         self.dependencies = Dependencies(clock)
         self._breakers = Breakers(settings, self.dependencies, handler_of)
         self._doors: Dict[str, Door] = {}
-        self._handlers: Dict[str, str] = {}  # by topic, as far as seen; a retry topic has that of its first one
+        self._handlers: Dict[str, str] = {}  # by topic, as far as seen; of a retry topic it is the first one that counts
         self._done: Dict[str, int] = {}  # topic to what was counted so far
         self._counted_at = clock()
         rate = settings.max_messages_per_second / settings.processes
@@ -113,9 +121,10 @@ class Gate:
         return queue if door.access is Access.FREE else Metered(queue, door.permits, door.taken)
 
     def _handler(self, partition: Partition) -> str:
-        if partition.topic not in self._handlers:
-            self._handlers[partition.topic] = self._handler_of(partition.queue.topic)
-        return self._handlers[partition.topic]
+        topic = partition.queue.topic
+        if topic not in self._handlers:
+            self._handlers[topic] = self._handler_of(topic)
+        return self._handlers[topic]
 
     def _door(self, handler: str) -> Door:
         if handler not in self._doors:
@@ -170,7 +179,7 @@ class Gate:
         """Tell the breakers what is done since the last look."""
         self._counted_at = now
         done: Dict[str, int] = {}
-        for thread in self._pool.threads:
+        for thread in [*self._pool.threads, *self._apart]:
             for topic, count in thread.done_of.copy().items():
                 done[topic] = done.get(topic, 0) + count
         for topic, count in done.items():

@@ -81,8 +81,8 @@ class ConsumerLoop(Owner):
         self._lane_of = ORDERINGS[settings.ordering].lane_of
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._commits = Commits(settings.commit_interval_seconds)
-        self._gate = Gate(settings, pool, routes.naming(settings), clock)
         self._quarantine = quarantine or Quarantine(settings, 0, pool, SuspectsFile(None))
+        self._gate = Gate(settings, pool, routes.naming(settings), clock, self._quarantine.threads)
         self._failures = Failures(
             settings, retry_policy, pool, producer_properties, member, clock, self._quarantine, self._gate
         )
@@ -369,6 +369,11 @@ class ConsumerLoop(Owner):
     def retrying(self) -> int:
         """Tasks waiting for their next attempt."""
         return len(self._failures.retries)
+
+    @property
+    def trouble(self) -> str:
+        """What keeps us from running tasks; empty: nothing."""
+        return self._failures.trouble
 
     @property
     def dead_letters(self) -> Tuple[int, int]:

@@ -26,12 +26,10 @@ from worker.pool import HandlerThread, Pool
 from worker.queues import FirstComeFirstServed, Queue
 from worker.suspects import Place
 from worker.suspects_file import SuspectsFile
-from worker.task_process import TaskDiedError, TaskProcess, TaskProcessError
+from worker.task_process import TaskDiedError, TaskProcess
 
 log = logging.getLogger(__name__)
 
-DEATHS = (TaskDiedError, TaskProcessError)  # what a task process may raise that no handler raised
-NO_PROCESS_SECONDS = 5.0  # until it is tried again to have a task process, when none could be started
 AT_ONCE = 4  # suspects that run, each in its own process
 LISTED = 20  # suspects in one log line
 
@@ -79,10 +77,8 @@ class Quarantine(Pool):
                 partition.queue = Sorting(partition.queue, self._wake_others, offsets - done, self.admit)
                 self._start_once()
 
-    def delay(self, task: Task, error: BaseException) -> Optional[float]:
-        """Seconds until a task that failed by one of DEATHS is run again; None: never, it is a dead letter."""
-        if not isinstance(error, TaskDiedError):
-            return NO_PROCESS_SECONDS
+    def delay(self, task: Task, error: TaskDiedError) -> Optional[float]:
+        """Seconds until a task that has died alone is run again; None: never, it is a dead letter."""
         place = _place(task)
         deaths = self._suspects.blame([place], error.how)[place].deaths
         return None if deaths >= self._max_deaths else 0.0

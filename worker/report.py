@@ -74,6 +74,7 @@ def child_report(
         tasks=_longest(loop.running(), now),
         partitions=partitions,
         breakers=loop.breakers,
+        trouble=loop.trouble,
     )
 
 

@@ -9,7 +9,7 @@ from worker import completion
 from worker.assignment import Partition
 from worker.gate import Gate
 from worker.lanes import Task
-from worker.pool import Pool
+from worker.pool import HandlerThread, Pool
 from worker.queues import InOrderOfOffset, Queue
 
 OPEN_SECONDS, PROBES = 10.0, 2
@@ -25,7 +25,8 @@ class Bench:
         )
         self.now = 0.0
         self.pool = Pool(2, lambda *_: None)
-        self.gate = Gate(settings, self.pool, lambda topic: topic, lambda: self.now)
+        self.apart = HandlerThread("quarantine-0")
+        self.gate = Gate(settings, self.pool, lambda topic: topic, lambda: self.now, [self.apart])
         self.partitions = [Partition(topic, 0, kind) for topic in topics or (TOPIC,)]
         for partition in self.partitions:
             partition.dependencies = self.gate.dependencies

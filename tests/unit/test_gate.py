@@ -139,6 +139,19 @@ def test_what_is_done_counts_before_what_failed_since() -> None:
     assert bench.gate.reports(bench.now)[0].calls == 9
 
 
+def test_what_is_done_of_retry_topics_and_apart_counts_like_what_fails_there() -> None:
+    bench = Bench(TOPIC + ".retry.30s", tasks=40)
+    (partition,) = bench.partitions
+    partition.origin = partition.queue.topic = TOPIC
+    bench.turn(COUNT_SECONDS)
+    bench.pool.threads[0].done_of[TOPIC] = 15
+    bench.apart.done_of[TOPIC] = 5
+    bench.now += COUNT_SECONDS / 10
+
+    assert bench.fail(*bench.taken(10)) == [False] * 10
+    assert [(each.state, each.calls) for each in bench.gate.reports(bench.now) if each.name == TOPIC] == [("closed", 30)]
+
+
 def test_probes_of_a_partition_that_goes_away_make_room_for_others() -> None:
     bench = Bench("a").until_half_open()
     bench.taken()

@@ -11,7 +11,7 @@ from service.exit_codes import ExitCode
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Ending, EndingPool, Message, Step, some_settings
 from tests.unit.loops import Bench, assign, deliver, revoke, stop, until
-from worker import loop, quarantine
+from worker import failures, loop, quarantine
 from worker.assignment import Partition
 from worker.dead_letter import DeadLetters
 from worker.failures import Failures
@@ -201,7 +201,7 @@ def test_a_suspect_that_raises_is_tried_again_like_any_other_and_apart(apart: Ap
 
 
 def test_where_no_task_process_can_be_had_nobody_is_to_blame(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(quarantine, "NO_PROCESS_SECONDS", 0.01)
+    monkeypatch.setattr(failures, "NO_PROCESS_SECONDS", 0.01)
     apart.blame(0)
     apart.errors = {0: [TaskProcessError("no memory")] * 5}
 

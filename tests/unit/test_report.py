@@ -20,7 +20,7 @@ def loop(**changes: Any) -> ConsumerLoop:
     partitions = [PartitionReport("topic", number, 5, 6, 9, 4, in_flight=3, paused=False, held="") for number in (0, 1)]
     values = {
         "dead_letters": (2, 1), "joined": True, "broker_away": False, "commit_age": 0.5, "retrying": 4, "dropped": 10,
-        "partitions": partitions, "suspects": 0, "quarantine_threads": [], "running": list, "breakers": [],
+        "partitions": partitions, "suspects": 0, "quarantine_threads": [], "running": list, "breakers": [], "trouble": "",
     }  # fmt: skip
     return cast("ConsumerLoop", SimpleNamespace(**{**values, **changes}))
 

@@ -24,7 +24,7 @@ def child(**changes: Any) -> Dict[str, Any]:
     well = {
         "stage": "consuming", "joined": True, "broker_away": False, "poll_age": 0.1, "dead_letters_waiting": 0, "done": 10,
         "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "suspects": 0, "tasks": [], "breakers": [],
-        "partitions": [PARTITION], "threads": 4, "rss": 40_000_000, "renew": "", "oversized": False,
+        "partitions": [PARTITION], "threads": 4, "rss": 40_000_000, "renew": "", "oversized": False, "trouble": "",
     }  # fmt: skip
     return {**well, **changes}
 
@@ -57,6 +57,7 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(state="starting", child=None), "slot 0: process 1000 is starting"),
         (slot(state="aborting"), "slot 0: process 1000 is aborting"),
         (slot(heartbeat_age=7.0), "slot 0: no heartbeat for 7.0 s"),
+        (slot(reported=child(trouble="no task process can be had")), "slot 0: no task process can be had"),
         (slot(reported=child(poll_age=9.0)), "slot 0: its poll loop has not turned for 9.0 s"),
         (slot(reported=child(broker_away=True)), "slot 0: no broker answers"),
         (slot(reported=child(stage="waiting")), "slot 0: waits for the slot's former process to end"),

@@ -1,0 +1,58 @@
+"""That we can't have a task process is no message's failure."""
+
+from __future__ import annotations
+
+from typing import Any, List, Tuple
+
+import pytest
+
+from tests.unit.loops import Bench, assign, deliver, stop, until
+from worker import failures
+from worker.assignment import Partition
+from worker.retry import Attempt, age_of
+from worker.task_process import TaskProcessError
+
+TIMES = 6  # more than MAX_ATTEMPTS
+TROUBLE = "no task process can be had: no memory"
+
+
+class Short:
+    """A handler that has no process so many times."""
+
+    def __init__(self) -> None:
+        self.calls: List[Tuple[int, float]] = []  # attempt and age
+
+    def __call__(self, _message: Any, _partition: Partition, attempt: int) -> None:
+        self.calls.append((int(attempt), age_of(attempt, 0.0) if isinstance(attempt, Attempt) else 0.0))
+        if len(self.calls) <= TIMES:
+            raise TaskProcessError("no memory")
+
+
+def test_it_counts_no_attempt_and_no_breaker_is_told_and_the_status_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "NO_PROCESS_SECONDS", 0.02)
+    bench, handler, seen = Bench(monkeypatch), Short(), []
+    bench.call = handler
+
+    def note(_group: Any) -> List[Any]:
+        seen.append(bench.loop.trouble)
+        return []
+
+    bench.play(
+        assign(), note, deliver(0), until(lambda: len(handler.calls) == TIMES), note, until(lambda: bench.done), stop(),
+        breaker_min_calls=1, dead_letter_storm_messages=2,
+    )  # fmt: skip
+
+    assert handler.calls == [(1, 0.0)] * (TIMES + 1)
+    assert seen == ["", TROUBLE]
+    assert {report.state for report in bench.loop._gate.reports(0.0)} == {"closed"}
+    assert bench.committed == 1
+
+
+def test_the_trouble_is_forgotten_when_it_does_not_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "NO_PROCESS_SECONDS", 0.001)
+    bench, handler = Bench(monkeypatch), Short()
+    bench.call = handler
+
+    bench.play(assign(), deliver(0), until(lambda: bench.done), until(lambda: not bench.loop.trouble), stop())
+
+    assert bench.loop.trouble == ""
