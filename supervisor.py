@@ -15,6 +15,7 @@
 | exit code | meaning |
 |---|---|
 | 0 | stopped in order |
+| 70 | a fault in our own code |
 | 75 | gave up for now: something was cut off by a deadline, too many restarts, or another supervisor runs this group here |
 | 78 | a setting is wrong: restarting is useless |
 
@@ -25,7 +26,6 @@ a child.
 from __future__ import annotations
 
 import faulthandler
-import json
 import logging
 import os
 import random
@@ -37,10 +37,10 @@ from dataclasses import replace
 from enum import Enum
 from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping, Optional
 
-from service import logs, places, routes
+from service import logs, places, routes, streams
 from service.attention import Attention
 from service.channel import Message
-from service.configuration import Configuration, ConfigurationError, load
+from service.configuration import ConfigurationError, load
 from service.exit_codes import ExitCode, described
 from service.settings import Settings
 from service.signals import SignalInbox
@@ -151,7 +151,10 @@ class Supervisor:
         ended = slot.reap_successor()
         if ended is not None:
             self._forget(ended)
-            self._roll.successor_failed(slot.number, ended)
+            if self._state is State.STOPPING or slot.retiring:  # it was asked to end
+                self._after_exit(slot, ended, now)
+            else:
+                self._roll.successor_failed(slot.number, ended)
         if slot.start_at is not None and now >= slot.start_at:
             slot.start_at = None
             try:
@@ -326,7 +329,7 @@ def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:
     try:
         places.prepare(settings)
     except places.UnsafeDirectoryError as problem:
-        return refuse([str(problem)])
+        return preflight.refuse([str(problem)])
     lock = places.Lock(places.supervisor_lock(settings))
     if not lock.try_acquire("process %d" % os.getpid()):
         log.error(
@@ -338,43 +341,31 @@ def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:
     return Supervisor(settings, environment).run()
 
 
-def refuse(faults: List[str]) -> ExitCode:
-    """The configuration can't work: say all of it at once, and start nothing."""
-    print("The configuration is wrong, nothing was started:", *faults, sep="\n  - ", file=sys.stderr)
-    print("All settings: supervisor.py --help, .env.example. A first look without a Kafka: make run", file=sys.stderr)
-    return ExitCode.CONFIGURATION
-
-
-def show_status(configuration: Configuration) -> int:
-    """`status` and `metrics`: ask the running service, print, and say by the exit code how it is."""
-    try:
-        snapshot = control.ask(places.control_socket(configuration.settings), {"command": "status"})
-    except control.NotRunningError as problem:
-        print("Not running: %s" % problem, file=sys.stderr)
-        return 2
-    if configuration.command == "metrics":
-        from ops import metrics  # here, because a supervisor has no use for it
-
-        print(metrics.text(snapshot), end="")
-        return 0
-    print(json.dumps(snapshot, indent=2) if configuration.as_json else status.text(snapshot))
-    return 1 if snapshot["problems"] else 0
-
-
 def main(words: Optional[List[str]] = None) -> int:
     """The command. Returns the exit code."""
+    return streams.guarded(lambda closed: command(sys.argv[1:] if words is None else words, closed))
+
+
+def command(words: List[str], closed: List[str]) -> int:
+    """What the words ask for. `closed`: what of standard input, output and error we were started without."""
     try:
-        configuration = load(sys.argv[1:] if words is None else words)
+        configuration = load(words)
     except ConfigurationError as problem:
-        # What is right of it is enough to look for more: all faults are told together.
-        more = preflight.faults(problem.partial.settings, problem.partial.child_environment)
-        return refuse([*problem.faults, *more])
+        asked, found = problem.partial, problem.faults
+        if asked.command == "run":  # what is right of it is enough to look for more: all faults are told together
+            found = [*found, *preflight.faults(asked.settings, asked.child_environment)]
+        return preflight.refuse(found, asked.command)
     if configuration.command in ("status", "metrics"):
-        return show_status(configuration)
+        from ops import status_command  # here, as the next one, because a supervisor has no use for it
+
+        return status_command.run(configuration)
     if configuration.letters is not None:
-        from ops import dead_letters  # here, because it brings the Kafka client, which a supervisor has no use for
+        from ops import dead_letters  # which brings the Kafka client
 
         return dead_letters.run(configuration.settings, configuration.letters)
+    if "standard error" in closed:
+        print("Nothing was started: standard error is closed, and that is where the log goes. Lead it to a file, or /dev/null")
+        return ExitCode.CONFIGURATION
     settings = configuration.settings
     # The example handler is the user's side, so it reads its variable: also when the value came by command line or a file.
     environment = {**configuration.child_environment, "TASK_SECONDS": str(settings.task_seconds)}
@@ -385,9 +376,9 @@ def main(words: Optional[List[str]] = None) -> int:
         log.warning("%s", warning)
     faults = preflight.faults(settings, environment)
     if faults:
-        return refuse(faults)
+        return preflight.refuse(faults)
     if configuration.check_only:
-        print(settings.described())
+        print(settings.described(), flush=True)
         return ExitCode.OK
     return run(settings, environment)
 

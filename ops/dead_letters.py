@@ -10,8 +10,6 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
-import os
-import sys
 from typing import List
 
 from ops import dead_letters_text as text
@@ -28,7 +26,6 @@ OK, SOME_FAILED, NO_BROKER = 0, 1, 2
 
 def run(settings: Settings, wanted: LetterWords) -> int:
     """The command; its exit code."""
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         with Cluster(settings) as cluster:
             return _run(settings, wanted, cluster)
@@ -44,9 +41,6 @@ def run(settings: Settings, wanted: LetterWords) -> int:
     except KeyboardInterrupt:
         complain("Interrupted")
         return SOME_FAILED
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return OK
 
 
 def _run(settings: Settings, wanted: LetterWords, cluster: Cluster) -> int:

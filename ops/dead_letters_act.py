@@ -123,8 +123,9 @@ class Act:
 
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits: between a message that is replayed and the marker that says so, it would have it replayed again."""
-    signals = {signal.SIGINT, signal.SIGTERM}
+    """Ctrl-C waits, and so does all else that a terminal sends, also when it is closed: between a message that is replayed
+    and the marker that says so, it would have it replayed again."""
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
         yield

@@ -8,7 +8,7 @@ import contextlib
 import json
 import selectors
 import socket
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 Message = Dict[str, Any]
 
@@ -19,9 +19,11 @@ class Channel:
     """Not thread-safe: one thread owns each end. The two directions end each by itself: that nothing can be sent any more says
     nothing of what the other side has sent before it went."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        """Take over `connection`, and make it non-blocking and private to this process."""
+    def __init__(self, connection: socket.socket, longest: Optional[int] = None) -> None:
+        """Take over `connection`, and make it non-blocking and private to this process. `longest`: bytes of a line; little
+        more than that is read ahead."""
         self._socket = connection
+        self._longest = longest
         self._socket.setblocking(False)
         self._socket.set_inheritable(False)
         self._incoming = bytearray()
@@ -66,13 +68,13 @@ class Channel:
         self._read()
         *lines, rest = self._incoming.split(b"\n")
         self._incoming = rest
-        if len(rest) > LONGEST_LINE:
+        if len(rest) > (self._longest or LONGEST_LINE):
             self._end()
         return [message for message in map(self._parsed, map(bytes, lines)) if message is not None]
 
     def _read(self) -> None:
         try:
-            while self.readable and len(self._incoming) <= LONGEST_LINE:
+            while self.readable and len(self._incoming) <= (self._longest or LONGEST_LINE):
                 data = self._socket.recv(65536)
                 self._incoming += data
                 self.readable = bool(data)

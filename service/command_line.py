@@ -17,6 +17,7 @@ from service.setting import Setting
 from service.settings import TABLE
 
 COMMAND_LINE = "the command line"
+COMMANDS = ("status", "metrics", letter_words.COMMAND)
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
     "--check-config": "validate, print the effective settings with secrets masked, and exit",
@@ -42,7 +43,9 @@ is sasl.password.
 exit status:
 """
 _MEANINGS = {
-    ExitCode.OK: "drained and closed",
+    ExitCode.OK: "drained and closed; done; status: healthy",
+    1: "status: degraded; dead-letters: something could not be done",
+    2: "status: not running; dead-letters: no broker answers",
     ExitCode.FAULT: "a fault in the service itself",
     ExitCode.GAVE_UP: "gave up for now: a deadline was cut, or the restart limit reached",
     ExitCode.FENCED: "another member with the same id took over",
@@ -110,23 +113,42 @@ def parse(argv: Sequence[str]) -> Words:
     try:
         parsed, rest = flags.parse_known_args(argv)
     except _WrongWordError as problem:
-        return Words(faults=[f"{COMMAND_LINE}: {problem}. See --help."])
+        return Words(_command(list(argv)), faults=[f"{COMMAND_LINE}: {problem}. See --help."])
     words = Words(as_json=parsed.json, check_only=parsed.check_config)
     for name, row in TABLE.items():
         if hasattr(parsed, name):
             words.given[name] = Given(row.flag, getattr(parsed, name), COMMAND_LINE)
     _read_rest(words, rest, vars(parsed))
-    if words.as_json and words.command == "run":
-        words.faults.append(f"--json ({COMMAND_LINE}) goes with status only. Write: supervisor.py status --json")
+    words.faults += _astray(words)
     return words
+
+
+def _astray(words: Words) -> List[str]:
+    """The faults of switches that the command would ignore."""
+    found = []
+    if words.as_json and words.command == "run":
+        found.append(f"--json ({COMMAND_LINE}) goes with status only. Write: supervisor.py status --json")
+    if words.as_json and words.command == "metrics":
+        found.append(f"--json ({COMMAND_LINE}) goes with status, not with metrics. Leave it out.")
+    if words.check_only and words.command != "run":
+        found.append(f"--check-config ({COMMAND_LINE}) goes with no command. Leave out one of the two.")
+    return found
+
+
+def _command(words: List[str]) -> str:
+    """The command among the words; it is taken out of them. Without one: "run"."""
+    for word in words:
+        if word in COMMANDS:
+            words.remove(word)
+            return word
+    return "run"
 
 
 def _read_rest(words: Words, rest: List[str], flags: Mapping[str, Any]) -> None:
     """The words argparse did not take: the command, or what is wrong. A wrong flag's value is no fault of its
     own.
     """
-    if rest[:1] in (["status"], ["metrics"], [letter_words.COMMAND]):
-        words.command = rest.pop(0)
+    words.command = _command(rest)
     unknown = [word for word in rest if word.startswith("-")]
     of_letters = [flag.word for flag in letter_words.FLAGS] if words.command == letter_words.COMMAND else []
     words.faults += [_wrong_flag(word, of_letters) for word in unknown]

@@ -99,6 +99,8 @@ def read(
                 faults.append(f"{flag.word} {_WHERE} goes with {COMMAND} {' or '.join(flag.actions)} only. Leave it out.")
             values[flag.word.strip("-").replace("-", "_")] = _value(flag, given[flag.name], now, faults)
     values["places"] = tuple(place for place in (_place(word, faults) for word in words[1:]) if place is not None)
+    if as_json and words[0] not in ("list", "show"):
+        faults.append(f"--json {_WHERE} goes with {COMMAND} list or show only. Leave it out.")
     wanted = LetterWords(**values)
     return wanted, faults + _contradictions(wanted)
 
@@ -118,6 +120,8 @@ def _contradictions(wanted: LetterWords) -> List[str]:
     ways = [bool(wanted.places), wanted.filtered, wanted.all]
     if sum(ways) > 1:
         return [f"{COMMAND} {wanted.action} takes places, filters or --all, not several of them. Leave out the rest."]
+    if not any(ways) and wanted.purge and wanted.limit is not None:
+        return [f"{COMMAND} drop --purge alone drops nothing that --limit could limit. Leave it out."]
     if not any(ways) and not wanted.purge:
         known = "PARTITION:OFFSET…, a filter such as --error or --since, or --all for every one"
         return [f"{COMMAND} {wanted.action} needs to know which letters: {known}. See --help."]

@@ -1,7 +1,9 @@
-"""The control socket: how anybody asks a running supervisor something. One JSON object a line, there and back; `{"command":
-"status"}` answers with the snapshot. It belongs to the user of the service alone (mode 0600, in a folder of mode 0700).
+"""The control socket: how anybody asks a running supervisor something. One question a connection, a JSON object on one line,
+and its answer; `{"command": "status"}` answers with the snapshot. It belongs to the user of the service alone (mode 0600, in a
+folder of mode 0700).
 
-The server never waits for a client: it runs in the supervisor's loop.
+The server never waits for a client, and does no more in a turn of the supervisor's loop than answer a few: whoever asks
+without an end, says nothing, or does not read, keeps nobody else waiting.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ from typing import Any, Callable, Dict, List
 from service.channel import Channel, Message
 from service.deadline import Deadline
 
-MOST_CLIENTS = 32  # at once; more are turned away
+MOST_CLIENTS = 32  # at once; the oldest makes room for the next
+MOST_ANSWERS = 4  # in one turn of the loop
+LONGEST_QUESTION = 4096  # bytes
 
 
 class ControlServer:
@@ -27,6 +31,7 @@ class ControlServer:
         self._selector = selector
         self._commands = commands
         self._clients: List[Channel] = []
+        self._left = 0  # answers, in this turn
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         self._listener = socket.socket(socket.AF_UNIX)
@@ -42,15 +47,30 @@ class ControlServer:
     def serve(self) -> None:
         """Answer what has come."""
         self._welcome()
+        self._left = MOST_ANSWERS
         for client in list(self._clients):
-            for request in client.receive():
-                client.send(self._answer(request))
+            if self._over(client):
+                self._dismiss(client)
+
+    def _over(self, client: Channel) -> bool:
+        """Do what can be done for a client now; whether that was all: it has its answer, or is gone."""
+        if client.pending:
             client.flush()
-            if not client.readable:
-                client.leave(self._selector)
-                if not (client.writable and client.pending):  # else its answer is still on its way
-                    self._clients.remove(client)
-                    client.close()
+        elif self._left:
+            questions = client.receive()
+            if not questions:
+                return not client.readable
+            self._left -= 1
+            self._selector.modify(client, selectors.EVENT_WRITE)  # an answer that it does not take at once goes on then
+            client.send(self._answer(questions[0]))
+        else:
+            return False
+        return not (client.pending and client.writable)
+
+    def _dismiss(self, client: Channel) -> None:
+        self._clients.remove(client)
+        client.leave(self._selector)
+        client.close()
 
     def close(self) -> None:
         """Listen no more, and leave no socket behind."""
@@ -62,12 +82,11 @@ class ControlServer:
 
     def _welcome(self) -> None:
         with contextlib.suppress(OSError):  # nobody waits; or no descriptor is left, which must not end the service
-            while True:
+            for _ in range(MOST_CLIENTS):
                 connection, _ = self._listener.accept()
                 if len(self._clients) >= MOST_CLIENTS:
-                    connection.close()
-                    continue
-                client = Channel(connection)
+                    self._dismiss(self._clients[0])
+                client = Channel(connection, LONGEST_QUESTION)
                 self._clients.append(client)
                 self._selector.register(client, selectors.EVENT_READ)
 

@@ -1,5 +1,5 @@
 """Asks a throw-away process (`python -m worker --check`) whether handler and client properties are usable, before anything
-starts. A wrong one would otherwise show only when every child dies of it."""
+starts. A wrong one would otherwise show only when every child dies of it. And says so, for whatever is wrong."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import List, Mapping
 
+from service.exit_codes import ExitCode
 from service.routes import described
 from service.settings import Settings
 from supervision.child import with_our_modules
@@ -34,3 +35,12 @@ def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
         last = done.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1]
         setting = "HANDLERS" if settings.handlers else "HANDLER"
         return ["%s=%s ends the process that imports it (exit %d): %s" % (setting, described(settings), done.returncode, last)]
+
+
+def refuse(faults: List[str], command: str = "run") -> ExitCode:
+    """The configuration can't work: say all of it at once, and start nothing."""
+    undone = "started" if command == "run" else "done"
+    print("The configuration is wrong, nothing was %s:" % undone, *faults, sep="\n  - ", file=sys.stderr)
+    more = " A first look without a Kafka: make run" if command == "run" else ""
+    print("All settings: supervisor.py --help, .env.example." + more, file=sys.stderr)
+    return ExitCode.CONFIGURATION

@@ -318,6 +318,8 @@ class ConsumerLoop(Owner):
             if not self._commits.in_flight and self._commit(self._assignment, self._positions(), self._clock()):
                 return
             self._serve_group()
+        if self._consumer.ending is not None and not list(self._assignment):
+            return  # it was never given anything that a commit could hold
         self.cut_off.append("the last commit")
         log.error("The last commit was not acknowledged in time: what it held runs again")
 

@@ -20,7 +20,7 @@ MAY_IMPORT: Dict[str, Set[str]] = {
     "supervision": {"supervision", "service"},
     "worker": {"worker", "service"},
     "service": {"service"},
-    "ops": {"ops", "service"},
+    "ops": {"ops", "supervision", "service"},
     "handlers": {"handlers"},
 }
 # Which modules may import a package from outside.

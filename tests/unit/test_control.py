@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -9,7 +10,7 @@ import socket
 import stat
 import threading
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
@@ -102,13 +103,69 @@ def test_a_client_that_says_at_once_that_it_asks_no_more_has_its_answer(server: 
                 assert json.loads(answers.read()) == answer
 
 
-def test_more_clients_than_allowed_are_turned_away(server: Turning, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "MOST_CLIENTS", 1)
-    with socket.socket(socket.AF_UNIX) as first:
-        first.connect(path)
+@pytest.mark.parametrize("said", [b"", b"{", b'{"command":"large"}\n'])
+def test_clients_that_have_forgotten_what_they_wanted_keep_nobody_out(server: Turning, path: str, said: bytes) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(control.MOST_CLIENTS + 8):
+            idle = stack.enter_context(socket.socket(socket.AF_UNIX))
+            idle.connect(path)
+            idle.sendall(said)
 
-        with pytest.raises(NotRunningError):
-            ask(path, {"command": "status"})
+        assert ask(path, {"command": "status"}) == {"state": "running"}
+
+
+def test_a_client_that_asks_without_an_end_is_answered_once(path: str) -> None:
+    answered: List[int] = []
+
+    def status() -> Dict[str, Any]:
+        answered.append(1)
+        return {"state": "running"}
+
+    server = Turning(path, {"status": status})
+    with socket.socket(socket.AF_UNIX) as eager:
+        eager.settimeout(5)
+        eager.connect(path)
+        with contextlib.suppress(OSError):  # it is not heard to the end
+            eager.sendall(b'{"command":"status"}\n' * 50_000)
+        with contextlib.suppress(ConnectionResetError):
+            assert eager.recv(100) == b'{"state":"running"}\n'
+            assert eager.recv(100) == b""
+
+    server.close()
+    assert len(answered) == 1
+
+
+def test_a_question_that_has_no_end_is_cut_off(server: Turning, path: str) -> None:
+    with socket.socket(socket.AF_UNIX) as endless:
+        endless.settimeout(5)
+        endless.connect(path)
+        with pytest.raises(OSError, match=r"pipe|reset"):
+            while True:
+                endless.sendall(b" " * 100_000)
+
+
+def test_a_turn_of_the_loop_answers_a_few_only(path: str) -> None:
+    selector = selectors.DefaultSelector()
+    answered: List[int] = []
+
+    def status() -> Dict[str, Any]:
+        answered.append(1)
+        return {}
+
+    server = ControlServer(path, selector, {"status": status})
+    with contextlib.ExitStack() as stack:
+        for _ in range(3 * control.MOST_ANSWERS):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(path)
+            client.sendall(b'{"command":"status"}\n')
+        counts = []
+        for _ in range(3):
+            server.serve()
+            counts.append(len(answered))
+
+    assert counts == [control.MOST_ANSWERS * turns for turns in (1, 2, 3)]
+    server.close()
+    selector.close()
 
 
 def test_nobody_at_the_socket_is_not_running(path: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Dict, List, Optional, Tuple
+import signal
+from typing import Any, Dict, List, Optional, Tuple, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ops.dead_letters_act import Act
 from ops.dead_letters_deeds import (
     BATCH_BYTES,
     BATCH_LETTERS,
@@ -157,6 +159,29 @@ def test_the_account_says_what_was_skipped_and_why() -> None:
     account.skipped["replayed 3 times already"] += 3
 
     assert str(account) == "replayed 12, skipped 3 (3 replayed 3 times already), failed 0"
+
+
+def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(capsys: pytest.CaptureFixture[str]) -> None:
+    blocked: List[Any] = []
+
+    class Stores:
+        def store(self, records: List[Any]) -> List[str]:
+            blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+            return ["" for _ in records]
+
+    class Holds:
+        name, suffix = DLQ, ".dlq"
+
+        def letters(self) -> List[Any]:
+            return [(letter(), None)]
+
+    wanted = LetterWords("replay", all=True)
+    failed = Act(cast("Any", Stores()), wanted, TOPICS).run([cast("Any", Holds())])
+
+    assert failed == 0
+    assert len(blocked) == 2
+    for now in blocked:
+        assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT} <= now
 
 
 def test_space_is_free_up_to_the_first_letter_that_is_open() -> None:

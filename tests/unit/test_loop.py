@@ -156,6 +156,17 @@ def test_the_drain_deadline_cuts_off_what_runs_and_says_so(bench: Bench) -> None
     assert bench.committed == 0
 
 
+def test_a_child_that_was_never_let_in_does_not_speak_of_commits(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    def refused(group: Any) -> List[Message]:
+        group.ending = ExitCode.NOT_AUTHORISED
+        return []
+
+    ended = bench.play(refused)
+
+    assert ended is ExitCode.NOT_AUTHORISED
+    assert "commit" not in caplog.text
+
+
 @pytest.mark.parametrize("code", [ExitCode.FENCED, ExitCode.FAULT])
 def test_a_fenced_or_faulty_child_commits_nothing_and_leaves_nothing(bench: Bench, code: ExitCode) -> None:
     def end(group: Any) -> List[Message]:
