@@ -125,6 +125,7 @@ class AsyncPool(Pool):
             if self._full:
                 return True
             place = self._free.pop() if self._free else self._another()
+            place.started = time.monotonic()
             try:
                 place.task = task = pop()  # the note; then the look at `closed`
             except IndexError:
@@ -146,7 +147,6 @@ class AsyncPool(Pool):
             self._leave(place)
             return
         completion.running(task)
-        place.started = time.monotonic()
         place.future = self._blank.run(self._loop.create_task, self._run(place, task))
 
     def _leave(self, place: Coroutine) -> None:

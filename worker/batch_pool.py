@@ -58,6 +58,8 @@ class BatchPool(Pool):
 
     def _note(self, thread: HandlerThread, task: Task) -> bool:
         """As everywhere, a task is noted before its partition is asked whether it is closed; whether it may run."""
+        if not thread.batch:
+            thread.started = time.monotonic()
         thread.batch.append(task)
         partition = task[1].partition
         if partition.closed and task[0] >= partition.frontier:
@@ -71,7 +73,6 @@ class BatchPool(Pool):
         tasks = thread.batch
         if not tasks:
             return False
-        thread.started = started = time.monotonic()
         for task in tasks:
             completion.running(task)
         try:
@@ -84,7 +85,7 @@ class BatchPool(Pool):
             # Of a single message it is the failure; of several it is nobody's yet.
             failures = {0: error if len(tasks) == 1 else Whole(tasks, error)}
         self._settle(tasks, good, failures, result)
-        self._count(thread, tasks[0], len(good), len(failures), time.monotonic() - started)
+        self._count(thread, tasks[0], len(good), len(failures), time.monotonic() - thread.started)
         thread.batch = []
         return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from typing import Any, Callable, Dict
 
 from service.settings import Settings
@@ -40,15 +39,10 @@ class Isolated:
         self._process_of(thread).start()
 
     def __call__(self, message: Any, partition: Partition, attempt: int) -> Any:
-        """As `TaskProcess.run`, with the time limits of the settings."""
-        limit = self._settings.handler_timeout_seconds
-        until = time.monotonic() + limit
+        """As `TaskProcess.run`, with the second time limit of the settings; the first one is the time keeper's."""
+        place = (message.partition(), message.offset())
         return self._process_of(threading.current_thread().name).run(
-            message,
-            partition,
-            attempt,
-            self._settings.handler_kill_seconds or None,
-            lambda: limit > 0 and time.monotonic() >= until,
+            message, partition, attempt, self._settings.handler_kill_seconds or None, lambda: place in partition.overdue
         )
 
     def _process_of(self, thread: str) -> TaskProcess:

@@ -40,10 +40,10 @@ class HandlerThread:
         self.name = name
         self.apart = False  # its calls run in a task process, which keeps their time limit
         self.ident = 0  # of the thread, for its stack; 0: not started
-        self.hung: List[Task] = []  # nobody waits for the end of these any more. Written by the main thread
+        self.hung: Dict[int, Task] = {}  # by identity: nobody waits for the end of these any more. The main thread's
         self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
         self.batch: List[Task] = []  # the same of a batch handler's thread, in place of `task`
-        self.started = 0.0  # monotonic seconds, of `task` or of the last one
+        self.started = 0.0  # monotonic seconds; set before `task` and `batch`, so that neither ever has another's beginning
         self.done = 0  # handler returned
         self.done_of: Dict[str, int] = {}  # the same by topic
         self.failed = 0  # handler raised
@@ -65,7 +65,7 @@ class HandlerThread:
 
     def hangs(self, task: Task) -> bool:
         """Whether nobody waits for the end of this one any more."""
-        return any(each is task for each in self.hung)
+        return id(task) in self.hung
 
 
 class Pool:

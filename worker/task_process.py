@@ -40,8 +40,8 @@ class TaskDiedError(Exception):
 
 
 class TaskProcessError(Exception):
-    """No task process can be had: it can't be started, has not loaded its handler, or ended before the task began. That is an
-    inability of ours, or of the machine, and no task's fault."""
+    """No task process can be had: it can't be started, has not loaded its handler, or ended before the task began, or was
+    stopped from outside for too long. That is an inability of ours, or of the machine, and no task's fault."""
 
 
 class TaskProcess:
@@ -145,13 +145,18 @@ class TaskProcess:
         return outcome
 
     def _watch(self, process: Spawned, vigil: Vigil) -> None:
-        """Hear and ask whether it lives; kill it when a limit is over. Raises TaskDiedError, or EOFError when it has ended."""
+        """Hear and ask whether it lives; kill it when a limit is over. Raises TaskDiedError, TaskProcessError when it was
+        stopped from outside, or EOFError when it has ended."""
         heard = bool(process.control.receive())
         process.must_live()
-        if vigil.look(time.monotonic(), heard=heard):
+        stopped = process.stopped
+        if vigil.look(time.monotonic(), heard=heard, stopped=stopped):
             process.control.offer({"ping": True})
         if vigil.reason is not None:
             process.abort()
+            if stopped:
+                self.close()
+                raise TaskProcessError("the task process was stopped (SIGSTOP, a debugger) and %s" % vigil.reason)
             raise self._died(process, vigil.reason)
 
     def _died(self, process: Spawned, how: str) -> TaskDiedError:

@@ -11,6 +11,7 @@ from typing import Callable, Iterable, Tuple
 from service.settings import Settings
 from worker.lanes import Task
 from worker.pool import HandlerThread
+from worker.suspects import Place
 from worker.suspects_file import SuspectsFile
 from worker.time_limits import Overrun, TimeLimits
 
@@ -35,7 +36,7 @@ class TimeKeeper:
         self._soft = settings.handler_timeout_seconds
         self._hard = 0.0 if settings.isolation == "process" else settings.handler_kill_seconds
         self._apart = settings.isolation == "process"
-        self._limits = TimeLimits(self._soft, self._hard)
+        self._limits = TimeLimits(self._soft, self._hard, clock())
         self._running = running
         self._suspects = suspects
         self._clock = clock
@@ -48,22 +49,17 @@ class TimeKeeper:
             return False
         self._next = now + LOOK_SECONDS
         overruns = self._limits.look(self._running(), now)
+        hung = [overrun for overrun in overruns if overrun.hard]
         for overrun in overruns:
             if overrun.hard:
-                self._give_up(overrun)
+                what = "HANDLER_KILL_SECONDS = %g: this process drains without it and is replaced" % self._hard
+                self._log(logging.ERROR, overrun, what)
             else:
-                self._log(
-                    logging.WARNING, overrun, "HANDLER_TIMEOUT_SECONDS = %g: it is told that it is cancelled" % self._soft
-                )
-        return any(overrun.hard for overrun in overruns)
-
-    def _give_up(self, overrun: Overrun) -> None:
-        offset, segment, *_ = overrun.task
-        self._log(
-            logging.ERROR, overrun, "HANDLER_KILL_SECONDS = %g: this process drains without it and is replaced" % self._hard
-        )
-        how = "ran for longer than HANDLER_KILL_SECONDS = %g" % self._hard
-        self._suspects.blame([(segment.partition.topic, segment.partition.number, offset)], how)
+                what = "HANDLER_TIMEOUT_SECONDS = %g: it is told that it is cancelled" % self._soft
+                self._log(logging.WARNING, overrun, what)
+        if hung:  # a thousand coroutines may hang at once, and each change of the file costs milliseconds
+            self._suspects.blame(map(_place, hung), "ran for longer than HANDLER_KILL_SECONDS = %g" % self._hard)
+        return bool(hung)
 
     def _log(self, level: int, overrun: Overrun, what: str) -> None:
         """One record with the stack beneath, which keeps its lines as a traceback does."""
@@ -73,3 +69,8 @@ class TimeKeeper:
         # A task process logs its own, when it hears of it.
         stack = None if self._apart or overrun.thread.apart else overrun.thread.stack()
         log.handle(log.makeRecord(log.name, level, __file__, 0, text, place, None, sinfo=stack))
+
+
+def _place(overrun: Overrun) -> Place:
+    offset, segment, *_ = overrun.task
+    return segment.partition.topic, segment.partition.number, offset

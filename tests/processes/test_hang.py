@@ -96,3 +96,28 @@ def test_a_supervisor_that_was_stopped_itself_kills_nobody_when_it_wakes(scene: 
     assert [slot["restarts"] for slot in service.slots()] == [0, 0]
     assert service.status()["problems"] == []
     assert not re.search(r"hangs|SIGABRT|SIGKILL|ended", service.log)
+
+
+@pytest.mark.parametrize("isolation", ["none", "process"])
+def test_processes_that_were_stopped_for_longer_than_a_call_may_take_give_up_nothing_when_they_wake(
+    scene: Scene, isolation: str
+) -> None:
+    limits = {"HANDLER_TIMEOUT_SECONDS": str(TIMEOUT_SECONDS), "HANDLER_KILL_SECONDS": str(TIMEOUT_SECONDS + 0.5)}
+    service = scene.ready_service(threads=2, env={**limits, "ISOLATION": isolation})
+    before = service.children()
+    away = TIMEOUT_SECONDS + 1
+    scene.send([message(f"{n}", f"{n}", sleep_ms=1000 * away + 1000) for n in range(2)])
+    for name in ("0", "1"):
+        scene.wait_running(name)
+
+    for pid in before.values():
+        os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + away
+    eventually(lambda: time.monotonic() >= until, SECONDS, "they were away for longer than a call may take")
+    for pid in before.values():
+        os.kill(pid, signal.SIGCONT)
+
+    scene.assert_each_ran_once()
+    eventually(lambda: scene.admin.lag(scene.group, scene.topic) == 0, SECONDS, "everything is committed")
+    assert service.children() == before
+    assert not re.search(r"longer than|suspect|killed|is told that", service.log)

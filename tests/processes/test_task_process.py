@@ -50,6 +50,19 @@ def test_a_handler_that_holds_the_interpreter_is_killed_for_its_silence_and_one_
     assert patient.how.startswith("killed after 2.")
 
 
+def test_a_task_process_that_was_stopped_for_longer_than_a_task_may_take_goes_on() -> None:
+    with contextlib.closing(Runner()) as runner:
+        assert runner.call("stop", 1.2, kill_after=0.9) == "woken"
+
+
+def test_a_task_process_that_stays_stopped_is_replaced_and_its_message_is_not_to_blame() -> None:
+    with contextlib.closing(Runner(heartbeat_timeout_seconds=SILENCE_SECONDS)) as runner:
+        with pytest.raises(TaskProcessError, match=r"was stopped \(SIGSTOP, a debugger\) and silent for 1\."):
+            runner.call("stop", 0, kill_after=0.5)
+
+        assert runner.call("echo", 1) == 1
+
+
 def test_a_task_process_is_told_dead_although_a_process_that_it_forked_still_has_its_channels(monkeypatch: Any) -> None:
     marker = marker_value(uuid.uuid4().hex)
     monkeypatch.setenv(MARKER, marker)

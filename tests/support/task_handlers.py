@@ -82,6 +82,14 @@ def hang(_argument: Any, _context: Any) -> None:
     threading.Event().wait()
 
 
+def stop(seconds: float, _context: Any) -> str:
+    """Is stopped, as by an operator or a debugger, for so long; 0: for good."""
+    if seconds:
+        subprocess.Popen(["sh", "-c", "sleep %f; kill -CONT %d" % (seconds, os.getpid())])
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return "woken"
+
+
 def fork(_argument: Any, _context: Any) -> None:
     """Ends its process, and leaves one behind that has all its descriptors."""
     if os.fork() == 0:
@@ -115,5 +123,5 @@ HANDLERS: Dict[str, Callable[[Any, Any], Any]] = {
     "send": lambda topic, _context: Send(topic, {"a": 1}, "k", [("h", "1"), ("h", None)]),
     "pid": lambda _argument, _context: os.getpid(),
     "headers": lambda _argument, context: context.headers,
-    **{kind.__name__: kind for kind in (crash, depend, fail, hog, hold_gil, hang, fork, until_cancelled, facts)},
+    **{kind.__name__: kind for kind in (crash, depend, fail, hog, hold_gil, hang, stop, fork, until_cancelled, facts)},
 }

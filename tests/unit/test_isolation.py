@@ -64,9 +64,11 @@ def test_limits_of_zero_are_none() -> None:
 
 
 def test_a_task_is_killed_and_cancelled_by_the_limits_of_the_settings() -> None:
-    call = isolated(handler_kill_seconds=2.0, handler_timeout_seconds=1e-9)
+    call, partition = isolated(handler_kill_seconds=2.0, handler_timeout_seconds=1.0), Partition("topic", 0)
+    partition.overdue[0, 7] = None  # as the time keeper says it
 
-    assert call(Message(0), PARTITION, 1)[1:] == (2.0, True)
+    assert call(Message(0), partition, 1)[1:] == (2.0, False)
+    assert call(Message(7), partition, 1)[1:] == (2.0, True)
 
 
 def test_without_isolation_the_handler_is_called_in_our_own_process() -> None:

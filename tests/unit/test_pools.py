@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, List
 
 import pytest
@@ -60,3 +61,40 @@ def test_each_topics_tasks_go_to_the_pool_of_its_kind(request: pytest.FixtureReq
     assert str(error) == "no entry of HANDLERS matches d"
     assert sum(thread.done for thread in pool.threads) == 3
     assert {thread.name for thread in pool.threads} == {"handler-0", "handler-1", "batch-0", "batch-1", "event-loop"}
+
+
+class Watched(Partition):
+    """Notes at each look at `closed`, which follows the note of a task, since when that task runs as far as the pool says."""
+
+    pool: Pool
+    seen: List[float]
+    is_closed = False
+
+    def _look(self) -> bool:
+        newest = self.tracker.next_offset - 1
+        self.seen += [thread.started for thread, task in self.pool.running() if task[0] == newest]
+        return self.is_closed
+
+    closed = property(_look, lambda self, value: setattr(self, "is_closed", value))
+
+
+@pytest.mark.parametrize("kind", ["one", "coroutine", "batch"])
+def test_no_task_is_ever_seen_with_the_beginning_of_another(kind: str, request: pytest.FixtureRequest) -> None:
+    """Else a call that has just begun could be taken for one that hangs."""
+    pool = built("a=" + kind)
+    end, partition = made_to_end(pool), Watched("a", 0)
+    partition.pool, partition.seen = pool, []
+    pool.start()
+    request.addfinalizer(end)
+    pool.serve([partition.queue])
+    for offset in range(4):
+        partition.seen.clear()
+        given = time.monotonic()
+        # Of the last two one was tried before, and is called apart from its batch.
+        segment, message = partition.tracker.take(offset)[0], Message(offset, value=b"7")
+        partition.queue.extend([(offset, segment, message, None, 1 + offset // 2)])
+        pool.wake(1)
+        eventually(lambda offset=offset: partition.tracker.watermark() == offset + 1, 5, "it is done")  # type: ignore[misc]
+
+        assert partition.seen
+        assert min(partition.seen) >= given

@@ -272,7 +272,7 @@ def test_a_drain_does_not_wait_for_a_call_that_hangs_and_says_of_no_other_that_i
 
     def give_up(_group: object) -> List[Message]:
         ((thread, task),) = apart.bench.loop.running()
-        thread.hung.append(task)
+        thread.hung[id(task)] = task
         return []
 
     apart.bench.call = call

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from typing import Any, Iterator, List
 
 import pytest
 
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, some_settings, started
+from worker import suspects_file
 from worker.assignment import Partition
-from worker.pool import Pool
+from worker.pool import HandlerThread, Pool
 from worker.suspects_file import SuspectsFile
 from worker.time_keeper import TimeKeeper
+from worker.time_limits import LONGEST_LOOK
 
 
 class Hang:
@@ -35,7 +38,8 @@ class Hang:
     def looks(self) -> List[bool]:
         """Through a minute, which is longer than both limits of these tests."""
         seen = []
-        for self.passed in range(60):
+        for look in range(120):
+            self.passed = look * LONGEST_LOOK
             seen.append(self.keeper.look())
         return seen
 
@@ -98,3 +102,28 @@ def test_what_runs_in_task_processes_is_told_of_without_a_stack_and_given_up_by_
 
     assert not any(hang.looks())
     assert [(record.levelname, record.stack_info) for record in caplog.records] == [("WARNING", None)]
+
+
+def test_a_thousand_calls_that_hang_at_once_are_one_change_of_what_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs milliseconds, and the main thread has heartbeats to send."""
+    settings, now, changes = some_settings(handler_kill_seconds=30.0, state_directory=str(tmp_path)), 0.0, 0
+    suspects, partition, write = SuspectsFile(settings), Partition("topic", 3), suspects_file._replace
+    segment, _ = partition.tracker.take(0, 1000)
+    running = [(HandlerThread("c"), (offset, segment, Message(offset), None, 1)) for offset in range(1000)]
+    keeper = TimeKeeper(settings, lambda: running, suspects, lambda: now)
+
+    def counted(path: str, text: str) -> None:
+        nonlocal changes
+        changes += 1
+        write(path, text)
+
+    monkeypatch.setattr(suspects_file, "_replace", counted)
+    looks = []
+    for look in range(100):
+        now = look * LONGEST_LOOK
+        looks.append(keeper.look())
+
+    assert (looks.count(True), changes) == (1, 1)
+    assert set(suspects.read()) == {("topic", 3, offset) for offset in range(1000)}

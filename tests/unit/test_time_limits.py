@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import List, Optional, Tuple
 
 import pytest
@@ -9,14 +10,15 @@ from worker.assignment import Partition
 from worker.context import Context
 from worker.lanes import Task
 from worker.pool import HandlerThread
-from worker.time_limits import TimeLimits
+from worker.time_limits import LONGEST_LOOK, TimeLimits
 
 
 class Calls:
     """What runs, in threads of our making. The soft limit is 10 s, the hard one 30 s."""
 
     def __init__(self, soft: float = 10.0, hard: float = 30.0) -> None:
-        self.limits = TimeLimits(soft, hard)
+        self.now = 99.0
+        self.limits = TimeLimits(soft, hard, self.now)
         self.partition = Partition("topic", 0)
         self.segment = self.partition.tracker.take(0, 100)[0]
         self.threads: List[HandlerThread] = []
@@ -29,7 +31,16 @@ class Calls:
         return thread
 
     def look(self, now: float) -> List[Tuple[int, bool]]:
-        running: List[Tuple[HandlerThread, Task]] = [(each, each.task) for each in self.threads if each.task is not None]
+        """Awake until `now`, with a look again and again; what was found."""
+        times = [self.now + n * LONGEST_LOOK for n in range(1, math.ceil((now - self.now) / LONGEST_LOOK))]
+        return [overrun for time in [*times, now] for overrun in self.look_once(time)]
+
+    def look_once(self, now: float) -> List[Tuple[int, bool]]:
+        """Not awake in between."""
+        self.now = now
+        running: List[Tuple[HandlerThread, Task]] = [
+            (each, each.task) for each in self.threads if each.task is not None and each.started <= now
+        ]
         return [(overrun.task[0], overrun.hard) for overrun in self.limits.look(running, now)]
 
     def context(self, offset: int) -> Context:
@@ -100,8 +111,44 @@ def test_a_task_process_has_its_second_limit_kept_elsewhere(soft: float, expecte
 
 
 def test_a_call_that_is_found_past_both_limits_at_once_is_given_up() -> None:
-    calls = Calls()
+    calls = Calls(soft=30.0)
     thread = calls.begin(5, at=100.0)
 
-    assert calls.look(1000.0) == [(5, True)]
-    assert thread.hung == [thread.task]
+    assert calls.look(130.0) == [(5, True)]
+    assert list(thread.hung.values()) == [thread.task]
+
+
+@pytest.mark.parametrize("frozen", [20.0, 3600.0])
+def test_a_process_that_was_frozen_gives_up_no_call_that_did_not_have_its_time_awake(frozen: float) -> None:
+    calls = Calls(soft=10.0, hard=15.0)
+    calls.begin(5, at=100.0)
+    calls.begin(6, at=105.5)  # between the last look before and the first one after
+    before = calls.look(105.0)
+
+    awake = 105.0 + frozen
+    woken = calls.look_once(awake)
+    calls.begin(7, at=awake)
+    told, given_up = calls.look(awake + 6.0), calls.look(awake + 11.0)
+
+    assert (before, woken, told, sorted(given_up)) == ([], [], [(5, False)], [(5, True), (6, False), (7, False)])
+    assert calls.context(6).deadline == pytest.approx(awake + 15.0, abs=2 * LONGEST_LOOK)
+
+
+def test_whoever_is_frozen_again_and_again_counts_only_what_lies_between() -> None:
+    calls = Calls(soft=0.0, hard=15.0)
+    calls.begin(5, at=100.0)
+
+    assert [calls.look_once(100.0 + n * 20.0) for n in range(1, 30)] == [[]] * 29
+
+
+def test_the_same_task_taken_anew_is_another_call() -> None:
+    """What failed while a breaker was not closed comes again as the task that it was."""
+    calls = Calls()
+    thread = calls.begin(5, at=100.0)
+    task = thread.task
+    first = calls.look(111.0)
+    thread.started, thread.task = 111.2, task
+    again = calls.look(111.5), calls.context(5).cancelled
+
+    assert (first, again) == ([(5, False)], ([], False))
+    assert calls.look(122.0) == [(5, False)]

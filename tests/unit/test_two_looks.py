@@ -92,7 +92,7 @@ def test_a_call_that_is_given_up_meanwhile_is_waited_for_or_leaves_a_gap_and_not
         settling = Settling(pool, Quarantine(some_settings(), 0, pool, SuspectsFile(None)), cast("Any", None), lambda: 0.0)
         return (
             lambda: (bool(settling.described([made])), made.given_up == MOVING),
-            lambda: thread.hung.append(task),
+            lambda: thread.hung.update({id(task): task}),
         )
 
     assert set(at_each_instruction(make)) <= {(True, False), (False, True)}

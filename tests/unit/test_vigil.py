@@ -41,3 +41,15 @@ def test_who_was_asleep_himself_kills_nobody_when_he_wakes() -> None:
     vigil.look(5000.0, heard=False)
 
     assert vigil.reason is None
+
+
+def test_a_task_ages_only_while_its_process_runs_and_one_that_is_stopped_for_too_long_is_still_killed() -> None:
+    vigil = Vigil(5.0, 3.0, 0.0)
+    watched(vigil, 4.0, heard=True)
+    stopped = [vigil.look(4.0 + tick / 10, heard=False, stopped=True) and vigil.reason for tick in range(1, 29)]
+    watched(vigil, 7.6, heard=True, since=6.8)
+    awake = vigil.reason
+    for tick in range(1, 32):
+        vigil.look(7.6 + tick / 10, heard=False, stopped=True)
+
+    assert (set(stopped) - {False}, awake, vigil.reason) == ({None}, None, "silent for 3.1 s")
