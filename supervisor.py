@@ -142,8 +142,8 @@ class Supervisor:
             child.hear(attention)
             if not child.channel.readable:
                 child.channel.leave(self._selector)
-            self._abort_if_hung(child, now, attention)
-            self._kill_if_overdue(slot, child, now)
+            self._abort_if_hung(child, attention)
+            self._kill_if_overdue(slot, child, attention)
         ended = slot.reap()
         if ended is not None:
             self._forget(ended)
@@ -174,14 +174,14 @@ class Supervisor:
         child.channel.leave(self._selector)
         child.channel.close()
 
-    def _abort_if_hung(self, child: Child, now: float, attention: float) -> None:
+    def _abort_if_hung(self, child: Child, attention: float) -> None:
         reason = child.hangs(attention, self._settings.heartbeat_timeout_seconds)
         if reason is not None:
             log.error("slot %d: process %d hangs (%s): SIGABRT, its stacks follow", child.slot, child.pid, reason)
-            child.abort(now + ABORT_SECONDS)
+            child.abort(attention + ABORT_SECONDS)
 
-    def _kill_if_overdue(self, slot: Slot, child: Child, now: float) -> None:
-        if child.kill_at is not None and now >= child.kill_at:
+    def _kill_if_overdue(self, slot: Slot, child: Child, attention: float) -> None:
+        if child.kill_at is not None and attention >= child.kill_at:
             log.error("slot %d: process %d did not end in time: SIGKILL", slot.number, child.pid)
             slot.say_what_was_cut_off()
             child.kill()
@@ -260,7 +260,7 @@ class Supervisor:
             return
         slot = self._slots[staying[-1]]
         slot.retiring = True
-        slot.stop(leave=True, kill_at=time.monotonic() + self._settings.drain_seconds + CLOSE_SECONDS)
+        slot.stop(leave=True, kill_at=self._kill_at(self._settings.drain_seconds))
         if slot.child is None:
             del self._slots[slot.number]
 
@@ -283,7 +283,11 @@ class Supervisor:
     def _ask_all_to_stop(self, seconds: float) -> None:
         """Each child drains, commits, and leaves the group, so that other hosts have its partitions at once."""
         for slot in self._slots.values():
-            slot.stop(leave=True, kill_at=time.monotonic() + seconds + CLOSE_SECONDS, seconds=seconds)
+            slot.stop(leave=True, kill_at=self._kill_at(seconds), seconds=seconds)
+
+    def _kill_at(self, drain_seconds: float) -> float:
+        """In attention: who was frozen together with us, as with the whole machine, has all its time to end by itself."""
+        return self._attention.look(time.monotonic()) + drain_seconds + CLOSE_SECONDS
 
     REACTIONS: ClassVar[Dict[int, Callable[[Supervisor], None]]] = {
         signal.SIGTERM: handle_sigterm,
@@ -313,8 +317,9 @@ class Supervisor:
     def _patience(self, now: float) -> float:
         """How long the loop may sleep: until something is due."""
         children = [child for slot in self._slots.values() for child in (slot.child, slot.successor) if child]
-        due = [slot.start_at for slot in self._slots.values()] + [child.kill_at for child in children]
-        return max(0.0, min([TICK_SECONDS] + [at - now for at in due if at is not None]))
+        starts = [slot.start_at - now for slot in self._slots.values() if slot.start_at is not None]
+        kills = [child.kill_at - self._attention.seconds for child in children if child.kill_at is not None]
+        return max(0.0, min([TICK_SECONDS, *starts, *kills]))
 
     def _move(self, to: State) -> None:
         if to not in TRANSITIONS[self._state]:

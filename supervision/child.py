@@ -78,7 +78,7 @@ class Child:
         self.started_at = now
         self.report: Optional[Dict[str, Any]] = None
         self.status: Optional[int] = None  # exit status, once reaped; negative: the signal that killed it
-        self.kill_at: Optional[float] = None  # monotonic seconds
+        self.kill_at: Optional[float] = None  # in the supervisor's attention
         self._process = process
         self._heard_at = attention
 
@@ -119,7 +119,7 @@ class Child:
         return None
 
     def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:
-        """Ask it to drain and end by `kill_at` (monotonic seconds). `leave`: give up the seat in the group. `seconds`:
+        """Ask it to drain and end by `kill_at` (in attention). `leave`: give up the seat in the group. `seconds`:
         drain no longer than this. The signal is for a child that does not listen to its channel yet."""
         if self.state in (ChildState.STARTING, ChildState.RUNNING):
             self.move(ChildState.STOPPING)

@@ -50,7 +50,7 @@ class RollingRestart:
             if slot.settled:
                 self._next()
         elif slot.successor and slot.successor.stage is Stage.WAITING and self._old.state is ChildState.RUNNING:
-            self._old.stop(leave=False, kill_at=now + self._patience)
+            self._old.stop(leave=False, kill_at=attention + self._patience)
         return False
 
     def successor_failed(self, number: int, child: Child) -> None:

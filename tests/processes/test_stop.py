@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -69,6 +70,31 @@ def test_the_drain_deadline_cuts_a_long_task_off_which_is_named_and_runs_again(s
     scene.service()
     scene.wait_done()
     assert scene.oracle.started_twice() == [name]
+
+
+def test_whoever_was_frozen_in_the_middle_of_a_stop_ends_by_itself_when_all_wake(scene: Scene) -> None:
+    """As a paused virtual machine. Killed by the supervisor, what runs would be suspects."""
+    service = scene.ready_service(env={"DRAIN_SECONDS": "2"})
+    name = long_task(scene, trouble="hang", times=1)
+    scene.wait_running(name)
+    service.terminate()
+    eventually(lambda: "draining" in stages(service), SECONDS, "the processes drain")
+    children = list(service.children().values())
+
+    service.signal(signal.SIGSTOP)
+    for pid in children:
+        os.kill(pid, signal.SIGSTOP)
+    until = time.monotonic() + 2 + CUT_SECONDS
+    eventually(lambda: time.monotonic() >= until, SECONDS, "the deadlines of all are over by the clock")
+    service.signal(signal.SIGCONT)
+    eventually(lambda: "draining" in stages(service), SECONDS, "the supervisor is awake, and looks")
+    for pid in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+    assert service.wait(SECONDS) == 75
+    assert "SIGKILL" not in service.log
+    assert re.search(re.escape(place_of(scene, name)) + r".* cut off", service.log)
 
 
 def test_a_second_signal_cuts_a_long_drain_short(scene: Scene) -> None:

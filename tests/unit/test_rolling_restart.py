@@ -69,7 +69,7 @@ def test_an_old_child_is_asked_to_end_only_when_its_successor_waits_for_the_seat
     ours.step()
 
     assert before is ChildState.RUNNING
-    assert (ours.olds[0].child.state, ours.olds[0].child.kill_at) == (ChildState.STOPPING, 230.0)
+    assert (ours.olds[0].child.state, ours.olds[0].child.kill_at) == (ChildState.STOPPING, 80.0)  # in attention
     assert ours.olds[0].line.receive() == [{"stop": {"leave": False}}]
 
 
