@@ -147,7 +147,8 @@ class AsyncPool(Pool):
             self._leave(place)
             return
         completion.running(task)
-        place.future = self._blank.run(self._loop.create_task, self._run(place, task))
+        # Not by `loop.create_task`: a handler may have set a factory of its own, as the eager one, which would run it here.
+        place.future = self._blank.run(asyncio.Task, self._run(place, task), loop=self._loop)
 
     def _leave(self, place: Coroutine) -> None:
         place.task = place.future = None

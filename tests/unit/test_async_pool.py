@@ -101,6 +101,39 @@ def test_whatever_a_call_raises_is_its_failure_and_the_loop_goes_on(error: BaseE
     assert (task[0], raised, work.watermark) == (0, error, 0)
 
 
+def refusing(_loop: asyncio.AbstractEventLoop, coroutine: Any, **_options: Any) -> Any:
+    coroutine.close()
+    raise RuntimeError("no more tasks")
+
+
+# The eager one (from Python 3.12 on) would run a call where the pool begins it.
+FACTORIES = [refusing, *filter(None, [getattr(asyncio, "eager_task_factory", None)])]
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+@pytest.mark.parametrize("followers", [False, True])
+def test_a_handlers_own_way_to_make_tasks_is_not_the_pools(factory: Any, *, followers: bool) -> None:
+    """Calls begin in their turn, and as many as there are places; the handler's own tasks are its own matter."""
+    seen: List[int] = []
+
+    async def call(message: Any, _partition: Partition, _attempt: int) -> None:
+        asyncio.get_running_loop().set_task_factory(factory)
+        seen.append(len(pool.running()))
+        if message.offset() % 2:
+            await asyncio.sleep(0.001)
+
+    work, lane = Work(100), Lane() if followers else None
+    with looping(call, coroutines=3) as pool:
+        tasks = [work.task(offset, lane) for offset in range(100)]
+        if lane is not None:
+            tasks = [task for task in tasks if lane.admit(task)]
+        work.give(pool, *tasks)
+        eventually(lambda: work.watermark == 100, 5, "all are done")
+
+    assert max(seen) == (1 if followers else 3)
+    assert not pool.undecided
+
+
 def test_a_message_that_can_not_be_read_fails_alone() -> None:
     def call(message: Any, _partition: Partition, _attempt: int) -> Awaitable[None]:
         if message.offset() == 0:
