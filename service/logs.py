@@ -8,14 +8,26 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from typing import Callable, Dict
+from typing import Any, Callable, Dict
 
 TEXT = "%(asctime)s %(levelname)s {name} %(message)s"
 JOURNAL = "<%(priority)d>{name} %(message)s"
 _PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))  # syslog's
 
 
-class _OneLine(logging.Formatter):
+class _Harmless(logging.Formatter):
+    """An exception may be of a user's class, which may do anything when it is asked: whatever that is, it ends no thread that
+    logs. One that stands for a user's carries its traceback with it."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 (the standard library's name)
+        try:
+            told = getattr(ei[1], "remote_traceback", None)
+            return told.rstrip() if type(told) is str and told else super().formatException(ei)
+        except BaseException as problem:
+            return "(its traceback raised %s)" % type(problem).__name__
+
+
+class _OneLine(_Harmless):
     """Text in which a record never spans lines by accident: a message's own line breaks are escaped, so that nobody can
     forge a log line with a crafted message. Tracebacks, which we make ourselves, keep theirs."""
 
@@ -41,7 +53,10 @@ def _formatter(form: str, name: str) -> logging.Formatter:
         # Imported here, because a child that writes text need not carry it.
         from pythonjsonlogger.json import JsonFormatter
 
-        return JsonFormatter(
+        class Json(_Harmless, JsonFormatter):
+            """One object a record."""
+
+        return Json(
             "%(asctime)s %(levelname)s %(name)s %(message)s",
             rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
             static_fields={"process": name, "pid": os.getpid()},

@@ -12,6 +12,8 @@ import json
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from service.plain import plain_bytes, plain_text
+
 _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}\Z")
 
 Headers = Union[Mapping[str, Union[str, bytes, None]], Sequence[Tuple[str, Union[str, bytes, None]]]]
@@ -69,13 +71,27 @@ class Send:
     ) -> None:
         """`value`: bytes as they are, text as UTF-8, None for a tombstone, anything else as JSON. Raises TypeError or
         ValueError for what can't be written so, here, where the handler's own traceback shows it."""
-        if not isinstance(topic, str) or not _TOPIC.match(topic):
+        self.topic = plain_text(topic) if isinstance(topic, str) else ""
+        if not _TOPIC.match(self.topic):
             raise ValueError("the topic of a Send must be 1 to 249 letters, digits, . _ -, not %r" % (topic,))
-        self.topic = topic
         self.value = _bytes("value", value if value is None or isinstance(value, (bytes, str)) else _json(value))
         self.key = _bytes("key", key)
         pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
-        self.headers: List[Tuple[str, Optional[bytes]]] = [(str(name), _bytes("header", each)) for name, each in pairs]
+        self.headers: List[Tuple[str, Optional[bytes]]] = [(_name(name), _bytes("header", each)) for name, each in pairs]
+
+    def checked(self) -> Send:
+        """The same, as it is now, which nobody else can change. Raises as at first, for what was changed into what can't be
+        written."""
+        return Send(self.topic, self.value, self.key, self.headers)
+
+
+def _name(name: Any) -> str:
+    """Raises ValueError for what the Kafka client would crash at, or cut short."""
+    plain = plain_text(name if isinstance(name, str) else str(name))
+    plain.encode()
+    if "\0" in plain:
+        raise ValueError("the name of a header must not have a NUL in it: %r" % plain)
+    return plain
 
 
 def _json(value: Any) -> str:
@@ -83,8 +99,10 @@ def _json(value: Any) -> str:
 
 
 def _bytes(what: str, value: Union[str, bytes, None]) -> Optional[bytes]:
-    if value is None or isinstance(value, bytes):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return plain_bytes(value)
     if isinstance(value, str):
-        return value.encode()
+        return plain_text(value).encode()
     raise TypeError("the %s of a Send must be text, bytes or None, not %s" % (what, type(value).__name__))

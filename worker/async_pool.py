@@ -25,6 +25,7 @@ from worker import completion, stacks
 from worker.handler import Call
 from worker.lanes import Task
 from worker.pool import BUCKETS, HandlerThread, Pool
+from worker.raised import copied
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +100,8 @@ class AsyncPool(Pool):
         the loop. Neither ends the service."""
         try:
             self._loop.run_forever()
-        except BaseException:
-            log.exception("A task of a handler would have ended the event loop")
+        except BaseException as problem:
+            log.error("A task of a handler would have ended the event loop", exc_info=copied(problem))  # noqa: TRY400 (a copy)
         else:
             log.warning("A handler has stopped the event loop, which goes on")
 
@@ -165,7 +166,7 @@ class AsyncPool(Pool):
         except (
             BaseException
         ) as problem:  # CancelledError, SystemExit and KeyboardInterrupt too: they end no more than the call
-            error = problem
+            error = copied(problem)
         was_full = self._full
         followed = self._settle(task, result, error)
         self._count(place, task, failed=error is not None)

@@ -15,6 +15,7 @@ from worker import completion
 from worker.batch import BatchCall, Failures, Whole, alone
 from worker.lanes import Task
 from worker.pool import BUCKETS, HandlerThread, Pool
+from worker.raised import copied
 
 
 class BatchPool(Pool):
@@ -77,13 +78,15 @@ class BatchPool(Pool):
             completion.running(task)
         try:
             result, failures = self._call(tasks)
+            failures = {index: copied(error) for index, error in failures.items()}
             good = [task for index, task in enumerate(tasks) if index not in failures]
             if result is not None:
                 result = completion.look(result, good)
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
             good, result = [], None
             # Of a single message it is the failure; of several it is nobody's yet.
-            failures = {0: error if len(tasks) == 1 else Whole(tasks, error)}
+            copy = copied(error)
+            failures = {0: copy if len(tasks) == 1 else Whole(tasks, copy)}
         self._settle(tasks, good, failures, result)
         self._count(thread, tasks[0], len(good), len(failures), time.monotonic() - thread.started)
         thread.batch = []

@@ -26,18 +26,22 @@ class Results:
 
 def look(result: Any, tasks: Sequence[Task]) -> Optional[Results]:
     """What is to be produced of what a handler returned, if anything. Raises TypeError for what can only be a mistake, and
-    would be a message lost without a word: the call is a failed attempt then."""
+    would be a message lost without a word, and ValueError for a `Send` that was changed into something else: the call is a
+    failed attempt then. What is to be produced is copied: whoever has the handler's own may change it at any time."""
     if isinstance(result, Send):
-        return Results([result], tasks)
+        return Results([Send.checked(result)], tasks)
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()  # else Python complains that nobody awaited it
         raise TypeError("the handler returned something to be awaited, so it has done nothing yet; wanted: async def")
-    if not isinstance(result, (list, tuple)) or not any(isinstance(each, Send) for each in result):
+    if not isinstance(result, (list, tuple)):
         return None
-    if not all(isinstance(each, Send) for each in result):
+    listed = list(result)
+    if not any(isinstance(each, Send) for each in listed):
+        return None
+    if not all(isinstance(each, Send) for each in listed):
         raise TypeError("the handler returned a list in which some are a Send and some are not")
-    return Results(list(result), tasks)
+    return Results(list(map(Send.checked, listed)), tasks)
 
 
 def running(task: Task) -> None:

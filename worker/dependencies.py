@@ -8,6 +8,9 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Callable, Deque, Iterator, NamedTuple, Optional
 
+from service.plain import plain_text
+from worker.raised import noted
+
 if TYPE_CHECKING:
     from worker.assignment import Partition
 
@@ -20,7 +23,7 @@ class Outcome(NamedTuple):
     name: str
     partition: Partition  # of the message whose handler called
     began: float  # monotonic seconds
-    error: Optional[BaseException]  # None: it succeeded
+    error: Optional[Exception]  # a copy (see `raised`); None: it succeeded
 
 
 class Dependencies:
@@ -35,12 +38,13 @@ class Dependencies:
     def call(self, name: str, partition: Partition) -> Iterator[None]:
         """The block is one call of the dependency `name`. What it raises goes on as usual. Raises ValueError for a name that
         is not fit to be shown."""
-        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME:
+        known = plain_text(name) if isinstance(name, str) else ""
+        if not known.isprintable() or not 0 < len(known) <= LONGEST_NAME:
             raise ValueError("a dependency's name must be 1 to %d printable characters, not %r" % (LONGEST_NAME, name))
         began = self._clock()
         try:
             yield
         except BaseException as error:  # whatever it is, the call has failed
-            self.ended.append(Outcome(name, partition, began, error))
+            self.ended.append(Outcome(known, partition, began, noted(error)))
             raise
-        self.ended.append(Outcome(name, partition, began, None))
+        self.ended.append(Outcome(known, partition, began, None))

@@ -13,16 +13,13 @@ import struct
 from typing import Any
 
 _LENGTH = struct.Struct("!Q")
-_PIECE = 65536  # bytes
+_SHORTEST, _LONGEST = 65536, 1 << 20  # bytes taken at once
+LOST = 74  # exit status of a task process that could not go on talking to us: sysexits' EX_IOERR
+LONGEST_FRAME = 1 << 32  # bytes; beyond it the other side is not one of ours
 
 
-def is_plain(content: Any) -> bool:
-    """Whether it can be sent: numbers, text, bytes, None, and tuples, lists, sets and dictionaries of them."""
-    try:
-        marshal.dumps(content)
-    except ValueError:
-        return False
-    return True
+class GarbledError(Exception):
+    """What came is no frame of ours: somebody else has written into the connection, or taken something out of it."""
 
 
 class Frames:
@@ -45,7 +42,8 @@ class Frames:
         return bool(self._outgoing)
 
     def send(self, content: Any) -> None:
-        """Send plain data. Raises ValueError for what is none, and OSError when the other side is gone."""
+        """Send plain data: numbers, text, bytes, None, and tuples, lists, sets and dictionaries of them. Raises ValueError for
+        what is none, and then nothing is sent; OSError when the other side is gone."""
         body = marshal.dumps(content)
         self._outgoing = memoryview(_LENGTH.pack(len(body)) + body)
         self.flush()
@@ -59,26 +57,32 @@ class Frames:
             pass
 
     def receive(self) -> Any:
-        """The next frame's content; None: not all of it has come. Raises EOFError or OSError when the other side is gone, or
-        does not speak our language."""
+        """The next frame's content; None: not all of it has come. Raises EOFError or OSError when the other side is gone, and
+        GarbledError when it does not speak our language."""
         try:
             while self._missing() > 0:
-                data = self._socket.recv(max(_PIECE, self._missing()))
+                data = self._socket.recv(min(max(_SHORTEST, self._missing()), _LONGEST))
                 if not data:
                     raise EOFError
                 self._incoming += data
         except BlockingIOError:
             return None
-        frame, self._incoming = memoryview(self._incoming), bytearray()
+        end = len(self._incoming) + self._missing()  # behind it may stand what others have written
+        frame, self._incoming = memoryview(self._incoming)[_LENGTH.size : end], self._incoming[end:]
         try:
-            return marshal.loads(frame[_LENGTH.size :])  # noqa: S302 (see above)
-        except (ValueError, TypeError) as problem:
-            raise EOFError from problem
+            return marshal.loads(frame)  # noqa: S302 (see above)
+        except (ValueError, TypeError, EOFError) as problem:
+            raise GarbledError("no frame of ours has come") from problem
 
     def _missing(self) -> int:
         """Bytes that must still come, as far as known."""
         have = len(self._incoming) - _LENGTH.size
-        return -have if have < 0 else int(_LENGTH.unpack_from(self._incoming)[0]) - have
+        if have < 0:
+            return -have
+        (wanted,) = _LENGTH.unpack_from(self._incoming)
+        if wanted > LONGEST_FRAME:
+            raise GarbledError("a frame of %d bytes has come" % wanted)
+        return int(wanted) - have
 
     def close(self) -> None:
         """Close our end."""

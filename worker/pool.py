@@ -18,6 +18,7 @@ from worker import stacks
 from worker.completion import Results, look, unfinished
 from worker.lanes import Task
 from worker.queues import Queue
+from worker.raised import copied
 from worker.tracker import DONE, OPEN, RUNNING
 
 #: Upper bounds of the buckets in which handler times are counted, in seconds; one more bucket takes what is longer.
@@ -80,7 +81,7 @@ class Pool:
         self._queues: Tuple[Queue, ...] = ()
         self._tokens: SimpleQueue[None] = SimpleQueue()
         # For the consumer thread to decide about:
-        self.undecided: Deque[Tuple[Task, Any]] = deque()  # what the handler raised, or what it returned to be sent
+        self.undecided: Deque[Tuple[Task, Any]] = deque()  # a copy of what the handler raised, or what it returned to be sent
         self.parked: Deque[Task] = deque()  # not started, because their partition was closed before their turn came
         self.threads = [HandlerThread(self.name % number) for number in range(threads)]
         self.limit = threads  # how many may take tasks
@@ -174,8 +175,8 @@ class Pool:
                 result = call(message, partition, attempt)
                 if result is not None:
                     result = look(result, (task,))
-            except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
-                failed += 1
+            except BaseException as problem:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
+                failed, error = failed + 1, copied(problem)
                 segment.flags[offset + segment.shift] = OPEN
                 self.undecided.append((task, error))
             else:

@@ -1,79 +1,109 @@
-"""What a handler raised: in words, and as plain data that crosses from a task process to ours. No object of the user's
-crosses: making one here would import and run his code in the process that must not die of it. What arrives is a stand-in
-with the names of the original's classes, so that logs, dead letters and RETRYABLE_ERRORS see no difference.
+"""What a handler raised: in words, and as plain data that crosses from a task process to ours, or from the handler's thread to
+the others. No object of the user's crosses: making one here would import and run his code in the process that must not die of
+it, and asking one would run it in a thread that must not wait for it. What arrives is a stand-in with the names of the
+original's classes, so that logs, dead letters and RETRYABLE_ERRORS see no difference.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import traceback
-from typing import Any, Dict, Tuple, Type
+from typing import Any, Dict, Optional, Tuple, Type
 
 from service.outcomes import Reject, Retry
 from worker.decoding import InvalidMessageError, TooLongError, UndecodableError
-from worker.error_text import text_of
+from worker.error_text import CopiedError, PlainError, causes_of, names_of, names_of_class, plain, text_of, traceback_of
 
 LONGEST = 32_000  # characters of a text or a traceback that cross
-# These arrive as what they are; a class stands before its base.
-_OURS: Tuple[Type[Exception], ...] = (Retry, Reject, InvalidMessageError, TooLongError, UndecodableError)
+# These arrive as such: a class stands before its base, and what says "never" before what says "again".
+_OURS: Tuple[Type[Exception], ...] = (InvalidMessageError, TooLongError, UndecodableError, Reject, Retry)
+_COPY = "copied_as"  # in the dictionary of an error
 
 Told = Dict[str, Any]
-Name = Tuple[str, str]  # module and qualified name
 
 
-class RemoteTraceback(Exception):  # noqa: N818 (a text, not an error)
-    """The cause of what a task process told of: shows the traceback from there, as concurrent.futures does it."""
+class RemoteTraceback(PlainError):  # noqa: N818 (a text, not an error)
+    """The cause of a copy: shows the traceback of the original, as concurrent.futures does it."""
 
     def __init__(self, text: str) -> None:
         """`text`: as Python formatted it where the exception was raised."""
         super().__init__("\n%s" % text)
 
 
-class RemoteError(Exception):
-    """Stands for an exception that a handler raised in a task process. Its class has the name of the original's, and so on
-    through all bases; only isinstance of the real classes says no."""
+class RemoteError(CopiedError):
+    """Stands for an exception that a handler raised. Its class has the name of the original's; only isinstance of the real
+    class says no, unless that is one of ours."""
 
-    def __init__(self, text: str, remote_traceback: str) -> None:
-        """`text`: the original's; `remote_traceback`: its traceback, formatted."""
-        super().__init__(text)
-        self.remote_traceback = remote_traceback
+    def __init__(self, data: Told) -> None:
+        """`data`: what `told` told."""
+        Exception.__init__(self, data["text"])
+        self.names = tuple(data["names"])
+        self.causes = tuple(map(rebuilt, data["causes"]))
+        self.remote_traceback = data["traceback"]
+        self.after: Optional[float] = data["after"]  # what a Retry wishes
+        self.__cause__ = RemoteTraceback(self.remote_traceback) if self.remote_traceback else None
 
-    @property
-    def names(self) -> Tuple[str, ...]:
-        """The dotted names of the original's class and its bases (see `error_text.names_of`)."""
-        kinds = type(self).__mro__[: type(self).__mro__.index(RemoteError)]
-        return tuple("%s.%s" % (kind.__module__, kind.__qualname__) for kind in kinds)
+
+def copied(error: BaseException) -> Exception:
+    """The same with nothing of the user's in it: made in the thread that ran his code, for all others. Never raises. If it, or
+    what caused it, was copied before (see `noted`), those copies are among its causes."""
+    if issubclass(type(error), PlainError):
+        return error  # type: ignore[return-value]
+    try:
+        copy = rebuilt(told(error))
+        copy.causes += tuple(before for before in map(_before, causes_of(error)) if before is not None)
+    except BaseException as problem:  # out of memory, or a process that forbids all that
+        text = "%s, and telling of it raised %s" % (names_of(error)[0], names_of(problem)[0])
+        return rebuilt(_data(("builtins.RuntimeError", "builtins.Exception"), text))
+    return copy
+
+
+def noted(error: BaseException) -> Exception:
+    """A copy that will be among the causes of whatever this error leads to."""
+    copy = copied(error)
+    with contextlib.suppress(BaseException):  # the user's own class may forbid it
+        vars(error)[_COPY] = copy
+    return copy
 
 
 def told(error: BaseException) -> Told:
     """The exception as data that `marshal` takes."""
-    trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    after = getattr(error, "after", None)
-    return {
-        "ours": next((kind.__name__ for kind in _OURS if isinstance(error, kind)), ""),
-        "names": [(str(kind.__module__), str(kind.__qualname__)) for kind in type(error).__mro__ if kind is not object],
-        "text": text_of(error)[:LONGEST],
-        "traceback": trace[-LONGEST:],
-        "after": float(after) if isinstance(after, (int, float)) else None,
-    }
+    ours = next((kind.__name__ for kind in _OURS if issubclass(type(error), kind)), "")
+    causes = [_data(names_of_class(cause), text_of(cause)) for cause in causes_of(error)[1:]]
+    names = names_of(error) if issubclass(type(error), PlainError) else names_of_class(error)
+    return _data(names, text_of(error), ours, traceback_of(error, LONGEST), _wish(error) if ours else None, causes)
 
 
-def rebuilt(data: Told) -> Exception:
+def rebuilt(data: Told) -> RemoteError:
     """What `told` told of, to be raised here."""
-    kind = next((kind for kind in _OURS if kind.__name__ == data["ours"]), None)
-    error: Exception
-    if kind is None:
-        error = _mirrored(tuple(map(tuple, data["names"])))(data["text"], data["traceback"])
-    else:
-        error = Retry(data["text"], data["after"]) if kind is Retry else kind(data["text"])
-    error.__cause__ = RemoteTraceback(data["traceback"])
-    return error
+    return _stand_in(data["names"][0], data["ours"])(data)
+
+
+def _data(names: Tuple[str, ...], text: str, ours: str = "", trace: str = "", after: Any = None, causes: Any = ()) -> Told:
+    return {
+        "names": names, "text": text[:LONGEST], "ours": ours, "traceback": trace, "after": after, "causes": causes,
+    }  # fmt: skip
+
+
+def _before(error: BaseException) -> Optional[RemoteError]:
+    with contextlib.suppress(BaseException):
+        copy = vars(error).get(_COPY)
+        if issubclass(type(copy), RemoteError):
+            return copy
+    return None
+
+
+def _wish(error: BaseException) -> Optional[float]:
+    """The seconds that a Retry wishes for: of anything that is a number."""
+    try:
+        return float(error.after)  # type: ignore[attr-defined]
+    except BaseException:  # it is the user's object: no wish, no number, or a subclass that never called ours
+        return None
 
 
 @functools.lru_cache(maxsize=256)
-def _mirrored(names: Tuple[Name, ...]) -> Type[RemoteError]:
-    """A class with these names, through all its bases."""
-    kind: Any = RemoteError
-    for module, qualified in reversed(names):
-        kind = type(qualified.rpartition(".")[2], (kind,), {"__module__": module, "__qualname__": qualified})
-    return kind  # type: ignore[no-any-return]
+def _stand_in(name: str, ours: str) -> Type[RemoteError]:
+    """A class with this dotted name, which is one of ours if the original was."""
+    bases: Tuple[type, ...] = (RemoteError, *(kind for kind in _OURS if kind.__name__ == ours))
+    module, _, short = name.rpartition(".")
+    return type(plain(name), bases, {"__module__": module, "__qualname__": short})

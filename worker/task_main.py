@@ -8,6 +8,7 @@ from one that takes long, takes the word that a task is cancelled, and ends the 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import faulthandler
 import logging
@@ -32,14 +33,16 @@ from worker.birth import received_settings
 from worker.completion import look
 from worker.decoding import UndecodableError
 from worker.error_text import causes_of
-from worker.frames import Frames, is_plain
+from worker.frames import LOST, Frames
 from worker.handler import Call, HandlerError
 from worker.handlers import Handlers
-from worker.raised import RemoteTraceback, Told, told
+from worker.raised import RemoteTraceback, copied, told
 
 log = logging.getLogger(__name__)
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+
+Outcome = Tuple[str, Any, Any]  # what kind it is, what belongs to that kind, and the calls of dependencies
 
 
 class RemoteMessage:
@@ -96,14 +99,18 @@ def main(arguments: Optional[List[str]] = None) -> None:
     connection.set_inheritable(False)
     connection.settimeout(None)  # `socket.setdefaulttimeout` of a handler counts for every socket, on either side
     os.set_inheritable(words, False)
-    TaskMain(settings, Frames(connection), channel).run()
+    try:
+        TaskMain(settings, Frames(connection), channel).run()
+    except BaseException:  # a handler has closed or used what is ours, or an alarm of its own rings after its end
+        log.exception("This task process can't go on")
+        end(LOST)
     end()
 
 
-def end() -> None:
+def end(status: int = ExitCode.OK) -> None:
     """Without waiting for any thread of the user's."""
     logging.shutdown()
-    os._exit(ExitCode.OK)
+    os._exit(status)
 
 
 def _die_with(parent: int) -> None:
@@ -121,6 +128,7 @@ class TaskMain:
     def __init__(self, settings: Settings, work: Frames, control: Channel) -> None:
         """`work`: tasks and outcomes, the main thread's; `control`: the listening thread's."""
         self._settings = settings
+        self._pid = os.getpid()
         self._work = work
         self._control = control
         self._current: Tuple[int, Optional[Partition], int] = (0, None, -1)  # number of a task, its partition and offset
@@ -132,17 +140,24 @@ class TaskMain:
         try:
             call = single.call_of(Handlers(self._settings).usable())
         except HandlerError as problem:
-            self._work.send(("unusable", str(problem)))
+            self._answer(0, "unusable", str(problem))
             return
-        try:
-            self._work.send(("ready", None))
-            while True:
+        self._answer(0, "ready")
+        while True:
+            try:
                 number, attempt, message = self._work.receive()
-                self._work.send(self._outcome(call, number, attempt, message))
-        except (EOFError, OSError):
-            return  # our parent has no more tasks
+            except (EOFError, ConnectionError):
+                return  # our parent has no more tasks
+            self._answer(number, *self._outcome(call, number, attempt, message))
 
-    def _outcome(self, call: Call, number: int, attempt: int, data: Dict[str, Any]) -> Tuple[str, Any, Any]:
+    def _answer(self, number: int, kind: str, content: Any = None, calls: Any = ()) -> None:
+        """Of whatever a handler returns only plain data can cross, and nobody would look at the rest."""
+        try:
+            self._work.send((self._pid, number, kind, content, calls))
+        except (ValueError, MemoryError):
+            self._work.send((self._pid, number, kind, None, calls))
+
+    def _outcome(self, call: Call, number: int, attempt: int, data: Dict[str, Any]) -> Outcome:
         """What kind it is, what belongs to that kind, and the calls of dependencies."""
         message = RemoteMessage(data)
         partition = Partition(message.topic(), message.partition())
@@ -153,21 +168,21 @@ class TaskMain:
         try:
             returned = call(message, partition, attempt)
             results = look(returned, ())
-        except BaseException as error:  # SystemExit and KeyboardInterrupt too: the task has failed, not the process
-            return "raised", _told(error), _calls(partition, error)
+        except BaseException as problem:  # SystemExit and KeyboardInterrupt too: the task has failed, not the process
+            error = copied(problem)
+            return "raised", told(error), _calls(partition, error)
         if results:
             return "send", [_fields(send) for send in results.sends], _calls(partition)
-        # Anything but plain data can't cross, and nobody would look at it.
-        return "done", returned if is_plain(returned) else None, _calls(partition)
+        return "done", returned, _calls(partition)
 
     def _listen(self) -> None:
-        with selectors.DefaultSelector() as selector:
+        with contextlib.suppress(OSError), selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
             while self._control.readable:
                 selector.select()
                 for message in self._control.receive():
                     self._hear(message)
-        end()  # nobody is left who would hear the outcome
+        end(LOST)  # nobody is left who would hear the outcome
 
     def _hear(self, message: Message) -> None:
         if "cancel" in message:
@@ -203,17 +218,9 @@ def _calls(partition: Partition, raised: Optional[BaseException] = None) -> List
     ended = partition.dependencies.ended
     taken = [ended.popleft() for _ in range(len(ended))]  # threads of the handler's own may still add to it
     return [
-        (name, began, None if error is None else _told(error), error is not None and any(error is cause for cause in causes))
+        (name, began, None if error is None else told(error), error is not None and any(error is cause for cause in causes))
         for name, _partition, began, error in taken
     ]
-
-
-def _told(error: BaseException) -> Told:
-    """What is raised while it is told of (out of memory, or an exception whose formatting fails) is told instead."""
-    try:
-        return told(error)
-    except BaseException as problem:
-        return told(RuntimeError("%s, and telling of it raised %s" % (type(error).__name__, type(problem).__name__)))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from service.settings import Settings
 from worker.assignment import Partition
 from worker.decoding import UndecodableError, headers_of
 from worker.dependencies import Outcome
+from worker.error_text import PlainError
+from worker.frames import LOST, GarbledError
 from worker.handler import HandlerError
 from worker.raised import RemoteTraceback, rebuilt
 from worker.task_spawn import TICK_SECONDS, Spawned
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 Wish = Tuple[bool, bool, Optional[float]]
 
 
-class TaskDiedError(Exception):
+class TaskDiedError(PlainError):
     """The task process ended, or was killed, while it ran this task."""
 
     def __init__(self, how: str, peak_memory: int, last_stack: str) -> None:
@@ -39,9 +41,14 @@ class TaskDiedError(Exception):
         self.last_stack = last_stack
 
 
-class TaskProcessError(Exception):
+class TaskProcessError(PlainError):
     """No task process can be had: it can't be started, has not loaded its handler, or ended before the task began, or was
     stopped from outside for too long. That is an inability of ours, or of the machine, and no task's fault."""
+
+
+class ConnectionLostError(PlainError):
+    """The outcome of a task did not come through, as when its handler closes or writes into descriptors that are not its own.
+    A failure of that attempt, and no death."""
 
 
 class TaskProcess:
@@ -71,7 +78,7 @@ class TaskProcess:
     ) -> Any:
         """Run the handler on one message; what it returned, if that is plain data or a `Send`, else None. Raises what the
         handler raised (a RemoteError, or Retry, Reject and UndecodableError as they are), TaskDiedError when the process did
-        not survive it, and TaskProcessError when the task did not even begin.
+        not survive it, TaskProcessError when the task did not even begin, and ConnectionLostError.
 
         `kill_after`: seconds after which the process is killed. `cancelled`: whether the task has taken so long that it is to
         be told, and its stack to be logged, looked at again and again; that its partition is closed is seen without it."""
@@ -86,11 +93,12 @@ class TaskProcess:
             kind, content, calls = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
         except (OSError, EOFError):
             process.see_it_end()
-            if process.work.pending:  # it never got the whole task
-                self.close()
-                raise TaskProcessError("the task process ended before the task began: %s" % process.how) from None
-            died = self._died(process, str(process.how))
-            raise died from died.__cause__
+            problem = self._ended(process)
+            raise problem from problem.__cause__
+        except GarbledError as problem:
+            process.kill()
+            self.close()
+            raise ConnectionLostError(str(problem)) from None
         error = rebuilt(content) if kind == "raised" else None
         _pass_on(calls, partition, error)
         if error is not None:
@@ -119,7 +127,7 @@ class TaskProcess:
             raise TaskProcessError("no task process can be started: %s" % problem) from problem
         try:
             fault = process.loaded()
-        except (OSError, EOFError):
+        except (OSError, EOFError, GarbledError):
             process.see_it_end()
             process.close()
             raise TaskProcessError("the task process ended before it could run anything: %s" % process.how) from None
@@ -138,7 +146,7 @@ class TaskProcess:
                 process.control.send({"cancel": self._number, "late": now[1], "deadline": now[2]})
                 passed_on = now
             process.wait(TICK_SECONDS)
-            outcome = process.work.receive()
+            outcome = process.answer(self._number)
             if outcome is None:
                 process.work.flush()
                 self._watch(process, vigil)
@@ -158,6 +166,16 @@ class TaskProcess:
                 self.close()
                 raise TaskProcessError("the task process was stopped (SIGSTOP, a debugger) and %s" % vigil.reason)
             raise self._died(process, vigil.reason)
+
+    def _ended(self, process: Spawned) -> PlainError:
+        """What its end in the middle of a task was."""
+        if process.work.pending:  # it never got the whole task
+            self.close()
+            return TaskProcessError("the task process ended before the task began: %s" % process.how)
+        if process.code == LOST:
+            self.close()
+            return ConnectionLostError("its task process has lost its connection: the handler closes descriptors of others")
+        return self._died(process, str(process.how))
 
     def _died(self, process: Spawned, how: str) -> TaskDiedError:
         stack = process.last_stack()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
 import resource
 import select
@@ -15,13 +16,15 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import List, Optional
+from typing import Any, List, Optional, Tuple
 
 from service.channel import Channel
 from service.deadline import Deadline
 from service.exit_codes import described
 from service.settings import Settings
-from worker.frames import Frames
+from worker.frames import Frames, GarbledError
+
+log = logging.getLogger(__name__)
 
 ABORT_SECONDS = 2.0  # from SIGABRT, which prints the stacks, to SIGKILL
 TICK_SECONDS = 0.1  # at most so late is it noticed that it has ended without a word
@@ -33,6 +36,7 @@ LONGEST_WORDS = 1 << 20  # bytes read of what it wrote at its death
 WORDS_HEAD, WORDS_TAIL = 2000, 6000  # characters kept: what happened, and the main thread, which comes last
 
 STANDARD = 3  # so many descriptors of a process have a meaning of their own
+_ANSWER = 5  # fields: pid, number of the task, kind, content, calls of dependencies
 STARTER = "starter"  # the thread that starts processes
 
 
@@ -94,6 +98,7 @@ class Spawned:
         self.peak_memory = 0  # bytes, once reaped; at least our own at its start, which the kernel counts too
         self.work = Frames(work)
         self.control = Channel(control)
+        self.code: Optional[int] = None  # its exit status, once known; negative: the signal that killed it
         self._poll = select.poll()
         self._poll.register(self.control, select.POLLIN)
         self.control.send({"settings": settings.to_json()})
@@ -105,15 +110,28 @@ class Spawned:
 
     def loaded(self) -> Optional[str]:
         """Wait until it has loaded the handler, as long as that takes; why it can't be loaded, or None. Raises EOFError and
-        OSError when it ends."""
+        OSError when it ends, and GarbledError."""
         answer = None
         while answer is None:
             self.wait(TICK_SECONDS)
-            answer = self.work.receive()
+            answer = self.answer(0)
             if answer is None:
                 self.control.flush()
                 self.must_live()
         return answer[1]  # type: ignore[no-any-return]
+
+    def answer(self, number: int) -> Optional[Tuple[str, Any, Any]]:
+        """What it says of the task of this number: what kind of outcome, its content, the calls of dependencies; None: nothing
+        yet. A copy of it, as a handler makes by forking, answers in its name, and is not heard. Raises as `Frames.receive`."""
+        while True:
+            frame = self.work.receive()
+            if frame is None:
+                return None
+            if not isinstance(frame, tuple) or len(frame) != _ANSWER:
+                raise GarbledError("its task process gave an answer that is none")
+            if frame[:2] == (self.pid, number):
+                return frame[2:]
+            log.warning("process %d: an answer of process %r to task %r is not heard", self.pid, *frame[:2])
 
     def must_live(self) -> None:
         """Raises EOFError when it has ended. Its channels alone don't tell, where the handler has forked a process that still
@@ -150,7 +168,7 @@ class Spawned:
 
     def _ended_with(self, status: int, usage: resource.struct_rusage) -> None:
         code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-        self._process.returncode = code  # else Popen would look for it
+        self._process.returncode = self.code = code  # else Popen would look for it
         self.peak_memory = usage.ru_maxrss * MAXRSS_UNIT
         self.how = described(code)
 

@@ -5,18 +5,37 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import marshal
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
+from decimal import Decimal
+from enum import Enum
 from typing import Any, Callable, Dict
 
 from service.outcomes import Reject, Retry, Send
 
 LOOK_SECONDS = 0.005
+WORK = 3  # which argument of a task process is the descriptor of its connection
 
 log = logging.getLogger(__name__)
+
+
+class Topics(str, Enum):
+    """Text that is no `str` itself."""
+
+    OUT = "out"
+
+
+class Octets(bytes):
+    """Bytes that are no `bytes` themselves."""
+
+
+class BusyError(Retry):
+    """A wish of the user's own."""
 
 
 class OwnError(KeyError):
@@ -34,6 +53,8 @@ class UnprintableError(Exception):
 RAISED: Dict[str, Callable[[], BaseException]] = {
     "own": lambda: OwnError("one", "two"),
     "retry": lambda: Retry("busy", after=2.5),
+    "decimal": lambda: BusyError("busy", after=Decimal("2.5")),  # type: ignore[arg-type]  # a number all the same
+    "enum": lambda: ValueError(Topics.OUT),
     "reject": lambda: Reject("never"),
     "exit": lambda: SystemExit(3),
     "unprintable": UnprintableError,
@@ -97,6 +118,23 @@ def fork(_argument: Any, _context: Any) -> None:
     os._exit(42)
 
 
+def name_by_enum(_argument: Any, context: Any) -> Any:
+    """Everything that may have a name has one that is an enum of text."""
+    with context.dependency(Topics.OUT):
+        return Send(Topics.OUT, Octets(b"v"), Topics.OUT, {Topics.OUT: Octets(b"h")})
+
+
+def speak_up(how: str, _context: Any) -> None:
+    """Writes into the connection of its process, as a copy of it does, or something else that has its descriptors."""
+    other = marshal.dumps((os.getpid() + 1, 1, "done", "forged", ()))
+    words = {"copy": struct.pack("!Q", len(other)) + other, "noise": b"x" * 20, "short": struct.pack("!Q", 2) + b"xx"}
+    os.write(int(sys.argv[WORK]), words[how])
+
+
+def close_everything(_argument: Any, _context: Any) -> None:
+    os.closerange(3, 100)
+
+
 def until_cancelled(argument: Any, context: Any) -> Any:
     """The deadline; unless it is late, once there is one."""
     while not (context.cancelled and (context.deadline or argument == "late")):
@@ -124,4 +162,6 @@ HANDLERS: Dict[str, Callable[[Any, Any], Any]] = {
     "pid": lambda _argument, _context: os.getpid(),
     "headers": lambda _argument, context: context.headers,
     **{kind.__name__: kind for kind in (crash, depend, fail, hog, hold_gil, hang, stop, fork, until_cancelled, facts)},
+    "objects": lambda _argument, _context: [object()],
+    **{kind.__name__: kind for kind in (name_by_enum, speak_up, close_everything)},
 }

@@ -9,11 +9,17 @@ from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.settings import Settings
 from worker.consumer import Name, Owner
+from worker.error_text import names_of, plain, text_of
 from worker.handler import Call
 from worker.pool import HandlerThread, Pool
 from worker.queues import Queue
 
 TOPIC = "topic"
+
+
+def in_words(error: BaseException) -> str:
+    """The same for an error and its copy."""
+    return "%s: %s" % (plain(names_of(error)[0]), text_of(error))
 
 
 class Message:

@@ -11,6 +11,7 @@ from worker.gate import Gate
 from worker.lanes import Task
 from worker.pool import HandlerThread, Pool
 from worker.queues import InOrderOfOffset, Queue
+from worker.raised import copied
 
 OPEN_SECONDS, PROBES = 10.0, 2
 ERROR = ConnectionError("refused")
@@ -57,7 +58,7 @@ class Bench:
         """Whether each is taken back."""
         for task in tasks:
             completion.unfinished(task)
-        return [self.gate.take_back(task, error, self.now, last=last) for task in tasks]
+        return [self.gate.take_back(task, copied(error), self.now, last=last) for task in tasks]
 
     def call(self, name: str, topic: str = TOPIC, error: Any = None) -> None:
         """A handler uses a dependency, which raises."""

@@ -27,7 +27,7 @@ class _Delays(RetryPolicy):
         self._delays = delays
 
     def delay(self, error: BaseException, attempt: int, age: float = 0.0) -> Optional[float]:
-        return self._delays[error.args[0]]
+        return self._delays[int(str(error))]
 
 
 class Bench:

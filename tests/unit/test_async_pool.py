@@ -14,6 +14,7 @@ import pytest
 from service.outcomes import Send
 from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
+from tests.unit.fakes import in_words
 from tests.unit.test_pool import Work
 from worker.assignment import Partition
 from worker.async_pool import AsyncPool
@@ -85,7 +86,14 @@ def test_what_runs_is_seen_by_its_place_and_flagged_in_the_journal() -> None:
     assert names == {"coroutine-0", "coroutine-1"}
 
 
-@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError()])
+class FalseError(Exception):
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError(), FalseError()]
+)
 def test_whatever_a_call_raises_is_its_failure_and_the_loop_goes_on(error: BaseException) -> None:
     async def call(message: Any, _partition: Partition, _attempt: int) -> None:
         await asyncio.sleep(0)
@@ -98,7 +106,7 @@ def test_whatever_a_call_raises_is_its_failure_and_the_loop_goes_on(error: BaseE
         eventually(lambda: pool.threads[0].done == 1 and pool.undecided, 5, "the second is done")
 
     ((task, raised),) = pool.undecided
-    assert (task[0], raised, work.watermark) == (0, error, 0)
+    assert (task[0], in_words(raised), work.watermark) == (0, in_words(error), 0)
 
 
 def refusing(_loop: asyncio.AbstractEventLoop, coroutine: Any, **_options: Any) -> Any:

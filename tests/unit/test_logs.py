@@ -70,6 +70,36 @@ def test_a_json_line_is_one_object_with_all_fields(said: Said) -> None:
     }  # fmt: skip
 
 
+class OddError(Exception):
+    """Leaves when it is asked for its notes, or for what caused it."""
+
+    __notes__ = __cause__ = property(lambda _self: sys.exit())
+    __str__ = lambda _self: sys.exit()  # noqa: E731
+
+
+@pytest.mark.parametrize("form", ["text", "journal", "json"])
+def test_an_error_of_a_users_class_is_logged_whatever_it_does_when_it_is_asked(said: Said, form: str) -> None:
+    said(form, "before")
+    stream = sys.stderr
+
+    log.error("after", exc_info=OddError())
+
+    assert isinstance(stream, io.StringIO)
+    assert "after" in stream.getvalue()
+    assert "its traceback raised" in stream.getvalue()
+
+
+def test_an_error_that_stands_for_another_shows_that_ones_traceback(said: Said) -> None:
+    said("text", "before")
+    stand_in = ValueError("stand-in")
+    stand_in.remote_traceback = "Traceback (of the other)"  # type: ignore[attr-defined]
+
+    log.error("after", exc_info=stand_in)
+
+    assert isinstance(sys.stderr, io.StringIO)
+    assert sys.stderr.getvalue().endswith(" after\nTraceback (of the other)\n")
+
+
 def test_a_percent_sign_in_the_process_name_is_a_percent_sign(said: Said) -> None:
     assert "100%s[" in said("text", "hello", name="100%s")
 

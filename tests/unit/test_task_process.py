@@ -21,7 +21,7 @@ from worker import task_spawn
 from worker.decoding import UndecodableError
 from worker.handler import HandlerError
 from worker.raised import RemoteError
-from worker.task_process import TaskDiedError, TaskProcessError
+from worker.task_process import ConnectionLostError, TaskDiedError, TaskProcessError
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,7 @@ def test_a_process_runs_one_task_after_the_other(shared: Runner) -> None:
 def test_what_a_handler_returns_arrives_if_it_is_plain_data(shared: Runner) -> None:
     assert shared.call("echo", {"a": [1, None, "ä"]}) == {"a": [1, None, "ä"]}
     assert shared.call("object") is None
+    assert shared.call("objects") is None
 
 
 def test_what_a_handler_wants_to_be_sent_arrives(shared: Runner) -> None:
@@ -111,6 +112,42 @@ def test_what_the_handler_wants_arrives_as_it_is(shared: Runner) -> None:
         shared.message(Message(0, value=b"{"))
 
     assert retry.value.after == 2.5
+
+
+def test_names_may_be_enums_of_text_and_arrive_as_text(shared: Runner) -> None:
+    (sent,) = shared.call("name_by_enum")
+    ended = shared.partition.dependencies.ended.popleft()
+
+    fields = [sent.topic, sent.value, sent.key, *sent.headers[0], ended.name]
+    assert fields == ["out", b"v", b"out", "out", b"h", "out"]
+    assert {type(field) for field in fields} == {str, bytes}
+
+
+def test_a_wish_of_the_users_own_class_is_one_and_keeps_its_name_and_any_number(shared: Runner) -> None:
+    with pytest.raises(Retry, match="busy") as retry:
+        shared.call("fail", "decimal")
+
+    assert (type(retry.value).__name__, retry.value.after) == ("BusyError", 2.5)
+
+
+def test_a_text_that_is_no_plain_one_arrives(shared: Runner) -> None:
+    with pytest.raises(RemoteError, match="OUT"):
+        shared.call("fail", "enum")
+
+
+def test_what_a_copy_of_the_process_says_is_not_heard(shared: Runner, caplog: pytest.LogCaptureFixture) -> None:
+    assert shared.call("speak_up", "copy", kill_after=10) is None
+    assert shared.call("echo", 1) == 1
+    assert "is not heard" in caplog.text
+
+
+@pytest.mark.parametrize(("name", "argument"), [("speak_up", "noise"), ("speak_up", "short"), ("close_everything", None)])
+def test_a_handler_that_breaks_the_connection_fails_and_is_not_dead(name: str, argument: Any) -> None:
+    with contextlib.closing(Runner()) as runner:
+        with pytest.raises(ConnectionLostError):
+            runner.call(name, argument, kill_after=10)
+
+        assert runner.call("echo", 1) == 1
 
 
 def test_headers_that_the_client_cannot_read_are_an_error_where_the_handler_asks_for_them(shared: Runner) -> None:

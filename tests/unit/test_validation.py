@@ -13,6 +13,7 @@ from service.settings import Settings
 from tests.unit.fakes import some_settings
 from worker import validation
 from worker.decoding import InvalidMessageError, TooLongError, UndecodableError, decode, invalid
+from worker.error_text import names_of
 from worker.raised import rebuilt, told
 from worker.schema import COUNTED, DEEPEST, SchemaError
 from worker.validation import decoder_for
@@ -130,7 +131,8 @@ def test_a_refusal_is_one_printable_line_of_at_most_500_characters(name: str) ->
 def test_what_is_wrong_with_a_message_arrives_from_a_task_process_as_what_it_is(error: UndecodableError) -> None:
     arrived = rebuilt(told(error))
 
-    assert (type(arrived), str(arrived)) == (type(error), str(error))
+    assert isinstance(arrived, type(error))
+    assert (names_of(arrived), str(arrived)) == (names_of(error), str(error))
 
 
 @pytest.mark.parametrize("document", ["\ud800", {"order": {"\ud800": 1}}])
