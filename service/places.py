@@ -12,9 +12,13 @@ import hashlib
 import os
 import re
 import socket
+import time
 from typing import Optional
 
+from service.deadline import Deadline
 from service.settings import Settings
+
+NAP_SECONDS = 0.002  # between two tries to have a lock
 
 
 class UnsafeDirectoryError(Exception):
@@ -103,6 +107,15 @@ class Lock:
         if note is not None:
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, note.encode(), 0)
+        return True
+
+    def acquire_within(self, seconds: float) -> bool:
+        """Wait for the lock, but not for a holder that does not go on (SIGSTOP); whether it was had."""
+        deadline = Deadline(seconds)
+        while not self.try_acquire():
+            if deadline.expired():
+                return False
+            time.sleep(NAP_SECONDS)
         return True
 
     def acquire(self) -> None:

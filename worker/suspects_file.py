@@ -8,23 +8,33 @@ the memory is this process's own.
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
 import time
-from typing import Callable, Iterable, Optional
+from typing import Callable, Iterable, List, Optional
 
 from service import places
+from service.logs import Seldom
 from service.settings import Settings
 from worker.suspects import Place, Suspects, blamed, decoded, encoded, remembered, without
 
 log = logging.getLogger(__name__)
 
 NAME = "suspects.json"
+LOCK_SECONDS = (
+    0.3  # for others to be done with the file, which takes them milliseconds; the main thread has heartbeats to send
+)
+
+
+Change = Callable[[Suspects], Suspects]
 
 
 class SuspectsFile:
-    """Any thread. Nothing here raises: a memory that fails is one warning, and the messages are still run alone."""
+    """Any thread. Nothing here raises: a memory that fails is one warning, and the messages are still run alone. And nothing
+    waits for long: what can't be written, because another process keeps the file (it was stopped), is owed. It counts here at
+    once, and is written by a later change, or by `settle`."""
 
     def __init__(self, settings: Optional[Settings], clock: Callable[[], float] = time.time) -> None:
         """`settings` None: a memory of this process alone. `clock` gives seconds since 1970."""
@@ -32,7 +42,10 @@ class SuspectsFile:
         self._lock = threading.Lock()
         self._folder: Optional[str] = None
         self._damaged = False  # the file, and that was said
-        self.known: Suspects = {}  # as far as last read
+        self._kept = Seldom(log, time.monotonic)  # that somebody keeps the file
+        self._stored: Suspects = {}  # as last read or written
+        self._owed: List[Change] = []  # what is to be done to that
+        self.known: Suspects = {}  # both together
         if settings is not None:
             try:
                 self._folder = places.prepare_state(settings)
@@ -41,45 +54,62 @@ class SuspectsFile:
 
     def read(self) -> Suspects:
         """What is remembered now, by all processes."""
-        return self._change(None)
+        return self._change([])
 
     def blame(self, suspects: Iterable[Place], how: str) -> Suspects:
         """One death more of each of these; what is remembered then."""
-        listed = list(suspects)
-        return self._change(lambda before: blamed(before, listed, how, self._clock()))
+        listed, now = list(suspects), self._clock()
+        return self._change([lambda before: blamed(before, listed, how, now)])
 
     def forget(self, suspects: Iterable[Place]) -> None:
         """These have come to their end. Costs nothing for messages that are no suspects."""
         listed = [place for place in suspects if place in self.known]
         if listed:
-            self._change(lambda before: without(before, listed))
+            self._change([lambda before: without(before, listed)])
 
-    def _change(self, change: Optional[Callable[[Suspects], Suspects]]) -> Suspects:
+    def settle(self) -> bool:
+        """Write what is owed, if that can be done without waiting; whether nothing is owed any more."""
+        if self._owed:
+            self._change([])
+        return not self._owed
+
+    def _change(self, changes: List[Change]) -> Suspects:
         with self._lock:
+            patience = 0.0 if self._owed else LOCK_SECONDS  # where one has waited in vain nobody waits again
+            self._owed = self._owed + changes
             if self._folder is not None:
                 try:
-                    self.known = self._on_disk(self._folder, change)
+                    self._on_disk(self._folder, patience)
                 except OSError as problem:
                     self._folder = None
                     self._complain(problem)
-                else:
-                    return self.known
-            if change is not None:
-                self.known = change(self.known)
+            if self._folder is None:
+                self._stored, self._owed = self._with_owed(self._stored), []
+            self.known = self._with_owed(self._stored)
             return self.known
 
-    def _on_disk(self, folder: str, change: Optional[Callable[[Suspects], Suspects]]) -> Suspects:
+    def _with_owed(self, suspects: Suspects) -> Suspects:
+        return functools.reduce(lambda before, change: change(before), self._owed, suspects)
+
+    def _on_disk(self, folder: str, patience: float) -> None:
+        """Read it, and write what is owed, unless somebody keeps the file for longer than `patience` (seconds)."""
         path = os.path.join(folder, NAME)
-        if change is None:
-            return self._read(path)
+        if not self._owed:
+            self._stored = self._read(path)
+            return
         lock = places.Lock(path + ".lock")
         try:
-            lock.acquire()
-            after = change(self._read(path))
-            _replace(path, encoded(after))
+            if lock.acquire_within(patience):
+                after = self._with_owed(self._read(path))
+                _replace(path, encoded(after))
+                self._stored, self._owed = after, []
+            else:
+                self._stored = self._read(path)
+                self._kept.log(
+                    logging.WARNING, "%s is kept by a process that stands still; what is new is written later", path
+                )
         finally:
             lock.release()
-        return after
 
     def _read(self, path: str) -> Suspects:
         try:

@@ -41,13 +41,22 @@ class TimeKeeper:
         self._suspects = suspects
         self._clock = clock
         self._next = 0.0
+        self._hang = False  # a call, and nobody was told yet
 
     def look(self) -> bool:
-        """Tell of what has gone past a limit; whether a call hangs, so that this process has to be replaced."""
+        """Tell of what has gone past a limit; whether a call hangs, so that this process has to be replaced. Not before it is
+        written down whose fault that is: it would hang the next one too."""
         now = self._clock()
-        if not (self._soft or self._hard) or now < self._next:
+        if now < self._next:
             return False
         self._next = now + LOOK_SECONDS
+        if self._soft or self._hard:
+            self._look(now)
+        replaced = self._suspects.settle() and self._hang
+        self._hang = self._hang and not replaced
+        return replaced
+
+    def _look(self, now: float) -> None:
         overruns = self._limits.look(self._running(), now)
         hung = [overrun for overrun in overruns if overrun.hard]
         for overrun in overruns:
@@ -59,7 +68,7 @@ class TimeKeeper:
                 self._log(logging.WARNING, overrun, what)
         if hung:  # a thousand coroutines may hang at once, and each change of the file costs milliseconds
             self._suspects.blame(map(_place, hung), "ran for longer than HANDLER_KILL_SECONDS = %g" % self._hard)
-        return bool(hung)
+            self._hang = True
 
     def _log(self, level: int, overrun: Overrun, what: str) -> None:
         """One record with the stack beneath, which keeps its lines as a traceback does."""

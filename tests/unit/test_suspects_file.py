@@ -1,16 +1,20 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
 from service import places
+from tests.support.eventually import eventually
 from tests.unit.fakes import some_settings
 from worker import suspects_file
 from worker.suspects import Place
-from worker.suspects_file import NAME, SuspectsFile
+from worker.suspects_file import LOCK_SECONDS, NAME, SuspectsFile
 
 HERE: Place = ("topic", 3, 100)
 THERE: Place = ("topic", 4, 7)
@@ -42,6 +46,7 @@ def test_blame_from_many_sides_at_once_is_counted_in_full(tmp_path: Path) -> Non
         own = memory(tmp_path)  # an open file of its own, as each process has
         for _ in range(5):
             own.blame([HERE], "")
+        eventually(own.settle, 5, "the others were done with the file")
 
     threads = [threading.Thread(target=blame) for _ in range(4)]
     for thread in threads:
@@ -50,6 +55,55 @@ def test_blame_from_many_sides_at_once_is_counted_in_full(tmp_path: Path) -> Non
         thread.join()
 
     assert memory(tmp_path).read()[HERE].deaths == 20
+
+
+@contextlib.contextmanager
+def kept(folder: Path) -> Iterator[None]:
+    """The file is, as by a process that was stopped in the middle of a change."""
+    memory(folder).blame([], "")
+    lock = places.Lock(str(file_in(folder)) + ".lock")
+    lock.acquire()
+    yield
+    lock.release()
+
+
+def test_a_file_that_another_process_keeps_is_waited_for_once_and_what_is_new_is_written_later_and_in_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, there = memory(tmp_path), memory(tmp_path)
+    begun = time.monotonic()
+    with kept(tmp_path):
+        first = here.blame([HERE, THERE], "")
+        waited = time.monotonic() - begun
+        for _ in range(20):
+            here.blame([HERE], "")
+        here.forget([THERE])
+        here.forget([HERE])
+        last = here.blame([HERE], "hangs")
+        after = time.monotonic() - begun - waited
+        owed = here.settle()
+        elsewhere = there.read()
+
+    assert LOCK_SECONDS <= waited < 5 * LOCK_SECONDS > after
+    assert ({place: each.deaths for place, each in first.items()}, last[HERE].deaths) == ({HERE: 1, THERE: 1}, 1)
+    assert (owed, elsewhere, set(here.read())) == (False, {}, {HERE})
+    assert ["stands still" in record.message for record in caplog.records] == [True]
+    assert here.settle()
+    assert {place: (each.deaths, each.how) for place, each in there.read().items()} == {HERE: (1, "hangs")}
+
+
+def test_what_is_owed_to_a_disk_that_fails_then_is_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: str, _text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    here = memory(tmp_path)
+    monkeypatch.setattr(suspects_file, "LOCK_SECONDS", 0.0)
+    with kept(tmp_path):
+        here.blame([HERE], "")
+    monkeypatch.setattr(suspects_file, "_replace", full)
+
+    assert here.settle()
+    assert here.read()[HERE].deaths == 1
 
 
 def test_to_forget_what_was_never_suspect_touches_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Iterator, List
 
 import pytest
 
+from service import places
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, some_settings, started
 from worker import suspects_file
@@ -22,10 +23,11 @@ class Hang:
 
     def __init__(self, pool: Pool, **changes: Any) -> None:
         self.pool = pool
-        self.suspects = SuspectsFile(None)
+        self.settings = some_settings(**changes)
+        self.suspects = SuspectsFile(self.settings if "state_directory" in changes else None)
         self.partition = Partition("topic", 3)
         self.passed = 0.0
-        self.keeper = TimeKeeper(some_settings(**changes), pool.running, self.suspects, lambda: time.monotonic() + self.passed)
+        self.keeper = TimeKeeper(self.settings, pool.running, self.suspects, lambda: time.monotonic() + self.passed)
 
     def begin(self) -> None:
         segment, _ = self.partition.tracker.take(7)
@@ -38,8 +40,8 @@ class Hang:
     def looks(self) -> List[bool]:
         """Through a minute, which is longer than both limits of these tests."""
         seen = []
-        for look in range(120):
-            self.passed = look * LONGEST_LOOK
+        for _ in range(120):
+            self.passed += LONGEST_LOOK
             seen.append(self.keeper.look())
         return seen
 
@@ -127,3 +129,21 @@ def test_a_thousand_calls_that_hang_at_once_are_one_change_of_what_is_remembered
 
     assert (looks.count(True), changes) == (1, 1)
     assert set(suspects.read()) == {("topic", 3, offset) for offset in range(1000)}
+
+
+def test_a_process_is_not_replaced_for_a_call_that_hangs_before_it_is_written_down_whose_fault_that_is(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspects_file, "LOCK_SECONDS", 0.0)
+    hang = Hang(pool, handler_kill_seconds=30.0, state_directory=str(tmp_path))
+    hang.suspects.blame([], "")
+    (file,) = tmp_path.glob("*/" + suspects_file.NAME)
+    lock = places.Lock(str(file) + ".lock")
+    lock.acquire()  # as a process that was stopped in the middle of a change
+    hang.begin()
+    kept = hang.looks()
+    lock.release()
+
+    assert kept.count(True) == 0
+    assert hang.looks().count(True) == 1
+    assert set(SuspectsFile(hang.settings).read()) == {("topic", 3, 7)}
