@@ -19,7 +19,7 @@ from worker.error_text import names_of, plain, text_of
 from worker.gate import Gate
 from worker.lanes import Task
 from worker.outbox import Outbox
-from worker.pool import Pool
+from worker.pool import Runner
 from worker.quarantine import Quarantine
 from worker.retry import RetryPolicy, RetrySchedule, age_of
 from worker.retry_topics import RetryTopics
@@ -39,7 +39,7 @@ class Failures:
         self,
         settings: Settings,
         policy: RetryPolicy,
-        pool: Pool,
+        pool: Runner,
         producer_properties: Dict[str, Any],
         member: Member,
         clock: Callable[[], float],

@@ -20,7 +20,7 @@ from worker.dependencies import Dependencies
 from worker.door import Access, Door, Metered
 from worker.error_text import names_of, plain
 from worker.lanes import Task
-from worker.pool import HandlerThread, Pool
+from worker.pool import HandlerThread, Runner
 from worker.queues import Queue
 from worker.rate_limit import TokenBucket
 
@@ -35,7 +35,7 @@ class Gate:
     def __init__(
         self,
         settings: Settings,
-        pool: Pool,
+        pool: Runner,
         handler_of: Callable[[str], str],
         clock: Callable[[], float],
         apart: Sequence[HandlerThread] = (),

@@ -25,7 +25,7 @@ from worker.gate import Gate
 from worker.journal import Journal
 from worker.lanes import ORDERINGS, Task
 from worker.partition_report import partition_report
-from worker.pool import HandlerThread, Pool
+from worker.pool import HandlerThread, Runner
 from worker.quarantine import Quarantine
 from worker.recovery import Recovery, new_writer
 from worker.retry import RetryPolicy
@@ -60,7 +60,7 @@ class ConsumerLoop(Owner):
     def __init__(
         self,
         settings: Settings,
-        pool: Pool,
+        pool: Runner,
         retry_policy: RetryPolicy,
         properties: Dict[str, Any],
         producer_properties: Dict[str, Any],

@@ -12,7 +12,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from queue import SimpleQueue
-from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protocol, Tuple
 
 from worker import stacks
 from worker.completion import Results, look, unfinished
@@ -69,6 +69,38 @@ class HandlerThread:
         return id(task) in self.hung
 
 
+class Runner(Protocol):
+    """What runs tasks: a pool, or several as one."""
+
+    # For the consumer thread to decide about:
+    undecided: Deque[Tuple[Task, Any]]  # a copy of what the handler raised, or what it returned to be sent
+    parked: Deque[Task]  # not started, because their partition was closed before their turn came
+
+    @property
+    def threads(self) -> List[HandlerThread]:
+        """What is known of each."""
+
+    @property
+    def limit(self) -> int:
+        """How many threads may take tasks."""
+
+    @property
+    def tuned(self) -> Optional[Pool]:
+        """The pool whose size may be tuned by what is measured; None: there is none."""
+
+    def start(self) -> None:
+        """Start the threads."""
+
+    def serve(self, queues: Iterable[Queue]) -> None:
+        """Take tasks from these queues from now on, in turn."""
+
+    def wake(self, tasks: int) -> None:
+        """That many tasks were put into the queues."""
+
+    def running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs now. Any thread."""
+
+
 class Pool:
     """Handler threads: `limit` of them run tasks, the others rest. The main thread may use `running`, `waiting` and, once they
     are started, `resize`; everything else belongs to the consumer thread."""
@@ -80,9 +112,8 @@ class Pool:
         self._call = call
         self._queues: Tuple[Queue, ...] = ()
         self._tokens: SimpleQueue[None] = SimpleQueue()
-        # For the consumer thread to decide about:
-        self.undecided: Deque[Tuple[Task, Any]] = deque()  # a copy of what the handler raised, or what it returned to be sent
-        self.parked: Deque[Task] = deque()  # not started, because their partition was closed before their turn came
+        self.undecided: Deque[Tuple[Task, Any]] = deque()
+        self.parked: Deque[Task] = deque()
         self.threads = [HandlerThread(self.name % number) for number in range(threads)]
         self.limit = threads  # how many may take tasks
         self._resized = threading.Condition()

@@ -4,7 +4,7 @@ stands alone, and nothing between it and the loop."""
 from __future__ import annotations
 
 from collections import deque
-from typing import Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
 from service.settings import Settings
 from worker.async_pool import AsyncPool
@@ -12,11 +12,11 @@ from worker.batch_pool import BatchPool
 from worker.handler import Kind
 from worker.handlers import Handlers
 from worker.lanes import Task
-from worker.pool import HandlerThread, Pool
+from worker.pool import HandlerThread, Pool, Runner
 from worker.queues import Queue
 
 
-def build(settings: Settings, handlers: Handlers) -> Pool:
+def build(settings: Settings, handlers: Handlers) -> Runner:
     """The pool for these handlers, or the pools as one."""
     parts = {kind: _part(settings, handlers, kind) for kind in Kind if handlers.of_kind(kind)}
     return Pools(parts, handlers.kind_of) if len(parts) > 1 else next(iter(parts.values()))
@@ -41,25 +41,25 @@ def described(settings: Settings, handlers: Handlers) -> List[str]:
     return [line for kind, line in lines.items() if handlers.of_kind(kind)]
 
 
-class Pools(Pool):
+class Pools:
     """Several pools as one. A queue goes to the pool of its topic's kind."""
 
     def __init__(self, parts: Dict[Kind, Pool], kind_of: Callable[[str], Optional[Kind]]) -> None:
         """The lists that the consumer thread empties are one for all."""
         self._parts = parts
         self._kind_of = kind_of
-        self.undecided = deque()
-        self.parked = deque()
+        self.undecided: Deque[Tuple[Task, Any]] = deque()
+        self.parked: Deque[Task] = deque()
         for part in parts.values():
             part.undecided, part.parked = self.undecided, self.parked
 
     @property
-    def threads(self) -> List[HandlerThread]:  # type: ignore[override]  # only the pool itself would set it
+    def threads(self) -> List[HandlerThread]:
         """Those of all pools."""
         return [thread for part in self._parts.values() for thread in part.threads]
 
     @property
-    def limit(self) -> int:  # type: ignore[override]  # likewise
+    def limit(self) -> int:
         """How many threads may take tasks, in all pools."""
         return sum(part.limit for part in self._parts.values())
 

@@ -22,7 +22,7 @@ from typing import Any, Callable, Iterable, List, Optional, Set
 from service.settings import Settings
 from worker.assignment import Partition
 from worker.lanes import Task
-from worker.pool import HandlerThread, Pool
+from worker.pool import HandlerThread, Pool, Runner
 from worker.queues import FirstComeFirstServed, Queue
 from worker.suspects import Place
 from worker.suspects_file import SuspectsFile
@@ -39,7 +39,7 @@ class Quarantine(Pool):
 
     name = "quarantine-%d"
 
-    def __init__(self, settings: Settings, slot: int, pool: Pool, suspects: SuspectsFile) -> None:
+    def __init__(self, settings: Settings, slot: int, pool: Runner, suspects: SuspectsFile) -> None:
         """What fails or is parked goes into the lists of `pool`. Threads and task processes start when there are suspects."""
         super().__init__(AT_ONCE, self._run)
         self.undecided, self.parked = pool.undecided, pool.parked

@@ -12,7 +12,7 @@ from service.readable import readable
 from service.snapshot import ChildReport, Stage, TaskReport
 from worker.lanes import Task
 from worker.loop import ConsumerLoop
-from worker.pool import BUCKETS, HandlerThread, Pool
+from worker.pool import BUCKETS, HandlerThread, Runner
 
 RATE_SECONDS = 10.0
 MOST_TASKS = 20  # in one report: the longest running ones
@@ -41,7 +41,7 @@ class Rate:
 
 def child_report(
     stage: Stage,
-    pool: Pool,
+    pool: Runner,
     loop: ConsumerLoop,
     poll_age: float,
     rate: Rate,

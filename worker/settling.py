@@ -11,7 +11,7 @@ from service.deadline import Deadline
 from worker.assignment import Partition
 from worker.failures import Failures
 from worker.lanes import Task
-from worker.pool import HandlerThread, Pool
+from worker.pool import HandlerThread, Runner
 from worker.quarantine import Quarantine
 
 NAP_SECONDS = 0.002
@@ -20,7 +20,7 @@ NAP_SECONDS = 0.002
 class Settling:
     """Watches handler threads on behalf of closed partitions."""
 
-    def __init__(self, pool: Pool, quarantine: Quarantine, failures: Failures, clock: Callable[[], float]) -> None:
+    def __init__(self, pool: Runner, quarantine: Quarantine, failures: Failures, clock: Callable[[], float]) -> None:
         """Nothing is closed yet."""
         self._pool = pool
         self._quarantine = quarantine

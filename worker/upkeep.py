@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Optional
 from service import machine, memory
 from service.settings import Settings
 from worker.limiter import Limiter, Sample
-from worker.pool import Pool
+from worker.pool import Pool, Runner
 from worker.renewal import MEGABYTE, Renewal
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Upkeep:
     def __init__(
         self,
         settings: Settings,
-        pool: Pool,
+        pool: Runner,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         resident: Callable[[], int] = resident_bytes,

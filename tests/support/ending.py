@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, List, NoReturn
+from typing import Any, Callable, List, NoReturn, cast
 
 from worker.async_pool import AsyncPool
-from worker.pool import HandlerThread, Pool
+from worker.pool import HandlerThread, Pool, Runner
 from worker.pools import Pools
 from worker.queues import Queue
 
@@ -26,7 +26,7 @@ class _End(Queue):
         raise EndError
 
 
-def made_to_end(pool: Pool) -> Callable[[], None]:
+def made_to_end(pool: Runner) -> Callable[[], None]:
     """To be called before the pool starts. What it returns ends all its threads that run no task then."""
     ends = [_one_made_to_end(part) for part in parts_of(pool)]
 
@@ -37,9 +37,9 @@ def made_to_end(pool: Pool) -> Callable[[], None]:
     return end
 
 
-def parts_of(pool: Pool) -> List[Pool]:
+def parts_of(pool: Runner) -> List[Pool]:
     """The pools of which it is made."""
-    return list(pool._parts.values()) if isinstance(pool, Pools) else [pool]
+    return list(pool._parts.values()) if isinstance(pool, Pools) else [cast("Pool", pool)]
 
 
 def _one_made_to_end(pool: Pool) -> Callable[[], None]:

@@ -15,7 +15,7 @@ from worker.assignment import Partition
 from worker.async_pool import AsyncPool
 from worker.batch_pool import BatchPool
 from worker.handlers import Handlers
-from worker.pool import Pool
+from worker.pool import Pool, Runner
 
 HERE = __name__
 calls: List[Any] = []
@@ -33,7 +33,7 @@ def batch(messages: List[Any]) -> None:
     calls.append(("batch", messages))
 
 
-def built(*entries: str) -> Pool:
+def built(*entries: str) -> Runner:
     settings = some_settings(handlers=tuple(f"{entry[0]}={HERE}:{entry[2:]}" for entry in entries))
     return pools.build(settings, Handlers(settings).usable())
 
@@ -63,10 +63,20 @@ def test_each_topics_tasks_go_to_the_pool_of_its_kind(request: pytest.FixtureReq
     assert {thread.name for thread in pool.threads} == {"handler-0", "handler-1", "batch-0", "batch-1", "event-loop"}
 
 
+def test_several_pools_offer_what_every_pool_can_do_and_nothing_that_only_one_can() -> None:
+    """`waiting` and `resize` are asked of the one that is tuned."""
+    pool = built("a=one", "b=coroutine")
+    asked = {name for name in {*dir(Runner), *Runner.__annotations__} if not name.startswith("_")}
+
+    assert {name for name in dir(pool) if not name.startswith("_")} == asked
+    assert all(hasattr(pool, name) for name in asked)
+    assert type(pool.tuned) is Pool
+
+
 class Watched(Partition):
     """Notes at each look at `closed`, which follows the note of a task, since when that task runs as far as the pool says."""
 
-    pool: Pool
+    pool: Runner
     seen: List[float]
     is_closed = False
 
