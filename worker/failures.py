@@ -56,7 +56,7 @@ class Failures:
         self._trouble, self._trouble_until = "", clock()
         self.retries = RetrySchedule()
         self.outbox = Outbox(producer_properties, clock)
-        self.sending = Sending(self.outbox, self.complete)
+        self.sending = Sending(self.outbox, self.complete, pool.undecided.append)
         self.retry_topics = RetryTopics(settings.topics, settings.retry_topics)
         self.dead_letters = DeadLetters(self.outbox, settings.dead_letter_suffix, settings.group_id, member, self.complete)
 

@@ -2,17 +2,20 @@
 then it stays in flight and keeps its lane, so that the offset is not committed and results of one key keep their order. At
 least once: when the task runs again, its results are sent again.
 
-What can't be stored is treated as a dead letter is: sent again, told, and its partition held. Consumer thread only.
+What can't be stored is treated as a dead letter is: sent again, told, and its partition held. What the Kafka client can't take
+as it is (too large, say) is a failed attempt of the task. Consumer thread only.
 """
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable, Tuple
 
 from service.outcomes import Send
+from worker.batch import Whole
 from worker.completion import Results
 from worker.lanes import Task
 from worker.outbox import Outbox, Record
+from worker.raised import copied
 
 WHAT = "result"
 BUSY_SECONDS = 1.0
@@ -21,10 +24,12 @@ BUSY_SECONDS = 1.0
 class Sending:
     """Produces results."""
 
-    def __init__(self, outbox: Outbox, complete: Callable[[Task], None]) -> None:
-        """`complete(task)` is called when all of a task's results are stored."""
+    def __init__(self, outbox: Outbox, complete: Callable[[Task], None], fail: Callable[[Tuple[Task, Any]], None]) -> None:
+        """`complete(task)` is called when all of a task's results are stored; `fail` is given a task whose results can't be
+        sent, and the error, as a pool tells it."""
         self._outbox = outbox
         self._complete = complete
+        self._fail = fail
         self._busy_until = 0.0
 
     def send(self, results: Results, now: float) -> None:
@@ -40,8 +45,12 @@ class Sending:
 
         # On behalf of the lowest task: of a batch whose results are given up, nothing from there on is waited for.
         lowest = min(results.tasks)
-        for send in results.sends:
-            self._outbox.send(WHAT, lowest, _record(send), stored)
+
+        def failed(problem: Exception) -> None:
+            error, tasks = copied(problem), results.tasks
+            self._fail((lowest, error if len(tasks) == 1 else Whole(tasks, error)))
+
+        self._outbox.send_all(WHAT, lowest, list(map(_record, results.sends)), stored, failed)
 
     def busy(self, now: float) -> bool:
         """Whether results came of late: handler threads can't wake the consumer thread, which looks more often then."""

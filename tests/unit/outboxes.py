@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Dict, List, cast
 
 import pytest
 
@@ -19,12 +19,14 @@ class Producer:
     def __init__(self) -> None:
         self.letters: List[Dict[str, Any]] = []
         self.refusal: List[Exception] = []
+        self.room = 0  # so many are taken before one is refused
         self._unanswered: List[Any] = []
         self._answers: List[Any] = []
 
     def produce(self, topic: str, **letter: Any) -> None:
-        if self.refusal:
+        if self.refusal and not self.room:
             raise self.refusal.pop()
+        self.room = max(0, self.room - 1)
         self.letters.append({"topic": topic, **letter})
         self._unanswered.append(letter["on_delivery"])
 
@@ -52,6 +54,11 @@ class Desk:
     def _made(self, *_: Any, **__: Any) -> Producer:
         self.producers.append(Producer())
         return self.producers[-1]
+
+    def refuse(self, behind: int, refusal: Exception) -> None:
+        """The client refuses the record that comes after so many others."""
+        producer = cast("Producer", self.outbox._client())
+        producer.room, producer.refusal = behind, [refusal]
 
     @property
     def letters(self) -> List[Dict[str, Any]]:
