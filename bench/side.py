@@ -75,7 +75,7 @@ def engine(words: argparse.Namespace) -> Dict[str, float]:
     folder = tempfile.TemporaryDirectory(prefix="bench-", dir=words.journal_folder or None)
     loop = ConsumerLoop(
         its, pool, RetryPolicy(its, lambda: 1.0), consumer_properties(its, "bench"), producer_properties(its, "bench"),
-        _consuming(), lambda writer: None if words.journal == "off" else Journal(os.path.join(folder.name, "journal"), writer),
+        _consuming(), lambda: None if words.journal == "off" else Journal(os.path.join(folder.name, "journal")),
         member=Member("bench", 0),
     )  # fmt: skip
     pool.start()

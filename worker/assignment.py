@@ -6,31 +6,37 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
+import secrets
+from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
 from worker.dependencies import Dependencies
 from worker.lanes import Lanes
 from worker.queues import FirstComeFirstServed, Queue
 from worker.tracker import Memory, Range, Tracker, plain_memory
 
-
-class Found(NamedTuple):
-    """What the broker held for a partition when it was assigned."""
-
-    offset: int  # -1001: nothing was ever committed
-    writer: str  # empty: nobody of us
+if TYPE_CHECKING:
+    from worker.journal import Record
 
 
-NOTHING_FOUND = Found(-1001, "")
+class Names(NamedTuple):
+    """The two commits under which what an assignment noted in the journal is true."""
+
+    found: str  # that the broker held when the partition was assigned; our own when none of ours did
+    own: str  # that this assignment makes
+
+
+def new_name() -> str:
+    """Of one assignment of one partition: what it commits carries it, and nothing else ever does. Eight characters."""
+    return secrets.token_urlsafe(6)
 
 
 class Partition:
     """One assignment of one partition."""
 
     __slots__ = (
-        "closed", "committed", "deadline", "dependencies", "end", "eof", "found", "frontier", "given_up", "held", "in_transit",
-        "known", "lanes", "map_refused", "metadata", "number", "origin", "overdue", "paused", "queue", "revoked", "sent",
-        "topic", "tracker", "unstored",
+        "closed", "committed", "deadline", "dependencies", "end", "eof", "frontier", "given_up", "held", "in_transit",
+        "inherited", "known", "lanes", "map_refused", "metadata", "named", "names", "number", "origin", "overdue", "paused",
+        "queue", "revoked", "sent", "topic", "tracker", "unrecorded", "unstored",
     )  # fmt: skip
 
     def __init__(
@@ -58,8 +64,12 @@ class Partition:
         self.metadata = ""  # that goes with it
         self.sent = (-1, "")  # offset and metadata of the last commit on its way
         self.map_refused = False  # the broker takes no metadata as long as ours
-        self.found = NOTHING_FOUND  # what the broker held when the partition was assigned
+        own = new_name()
+        self.names = Names(own, own)
+        self.named = False  # the broker holds a commit of this assignment, so that it is found after a death
         self.known: List[Range] = []  # not delivered yet, and done before
+        self.inherited: List[Record] = []  # what earlier assignments noted in the journal, and this one goes by
+        self.unrecorded = False  # the journal had no room for some of it
         self.eof = -1  # the offset of the last end-of-partition event; -1: none yet
         self.end = -1  # the partition's end as far as known; -1: unknown
         self.given_up = math.inf  # the lowest offset that will not be done any more, once closed: a gap nobody can fill

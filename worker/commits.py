@@ -10,6 +10,8 @@ from typing import Callable, Dict, Iterable, List, Tuple
 
 from worker.assignment import Assignment, Partition
 
+SOON = 0.2  # seconds between two looks while an assignment has no commit of its own: without, its memory is not found again
+
 
 class Commits:
     """The state of committing in one process."""
@@ -24,6 +26,10 @@ class Commits:
     def due(self, now: float) -> bool:
         """Whether it is time to look for something to commit."""
         return now >= self._next and not self.in_flight
+
+    def soon(self) -> None:
+        """An assignment is new: the broker should have a commit of it."""
+        self._next = 0.0
 
     @staticmethod
     def dirty(
@@ -41,14 +47,14 @@ class Commits:
                 dirty.append((partition, target, text))
         return dirty
 
-    def sent(self, now: float) -> None:
+    def sent(self) -> None:
         """A commit is on its way."""
         self.in_flight += 1
-        self._next = now + self._interval
 
-    def nothing_to_send(self, now: float) -> None:
-        """Nothing was dirty: look again after the interval."""
-        self._next = now + self._interval
+    def looked(self, partitions: Iterable[Partition], now: float) -> None:
+        """What was dirty was sent: look again after the interval."""
+        named = all(partition.named for partition in partitions)
+        self._next = now + (self._interval if named else min(self._interval, SOON))
 
     def acknowledged(
         self, assignment: Assignment, committed: Iterable[Tuple[str, int, int]], now: float

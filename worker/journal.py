@@ -8,9 +8,11 @@ the flags. A record counts from the moment its first byte is set, which is writt
 What was running is a suspect: it may be what ended the process. Not so when the process ended by its own will and cut it off:
 it notes that first, in one byte for the whole file.
 
-Whether a record is still true is the broker's to say: its committed offset carries the name of the process that wrote it (see
-`offset_map`). A record counts when that is the record's own writer, or when the committed offset is still the very one that
-the writer found when it got the partition. If anybody else has committed since, the record is out of date.
+Whether a record is still true is the broker's to say, by the name that its commit carries: each assignment has one of its own
+(see `offset_map`). A record names two commits, the one that its assignment found and the one that its assignment made, and it
+counts when the broker holds either. If anybody else has committed since, or nobody ever did, it says nothing: offsets are no
+proof, because a topic made anew has the same ones. Who goes by the record of another puts its own name into it, before it
+commits, so that it counts for whoever comes next.
 """
 
 from __future__ import annotations
@@ -20,17 +22,18 @@ import os
 import re
 import secrets
 import struct
-from typing import Dict, List, NamedTuple, Tuple
+from typing import Dict, Iterable, List, NamedTuple, Set, Tuple
 
-from worker.assignment import Found
+from worker.assignment import Names
 from worker.suspects import Place
 from worker.tracker import DONE, OPEN, RUNNING, SEGMENT_SIZE, Memory, Range
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
-_HEADER = struct.Struct("<B8s8sqIqB249s")  # used, writer, writer found, offset found, partition, base, topic
+_HEADER = struct.Struct("<B8s8sIqB249s")  # used, the two names, partition, base, topic
+_NAME = 8
 _RECORD = _HEADER.size + SEGMENT_SIZE
 RECORDS = 1024  # 1.3 MB a slot. Segments beyond that many are kept in memory only: after a crash their tasks may run again
-SCARCE = 256  # free records: those that the map can do without are given back then
+SCARCE = 256  # free records: those that others can do without are given back then
 
 
 def boot_id() -> bytes:
@@ -45,26 +48,18 @@ def boot_id() -> bytes:
 
 
 class Record(NamedTuple):
-    """A record that an earlier assignment left."""
+    """A record that an earlier assignment left, and that still counts."""
 
     number: int
-    writer: str
-    found: Found
     done: List[Range]
-    running: List[int]
-
-    def holds(self, committed: Found) -> bool:
-        """Whether nobody else has committed since it was written."""
-        return committed.writer == self.writer or committed == self.found
 
 
 class Journal:
     """One slot's file. Consumer thread only; handler threads set flags in it."""
 
-    def __init__(self, path: str, writer: str) -> None:
-        """Map the file, and read what is left in it. `writer` names this process. Raises OSError when there is no room."""
-        self._writer = writer.encode()
-        head = b"kafka-consumer journal 2, boot %s\n" % boot_id()
+    def __init__(self, path: str) -> None:
+        """Map the file, and read what is left in it. Raises OSError when there is no room."""
+        head = b"kafka-consumer journal 3, boot %s\n" % boot_id()
         self._innocence = len(head)  # where it is noted that whatever runs has not ended the process
         self._first = len(head) + 1
         size = self._first + RECORDS * _RECORD
@@ -77,84 +72,97 @@ class Journal:
             os.close(descriptor)
         if self._memory[: len(head)] != head:
             self._memory[:] = head + bytes(size - len(head))
-        self._left: Dict[Tuple[str, int], List[Record]] = {}
+        self._left: Dict[Tuple[str, int], List[int]] = {}  # records of assignments that are over
+        self._written: Set[int] = set()  # of those, the ones into which a late result may still be written
         self._free = [index for index in range(RECORDS) if not self._memory[self._start(index)]]
         for index in set(range(RECORDS)).difference(self._free):
-            self._remember(index)
+            _used, _found, _own, partition, _base, length, name = _HEADER.unpack_from(self._memory, self._start(index))
+            self.leave(name[:length].decode("utf-8", "replace"), partition, index)
         self.suspects: List[Place] = [] if self._memory[self._innocence] else self._ran()
 
     def resolve(self) -> None:
         """The suspects are known elsewhere now: the next process has to ask about ours only. Once, before anything is
         allocated."""
-        for record in (record for records in self._left.values() for record in records if record.running):
-            start = self._start(record.number) + _HEADER.size
-            flags = self._memory[start : start + SEGMENT_SIZE]
-            self._memory[start : start + SEGMENT_SIZE] = flags.replace(b"%c" % RUNNING, b"%c" % OPEN)
+        for index in (index for indexes in self._left.values() for index in indexes):
+            start = self._start(index) + _HEADER.size
+            self._memory[start : start + SEGMENT_SIZE] = self._flags(index).replace(b"%c" % RUNNING, b"%c" % OPEN)
         self._memory[self._innocence] = 0
 
     def end(self) -> None:
         """This process ends by its own will: what still runs has nothing to do with it. Any thread."""
         self._memory[self._innocence] = 1
 
-    def left(self, topic: str, partition: int, committed: Found) -> List[Range]:
-        """Offsets that earlier assignments of a partition finished, as far as that is still true."""
-        records = self._left.get((topic, partition), [])
-        return [done for record in records if record.holds(committed) for done in record.done]
+    def inherit(self, topic: str, partition: int, names: Names) -> List[Record]:
+        """The partition was assigned: what earlier assignments noted of it, as far as the commit that was found proves it. It
+        counts for the new one's commits too from now on; the rest is void."""
+        found, records = names.found.encode(), []
+        for index in self._left.pop((topic, partition), []):
+            named = self._start(index) + 1
+            if found not in (self._memory[named : named + _NAME], self._memory[named + _NAME : named + 2 * _NAME]):
+                self.release(index)
+                continue
+            # In this order, so that there is no moment in which neither is what the broker holds.
+            self._memory[named : named + _NAME] = found
+            self._memory[named + _NAME : named + 2 * _NAME] = names.own.encode()
+            records.append(Record(index, self._done(index)))
+        return records
 
-    def forget(self, topic: str, partition: int) -> None:
-        """What earlier assignments left of a partition is now known elsewhere, or out of date."""
-        for record in self._left.pop((topic, partition), []):
-            self.release(record.number)
-
-    def allocate(self, topic: str, partition: int, base: int, found: Found) -> Memory:
+    def allocate(self, topic: str, partition: int, base: int, names: Names) -> Memory:
         """(memory, where a new segment's flags begin in it, record). Without a free record it is memory of its own, record
         -1."""
-        if not self._free:
+        if self.scarce() and not self._free:
             return bytearray(SEGMENT_SIZE), 0, -1
         index = self._free.pop()
         name = topic.encode()
-        header = _HEADER.pack(
-            0, self._writer, found.writer.encode(), found.offset, partition, base, len(name), name
-        )  # fmt: skip
+        header = _HEADER.pack(0, names.found.encode(), names.own.encode(), partition, base, len(name), name)
         start = self._start(index)
         self._memory[start : start + _RECORD] = header + bytes(SEGMENT_SIZE)
         self._memory[start] = 1
         return self._memory, start + _HEADER.size, index
 
-    @property
     def scarce(self) -> bool:
-        """Whether free records are about to run out."""
+        """Whether free records are about to run out, although what is left of partitions that are not ours was given up."""
+        if len(self._free) < SCARCE:
+            for place in list(self._left):
+                for index in self._left.pop(place):
+                    self.release(index)
         return len(self._free) < SCARCE
 
     def release(self, index: int) -> None:
-        """The record is not needed any more."""
-        if index >= 0:
+        """The record says nothing any more. It may become another segment's, unless a late result may still be written into
+        it: that byte would be somebody else's "done"."""
+        if index in self._written:
+            self._memory[self._start(index) + 1 : self._start(index) + 1 + 2 * _NAME] = bytes(2 * _NAME)
+        elif index >= 0:
             self._memory[self._start(index)] = 0
             self._free.append(index)
 
-    def retire(self, index: int, *, reusable: bool) -> None:
-        """The assignment ended without notice: if the partition comes back before anybody else committed, this still holds.
-        Not `reusable`: a late result may still be written into it, so it never becomes another segment's."""
+    def leave(self, topic: str, partition: int, index: int) -> None:
+        """An assignment ended: its record counts again if the partition comes back before anybody else committed."""
         if index >= 0:
-            self._remember(index, reusable=reusable)
+            self._left.setdefault((topic, partition), []).append(index)
+
+    def running(self, indexes: Iterable[int]) -> None:
+        """Late results may still be written into these records: they are never used again by this process."""
+        self._written.update(index for index in indexes if index >= 0)
 
     def _ran(self) -> List[Place]:
         return [
-            (topic, partition, offset)
-            for (topic, partition), records in self._left.items()
-            for record in records
-            for offset in record.running
+            (topic, partition, self._base(index) + run.start())
+            for (topic, partition), indexes in self._left.items()
+            for index in indexes
+            for run in re.finditer(b"%c" % RUNNING, self._flags(index))
         ]
 
-    def _remember(self, index: int, *, reusable: bool = True) -> None:
-        start = self._start(index)
-        _used, writer, writer_found, offset_found, partition, base, length, name = _HEADER.unpack_from(self._memory, start)
-        flags = self._memory[start + _HEADER.size : start + _RECORD]
-        done = [(base + run.start(), base + run.end()) for run in re.finditer(b"%c+" % DONE, flags)]
-        running = [base + run.start() for run in re.finditer(b"%c" % RUNNING, flags)]
-        found = Found(offset_found, writer_found.rstrip(b"\0").decode("ascii", "replace"))
-        record = Record(index if reusable else -1, writer.decode("ascii", "replace"), found, done, running)
-        self._left.setdefault((name[:length].decode("utf-8", "replace"), partition), []).append(record)
+    def _done(self, index: int) -> List[Range]:
+        base = self._base(index)
+        return [(base + run.start(), base + run.end()) for run in re.finditer(b"%c+" % DONE, self._flags(index))]
+
+    def _base(self, index: int) -> int:
+        return int(_HEADER.unpack_from(self._memory, self._start(index))[4])
+
+    def _flags(self, index: int) -> bytes:
+        return self._memory[self._start(index) + _HEADER.size : self._start(index) + _RECORD]
 
     def _start(self, index: int) -> int:
         return self._first + index * _RECORD

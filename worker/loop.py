@@ -27,7 +27,7 @@ from worker.lanes import ORDERINGS, Task
 from worker.partition_report import partition_report
 from worker.pool import HandlerThread, Runner
 from worker.quarantine import Quarantine
-from worker.recovery import Recovery, new_writer
+from worker.recovery import Recovery
 from worker.retry import RetryPolicy
 from worker.room import Room
 from worker.settling import Settling
@@ -65,14 +65,14 @@ class ConsumerLoop(Owner):
         properties: Dict[str, Any],
         producer_properties: Dict[str, Any],
         stage: StageHolder,
-        journal: Callable[[str], Optional[Journal]] = lambda _writer: None,
+        journal: Callable[[], Optional[Journal]] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
         quarantine: Optional[Quarantine] = None,
         *,
         member: Member,
     ) -> None:
-        """Build the parts; nothing touches the network before `consume_messages`. `journal` opens the slot's journal for the
-        writer of that name; it is called when the slot's lock is held. `member`: who we are, for the dead letters."""
+        """Build the parts; nothing touches the network before `consume_messages`. `journal` opens the slot's journal; it is
+        called when the slot's lock is held. `member`: who we are, for the dead letters."""
         self._settings = settings
         self._pool = pool
         self._properties = properties
@@ -109,10 +109,8 @@ class ConsumerLoop(Owner):
 
     def consume_messages(self) -> ExitCode:
         """From joining the group to having left it. The exit code says why it ended."""
-        writer = new_writer()
         self._recovery = Recovery(
-            writer,
-            self._open_journal(writer),
+            self._open_journal(),
             use_map=self._settings.offset_map == "on",
             busy=lambda partition: bool(self._settling.running([partition])),
         )
@@ -190,6 +188,7 @@ class ConsumerLoop(Owner):
         again = self._assignment.add(partition.topic, partition.number)
         if self._stop is not None:
             again.close(self._stop.deadline.at)
+        self._commits.soon()
         self._quarantine.receive([again])
         self._serve_assignment()
         return again
@@ -203,12 +202,13 @@ class ConsumerLoop(Owner):
     def _commit(self, partitions: Iterable[Partition], positions: Dict[Name, int], now: float) -> bool:
         """Send what the broker does not hold yet; whether it holds everything."""
         dirty = Commits.dirty(partitions, positions, self._recovery.metadata)
-        if not dirty:
-            self._commits.nothing_to_send(now)
-        elif self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
-            self._commits.sent(now)
-            for partition, target, text in dirty:
-                partition.sent = (target, text)
+        if dirty and not self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
+            return False
+        if dirty:
+            self._commits.sent()
+        for partition, target, text in dirty:
+            partition.sent = (target, text)
+        self._commits.looked(self._assignment, now)
         return not dirty
 
     def on_committed(self, stored: List[Tuple[str, int, int]]) -> None:
@@ -240,6 +240,7 @@ class ConsumerLoop(Owner):
                 self._recovery.restore(partition, *committed[name])
             if self._stop is not None:
                 partition.close(self._stop.deadline.at)
+        self._commits.soon()
         self._quarantine.receive(self._assignment.selected(names))
         self._serve_assignment()
 
@@ -257,11 +258,11 @@ class ConsumerLoop(Owner):
         self._commit(leaving, {}, self._clock())
         for task in self._settling.described(leaving):
             log.warning("%s: not finished before the partition was taken away", task)
-        self._forget(names, in_order=True)
+        self._forget(names)
 
     def on_lost(self, names: List[Name]) -> None:
         """Forget; somebody else may already have them."""
-        self._forget(names, in_order=False)
+        self._forget(names)
 
     def _new_partition(self, topic: str, number: int) -> Partition:
         partition = Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
@@ -271,12 +272,12 @@ class ConsumerLoop(Owner):
             partition.queue.topic = partition.origin
         return partition
 
-    def _forget(self, names: List[Name], *, in_order: bool) -> None:
+    def _forget(self, names: List[Name]) -> None:
         for partition in self._assignment.selected(names):
             # First of all, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
             partition.forget()
             self.dropped += partition.tracker.in_flight - len(self._settling.running([partition]))
-            self._recovery.ended(partition, in_order=in_order)
+            self._recovery.ended(partition)
             self._assignment.remove(partition.topic, partition.number)
         self._settling.unpark()
         self._serve_assignment()
@@ -315,7 +316,9 @@ class ConsumerLoop(Owner):
         """Until everything that is done is acknowledged. Even a hurried end tries once, for a moment."""
         moment = Deadline(LAST_COMMIT_SECONDS, self._clock)
         while not (deadline.expired() and moment.expired()) and self._consumer.ending is None:
-            if not self._commits.in_flight and self._commit(self._assignment, self._positions(), self._clock()):
+            # Where nothing has come yet, the commit is only to be found again by: that is not owed any more.
+            owed = [p for p in self._assignment if p.named or p.tracker.next_offset >= 0]
+            if not self._commits.in_flight and self._commit(owed, self._positions(), self._clock()):
                 return
             self._serve_group()
         if self._consumer.ending is not None and not list(self._assignment):

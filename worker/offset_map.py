@@ -3,13 +3,13 @@
 So the knowledge travels with the offset: whoever gets the partition next, on whatever host, runs again only what was not done.
 A wrong map is a silent loss, so a reader takes it only when everything about it is right, and nothing at all otherwise.
 
-    k1:<writer>:<base>:<form>:<bytes>:<check>:<payload>
+    k2:<writer>:<base>:<form>:<bytes>:<check>:<payload>
 
-`writer` names the process that committed (see `journal`), `base` is the committed offset itself, `form` says what the payload
-is: `r`, run lengths (open, done, open, done, … from the base on, as LEB128 numbers), or `b`, a bitmap (least bit first);
-whichever is shorter. `check` is a CRC-32 over all of it. Its bytes are packed 15 bits to a character, U+0800 to U+87FF,
-because the broker counts UTF-16 units, not bytes: 4,095 of them from a client of librdkafka (measured on Kafka 3.9 and
-4.2), which makes 7.6 KB for each partition."""
+`writer` names the assignment that committed (see `journal`), `base` is the committed offset itself, `form` says what the
+payload is: `r`, run lengths (open, done, open, done, … from the base on, as LEB128 numbers), or `b`, a bitmap (least bit
+first); whichever is shorter. `check` is a CRC-32 over all of it. Its bytes are packed 15 bits to a character, U+0800 to
+U+87FF, because the broker counts UTF-16 units, not bytes: 4,095 of them from a client of librdkafka (measured on Kafka 3.9
+and 4.2), which makes 7.6 KB for each partition."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BITS = 15
 _SHIFTS = range(0, 8 * _BITS, _BITS)  # of eight characters
 _SHORT = [bytes([value]) for value in range(0x80)]  # numbers of one byte, as most are
 _LONGEST_RUN = 1 << 40  # offsets; a longer one is not of our making
-_FORM = re.compile(r"k1:([0-9a-f]{8}):(\d{1,19}):([rb]):(\d{1,5}):([0-9a-f]{8}):([\u0800-\u87ff]*)", re.DOTALL)
+_FORM = re.compile(r"k2:([\w-]{8}):(\d{1,19}):([rb]):(\d{1,5}):([0-9a-f]{8}):([\u0800-\u87ff]*)", re.DOTALL)
 
 
 class OffsetMap(NamedTuple):
@@ -61,7 +61,7 @@ def decode(text: Optional[str]) -> Optional[OffsetMap]:
 
 
 def _head(writer: str, base: int, form: str, payload: bytes) -> str:
-    head = "k1:%s:%d:%s:%d:" % (writer, base, form, len(payload))
+    head = "k2:%s:%d:%s:%d:" % (writer, base, form, len(payload))
     return "%s%08x:" % (head, zlib.crc32(head.encode() + payload))
 
 

@@ -121,11 +121,11 @@ class Child:
         )
         self._time = TimeKeeper(settings, self._loop.running, suspects)
 
-    def _open_journal(self, writer: str) -> Optional[Journal]:
+    def _open_journal(self) -> Optional[Journal]:
         if self._settings.journal == "off":
             return None
         try:
-            journal = Journal(places.slot_journal(self._settings, self._slot), writer)
+            journal = Journal(places.slot_journal(self._settings, self._slot))
         except OSError as problem:
             log.warning("No journal: %s. After a crash, what was done since the last commit runs again", problem)
             return None

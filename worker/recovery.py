@@ -1,41 +1,33 @@
 """What was done before us: puts the two memories together, the commit's metadata (it moves with the partition to any host)
 and the slot's journal (it knows what was done since the last commit, as long as the slot stays here). Consumer thread only.
 
-At an assignment both are asked, and only believed where they fit the committed offset. From then on every commit carries
-what is done beyond it, because a commit without would wipe it.
+At an assignment both are asked, and only believed where they fit what the broker holds: a commit with that base, made by the
+very assignment whose memory it is. From then on every commit carries what is done beyond it, because a commit without would
+wipe it; and the first one comes soon, because what has no name is not found again.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 import time
 from typing import Callable, Iterable, List, Optional
 
 from service.logs import Seldom
-from worker.assignment import Found, Partition
-from worker.journal import Journal
+from worker.assignment import Names, Partition
+from worker.journal import Journal, Record
 from worker.offset_map import decode, encode
-from worker.tracker import Memory, Range, Segment, merged, plain_memory
+from worker.tracker import Memory, Range, merged, plain_memory
 
 log = logging.getLogger(__name__)
 
 FULL_SECONDS = 600.0  # between two complaints about a full journal
 
-MOVED = "moved"  # in a writer's place: somebody has moved the offset and left the metadata, so that no memory of ours fits
-
-
-def new_writer() -> str:
-    """A name for a process that commits, unlike that of any before it."""
-    return secrets.token_hex(4)
-
 
 class Recovery:
     """The memories of one process."""
 
-    def __init__(self, writer: str, journal: Optional[Journal], *, use_map: bool, busy: Callable[[Partition], bool]) -> None:
+    def __init__(self, journal: Optional[Journal], *, use_map: bool, busy: Callable[[Partition], bool]) -> None:
         """`journal` None, `use_map` False: that memory is switched off. `busy(partition)`: some of its tasks run now."""
-        self._writer = writer
         self._journal = journal
         self._use_map = use_map
         self._busy = busy
@@ -47,8 +39,9 @@ class Recovery:
         if self._journal is None:
             return plain_memory(base)
         self._spare(partition)
-        memory = self._journal.allocate(partition.topic, partition.number, base, partition.found)
+        memory = self._journal.allocate(partition.topic, partition.number, base, partition.names)
         if memory[2] < 0:
+            partition.unrecorded = True
             self._full.log(
                 logging.WARNING,
                 "The journal is full: what is done of %s from offset %d on since the last commit runs again if this process "
@@ -65,15 +58,15 @@ class Recovery:
         partition.committed = max(-1, offset)
         partition.metadata = metadata or ""
         known: List[Range] = []
-        if carried is None:
-            partition.found = Found(offset, "")
-        elif carried.base != offset:
-            partition.found = Found(offset, MOVED)
-        else:
-            partition.found = Found(offset, carried.writer)
+        if carried is not None and carried.base == offset:
+            partition.names = Names(carried.writer, partition.names.own)
             known += carried.done if self._use_map else []
-        if self._journal is not None:
-            known += self._journal.left(partition.topic, partition.number, partition.found)
+        for record in self._inherited(partition):
+            if merged([*known, *record.done], beyond=offset) == merged(known, beyond=offset):
+                self._release([record.number])
+            else:
+                partition.inherited.append(record)
+        known += [done for record in partition.inherited for done in record.done]
         partition.known = merged(known, beyond=offset)
         if partition.known:
             count = sum(behind - first for first, behind in partition.known)
@@ -83,44 +76,52 @@ class Recovery:
         """What a commit of `target` should carry."""
         self._spare(partition)
         if not self._use_map or partition.map_refused:
-            return encode(self._writer, target, [])
+            return encode(partition.names.own, target, [])
         done = [*partition.tracker.done_beyond(target), *partition.known]
-        return encode(self._writer, target, merged(done, beyond=target))
+        return encode(partition.names.own, target, merged(done, beyond=target))
 
     def acknowledged(self, partition: Partition, offset: int) -> None:
-        """The broker has stored this offset and what we sent with it: memories of what lies below it can go."""
-        self._release(partition.tracker.committed(offset))
-        if self._journal is not None:
-            self._journal.forget(partition.topic, partition.number)
+        """The broker has stored this offset and what we sent with it: memories of what lies below it can go, and those of
+        others as far as our own have the same by now."""
+        partition.named = True
+        self._release(segment.record for segment in partition.tracker.committed(offset))
+        behind = offset if partition.unrecorded else max(offset, partition.tracker.next_offset)
+        self._release(record.number for record in partition.inherited if record.done[-1][1] <= behind)
+        partition.inherited = [record for record in partition.inherited if record.done[-1][1] > behind]
 
-    def ended(self, partition: Partition, *, in_order: bool) -> None:
-        """The assignment is over; `in_order`: after its last commit. A handler that still runs may write into its segment long
-        after, so a record with such a task is never used again by this process."""
-        segments = partition.tracker.segments()
-        if self._journal is None:
-            return
-        if not in_order:
-            for segment in segments:
-                self._journal.retire(segment.record, reusable=not self._busy(partition))
-        elif not self._busy(partition):
-            self._release(segments)
+    def ended(self, partition: Partition) -> None:
+        """The assignment is over. What was noted of it counts again only if the broker still holds its commit when the
+        partition comes back."""
+        for record in self._records(partition):
+            self._journal.leave(partition.topic, partition.number, record)  # type: ignore[union-attr]
 
     def void(self, partition: Partition) -> None:
-        """The offsets went back: what was noted of them is about other messages."""
-        self.ended(partition, in_order=True)
-        if self._journal is not None:
-            self._journal.forget(partition.topic, partition.number)
+        """The offsets went back: what was noted of them is about other messages, whatever still runs."""
+        self._release(self._records(partition))
+
+    def _inherited(self, partition: Partition) -> List[Record]:
+        return [] if self._journal is None else self._journal.inherit(partition.topic, partition.number, partition.names)
+
+    def _records(self, partition: Partition) -> List[int]:
+        """All of this assignment. A handler that still runs may write into its segment long after, so a record with such a
+        task is never another's in this process."""
+        if self._journal is None:
+            return []
+        records = [segment.record for segment in partition.tracker.segments()]
+        if self._busy(partition):
+            self._journal.running(records)
+        return records + [record.number for record in partition.inherited]
 
     def _spare(self, partition: Partition) -> None:
         """One task may hold the commit back for hours: what stands in the map that the broker holds is given up in the
         journal. Not only after a commit: while the map stays the same there is none."""
-        if self._journal is None or not self._journal.scarce or not partition.tracker.finished:
+        if self._journal is None or not self._journal.scarce() or not partition.tracker.finished:
             return
         carried = decode(partition.metadata) if self._use_map and not partition.map_refused else None
         if carried is not None and carried.base == partition.committed:
-            self._release(partition.tracker.held_elsewhere(carried.done))
+            self._release(segment.record for segment in partition.tracker.held_elsewhere(carried.done))
 
-    def _release(self, segments: Iterable[Segment]) -> None:
+    def _release(self, records: Iterable[int]) -> None:
         if self._journal is not None:
-            for segment in segments:
-                self._journal.release(segment.record)
+            for record in records:
+                self._journal.release(record)

@@ -143,6 +143,10 @@ class Admin:
         request = ConsumerGroupTopicPartitions(group, places)
         self._client.alter_consumer_group_offsets([request])[group].result(SECONDS)
 
+    def delete_group(self, group: str) -> None:
+        """With everything it has committed. It must have no members."""
+        self._client.delete_consumer_groups([group])[group].result(SECONDS)
+
     def produce(
         self, topic: str, rows: Iterable[Row], properties: Optional[Mapping[str, Any]] = None
     ) -> List[Tuple[int, int]]:

@@ -49,6 +49,11 @@ class Cluster:
         """A broker, to stop, kill, freeze or thaw."""
         return self._nodes[number - 1]
 
+    def wipe(self) -> None:
+        """Another cluster at the same addresses: nothing of what the brokers held is there any more."""
+        self._kill_all()
+        self._launch(self._folder / uuid.uuid4().hex)
+
     def close(self) -> None:
         """End all brokers, and remove what they stored unless the folder was given."""
         self._kill_all()
@@ -75,13 +80,16 @@ class Cluster:
 
     def _start(self, folder: Path) -> None:
         ports = free_ports(self._host, 2 * self._brokers)
-        listeners = [f"{self._host}:{port}" for port in ports[: self._brokers]]
-        controllers = [f"{self._host}:{port}" for port in ports[self._brokers :]]
-        self.bootstrap = ",".join(listeners)
+        self._listeners = [f"{self._host}:{port}" for port in ports[: self._brokers]]
+        self._controllers = [f"{self._host}:{port}" for port in ports[self._brokers :]]
+        self.bootstrap = ",".join(self._listeners)
+        self._launch(folder)
+
+    def _launch(self, folder: Path) -> None:
         # Its first byte is 0, because an id that begins with "-" would be taken for an option.
         cluster_id = base64.urlsafe_b64encode(b"\0" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
         self._nodes = [
-            Node(folder / str(number), self._configuration(number, listeners, controllers), cluster_id)
+            Node(folder / str(number), self._configuration(number, self._listeners, self._controllers), cluster_id)
             for number in range(1, self._brokers + 1)
         ]
         for node in self._nodes:  # all at once: none is ready alone

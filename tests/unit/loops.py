@@ -8,7 +8,7 @@ from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.snapshot import Stage
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings, started
-from worker import loop
+from worker import commits, loop
 from worker.assignment import Partition
 from worker.client_config import Member
 from worker.handler import Call
@@ -35,6 +35,7 @@ class Bench:
 
     def __init__(self, monkeypatch: Any) -> None:
         self._monkeypatch = monkeypatch
+        monkeypatch.setattr(commits, "SOON", 60.0)  # no commits but those that a test is about
         self.call: Call = lambda *_: None
         self.started: Callable[[int, Call], ContextManager[Pool]] = started
         self.calls: List[int] = []

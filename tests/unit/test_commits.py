@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Tuple
 
 from worker.assignment import Assignment, Partition
-from worker.commits import Commits
+from worker.commits import SOON, Commits
 
 
 def nothing(_partition: Partition, _target: int) -> str:
@@ -23,7 +23,8 @@ def owned(done: int, taken: int) -> Tuple[Assignment, Partition]:
 
 def test_a_commit_is_due_after_the_interval_and_not_while_one_is_in_flight() -> None:
     commits = Commits(5.0)
-    commits.sent(100.0)
+    commits.sent()
+    commits.looked([], 100.0)
     while_in_flight = commits.due(200.0)
     commits.answered()
 
@@ -35,10 +36,25 @@ def test_a_commit_is_due_after_the_interval_and_not_while_one_is_in_flight() -> 
 def test_when_nothing_was_dirty_the_next_look_is_after_the_interval() -> None:
     commits = Commits(5.0)
 
-    commits.nothing_to_send(100.0)
+    commits.looked([], 100.0)
 
     assert not commits.due(104.9)
     assert commits.due(105.0)
+
+
+def test_while_an_assignment_has_no_commit_of_its_own_the_next_look_is_soon() -> None:
+    """What it does is not found again after a death before."""
+    commits = Commits(5.0)
+    assignment, partition = owned(done=0, taken=1)
+    commits.looked(assignment, 100.0)
+    unnamed = commits.due(100.0 + SOON)
+    partition.named = True
+    commits.looked(assignment, 100.0)
+
+    assert unnamed
+    assert not commits.due(104.9)
+    commits.soon()
+    assert commits.due(100.0)
 
 
 def test_dirty_is_what_lies_beyond_the_last_acknowledged_commit() -> None:
@@ -107,7 +123,7 @@ def test_an_acknowledgement_for_a_partition_that_went_away_is_no_error() -> None
 def test_a_failed_commit_stays_dirty() -> None:
     assignment, partition = owned(done=3, taken=5)
     commits = Commits(5.0)
-    commits.sent(0.0)
+    commits.sent()
 
     commits.answered()
     commits.acknowledged(assignment, [], 1.0)

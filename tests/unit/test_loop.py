@@ -13,6 +13,7 @@ from service.exit_codes import ExitCode
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
+from worker import commits
 from worker.assignment import Partition
 from worker.recovery import Recovery
 
@@ -124,11 +125,35 @@ def test_memory_is_given_back_only_when_no_task_can_start_any_more(
 ) -> None:
     """Else a task that starts a moment later would write its end into what is somebody else's memory by then."""
     revoked: List[bool] = []
-    monkeypatch.setattr(Recovery, "ended", lambda _self, partition, in_order: revoked.append(partition.revoked))
+    for name in ("ended", "void"):
+        monkeypatch.setattr(Recovery, name, lambda _self, partition: revoked.append(partition.revoked))
 
     bench.play(assign(), deliver(5), until(lambda: bench.done == {5}), end(), stop())
 
-    assert revoked == [True]
+    assert revoked
+    assert all(revoked)
+
+
+def test_soon_after_an_assignment_the_broker_holds_a_commit_of_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else what is done from then on is not found again after a death. Also where there is nothing new to commit."""
+    monkeypatch.setattr(commits, "SOON", 0.01)
+    monkeypatch.setattr(ScriptedGroup, "committed", lambda _self, names, _timeout: dict.fromkeys(names, (7, "")))
+
+    bench.play(assign(), until(lambda: bench.group.commits), stop())
+
+    assert bench.group.commits == [(TOPIC, 0, 7)]
+
+
+def test_it_holds_one_soon_after_the_first_message_where_nothing_was_ever_committed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "SOON", 0.01)
+    release = threading.Event()
+    bench.call = lambda *_: release.wait(10)
+
+    bench.play(assign(), deliver(5), until(lambda: bench.group.commits), lambda _: release.set() or [], stop())  # type: ignore[func-returns-value]
+
+    assert bench.group.commits == [(TOPIC, 0, 5), (TOPIC, 0, 6)]
 
 
 def test_leaving_happens_only_when_asked_for(bench: Bench) -> None:

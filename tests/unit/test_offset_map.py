@@ -81,7 +81,7 @@ def test_a_long_run_takes_run_lengths() -> None:
         encode(WRITER, 7, [(9, 12)]) + "\u0801",
         encode(WRITER, 7, [(9, 12)]) + "\n",
         encode(WRITER, 7, [(9, 12)]).upper(),
-        encode(WRITER, 7, [(9, 12)]).replace("k1:", "k2:"),
+        encode(WRITER, 7, [(9, 12)]).replace("k2:", "k1:"),
         encode(WRITER, 7, [(9, 12)]).replace(":7:", ":8:"),
     ],
 )
@@ -92,7 +92,7 @@ def test_anything_else_is_no_map(text: Optional[str]) -> None:
 @given(st.text())
 def test_no_text_makes_the_reader_fail(text: str) -> None:
     assert decode(text) is None
-    assert decode("k1:0123abcd:5:r:%d:00000000:%s" % (len(text), text)) is None
+    assert decode("k2:0123abcd:5:r:%d:00000000:%s" % (len(text), text)) is None
 
 
 @given(bases, dense, st.data())

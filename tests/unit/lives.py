@@ -1,0 +1,64 @@
+"""Lives of processes with one partition, for tests of what is known after a death."""
+
+from __future__ import annotations
+
+from typing import Dict, Optional, Set, Tuple
+
+from tests.unit.fakes import Message
+from worker import intake
+from worker.assignment import Partition
+from worker.journal import Journal
+from worker.lanes import Task
+from worker.queues import FirstComeFirstServed
+from worker.recovery import Recovery
+from worker.tracker import RUNNING
+
+
+class Life:
+    """One assignment of one partition, in a process of its own unless another's is given: gets it, is delivered messages,
+    finishes some, commits or not, and dies."""
+
+    def __init__(
+        self, path: Optional[str], committed: int, metadata: Optional[str], *, use_map: bool = True, of: Optional[Life] = None
+    ) -> None:
+        journal = Journal(path) if path else None
+        self.busy: Set[Partition] = of.busy if of else set()  # of which something runs
+        self.recovery: Recovery = of.recovery if of else Recovery(journal, use_map=use_map, busy=self.busy.__contains__)
+        self.partition = Partition("topic", 0, FirstComeFirstServed, self.recovery.memory)
+        self.recovery.restore(self.partition, committed, metadata)
+        self.next = max(0, committed)
+        self.open: Dict[int, Task] = {}
+
+    def deliver(self, count: int) -> Set[int]:
+        """The offsets that are to be run."""
+        batch = [Message(offset) for offset in range(self.next, self.next + count)]
+        self.next += count
+        tasks = {task[0]: task for task in intake.tasks(self.partition, batch, None)}
+        self.open.update(tasks)
+        return set(tasks)
+
+    def finish(self, *offsets: int) -> None:
+        for offset in offsets:
+            self.open.pop(offset)[1].complete(offset)
+
+    def run(self, offset: int) -> None:
+        segment = self.open[offset][1]
+        segment.flags[offset + segment.shift] = RUNNING
+        self.busy.add(self.partition)
+
+    def send(self) -> Tuple[int, str]:
+        """A commit, of which no answer has come yet."""
+        target = max(self.partition.committed, self.partition.target(-1001))
+        return target, self.recovery.metadata(self.partition, target)
+
+    def answered(self, target: int, text: str) -> None:
+        self.partition.committed, self.partition.metadata = target, text
+        self.recovery.acknowledged(self.partition, target)
+
+    def commit(self) -> Tuple[int, str]:
+        place = self.send()
+        self.answered(*place)
+        return place
+
+
+NOTHING: Tuple[int, Optional[str]] = (-1001, None)  # is committed
