@@ -19,10 +19,11 @@ from worker.assignment import Partition
 from worker.client_config import Member, consumer_properties, producer_properties
 from worker.consumer import create_consumer
 from worker.journal import Journal
-from worker.loop import ConsumerLoop, Stop
+from worker.loop import ConsumerLoop
 from worker.pool import Pool
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
+from worker.stopping import Stop
 
 LIMIT_SECONDS = 120.0
 

@@ -1,7 +1,8 @@
 """When to commit what. Pure: the consumer thread asks, sends, and reports what the broker said.
 
 At most one commit is in flight, because a broker that is busy with a rebalance answers all of them together, late, and an old
-one must not land behind a new one. What can't be committed now stays dirty: the next commit carries the newest watermark.
+one must not land behind a new one. (In a revocation, which may take minutes, the client tells no answers: one an interval is
+sent all the same.) What can't be committed now stays dirty: the next commit carries the newest watermark.
 """
 
 from __future__ import annotations
@@ -23,9 +24,10 @@ class Commits:
         self.in_flight = 0
         self.acknowledged_at = -1.0  # monotonic seconds of the last good answer; -1: none yet
 
-    def due(self, now: float) -> bool:
-        """Whether it is time to look for something to commit."""
-        return now >= self._next and not self.in_flight
+    def due(self, now: float, *, deaf: bool = False) -> bool:
+        """Whether it is time to look for something to commit. `deaf`: answers can't be heard now, so none is waited for. The
+        newest watermark still lands last: commits of one client are stored in the order they were sent."""
+        return now >= self._next and (deaf or not self.in_flight)
 
     def soon(self) -> None:
         """An assignment is new: the broker should have a commit of it."""
@@ -52,18 +54,19 @@ class Commits:
         self.in_flight += 1
 
     def looked(self, partitions: Iterable[Partition], now: float) -> None:
-        """What was dirty was sent: look again after the interval."""
+        """What was dirty was sent, or could not be: look again after the interval."""
         named = all(partition.named for partition in partitions)
         self._next = now + (self._interval if named else min(self._interval, SOON))
 
     def acknowledged(
         self, assignment: Assignment, committed: Iterable[Tuple[str, int, int]], now: float
     ) -> List[Tuple[Partition, int]]:
-        """The broker has stored these (topic, partition, offset). Those of them that are ours."""
+        """The broker has stored these (topic, partition, offset). Those of them that are ours; none as long as a newer commit
+        is on its way, whose metadata may be another."""
         stored = []
         for topic, number, offset in committed:
             partition = assignment.get(topic, number)
-            if partition is not None and offset == partition.sent[0]:
+            if partition is not None and offset == partition.sent[0] and not self.in_flight:
                 partition.committed, partition.metadata = partition.sent
                 stored.append((partition, offset))
             self.acknowledged_at = now

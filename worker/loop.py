@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from service import routes
 from service.deadline import Deadline
@@ -20,6 +20,7 @@ from worker.assignment import Assignment, Partition
 from worker.client_config import Member, milliseconds
 from worker.commits import Commits
 from worker.consumer import GroupConsumer, Name, Owner
+from worker.draining import BROKEN, Draining
 from worker.failures import Failures
 from worker.gate import Gate
 from worker.journal import Journal
@@ -32,6 +33,7 @@ from worker.retry import RetryPolicy
 from worker.room import Room
 from worker.settling import Settling
 from worker.stages import StageHolder
+from worker.stopping import Stop, Stopping
 from worker.suspects_file import SuspectsFile
 
 log = logging.getLogger(__name__)
@@ -39,19 +41,9 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 0.1  # longest wait for a message: failures, retries and a stop are noticed at this pace on an idle topic
 PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, or records on their way: any moment they may go on
 REPORT_SECONDS = 0.5
-LAST_COMMIT_POLL_SECONDS = 0.01
-LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
+REST_POLL_SECONDS = 0.01  # while partitions are brought to rest, and the last commit is waited for
+NAP_SECONDS = 0.002  # between two looks where nothing can be fetched
 COMMITTED_SECONDS = 5.0  # for the broker to tell what it holds of newly assigned partitions
-CLOSE_SECONDS = 1.0  # for leaving the group; then closing the client may take as long again, before the main thread cuts it
-
-
-class Stop:
-    """A wish to end: until when running tasks may finish, and whether the group should be told."""
-
-    def __init__(self, deadline: Deadline, *, leave: bool) -> None:
-        """`leave`: give the seat in the group up, instead of keeping it for a successor."""
-        self.deadline = deadline
-        self.leave = leave
 
 
 class ConsumerLoop(Owner):
@@ -93,8 +85,9 @@ class ConsumerLoop(Owner):
         self._open_journal = journal
         self._recovery: Recovery
         self._assignment = Assignment(self._new_partition)
-        self._stop: Optional[Stop] = None
-        self._room = Room(settings, lambda: self._stop is not None, clock)
+        self._stopping = Stopping()
+        self._unwanted: List[Name] = []  # assigned although we end, and not paused yet
+        self._room = Room(settings, lambda: self._stopping.wish is not None, clock)
         self._report_at = 0.0
         # Read by the main thread:
         self.turned_at = clock()
@@ -105,7 +98,12 @@ class ConsumerLoop(Owner):
 
     def stop(self, stop: Stop) -> None:
         """End in order. Any thread; a second call may change `leave` and bring the deadline forward."""
-        self._stop = stop
+        self._stopping.asked = stop
+
+    @property
+    def stopping(self) -> Optional[Stop]:
+        """The wish in force; None: it goes on. Any thread."""
+        return self._stopping.wish
 
     def consume_messages(self) -> ExitCode:
         """From joining the group to having left it. The exit code says why it ended."""
@@ -115,39 +113,34 @@ class ConsumerLoop(Owner):
             busy=lambda partition: bool(self._settling.running([partition])),
         )
         self._consumer = GroupConsumer(self._properties, self._topics, self, self._clock)
-        while self._stop is None and self._consumer.ending is None:
+        while self.stopping is None and self._consumer.ending is None:
             self._turn()
             if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
                 # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once a loss.
                 log.warning("Joining anew: our own second request for the seat has fenced us")
                 self._consumer.close()
-                self._commits.answered()  # what that client had sent
+                self._commits.in_flight = 0  # nobody answers what that client had sent
                 self._consumer = GroupConsumer(self._properties, self._topics, self, self._clock)
-        if self._consumer.ending in (ExitCode.FENCED, ExitCode.FAULT):
-            # Fenced: committing or waiting would work against the member that has our id. A fault of ours: trust nothing.
-            self._assignment.close(self._clock())
-            return self._consumer.ending
-        self._stop = self._stop or Stop(Deadline(self._settings.drain_seconds, self._clock), leave=False)
-        self._drain(self._stop.deadline)
-        self._stage.move(Stage.CLOSING)
-        self._stop.deadline.hurry(CLOSE_SECONDS)  # nothing is owed any more: what follows is politeness
-        if self._stop.leave:  # looked at only now: the wish may have changed during the drain
-            self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock))
-        self._consumer.close()
-        return self._consumer.ending or (ExitCode.GAVE_UP if self.cut_off else ExitCode.OK)
+        return self._end()
 
     # ---- one turn -------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
+        now = self._duties()
+        most = self._room.make(self._consumer, self._assignment)
+        self._dispatch(self._consumer.fetch(most, self._patience(now)))
+
+    def _duties(self, *, inside: bool = False) -> float:
+        """What is owed to whoever else there is, in every loop that turns in this thread, whatever that one waits for; now.
+        `inside` a client callback no answer to a commit is heard, and the client's positions are no measure."""
         now = self.turned_at = self._clock()
         self._failures.serve()
         self._pass_gate(now)
-        most = self._room.make(self._consumer, self._assignment)
-        if self._commits.due(now):
-            self._commit(self._assignment, self._positions(), now)
+        if self._commits.due(now, deaf=inside):
+            self._commit(self._assignment, {} if inside else self._positions(), now)
         if now >= self._report_at:
             self._publish(now)
-        self._dispatch(self._consumer.fetch(most, self._patience(now)))
+        return now
 
     def _patience(self, now: float) -> float:
         """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
@@ -186,8 +179,8 @@ class ConsumerLoop(Owner):
         partition.forget()
         self._recovery.void(partition)
         again = self._assignment.add(partition.topic, partition.number)
-        if self._stop is not None:
-            again.close(self._stop.deadline.at)
+        if self.stopping is not None:
+            again.close(self._stopping.until())
         self._commits.soon()
         self._quarantine.receive([again])
         self._serve_assignment()
@@ -202,12 +195,10 @@ class ConsumerLoop(Owner):
     def _commit(self, partitions: Iterable[Partition], positions: Dict[Name, int], now: float) -> bool:
         """Send what the broker does not hold yet; whether it holds everything."""
         dirty = Commits.dirty(partitions, positions, self._recovery.metadata)
-        if dirty and not self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
-            return False
-        if dirty:
+        if dirty and self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
             self._commits.sent()
-        for partition, target, text in dirty:
-            partition.sent = (target, text)
+            for partition, target, text in dirty:
+                partition.sent = (target, text)
         self._commits.looked(self._assignment, now)
         return not dirty
 
@@ -232,14 +223,16 @@ class ConsumerLoop(Owner):
     # ---- the group gives and takes --------------------------------------------------------------------------------
 
     def on_assigned(self, names: List[Name]) -> None:
-        """New partitions. While we end, they are taken without starting anything."""
+        """New partitions. While we end none is taken any more: whoever has them next begins where the group stands, and what
+        comes of them until they are paused is dropped."""
+        if self.stopping is not None:
+            self._unwanted += names
+            return
         committed = self._consumer.committed(names, COMMITTED_SECONDS) if names else {}
         for name in names:
             partition = self._assignment.add(*name)
             if name in committed:
                 self._recovery.restore(partition, *committed[name])
-            if self._stop is not None:
-                partition.close(self._stop.deadline.at)
         self._commits.soon()
         self._quarantine.receive(self._assignment.selected(names))
         self._serve_assignment()
@@ -247,12 +240,11 @@ class ConsumerLoop(Owner):
     def on_revoked(self, names: List[Name]) -> None:
         """Finish what runs of them, commit, forget. The broker accepts a commit for a partition that has moved on, so what is
         not done in time must never be committed by us."""
-        deadline = self._stop.deadline if self._stop else Deadline(self._longest_revocation, self._clock)
+        limit = self._clock() + self._longest_revocation
         leaving = self._assignment.selected(names)
-        for partition in leaving:
-            partition.close(deadline.at)
-        for _ in self._unsettled(leaving, deadline):
-            self._failures.serve()
+        while not (self._settling.settled(leaving, self._stopping.until(limit)) or self._consumer.ending in BROKEN):
+            time.sleep(NAP_SECONDS)
+            self._duties(inside=True)
         # Sent before the answer to the revocation, on the same connection: the next owner reads it. Without the client's
         # positions: we are inside `fetch`, and they already count messages that we have not seen yet.
         self._commit(leaving, {}, self._clock())
@@ -299,45 +291,34 @@ class ConsumerLoop(Owner):
 
     # ---- the end --------------------------------------------------------------------------------------------------
 
-    def _drain(self, deadline: Deadline) -> None:
-        """Start nothing, finish what runs, have the last commit acknowledged; all within the deadline. The group is served
-        meanwhile. Messages that still come are taken and not started: dropping them would let the position pass them."""
-        self._stage.move(Stage.DRAINING)
-        self._assignment.close(deadline.at)
-        self._consumer.pause([(p.topic, p.number) for p in self._assignment])
-        for _ in self._unsettled(self._assignment, deadline):
-            self._serve_group()
-        self.cut_off = self._settling.described(self._assignment)
-        for task in self.cut_off:
-            log.error("%s: cut off by the drain deadline, it runs again", task)
-        self._finish_commits(deadline)
+    def _end(self) -> ExitCode:
+        """In order, as far as that makes sense. What has begun to end by itself may still be asked to, with less time."""
+        draining = Draining(
+            self._consumer, self._assignment, self._stopping, self.cut_off, self._turn_at_rest, self._clock
+        )  # fmt: skip
+        if self._consumer.ending not in BROKEN:
+            self._stopping.found = Stop(Deadline(self._settings.drain_seconds, self._clock), leave=False)
+            self._stage.move(Stage.DRAINING)
+            draining.settle(self._settling)
+        if self._consumer.ending in BROKEN:
+            self._assignment.close(self._clock())
+            return self._consumer.ending
+        draining.finish_commits(self._all_committed)
+        self._stage.move(Stage.CLOSING)
+        draining.leave()
+        return self._consumer.ending or (ExitCode.GAVE_UP if self.cut_off else ExitCode.OK)
 
-    def _finish_commits(self, deadline: Deadline) -> None:
-        """Until everything that is done is acknowledged. Even a hurried end tries once, for a moment."""
-        moment = Deadline(LAST_COMMIT_SECONDS, self._clock)
-        while not (deadline.expired() and moment.expired()) and self._consumer.ending is None:
-            # Where nothing has come yet, the commit is only to be found again by: that is not owed any more.
-            owed = [p for p in self._assignment if p.named or p.tracker.next_offset >= 0]
-            if not self._commits.in_flight and self._commit(owed, self._positions(), self._clock()):
-                return
-            self._serve_group()
-        if self._consumer.ending is not None and not list(self._assignment):
-            return  # it was never given anything that a commit could hold
-        self.cut_off.append("the last commit")
-        log.error("The last commit was not acknowledged in time: what it held runs again")
+    def _all_committed(self) -> bool:
+        # Where nothing has come yet, the commit is only to be found again by: that is not owed any more.
+        owed = [p for p in self._assignment if p.named or p.tracker.next_offset >= 0]
+        return not self._commits.in_flight and self._commit(owed, self._positions(), self._clock())
 
-    def _serve_group(self) -> None:
-        self._dispatch(self._consumer.fetch(100, LAST_COMMIT_POLL_SECONDS))
-        self._failures.serve()
-
-    def _unsettled(self, partitions: Iterable[Partition], deadline: Deadline) -> Iterator[None]:
-        """Yields until these closed partitions are at rest, and lets the main thread see that we turn meanwhile."""
-        for _ in self._settling.unsettled(partitions, deadline):
-            now = self.turned_at = self._clock()
-            self._pass_gate(now)
-            if now >= self._report_at:
-                self._publish(now)
-            yield
+    def _turn_at_rest(self) -> None:
+        self._duties()
+        self._dispatch(self._consumer.fetch(100, REST_POLL_SECONDS))
+        if self._unwanted:
+            self._consumer.pause(self._unwanted)
+            self._unwanted = []
 
     # ---- what the main thread may know ----------------------------------------------------------------------------
 
@@ -359,6 +340,11 @@ class ConsumerLoop(Owner):
     def suspects(self) -> int:
         """Suspects that wait for their turn, or run."""
         return self._quarantine.count
+
+    @property
+    def ending(self) -> Optional[ExitCode]:
+        """Why the process has to end, if it has found that itself."""
+        return self._consumer.ending if hasattr(self, "_consumer") else None
 
     @property
     def joined(self) -> bool:

@@ -32,11 +32,12 @@ from worker.client_config import Member, consumer_properties, member_name, produ
 from worker.handler import HandlerError
 from worker.handlers import Handlers
 from worker.journal import Journal
-from worker.loop import ConsumerLoop, Stop
+from worker.loop import ConsumerLoop
 from worker.quarantine import Quarantine
 from worker.report import Rate, child_report
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
+from worker.stopping import Stop
 from worker.suspects_file import SuspectsFile
 from worker.time_keeper import TimeKeeper
 from worker.upkeep import Upkeep
@@ -76,7 +77,6 @@ class Child:
         self._channel = channel
         self._stage = StageHolder()
         self._supervisor = os.getppid()
-        self._stop: Optional[Stop] = None
         self._code: Optional[ExitCode] = None
         self._journal: Optional[Journal] = None  # once the consumer thread has opened it
         self._alone = False  # the supervisor is gone, and that is dealt with
@@ -142,7 +142,7 @@ class Child:
         code = ExitCode.FAULT
         try:
             places.Lock(places.slot_lock(self._settings, self._slot)).acquire()
-            if self._stop is None:
+            if self._loop.stopping is None:
                 self._stage.move(Stage.CONSUMING)
                 self._pool.start()
                 code = self._loop.consume_messages()
@@ -175,7 +175,7 @@ class Child:
 
     def _tick(self) -> float:
         """Short while something is about to end."""
-        return 0.01 if self._stop else max(0.0, min(0.1, self._next_heartbeat - time.monotonic()))
+        return 0.01 if self._loop.stopping else max(0.0, min(0.1, self._next_heartbeat - time.monotonic()))
 
     def _listen(self, selector: selectors.BaseSelector) -> None:
         if self._alone:
@@ -194,18 +194,17 @@ class Child:
     def _ask_to_stop(self, wish: Message) -> None:
         """Begin to drain, or change the way we do. Without a word about it the seat is kept: somebody else sent the signal,
         and the slot will be filled again."""
-        first = self._stop is None
-        deadline = self._stop.deadline if self._stop else Deadline(self._settings.drain_seconds)
+        former = self._loop.stopping
+        deadline = former.deadline if former else Deadline(self._settings.drain_seconds)
         if "seconds" in wish:
             deadline.hurry(wish["seconds"])
-        leave = bool(wish.get("leave", self._stop.leave if self._stop else False))
-        self._stop = Stop(deadline, leave=leave)
-        self._loop.stop(self._stop)
-        if first and self._stage.now is Stage.WAITING:
+        self._loop.stop(Stop(deadline, leave=bool(wish.get("leave", former.leave if former else False))))
+        if self._stage.now is Stage.WAITING:
             self._code = ExitCode.OK  # never joined: nothing is owed to anybody
 
     def _overdue(self) -> bool:
-        return self._stop is not None and time.monotonic() >= self._stop.deadline.at + CLOSE_SECONDS
+        stop = self._loop.stopping
+        return stop is not None and time.monotonic() >= stop.deadline.at + CLOSE_SECONDS
 
     def _cut(self) -> ExitCode:
         """The deadline is kept by force. What runs was named by the consumer thread, unless that is what hangs."""
@@ -214,7 +213,8 @@ class Child:
                 log.error("%s offset %d in %s: cut off, it runs again", task[1].partition, task[0], thread.name)
         log.error("Still %s after the deadline: the process ends by force", self._stage.now.value)
         # A client that does not close (its broker is frozen) owes nothing any more.
-        return ExitCode.OK if self._stage.now is Stage.CLOSING and not self._loop.cut_off else ExitCode.GAVE_UP
+        in_order = ExitCode.OK if self._stage.now is Stage.CLOSING and not self._loop.cut_off else ExitCode.GAVE_UP
+        return self._loop.ending or in_order
 
     def _heartbeat(self) -> None:
         now = time.monotonic()

@@ -1,20 +1,22 @@
 """How partitions are brought to rest that are closed, because they go away or because the process ends: what runs is finished,
 what lies between finished tasks is run too, the rest is left for whoever comes next. Consumer thread only.
+
+Whoever waits for that does his duties meanwhile: nothing else of the process, or of the group, has to wait too.
 """
 
 from __future__ import annotations
 
-import time
-from typing import Callable, Iterable, Iterator, List, Tuple
+from typing import Callable, Iterable, List, Set, Tuple
 
-from service.deadline import Deadline
 from worker.assignment import Partition
 from worker.failures import Failures
 from worker.lanes import Task
 from worker.pool import HandlerThread, Runner
 from worker.quarantine import Quarantine
 
-NAP_SECONDS = 0.002
+# What waits (for its next attempt) is not worth the wait of everybody else: what was done behind it is known to whoever comes
+# next, and what waits starts there again. But a moment is cheaper than that.
+PATIENCE_SECONDS = 1.0
 
 
 class Settling:
@@ -27,18 +29,24 @@ class Settling:
         self._failures = failures
         self._clock = clock
 
-    def unsettled(self, partitions: Iterable[Partition], deadline: Deadline) -> Iterator[None]:
-        """Yields again and again until these closed partitions are settled, or the deadline is over."""
-        while not deadline.expired():
-            self._failures.give_up(deadline.at)
-            running = self._waited_for(partitions)
-            self._failures.serve()  # what runs no more may have left something to be sent, and that is waited for
-            settled = [partition.settled(_highest(running, partition)) for partition in partitions]
-            if all(settled) and not any(partition.in_transit for partition in partitions):
-                return
-            self.unpark()
-            yield
-            time.sleep(NAP_SECONDS)
+    def settled(self, partitions: Iterable[Partition], until: float) -> bool:
+        """Close these partitions, and look whether they are at rest. Asked again and again, and true at the latest at `until`
+        (monotonic seconds), which may have come nearer meanwhile."""
+        for partition in partitions:
+            partition.close(until)
+        now = self._clock()
+        if now >= until:
+            return True
+        self._failures.give_up(min(until, now + PATIENCE_SECONDS))
+        # In this order: what runs no more has left its outcome, or is undecided, or is on its way to be stored.
+        running = self._waited_for(partitions)
+        if self._undecided().intersection(partitions):
+            return False
+        settled = [partition.settled(_highest(running, partition)) for partition in partitions]
+        if all(settled) and not any(partition.in_transit for partition in partitions):
+            return True
+        self.unpark()
+        return False
 
     def unpark(self) -> None:
         """Start what was parked and lies below the frontier of its partition after all; forget what is not ours any more."""
@@ -56,6 +64,10 @@ class Settling:
     def all_running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs, in whichever pool. Any thread."""
         return [*self._pool.running(), *self._quarantine.running()]
+
+    def _undecided(self) -> Set[Partition]:
+        """Of what has failed, or has left results, since `Failures` last looked: it may be a gap, or still to be sent."""
+        return {task[1].partition for task, _ in self._pool.undecided.copy()}
 
     def _waited_for(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
         """The same without calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Dict
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.messages import message
+from tests.support.messages import keys_of, message
 from tests.support.scene import PARTITIONS, SECONDS, Scene, revocations
 
 if TYPE_CHECKING:
@@ -55,6 +55,25 @@ def place_of(scene: Scene, name: str) -> str:
     """As the log names it."""
     entry = next(entry for entry in scene.ledger.of("start") if entry.id == name)
     return f"{scene.topic}[{entry.partition}] offset {entry.offset}"
+
+
+def test_what_was_done_in_a_drain_that_is_killed_does_not_run_again(scene: Scene) -> None:
+    """All that is known of it are commits."""
+    environment = {"JOURNAL": "off", "OFFSET_MAP": "off", "COMMIT_INTERVAL_SECONDS": "0.1"}
+    first = scene.ready_service(processes=1, env=environment)
+    places = {name: keys_of(number, PARTITIONS)[0] for number, name in enumerate(["long", "done-1", "done-2", "done-3"])}
+    scene.send([message(name, key, sleep_ms=600_000 if name == "long" else 1500) for name, key in places.items()])
+    eventually(lambda: len(scene.ledger.running()) == 4, SECONDS, "every thread works")
+
+    first.terminate()
+    eventually(lambda: len(scene.ledger.of("end")) == 3, SECONDS, "all but one are done")
+    eventually(lambda: scene.admin.lag(scene.group, scene.topic) == 1, CUT_SECONDS, "and committed")
+    for pid in first.pids():
+        os.kill(pid, signal.SIGKILL)
+    scene.service(processes=1, env=environment)
+
+    scene.wait_running("long", times=2)
+    assert scene.oracle.started_twice() == ["long"]
 
 
 def test_the_drain_deadline_cuts_a_long_task_off_which_is_named_and_runs_again(scene: Scene) -> None:

@@ -17,9 +17,10 @@ from tests.support.ledger import Ledger
 from worker import pools
 from worker.client_config import Member, consumer_properties, producer_properties
 from worker.handlers import Handlers
-from worker.loop import ConsumerLoop, Stop
+from worker.loop import ConsumerLoop
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
+from worker.stopping import Stop
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 20.0

@@ -124,6 +124,8 @@ class ScriptedGroup:
         self.accepts = True  # whether a commit can be sent
         self.commits: List[Tuple[str, int, int]] = []
         self.deeds: List[str] = []
+        self.paused: List[Name] = []  # each time anew
+        self.held: Dict[Name, Tuple[int, Optional[str]]] = {}  # offset and metadata that the broker has, if any
 
     def __call__(self, _properties: object, _topics: object, owner: Owner, _clock: object) -> ScriptedGroup:
         self.owner = owner
@@ -142,7 +144,7 @@ class ScriptedGroup:
         return messages
 
     def committed(self, names: List[Name], _timeout: float) -> Dict[Name, Tuple[int, Optional[str]]]:
-        return dict.fromkeys(names, (-1001, None))
+        return {name: self.held.get(name, (-1001, None)) for name in names}
 
     def commit(self, offsets: List[Tuple[str, int, int, str]]) -> bool:
         if self.accepts:
@@ -159,6 +161,7 @@ class ScriptedGroup:
 
     def pause(self, names: List[Name]) -> None:
         self.deeds.append("pause")
+        self.paused += names
 
     def resume(self, names: List[Name]) -> None:
         self.deeds.append("resume")

@@ -12,10 +12,11 @@ from worker import commits, loop
 from worker.assignment import Partition
 from worker.client_config import Member
 from worker.handler import Call
-from worker.loop import ConsumerLoop, Stop
+from worker.loop import ConsumerLoop
 from worker.pool import Pool
 from worker.retry import RetryPolicy
 from worker.stages import StageHolder
+from worker.stopping import Stop
 
 OURS = (TOPIC, 0)
 

@@ -57,6 +57,31 @@ def test_while_an_assignment_has_no_commit_of_its_own_the_next_look_is_soon() ->
     assert commits.due(100.0)
 
 
+def test_where_no_answer_can_be_heard_none_is_waited_for_but_the_interval_is() -> None:
+    commits = Commits(5.0)
+    commits.sent()
+    commits.looked([], 100.0)
+
+    assert not commits.due(104.9, deaf=True)
+    assert commits.due(105.0, deaf=True)
+
+
+def test_as_long_as_a_newer_commit_is_on_its_way_an_answer_proves_nothing_of_what_it_carries() -> None:
+    commits = Commits(5.0)
+    assignment, partition = owned(done=3, taken=5)
+    for text in ("older", "newer"):
+        commits.sent()
+        partition.sent = (3, text)
+
+    commits.answered()
+    at_first = commits.acknowledged(assignment, [("t", 0, 3)], 101.0)
+    commits.answered()
+
+    assert at_first == []
+    assert commits.acknowledged(assignment, [("t", 0, 3)], 101.0) == [(partition, 3)]
+    assert partition.metadata == "newer"
+
+
 def test_dirty_is_what_lies_beyond_the_last_acknowledged_commit() -> None:
     assignment, partition = owned(done=3, taken=5)
     first = Commits.dirty(assignment, {}, nothing)

@@ -12,12 +12,13 @@ import pytest
 
 from service import places
 from service.channel import Channel
+from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.settings import Settings
 from service.snapshot import Stage
 from tests.unit.fakes import some_settings
-from worker.loop import Stop
 from worker.process import Child
+from worker.stopping import Stop
 
 ENOUGH_TURNS = 50
 
@@ -28,6 +29,8 @@ class Loop:
     def __init__(self) -> None:
         self.turned_at = 1.0
         self.stopping: Optional[Stop] = None
+        self.ending: Optional[ExitCode] = None
+        self.cut_off: List[str] = []
         self.consume_messages: Callable[[], ExitCode] = lambda: ExitCode.OK
 
     def stop(self, stop: Stop) -> None:
@@ -132,6 +135,21 @@ def test_what_runs_at_the_end_is_suspect_only_when_a_fault_has_ended_us(bench: B
 
     assert bench.watch(lambda _: None) is code
     assert bench.ends == said
+
+
+def test_an_end_that_the_consumer_thread_has_found_by_itself_has_its_deadline_kept_too(bench: Bench) -> None:
+    """Its client may hang in `close`, as it may after a stop."""
+    bench.child._stage.move(Stage.CONSUMING)
+    bench.child._stage.move(Stage.DRAINING)
+    bench.child._stage.move(Stage.CLOSING)
+    bench.loop.stopping = Stop(Deadline(-60.0), leave=False)
+    bench.loop.ending = ExitCode.NOT_AUTHORISED
+
+    def turn(number: int) -> None:
+        if number == ENOUGH_TURNS:
+            bench.child._code = ExitCode.OK
+
+    assert bench.watch(turn) is ExitCode.NOT_AUTHORISED
 
 
 def test_who_has_waited_long_for_the_seat_has_not_neglected_the_group(bench: Bench) -> None:
