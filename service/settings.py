@@ -247,8 +247,14 @@ class Settings:
     )
     breaker_probes: int = _row(
         "Circuit breaker", "BREAKER_PROBES", "--breaker-probes",
-        "with how many messages an open circuit breaker tries whether calls succeed again; all of them must",
-        3, lowest=1, highest=1000,
+        "with how many messages at first an open circuit breaker tries whether calls succeed again; with more as they do",
+        3, lowest=1, highest=256,
+    )
+    breaker_ignored_errors: Tuple[str, ...] = _row(
+        "Circuit breaker", "BREAKER_IGNORED_ERRORS", "--breaker-ignored-errors",
+        "the exceptions, subclasses included, that tell of a message and not of what it needs; no circuit breaker counts them",
+        ("ArithmeticError", "AssertionError", "AttributeError", "LookupError", "TypeError", "ValueError"),
+        pattern=_ERROR, several=True, form="class names, several with commas, or nothing",
     )
     memory_limit: str = _row(
         "Memory and renewal", "MEMORY_LIMIT", "--memory-limit",

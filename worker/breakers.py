@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from typing import Callable, Dict, Iterator, List, Optional, Set
+import math
+from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 from service.outcomes import Retry
 from service.settings import Settings
 from service.snapshot import BreakerReport
 from worker.breaker import Breaker, State
 from worker.dependencies import Dependencies, Outcome
-from worker.error_text import causes_of
-from worker.retry import WorthAgain
+from worker.error_text import causes_of, names_of
+from worker.retry import ErrorClasses, WorthAgain
 from worker.task_process import TaskDiedError
 from worker.windows import CountWindow, TimeWindow
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 MOST_DEPENDENCIES = 100  # names in a process: made from what messages say, they would grow without an end
 SILENT = (Retry, TaskDiedError)  # a wish of the handler's, and the end of its process: they say nothing of what it needs
+OS_ERROR = "builtins.OSError"
 _EXCUSE = "excused_by"  # in the dictionary of an error
 
 
@@ -37,6 +39,7 @@ class Breakers:
         self._ended = dependencies.ended
         self._handler_of = handler_of
         self._worth_again = WorthAgain(settings)
+        self._ignored = ErrorClasses(settings.breaker_ignored_errors)
         self._handlers: Dict[str, Breaker] = {}
         self._dependencies: Dict[str, Breaker] = {}
         self._users: Dict[str, Set[str]] = {}  # of a dependency: the handlers that reported it
@@ -61,7 +64,7 @@ class Breakers:
         return not self._holding(handler)
 
     def wanted(self, handler: str) -> int:
-        """While a handler is held up: how many probes of it are still to succeed. 0: nothing of it may be started."""
+        """While a handler is held up: how many probes of it may run at once. 0: nothing of it may be started."""
         holding = self._holding(handler)
         is_open = any(breaker.state is State.OPEN for breaker in holding)
         return 0 if is_open else max([breaker.wanted for breaker in holding], default=0)
@@ -76,15 +79,14 @@ class Breakers:
             if breaker is not None:
                 breaker.succeeded(count, now, probe=probe)
 
-    def take_back(self, handler: str, error: BaseException, now: float, *, probe: bool, last: bool) -> bool:
-        """A call of the handler failed; whether its task should be run again as if it had not been tried. `last`: otherwise it
-        becomes a dead letter."""
+    def take_back(self, handler: str, error: BaseException, now: float, *, before: float, probe: bool, last: bool) -> bool:
+        """A call of the handler failed; whether its task should be run again as if it had not been tried. `before`: when it
+        failed the last time; `last`: otherwise it becomes a dead letter."""
         self._take(now)
-        excused = False
-        if self._counts(error):
-            breaker = self._of(handler)
-            excused = breaker is not None and breaker.failed(error, now, probe=probe)
-            excused = _excused(error) or excused
+        excused = self._may_count(error) and _excused(error)
+        breaker = self._of(handler)
+        if breaker is not None and self._counts(error):
+            excused = breaker.failed(error, now, probe=probe, before=before) or excused
         if last and not excused and self._storm is not None:
             return self._storm.failed(error, now, probe=probe)
         return excused
@@ -107,11 +109,25 @@ class Breakers:
             breaker.succeeded(1, now, probe=probe)
         elif outcome.partition.closed:
             return  # perhaps it was broken off because it was cancelled
-        elif self._counts(outcome.error) and breaker.failed(outcome.error, now, probe=probe):
+        elif self._counts(outcome.error) and breaker.failed(outcome.error, now, probe=probe, before=outcome.before):
             _excuse(outcome.error, breaker)  # the handler may raise it, or let it be the cause of another
 
     def _counts(self, error: BaseException) -> bool:
-        """Whether a failure says something of what the handler needs. The others speak of their message."""
+        """Whether a failure may say something of what the handler needs. The others speak of their message, by the settings or
+        by the handler's own word.
+
+        An OSError does, also where it is more than that: an answer that is no JSON is a ValueError too, to requests, and so is
+        a bad certificate, to ssl. What an error is first, in the order of its bases, decides. So does what an OSError caused.
+        """
+        if not self._may_count(error):
+            return False
+        names, *causes = map(names_of, causes_of(error))
+        return not self._is_ignored(names) or any(OS_ERROR in cause and not self._is_ignored(cause) for cause in causes)
+
+    def _is_ignored(self, names: Tuple[str, ...]) -> bool:
+        return self._ignored.holds(names[: names.index(OS_ERROR) + 1] if OS_ERROR in names else names)
+
+    def _may_count(self, error: BaseException) -> bool:
         return not isinstance(error, SILENT) and self._worth_again(error)
 
     def _holding(self, handler: str) -> List[Breaker]:
@@ -141,6 +157,7 @@ class Breakers:
             settings.breaker_failure_share,
             settings.breaker_open_seconds,
             settings.breaker_probes,
+            settings.breaker_min_calls,
         )
 
     def _dead_letters(self) -> Breaker:
@@ -151,6 +168,7 @@ class Breakers:
             settings.dead_letter_storm_share,
             settings.breaker_open_seconds,
             settings.breaker_probes,
+            math.inf,
             trickle=True,
         )
 

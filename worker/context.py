@@ -6,6 +6,7 @@ from typing import Any, ContextManager, List, Optional, Tuple
 
 from worker.assignment import Partition
 from worker.decoding import headers_of
+from worker.retry import failed_before
 
 
 class Context:
@@ -54,7 +55,7 @@ class Context:
         """`with context.dependency("payments"): call()` tells the circuit breaker of that name whether the block succeeds or
         raises. While too many do, nothing of the handlers that use the name is started. What the block raises goes on as
         usual. Raises ValueError for a name that is not 1 to 100 printable characters."""
-        return self._partition.dependencies.call(name, self._partition)
+        return self._partition.dependencies.call(name, self._partition, failed_before(self.attempt))
 
     @property
     def cancelled(self) -> bool:

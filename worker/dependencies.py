@@ -4,6 +4,7 @@ consumer thread takes: a deque's operations are atomic, so neither waits for the
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Callable, Deque, Iterator, NamedTuple, Optional
@@ -24,6 +25,7 @@ class Outcome(NamedTuple):
     partition: Partition  # of the message whose handler called
     began: float  # monotonic seconds
     error: Optional[Exception]  # a copy (see `raised`); None: it succeeded
+    before: float  # monotonic seconds, when the message failed the last time; infinite: it did not
 
 
 class Dependencies:
@@ -35,7 +37,7 @@ class Dependencies:
         self.ended: Deque[Outcome] = deque()
 
     @contextlib.contextmanager
-    def call(self, name: str, partition: Partition) -> Iterator[None]:
+    def call(self, name: str, partition: Partition, before: float = math.inf) -> Iterator[None]:
         """The block is one call of the dependency `name`. What it raises goes on as usual. Raises ValueError for a name that
         is not fit to be shown."""
         known = plain_text(name) if isinstance(name, str) else ""
@@ -45,6 +47,6 @@ class Dependencies:
         try:
             yield
         except BaseException as error:  # whatever it is, the call has failed
-            self.ended.append(Outcome(known, partition, began, noted(error)))
+            self.ended.append(Outcome(known, partition, began, noted(error), before))
             raise
-        self.ended.append(Outcome(known, partition, began, None))
+        self.ended.append(Outcome(known, partition, began, None, before))

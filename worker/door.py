@@ -3,12 +3,14 @@ failed meanwhile. Consumer thread only, but for `Metered.pop`."""
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from enum import Enum
 from typing import Deque, Dict, Optional, Tuple
 
 from worker.lanes import Task
 from worker.queues import Queue
+from worker.retry import failed_before
 from worker.tracker import DONE, RUNNING
 
 IDLE_LOOKS = 2  # a task between a queue and its call runs at the second look, or it will not run without another permit
@@ -82,7 +84,8 @@ class Door:
         self.permits: Deque[None] = deque()
         self.taken: Deque[Task] = deque()  # by handler threads, with a permit
         self.aside: Deque[Task] = deque()  # failed, and will be run again as if they had not been tried
-        self.in_vain = False  # whether the last probes were done and decided nothing
+        self.succeeded_at = -math.inf  # monotonic seconds, of the last probe that was done
+        self.credit = 0  # calls that have succeeded of late
         self._probes: Dict[Tuple[int, int], Probe] = {}
 
     def restart(self) -> None:
@@ -90,6 +93,7 @@ class Door:
         self.permits.clear()
         self.taken.clear()
         self._probes = {}
+        self.succeeded_at = -math.inf
 
     def ended(self, task: Task) -> bool:
         """The task has failed; whether it was a probe."""
@@ -118,6 +122,11 @@ class Door:
     def under_way(self) -> int:
         """How many probes are running, as far as known."""
         return sum(probe.under_way for probe in self._probes.values())
+
+    @property
+    def outdone(self) -> int:
+        """How many of those that were set aside have failed before another succeeded."""
+        return sum(failed_before(task[4]) < self.succeeded_at for task in self.aside)
 
     def put_back(self, most: int) -> None:
         """Of those that were set aside, the ones that have waited longest."""

@@ -67,7 +67,7 @@ class Failures:
             task, outcome = self._pool.undecided.popleft()
             if not task[1].partition.revoked:  # else it is not committed, and runs again where the partition went
                 self._take(task, outcome, now)
-        self.requeue(self.retries.due(now))
+        self.requeue(task for task in self.retries.due(now) if not self._gate.set_aside(task))
         self.outbox.serve()
 
     @property

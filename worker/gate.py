@@ -23,6 +23,7 @@ from worker.lanes import Task
 from worker.pool import HandlerThread, Runner
 from worker.queues import Queue
 from worker.rate_limit import TokenBucket
+from worker.retry import failed_before, spared
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +68,12 @@ class Gate:
         self._look_at_probes(now)
         changed = [self._set(handler, door, closing=handler in closing) for handler, door in self._doors.items()]
         for handler, door in self._doors.items():
-            if door.access is Access.FREE:
-                self._return_all(door)
-            else:
-                self._hold(handler, door, [partition for partition in ours if self._handler(partition) == handler])
+            served = [partition for partition in ours if self._handler(partition) == handler]
+            if door.access is not Access.FREE:
+                self._hold(handler, door, served)
+            elif door.aside:
+                self._return(door, served, closing=handler in closing)
+            door.credit = 0
         if self._bucket is not None:
             self._tokens.extend([None] * self._bucket.fill(len(self._tokens), now))
             if any(len(partition.queue) for partition in ours):
@@ -86,12 +89,21 @@ class Gate:
         handler = self._handler(partition)
         door = self._door(handler)
         probe = door.ended(task)
-        if not self._breakers.take_back(handler, error, now, probe=probe, last=last):
+        if not self._breakers.take_back(handler, error, now, before=failed_before(task[4]), probe=probe, last=last):
             return False
         log.info(
             "%s offset %d failed at attempt %d (%s), which does not count: %s",
             partition, task[0], task[4], plain(names_of(error)[0]), self.why(partition),
         )  # fmt: skip
+        door.aside.append(spared(task, now))
+        return True
+
+    def set_aside(self, task: Task) -> bool:
+        """A task that has failed before may run again; whether it waits here until others have succeeded, as its handler is
+        held up: what did not fail yet makes better probes."""
+        door = self._door(self._handler(task[1].partition))
+        if door.access is Access.FREE:
+            return False
         door.aside.append(task)
         return True
 
@@ -151,13 +163,24 @@ class Gate:
             self._breakers.succeeded(handler, done.get(door, 0), now, probe=True)
         self._breakers.turn(now)
         for handler, door in self._doors.items():
-            door.in_vain = done.get(door, 0) > 0 and self._breakers.wanted(handler) == wanted[handler]
+            if done.get(door):
+                door.succeeded_at = now
+                door.credit += done[door]
+                self._try_again(door, self._breakers.wanted(handler), wanted[handler])
 
-    def _return_all(self, door: Door) -> None:
-        count = len(door.aside)
-        if count:
-            door.put_back(count)
-            self._pool.wake(count)
+    @staticmethod
+    def _try_again(door: Door, wanted: int, before: int) -> None:
+        """Others have succeeded: what failed before them is to blame itself, or is done now. A few at a time, because calls
+        that fail one after the other cast doubt on what they depend on. One in any case where what was done has decided
+        nothing: perhaps none of those that wait uses what is to be tried."""
+        door.put_back(max(int(wanted == before), min(door.outdone, wanted // 4)))
+
+    def _return(self, door: Door, partitions: List[Partition], *, closing: bool) -> None:
+        """As many as have succeeded meanwhile, so that those which fail again do not all fail one after the other."""
+        waiting = any(len(partition.queue) for partition in partitions)
+        count = door.credit if waiting and not closing else len(door.aside)
+        door.put_back(count)
+        self._pool.wake(count)
 
     def _hold(self, handler: str, door: Door, partitions: List[Partition]) -> None:
         for partition in partitions:
@@ -171,8 +194,6 @@ class Gate:
         ready = door.grant(wanted)
         if ready and not waiting:
             door.put_back(ready)
-        elif door.in_vain:  # perhaps none of those that wait uses what is to be tried
-            door.put_back(1)
         self._pool.wake(ready)
 
     def _count_done(self, now: float) -> None:
@@ -186,4 +207,5 @@ class Gate:
             more = count - self._done.get(topic, 0)
             if more > 0 and topic in self._handlers:
                 self._breakers.succeeded(self._handlers[topic], more, now, probe=False)
+                self._door(self._handlers[topic]).credit += more
         self._done = done

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from typing import Callable, Iterable, List, Optional, Tuple
 
 from service.outcomes import Reject, Retry
@@ -30,7 +31,11 @@ class ErrorClasses:
 
     def __contains__(self, error: BaseException) -> bool:
         """Whether the error is of one of these classes."""
-        return any(name in self._names or plain(name) in self._names for name in names_of(error))
+        return self.holds(names_of(error))
+
+    def holds(self, names: Iterable[str]) -> bool:
+        """Whether one of these names is among them."""
+        return any(name in self._names or plain(name) in self._names for name in names)
 
     def __len__(self) -> int:
         """How many names."""
@@ -94,15 +99,18 @@ def _wished(error: BaseException) -> Optional[float]:
 
 
 class Attempt(int):
-    """The number of an attempt that is not the first. It knows since when its message fails: as an attribute of the number,
-    because so it costs nothing to messages that never fail, and goes and ends with its task."""
+    """The number of an attempt of a message that has failed before. It knows since when that is so: as attributes of the
+    number, because so it costs nothing to messages that never fail, and goes and ends with its task."""
 
-    failing_since: float  # monotonic seconds
+    failing_since: float  # monotonic seconds; infinite: no failure has counted yet
+    failed_at: float  # the last time, whether it counted or not; infinite: not known
 
-    def __new__(cls, number: int, failing_since: float) -> Attempt:  # noqa: PYI034 (typing.Self needs Python 3.11)
+    def __new__(  # noqa: PYI034 (typing.Self needs Python 3.11)
+        cls, number: int, failing_since: float, failed_at: float = math.inf
+    ) -> Attempt:
         """Attempt number so and so."""
         made = super().__new__(cls, number)
-        made.failing_since = failing_since
+        made.failing_since, made.failed_at = failing_since, failed_at
         return made
 
     def __reduce__(self) -> Tuple[type, Tuple[int]]:
@@ -112,7 +120,19 @@ class Attempt(int):
 
 def age_of(attempt: int, now: float) -> float:
     """Seconds since the first failure of a task, when attempt number `attempt` has failed at `now` (monotonic seconds)."""
-    return now - attempt.failing_since if isinstance(attempt, Attempt) else 0.0
+    return max(0.0, now - attempt.failing_since) if isinstance(attempt, Attempt) else 0.0
+
+
+def failed_before(attempt: int) -> float:
+    """When the message of this attempt failed the last time (monotonic seconds); infinite: it did not."""
+    return attempt.failed_at if isinstance(attempt, Attempt) else math.inf
+
+
+def spared(task: Task, now: float) -> Task:
+    """The task, which has failed at `now`, as the attempt that it was."""
+    offset, segment, message, lane, attempt = task
+    since = attempt.failing_since if isinstance(attempt, Attempt) else math.inf
+    return offset, segment, message, lane, Attempt(attempt, since, now)
 
 
 class RetrySchedule:
@@ -126,7 +146,7 @@ class RetrySchedule:
     def add(self, task: Task, due: float, failed_at: float) -> None:
         """Run the task, which has failed at `failed_at`, again as its next attempt at `due` (monotonic seconds)."""
         offset, segment, message, lane, attempt = task
-        again = Attempt(attempt + 1, failed_at - age_of(attempt, failed_at))
+        again = Attempt(attempt + 1, failed_at - age_of(attempt, failed_at), failed_at)
         self.hold((offset, segment, message, lane, again), due)
 
     def hold(self, task: Task, due: float) -> None:

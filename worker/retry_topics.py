@@ -117,7 +117,7 @@ class RetryTopics:
             return (offset, segment, Returned(message, origin, told), lane, 1), 0.0
         age = max(0.0, wall - told["first-failed-at"] / 1000)
         wait = min(max(0.0, told["due-at"] / 1000 - wall), LONGEST_SECONDS)
-        attempt = Attempt(max(2, told["attempt"]), now - age)
+        attempt = Attempt(max(2, told["attempt"]), now - age, now)
         return (offset, segment, Returned(message, origin, told), lane, attempt), wait
 
 

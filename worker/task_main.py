@@ -219,7 +219,7 @@ def _calls(partition: Partition, raised: Optional[BaseException] = None) -> List
     taken = [ended.popleft() for _ in range(len(ended))]  # threads of the handler's own may still add to it
     return [
         (name, began, None if error is None else told(error), error is not None and any(error is cause for cause in causes))
-        for name, _partition, began, error in taken
+        for name, _partition, began, error, _before in taken
     ]
 
 

@@ -20,6 +20,7 @@ from worker.error_text import PlainError
 from worker.frames import LOST, GarbledError
 from worker.handler import HandlerError
 from worker.raised import RemoteTraceback, rebuilt
+from worker.retry import failed_before
 from worker.task_spawn import TICK_SECONDS, Spawned
 from worker.vigil import Vigil
 
@@ -100,7 +101,7 @@ class TaskProcess:
             self.close()
             raise ConnectionLostError(str(problem)) from None
         error = rebuilt(content) if kind == "raised" else None
-        _pass_on(calls, partition, error)
+        _pass_on(calls, partition, error, failed_before(attempt))
         if error is not None:
             raise error
         return [Send(*fields) for fields in content] if kind == "send" else content
@@ -193,12 +194,12 @@ def _wish(partition: Partition, cancelled: Callable[[], bool]) -> Wish:
     return late, late, None
 
 
-def _pass_on(calls: List[Tuple[Any, ...]], partition: Partition, raised: Optional[Exception]) -> None:
+def _pass_on(calls: List[Tuple[Any, ...]], partition: Partition, raised: Optional[Exception], before: float) -> None:
     """Calls of dependencies, to those who would have been told of them here. One that led to what the handler raised is told
     with that very error."""
     for name, began, error, led_to_it in calls:
         problem = raised if led_to_it else None if error is None else rebuilt(error)
-        partition.dependencies.ended.append(Outcome(name, partition, began, problem))
+        partition.dependencies.ended.append(Outcome(name, partition, began, problem, before))
 
 
 def _described(message: Any) -> Dict[str, Any]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from typing import TYPE_CHECKING, Any, Callable, Dict, List
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Set, Tuple
 
 import pytest
 
@@ -15,7 +16,7 @@ from tests.support.oracle import Oracle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.admin import Admin
+    from tests.support.admin import Admin, Record
     from tests.support.engine import Engine
 
 PARTITIONS, THREADS, MIN_CALLS, PROBES = 4, 4, 20, 3
@@ -39,6 +40,10 @@ def outage(tmp_path: Path) -> Path:
 def failing_in(outage: Path, sent: List[Sent], trouble: str = "raise", **more: str) -> List[Sent]:
     """The same messages, in trouble as long as the file exists."""
     return [Sent(e.id, e.key, e.sequence, {**e.payload, "trouble": trouble, "while": str(outage), **more}) for e in sent]
+
+
+def ids(letters: List[Record]) -> Set[str]:
+    return {json.loads(letter.value or b"")["id"] for letter in letters}
 
 
 def state(engine: Engine, name: str) -> str:
@@ -179,6 +184,66 @@ def test_good_messages_get_through_although_all_that_was_there_is_hopeless(
     admin.produce(name, [each.row for each in good])
 
     eventually(lambda: not Oracle(running.ledger, good).missing(), SECONDS, "the good ones are done")
+
+
+@pytest.mark.parametrize(("trouble", "storm"), [("data", 0.0), ("raise", 0.0), ("data", 0.5)])
+def test_a_topic_most_of_whose_messages_are_bad_flows_or_is_stopped_by_the_storm_limit_which_says_so(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], trouble: str, storm: float
+) -> None:
+    """With the waits of a half-open breaker that failed, which are long, it would take minutes."""
+    name = topic(partitions=PARTITIONS)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    sent, good = partly_bad(600, 5, 3, trouble)
+    admin.produce(name, [each.row for each in sent])
+
+    options = {**BREAKER, "breaker_open_seconds": 10.0, "dead_letter_storm_share": storm}
+    running = engine(name, group, ordering="none", **options).start()
+
+    oracle = Oracle(running.ledger, good)
+    if storm:
+        said = "the circuit breaker of dead letters is open"
+        eventually(lambda: all(partition.held == said for partition in running.loop.partitions), SECONDS, "all is held")
+        eventually(lambda: len(admin.records(letters)) >= 50, SECONDS, "they are stored")
+        assert len(admin.records(letters)) < 70
+        return
+    eventually(lambda: len(oracle.missing()) < 0.05 * len(good), SECONDS / 2, "nearly all good ones are done")
+    assert trouble != "data" or [breaker.opened_times for breaker in running.loop.breakers] == [0]
+    assert not {each.id for each in good} & ids(admin.records(letters))
+
+
+def test_an_outage_of_what_a_topic_of_bad_messages_depends_on_makes_no_dead_letter_of_a_good_one(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], outage: Path
+) -> None:
+    name = topic(partitions=PARTITIONS)
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    outage.unlink()
+    sent, good = partly_bad(900, 5, 3, "raise")
+    worse = [each if each not in good else failing_in(outage, [each])[0] for each in sent]
+    admin.produce(name, [each.row for each in worse])
+    options = {**BREAKER, "breaker_open_seconds": 1.0, "dead_letter_storm_share": 0.0}
+    running = engine(name, group, ordering="none", **options).start()
+    eventually(lambda: len(running.ledger.done()) > 30, SECONDS, "it flows")
+
+    outage.touch()
+    eventually(lambda: running.loop.breakers[0].probe_in > 0, SECONDS, "nothing is started")
+    before, done = len(running.ledger.of("start")), len(running.ledger.done())
+    began = time.monotonic()
+    eventually(lambda: time.monotonic() - began > OUTAGE_SECONDS, SECONDS, "the outage lasts")
+    calls = len(running.ledger.of("start")) - before
+    assert len(running.ledger.done()) - done <= THREADS
+    outage.unlink()
+
+    oracle = Oracle(running.ledger, good)
+    eventually(lambda: len(oracle.missing()) < 0.05 * len(good), SECONDS, "nearly all good ones are done")
+    assert calls <= (PROBES + THREADS) * (OUTAGE_SECONDS / 1.0 + 1)
+    assert not {each.id for each in good} & ids(admin.records(letters))
+
+
+def partly_bad(count: int, of: int, bad: int, trouble: str) -> Tuple[List[Sent], List[Sent]]:
+    """(all, the good ones): `bad` out of each `of` messages are hopeless, by this trouble."""
+    sent = messages(count, keys=count)
+    good = [each for number, each in enumerate(sent) if number % of >= bad]
+    return [each if each in good else Sent(each.id, each.key, 0, {**each.payload, "trouble": trouble}) for each in sent], good
 
 
 @pytest.mark.parametrize("kind", ["coroutine", "batch"])

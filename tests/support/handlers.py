@@ -49,6 +49,7 @@ RAISED: Dict[str, Callable[[str], BaseException]] = {
     "system_exit": SystemExit,
     "keyboard_interrupt": KeyboardInterrupt,
     "unprintable": UnprintableError,
+    "data": lambda reason: UnicodeDecodeError("utf-8", b"\xff", 0, 1, reason),
     "reject": Reject,
     "later": lambda reason: Retry(reason, after=1.0),
 }

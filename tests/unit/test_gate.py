@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from worker.batch import Alone
 from worker.decoding import UndecodableError
 from worker.gate import COUNT_SECONDS
 from worker.queues import FirstComeFirstServed, InOrderOfOffset
+from worker.raised import rebuilt, told
 
 
 def test_usually_the_pool_takes_from_the_partitions_queues_themselves() -> None:
@@ -101,13 +103,39 @@ def test_with_nothing_else_to_try_what_failed_longest_ago_is_tried_again() -> No
     assert offsets(bench.taken()) == [3, 4]
 
 
-def test_a_message_that_fails_beside_one_that_succeeds_is_to_blame_itself() -> None:
-    bench = Bench().until_half_open()
-    good, bad = bench.taken()
-
+def test_a_message_that_fails_again_after_another_succeeded_is_to_blame_itself() -> None:
+    bench = Bench(breaker_probes=3).until_half_open()
+    good, first, _ = bench.taken()
     bench.succeed(good)
 
-    assert bench.fail(bad) == [False]
+    (again,) = bench.taken(1)  # it was set aside when the breaker opened
+
+    assert offsets([again]) == [3]
+    assert bench.fail(first, again) == [True, False]
+    assert "half-open" in bench.gate.why(bench.partitions[0])
+
+
+def test_what_failed_in_the_outage_comes_back_one_for_each_that_succeeds_unless_nothing_else_waits() -> None:
+    bench = Bench(tasks=30)
+    running = bench.taken(20)
+    bench.fail(*running)  # the last sixteen are set aside
+    bench.turn()
+    bench.turn(OPEN_SECONDS)
+    bench.succeed(*bench.taken(PROBES))
+
+    assert offsets(bench.taken()) == [3, 4, *range(20 + PROBES, 30)]
+    bench.turn()
+    assert len(bench.taken()) == 20 - 4 + 1 - 2
+
+
+def test_what_is_due_again_while_its_handler_is_held_up_is_no_probe_as_long_as_there_are_others() -> None:
+    bench = Bench().until_half_open()
+    again = (*bench.taken(1)[0][:4], 2)
+
+    assert bench.gate.set_aside(again)
+    assert offsets(bench.taken()) == [5]
+    free = Bench()
+    assert not free.gate.set_aside(free.taken(1)[0])
 
 
 def test_a_task_that_was_running_when_it_opened_is_no_probe() -> None:
@@ -129,14 +157,60 @@ def test_what_speaks_of_the_message_alone_opens_no_breaker(error: BaseException)
     assert len(bench.queues) == 1
 
 
+class JsonError(OSError, ValueError):
+    """As that of requests, which is a ValueError, too."""
+
+
+class OwnError(Exception):
+    """Nobody can know what it means."""
+
+
+class OwnValueError(ValueError):
+    """This one says it."""
+
+
+def caused(error: BaseException, cause: BaseException) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "ignored", "counts"),
+    [
+        (UnicodeDecodeError("utf-8", b"", 0, 1, "no"), None, False),
+        (KeyError("id"), None, False),
+        (ZeroDivisionError(), None, False),
+        (OwnValueError(), None, False),
+        (TypeError(), (), True),
+        (OwnError(), None, True),
+        (OwnError(), ("OwnError",), False),
+        (TimeoutError(), None, True),
+        (JsonError(), None, True),
+        (JsonError(), ("JsonError",), False),
+        (JsonError(), ("OSError",), False),
+        (ssl.SSLCertVerificationError(), None, True),
+        (caused(ValueError("no price"), ConnectionError("refused")), None, True),
+        (caused(ValueError("no price"), KeyError("price")), None, False),
+        (rebuilt(told(KeyError("id"))), None, False),
+        (rebuilt(told(JsonError())), None, True),
+    ],
+)
+def test_errors_of_data_do_not_count_and_those_of_input_and_output_do(error: Any, ignored: Any, counts: bool) -> None:
+    bench = Bench(dead_letter_storm_share=0.0, **({} if ignored is None else {"breaker_ignored_errors": ignored}))
+
+    bench.fail(*bench.taken(4), error=error)
+
+    assert [report.calls for report in bench.gate.reports(bench.now)] == [0 if not counts else 4]
+
+
 def test_what_is_done_counts_before_what_failed_since() -> None:
     bench = Bench()
     bench.turn(COUNT_SECONDS)
     bench.pool.threads[0].done_of[TOPIC] = 5
     bench.now += COUNT_SECONDS / 10
 
-    assert bench.fail(*bench.taken(4)) == [False] * 4
-    assert bench.gate.reports(bench.now)[0].calls == 9
+    assert bench.fail(*bench.taken(3)) == [False] * 3
+    assert bench.gate.reports(bench.now)[0].calls == 8
 
 
 def test_what_is_done_of_retry_topics_and_apart_counts_like_what_fails_there() -> None:
@@ -148,8 +222,8 @@ def test_what_is_done_of_retry_topics_and_apart_counts_like_what_fails_there() -
     bench.apart.done_of[TOPIC] = 5
     bench.now += COUNT_SECONDS / 10
 
-    assert bench.fail(*bench.taken(10)) == [False] * 10
-    assert [(each.state, each.calls) for each in bench.gate.reports(bench.now) if each.name == TOPIC] == [("closed", 30)]
+    assert bench.fail(*bench.taken(3)) == [False] * 3
+    assert [(each.state, each.calls) for each in bench.gate.reports(bench.now) if each.name == TOPIC] == [("closed", 23)]
 
 
 def test_probes_of_a_partition_that_goes_away_make_room_for_others() -> None:
@@ -177,8 +251,7 @@ def test_a_probe_that_goes_back_into_its_queue_is_let_through_again() -> None:
 
     alone = bench.taken()
     assert offsets(alone) == [4, 5]
-    bench.succeed(alone[0])
-    assert bench.fail(alone[1]) == [False]
+    assert bench.fail(*alone) == [True, True]
     bench.turn()
     assert bench.queues == []
 
