@@ -37,7 +37,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping, Optional
 
-from service import logs, places, routes, streams
+from service import logs, machine, places, routes, streams
 from service.attention import Attention
 from service.channel import Message
 from service.configuration import ConfigurationError, load
@@ -48,6 +48,7 @@ from service.snapshot import as_json, snapshot_of
 from supervision import control, preflight, status
 from supervision.child import Child, spawn
 from supervision.notify import Notifier
+from supervision.premises import Premises
 from supervision.renewals import Renewals
 from supervision.restart_policy import RestartPolicy
 from supervision.rolling_restart import RollingRestart
@@ -83,8 +84,8 @@ TRANSITIONS: Dict[State, FrozenSet[State]] = {
 class Supervisor:
     """The parent's story, in order."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
-        """Take over signals and the control socket; no child yet. The caller holds the supervisor's lock."""
+    def __init__(self, settings: Settings, environment: Mapping[str, str], premises: Premises) -> None:
+        """Take over signals and the control socket; no child yet. The caller holds the lock of the premises."""
         self._settings = settings
         self._environment = environment
         self._state = State.STARTING
@@ -101,6 +102,8 @@ class Supervisor:
         self._inbox = SignalInbox([*self.REACTIONS, signal.SIGCHLD])
         self._selector.register(self._inbox, selectors.EVENT_READ)
         self._control = control.ControlServer(places.control_socket(settings), self._selector, {"status": self._snapshot})
+        self._premises = premises
+        premises.guard(self._control)
 
     def run(self) -> ExitCode:
         """Until stopped; the exit code says how that went."""
@@ -122,6 +125,9 @@ class Supervisor:
             if self._state is State.ROLLING and self._roll.step(self._slots, now, attention):
                 self._end_roll(now)
             self._control.serve()
+            if not self._premises.look():
+                log.error("Another supervisor runs this group here by now: stopping")
+                self._stop(ExitCode.GAVE_UP)
             self._tell_systemd(now)
             if self._state is State.STOPPING and all(slot.empty for slot in self._slots.values()):
                 break
@@ -332,18 +338,16 @@ def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:
     """Run the service until it is stopped."""
     faulthandler.enable()  # the SIGABRT of systemd's watchdog prints where we hang
     try:
-        places.prepare(settings)
+        premises = Premises(settings)
+        if not premises.enter():
+            return ExitCode.GAVE_UP
+        supervisor = Supervisor(settings, environment, premises)
     except places.UnsafeDirectoryError as problem:
         return preflight.refuse([str(problem)])
-    lock = places.Lock(places.supervisor_lock(settings))
-    if not lock.try_acquire("process %d" % os.getpid()):
-        log.error(
-            "Group %s is already run on this host by %s. Stop that one, or give this one another KAFKA_GROUP_ID "
-            "(for another cluster: another RUNTIME_DIRECTORY)",
-            settings.group_id, lock.note(),
-        )  # fmt: skip
+    except OSError as problem:
+        log.error("RUNTIME_DIRECTORY %s can't be used now: %s", settings.runtime_directory, problem)  # noqa: TRY400
         return ExitCode.GAVE_UP
-    return Supervisor(settings, environment).run()
+    return supervisor.run()
 
 
 def main(words: Optional[List[str]] = None) -> int:
@@ -379,7 +383,7 @@ def command(words: List[str], closed: List[str]) -> int:
     logs.set_up(settings.log_level, settings.log_format, "supervisor")
     for warning in configuration.warnings:
         log.warning("%s", warning)
-    faults = preflight.faults(settings, environment)
+    faults = machine.make_room(settings) or preflight.faults(settings, environment)
     if faults:
         return preflight.refuse(faults)
     if configuration.check_only:

@@ -7,6 +7,7 @@ import contextlib
 import getpass
 import os
 import signal
+import socket
 import sys
 import time
 from typing import Dict, Iterator, List, Mapping, Set
@@ -17,7 +18,6 @@ from ops.dead_letters_letter import Letter, iso, resolutions
 from ops.dead_letters_scope import Scope, complain
 from ops.dead_letters_text import source
 from service.letter_words import LetterWords, Place
-from service.places import host_name
 
 PROGRESS_SECONDS = 5.0
 
@@ -30,7 +30,7 @@ class Act:
         self._cluster = cluster
         self._wanted = wanted
         self._topics = topics
-        self._by = "%s@%s" % (_user(), host_name())
+        self._by = "%s@%s" % (_user(), socket.gethostname())
         self._resolved: Set[Place] = set()  # by us, in one scope
         self._account = Account(Deed.REPLAYED if wanted.action == "replay" else Deed.DROPPED, wanted.dry_run)
         self._progress_at = time.monotonic() + PROGRESS_SECONDS

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from typing import Any, Dict
 
 from service import places
 from service.configuration import Configuration
 from service.readable import escaped
+from service.settings import Settings
 from service.streams import show
 from supervision import control, status
 
+QUESTION = {"command": "status"}
 HEALTHY, DEGRADED, NOT_RUNNING = 0, 1, 2
 
 
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
     try:
-        snapshot = control.ask(places.control_socket(configuration.settings), {"command": "status"})
+        snapshot = _snapshot(configuration.settings)
     except control.NotRunningError as problem:
         print(escaped("Not running: %s" % problem), file=sys.stderr)
         return NOT_RUNNING
@@ -28,6 +32,19 @@ def run(configuration: Configuration) -> int:
         return HEALTHY
     show(json.dumps(snapshot, indent=2) if configuration.as_json else _safe(status.text(snapshot)))
     return DEGRADED if snapshot["problems"] else HEALTHY
+
+
+def _snapshot(settings: Settings) -> Dict[str, Any]:
+    """What the service says. It goes by the name that this machine had when it was started, which may have changed since."""
+    try:
+        return control.ask(places.control_socket(settings), QUESTION)
+    except control.NotRunningError:
+        for path in places.other_control_sockets(settings):
+            with contextlib.suppress(control.NotRunningError):
+                snapshot = control.ask(path, QUESTION, nearby=True)
+                if snapshot.get("group") == settings.group_id:
+                    return snapshot
+        raise
 
 
 def _safe(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from service import client_properties, command_line, environment, failure_settings, letter_words, machine, memory, routes
 from service.routes import LONGEST_TOPIC
@@ -59,6 +59,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     found = [environment.collect(environ, environment.ENVIRONMENT), environment.collect(in_file, env_file)]
     faults = [*words.faults, *file_faults, *(fault for source in found for fault in source.faults)]
 
+    faults += _not_utf8([*words.given.values(), *(given for each in found for given in each.given.values())])
     sources = [words.given, *(_of_settings(source) for source in found)]
     values, wrong = validate(sources, optional=("bootstrap_servers",) if words.command in ("status", "metrics") else ())
     if words.command == letter_words.COMMAND and "topics" in words.given:
@@ -76,6 +77,19 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     if faults:
         raise ConfigurationError(faults, configuration)
     return configuration
+
+
+def _not_utf8(given: Iterable[Given]) -> List[str]:
+    """Bytes that are no text come from the system as half of surrogate pairs, which nothing can be done with."""
+    return [f"{each.name} ({each.where}) is not UTF-8. Correct it." for each in given if not _is_text(each.value)]
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _of_settings(source: Found) -> Dict[str, Given]:
@@ -125,7 +139,8 @@ def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str
     decided.setdefault("threads_max", decided.get("threads", max(cores, MOST_THREADS)))
     decided.setdefault("threads", min(cores, decided["threads_max"]))
     decided.setdefault("restart_limit", max(10, 5 * decided["processes"]))
-    decided.setdefault("runtime_directory", _runtime_directory(environ))
+    if "runtime_directory" not in decided:  # only then is there need of a folder that one can write to
+        decided["runtime_directory"] = _runtime_directory(environ)
     decided.setdefault("state_directory", os.path.join(decided["runtime_directory"], "state"))
     if decided["handlers"]:  # they stand in place of the two
         decided.update(topics=tuple(route.topic for route in routes.parsed(decided["handlers"])), handler="")
@@ -137,7 +152,11 @@ def _runtime_directory(environ: Mapping[str, str]) -> str:
     of_session = environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(of_session):
         return os.path.join(of_session, "kafka-consumer")
-    return os.path.join(tempfile.gettempdir(), f"kafka-consumer-{os.getuid()}")
+    try:
+        temporary = tempfile.gettempdir()
+    except OSError:  # none can be written to; that is told when it is needed
+        temporary = "/tmp"  # noqa: S108 (the name in it says whose it is)
+    return os.path.join(temporary, f"kafka-consumer-{os.getuid()}")
 
 
 def _warnings(found: Sequence[Found]) -> Tuple[str, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import difflib
 import io
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, Optional, Tuple
@@ -28,6 +29,7 @@ _KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_[A-Z]+(_(PROT
 # environment are somebody else's; those in .env mostly ours; those with KAFKA_ are compared without it.
 _NEAR_ELSEWHERE, _NEAR_IN_FILE, _NEAR_AFTER_KAFKA = 0.88, 0.84, 0.75
 _LONGEST_SHOWN = 80
+LONGEST_VARIABLE = 32 * 4096 - 1  # bytes, name and all: MAX_ARG_STRLEN of execve(2), less its NUL
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,18 @@ def read_env_file(path: str) -> Tuple[Dict[str, str], List[str]]:
     if wrong:
         return {}, [f"{path}, line {line}: not of the form NAME=value. Correct the line." for line in wrong]
     values = DotEnv(None, stream=io.StringIO(text), override=False).dict()
-    return {name: value for name, value in values.items() if value is not None}, []
+    given = {name: value for name, value in values.items() if value is not None}
+    wrong_ones = {name: fault for name, fault in ((name, _impassable(name, given[name])) for name in given) if fault}
+    faults = [f"{name} ({path}) {fault}" for name, fault in wrong_ones.items()]
+    return {name: value for name, value in given.items() if name not in wrong_ones}, faults
+
+
+def _impassable(name: str, value: str) -> str:
+    """Why no process could be given this variable: each start of one would fail."""
+    length = len(os.fsencode(f"{name}={value}"))
+    if length > LONGEST_VARIABLE:
+        return f"is {length} bytes long, and a variable can have {LONGEST_VARIABLE}. Put it into a file."
+    return "has a NUL in it, which a variable can't have. Remove it." if "\0" in value else ""
 
 
 def collect(variables: Mapping[str, str], where: str) -> Found:

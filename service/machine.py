@@ -1,5 +1,6 @@
-"""How many cores this process may use: what `--processes auto` and `--threads auto` mean. In a container the
-machine's own count is wrong, so the scheduler's affinity and the control groups' quota are asked.
+"""What this machine lets us have. How many cores this process may use: what `--processes auto` and `--threads auto` mean. In a
+container the machine's own count is wrong, so the scheduler's affinity and the control groups' quota are asked. And how many
+files it may have open.
 
 No well-kept library reads the quota; the files and their meaning: `Documentation/admin-guide/cgroup-v2.rst`
 of Linux.
@@ -9,7 +10,15 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Iterator, List, Optional, Tuple
+import resource
+from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
+
+if TYPE_CHECKING:
+    from service.settings import Settings
+
+FILES_OF_ANY = 64  # open in any of our processes: sockets to brokers, channels, libraries that are being loaded
+FILES_OF_A_CHILD = 4  # in the supervisor
+FILES_OF_A_TASK_PROCESS = 5  # in a child, of each thread with ISOLATION=process
 
 
 def usable_cores(root: str = "/") -> int:
@@ -74,3 +83,18 @@ def _read(path: str) -> Optional[str]:
             return file.read()
     except OSError:
         return None
+
+
+def make_room(settings: Settings) -> List[str]:
+    """Raise the limit of open files as far as is needed and allowed; a fault, where that is not enough."""
+    isolated = FILES_OF_A_TASK_PROCESS * settings.threads_max if settings.isolation == "process" else 0
+    needed = FILES_OF_ANY + max(FILES_OF_A_CHILD * settings.processes, isolated)
+    soft, hard = (
+        math.inf if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    if needed <= soft:
+        return []
+    if needed <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        return []
+    return [f"{hard} open files are allowed, and {needed} needed. Raise the limit (ulimit -n, LimitNOFILE= of systemd)."]

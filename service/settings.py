@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any, Dict, List, Tuple
 
@@ -33,7 +34,8 @@ def _row(group: str, environment: str, flag: str, meaning: str, default: Any = M
 
 @dataclass(frozen=True, repr=False)
 class Settings:
-    """All settings, validated. The three `_properties` hold librdkafka's: for both clients, or for one."""
+    """All settings, validated. The three `_properties` hold librdkafka's: for both clients, or for one; `host` is the name of
+    this machine, as it appears in member ids."""
 
     # fmt: off
     bootstrap_servers: str = _row(
@@ -300,6 +302,7 @@ class Settings:
     client_properties: Dict[str, str] = field(default_factory=dict)
     consumer_properties: Dict[str, str] = field(default_factory=dict)
     producer_properties: Dict[str, str] = field(default_factory=dict)
+    host: str = field(default_factory=socket.gethostname)  # asked once, for all processes: a machine may change its name
 
     def to_json(self) -> str:
         """All of it, secrets included, on one line: for a child's private descriptor, never for a log."""

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any, Dict, FrozenSet, List, Optional
 
-from service import places, routes
+from service import routes
 from service.settings import Settings
 
 VERSION = 1  # of the structure; raised when a field changes its meaning or goes away
@@ -153,7 +153,7 @@ def snapshot_of(settings: Settings, state: str, uptime: float, problems: List[st
     return Snapshot(
         version=VERSION,
         state=state,
-        host=places.host_name(),
+        host=settings.host,
         pid=os.getpid(),
         uptime=uptime,
         group=settings.group_id,

@@ -12,10 +12,12 @@ import contextlib
 import os
 import selectors
 import socket
-from typing import Any, Callable, Dict, List
+import struct
+from typing import Any, Callable, Dict, List, Tuple
 
 from service.channel import Channel, Message
 from service.deadline import Deadline
+from service.places import is_there
 
 MOST_CLIENTS = 32  # at once; the oldest makes room for the next
 MOST_ANSWERS = 4  # in one turn of the loop
@@ -32,17 +34,33 @@ class ControlServer:
         self._commands = commands
         self._clients: List[Channel] = []
         self._left = 0  # answers, in this turn
+        self._listen()
+
+    def _listen(self) -> None:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.setblocking(False)
+            os.unlink(self._path)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.setblocking(False)
         former = os.umask(0o177)
         try:
-            self._listener.bind(path)
+            listener.bind(self._path)
+        except OSError:
+            listener.close()
+            raise
         finally:
             os.umask(former)
-        self._listener.listen()
-        selector.register(self._listener, selectors.EVENT_READ)
+        listener.listen()
+        self._found = os.stat(self._path, follow_symlinks=False)
+        self._listener = listener
+        self._selector.register(listener, selectors.EVENT_READ)
+
+    def keep(self) -> None:
+        """The socket's file may have been taken away: listen anew then. Raises OSError."""
+        if not is_there(self._path, self._found):
+            former = self._listener
+            self._listen()
+            self._selector.unregister(former)
+            former.close()
 
     def serve(self) -> None:
         """Answer what has come."""
@@ -101,8 +119,9 @@ class NotRunningError(Exception):
     """Nobody answers at the control socket."""
 
 
-def ask(path: str, request: Message, timeout: float = 5.0) -> Dict[str, Any]:
-    """Send one request and return the answer. Raises NotRunningError when no supervisor answers within `timeout` seconds."""
+def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = False) -> Dict[str, Any]:
+    """Send one request and return the answer. Raises NotRunningError when no supervisor answers within `timeout` seconds, or
+    it is another user's. `nearby`: or it is in a container that is not ours."""
     deadline = Deadline(timeout)
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection, selectors.DefaultSelector() as selector:
         try:
@@ -110,6 +129,7 @@ def ask(path: str, request: Message, timeout: float = 5.0) -> Dict[str, Any]:
             connection.connect(path)
         except OSError as problem:
             raise NotRunningError("no supervisor answers at %s (%s)" % (path, problem.strerror or problem)) from problem
+        _must_be_ours(connection, path, nearby=nearby)
         channel = Channel(connection)
         channel.send(request)
         selector.register(channel, selectors.EVENT_READ)
@@ -119,3 +139,19 @@ def ask(path: str, request: Message, timeout: float = 5.0) -> Dict[str, Any]:
             for answer in channel.receive():
                 return answer
     raise NotRunningError("the supervisor at %s accepted the question and did not answer within %.0f s" % (path, timeout))
+
+
+def _must_be_ours(connection: socket.socket, path: str, *, nearby: bool) -> None:
+    pid, user = _peer(connection)
+    if os.getuid() not in (0, user) and user:
+        raise NotRunningError("user %d answers at %s, and not yours" % (user, path))
+    if nearby and not pid:
+        raise NotRunningError("who answers at %s is on another host" % path)
+
+
+def _peer(connection: socket.socket) -> Tuple[int, int]:
+    """Process, 0 for one that is not ours to see, and user at the other end. Only Linux tells; elsewhere it is ours."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return os.getpid(), os.getuid()
+    pid, user, _group = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, user

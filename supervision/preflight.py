@@ -29,6 +29,8 @@ def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
         )
     except subprocess.TimeoutExpired:
         return []
+    except OSError as problem:
+        return ["No process can be started: %s" % problem]
     try:
         return [str(fault) for fault in json.loads(done.stdout)]
     except ValueError:

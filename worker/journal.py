@@ -63,7 +63,7 @@ class Journal:
         self._innocence = len(head)  # where it is noted that whatever runs has not ended the process
         self._first = len(head) + 1
         size = self._first + RECORDS * _RECORD
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
             # Reserved now: a full file system would otherwise kill us by SIGBUS at some later write.
             os.posix_fallocate(descriptor, 0, size)

@@ -36,6 +36,7 @@ from worker.loop import ConsumerLoop
 from worker.quarantine import Quarantine
 from worker.report import Rate, child_report
 from worker.retry import RetryPolicy
+from worker.seat import Seat
 from worker.stages import StageHolder
 from worker.stopping import Stop
 from worker.suspects_file import SuspectsFile
@@ -79,6 +80,7 @@ class Child:
         self._supervisor = os.getppid()
         self._code: Optional[ExitCode] = None
         self._journal: Optional[Journal] = None  # once the consumer thread has opened it
+        self._seat = Seat(settings, slot)
         self._alone = False  # the supervisor is gone, and that is dealt with
         self._next_heartbeat = 0.0
         self._attention = Attention(time.monotonic())
@@ -103,7 +105,7 @@ class Child:
 
     def _build(self, handlers: Handlers) -> None:
         settings = self._settings
-        member = Member(places.host_name(), self._slot)
+        member = Member(settings.host, self._slot)
         self._pool = pools.build(settings, handlers)
         self._upkeep = Upkeep(settings, self._pool)
         suspects = SuspectsFile(settings)
@@ -126,6 +128,7 @@ class Child:
             return None
         try:
             journal = Journal(places.slot_journal(self._settings, self._slot))
+            self._seat.journal_opened()
         except OSError as problem:
             log.warning("No journal: %s. After a crash, what was done since the last commit runs again", problem)
             return None
@@ -137,11 +140,10 @@ class Child:
 
     def _consume(self) -> None:
         """The consumer thread. Its seat in the group is guarded by a lock of the slot: two live members with one id would
-        fence each other while both go on working, so whoever comes next waits here until the one before is dead. By hand the
-        lock is never given up: as long as there is anything of us, the slot's journal is ours too."""
+        fence each other while both go on working, so whoever comes next waits here until the one before is dead."""
         code = ExitCode.FAULT
         try:
-            places.Lock(places.slot_lock(self._settings, self._slot)).acquire()
+            self._seat.take()
             if self._loop.stopping is None:
                 self._stage.move(Stage.CONSUMING)
                 self._pool.start()
@@ -220,13 +222,16 @@ class Child:
         now = time.monotonic()
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
+            self._seat.look()
             if self._stage.now is Stage.CONSUMING:
                 self._upkeep.look()
             self._channel.offer(self._report())
 
     def _report(self) -> Dict[str, object]:
         report = child_report(self._stage.now, self._pool, self._loop, self._poll_age(), self._rate)
-        return {"report": as_json(replace(report, **self._upkeep.fields()))}
+        fields = self._upkeep.fields()
+        fields["renew"] = fields["renew"] or self._seat.lost
+        return {"report": as_json(replace(report, **fields))}
 
     def _poll_age(self) -> float:
         """Since when the poll loop has not turned. In attention: after a pause of the whole process both have only just

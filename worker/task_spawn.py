@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, List, Optional, Tuple
+from typing import IO, Any, List, Optional, Tuple
 
 from service.channel import Channel
 from service.deadline import Deadline
@@ -83,7 +83,7 @@ class Spawned:
     def __init__(self, settings: Settings, name: str) -> None:
         """Started, and told its settings. Raises OSError or RuntimeError when the machine has no room for it."""
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
-            self._words = undo.enter_context(tempfile.TemporaryFile(buffering=0))
+            self._words = undo.enter_context(_nowhere_on_disk())
             work, their_work = (undo.enter_context(end) for end in socket.socketpair())
             control, their_control = (undo.enter_context(end) for end in socket.socketpair())
             theirs.enter_context(their_work)
@@ -212,6 +212,13 @@ def _high(ends: contextlib.ExitStack, descriptor: int) -> int:
     copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD)
     ends.callback(os.close, copy)
     return copy
+
+
+def _nowhere_on_disk() -> IO[bytes]:
+    """A file for the last words of a process: in memory, because there may be nowhere to write to."""
+    if hasattr(os, "memfd_create"):  # Linux
+        return os.fdopen(os.memfd_create("last words"), "r+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
 
 
 def shortened(words: str) -> str:

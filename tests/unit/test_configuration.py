@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from typing import TYPE_CHECKING, Dict, Optional
 
 import pytest
@@ -177,3 +178,15 @@ def test_whatever_is_given_the_answer_is_a_configuration_or_its_faults(environ: 
         assert all("\n" not in fault for fault in problem.faults)
     else:
         assert found.settings.group_id
+
+
+def test_no_temporary_folder_is_needed_where_the_runtime_directory_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+
+    assert load([], {**REQUIRED, "RUNTIME_DIRECTORY": "/run/here"}, NO_FILE).settings.runtime_directory == "/run/here"
+    assert (
+        load([], REQUIRED, NO_FILE).settings.runtime_directory == f"/tmp/kafka-consumer-{os.getuid()}"
+    )  # told when it is used

@@ -279,3 +279,21 @@ def test_the_content_of_a_file_with_a_value_is_never_shown(tmp_path: Path) -> No
 
     assert fault.startswith(f'THREADS_FILE (the environment): the content of "{tmp_path}/threads" must be a whole number')
     assert "hunter2" not in fault
+
+
+def test_a_variable_that_no_process_can_be_given_is_named(tmp_path: Path) -> None:
+    long = "x" * 131072
+    file = written(tmp_path, f"LONG={long}\nNUL=a\0b\nFITS={long[:131066]}\n")
+
+    assert faults(environ={}, env_file=file) == [
+        f"LONG ({file}) is 131077 bytes long, and a variable can have 131071. Put it into a file.",
+        f"NUL ({file}) has a NUL in it, which a variable can't have. Remove it.",
+    ]
+
+
+@pytest.mark.parametrize("name", ["KAFKA_GROUP_ID", "HANDLER", "KAFKA_CLIENT_SASL_PASSWORD"])
+def test_what_is_not_utf_8_is_named_and_not_shown(name: str) -> None:
+    found = faults(environ={name: "caf\udce9"})
+
+    assert f"{name} (the environment) is not UTF-8. Correct it." in found
+    assert "\udce9" not in found[0]

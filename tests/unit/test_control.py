@@ -203,3 +203,21 @@ def test_close_leaves_no_socket_behind(path: str) -> None:
     Turning(path, {}).close()
 
     assert not os.path.exists(path)
+
+
+def test_who_answers_for_another_user_is_not_believed(server: Turning, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+    monkeypatch.setattr(control, "_peer", lambda _connection: (7, 666))
+
+    with pytest.raises(NotRunningError, match="user 666 answers at"):
+        ask(path, {"command": "status"})
+
+
+def test_who_is_looked_for_nearby_is_not_found_in_another_container(
+    server: Turning, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(path, {"command": "status"}, nearby=True) == {"state": "running"}
+    monkeypatch.setattr(control, "_peer", lambda _connection: (0, os.getuid()))
+
+    with pytest.raises(NotRunningError, match="is on another host"):
+        ask(path, {"command": "status"}, nearby=True)

@@ -5,7 +5,7 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 import pytest
 
@@ -14,6 +14,7 @@ from service.places import Lock, UnsafeDirectoryError
 from service.settings import Settings
 from supervision.child import ROOT
 from tests.unit.fakes import some_settings
+from worker.journal import Journal
 
 TRY = "import sys; from service.places import Lock; print(Lock(sys.argv[1]).try_acquire())"
 
@@ -97,10 +98,9 @@ def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
         places.prepare(given(tmp_path / ("x" * 107)))
 
 
-def test_groups_and_hosts_have_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_and_hosts_have_folders_of_their_own(tmp_path: Path) -> None:
     folders = {places.folder(given(tmp_path, group_id=group)) for group in ("a/b", "a_b", "../up", "x" * 200)}
-    monkeypatch.setattr(places, "host_name", lambda: "another")
-    folders.add(places.folder(given(tmp_path, group_id="a/b")))
+    folders.add(places.folder(given(tmp_path, group_id="a/b", host="another")))
 
     assert len(folders) == 5
     assert {os.path.dirname(folder) for folder in folders} == {str(tmp_path)}
@@ -113,3 +113,114 @@ def test_socket_and_locks_are_different_files_in_the_folder(tmp_path: Path) -> N
 
     assert len(paths) == 5
     assert {os.path.dirname(path) for path in paths} == {places.folder(settings)}
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A folder whose mode must stay as it is."""
+    made = tmp_path / "theirs"
+    made.mkdir()
+    made.chmod(0o755)
+    return made
+
+
+def test_a_link_in_the_place_of_the_folder_is_refused_and_leads_nowhere(tmp_path: Path, theirs: Path) -> None:
+    settings = given(tmp_path)
+    os.symlink(theirs, places.folder(settings))
+
+    with pytest.raises(UnsafeDirectoryError, match="cannot be used"):
+        places.prepare(settings)
+
+    assert stat.S_IMODE(theirs.stat().st_mode) == 0o755
+
+
+def test_a_runtime_directory_of_ours_that_everybody_may_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = os.stat_result((0o40777, 0, 0, 2, 12345, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+
+    with pytest.raises(UnsafeDirectoryError, match="can be written to by everybody: chmod o-w it"):
+        places._must_be_safe(found, "/somewhere", "RUNTIME_DIRECTORY")
+
+
+@pytest.mark.parametrize(("mode", "owner"), [(0o41777, 12345), (0o40777, 0), (0o40775, 12345)])
+def test_a_sticky_directory_or_one_that_root_has_opened_is_taken(
+    mode: int, owner: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+
+    places._must_be_safe(os.stat_result((mode, 0, 0, 2, owner, 0, 0, 0, 0, 0)), "/somewhere", "X")
+
+
+@pytest.mark.parametrize("opened", [Lock, Journal], ids=["lock", "journal"])
+def test_no_file_is_opened_through_a_link(opened: Callable[[str], object], tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    os.symlink(victim, tmp_path / "link")
+
+    with pytest.raises(OSError, match="symbolic links"):
+        opened(str(tmp_path / "link"))
+
+    assert victim.read_text() == "precious"
+
+
+def test_a_lock_whose_file_is_taken_away_is_kept_under_its_name(lock: Lock, tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.unlink()
+
+    assert lock.keep()
+
+    second = Lock(str(path))
+    assert not second.try_acquire("another")
+    assert second.note() == "process 7"
+    second.release()
+
+
+def test_a_lock_that_somebody_else_has_by_now_is_told(lock: Lock, tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.unlink()
+    second = Lock(str(path))
+    assert second.try_acquire("another")
+
+    assert not lock.keep()
+    assert not lock.keep()
+    second.release()
+
+
+def test_who_waited_at_a_file_that_was_taken_away_waits_on_at_its_name(lock: Lock, tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    waiting = Lock(path)
+    os.unlink(path)
+    assert lock.keep()
+
+    assert not waiting.try_acquire()  # at the former file, which stays locked
+    lock.release()
+    assert waiting.try_acquire()
+    assert not other_process_gets(path)  # at the one that has the name
+    waiting.release()
+
+
+def test_a_disk_that_is_full_costs_a_lock_its_note_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    held = Lock(str(tmp_path / "lock"))
+    monkeypatch.setattr(os, "pwrite", full)
+
+    assert held.try_acquire("process 7")
+    held.release()
+
+
+def test_what_is_touched_is_new_to_who_cleans(tmp_path: Path) -> None:
+    settings = given(tmp_path / "run", state_directory=str(tmp_path / "state"))
+    paths = [places.prepare(settings), places.prepare_state(settings), settings.runtime_directory]
+    paths.append(places.slot_journal(settings, 0))
+    Path(paths[-1]).write_text("")
+    for path in paths:
+        os.utime(path, (1000, 1000))
+
+    places.touch(settings)
+
+    assert min(os.stat(path).st_mtime for path in paths) > 1_000_000
+    assert min(os.stat(path).st_atime for path in paths) > 1_000_000
