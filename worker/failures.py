@@ -67,7 +67,8 @@ class Failures:
             task, outcome = self._pool.undecided.popleft()
             if not task[1].partition.revoked:  # else it is not committed, and runs again where the partition went
                 self._take(task, outcome, now)
-        self.requeue(task for task in self.retries.due(now) if not self._gate.set_aside(task))
+        for task in self.retries.due(now):
+            self._wake(task, now)
         self.outbox.serve()
 
     @property
@@ -85,8 +86,7 @@ class Failures:
         """Tasks that were just delivered from a retry topic: each waits until it is due."""
         now = self._clock()
         for task in tasks:
-            again, wait = self.retry_topics.returned(task, now)
-            self.retries.hold(again, now + wait)
+            self._sleep(self.retry_topics.returned(task, now), now)
 
     def give_up(self, deadline: float) -> None:
         """Of closed partitions: retries that are not due before the deadline, records that the broker refuses, and suspects
@@ -100,6 +100,21 @@ class Failures:
         self._quarantine.settled(task)
         if completion.done(task):
             self._pool.wake(1)
+
+    def _wake(self, task: Task, now: float) -> None:
+        """The task has waited long enough, or is to be looked at because it sleeps for so long."""
+        if not self.retry_topics.sleeps(task, now):
+            if not self._gate.set_aside(task):
+                self.requeue([task])
+            return
+        record = self.retry_topics.lap(task, now)
+        if record is None:
+            self._sleep(task, now)
+        else:
+            self.outbox.send("retry", task, record, self.complete)
+
+    def _sleep(self, task: Task, now: float) -> None:
+        self.retries.hold(task, now + self.retry_topics.nap(task, self.retry_topics.sleeps(task, now)))
 
     def _take(self, task: Task, outcome: Any, now: float) -> None:
         if isinstance(outcome, completion.Results):

@@ -16,7 +16,7 @@ from service.failure_settings import retry_topic, seconds_of
 from worker.decoding import readable_headers
 from worker.lanes import Task
 from worker.outbox import Headers, Record
-from worker.retry import LONGEST_SECONDS, Attempt
+from worker.retry import LONGEST_SECONDS, Attempt, age_of
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +29,9 @@ MOST_DIGITS = 18
 class Returned:
     """A message that took the long way: answers like the one that was delivered from the first topic."""
 
-    def __init__(self, message: Any, topic: str, place: Dict[str, int]) -> None:
-        """`place`: the numbers of our headers; those that are missing are the message's own."""
+    def __init__(self, message: Any, topic: str, place: Dict[str, int], due: float) -> None:
+        """`place`: the numbers of our headers; those that are missing are the message's own. `due`: monotonic seconds."""
+        self.due = due
         self._message = message
         self._topic = topic
         self._partition = int(place.get("partition", message.partition()))
@@ -75,6 +76,7 @@ class RetryTopics:
         """`topics`: the ordinary ones; `delays` like "30s"; none: long waits are spent like short ones."""
         self._delays = sorted((seconds_of(delay), delay) for delay in delays)
         self._origins = {retry_topic(topic, delay): topic for topic in topics for delay in delays}
+        self._seconds = {retry_topic(topic, delay): seconds for topic in topics for seconds, delay in self._delays}
         self._wall = wall
 
     def __iter__(self) -> Any:
@@ -88,9 +90,29 @@ class RetryTopics:
     def record(self, task: Task, delay: float, age: float) -> Optional[Record]:
         """What to produce so that the task runs again in `delay` seconds as its next attempt; None: the wait is too short for
         any retry topic. `age`: seconds since it failed for the first time."""
+        return self._made(task[2], task[4] + 1, delay, age)
+
+    def sleeps(self, task: Task, now: float) -> float:
+        """For how many seconds more; 0: it is due, or did not come from a retry topic."""
+        message = task[2]
+        return max(0.0, message.due - now) if isinstance(message, Returned) else 0.0
+
+    def nap(self, task: Task, wait: float) -> float:
+        """For how many of these seconds a task is held that came from a retry topic: no longer than the delay of that topic,
+        then it is asked whether it stands in the way of others."""
+        return min(wait, self._seconds[task[1].partition.topic])
+
+    def lap(self, task: Task, now: float) -> Optional[Record]:
+        """What to produce so that a task that sleeps goes to the end of its topic, or of one of a longer delay, because it
+        stands in the way of others; None: it does not, or not for longer than the delay of its topic, as others there do."""
+        wait, partition = self.sleeps(task, now), task[1].partition
+        if not partition.paused or partition.held or wait < self._seconds[partition.topic]:
+            return None
+        return self._made(task[2], task[4], wait, age_of(task[4], now))
+
+    def _made(self, message: Any, attempt: int, delay: float, age: float) -> Optional[Record]:
         fitting = [name for seconds, name in self._delays if seconds <= delay]
-        message, attempt, now = task[2], task[4], self._wall()
-        topic = message.topic()
+        topic, now = message.topic(), self._wall()
         if not fitting or topic not in self._origins.values():
             return None
         ours = {
@@ -98,7 +120,7 @@ class RetryTopics:
             "partition": message.partition(),
             "offset": message.offset(),
             "timestamp": max(0, message.timestamp()[1]),
-            "attempt": attempt + 1,
+            "attempt": int(attempt),
             "due-at": round((now + delay) * 1000),
             "first-failed-at": round((now - age) * 1000),
         }
@@ -106,19 +128,19 @@ class RetryTopics:
         # With the time of now: the topic's retention must not count from when the message was first produced.
         return Record(retry_topic(topic, fitting[-1]), message.key(), message.value(), headers)
 
-    def returned(self, task: Task, now: float) -> Tuple[Task, float]:
-        """What a task really is that was delivered from a retry topic, and in how many seconds it is due; `now`: monotonic."""
+    def returned(self, task: Task, now: float) -> Task:
+        """What a task really is that was delivered from a retry topic; `now`: monotonic."""
         offset, segment, message, lane, _attempt = task
         origin = segment.partition.origin
         told = _told(message, origin)
         wall = self._wall()
         if not told:
             log.warning("%s offset %d carries none of our headers: it runs now, as a first attempt", segment.partition, offset)
-            return (offset, segment, Returned(message, origin, told), lane, 1), 0.0
+            return offset, segment, Returned(message, origin, told, now), lane, 1
         age = max(0.0, wall - told["first-failed-at"] / 1000)
         wait = min(max(0.0, told["due-at"] / 1000 - wall), LONGEST_SECONDS)
         attempt = Attempt(max(2, told["attempt"]), now - age, now)
-        return (offset, segment, Returned(message, origin, told), lane, attempt), wait
+        return offset, segment, Returned(message, origin, told, now + wait), lane, attempt
 
 
 def _theirs(message: Any) -> Headers:

@@ -115,6 +115,26 @@ def test_a_stop_does_not_wait_for_what_sleeps_in_a_retry_topic_and_leaves_it_the
     assert admin.lag(group, long_way) == 1
 
 
+def test_what_is_due_soon_is_not_kept_waiting_by_what_is_due_in_hours_in_the_same_topic(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    name = topic(partitions=1)
+    long_way = admin.create_topic(name + ".retry.1s", partitions=1)
+    far = [message("far-%d" % number, key=str(number), trouble="far").row for number in range(20)]
+    admin.produce(name, far)
+
+    running = engine(name, group, max_in_flight=8, **LONG_WAYS).start()
+    admin.wait_committed(group, name)
+    admin.produce(name, [message("soon", key="soon", trouble="later", times=1).row])
+
+    eventually(lambda: running.ledger.done() == ["soon"], SECONDS, "it is done")
+    waiting = {headers(record)["retry.offset"]: headers(record) for record in admin.records(long_way)}
+    assert attempts(running.ledger, "soon") == [1, 2]
+    assert all(attempts(running.ledger, "far-%d" % number) == [1] for number in range(20))
+    assert [waiting[str(number)]["retry.attempt"] for number in range(20)] == ["2"] * 20
+    assert all(float(told["retry.due-at"]) / 1000 - time.time() > 3000 for at, told in waiting.items() if int(at) < 20)
+
+
 @pytest.mark.usefixtures("_soon")
 def test_a_missing_retry_topic_holds_the_partition_until_it_is_made(
     admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], caplog: pytest.LogCaptureFixture

@@ -52,6 +52,7 @@ RAISED: Dict[str, Callable[[str], BaseException]] = {
     "data": lambda reason: UnicodeDecodeError("utf-8", b"\xff", 0, 1, reason),
     "reject": Reject,
     "later": lambda reason: Retry(reason, after=1.0),
+    "far": lambda reason: Retry(reason, after=3600.0),
 }
 
 

@@ -38,7 +38,9 @@ def delivered(headers: Mapping[str, Optional[bytes]], wall: float = NOW, now: fl
     partition.origin = TOPIC
     message = Message(7, b"key", b"value", partition=1)
     message.given_headers = list(headers.items())
-    return topics(wall).returned((7, partition.tracker.take(7)[0], message, None, 1), now)
+    ours = topics(wall)
+    again = ours.returned((7, partition.tracker.take(7)[0], message, None, 1), now)
+    return again, ours.sleeps(again, now)
 
 
 def test_each_topic_has_one_for_each_delay_and_knows_its_origin() -> None:
@@ -134,3 +136,34 @@ def test_a_message_without_headers_and_time_is_no_fault() -> None:
     (_, segment, message, _, attempt), _ = delivered({**TOLD, "retry.timestamp": dict(record.headers)["retry.timestamp"]})  # type: ignore[dict-item]
     assert Context(message, segment.partition, attempt).timestamp is None
     assert delivered({})[1] == 0.0
+
+
+def told(wait: float) -> Dict[str, Optional[bytes]]:
+    """Of a message that is due in so many seconds."""
+    return {**TOLD, "retry.due-at": b"%d" % round(1000 * (NOW + wait))}
+
+
+@pytest.mark.parametrize(
+    ("wait", "paused", "held", "topic"),
+    [
+        (86400.0, True, "", "topic.retry.2h"),
+        (600.0, True, "", "topic.retry.10m"),
+        (31.0, True, "", "topic.retry.30s"),
+        (29.0, True, "", None),
+        (86400.0, False, "", None),
+        (86400.0, True, "a retry can't be stored", None),
+    ],
+)
+def test_what_sleeps_long_and_stands_in_the_way_of_others_goes_to_the_end(
+    wait: float, paused: bool, held: str, topic: Optional[str]
+) -> None:
+    sleeper, left = delivered(told(wait))
+    partition = sleeper[1].partition
+    partition.paused, partition.held = paused, held
+
+    record = topics().lap(sleeper, 500.0)
+
+    assert left == wait
+    assert topics().nap(sleeper, wait) == min(wait, 30.0)
+    assert (record and record.topic) == topic
+    assert record is None or {**TOLD, **dict(record.headers)} == told(wait)
