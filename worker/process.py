@@ -146,6 +146,8 @@ class Child:
             self._seat.take()
             if self._loop.stopping is None:
                 self._stage.move(Stage.CONSUMING)
+            # Looked at again: `_ask_to_stop` gives its word before it looks at the stage, so one of us two sees the other.
+            if self._loop.stopping is None:
                 self._pool.start()
                 code = self._loop.consume_messages()
             else:

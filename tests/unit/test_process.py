@@ -137,6 +137,23 @@ def test_what_runs_at_the_end_is_suspect_only_when_a_fault_has_ended_us(bench: B
     assert bench.ends == said
 
 
+def test_who_is_asked_to_stop_in_the_very_moment_of_its_turn_does_not_join_the_group(bench: Bench) -> None:
+    """It would be dead before it could leave again, and its seat taken until the session is over."""
+    joined: List[bool] = []
+    bench.loop.consume_messages = lambda: joined.append(True) or ExitCode.OK  # type: ignore[func-returns-value]
+    move = bench.child._stage.move
+
+    def asked_meanwhile(to: Stage) -> None:
+        bench.child._ask_to_stop({"leave": True})
+        move(to)
+
+    bench.child._stage.move = asked_meanwhile
+    bench.child._consume()
+
+    assert bench.child._code is ExitCode.OK
+    assert joined == []
+
+
 def test_an_end_that_the_consumer_thread_has_found_by_itself_has_its_deadline_kept_too(bench: Bench) -> None:
     """Its client may hang in `close`, as it may after a stop."""
     bench.child._stage.move(Stage.CONSUMING)
