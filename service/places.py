@@ -156,7 +156,8 @@ def is_there(path: str, found: os.stat_result) -> bool:
 
 class Lock:
     """An exclusive lock on a file, held until `release` or the end of the process. It is that of a name: of a file that was
-    taken away, and of the one that has its name by then, only the latter's counts."""
+    taken away, and of the one that has its name by then, only the latter's counts. A copy of the process, as a handler makes by
+    forking, does not hold it: it may outlive us, and whoever comes next would wait for it."""
 
     def __init__(self, path: str) -> None:
         """Open the file, without locking it yet."""
@@ -164,6 +165,7 @@ class Lock:
         self._note: Optional[str] = None
         self._descriptors: List[int] = []  # of files that were taken away, and, last, of the one that counts
         self._open()
+        _LOCKS.append(self)
 
     def _open(self) -> None:
         self._descriptors.append(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
@@ -216,5 +218,15 @@ class Lock:
 
     def release(self) -> None:
         """Give the lock up. The file stays: removing it would let two processes lock two files of one name."""
+        _LOCKS.remove(self)
         while self._descriptors:
             os.close(self._descriptors.pop())
+
+
+def _leave_all() -> None:
+    while _LOCKS:
+        _LOCKS[-1].release()
+
+
+_LOCKS: List[Lock] = []  # of this process
+os.register_at_fork(after_in_child=_leave_all)

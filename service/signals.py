@@ -42,6 +42,15 @@ class SignalInbox:
             return []
 
 
+def give_back() -> None:
+    """In a copy of this process, as a handler makes by forking: signals have their usual effect there, and nobody else hears
+    of them. (The socket is the original's too, which would take a copy's SIGTERM for its own.)"""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is _recorded_by_the_wakeup_descriptor:
+            signal.signal(number, signal.SIG_DFL)
+
+
 def ignore(*signals: int) -> None:
     """Ignore these: a terminal's Ctrl-C is the supervisor's business, and children learn of it from there."""
     for number in signals:

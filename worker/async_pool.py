@@ -19,9 +19,10 @@ import logging
 import threading
 import time
 from bisect import bisect_left
+from collections import deque
 from typing import Any, Callable, List, Optional, Tuple
 
-from worker import completion, stacks
+from worker import completion, forks, stacks
 from worker.handler import Call
 from worker.lanes import Task
 from worker.pool import BUCKETS, HandlerThread, Pool
@@ -92,8 +93,16 @@ class AsyncPool(Pool):
         """The life of the loop's thread."""
         thread.ident = threading.get_ident()
         asyncio.set_event_loop(self._loop)
+        forks.of_thread.in_the_copy = self._end_with_this_step
         while True:
             self._run_loop()
+            if forks.copied:
+                forks.end()
+
+    def _end_with_this_step(self) -> None:
+        """In a copy of our process (see `forks`), which would run all other calls too."""
+        getattr(self._loop, "_ready", deque()).clear()
+        self._loop.call_soon(forks.end)
 
     def _run_loop(self) -> None:
         """A handler may start tasks of its own, whose SystemExit and KeyboardInterrupt asyncio lets through, and it may stop
@@ -167,6 +176,8 @@ class AsyncPool(Pool):
             BaseException
         ) as problem:  # CancelledError, SystemExit and KeyboardInterrupt too: they end no more than the call
             error = copied(problem)
+        if forks.copied:
+            forks.end()
         was_full = self._full
         followed = self._settle(task, result, error)
         self._count(place, task, failed=error is not None)

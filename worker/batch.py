@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from service.outcomes import BatchError
+from worker import forks
 from worker.context import Context
 from worker.lanes import Task
 
@@ -62,6 +63,9 @@ class BatchCall:
                 raise
             failures.update((indexes[index], failure) for index, failure in problem.failures.items())
             return None, failures
+        finally:
+            if forks.copied:
+                forks.end()
 
     def _decoded(self, tasks: Sequence[Task]) -> Tuple[List[int], List[Any], Failures]:
         """(indexes, values) of the messages that can be read, and what is wrong with the others."""

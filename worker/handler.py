@@ -17,6 +17,7 @@ from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Callable, NamedTuple, Optional
 
 from service.settings import Settings
+from worker import forks
 from worker.assignment import Partition
 from worker.batch import BatchCall
 from worker.context import Context
@@ -66,9 +67,22 @@ def load(name: str, settings: Optional[Settings] = None, setting: str = "HANDLER
 def _call(function: Callable[..., Any], kind: Kind, decoder: Decoder, *, takes_context: bool) -> Any:
     if kind is Kind.BATCH:
         return BatchCall(function, decoder, takes_contexts=takes_context)
-    if takes_context:
-        return lambda message, partition, attempt: function(decoder(message.value()), Context(message, partition, attempt))
-    return lambda message, _partition, _attempt: function(decoder(message.value()))
+
+    def with_context(message: Any, partition: Partition, attempt: int) -> Any:
+        try:
+            return function(decoder(message.value()), Context(message, partition, attempt))
+        finally:
+            if forks.copied:
+                forks.end()
+
+    def without_context(message: Any, _partition: Partition, _attempt: int) -> Any:
+        try:
+            return function(decoder(message.value()))
+        finally:
+            if forks.copied:
+                forks.end()
+
+    return with_context if takes_context else without_context
 
 
 def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: Settings) -> Decoder:
@@ -92,6 +106,9 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
             "%s cannot be imported: %s: %s (wanted: module:function, importable from the folder the service runs in)"
             % (source, type(problem).__name__, problem)
         ) from problem
+    finally:
+        if forks.copied:
+            forks.end()
     if not callable(function):
         raise HandlerError("%s is a %s, not a function" % (source, type(function).__name__))
     return function

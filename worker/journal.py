@@ -68,6 +68,8 @@ class Journal:
             # Reserved now: a full file system would otherwise kill us by SIGBUS at some later write.
             os.posix_fallocate(descriptor, 0, size)
             self._memory = mmap.mmap(descriptor, size)
+            if hasattr(mmap, "MADV_DONTFORK"):  # a copy of us, as a handler makes by forking, has no outcomes to note
+                self._memory.madvise(mmap.MADV_DONTFORK)
         finally:
             os.close(descriptor)
         if self._memory[: len(head)] != head:

@@ -27,7 +27,7 @@ from service.exit_codes import ExitCode
 from service.outcomes import Send
 from service.settings import Settings
 from service.signals import disregard
-from worker import single
+from worker import forks, single
 from worker.assignment import Partition
 from worker.birth import received_settings
 from worker.completion import look
@@ -152,6 +152,8 @@ class TaskMain:
 
     def _answer(self, number: int, kind: str, content: Any = None, calls: Any = ()) -> None:
         """Of whatever a handler returns only plain data can cross, and nobody would look at the rest."""
+        if os.getpid() != self._pid:
+            forks.end()
         try:
             self._work.send((self._pid, number, kind, content, calls))
         except (ValueError, MemoryError):

@@ -135,6 +135,18 @@ def close_everything(_argument: Any, _context: Any) -> None:
     os.closerange(3, 100)
 
 
+def come_back(how: str, _context: Any) -> Any:
+    """Forks, and the copy comes back: because its program can't be started, by the end of the handler, or past Python."""
+    pid = ctypes.CDLL(None).fork() if how == "past Python" else os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1] >> 8
+    if how == "exec":
+        os.execv("/no/such/program", ["program"])
+    if how == "exit":
+        sys.exit()
+    return "the copy's"
+
+
 def until_cancelled(argument: Any, context: Any) -> Any:
     """The deadline; unless it is late, once there is one."""
     while not (context.cancelled and (context.deadline or argument == "late")):
@@ -163,5 +175,5 @@ HANDLERS: Dict[str, Callable[[Any, Any], Any]] = {
     "headers": lambda _argument, context: context.headers,
     **{kind.__name__: kind for kind in (crash, depend, fail, hog, hold_gil, hang, stop, fork, until_cancelled, facts)},
     "objects": lambda _argument, _context: [object()],
-    **{kind.__name__: kind for kind in (name_by_enum, speak_up, close_everything)},
+    **{kind.__name__: kind for kind in (name_by_enum, speak_up, close_everything, come_back)},
 }

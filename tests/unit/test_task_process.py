@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 
+from service.exit_codes import ExitCode
 from service.outcomes import Reject, Retry
 from tests.support.task_processes import Runner
 from tests.unit.fakes import Message
@@ -140,6 +141,12 @@ def test_what_a_copy_of_the_process_says_is_not_heard(shared: Runner, caplog: py
     assert shared.call("speak_up", "copy", kill_after=10) is None
     assert shared.call("echo", 1) == 1
     assert "is not heard" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["exec", "exit", "return", "past Python"])
+def test_a_copy_that_comes_back_from_a_handler_ends_and_answers_for_nobody(shared: Runner, how: str) -> None:
+    assert shared.call("come_back", how, kill_after=10) == ExitCode.FAULT
+    assert [shared.call("echo", number, kill_after=10) for number in range(3)] == [0, 1, 2]
 
 
 @pytest.mark.parametrize(("name", "argument"), [("speak_up", "noise"), ("speak_up", "short"), ("close_everything", None)])

@@ -1,0 +1,110 @@
+"""`python -m tests.support.forking FOLDER KIND …`: pools of these kinds, whose handlers fork in the middle of their work, and
+whose copies come back. Says what became of it, as JSON. In a process of its own, because what is wrong would go on in copies.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from typing import List, Tuple
+
+from service.places import Lock
+from service.signals import SignalInbox
+from tests.support.eventually import eventually
+from tests.unit.fakes import Message
+from worker.assignment import Found, Partition
+from worker.async_pool import AsyncPool
+from worker.batch_pool import BatchPool
+from worker.handler import load
+from worker.journal import Journal
+from worker.pool import Pool
+
+TASKS, SECONDS = 40, 20.0
+CALLS: List[int] = []  # descriptor of a file that has a byte for each, those of copies too
+
+
+def process(number: int) -> None:
+    """Every fourth forks, and its program can't be started."""
+    os.write(CALLS[0], b"x")
+    if number % 4 == 3:
+        pid = os.fork()
+        if pid == 0:
+            os.execv("/no/such/program", ["program"])
+        os.waitpid(pid, 0)
+
+
+def process_list(messages: List[int]) -> None:
+    """The same for a list."""
+    for number in messages:
+        process(number)
+
+
+async def process_soon(number: int) -> None:
+    """The same as a coroutine; half of the copies wait for something first."""
+    try:
+        process(number)
+    except FileNotFoundError:
+        if number % 8 == 7:
+            await asyncio.sleep(0)
+        raise
+    await asyncio.sleep(0)
+
+
+def process_by_hand(number: int) -> None:
+    """Uses copies as one should, and ends them by a signal."""
+    os.write(CALLS[0], b"x")
+    if number == 0:
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            assert pool.map(abs, [-number, -1]) == [number, 1]
+
+
+def leave_one_behind(number: int) -> None:
+    """A copy that outlives us."""
+    os.write(CALLS[0], b"x")
+    if number == 0 and os.fork() == 0:
+        os.close(1)  # else whoever reads what we say waits for it
+        threading.Event().wait()
+
+
+def pool_of(kind: str) -> Pool:
+    """Of this kind of handler."""
+    call = load("tests.support.forking:%s" % kind).call
+    if kind == "process_soon":
+        return AsyncPool(10, call)
+    return BatchPool(2, call, 3) if kind == "process_list" else Pool(2, call)
+
+
+def ran(kind: str, journal: Journal) -> Tuple[int, int, List[str]]:
+    """How many tasks are done, how many calls there were, and what failed."""
+    before = os.fstat(CALLS[0]).st_size
+    partition = Partition("topic", 0)
+    partition.tracker._memory = lambda base: journal.allocate("topic", 0, base, Found(0, ""))
+    segment, _ = partition.tracker.take(0, TASKS)
+    pool = pool_of(kind)
+    pool.start()
+    pool.serve([partition.queue])
+    partition.queue.extend([(number, segment, Message(number, value=b"%d" % number), None, 1) for number in range(TASKS)])
+    pool.wake(TASKS)
+    eventually(lambda: partition.tracker.watermark() == TASKS or pool.undecided, SECONDS, "all are done")
+    failed = [repr(error) for _, error in pool.undecided]
+    return partition.tracker.watermark(), os.fstat(CALLS[0]).st_size - before, failed
+
+
+def main(folder: str, *kinds: str) -> None:
+    """Runs the tasks of each kind, and says what became of them, and which signals came."""
+    CALLS.append(os.open(os.path.join(folder, "calls"), os.O_WRONLY | os.O_CREAT | os.O_APPEND))
+    inbox = SignalInbox([signal.SIGTERM])
+    Lock(os.path.join(folder, "lock")).acquire()
+    journal = Journal(os.path.join(folder, "journal"), "writer")
+    print(json.dumps({**{kind: ran(kind, journal) for kind in kinds}, "signals": inbox.take()}), flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.modules["tests.support.forking"] = sys.modules["__main__"]  # where the handlers are
+    main(*sys.argv[1:])
