@@ -156,8 +156,8 @@ def is_there(path: str, found: os.stat_result) -> bool:
 
 class Lock:
     """An exclusive lock on a file, held until `release` or the end of the process. It is that of a name: of a file that was
-    taken away, and of the one that has its name by then, only the latter's counts. A copy of the process, as a handler makes by
-    forking, does not hold it: it may outlive us, and whoever comes next would wait for it."""
+    taken away, and of the one that has its name by then, only the latter's counts. A copy of the process, as a handler makes
+    by forking, does not hold it: it may outlive us, and whoever comes next would wait for it."""
 
     def __init__(self, path: str) -> None:
         """Open the file, without locking it yet."""
@@ -218,7 +218,8 @@ class Lock:
 
     def release(self) -> None:
         """Give the lock up. The file stays: removing it would let two processes lock two files of one name."""
-        _LOCKS.remove(self)
+        if self in _LOCKS:
+            _LOCKS.remove(self)
         while self._descriptors:
             os.close(self._descriptors.pop())
 

@@ -17,13 +17,14 @@ from service.places import Lock
 from service.signals import SignalInbox
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message
-from worker.assignment import Found, Partition
+from worker.assignment import Names, Partition
 from worker.async_pool import AsyncPool
 from worker.batch_pool import BatchPool
 from worker.handler import load
 from worker.journal import Journal
 from worker.pool import Pool
 
+NAMES = Names("11111111", "22222222")
 TASKS, SECONDS = 40, 20.0
 CALLS: List[int] = []  # descriptor of a file that has a byte for each, those of copies too
 
@@ -83,7 +84,7 @@ def ran(kind: str, journal: Journal) -> Tuple[int, int, List[str]]:
     """How many tasks are done, how many calls there were, and what failed."""
     before = os.fstat(CALLS[0]).st_size
     partition = Partition("topic", 0)
-    partition.tracker._memory = lambda base: journal.allocate("topic", 0, base, Found(0, ""))
+    partition.tracker._memory = lambda base: journal.allocate("topic", 0, base, NAMES)
     segment, _ = partition.tracker.take(0, TASKS)
     pool = pool_of(kind)
     pool.start()
@@ -100,7 +101,7 @@ def main(folder: str, *kinds: str) -> None:
     CALLS.append(os.open(os.path.join(folder, "calls"), os.O_WRONLY | os.O_CREAT | os.O_APPEND))
     inbox = SignalInbox([signal.SIGTERM])
     Lock(os.path.join(folder, "lock")).acquire()
-    journal = Journal(os.path.join(folder, "journal"), "writer")
+    journal = Journal(os.path.join(folder, "journal"))
     print(json.dumps({**{kind: ran(kind, journal) for kind in kinds}, "signals": inbox.take()}), flush=True)
     os._exit(0)
 
