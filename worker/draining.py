@@ -59,14 +59,12 @@ class Draining:
     def finish_commits(self, committed: Callable[[], bool]) -> None:
         """Until `committed` says that all is acknowledged. Even a hurried end tries once, for a moment."""
         moment = self._clock() + LAST_COMMIT_SECONDS
-        while self._clock() < max(moment, self._stopping.until()) and self._consumer.ending is None:
-            if committed():
+        while not (self._consumer.ending in BROKEN or committed()):
+            if self._consumer.ending is not None or self._clock() >= max(moment, self._stopping.until()):
+                self._cut_off.append("the last commit")
+                log.error("The last commit was not acknowledged in time: what it held runs again")
                 return
             self._turn()
-        if self._consumer.ending is not None and not list(self._assignment):
-            return  # it was never given anything that a commit could hold
-        self._cut_off.append("the last commit")
-        log.error("The last commit was not acknowledged in time: what it held runs again")
 
     def leave(self) -> None:
         """Nothing is owed any more: what follows is politeness."""

@@ -300,10 +300,10 @@ class ConsumerLoop(Owner):
             self._stopping.found = Stop(Deadline(self._settings.drain_seconds, self._clock), leave=False)
             self._stage.move(Stage.DRAINING)
             draining.settle(self._settling)
+            draining.finish_commits(self._all_committed)
         if self._consumer.ending in BROKEN:
             self._assignment.close(self._clock())
             return self._consumer.ending
-        draining.finish_commits(self._all_committed)
         self._stage.move(Stage.CLOSING)
         draining.leave()
         return self._consumer.ending or (ExitCode.GAVE_UP if self.cut_off else ExitCode.OK)

@@ -12,6 +12,7 @@ from service.exit_codes import ExitCode
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
+from worker import loop
 from worker.assignment import Partition
 from worker.offset_map import encode
 from worker.stopping import Stop
@@ -120,8 +121,9 @@ def test_what_is_done_while_a_revocation_waits_is_committed_when_it_is_due_also_
     bench.play(
         assign(),
         assign_other,
-        lambda group: setattr(group, "positions", lambda names: dict.fromkeys(names, 100)) or deliver(0)(group),  # type: ignore[func-returns-value]
+        deliver(0),
         deliver_other(0, 1),
+        lambda group: setattr(group, "positions", lambda names: dict.fromkeys(names, 100)) or [],  # type: ignore[func-returns-value]
         until(lambda: 0 in bench.calls),
         revoke(),
         until(lambda: len(bench.done) == 2),
@@ -133,6 +135,37 @@ def test_what_is_done_while_a_revocation_waits_is_committed_when_it_is_due_also_
     assert (*OTHER, 2) in seen
     assert (*OTHER, 100) not in seen
     assert [place for place in bench.group.commits if place[:2] == OURS][-1] == (*OURS, 1)
+
+
+# ---- the other duties ----
+
+
+def test_while_a_revocation_waits_partitions_that_stay_are_served_as_ever_and_the_main_thread_sees_that_we_turn(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "REPORT_SECONDS", 0.01)
+    tried: List[int] = []
+
+    def call(message: Any, partition: Partition, attempt: int) -> None:
+        if message.partition() == 1:
+            eventually(lambda: bench.loop._assignment.selected([OURS])[0].closed, SECONDS, "the revocation waits")
+            tried.append(attempt)
+            if attempt == 1:
+                raise ValueError(7)
+            return
+        eventually(lambda: partition.closed, SECONDS, "the partition is closed")
+        turned, reported = bench.loop.turned_at, bench.loop.partitions
+        eventually(lambda: tried == [1, 2], SECONDS, "what has failed is tried again")
+        eventually(lambda: bench.loop.turned_at > turned, SECONDS, "the loop turns")
+        eventually(lambda: bench.loop.partitions is not reported, SECONDS, "the report is made anew")
+
+    bench.call = call
+    bench.delays = {7: 0.01}
+    bench.play(assign(), assign_other, deliver(0), deliver_other(0), until(lambda: len(bench.calls) == 2), revoke(), stop())
+
+    assert tried == [1, 2]
+    assert bench.done == {0}
+    assert bench.loop.retrying == 0
 
 
 # ---- the end of a wait ----
@@ -220,6 +253,26 @@ def test_who_is_fenced_or_faulty_in_a_drain_neither_waits_nor_commits(bench: Ben
     assert not began.expired()
     assert bench.group.commits == []
     assert bench.group.deeds == ["pause"]
+
+
+def test_who_is_fenced_while_it_waits_for_its_last_commit_leaves_nothing_to_anybody(bench: Bench) -> None:
+    code = bench.play(assign(), deliver(0), until(lambda: bench.done == {0}), stop(leave=True), ends_with(ExitCode.FENCED))
+
+    assert code is ExitCode.FENCED
+    assert bench.group.deeds == ["pause"]
+
+
+def test_who_ends_by_itself_with_everything_committed_does_not_speak_of_a_lost_commit(bench: Bench) -> None:
+    code = bench.play(
+        assign(),
+        deliver(0),
+        until(lambda: bench.committed == 1 and not bench.loop._commits.in_flight),
+        ends_with(ExitCode.NOT_AUTHORISED),
+        commit_interval_seconds=0.001,
+    )
+
+    assert code is ExitCode.NOT_AUTHORISED
+    assert bench.loop.cut_off == []
 
 
 @pytest.mark.parametrize("end", [revoke, stop])
