@@ -364,6 +364,8 @@ def command(words: List[str], closed: List[str]) -> int:
         if asked.command == "run":  # what is right of it is enough to look for more: all faults are told together
             found = [*found, *preflight.faults(asked.settings, asked.child_environment)]
         return preflight.refuse(found, asked.command)
+    if configuration.settings.core_dumps == "off":
+        machine.forbid_core_dumps()
     if configuration.command in ("status", "metrics"):
         from ops import status_command  # here, as the next one, because a supervisor has no use for it
 

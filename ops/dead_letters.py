@@ -16,6 +16,7 @@ from ops import dead_letters_text as text
 from ops.dead_letters_act import Act
 from ops.dead_letters_kafka import BrokerError, Cluster, NoBrokerError, PropertyError
 from ops.dead_letters_scope import Found, Scope, complain, scopes_of
+from service import identity
 from service.exit_codes import ExitCode
 from service.letter_words import LetterWords
 from service.settings import Settings
@@ -34,6 +35,7 @@ def run(settings: Settings, wanted: LetterWords) -> int:
         return ExitCode.CONFIGURATION
     except NoBrokerError as problem:
         complain("No broker answers at %s: %s" % (settings.bootstrap_servers, problem))
+        complain(identity.forgotten(settings) or "Are address and protocol right?")
         return NO_BROKER
     except BrokerError as problem:
         complain("The broker refuses: %s" % problem)

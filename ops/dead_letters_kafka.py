@@ -13,6 +13,7 @@ from confluent_kafka.admin import AdminClient
 
 from ops.dead_letters_deeds import Outgoing
 from ops.dead_letters_letter import Record
+from service import identity
 from service.deadline import Deadline
 from service.settings import Settings
 
@@ -41,7 +42,9 @@ class Cluster:
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is asked yet. Raises PropertyError."""
+        self._settings = settings
         self._complaint = ""  # the client's last: why nothing comes
+        self._refused = ""  # why a broker will have nothing to do with us, or we with it
         self._common = {**_QUIET, **settings.client_properties, "bootstrap.servers": settings.bootstrap_servers}
         self._producer_properties = settings.producer_properties
         self._producer: Optional[Producer] = None
@@ -70,6 +73,8 @@ class Cluster:
             found = self._consumer.list_topics(timeout=ANSWER_SECONDS).topics
         except KafkaException as problem:
             self._consumer.poll(0)  # brings the complaints
+            if self._refused:
+                raise PropertyError(identity.refused(self._refused, self._settings)) from problem
             raise NoBrokerError(self._complaint or str(problem.args[0].str())) from problem
         return {name: sorted(topic.partitions) for name, topic in found.items() if topic.error is None}
 
@@ -170,11 +175,15 @@ class Cluster:
             return client({**self._common, **properties, "error_cb": self._note})
         except (KafkaException, ValueError, TypeError) as problem:
             text = problem.args[0].str() if isinstance(problem, KafkaException) else str(problem)
-            raise PropertyError("A property given as KAFKA_CLIENT_… or the like is refused: %s" % text) from problem
+            raise PropertyError(
+                "The Kafka client refuses its properties: %s" % identity.named(text, self._settings)
+            ) from problem
 
     def _note(self, error: KafkaError) -> None:
         if error.name() != "_ALL_BROKERS_DOWN":  # which says less than what came before
             self._complaint = error.str()
+        if error.name() in ("_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED"):
+            self._refused = error.str()
 
     def _failed(self, what: str, error: KafkaError) -> BrokerError:
         away = error.name() in ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE")

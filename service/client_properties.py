@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, List, Mapping
 
+from service import identity
 from service.librdkafka_properties import PROPERTIES, nearest
 from service.settings import PROPERTY_PREFIXES, environment_name, is_secret
 
@@ -40,7 +41,7 @@ def faults(given: Mapping[Key, Given]) -> List[str]:
         problem = _problem(group, name, each.value)
         if problem:
             found.append(f"{each.described(secret=is_secret(name))}: {problem}")
-    return found + _timeout_faults(given)
+    return found + _timeout_faults(given) + identity.faults(given)
 
 
 def usable(given: Mapping[Key, Given]) -> Dict[Key, Given]:
@@ -48,8 +49,13 @@ def usable(given: Mapping[Key, Given]) -> Dict[Key, Given]:
     return {key: each for key, each in given.items() if not _problem(*key, each.value)}
 
 
+def is_function(name: str) -> bool:
+    """Whether a property takes one."""
+    return name.endswith(".cb") or name == "opaque"
+
+
 def _problem(group: str, name: str, value: str) -> str:
-    if name.endswith(".cb") or name == "opaque":
+    if is_function(name):
         return f"{name} takes a function, which a variable cannot hold. Remove it."
     if name in OWNED and (name, value) != ("group.protocol", "classic"):
         return f"{name} belongs to the service: {OWNED[name]}."

@@ -11,13 +11,24 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from service import client_properties, command_line, environment, failure_settings, letter_words, machine, memory, routes
+from service import (
+    client_properties,
+    command_line,
+    environment,
+    failure_settings,
+    identity,
+    letter_words,
+    machine,
+    memory,
+    routes,
+)
 from service.routes import LONGEST_TOPIC
 from service.setting import written
 from service.settings import PROPERTY_PREFIXES, Settings
 from service.validation import validate
 
 if TYPE_CHECKING:
+    from service.command_line import Words
     from service.environment import Found, Given, Key
     from service.letter_words import LetterWords
 
@@ -45,7 +56,7 @@ class Configuration:
     check_only: bool  # print the effective settings, and exit
     settings: Settings
     warnings: Tuple[str, ...]
-    child_environment: Dict[str, str]  # ours and that of `.env`, which handlers read; ours wins
+    child_environment: Dict[str, str]  # ours and what handlers may read of `.env`; ours wins
     letters: Optional[LetterWords] = None  # what the command "dead-letters" is to do
 
 
@@ -55,7 +66,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     """
     environ = dict(os.environ if environ is None else environ)
     words = command_line.parse(argv)
-    in_file, file_faults = environment.read_env_file(env_file)
+    in_file, file_faults, file_warnings = environment.read_env_file(env_file, environ)
     found = [environment.collect(environ, environment.ENVIRONMENT), environment.collect(in_file, env_file)]
     faults = [*words.faults, *file_faults, *(fault for source in found for fault in source.faults)]
 
@@ -69,13 +80,21 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     given = {name for source in sources for name in source}
     faults += routes.faults(values["handlers"], given, values["dead_letter_suffix"], values["retry_topics"])
 
-    merged = {**in_file, **environ}
-    settings = Settings(**{**_resolved(values, merged), **_grouped(client_properties.usable(properties))})
+    # What handlers start has no business with the properties of our clients, among them secrets, that stand in the file.
+    ours = {given.name for (_, of_client), given in found[1].given.items() if of_client}
+    inherited = {**{name: value for name, value in in_file.items() if name not in ours}, **environ}
+    settings = Settings(**{**_resolved(values, inherited), **_grouped(client_properties.usable(properties))})
     faults += memory.faults(settings)
-    warnings = (*_warnings(found), *failure_settings.warnings(values))
-    configuration = Configuration(words.command, words.as_json, words.check_only, settings, warnings, merged, words.letters)
+    warnings = (
+        *file_warnings,
+        *_warnings(found, words),
+        *filter(None, [identity.forgotten(settings)]),
+        *failure_settings.warnings(values),
+    )
+    configuration = Configuration(words.command, words.as_json, words.check_only, settings, warnings, inherited, words.letters)
     if faults:
-        raise ConfigurationError(faults, configuration)
+        near = [each for source in found for each in source.near]
+        raise ConfigurationError([*faults, *near], configuration)
     return configuration
 
 
@@ -159,8 +178,18 @@ def _runtime_directory(environ: Mapping[str, str]) -> str:
     return os.path.join(temporary, f"kafka-consumer-{os.getuid()}")
 
 
-def _warnings(found: Sequence[Found]) -> Tuple[str, ...]:
+def _warnings(found: Sequence[Found], words: Words) -> List[str]:
+    told = [each for source in found for each in source.near]
     foreign = sorted({name for source in found for name in source.foreign})
-    if not foreign:
-        return ()
-    return (f"ignored, as they are no settings of this service: {', '.join(foreign)}",)
+    if foreign:
+        told.append(f"ignored, as they are no settings of this service: {', '.join(foreign)}")
+    return told + _in_quotes([*words.given.values(), *(given for source in found for given in source.given.values())])
+
+
+def _in_quotes(given: Iterable[Given]) -> List[str]:
+    """A shell takes quotes away; files of Docker and systemd's credentials do not."""
+    return [
+        f"{each.name} ({each.where}) begins and ends with a quotation mark, and that is part of its value. Is it meant?"
+        for each in given
+        if each.value[1:] and each.value[0] == each.value[-1] and each.value[0] in "\"'"
+    ]

@@ -10,11 +10,13 @@ import json
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from dotenv.main import DotEnv
 from dotenv.parser import parse_stream
+from dotenv.variables import Variable, parse_variables
 
+from service.client_properties import OWNED, is_function
 from service.librdkafka_properties import PROPERTIES, nearest
 from service.settings import MASK, PROPERTY_PREFIXES, TABLE, environment_name
 
@@ -29,6 +31,16 @@ _KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_[A-Z]+(_(PROT
 # environment are somebody else's; those in .env mostly ours; those with KAFKA_ are compared without it.
 _NEAR_ELSEWHERE, _NEAR_IN_FILE, _NEAR_AFTER_KAFKA = 0.88, 0.84, 0.75
 _LONGEST_SHOWN = 80
+# What other services and platforms (Heroku, for one) call it.
+_ELSEWHERE = {
+    **dict.fromkeys(("KAFKA_URL", "KAFKA_BROKER", "KAFKA_BROKERS", "KAFKA_BROKER_LIST"), "KAFKA_BOOTSTRAP_SERVERS"),
+    **dict.fromkeys(("KAFKA_CONSUMER_GROUP", "KAFKA_CONSUMER_GROUP_NAME", "KAFKA_GROUP"), "KAFKA_GROUP_ID"),
+    "KAFKA_CLIENT_CERT": "KAFKA_CLIENT_SSL_CERTIFICATE_PEM",
+    "KAFKA_CLIENT_CERT_KEY": "KAFKA_CLIENT_SSL_KEY_PEM",
+    "KAFKA_TRUSTED_CERT": "KAFKA_CLIENT_SSL_CA_PEM",
+    "KAFKA_USERNAME": "KAFKA_CLIENT_SASL_USERNAME",
+    "KAFKA_PASSWORD": "KAFKA_CLIENT_SASL_PASSWORD",
+}
 LONGEST_VARIABLE = 32 * 4096 - 1  # bytes, name and all: MAX_ARG_STRLEN of execve(2), less its NUL
 
 
@@ -57,28 +69,53 @@ class Found:
     given: Dict[Key, Given] = field(default_factory=dict)
     faults: List[str] = field(default_factory=list)
     foreign: List[str] = field(default_factory=list)  # KAFKA_ names that are not ours and look like none
+    near: List[str] = field(default_factory=list)  # what was perhaps meant by names of others; warnings
 
 
-def read_env_file(path: str) -> Tuple[Dict[str, str], List[str]]:
-    """Variables of a `.env` file, and its faults; a missing file holds none. References to other variables
-    prefer the real environment, as python-dotenv's `load_dotenv` does.
+class EnvFile(NamedTuple):
+    """What a `.env` file holds, and what is to be said of it."""
+
+    variables: Dict[str, str]
+    faults: List[str]
+    warnings: List[str]
+
+
+def read_env_file(path: str, environ: Mapping[str, str]) -> EnvFile:
+    """A missing file holds nothing. References to other variables prefer the real environment, as python-dotenv's
+    `load_dotenv` does.
     """
     try:
         with open(path, encoding="utf-8-sig") as file:
             text = file.read()
     except FileNotFoundError:
-        return {}, []
+        return EnvFile({}, [], [])
     except (OSError, UnicodeDecodeError) as problem:
-        return {}, [f"{path} cannot be read: {problem}. Make it a readable UTF-8 text, or remove it."]
+        return EnvFile({}, [f"{path} cannot be read: {problem}. Make it a readable UTF-8 text, or remove it."], [])
     # python-dotenv would only log these, and a setting would be lost.
     wrong = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
     if wrong:
-        return {}, [f"{path}, line {line}: not of the form NAME=value. Correct the line." for line in wrong]
+        return EnvFile({}, [f"{path}, line {line}: not of the form NAME=value. Correct the line." for line in wrong], [])
     values = DotEnv(None, stream=io.StringIO(text), override=False).dict()
     given = {name: value for name, value in values.items() if value is not None}
-    wrong_ones = {name: fault for name, fault in ((name, _impassable(name, given[name])) for name in given) if fault}
-    faults = [f"{name} ({path}) {fault}" for name, fault in wrong_ones.items()]
-    return {name: value for name, value in given.items() if name not in wrong_ones}, faults
+    unfit = {name: fault for name, fault in ((name, _impassable(name, given[name])) for name in given) if fault}
+    faults = [f"{name} ({path}) {fault}" for name, fault in unfit.items()]
+    warnings: List[str] = []
+    for name in sorted(_emptied(text, {**given, **environ})):
+        (faults if _target(name, path) else warnings).append(
+            f"{name} ({path}): ${{…}} in its value stands for a variable, and there is none of that name. "
+            f"Write a value with such characters into a file, and the file's path into {name}_FILE."
+        )
+    return EnvFile({name: value for name, value in given.items() if name not in unfit}, faults, warnings)
+
+
+def _emptied(text: str, known: Mapping[str, str]) -> Set[str]:
+    """Names whose values are not what they look like: python-dotenv puts nothing where a variable is not there."""
+    return {
+        str(binding.key)
+        for binding in parse_stream(io.StringIO(text))
+        for atom in parse_variables(binding.value or "")
+        if isinstance(atom, Variable) and atom.default is None and atom.name not in known
+    }
 
 
 def _impassable(name: str, value: str) -> str:
@@ -93,7 +130,7 @@ def collect(variables: Mapping[str, str], where: str) -> Found:
     """Sort the variables of one source into settings, faults and foreign names."""
     found = Found(where)
     for name, value in sorted(variables.items()):
-        target = _target(name)
+        target = _target(name, where)
         if target is None:
             _unknown(name, found)
             continue
@@ -107,18 +144,28 @@ def collect(variables: Mapping[str, str], where: str) -> Found:
     return found
 
 
-def _target(name: str) -> Optional[Tuple[Key, bool]]:
+def _target(name: str, where: str) -> Optional[Tuple[Key, bool]]:
     """What a variable sets, and whether it does so by the path of a file; None for what is none of ours."""
     for prefix, group in PROPERTY_PREFIXES.items():
         if name.startswith(prefix) and name != prefix and not _KUBERNETES.search(name):
             known = name[len(prefix) :].lower().replace("_", ".")
             is_path = known.endswith(".file") and known not in PROPERTIES
-            return (group, known[: -len(".file")] if is_path else known), is_path
+            known = known[: -len(".file")] if is_path else known
+            return None if _is_others(name, known, where) else ((group, known), is_path)
     if name in _FIELDS:
         return (_FIELDS[name], ""), False
     if name in _NAMES:
         return (_FIELDS[name[: -len("_FILE")]], ""), True
     return None
+
+
+def _is_others(name: str, known: str, where: str) -> bool:
+    """Whether a variable that begins like ours is that of another program in the same environment: it names no property, and
+    none that is like one. What stands in `.env` is meant for us, and may name one that is newer than our list."""
+    if name in _ELSEWHERE:
+        return True
+    ours = known in PROPERTIES or known in OWNED or is_function(known) or nearest(known)
+    return where == ENVIRONMENT and not ours
 
 
 def _from_file(found: Found, key: Key, name: str, path: str) -> None:
@@ -136,13 +183,15 @@ def _unknown(name: str, found: Found) -> None:
     meant = None if _KUBERNETES.search(name) else _meant(name, found.where)
     if meant:
         fault = f"{name} is not a setting ({found.where}); did you mean {meant}? Rename or remove it."
-        found.faults.append(fault)
+        (found.near if found.where == ENVIRONMENT else found.faults).append(fault)
     elif name.startswith("KAFKA_"):
         found.foreign.append(name)
 
 
 def _meant(name: str, where: str) -> Optional[str]:
     """The name of ours that `name` looks like."""
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
     if not name.startswith("KAFKA_"):
         cutoff = _NEAR_ELSEWHERE if where == ENVIRONMENT else _NEAR_IN_FILE
         return next(iter(difflib.get_close_matches(name.upper(), _NAMES, 1, cutoff)), None)

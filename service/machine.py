@@ -1,6 +1,6 @@
 """What this machine lets us have. How many cores this process may use: what `--processes auto` and `--threads auto` mean. In a
 container the machine's own count is wrong, so the scheduler's affinity and the control groups' quota are asked. And how many
-files it may have open.
+files it may have open, and whether it leaves a core file.
 
 No well-kept library reads the quota; the files and their meaning: `Documentation/admin-guide/cgroup-v2.rst`
 of Linux.
@@ -83,6 +83,11 @@ def _read(path: str) -> Optional[str]:
             return file.read()
     except OSError:
         return None
+
+
+def forbid_core_dumps() -> None:
+    """For this process and all that are started from here: a core holds passwords. Whoever wants one may raise the limit."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def make_room(settings: Settings) -> List[str]:

@@ -293,6 +293,11 @@ class Settings:
         "text: log lines for people; json: one JSON object a line, for programs",
         "text", choices=("text", "json"),
     )
+    core_dumps: str = _row(
+        "Places and logs", "CORE_DUMPS", "--core-dumps",
+        "whether a process that crashes may leave a core file, which holds passwords; on: as the system allows",
+        "off", choices=("off", "on"),
+    )
     task_seconds: float = _row(
         "The example handler", "TASK_SECONDS", "--task-seconds",
         "how long the example handler pretends to work on a message",

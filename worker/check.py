@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from typing import Any, Callable, Dict, List
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from service.identity import named
 from service.settings import Settings
 from worker import validation
 from worker.client_config import consumer_properties, producer_properties
@@ -33,18 +35,18 @@ def faults(settings: Settings) -> List[str]:
     """One line for each reason why no child could work."""
     # A group of our own: without any, which is a fault told elsewhere, the client would abort the process.
     consumer = {**consumer_properties(settings, "check"), "group.id": "check"}
-    found = _of_client(Consumer, consumer, "KAFKA_CLIENT_… or KAFKA_CONSUMER_…")
-    found += _of_client(Producer, producer_properties(settings, "check"), "KAFKA_CLIENT_… or KAFKA_PRODUCER_…")
+    refused = _of_client(Consumer, consumer) + _of_client(Producer, producer_properties(settings, "check"))
+    found = ["The Kafka client refuses its properties: %s" % named(text, settings) for text in dict.fromkeys(refused)]
     found += validation.faults(settings)  # which loading the handlers would tell only of one that is right
     found += Handlers(settings).faults
     return list(dict.fromkeys(found))
 
 
-def _of_client(create: Callable[[Dict[str, Any]], Any], properties: Dict[str, Any], source: str) -> List[str]:
+def _of_client(create: Callable[[Dict[str, Any]], Any], properties: Dict[str, Any]) -> List[str]:
     # An address where nobody listens: this is about the properties, not about the cluster.
     try:
         create({**properties, "bootstrap.servers": "127.0.0.1:1", "log_level": 0})
     except (KafkaException, ValueError, TypeError) as problem:
         text = problem.args[0].str() if isinstance(problem, KafkaException) else str(problem)
-        return ["A property given as %s is refused by the Kafka client: %s" % (source, text)]
+        return [re.sub("^Failed to create (consumer|producer): ", "", text)]
     return []

@@ -110,6 +110,17 @@ def test_whom_the_broker_refuses_ends_the_process_with_its_own_exit_code_and_is_
     assert "refuses" not in welcome.log
 
 
+def test_the_dead_letters_command_says_whom_the_broker_does_not_believe(
+    strict: Guarded, group: str, service: Callable[..., Service]
+) -> None:
+    asked = service("topic", group, strict.guarded, env=alice("wrong-one")).command("dead-letters", "list")
+
+    assert asked.returncode == 78
+    for told in (strict.guarded, "Authentication failed", "KAFKA_CLIENT_SASL_USERNAME", "KAFKA_CLIENT_SASL_PASSWORD"):
+        assert told in asked.stderr, asked.stderr
+    assert "wrong-one" not in asked.stderr + asked.stdout
+
+
 def test_a_dead_letter_topic_that_we_may_not_write_to_holds_the_partition_until_we_may(
     strict: Guarded,
     group: str,

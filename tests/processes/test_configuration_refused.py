@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import textwrap
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable, Dict, Set
+from typing import Callable, Dict, Set
 
 import pytest
 
 from tests.support.eventually import eventually
 from tests.support.scene import Scene
-
-if TYPE_CHECKING:
-    from tests.support.service import Service
+from tests.support.service import Service
 
 pytestmark = pytest.mark.processes
 
@@ -108,3 +108,38 @@ def test_a_password_reaches_the_processes_and_is_shown_nowhere(scene: Scene) -> 
     assert checked.returncode == 0
     assert "KAFKA_CLIENT_SASL_PASSWORD=********\n" in checked.stdout
     assert SECRET not in checked.stdout + checked.stderr + service.log + str(service.status())
+
+
+TELLS = """\
+    import json, resource, subprocess, sys
+    told = subprocess.run([sys.executable, "-c", "import json, os; print(json.dumps(dict(os.environ)))"], capture_output=True)
+    with open({path!r}, "a") as file:
+        limit = resource.getrlimit(resource.RLIMIT_CORE)[0]
+        file.write(json.dumps({{"core": limit, "environment": json.loads(told.stdout)}}) + "\\n")
+    def work(message): pass
+"""
+
+
+@pytest.mark.parametrize(("cores", "allowed"), [("off", 0), ("on", 4096)])
+def test_what_handlers_start_gets_no_secret_of_the_file_and_nobody_leaves_a_core(
+    tmp_path: Path, cores: str, allowed: int
+) -> None:
+    told, here = tmp_path / "told", tmp_path / "here"
+    here.mkdir()
+    (tmp_path / "telling_handler.py").write_text(textwrap.dedent(TELLS.format(path=str(told))))
+    (here / ".env").write_text(
+        f"KAFKA_CLIENT_SASL_PASSWORD={SECRET}\nKAFKA_CLIENT_SECURITY_PROTOCOL=plaintext\nCORE_DUMPS={cores}\nTHEIRS=1\n"
+    )
+    prefix = ["sh", "-c", f'cd {here} && ulimit -Sc 8 && exec "$@"', "sh"]
+    env = {"PYTHONPATH": str(tmp_path)}
+    service = Service("127.0.0.1:1", "topic", "group", processes=1, handler="telling_handler:work", env=env, prefix=prefix)
+    with service:
+        eventually(lambda: told.exists() and told.read_text().count("\n") == 2, 60, "the check and a process have imported it")
+        service.terminate()
+        assert service.wait(60) == 0
+        assert SECRET not in service.log
+
+    for each in map(json.loads, told.read_text().splitlines()):
+        assert each["core"] == allowed
+        assert each["environment"]["THEIRS"] == "1"
+        assert not [name for name, value in each["environment"].items() if value == SECRET or name.startswith("KAFKA_CLIENT_")]

@@ -195,10 +195,64 @@ def test_a_wrong_word_on_the_command_line_is_answered_with_the_right_one(argv: L
         ("KAFKA_GROUPID_FILE", "KAFKA_GROUP_ID_FILE"),
     ],
 )
-def test_a_misspelt_name_is_answered_with_the_right_one(name: str, meant: str) -> None:
-    assert faults(environ={name: "x"}) == [
-        f"{name} is not a setting (the environment); did you mean {meant}? Rename or remove it."
+def test_a_misspelt_name_is_answered_with_the_right_one(name: str, meant: str, tmp_path: Path) -> None:
+    file = written(tmp_path, f"{name}=x\n")
+    told = f"{name} is not a setting (%s); did you mean {meant}? Rename or remove it."
+
+    assert faults(environ={}, env_file=file) == [told % file]
+    # The environment has names of other programs in it, so there it is no more than a warning.
+    assert load([], {**REQUIRED, name: "x"}, NO_FILE).warnings == (told % "the environment",)
+
+
+@pytest.mark.parametrize("name", ["LOGLEVEL", "NTHREADS", "KAFKA_DEBUG", "KAFKA_CONSUMER_GROUP", "KAFKA_CLIENT_CERT"])
+@pytest.mark.parametrize("command", [[], ["status"], ["dead-letters", "list"]])
+def test_names_of_other_programs_in_the_environment_stop_nothing(name: str, command: List[str]) -> None:
+    found = load(command, {**REQUIRED, name: "x"}, NO_FILE)
+
+    assert len(found.warnings) == 1
+    assert found.settings.client_properties == found.settings.consumer_properties == {}
+
+
+def test_what_was_perhaps_meant_is_told_with_the_faults(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load([], {"KAFKA_BOOTSTRAP_SERVERS": "kafka", "KAFKA_CONSUMER_GROUP": "orders"}, NO_FILE)
+
+    assert caught.value.faults == [
+        "KAFKA_GROUP_ID is required, but not given. It must be a name, not empty. Set KAFKA_GROUP_ID or --group.",
+        "KAFKA_CONSUMER_GROUP is not a setting (the environment); did you mean KAFKA_GROUP_ID? Rename or remove it.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("KAFKA_GROUP_ID", '"orders"'), ("KAFKA_CLIENT_SASL_PASSWORD", "'right'"), ("HANDLERS_FILE", '"a"')]
+)
+def test_quotation_marks_that_no_shell_has_taken_away_are_told(name: str, value: str, tmp_path: Path) -> None:
+    environ = {**REQUIRED, "KAFKA_CLIENT_SECURITY_PROTOCOL": "plaintext", name: value}
+    if name.endswith("_FILE"):
+        (tmp_path / "value").write_text("'a=b:c'")
+        environ[name] = str(tmp_path / "value")
+        assert "HANDLERS_FILE (the environment): the content of" in faults(environ=environ)[0]
+        return
+
+    (warning,) = load([], environ, NO_FILE).warnings
+
+    assert warning.startswith(f"{name} (the environment) begins and ends with a quotation mark, and that is part of its value")
+    assert "right" not in warning
+
+
+def test_a_value_that_loses_a_part_on_the_way_is_a_fault_and_in_what_is_not_ours_a_warning(tmp_path: Path) -> None:
+    file = written(
+        tmp_path, "KAFKA_CLIENT_SASL_PASSWORD=pa$$wo${rd}x\nMINE='a${b}'\nHERE=${PATH_OF}\nWITH=${NOT:-x}\nSINGLE=a$b\n"
+    )
+    environ = {"PATH_OF": "x", "KAFKA_CLIENT_SECURITY_PROTOCOL": "plaintext"}
+
+    with pytest.raises(ConfigurationError) as caught:
+        load([], {**REQUIRED, **environ}, file)
+
+    told = f"{{0}} ({file}): ${{{{…}}}} in its value stands for a variable, and there is none of that name. "
+    remedy = "Write a value with such characters into a file, and the file's path into {0}_FILE."
+    assert caught.value.faults == [(told + remedy).format("KAFKA_CLIENT_SASL_PASSWORD")]
+    assert caught.value.partial.warnings == ((told + remedy).format("MINE"),)
 
 
 def test_a_misspelt_name_in_the_file_is_told_even_when_it_is_less_alike(tmp_path: Path) -> None:

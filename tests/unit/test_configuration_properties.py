@@ -7,15 +7,18 @@ import glob
 import importlib.util
 import os
 import re
-from typing import TYPE_CHECKING, Dict, Set
+from typing import TYPE_CHECKING, Dict, List, Set
 
 import pytest
 
+from service import identity
 from service.client_properties import OWNED
-from service.configuration import load
+from service.configuration import ConfigurationError, load
 from service.librdkafka_properties import PROPERTIES, nearest
-from tests.unit.test_configuration import NO_FILE, REQUIRED
+from tests.unit.fakes import some_settings
+from tests.unit.test_configuration import NO_FILE, REQUIRED, written
 from tests.unit.test_configuration_faults import faults
+from worker import check
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,12 +85,115 @@ def test_what_the_service_needs_for_its_promise_is_not_for_users_to_set(name: st
     assert f"{name} belongs to the service: " in fault
 
 
-def test_the_classic_protocol_may_be_named_and_unknown_names_are_left_to_librdkafka() -> None:
-    environ = {"KAFKA_CONSUMER_GROUP_PROTOCOL": "classic", "KAFKA_CONSUMER_QUITE_NEW": "1"}
+def test_the_classic_protocol_may_be_named_and_unknown_names_of_the_file_are_left_to_librdkafka(tmp_path: Path) -> None:
+    file = written(tmp_path, "KAFKA_CONSUMER_GROUP_PROTOCOL=classic\nKAFKA_CONSUMER_QUITE_NEW=1\n")
 
-    found = load([], {**REQUIRED, **environ}, NO_FILE).settings
+    found = load([], {**REQUIRED, "KAFKA_CONSUMER_QUITE_FOREIGN": "1"}, file)
 
-    assert found.consumer_properties == {"group.protocol": "classic", "quite.new": "1"}
+    assert found.settings.consumer_properties == {"group.protocol": "classic", "quite.new": "1"}
+    assert found.warnings == ("ignored, as they are no settings of this service: KAFKA_CONSUMER_QUITE_FOREIGN",)
+
+
+SASL = {"KAFKA_CLIENT_SECURITY_PROTOCOL": "SASL_SSL"}
+USER = {"KAFKA_CLIENT_SASL_USERNAME": "alice"}
+NO_MECHANISM = (
+    "KAFKA_CLIENT_SASL_USERNAME (the environment) is given, and no mechanism. Set KAFKA_CLIENT_SASL_MECHANISM to PLAIN, "
+    "SCRAM-SHA-256 or SCRAM-SHA-512, as the broker has it."
+)
+NO_TOKEN = (
+    'KAFKA_CLIENT_SASL_MECHANISM = "OAUTHBEARER" (the environment): there is no way to a token. Set '
+    "KAFKA_CLIENT_SASL_OAUTHBEARER_METHOD to oidc, and what belongs to it."
+)
+
+
+@pytest.mark.parametrize(
+    ("environ", "fault"),
+    [
+        ({**SASL, **USER}, NO_MECHANISM),
+        ({"KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL", **USER}, NO_MECHANISM),
+        ({**SASL, "KAFKA_CLIENT_SASL_MECHANISM": "OAUTHBEARER"}, NO_TOKEN),
+        ({**SASL, "KAFKA_CLIENT_SASL_MECHANISM": "OAUTHBEARER", "KAFKA_CLIENT_SASL_OAUTHBEARER_METHOD": "default"}, NO_TOKEN),
+        ({**SASL, "KAFKA_CLIENT_SASL_MECHANISM": "OAUTHBEARER", "KAFKA_CLIENT_SASL_OAUTHBEARER_METHOD": "oidc"}, ""),
+        ({**SASL, **USER, "KAFKA_CLIENT_SASL_MECHANISMS": "PLAIN"}, ""),
+        ({"KAFKA_CLIENT_SECURITY_PROTOCOL": "SSL"}, ""),
+    ],
+)
+def test_what_a_broker_needs_to_know_us_is_asked_for(environ: Dict[str, str], fault: str) -> None:
+    try:
+        load([], {**REQUIRED, **environ}, NO_FILE)
+        found = []
+    except ConfigurationError as problem:
+        found = problem.faults
+
+    assert found == ([fault] if fault else [])
+
+
+def test_a_forgotten_protocol_is_told() -> None:
+    secure = {"KAFKA_CLIENT_SASL_PASSWORD": "right", "KAFKA_PRODUCER_SSL_CA_LOCATION": "/ca.pem"}
+
+    (warning,) = load([], {**REQUIRED, **secure}, NO_FILE).warnings
+
+    assert warning.startswith("KAFKA_CLIENT_SASL_PASSWORD, KAFKA_PRODUCER_SSL_CA_LOCATION: without effect, as ")
+    assert load([], {**REQUIRED, **secure, "KAFKA_CLIENT_SECURITY_PROTOCOL": "SSL"}, NO_FILE).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("properties", "told"),
+    [
+        (
+            {"security.protocol": "SSL", "ssl.ca.location": "/nowhere.pem"},
+            ['KAFKA_CLIENT_SSL_CA_LOCATION = "/nowhere.pem"'],
+        ),
+        ({"security.protocol": "SASLSSL"}, ['KAFKA_CLIENT_SECURITY_PROTOCOL = "SASLSSL"']),
+        (
+            {"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.username": "alice"},
+            ["KAFKA_CLIENT_SASL_USERNAME", "KAFKA_CLIENT_SASL_PASSWORD"],
+        ),
+        ({"cert": "hunter2"}, ["KAFKA_CLIENT_CERT"]),
+        ({"fetch.max.bytes": "1"}, ['KAFKA_CLIENT_FETCH_MAX_BYTES = "1"', "KAFKA_CLIENT_MESSAGE_MAX_BYTES"]),
+    ],
+)
+def test_a_property_that_the_client_refuses_names_its_variable(properties: Dict[str, str], told: List[str]) -> None:
+    found = [
+        fault for fault in check.faults(some_settings(client_properties=properties)) if fault.startswith("The Kafka client")
+    ]
+
+    assert found
+    for variable in told:
+        assert variable in found[0]
+    assert "alice" not in found[0]
+
+
+def test_a_password_that_the_broker_does_not_believe_is_told_with_all_that_it_goes_with() -> None:
+    properties = {
+        "security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.username": "alice", "sasl.password": "wrong",
+        "ssl.ca.location": "/ca.pem",
+    }  # fmt: skip
+
+    text = identity.refused("Authentication failed", some_settings(client_properties=properties))
+
+    for told in (
+        "nowhere:1", "Authentication failed", "KAFKA_CLIENT_SASL_PASSWORD", "KAFKA_CLIENT_SASL_USERNAME",
+        'KAFKA_CLIENT_SSL_CA_LOCATION = "/ca.pem"',
+    ):  # fmt: skip
+        assert told in text
+    assert "wrong" not in text
+
+
+def test_properties_of_the_file_are_not_handed_on_to_what_handlers_start(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("right")
+    file = written(
+        tmp_path,
+        "KAFKA_CLIENT_SECURITY_PROTOCOL=plaintext\nKAFKA_CLIENT_SASL_PASSWORD=right\n"
+        f"KAFKA_CONSUMER_SSL_KEY_PEM_FILE={tmp_path}/secret\nDATABASE_URL=theirs\nKAFKA_TOPIC=orders\n",
+    )
+
+    found = load([], {**REQUIRED, "KAFKA_CLIENT_SASL_USERNAME": "exported"}, file)
+
+    assert found.settings.client_properties["sasl.password"] == "right"
+    assert found.child_environment == {
+        **REQUIRED, "KAFKA_CLIENT_SASL_USERNAME": "exported", "DATABASE_URL": "theirs", "KAFKA_TOPIC": "orders",
+    }  # fmt: skip
 
 
 def test_nothing_is_suggested_for_a_name_that_resembles_none() -> None:
