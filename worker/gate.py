@@ -68,11 +68,10 @@ class Gate:
         self._look_at_probes(now)
         changed = [self._set(handler, door, closing=handler in closing) for handler, door in self._doors.items()]
         for handler, door in self._doors.items():
-            served = [partition for partition in ours if self._handler(partition) == handler]
             if door.access is not Access.FREE:
-                self._hold(handler, door, served)
+                self._hold(handler, door, self._partitions_of(handler, ours))
             elif door.aside:
-                self._return(door, served, closing=handler in closing)
+                self._return(door, self._partitions_of(handler, ours), closing=handler in closing)
             door.credit = 0
         if self._bucket is not None:
             self._tokens.extend([None] * self._bucket.fill(len(self._tokens), now))
@@ -131,6 +130,9 @@ class Gate:
             return None
         queue = partition.queue if self._bucket is None else Metered(partition.queue, self._tokens)
         return queue if door.access is Access.FREE else Metered(queue, door.permits, door.taken)
+
+    def _partitions_of(self, handler: str, partitions: Iterable[Partition]) -> List[Partition]:
+        return [partition for partition in partitions if self._handler(partition) == handler]
 
     def _handler(self, partition: Partition) -> str:
         topic = partition.queue.topic

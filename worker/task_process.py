@@ -8,6 +8,7 @@ the task's own, and that of its process's silence.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -25,6 +26,8 @@ from worker.task_spawn import TICK_SECONDS, Spawned
 from worker.vigil import Vigil
 
 log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 2.0  # between two tries to have a task process, where none could be had
 
 #: Whether a task is cancelled, whether that is for its taking too long, and until when its result counts.
 Wish = Tuple[bool, bool, Optional[float]]
@@ -63,6 +66,7 @@ class TaskProcess:
         self._name = name
         self._process: Optional[Spawned] = None
         self._number = 0  # of the last task
+        self._lack, self._again_at = "", -math.inf  # why there was none, and when (monotonic seconds) it is tried again
 
     def start(self) -> None:
         """Start the process, if there is none, and wait until it has loaded the handler, as long as that takes. Raises
@@ -118,8 +122,18 @@ class TaskProcess:
             log.warning("%s: process %d ended between two tasks: %s", self._name, self._process.pid, self._process.how)
             self.close()
         if self._process is None:
-            self._process = self._started()
+            self._process = self._another()
         return self._process
+
+    def _another(self) -> Spawned:
+        """Where none can be had it is not tried for each task that waits: that would take what the machine has left."""
+        if time.monotonic() < self._again_at:
+            raise TaskProcessError(self._lack)
+        try:
+            return self._started()
+        except (HandlerError, TaskProcessError) as problem:
+            self._lack, self._again_at = str(problem), time.monotonic() + PAUSE_SECONDS
+            raise
 
     def _started(self) -> Spawned:
         try:

@@ -19,7 +19,7 @@ from service.exit_codes import ExitCode
 from service.outcomes import Reject, Retry
 from tests.support.task_processes import Runner
 from tests.unit.fakes import Message
-from worker import task_spawn
+from worker import task_process, task_spawn
 from worker.decoding import UndecodableError
 from worker.handler import HandlerError
 from worker.raised import RemoteError
@@ -274,6 +274,28 @@ def test_where_the_machine_has_no_room_for_a_task_process_no_task_is_blamed(
 
     with pytest.raises(TaskProcessError, match="no task process can be started"), lack():
         runner.call("echo", 1)
+
+
+def test_where_none_can_be_had_it_is_not_tried_for_each_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def nowhere(*_: Any) -> Any:
+        tried.append(1)
+        raise OSError("no room")
+
+    monkeypatch.setattr(task_process, "Spawned", nowhere)
+    monkeypatch.setattr(task_process, "PAUSE_SECONDS", 60.0)
+    runner = Runner()
+    for _ in range(3):
+        with pytest.raises(TaskProcessError, match="no task process can be started: no room"):
+            runner.call("echo", 1)
+    patient = Runner()
+    monkeypatch.setattr(task_process, "PAUSE_SECONDS", 0.0)
+    for _ in range(3):
+        with pytest.raises(TaskProcessError, match="no task process can be started: no room"):
+            patient.call("echo", 1)
+
+    assert len(tried) == 1 + 3
 
 
 def test_a_task_process_runs_whatever_the_handler_has_done_to_ours(tmp_path: Any) -> None:
