@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+from enum import Enum
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
@@ -114,6 +115,23 @@ async def forward_all(message: Dict[str, Any], context: Any) -> List[Send]:
     """The same as a coroutine, to several."""
     await coroutine(message, context)
     return [Send(topic, message["id"], headers={"from": context.topic}) for topic in message["to"]]
+
+
+def odd(message: Dict[str, Any], context: Any) -> Optional[Send]:
+    """Like `work`, and does what users do. `forks`: makes a copy whose program can't start. `to`: sends the message on, to
+    a topic that is an enum of text, and calls a dependency of that name; `header` is the name of a header then."""
+    if message.get("forks"):
+        copy = os.fork()
+        if copy == 0:
+            os.execv("/no/such/program", ["program"])
+        os.waitpid(copy, 0)
+    if "to" not in message:
+        work(message, context)
+        return None
+    topic = Enum("Topics", {"OUT": message["to"]}, type=str).OUT  # type: ignore[attr-defined]
+    with context.dependency(topic):
+        work(message, context)
+    return Send(topic, {"id": message["id"]}, topic, {message.get("header", topic): topic})
 
 
 def depending(message: Dict[str, Any], context: Any) -> None:
