@@ -1,4 +1,5 @@
-"""Where handlers run: in our own threads, or, with ISOLATION=process, each thread's in a task process of its own."""
+"""Where handlers run: in our own threads, or, with ISOLATION=process, each thread's in a task process of its own, as those of
+the quarantine always do."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ def handlers_of(settings: Settings, slot: int) -> Handlers:
 
 
 class Isolated:
-    """A call that each handler thread makes in a task process of its own, which has the thread's name and is started when it
+    """A call that each thread of a pool makes in a task process of its own, which has the thread's name and is started when it
     is first needed."""
 
     def __init__(self, settings: Settings, slot: int, make: Callable[[Settings, int, str], TaskProcess] = TaskProcess) -> None:
@@ -44,6 +45,10 @@ class Isolated:
         return self._process_of(threading.current_thread().name).run(
             message, partition, attempt, self._settings.handler_kill_seconds or None, lambda: place in partition.overdue
         )
+
+    def close(self) -> None:
+        """End the process of the thread that asks, if there is one. Its next call has another."""
+        self._process_of(threading.current_thread().name).close()
 
     def _process_of(self, thread: str) -> TaskProcess:
         try:

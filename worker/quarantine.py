@@ -21,6 +21,7 @@ from typing import Any, Callable, Iterable, List, Optional, Set
 
 from service.settings import Settings
 from worker.assignment import Partition
+from worker.isolation import Isolated
 from worker.lanes import Task
 from worker.pool import HandlerThread, Pool, Runner
 from worker.queues import FirstComeFirstServed, Queue
@@ -48,9 +49,8 @@ class Quarantine(Pool):
         self._suspects = suspects
         for thread in self.threads:
             thread.apart = True
-        self._processes = {thread: TaskProcess(settings, slot, thread.name) for thread in self.threads}
-        self._own = threading.local()  # the record of the thread that asks
-        self._kill_after = settings.handler_kill_seconds or None
+        self._isolated = Isolated(settings, slot, TaskProcess)
+        self._named = {thread.name: thread for thread in self.threads}
         self._max_deaths = settings.max_deaths
         self._started = False
 
@@ -116,19 +116,16 @@ class Quarantine(Pool):
     # ---- the quarantine's own threads -----------------------------------------------------------------------------
 
     def _run(self, message: Any, partition: Partition, attempt: int) -> Any:
-        place = (message.partition(), message.offset())
-        thread: HandlerThread = self._own.thread
-        process = self._processes[thread]
-        result = process.run(message, partition, attempt, self._kill_after, lambda: place in partition.overdue)
-        if thread.task is not None:
-            self._suspects.forget([_place(thread.task)])
+        result = self._isolated(message, partition, attempt)
+        task = self._named[threading.current_thread().name].task
+        if task is not None:
+            self._suspects.forget([_place(task)])
         return result
 
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
-        self._own.thread = thread
         served = super()._serve_one(thread, pop)
         if not len(self._queue):
-            self._processes[thread].close()  # suspects are rare, and a process that waits for them takes memory
+            self._isolated.close()  # suspects are rare, and a process that waits for them takes memory
         return served
 
     def _start_once(self) -> None:
