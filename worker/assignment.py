@@ -7,10 +7,11 @@ from __future__ import annotations
 import functools
 import math
 import secrets
-from typing import TYPE_CHECKING, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Type
 
 from worker.dependencies import Dependencies
 from worker.lanes import Lanes
+from worker.offset_map import UNKNOWN
 from worker.queues import FirstComeFirstServed, Queue
 from worker.tracker import Memory, Range, Tracker, plain_memory
 
@@ -34,9 +35,9 @@ class Partition:
     """One assignment of one partition."""
 
     __slots__ = (
-        "closed", "committed", "deadline", "dependencies", "end", "eof", "frontier", "given_up", "held", "in_transit",
-        "inherited", "known", "lanes", "map_refused", "metadata", "named", "names", "number", "origin", "overdue", "paused",
-        "queue", "revoked", "sent", "topic", "tracker", "unrecorded", "unstored",
+        "closed", "committed", "deadline", "dependencies", "early", "end", "eof", "frontier", "given_up", "held", "home",
+        "in_transit", "inherited", "known", "lanes", "map_refused", "metadata", "named", "names", "number", "origin",
+        "overdue", "paused", "queue", "revoked", "sent", "topic", "tracker", "unrecorded", "unstored",
     )  # fmt: skip
 
     def __init__(
@@ -59,6 +60,9 @@ class Partition:
         self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: nothing is wrong
         self.in_transit = 0  # records of its tasks that were sent and not answered, and those that were refused: see outbox
         self.unstored = 0
+        self.early: Optional[List[Any]] = (
+            None  # messages that came before it was known what the broker holds; None: it is known
+        )
         # what the broker holds: at first what it told, then what it acknowledged; -1: nothing, as far as known
         self.committed = -1
         self.metadata = ""  # that goes with it
@@ -66,6 +70,7 @@ class Partition:
         self.map_refused = False  # the broker takes no metadata as long as ours
         own = new_name()
         self.names = Names(own, own)
+        self.home = UNKNOWN  # which topic of which cluster its messages are from
         self.named = False  # the broker holds a commit of this assignment, so that it is found after a death
         self.known: List[Range] = []  # not delivered yet, and done before
         self.inherited: List[Record] = []  # what earlier assignments noted in the journal, and this one goes by

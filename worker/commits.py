@@ -43,6 +43,8 @@ class Commits:
         has moved, or what is done beyond it has changed."""
         dirty = []
         for partition in partitions:
+            if partition.early is not None:
+                continue  # not even what the broker holds is known
             target = max(partition.committed, partition.target(positions.get((partition.topic, partition.number), -1)))
             text = metadata(partition, target) if target >= 0 else ""
             if target > partition.committed or text != partition.metadata:

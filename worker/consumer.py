@@ -11,14 +11,15 @@ import functools
 import logging
 import time
 from operator import methodcaller
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from service.logs import NotAgain, Seldom
 from worker.errors import Meaning, meaning
+from worker.topic_ids import TopicIds
 
 log = logging.getLogger(__name__)
 client_log = logging.getLogger("librdkafka")
@@ -86,6 +87,8 @@ class GroupConsumer:
         self._refused_since: Optional[float] = None
         self._next_look = 0.0
         self._ahead = False  # the client's positions are past messages that the owner has not got yet, or never gets
+        self._rewinding: Set[Name] = set()  # that should begin anew; what comes before they do is of no use
+        self.ids = TopicIds(properties)
         self.joined = False  # the group has given us an assignment, even an empty one
         self.lost = False  # it was gone for a session timeout, and has given us no assignment since
         self.away = False  # no broker answers, as far as we know
@@ -98,6 +101,7 @@ class GroupConsumer:
 
         `consume(n, timeout)` alone would wait until *all* n have come or the time is up: measured, 452 ms late in the median.
         """
+        self._rewind()
         first = self._consumer.poll(timeout)
         if first is None:
             self._look_for_broker()
@@ -108,6 +112,8 @@ class GroupConsumer:
         if most > 1:
             batch += self._consumer.consume(most - 1, 0)
         self._ahead = False
+        if self._rewinding:
+            batch = [message for message in batch if (message.topic(), message.partition()) not in self._rewinding]
         if any(map(_error, batch)):
             for message in filter(_error, batch):
                 self._on_event(message)
@@ -132,7 +138,7 @@ class GroupConsumer:
         try:
             places = self._consumer.committed([TopicPartition(*name) for name in names], timeout=timeout)
         except KafkaException as problem:
-            log.warning("What was done before is not known, it may run again: %s", problem)
+            self._complaint.log(logging.WARNING, "What was committed is not known, and is asked for again: %s", problem)
             return {}
         return {(place.topic, place.partition): (place.offset, place.metadata) for place in places if place.error is None}
 
@@ -142,11 +148,15 @@ class GroupConsumer:
         if self._ahead:
             return {}
         try:
-            places = self._consumer.position([TopicPartition(*name) for name in names])
+            places = self._consumer.position([TopicPartition(*name) for name in names if name not in self._rewinding])
         except KafkaException as problem:  # a partition that went away this moment
             log.debug("Positions are unknown: %s", problem)
             return {}
         return {(place.topic, place.partition): place.offset for place in places if place.error is None}
+
+    def rewind(self, name: Name) -> None:
+        """Begin the partition anew, with its first message."""
+        self._rewinding.add(name)
 
     def end(self, name: Name) -> int:
         """The partition's end as the last fetch told, or -1."""
@@ -178,9 +188,22 @@ class GroupConsumer:
         """Close the client. It can hang for as long as a broker is frozen: somebody else has to watch the time."""
         self._consumer.close()
 
+    def _rewind(self) -> None:
+        """The client refuses it until it has begun to fetch."""
+        for name in list(self._rewinding):
+            place = TopicPartition(*name, OFFSET_BEGINNING)
+            try:
+                self._consumer.resume([place])
+                self._consumer.seek(place)
+            except KafkaException as problem:
+                log.debug("%s[%d] can't be begun anew yet: %s", *name, problem)
+            else:
+                self._rewinding.discard(name)
+
     @_harmless
     def _on_assign(self, consumer: Consumer, partitions: List[TopicPartition]) -> None:
         names = _names(partitions)
+        self._rewinding.difference_update(names)
         # The client remembers a pause from an earlier assignment; ours starts unpaused.
         consumer.resume(partitions)
         self._owner.on_assigned(names)
@@ -193,6 +216,7 @@ class GroupConsumer:
 
     @_harmless
     def _on_revoke(self, _consumer: Consumer, partitions: List[TopicPartition]) -> None:
+        self._rewinding.difference_update(_names(partitions))
         if partitions:
             log.info("Revoked: %s", _listed(_names(partitions)))
         self._owner.on_revoked(_names(partitions))
@@ -200,6 +224,7 @@ class GroupConsumer:
     @_harmless
     def _on_lost(self, _consumer: Consumer, partitions: List[TopicPartition]) -> None:
         log.warning("Lost: %s (no contact with the group for a session timeout)", _listed(_names(partitions)))
+        self._rewinding.difference_update(_names(partitions))
         self.joined, self.lost = False, True
         self._owner.on_lost(_names(partitions))
 

@@ -16,6 +16,7 @@ from service.exit_codes import ExitCode
 from service.settings import Settings
 from service.snapshot import BreakerReport, PartitionReport, Stage
 from worker import intake
+from worker.arrivals import Arrivals
 from worker.assignment import Assignment, Partition
 from worker.client_config import Member, milliseconds
 from worker.commits import Commits
@@ -43,7 +44,6 @@ PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, or records on their w
 REPORT_SECONDS = 0.5
 REST_POLL_SECONDS = 0.01  # while partitions are brought to rest, and the last commit is waited for
 NAP_SECONDS = 0.002  # between two looks where nothing can be fetched
-COMMITTED_SECONDS = 5.0  # for the broker to tell what it holds of newly assigned partitions
 
 
 class ConsumerLoop(Owner):
@@ -84,6 +84,7 @@ class ConsumerLoop(Owner):
         self._consumer: GroupConsumer
         self._open_journal = journal
         self._recovery: Recovery
+        self._arrivals: Arrivals
         self._assignment = Assignment(self._new_partition)
         self._stopping = Stopping()
         self._unwanted: List[Name] = []  # assigned although we end, and not paused yet
@@ -112,6 +113,7 @@ class ConsumerLoop(Owner):
             use_map=self._settings.offset_map == "on",
             busy=lambda partition: bool(self._settling.running([partition])),
         )
+        self._arrivals = Arrivals(self._recovery)
         self._consumer = GroupConsumer(self._properties, self._topics, self, self._clock)
         while self.stopping is None and self._consumer.ending is None:
             self._turn()
@@ -126,6 +128,7 @@ class ConsumerLoop(Owner):
     # ---- one turn -------------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
+        self._look_at_topics(self._clock())
         now = self._duties()
         most = self._room.make(self._consumer, self._assignment)
         self._dispatch(self._consumer.fetch(most, self._patience(now)))
@@ -161,9 +164,13 @@ class ConsumerLoop(Owner):
             if partition is None:
                 self.dropped += len(batch)  # delivered just before a revocation; whoever has the partition now gets them
                 continue
+            if partition.early is not None:
+                partition.early += batch
+                continue
             expected = max(partition.tracker.next_offset, partition.committed)
             if batch[0].offset() < expected:
-                partition = self._restarted(partition, expected, batch[0].offset())
+                log.warning("%s: offsets went back from %d to %d", partition, expected, batch[0].offset())
+                partition = self._begun_anew(partition)
             if partition.origin:
                 self._failures.returned(intake.tasks(partition, batch, None))
                 continue
@@ -172,16 +179,27 @@ class ConsumerLoop(Owner):
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
 
-    def _restarted(self, partition: Partition, expected: int, offset: int) -> Partition:
-        """The offsets went back: the topic was made anew, or somebody moved the group. What runs of the old ones is dropped,
-        and what was known of them is void."""
-        log.warning("%s: offsets went back from %d to %d", partition, expected, offset)
+    def _look_at_topics(self, now: float) -> None:
+        for partition in self._arrivals.look(self._consumer, self._assignment, now):
+            log.warning("%s: the topic was made anew, and begins with its first message", partition)
+            self._consumer.rewind((partition.topic, partition.number))
+            self._begun_anew(partition)
+        for partition in self._arrivals.again(self._consumer, self._assignment, now):
+            self._quarantine.receive([partition])
+            self._serve_assignment()
+            early, partition.early = partition.early, None
+            self._dispatch(early or [])
+
+    def _begun_anew(self, partition: Partition) -> Partition:
+        """The topic was made anew, or somebody moved the group. What runs of the old offsets is dropped, and what was known of
+        them is void."""
         partition.forget()
         self._recovery.void(partition)
         again = self._assignment.add(partition.topic, partition.number)
         if self.stopping is not None:
             again.close(self._stopping.until())
         self._commits.soon()
+        self._arrivals.look_soon()
         self._quarantine.receive([again])
         self._serve_assignment()
         return again
@@ -228,13 +246,10 @@ class ConsumerLoop(Owner):
         if self.stopping is not None:
             self._unwanted += names
             return
-        committed = self._consumer.committed(names, COMMITTED_SECONDS) if names else {}
-        for name in names:
-            partition = self._assignment.add(*name)
-            if name in committed:
-                self._recovery.restore(partition, *committed[name])
+        partitions = [self._assignment.add(*name) for name in names]
+        self._arrivals.receive(self._consumer, partitions)
         self._commits.soon()
-        self._quarantine.receive(self._assignment.selected(names))
+        self._quarantine.receive(partition for partition in partitions if partition.early is None)
         self._serve_assignment()
 
     def on_revoked(self, names: List[Name]) -> None:
@@ -268,7 +283,7 @@ class ConsumerLoop(Owner):
         for partition in self._assignment.selected(names):
             # First of all, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
             partition.forget()
-            self.dropped += partition.tracker.in_flight - len(self._settling.running([partition]))
+            self.dropped += len(partition.early or ()) + partition.tracker.in_flight - len(self._settling.running([partition]))
             self._recovery.ended(partition)
             self._assignment.remove(partition.topic, partition.number)
         self._settling.unpark()

@@ -3,13 +3,13 @@
 So the knowledge travels with the offset: whoever gets the partition next, on whatever host, runs again only what was not done.
 A wrong map is a silent loss, so a reader takes it only when everything about it is right, and nothing at all otherwise.
 
-    k2:<writer>:<base>:<form>:<bytes>:<check>:<payload>
+    k2:<writer>:<cluster>:<topic>:<base>:<form>:<bytes>:<check>:<payload>
 
-`writer` names the assignment that committed (see `journal`), `base` is the committed offset itself, `form` says what the
-payload is: `r`, run lengths (open, done, open, done, … from the base on, as LEB128 numbers), or `b`, a bitmap (least bit
-first); whichever is shorter. `check` is a CRC-32 over all of it. Its bytes are packed 15 bits to a character, U+0800 to
-U+87FF, because the broker counts UTF-16 units, not bytes: 4,095 of them from a client of librdkafka (measured on Kafka 3.9
-and 4.2), which makes 7.6 KB for each partition."""
+`writer` names the assignment that committed (see `journal`), `cluster` and `topic` say where (see `topic_ids`; empty: not
+known), `base` is the committed offset itself, `form` says what the payload is: `r`, run lengths (open, done, open, done, …
+from the base on, as LEB128 numbers), or `b`, a bitmap (least bit first); whichever is shorter. `check` is a CRC-32 over all
+of it. Its bytes are packed 15 bits to a character, U+0800 to U+87FF, because the broker counts UTF-16 units, not bytes:
+4,095 of them from a client of librdkafka (measured on Kafka 3.9 and 4.2), which makes 7.6 KB for each partition."""
 
 from __future__ import annotations
 
@@ -25,26 +25,54 @@ _BITS = 15
 _SHIFTS = range(0, 8 * _BITS, _BITS)  # of eight characters
 _SHORT = [bytes([value]) for value in range(0x80)]  # numbers of one byte, as most are
 _LONGEST_RUN = 1 << 40  # offsets; a longer one is not of our making
-_FORM = re.compile(r"k2:([\w-]{8}):(\d{1,19}):([rb]):(\d{1,5}):([0-9a-f]{8}):([\u0800-\u87ff]*)", re.DOTALL)
+_FORM = re.compile(
+    r"k2:([\w-]{8}):((?:[0-9a-f]{16})?):((?:[0-9a-f]{16})?):(\d{1,19}):([rb]):(\d{1,5}):([0-9a-f]{8}):([\u0800-\u87ff]*)",
+    re.DOTALL,
+)
+
+ID_LENGTH = 16
+
+
+class Home(NamedTuple):
+    """Which topic of which cluster messages are from: short forms of ids, empty where they are not known."""
+
+    cluster: str
+    topic: str
+
+    def differs(self, other: Home) -> bool:
+        """Whether these are two topics for sure."""
+        return any(one and another and one != another for one, another in zip(self, other))
+
+    def elsewhere(self, other: Home) -> bool:
+        """Whether the other is in another cluster for sure."""
+        return Home(self.cluster, "").differs(other)
+
+    def completed(self, other: Home) -> Home:
+        """This, and from the other what is not known here."""
+        return Home(self.cluster or other.cluster, self.topic or other.topic)
+
+
+UNKNOWN = Home("", "")
 
 
 class OffsetMap(NamedTuple):
     """What a commit's metadata says."""
 
     writer: str
+    home: Home
     base: int
     done: List[Range]  # ascending, apart from each other, none below the base
 
 
-def encode(writer: str, base: int, done: Iterable[Range]) -> str:
+def encode(writer: str, home: Home, base: int, done: Iterable[Range]) -> str:
     """The metadata for a commit of `base`. Too much of it: the far end is left out, so that progress never stops."""
     ranges = list(done)
-    room = (MOST_CHARACTERS - len(_head(writer, base, "r", bytes(10000)))) * _BITS // 8
+    room = (MOST_CHARACTERS - len(_head(writer, home, base, "r", bytes(10000)))) * _BITS // 8
     forms = {"r": _runs(base, ranges, room), "b": _bitmap(base, ranges, room)}
     # The one that says more; of two that say the same, the shorter.
     form = max(forms, key=lambda name: (forms[name][1], -len(forms[name][0])))
     payload = forms[form][0]
-    return _head(writer, base, form, payload) + _packed(payload)
+    return _head(writer, home, base, form, payload) + _packed(payload)
 
 
 def decode(text: Optional[str]) -> Optional[OffsetMap]:
@@ -52,16 +80,16 @@ def decode(text: Optional[str]) -> Optional[OffsetMap]:
     found = _FORM.fullmatch(text or "")
     if found is None:
         return None
-    writer, base, form, packed = found[1], int(found[2]), found[3], found[6]
-    payload = _unpacked(packed, int(found[4]))
-    if payload is None or text != _head(writer, base, form, payload) + packed:
+    writer, home, base, form, packed = found[1], Home(found[2], found[3]), int(found[4]), found[5], found[8]
+    payload = _unpacked(packed, int(found[6]))
+    if payload is None or text != _head(writer, home, base, form, payload) + packed:
         return None
     done = _of_runs(base, payload) if form == "r" else _of_bitmap(base, payload)
-    return None if done is None else OffsetMap(writer, base, done)
+    return None if done is None else OffsetMap(writer, home, base, done)
 
 
-def _head(writer: str, base: int, form: str, payload: bytes) -> str:
-    head = "k2:%s:%d:%s:%d:" % (writer, base, form, len(payload))
+def _head(writer: str, home: Home, base: int, form: str, payload: bytes) -> str:
+    head = "k2:%s:%s:%s:%d:%s:%d:" % (writer, *home, base, form, len(payload))
     return "%s%08x:" % (head, zlib.crc32(head.encode() + payload))
 
 

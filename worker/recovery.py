@@ -15,7 +15,7 @@ from typing import Callable, Iterable, List, Optional
 from service.logs import Seldom
 from worker.assignment import Names, Partition
 from worker.journal import Journal, Record
-from worker.offset_map import decode, encode
+from worker.offset_map import UNKNOWN, Home, decode, encode
 from worker.tracker import Memory, Range, merged, plain_memory
 
 log = logging.getLogger(__name__)
@@ -49,18 +49,33 @@ class Recovery:
             )  # fmt: skip
         return memory
 
-    def restore(self, partition: Partition, offset: int, metadata: Optional[str]) -> None:
-        """The partition was assigned; the broker holds this offset (-1001: none) and metadata."""
+    def restore(self, partition: Partition, offset: int, metadata: Optional[str], home: Home = UNKNOWN) -> bool:
+        """The partition was assigned; the broker holds this offset (-1001: none) and metadata, and its topic is this one.
+        False: the offset is of an earlier topic of this name, and says nothing."""
         carried = decode(metadata)
         if carried is None and metadata and not self._warned:
             self._warned = True
             log.warning("%s: the committed metadata is not ours and is ignored: %.40r", partition, metadata)
+        ours = carried if carried is not None and carried.base == offset else None
+        made_anew = False
+        if ours and ours.home.differs(home):
+            # What was committed in another cluster was brought here on purpose: its offset holds.
+            made_anew = not ours.home.elsewhere(home)
+            ours = None
+        if made_anew:
+            log.warning("%s was made anew: the committed offset %d is of the one before", partition, offset)
+            offset, metadata = -1001, None
+        partition.home = home.completed(ours.home) if ours else home
         partition.committed = max(-1, offset)
         partition.metadata = metadata or ""
-        known: List[Range] = []
-        if carried is not None and carried.base == offset:
-            partition.names = Names(carried.writer, partition.names.own)
-            known += carried.done if self._use_map else []
+        if ours:
+            partition.names = Names(ours.writer, partition.names.own)
+        self._recall(partition, ours.done if ours and self._use_map else [], offset)
+        return not made_anew
+
+    def _recall(self, partition: Partition, mapped: List[Range], offset: int) -> None:
+        """What was done beyond the offset, by the map and by the journal."""
+        known = list(mapped)
         for record in self._inherited(partition):
             if merged([*known, *record.done], beyond=offset) == merged(known, beyond=offset):
                 self._release([record.number])
@@ -76,9 +91,9 @@ class Recovery:
         """What a commit of `target` should carry."""
         self._spare(partition)
         if not self._use_map or partition.map_refused:
-            return encode(partition.names.own, target, [])
+            return encode(partition.names.own, partition.home, target, [])
         done = [*partition.tracker.done_beyond(target), *partition.known]
-        return encode(partition.names.own, target, merged(done, beyond=target))
+        return encode(partition.names.own, partition.home, target, merged(done, beyond=target))
 
     def acknowledged(self, partition: Partition, offset: int) -> None:
         """The broker has stored this offset and what we sent with it: memories of what lies below it can go, and those of

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable, List
+from typing import TYPE_CHECKING, Any, Callable, List
+
+import pytest
 
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, between, message, messages
 from tests.support.oracle import Oracle
+from worker import arrivals
+from worker.arrivals import UNTOLD
+from worker.consumer import GroupConsumer
 
 if TYPE_CHECKING:
     from tests.support.admin import Admin
@@ -19,6 +24,13 @@ REFRESH = {"topic.metadata.refresh.interval.ms": "1000"}
 
 def numbered(prefix: str, count: int) -> List[Sent]:
     return [message(f"{prefix}-{number}", key=f"key-{number % 5}") for number in range(count)]
+
+
+def make_anew(admin: Admin, name: str) -> None:
+    """Delete the topic, and create one of the same name."""
+    admin.delete_topics([name])
+    eventually(lambda: name not in admin.topics(), SECONDS, "the topic is gone")
+    admin.create_topic(name, partitions=1)
 
 
 def test_nothing_unfinished_is_ever_committed(
@@ -66,9 +78,7 @@ def test_a_topic_that_was_made_anew_is_consumed_from_its_beginning(
     admin.wait_committed(group, name)
     running.stop()
 
-    admin.delete_topics([name])
-    eventually(lambda: name not in admin.topics(), SECONDS, "the topic is gone")
-    admin.create_topic(name, partitions=1)
+    make_anew(admin, name)
     admin.produce(name, [each.row for each in numbered("new", 5)])
     running = engine(name, group).start()
 
@@ -128,11 +138,82 @@ def test_a_topic_that_is_made_anew_under_a_running_service_is_consumed_and_commi
     running = engine(name, group).start()
     eventually(lambda: running.loop.partitions and running.loop.partitions[0].committed == 20, SECONDS, "it has committed")
 
-    admin.delete_topics([name])
-    eventually(lambda: name not in admin.topics(), SECONDS, "the topic is gone")
-    admin.create_topic(name, partitions=1)
+    make_anew(admin, name)
     admin.produce(name, [each.row for each in numbered("new", 5)])
 
     oracle = Oracle(running.ledger, numbered("new", 5))
     eventually(lambda: not oracle.missing(), SECONDS, "the new ones are done")
     eventually(lambda: admin.committed(group, name) == {0: 5}, SECONDS, "exactly they are committed")
+
+
+@pytest.mark.parametrize("reset", ["earliest", "latest"])
+def test_of_a_topic_made_anew_under_a_running_service_nothing_is_skipped_that_has_the_offsets_of_what_was_done(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], reset: str
+) -> None:
+    """The client goes on where it was, without a word."""
+    name = topic(partitions=1)
+    admin.move(group, name, {0: 0})
+    running = engine(name, group, consumer_properties={"auto.offset.reset": reset}).start()
+    admin.produce(name, [each.row for each in numbered("old", 20)])
+    admin.wait_committed(group, name)
+
+    make_anew(admin, name)
+    admin.produce(name, [each.row for each in numbered("new", 25)])
+
+    oracle = Oracle(running.ledger, numbered("new", 25))
+    eventually(lambda: not oracle.missing(), SECONDS, "all new ones are done")
+    eventually(lambda: admin.committed(group, name) == {0: 25}, SECONDS, "they are committed")
+
+
+@pytest.mark.parametrize("reset", ["earliest", "latest"])
+def test_an_offset_that_outlived_its_topic_is_no_place_to_go_on_from_in_the_next_of_that_name(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], reset: str
+) -> None:
+    """As a commit does that comes when the topic is there again."""
+    name = topic(partitions=1)
+    admin.move(group, name, {0: 0})
+    admin.produce(name, [each.row for each in numbered("old", 20)])
+    running = engine(name, group).start()
+    admin.wait_committed(group, name)
+    running.stop()
+    outlives = admin.metadata(group, name)[0] or ""
+
+    make_anew(admin, name)
+    admin.produce(name, [each.row for each in numbered("new", 25)])
+    admin.move(group, name, {0: 20}, outlives)
+    running = engine(name, group, consumer_properties={"auto.offset.reset": reset}).start()
+
+    oracle = Oracle(running.ledger, numbered("new", 25))
+    eventually(lambda: not oracle.missing(), SECONDS, "all new ones are done")
+    eventually(lambda: admin.committed(group, name) == {0: 25}, SECONDS, "they are committed")
+
+
+def test_nothing_is_run_again_when_the_broker_does_not_tell_at_once_what_was_committed(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages come meanwhile, and wait."""
+    name = topic(partitions=1)
+    slow = message("slow", sleep_ms=8000)
+    sent = [slow, *numbered("message", 30)]
+    admin.produce(name, [each.row for each in sent])
+    running = engine(name, group, ordering="none").start()
+    eventually(lambda: len(Oracle(running.ledger, sent).missing()) == 1, SECONDS, "all but one are done")
+    running.stop(drain_seconds=0)
+    assert admin.committed(group, name) == {0: 0}
+    unanswered: List[object] = []
+    answer = GroupConsumer.committed
+
+    def silent_at_first(consumer: GroupConsumer, names: Any, timeout: float) -> Any:
+        if len(unanswered) < 2:
+            unanswered.append(names)
+            return {}
+        return answer(consumer, names, timeout)
+
+    monkeypatch.setattr(arrivals, "LOOK_SECONDS", 1.0)
+    monkeypatch.setattr(GroupConsumer, "committed", silent_at_first)
+    running = engine(name, group, ordering="none").start()
+
+    eventually(lambda: running.loop.partitions and running.loop.partitions[0].held == UNTOLD, SECONDS, "it is held")
+    admin.wait_committed(group, name)
+    assert len(unanswered) == 2
+    assert Oracle(running.ledger, sent).started_twice() == ["slow"]

@@ -137,9 +137,9 @@ class Admin:
             for each in self._describe(group).members
         ]
 
-    def move(self, group: str, topic: str, offsets: Mapping[int, int]) -> None:
+    def move(self, group: str, topic: str, offsets: Mapping[int, int], metadata: str = "") -> None:
         """Move what the group has committed, partition to offset, as an operator may while it has no members."""
-        places = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
+        places = [TopicPartition(topic, number, offset, metadata) for number, offset in offsets.items()]
         request = ConsumerGroupTopicPartitions(group, places)
         self._client.alter_consumer_group_offsets([request])[group].result(SECONDS)
 

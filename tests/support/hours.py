@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Callable, List, Optional, Sequence, Set
 
 from tests.support.bulk import Bulk, ranges_of
 from tests.support.eventually import eventually
-from worker.offset_map import decode, encode
+from worker.offset_map import ID_LENGTH, Home, decode, encode
 
 if TYPE_CHECKING:
     from tests.support.admin import Admin
     from tests.support.service import Service
     from worker.tracker import Range
 
+HOME = Home("0" * ID_LENGTH, "0" * ID_LENGTH)  # as long as any that a broker tells
 ENVIRONMENT = {
     "ORDERING": "none", "MAX_IN_FLIGHT": "12000", "COMMIT_INTERVAL_SECONDS": "0.2", "MAX_ATTEMPTS": "100",
     "BREAKER_FAILURE_SHARE": "0", "DEAD_LETTER_STORM_SHARE": "0",
@@ -71,7 +72,7 @@ class Hours:
 
     def wait_committed(self, done: Set[int]) -> Set[int]:
         """Until the commit holds as much of what is done as a map can; that much. The lowest offset waits, so it stays 0."""
-        fitting = decode(encode("00000000", 0, ranges_of(sorted(done))))
+        fitting = decode(encode("00000000", HOME, 0, ranges_of(sorted(done))))
         assert fitting is not None
         eventually(lambda: self.held() == fitting.done, 30, "the commit carries the map")
         assert self._admin.committed(self._group, self._topic) == {0: 0}

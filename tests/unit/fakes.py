@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, Dict, Iterator, List, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple
 
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
@@ -11,6 +11,7 @@ from service.settings import Settings
 from worker.consumer import Name, Owner
 from worker.error_text import names_of, plain, text_of
 from worker.handler import Call
+from worker.offset_map import UNKNOWN, Home
 from worker.pool import HandlerThread, Pool
 from worker.queues import Queue
 
@@ -109,6 +110,21 @@ def started(threads: int, call: Call) -> Iterator[Pool]:
 Step = Callable[["ScriptedGroup"], Optional[List[Message]]]
 
 
+class Ids:
+    """In the place of `TopicIds`: `home` is what every topic is."""
+
+    def __init__(self) -> None:
+        self.home = UNKNOWN
+        self._asked: List[str] = []
+
+    def ask(self, topics: Iterable[str]) -> None:
+        self._asked = list(topics)
+
+    def answer(self, _patience: float = 0.0) -> Optional[Dict[str, Home]]:
+        asked, self._asked = self._asked, []
+        return dict.fromkeys(asked, self.home) if asked else None
+
+
 class ScriptedGroup:
     """In the place of `GroupConsumer`: each fetch plays the next step. Commits are acknowledged by the next fetch."""
 
@@ -121,6 +137,7 @@ class ScriptedGroup:
         self.away = False
         self.lost = False
         self.ending: Optional[ExitCode] = None
+        self.ids = Ids()
         self.accepts = True  # whether a commit can be sent
         self.commits: List[Tuple[str, int, int]] = []
         self.deeds: List[str] = []
@@ -155,6 +172,9 @@ class ScriptedGroup:
 
     def positions(self, _names: List[Name]) -> Dict[Name, int]:
         return {}
+
+    def rewind(self, name: Name) -> None:
+        self.deeds.append("rewind")
 
     def end(self, _name: Name) -> int:
         return -1

@@ -9,6 +9,7 @@ from worker import intake
 from worker.assignment import Partition
 from worker.journal import Journal
 from worker.lanes import Task
+from worker.offset_map import UNKNOWN, Home
 from worker.queues import FirstComeFirstServed
 from worker.recovery import Recovery
 from worker.tracker import RUNNING
@@ -19,14 +20,21 @@ class Life:
     finishes some, commits or not, and dies."""
 
     def __init__(
-        self, path: Optional[str], committed: int, metadata: Optional[str], *, use_map: bool = True, of: Optional[Life] = None
+        self,
+        path: Optional[str],
+        committed: int,
+        metadata: Optional[str],
+        *,
+        use_map: bool = True,
+        of: Optional[Life] = None,
+        home: Home = UNKNOWN,
     ) -> None:
         journal = Journal(path) if path else None
         self.busy: Set[Partition] = of.busy if of else set()  # of which something runs
         self.recovery: Recovery = of.recovery if of else Recovery(journal, use_map=use_map, busy=self.busy.__contains__)
         self.partition = Partition("topic", 0, FirstComeFirstServed, self.recovery.memory)
-        self.recovery.restore(self.partition, committed, metadata)
-        self.next = max(0, committed)
+        self.valid = self.recovery.restore(self.partition, committed, metadata, home)
+        self.next = max(0, self.partition.committed)
         self.open: Dict[int, Task] = {}
 
     def deliver(self, count: int) -> Set[int]:

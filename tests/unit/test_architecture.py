@@ -26,7 +26,7 @@ MAY_IMPORT: Dict[str, Set[str]] = {
 # Which modules may import a package from outside.
 HOMES: Dict[str, Tuple[str, ...]] = {
     "confluent_kafka": (
-        "worker/consumer.py", "worker/outbox.py", "worker/check.py", "supervision/embedded_broker.py",
+        "worker/consumer.py", "worker/topic_ids.py", "worker/outbox.py", "worker/check.py", "supervision/embedded_broker.py",
         "ops/dead_letters_kafka.py",
     ),
     "pydantic": ("service/configuration", "service/command_line", "service/environment", "service/validation"),

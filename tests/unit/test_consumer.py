@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
@@ -24,6 +24,8 @@ class Client:
         self.queue: List[Any] = []
         self.in_consume: Callable[[], Any] = list
         self.assigned = True
+        self.refusals = 0  # how often it will not be sought in
+        self.sought: List[Tuple[str, int, int]] = []
 
     def subscribe(self, _topics: List[str], **callbacks: Any) -> None:
         self.callbacks.update(callbacks)
@@ -44,6 +46,15 @@ class Client:
     def consume(self, _most: int, _timeout: float) -> List[Any]:
         self.in_consume()
         return []
+
+    def resume(self, _places: List[TopicPartition]) -> None:
+        """Nothing is paused."""
+
+    def seek(self, place: TopicPartition) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self.sought.append((place.topic, place.partition, place.offset))
 
     def position(self, places: List[TopicPartition]) -> List[TopicPartition]:
         return [TopicPartition(place.topic, place.partition, 1) for place in places]
@@ -127,3 +138,33 @@ def test_the_end_of_a_partition_is_told_and_is_no_message(client: Client, witnes
 
     assert witness.group.fetch(5, 0.1) == []
     assert witness.ends == [7]
+
+
+def test_what_comes_of_a_partition_before_it_has_begun_anew_is_dropped_and_tells_no_position_and_no_end(
+    client: Client, witness: Witness
+) -> None:
+    """The client refuses to begin anew as long as it has not begun to fetch."""
+    end = Message(20)
+    end.error = lambda: KafkaError(KafkaError._PARTITION_EOF)  # type: ignore[assignment]
+    client.queue = [Message(20), end, Message(0)]
+    client.refusals = 2
+
+    witness.group.rewind(OURS)
+    before = [witness.group.fetch(1, 0.1), witness.group.fetch(1, 0.1)]
+    positions = witness.group.positions([OURS])
+    after = witness.group.fetch(1, 0.1)
+
+    assert (before, witness.ends, positions) == ([[], []], [], {})
+    assert [message.offset() for message in after] == [0]
+    assert client.sought == [(*OURS, OFFSET_BEGINNING)]
+    assert witness.group.positions([OURS]) == {OURS: 1}
+
+
+def test_a_partition_that_went_away_is_not_begun_anew(client: Client, witness: Witness) -> None:
+    client.refusals = 1
+    witness.group.rewind(OURS)
+    witness.group.fetch(1, 0.1)  # it is revoked
+    client.queue = [Message(20)]
+
+    assert len(witness.group.fetch(1, 0.1)) == 1
+    assert client.sought == []

@@ -14,7 +14,7 @@ from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
 from worker import loop
 from worker.assignment import Partition
-from worker.offset_map import encode
+from worker.offset_map import UNKNOWN, encode
 from worker.stopping import Stop
 
 OTHER = (TOPIC, 1)
@@ -69,7 +69,7 @@ def test_a_partition_assigned_during_the_drain_is_paused_and_nothing_of_it_is_st
             eventually(lambda: bench.played, SECONDS, "the drain has got the other partition's messages")
 
     def holds_a_map(group: ScriptedGroup) -> List[Message]:
-        group.held[OTHER] = (0, encode("somebody", 0, [(4, 5)]))
+        group.held[OTHER] = (0, encode("somebody", UNKNOWN, 0, [(4, 5)]))
         return []
 
     bench.call = slow

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.offset_map import MOST_CHARACTERS, OffsetMap, decode, encode
+from worker.offset_map import MOST_CHARACTERS, UNKNOWN, Home, OffsetMap, decode, encode
 from worker.tracker import Range
 
 WRITER = "0123abcd"
+HOME = Home("0123456789abcdef", "fedcba9876543210")
 
 
 def ranges(base: int, steps: List[int]) -> List[Range]:
@@ -31,7 +32,7 @@ bases = st.integers(0, 1 << 60)
 def test_what_is_written_is_read_again(base: int, steps: List[int]) -> None:
     done = ranges(base, steps)
 
-    assert decode(encode(WRITER, base, done)) == OffsetMap(WRITER, base, done)
+    assert decode(encode(WRITER, HOME, base, done)) == OffsetMap(WRITER, HOME, base, done)
 
 
 @settings(max_examples=20, deadline=None)
@@ -40,7 +41,7 @@ def test_too_much_loses_its_far_end_only(base: int, seed: int, longest: int, cou
     random = Random(seed)
     done = ranges(base, [random.randint(1, longest) for _ in range(count)])
 
-    text = encode(WRITER, base, done)
+    text = encode(WRITER, HOME, base, done)
     read = decode(text)
 
     assert len(text) <= MOST_CHARACTERS
@@ -51,24 +52,24 @@ def test_too_much_loses_its_far_end_only(base: int, seed: int, longest: int, cou
 
 
 def test_the_base_itself_may_be_done() -> None:
-    assert decode(encode(WRITER, 7, [(7, 9), (12, 13)])) == OffsetMap(WRITER, 7, [(7, 9), (12, 13)])
-    assert decode(encode(WRITER, 7, [(7, 9000)])) == OffsetMap(WRITER, 7, [(7, 9000)])
+    assert decode(encode(WRITER, HOME, 7, [(7, 9), (12, 13)])) == OffsetMap(WRITER, HOME, 7, [(7, 9), (12, 13)])
+    assert decode(encode(WRITER, HOME, 7, [(7, 9000)])) == OffsetMap(WRITER, HOME, 7, [(7, 9000)])
 
 
 def test_nothing_done_beyond_the_base_is_a_short_text() -> None:
-    assert decode(encode(WRITER, 7, [])) == OffsetMap(WRITER, 7, [])
-    assert len(encode(WRITER, 7, [])) < 30
+    assert decode(encode(WRITER, HOME, 7, [])) == OffsetMap(WRITER, HOME, 7, [])
+    assert len(encode(WRITER, UNKNOWN, 7, [])) < 30
 
 
 def test_a_thousand_alternating_offsets_take_a_bitmap_and_few_characters() -> None:
-    text = encode(WRITER, 0, [(offset, offset + 1) for offset in range(1, 1000, 2)])
+    text = encode(WRITER, HOME, 0, [(offset, offset + 1) for offset in range(1, 1000, 2)])
 
     assert ":b:" in text
-    assert len(text) < 100
+    assert len(text) < 140
 
 
 def test_a_long_run_takes_run_lengths() -> None:
-    assert ":r:" in encode(WRITER, 0, [(1, 100_000)])
+    assert ":r:" in encode(WRITER, HOME, 0, [(1, 100_000)])
 
 
 @pytest.mark.parametrize(
@@ -77,12 +78,12 @@ def test_a_long_run_takes_run_lengths() -> None:
         None,
         "",
         "checkpoint of some other tool",
-        encode(WRITER, 7, [(9, 12)])[:-1],
-        encode(WRITER, 7, [(9, 12)]) + "\u0801",
-        encode(WRITER, 7, [(9, 12)]) + "\n",
-        encode(WRITER, 7, [(9, 12)]).upper(),
-        encode(WRITER, 7, [(9, 12)]).replace("k2:", "k1:"),
-        encode(WRITER, 7, [(9, 12)]).replace(":7:", ":8:"),
+        encode(WRITER, HOME, 7, [(9, 12)])[:-1],
+        encode(WRITER, HOME, 7, [(9, 12)]) + "\u0801",
+        encode(WRITER, HOME, 7, [(9, 12)]) + "\n",
+        encode(WRITER, HOME, 7, [(9, 12)]).upper(),
+        encode(WRITER, HOME, 7, [(9, 12)]).replace("k2:", "k1:"),
+        encode(WRITER, HOME, 7, [(9, 12)]).replace(":7:", ":8:"),
     ],
 )
 def test_anything_else_is_no_map(text: Optional[str]) -> None:
@@ -92,12 +93,12 @@ def test_anything_else_is_no_map(text: Optional[str]) -> None:
 @given(st.text())
 def test_no_text_makes_the_reader_fail(text: str) -> None:
     assert decode(text) is None
-    assert decode("k2:0123abcd:5:r:%d:00000000:%s" % (len(text), text)) is None
+    assert decode("k2:0123abcd:::5:r:%d:00000000:%s" % (len(text), text)) is None
 
 
 @given(bases, dense, st.data())
 def test_a_damaged_map_is_no_map(base: int, steps: List[int], data: st.DataObject) -> None:
-    text = encode(WRITER, base, ranges(base, steps))
+    text = encode(WRITER, HOME, base, ranges(base, steps))
     place = data.draw(st.integers(0, len(text) - 1))
     other = data.draw(st.characters(min_codepoint=32, max_codepoint=0x8800).filter(lambda each: each != text[place]))
 

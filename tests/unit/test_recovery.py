@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.lives import NOTHING, Life
 from worker import journal
 from worker.assignment import Partition
-from worker.offset_map import decode
+from worker.offset_map import UNKNOWN, Home, decode
 from worker.recovery import Recovery
 from worker.tracker import SEGMENT_SIZE, merged
 
@@ -165,6 +165,60 @@ def test_both_memories_can_be_switched_off(path: str) -> None:
     first.finish(5)
 
     assert 5 in Life(None, *first.commit(), use_map=False).deliver(10)
+
+
+HERE = Home("c" * 16, "1" * 16)
+ANEW = Home("c" * 16, "2" * 16)
+MIRROR = Home("d" * 16, "3" * 16)
+
+
+def life_in(home: Home, path: str) -> Tuple[int, str]:
+    """What is committed when a process has done ten messages there, the first of which runs."""
+    life = Life(path, *NOTHING)
+    life.partition.home = home
+    life.deliver(10)
+    life.finish(*range(1, 9))
+    place = life.commit()
+    life.finish(9)
+    return place
+
+
+@pytest.mark.parametrize("home", [HERE, UNKNOWN, Home("c" * 16, ""), Home("", "1" * 16)])
+def test_what_was_done_in_the_same_topic_counts_also_where_its_id_is_not_told(path: str, home: Home) -> None:
+    again = Life(path, *life_in(HERE, path), home=home)
+
+    assert again.valid
+    assert again.deliver(10) == {0}
+    assert again.partition.home == HERE
+
+
+@pytest.mark.parametrize("home", [ANEW, Home("", "2" * 16)])
+def test_a_commit_that_is_left_of_a_topic_that_was_made_anew_says_nothing_not_even_its_offset(path: str, home: Home) -> None:
+    place = life_in(HERE, path)
+
+    again = Life(path, *place, home=home)
+
+    assert not again.valid
+    assert (again.partition.committed, again.partition.metadata, again.partition.home) == (-1, "", home)
+    again.next = 0
+    assert again.deliver(10) == set(range(10))
+    assert Life(path, *again.commit(), home=home).deliver(10) == set(range(10))
+
+
+def test_a_commit_that_was_brought_from_another_cluster_holds_and_what_was_done_there_does_not(path: str) -> None:
+    """As tools do that mirror clusters: with its metadata, and as a rule with another offset."""
+    again = Life(path, *life_in(HERE, path), home=MIRROR)
+
+    assert again.valid
+    assert again.partition.committed == 0
+    assert again.deliver(10) == set(range(10))
+
+
+def test_an_offset_that_an_operator_set_in_a_topic_made_anew_holds() -> None:
+    again = Life(None, 7, "", home=ANEW)
+
+    assert again.valid
+    assert again.partition.committed == 7
 
 
 def wait_at_zero_while_others_are_done(life: Life, segments: int) -> None:

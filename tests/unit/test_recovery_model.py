@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.lives import NOTHING, Life
 from worker import journal
+from worker.offset_map import UNKNOWN, Home
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -49,8 +50,8 @@ def test_over_any_sequence_of_deaths_nothing_is_lost_and_nothing_done_is_run_aga
 class Broker:
     """A topic of one partition with a group, and everything that can be done to them while processes come, go and die."""
 
-    def __init__(self, folder: str, use_map: bool) -> None:
-        self.folder, self.use_map = folder, use_map
+    def __init__(self, folder: str, *, use_map: bool, tells_ids: bool) -> None:
+        self.folder, self.use_map, self.tells_ids = folder, use_map, tells_ids
         self.place: Tuple[int, Optional[str]] = NOTHING
         self.topic = 0  # how often it was made anew
         self.done: Set[Tuple[int, int]] = set()  # (topic, offset)
@@ -61,7 +62,7 @@ class Broker:
     def assign(self, slot: int) -> None:
         self.end(void=False)
         before = self.lives.get(slot)
-        self.lives[slot] = Life(f"{self.folder}/{slot}", *self.place, use_map=self.use_map, of=before)
+        self.lives[slot] = Life(f"{self.folder}/{slot}", *self.place, use_map=self.use_map, of=before, home=self.home)
         self.owner = slot
 
     def end(self, *, void: bool) -> None:
@@ -79,17 +80,22 @@ class Broker:
         if self.owner == slot:
             self.owner = -1
 
-    def make_anew(self) -> None:
-        """The broker deletes the offsets. Whoever has the partition finds out by the first message."""
-        self.topic, self.place = self.topic + 1, NOTHING
+    @property
+    def home(self) -> Home:
+        return Home("c" * 16, "%016x" % self.topic) if self.tells_ids else UNKNOWN
+
+    def make_anew(self, *, offsets_survive: bool) -> None:
+        """The broker deletes the offsets, if not at once. Whoever has the partition is told by its id or its first message."""
+        self.topic += 1
+        if not (offsets_survive and self.tells_ids):
+            self.place = NOTHING
         life = self.lives.get(self.owner)
         if life:
             slot = self.owner
             self.topic -= 1
             self.end(void=True)
             self.topic += 1
-            self.lives[slot] = Life(None, -1001, None, of=life)
-            self.lives[slot].recovery.void(self.lives[slot].partition)
+            self.lives[slot] = Life(None, *NOTHING, of=life, home=self.home)
             self.owner = slot
 
     def deliver(self, count: int, finished: Callable[[List[int]], List[int]]) -> None:
@@ -117,17 +123,19 @@ class Broker:
 
 
 @settings(max_examples=30, deadline=None)
-@given(st.randoms(use_true_random=False), st.booleans())
-def test_whatever_is_done_to_topic_and_group_no_message_is_taken_for_done_that_was_not(chance: Random, use_map: bool) -> None:
+@given(st.randoms(use_true_random=False), st.booleans(), st.booleans())
+def test_whatever_is_done_to_topic_and_group_no_message_is_taken_for_done_that_was_not(
+    chance: Random, use_map: bool, tells_ids: bool
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        broker = Broker(folder, use_map)
+        broker = Broker(folder, use_map=use_map, tells_ids=tells_ids)
         for _ in range(60):
             one_deed(broker, chance)
 
 
 def one_deed(broker: Broker, chance: Random) -> None:
     def some(offsets: List[int]) -> List[int]:
-        return chance.sample(offsets, chance.randint(0, len(offsets)))
+        return offsets if chance.random() < 0.6 else chance.sample(offsets, chance.randint(0, len(offsets)))
 
     slot = chance.randint(0, 1)
     deed = chance.randint(0, 12)
@@ -138,7 +146,7 @@ def one_deed(broker: Broker, chance: Random) -> None:
     elif deed == 3:
         broker.end(void=False)
     elif deed == 4:
-        broker.make_anew()
+        broker.make_anew(offsets_survive=chance.random() < 0.5)
     elif deed == 5 and broker.owner < 0:
         broker.place = chance.choice([NOTHING, (0, "")])  # the group is deleted, or its offset moved
     elif deed == 6 and broker.late:

@@ -1,0 +1,137 @@
+"""What becomes of partitions whose topic was made anew, and of those of which the broker has not told what was committed."""
+
+from __future__ import annotations
+
+import threading
+from typing import Dict, List, Optional, Tuple
+
+import pytest
+
+from tests.unit.fakes import Message, ScriptedGroup, Step
+from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
+from worker import arrivals, commits
+from worker.arrivals import UNTOLD
+from worker.consumer import Name
+from worker.offset_map import Home, encode
+
+BEFORE, AFTER = Home("c" * 16, "1" * 16), Home("c" * 16, "2" * 16)
+Held = Dict[Name, Tuple[int, Optional[str]]]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(arrivals, "LOOK_SECONDS", 0.01)
+    return Bench(monkeypatch)
+
+
+def broker_holds(monkeypatch: pytest.MonkeyPatch, *answers: Held) -> List[Held]:
+    """One answer after the other, to the question what is committed; the last one is kept. Those that are still to come."""
+    left = list(answers)
+    monkeypatch.setattr(ScriptedGroup, "committed", lambda *_: left.pop(0) if len(left) > 1 else left[0])
+    return left
+
+
+def topic_is(home: Home) -> Step:
+    def change(group: ScriptedGroup) -> List[Message]:
+        group.ids.home = home
+        return []
+
+    return change
+
+
+def rewound(bench: Bench) -> Step:
+    return until(lambda: "rewind" in bench.group.deeds)
+
+
+def test_a_topic_that_is_made_anew_under_the_service_begins_with_its_first_message(bench: Bench) -> None:
+    """Its offsets are those of the one before, so nothing else tells. What runs of that one counts no more."""
+    old = threading.Event()
+    bench.call = lambda message, *_: old.wait(10) if message.offset() == 2 else None
+    bench.play(
+        topic_is(BEFORE),
+        assign(),
+        deliver(0, 1, 2),
+        until(lambda: bench.calls == [0, 1, 2]),
+        topic_is(AFTER),
+        rewound(bench),
+        lambda _: old.set() or [],  # type: ignore[func-returns-value]
+        until(lambda: bench.done == {0, 1, 2}),
+        deliver(0, 1),
+        until(lambda: bench.calls == [0, 1, 2, 0, 1]),
+        stop(),
+    )
+
+    assert bench.committed == 2
+
+
+def test_an_id_that_is_not_told_any_more_changes_nothing(bench: Bench) -> None:
+    looked: List[object] = []
+    unknown = Home("", "")
+    bench.play(
+        topic_is(BEFORE),
+        assign(),
+        deliver(0),
+        until(lambda: bench.done == {0}),
+        topic_is(unknown),
+        until(lambda: looked.append(0) or len(looked) > 20),  # type: ignore[func-returns-value]
+        topic_is(BEFORE),
+        until(lambda: looked.append(0) or len(looked) > 40),  # type: ignore[func-returns-value]
+        stop(),
+    )
+
+    assert "rewind" not in bench.group.deeds
+    assert bench.calls == [0]
+
+
+def test_a_commit_that_is_left_of_a_topic_made_anew_is_no_place_to_go_on_from(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker_holds(monkeypatch, {OURS: (20, encode("abcdefgh", BEFORE, 20, [(21, 25)]))})
+    bench.play(topic_is(AFTER), assign(), rewound(bench), deliver(*range(25)), until(lambda: len(bench.done) == 25), stop())
+
+    assert sorted(bench.calls) == list(range(25))
+    assert bench.committed == 25
+
+
+def test_nothing_of_a_partition_is_started_or_committed_before_the_broker_has_told_what_was_done(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what is done would run again, and the next commit would wipe that it is."""
+    monkeypatch.setattr(commits, "SOON", 0.01)
+    left = broker_holds(monkeypatch, {}, {}, {OURS: (5, encode("abcdefgh", BEFORE, 5, [(6, 8)]))})
+    seen: List[str] = []
+
+    def before_it_tells(_group: ScriptedGroup) -> List[Message]:
+        seen.extend(p.held for p in bench.loop.partitions)
+        assert bench.calls == []
+        assert bench.group.commits == []
+        return [Message(8)]
+
+    monkeypatch.setattr(arrivals, "LOOK_SECONDS", 0.2)
+    bench.play(
+        assign(), deliver(5, 6, 7), until(lambda: bench.loop.partitions), before_it_tells,
+        until(lambda: bench.done == {5, 8}), stop(),
+    )  # fmt: skip
+
+    assert seen == [UNTOLD]
+    assert len(left) == 1
+    assert bench.committed == 9
+
+
+def test_a_partition_that_goes_away_before_the_broker_has_told_is_not_committed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker_holds(monkeypatch, {})
+    bench.play(assign(), deliver(5, 6, 7), revoke(), stop())
+
+    assert bench.calls == []
+    assert bench.group.commits == []
+    assert bench.loop.dropped == 3
+
+
+def test_a_stop_before_the_broker_has_told_owes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker_holds(monkeypatch, {})
+    code = bench.play(assign(), deliver(5, 6, 7), stop())
+
+    assert code == 0
+    assert bench.group.commits == []

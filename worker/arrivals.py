@@ -1,0 +1,79 @@
+"""What the broker knows of partitions that were just assigned, and whether they are still what they were. Consumer thread
+only.
+
+A topic that is made anew under a running service begins again at offset 0, but the client goes on where it was, without a
+word: messages below would be skipped. Only the topic's id tells, so it is looked at now and then.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, List
+
+from worker.assignment import Partition
+from worker.consumer import GroupConsumer
+from worker.offset_map import UNKNOWN, decode
+from worker.recovery import Recovery
+
+COMMITTED_SECONDS = 5.0  # for the broker to tell what it holds of newly assigned partitions
+AGAIN_SECONDS = 1.0  # the same when it did not, and others of our partitions have to wait meanwhile
+LOOK_SECONDS = 5.0  # between two looks at what the topics are, and between two questions that are not answered
+
+UNTOLD = "the broker has not told what was committed"
+
+
+class Arrivals:
+    """Of one process."""
+
+    def __init__(self, recovery: Recovery) -> None:
+        """Nothing is assigned yet."""
+        self._recovery = recovery
+        self._look_at = 0.0
+        self._again_at = 0.0
+
+    def receive(self, consumer: GroupConsumer, partitions: List[Partition], seconds: float = COMMITTED_SECONDS) -> None:
+        """They were just assigned: find out what is committed and done of them. Of what is not told in time nothing is
+        started before it is."""
+        if not partitions:
+            return
+        consumer.ids.ask(partition.topic for partition in partitions)
+        committed = consumer.committed([(partition.topic, partition.number) for partition in partitions], seconds)
+        # An offset of an earlier topic must not be taken for one of this. Else nobody need wait: the next look comes.
+        told = any(maps and maps.home.topic for maps in (decode(metadata) for _, metadata in committed.values()))
+        homes = consumer.ids.answer(COMMITTED_SECONDS if told else 0.0) or {}
+        for partition in partitions:
+            name = (partition.topic, partition.number)
+            if name not in committed:
+                partition.early, partition.held = partition.early or [], UNTOLD
+                continue
+            partition.held = ""
+            if not self._recovery.restore(partition, *committed[name], homes.get(partition.topic, UNKNOWN)):
+                consumer.rewind(name)
+                partition.early = partition.early and []  # they come again
+        self.look_soon()
+
+    def look_soon(self) -> None:
+        """Something is new, or strange."""
+        self._look_at = 0.0
+
+    def look(self, consumer: GroupConsumer, assignment: Iterable[Partition], now: float) -> List[Partition]:
+        """Once in a turn: those whose topic was made anew since."""
+        homes = consumer.ids.answer()
+        if homes is None:
+            if now >= self._look_at:
+                self._look_at = now + LOOK_SECONDS
+                consumer.ids.ask(partition.topic for partition in assignment)
+            return []
+        known = [partition for partition in assignment if partition.early is None]
+        anew = [partition for partition in known if partition.home.differs(homes.get(partition.topic, UNKNOWN))]
+        for partition in known:
+            partition.home = homes.get(partition.topic, UNKNOWN).completed(partition.home)
+        return anew
+
+    def again(self, consumer: GroupConsumer, assignment: Iterable[Partition], now: float) -> List[Partition]:
+        """Once in a turn: ask again about those of which nothing was told. Those of which it was told now."""
+        waiting = [partition for partition in assignment if partition.early is not None]
+        if not waiting or now < self._again_at:
+            return []
+        self._again_at = now + LOOK_SECONDS
+        self.receive(consumer, waiting, AGAIN_SECONDS)
+        return [partition for partition in waiting if not partition.held]
