@@ -342,11 +342,11 @@ def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:
         if not premises.enter():
             return ExitCode.GAVE_UP
         supervisor = Supervisor(settings, environment, premises)
-    except places.UnsafeDirectoryError as problem:
-        return preflight.refuse([str(problem)])
-    except OSError as problem:
+    except (OSError, places.NoRoomError) as problem:
         log.error("RUNTIME_DIRECTORY %s can't be used now: %s", settings.runtime_directory, problem)  # noqa: TRY400
         return ExitCode.GAVE_UP
+    except places.UnsafeDirectoryError as problem:
+        return preflight.refuse([str(problem)])
     return supervisor.run()
 
 

@@ -12,6 +12,7 @@ A lock is `flock` on a file: the kernel gives it up when its holder dies, howeve
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import hashlib
@@ -25,11 +26,16 @@ from service.deadline import Deadline
 from service.settings import Settings
 
 NAP_SECONDS = 0.002  # between two tries to have a lock
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class UnsafeDirectoryError(Exception):
     """The runtime or the state directory cannot be used; the text says why and what to do."""
+
+
+class NoRoomError(UnsafeDirectoryError):
+    """The same, for a reason that may pass by itself."""
 
 
 def folder(settings: Settings) -> str:
@@ -88,7 +94,8 @@ def _private(directory: str, name: str, setting: str) -> str:
                 raise UnsafeDirectoryError(_foreign(path, setting))
             os.fchmod(ours, 0o700)  # it may have been there already
     except OSError as problem:
-        raise UnsafeDirectoryError("%s %s cannot be used: %s" % (setting, path, problem)) from problem
+        kind = NoRoomError if problem.errno in _PASSING else UnsafeDirectoryError
+        raise kind("%s %s cannot be used: %s" % (setting, path, problem)) from problem
     return path
 
 

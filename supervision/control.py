@@ -95,7 +95,7 @@ class ControlServer:
         for client in self._clients:
             client.close()
         self._listener.close()
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # the folder may be gone
             os.unlink(self._path)
 
     def _welcome(self) -> None:

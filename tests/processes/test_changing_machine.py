@@ -127,7 +127,7 @@ def in_shell(line: str) -> List[str]:
     ("line", "code", "told"),
     [
         ("ulimit -n 10", 78, "10 open files are allowed, and"),
-        ("mount -t tmpfs -o nr_inodes=1 none {0}", 78, "cannot be used: [Errno 28] No space left on device"),
+        ("mount -t tmpfs -o nr_inodes=1 none {0}", 75, "cannot be used: [Errno 28] No space left on device"),
         ("mount -t tmpfs -o nr_inodes=3 none {0}", 75, "can't be used now: [Errno 28] No space left on device"),
         ("mount --bind {0} {0} && mount -o remount,ro,bind {0}", 78, "cannot be used: [Errno 30] Read-only file system"),
         ("export KAFKA_GROUP_ID=$(printf 'caf\\351')", 78, "KAFKA_GROUP_ID (the environment) is not UTF-8"),
@@ -142,6 +142,22 @@ def test_what_the_machine_does_not_give_is_one_clear_fault(
     assert service.wait(SECONDS) == code
     assert told in service.log
     assert "Traceback" not in service.log
+
+
+def test_nothing_is_written_but_in_the_two_directories(alone: Callable[..., Service], tmp_path: Path) -> None:
+    """Last words of task processes neither."""
+    everything = f"mount --bind {tmp_path} {tmp_path} && mount -o remount,ro,bind /"
+    env = {"STATE_DIRECTORY": str(tmp_path / "state"), "ISOLATION": "process", "PYTHONDONTWRITEBYTECODE": "1"}
+    service = alone(prefix=in_shell(everything), runtime_directory=str(tmp_path), env=env)
+
+    started(service)
+
+    assert "runs tasks" in service.log
+    assert (tmp_path / "state").is_dir()
+    service.terminate()
+    assert service.wait(SECONDS) == 0
+    assert "Traceback" not in service.log
+    assert "can't be" not in service.log
 
 
 def test_a_full_runtime_directory_costs_the_journal_and_nothing_else(alone: Callable[..., Service], tmp_path: Path) -> None:
