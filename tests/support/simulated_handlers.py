@@ -84,6 +84,13 @@ class Simulation:
         return set(self.letters) - self.hopeless
 
     @property
+    def in_flight(self) -> Tuple[int, int]:
+        """As the tracker counts them, and as they are found where tasks may be."""
+        doors = self.gate._doors.values()
+        found = len(self._running) + len(self._partition.queue) + len(self._retries) + sum(len(door.aside) for door in doors)
+        return self._partition.tracker.in_flight, found
+
+    @property
     def most_calls(self) -> int:
         """Of one message."""
         return max(Counter(offset for offset, _ in self.starts).values())

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections import Counter
+from typing import Any, Callable, Tuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.support.simulated_handlers import Simulation
 from tests.unit.fakes import some_settings
 
 SEEDS = (1, 2)
 PACE = 145.0  # calls a second of eight threads
-CALLS_OF_A_HOPELESS_ONE = 4  # three attempts, and one that did not count
+MAX_ATTEMPTS = 3
+CALLS_OF_A_HOPELESS_ONE = MAX_ATTEMPTS + 1  # one did not count
 
 
 def simulation(messages: int, hopeless: float, *outages: Any, seed: int, **more: Any) -> Simulation:
-    settings = some_settings(threads=8, dead_letter_storm_share=more.pop("storm", 0.0))
-    return Simulation(settings, messages, hopeless, outages, seed, **more)
+    chosen = some_settings(threads=8, dead_letter_storm_share=more.pop("storm", 0.0))
+    return Simulation(chosen, messages, hopeless, outages, seed, **more)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -68,6 +72,27 @@ def test_errors_of_data_are_the_messages_own_from_the_start(error: Callable[[str
 
     assert run.opened_times == 0
     assert set(run.letters) == run.hopeless
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    hopeless=st.floats(0, 1),
+    outage=st.tuples(st.floats(0, 5), st.floats(0, 10)),
+    storm=st.sampled_from([0.0, 0.5]),
+    seed=st.integers(0, 1000),
+)
+def test_whatever_fails_no_task_is_lost_and_none_is_a_dead_letter_before_its_last_attempt(
+    hopeless: float, outage: Tuple[float, float], storm: float, seed: int
+) -> None:
+    run = simulation(150, hopeless, (outage[0], sum(outage)), seed=seed, storm=storm)
+
+    run.run(lambda: run.finished or run.now > 8.0, most=10.0)
+
+    counted, found = run.in_flight
+    calls = Counter(offset for offset, _ in run.starts)
+    assert counted == found == 150 - len(run.done) - len(run.letters)
+    assert all(calls[offset] >= MAX_ATTEMPTS for offset in run.letters)
+    assert not set(run.done) & run.hopeless
 
 
 def test_too_many_of_them_are_stopped_by_the_storm_limit_which_says_so() -> None:
