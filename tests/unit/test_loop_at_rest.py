@@ -124,7 +124,7 @@ def test_what_is_done_while_a_revocation_waits_is_committed_when_it_is_due_also_
         deliver(0),
         deliver_other(0, 1),
         lambda group: setattr(group, "positions", lambda names: dict.fromkeys(names, 100)) or [],  # type: ignore[func-returns-value]
-        until(lambda: 0 in bench.calls),
+        until(lambda: bench.calls.count(0) == 2),
         revoke(),
         until(lambda: len(bench.done) == 2),
         stop(),
