@@ -7,6 +7,8 @@ from enum import Enum
 from typing import Any, Iterator, List
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.outcomes import BatchError, ItemError, Reject, Send
 from worker.completion import look
@@ -37,6 +39,21 @@ def test_keys_and_headers_may_be_text() -> None:
 def test_what_can_not_be_sent_is_refused_where_it_is_made(arguments: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         Send(*arguments)
+
+
+ANY_TEXT = st.text(st.characters(), max_size=20)  # halves of surrogate pairs too
+
+
+@given(ANY_TEXT, ANY_TEXT | st.binary(max_size=20))
+def test_a_header_is_sent_as_it_is_or_refused(name: str, value: Any) -> None:
+    try:
+        ((sent, content),) = Send("t", 1, headers={name: value}).headers
+    except ValueError:
+        text = name + (value if isinstance(value, str) else "")
+        assert "\0" in name or any("\ud800" <= each <= "\udfff" for each in text)
+    else:
+        assert sent.encode().partition(b"\0")[0].decode() == name  # as the client reads it
+        assert content == (value.encode() if isinstance(value, str) else value)
 
 
 class Topics(str, Enum):
