@@ -18,6 +18,7 @@ from ops.dead_letters_letter import Letter, iso, resolutions
 from ops.dead_letters_scope import Scope, complain
 from ops.dead_letters_text import source
 from service.letter_words import LetterWords, Place
+from service.streams import show
 
 PROGRESS_SECONDS = 5.0
 
@@ -48,7 +49,7 @@ class Act:
                 if self._wanted.purge:
                     failed += self._purge(scope)
         finally:
-            print(self._account, flush=True)
+            show(str(self._account))
         return failed + self._account.failed
 
     def _to_do(self, scope: Scope) -> Iterator[Letter]:

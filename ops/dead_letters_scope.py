@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
@@ -75,5 +76,7 @@ def _names(topic: str, suffix: str, topics: Mapping[str, List[int]]) -> List[str
 
 
 def complain(line: str) -> None:
-    """Tell what is wrong, or how far it is: not on standard output, which is for what was asked."""
-    print(escaped(line), file=sys.stderr)
+    """Tell what is wrong, or how far it is: not on standard output, which is for what was asked. That nobody reads it ends
+    nothing in the middle."""
+    with contextlib.suppress(OSError):
+        print(escaped(line), file=sys.stderr)

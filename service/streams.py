@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
 from typing import Callable, List
@@ -58,6 +59,9 @@ def guarded(command: Callable[[List[str]], int]) -> int:
     except BrokenPipeError:  # whoever read our output has seen enough
         silence()
         return ExitCode.OK
+    except KeyboardInterrupt:
+        print("Interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
     except OSError as problem:
         print("It can't be done: %s" % problem, file=sys.stderr)
         silence()  # what is left to be printed would fail once more, at the very end

@@ -58,10 +58,10 @@ class Premises:
             self._next_touch = now + TOUCH_SECONDS
             places.touch(self._settings)
         try:
-            self._hold(places.prepare(self._settings))
+            self._hold(places.folder(self._settings), places.prepare)
             state = places.state_folder(self._settings)
             if state in self._held or os.path.isdir(state):  # the processes make it, if it can be
-                self._hold(places.prepare_state(self._settings))
+                self._hold(state, places.prepare_state)
             ours = self._lock.keep()
             if ours and self._control is not None:
                 self._control.keep()
@@ -70,12 +70,12 @@ class Premises:
             return True
         return ours
 
-    def _hold(self, folder: str) -> None:
-        """Keep a folder from being cleaned."""
+    def _hold(self, folder: str, prepare: Callable[[Settings], str]) -> None:
+        """Keep a folder from being cleaned, and make it anew where that was in vain."""
         held = self._held.get(folder)
         if held is not None and places.is_there(folder, os.fstat(held)):
             return
-        self._held[folder] = places.hold(folder)
+        self._held[folder] = places.hold(prepare(self._settings))
         if held is not None:
             os.close(held)
             log.warning("%s was taken away, and is made anew", folder)

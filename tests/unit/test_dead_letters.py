@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
+import sys
 from typing import Any, Dict, List, Optional, Tuple, cast
 
 import pytest
@@ -182,6 +184,36 @@ def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(ca
     assert len(blocked) == 2
     for now in blocked:
         assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT} <= now
+
+
+def test_a_replay_goes_on_to_its_end_also_when_nobody_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored: List[Any] = []
+
+    class Refuses:
+        def store(self, records: List[Any]) -> List[str]:
+            stored.extend(records)
+            return ["refused" for _ in records]
+
+        def topics(self) -> None:
+            pass
+
+    class Holds:
+        name, suffix = DLQ, ".dlq"
+
+        def letters(self) -> List[Any]:
+            return [(letter(offset=number), None) for number in (1, 2)]
+
+    class Gone(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    monkeypatch.setattr("ops.dead_letters_act.batches", lambda letters: ([each] for each in letters))
+
+    failed = Act(cast("Any", Refuses()), LetterWords("replay", all=True), TOPICS).run([cast("Any", Holds())])
+
+    assert failed == 2
+    assert len(stored) == 2
 
 
 def test_space_is_free_up_to_the_first_letter_that_is_open() -> None:
