@@ -22,6 +22,7 @@ from worker.assignment import Partition
 from worker.batch import BatchCall
 from worker.context import Context
 from worker.decoding import decode
+from worker.error_text import names_of, plain, text_of
 from worker.schema import SchemaError
 from worker.typed import Decoder, HintError, element_of, hint_of
 from worker.validation import decoder_for
@@ -104,7 +105,7 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
     except BaseException as problem:  # a user's module may raise anything, SystemExit included
         raise HandlerError(
             "%s cannot be imported: %s: %s (wanted: module:function, importable from the folder the service runs in)"
-            % (source, type(problem).__name__, problem)
+            % (source, plain(names_of(problem)[0]), text_of(problem))
         ) from problem
     finally:
         if forks.copied:

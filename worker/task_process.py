@@ -97,8 +97,7 @@ class TaskProcess:
             process.work.send((self._number, int(attempt), _described(message)))
             kind, content, calls = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
         except (OSError, EOFError):
-            process.see_it_end()
-            problem = self._ended(process)
+            problem = self._ended(process, by_itself=process.see_it_end())
             raise problem from problem.__cause__
         except GarbledError as problem:
             process.kill()
@@ -182,12 +181,12 @@ class TaskProcess:
                 raise TaskProcessError("the task process was stopped (SIGSTOP, a debugger) and %s" % vigil.reason)
             raise self._died(process, vigil.reason)
 
-    def _ended(self, process: Spawned) -> PlainError:
+    def _ended(self, process: Spawned, *, by_itself: bool) -> PlainError:
         """What its end in the middle of a task was."""
         if process.work.pending:  # it never got the whole task
             self.close()
             return TaskProcessError("the task process ended before the task began: %s" % process.how)
-        if process.code == LOST:
+        if process.code == LOST or not by_itself:
             self.close()
             return ConnectionLostError("its task process has lost its connection: the handler closes descriptors of others")
         return self._died(process, str(process.how))

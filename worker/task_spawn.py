@@ -172,10 +172,12 @@ class Spawned:
         self.peak_memory = usage.ru_maxrss * MAXRSS_UNIT
         self.how = described(code)
 
-    def see_it_end(self) -> None:
-        """Its channel has ended, and so must it."""
-        if not self.ended(ABORT_SECONDS):
+    def see_it_end(self) -> bool:
+        """Its channel has ended, and so must it; whether it did so by itself."""
+        by_itself = self.ended(ABORT_SECONDS)
+        if not by_itself:
             self.abort()
+        return by_itself
 
     def abort(self) -> None:
         """Have it print its stacks and end, by force if it can't even do that."""

@@ -131,8 +131,11 @@ def speak_up(how: str, _context: Any) -> None:
     os.write(int(sys.argv[WORK]), words[how])
 
 
-def close_everything(_argument: Any, _context: Any) -> None:
+def close_everything(argument: Any, context: Any) -> None:
+    """As a program does that wants to be on its own; and goes on, if so told."""
     os.closerange(3, 100)
+    if argument == "hang":
+        hang(argument, context)
 
 
 def come_back(how: str, _context: Any) -> Any:

@@ -150,7 +150,10 @@ def test_a_handler_that_is_not_there_is_refused_by_its_name(name: str) -> None:
         handler.load(name)
 
 
-@pytest.mark.parametrize("statement", ["raise SystemExit(0)", "1/0", "import nothing_like_this", "def"])
+MUTE = "class MuteError(Exception):\n    def __str__(self):\n        raise SystemExit(0)\nraise MuteError"
+
+
+@pytest.mark.parametrize("statement", ["raise SystemExit(0)", "1/0", "import nothing_like_this", "def", MUTE])
 def test_whatever_an_import_raises_is_a_fault_of_the_setting(
     statement: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,8 @@ from worker.handler import HandlerError
 from worker.raised import RemoteError
 from worker.task_process import ConnectionLostError, TaskDiedError, TaskProcessError
 
+BREAKS = [("speak_up", "noise"), ("speak_up", "short"), ("close_everything", None), ("close_everything", "hang")]
+
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Runner]:
@@ -149,8 +151,11 @@ def test_a_copy_that_comes_back_from_a_handler_ends_and_answers_for_nobody(share
     assert [shared.call("echo", number, kill_after=10) for number in range(3)] == [0, 1, 2]
 
 
-@pytest.mark.parametrize(("name", "argument"), [("speak_up", "noise"), ("speak_up", "short"), ("close_everything", None)])
-def test_a_handler_that_breaks_the_connection_fails_and_is_not_dead(name: str, argument: Any) -> None:
+@pytest.mark.parametrize(("name", "argument"), BREAKS)
+def test_a_handler_that_breaks_the_connection_fails_and_is_not_dead(
+    monkeypatch: pytest.MonkeyPatch, name: str, argument: Any
+) -> None:
+    monkeypatch.setattr(task_spawn, "ABORT_SECONDS", 0.2)
     with contextlib.closing(Runner()) as runner:
         with pytest.raises(ConnectionLostError):
             runner.call(name, argument, kill_after=10)
