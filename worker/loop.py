@@ -171,11 +171,11 @@ class ConsumerLoop(Owner):
             if batch[0].offset() < expected:
                 log.warning("%s: offsets went back from %d to %d", partition, expected, batch[0].offset())
                 partition = self._begun_anew(partition)
-            if partition.origin:
-                self._failures.returned(intake.tasks(partition, batch, None))
-                continue
-            tasks = intake.tasks(partition, batch, self._lane_of)
+            tasks = intake.tasks(partition, batch, None if partition.origin else self._lane_of)
             self._room.note(partition, batch)
+            if partition.origin:
+                self._failures.returned(tasks)
+                continue
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
 

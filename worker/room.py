@@ -24,7 +24,9 @@ class Room:
         """`hurried()`: whether there is no time to wait for handlers."""
         self._backpressure = Backpressure(settings.max_in_flight)
         shares = memory.shares(settings)
-        self._weights = Weights(shares.in_flight, settings.max_in_flight) if shares else None
+        # What sleeps in retry topics has as much room as all else, and both together have the share.
+        parts = 2 if settings.retry_topics else 1
+        self._weights = Weights(shares.in_flight // parts, settings.max_in_flight) if shares else None
         self._hurried = hurried
         self._clock = clock
 
@@ -37,10 +39,11 @@ class Room:
         """Pause and resume what must be; how many messages may be fetched now."""
         until = self._clock() + WAIT_SECONDS
         while True:
-            counts = [(partition, partition.tracker.in_flight) for partition in assignment]
+            numbers = [(partition, partition.tracker.in_flight) for partition in assignment]
+            loads = [(partition, number, number, 1) for partition, number in numbers]
             if self._weights:
-                counts = self._weights.counted(counts)
-            pause, resume = self._backpressure.decide(counts)
+                loads = self._weights.weighed(loads)
+            pause, resume, room = self._backpressure.decide(loads)
             if not pause or self._clock() >= until or self._hurried():
                 break
             time.sleep(NAP_SECONDS)
@@ -50,4 +53,4 @@ class Room:
             consumer.resume([(p.topic, p.number) for p in resume])
         for partition in pause + resume:
             partition.paused = partition in pause
-        return self._backpressure.room(sum([count for partition, count in counts if not partition.origin]))
+        return room

@@ -96,7 +96,7 @@ def plain_memory(_base: int) -> Memory:
 class Tracker:
     """What was taken of one assignment of one partition, and what is done. All methods belong to the consumer thread."""
 
-    __slots__ = ("_complete", "_done", "_memory", "_partition", "_segments", "next_offset")
+    __slots__ = ("_complete", "_done", "_memory", "_partition", "_segments", "last_weight", "next_offset")
 
     def __init__(self, partition: Partition, memory: Callable[[int], Memory] = plain_memory) -> None:
         """A fresh assignment: nothing is known of it until the first message. `memory(base)` gives that of a new segment."""
@@ -106,6 +106,7 @@ class Tracker:
         self._done: List[Range] = []  # of those that are full and done, as far as they may lie beyond the watermark
         self._complete: Deque[Segment] = deque()  # those whose record somebody may still need
         self.next_offset = -1  # behind the last offset taken; -1: none yet
+        self.last_weight = 0  # bytes of the last message taken, where somebody wants to know
 
     def take(self, offset: int, count: int = 1) -> Tuple[Segment, int]:
         """Put up to `count` consecutive offsets in flight: (their segment, how many fitted into it).
@@ -191,6 +192,7 @@ class Tracker:
 
     def weigh(self, offset: int, weight: int) -> None:
         """Note what the message at an offset that was just taken weighs."""
+        self.last_weight = weight
         for segment in reversed(self._segments):
             if segment.base <= offset < segment.base + SEGMENT_SIZE:
                 segment.weights = segment.weights or array("I", bytes(4 * SEGMENT_SIZE))

@@ -6,9 +6,10 @@ A weight is expressed as the number of messages that may be in flight instead of
 
 from __future__ import annotations
 
-from typing import Any, Iterable, List, Tuple
+from typing import Any, Iterable, List
 
 from worker.assignment import Partition
+from worker.backpressure import Load
 
 OVERHEAD = 500  # bytes that a message costs beside its value: its objects, its key, its task
 
@@ -21,6 +22,7 @@ class Weights:
         self._bytes = most_bytes
         self._messages = max_in_flight
         self._largest = 0
+        self._last = 0  # bytes, of whichever partition
 
     def note(self, partition: Partition, batch: Iterable[Any]) -> None:
         """These messages were just taken."""
@@ -28,10 +30,19 @@ class Weights:
             weight = len(message) + OVERHEAD
             partition.tracker.weigh(message.offset(), weight)
             self._largest = max(self._largest, weight)
+            self._last = weight
 
-    def counted(self, counts: List[Tuple[Partition, int]]) -> List[Tuple[Partition, int]]:
-        """The numbers in flight; larger ones where the messages weigh more than so many may. One that is heavier than all that
-        may be in flight goes through, alone."""
-        if 2 * len(counts) * self._largest * sum([count for _, count in counts]) < self._bytes:
-            return counts  # below half a partition's share, even if all were as large as the largest
-        return [(p, max(count, -(-p.tracker.weight * self._messages // self._bytes))) for p, count in counts]
+    def weighed(self, loads: List[Load]) -> List[Load]:
+        """The same with larger numbers, where the messages weigh more than so many may."""
+        if 2 * len(loads) * self._largest * sum([number for _, number, _, _ in loads]) < self._bytes:
+            return loads  # below what each partition may have in any case, even if all were as large as the largest
+        return [self._weighed(partition, number) for partition, number, _, _ in loads]
+
+    def _weighed(self, partition: Partition, number: int) -> Load:
+        """The next message is likely to weigh as much as its partition's last one, or that of whichever partition."""
+        tracker = partition.tracker
+        step = max(1, self._as_messages(tracker.last_weight or self._last))
+        return partition, number, max(number, self._as_messages(tracker.weight)), step
+
+    def _as_messages(self, weight: int) -> int:
+        return -(-weight * self._messages // self._bytes)

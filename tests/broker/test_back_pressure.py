@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any, Callable, Dict, List
+import threading
+from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List
 
+import pytest
+
+from service.memory import LEAST_BYTES, MEBIBYTE, SUPERVISOR_BYTES
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, between, keys_of, message, messages
 from tests.support.oracle import Oracle
@@ -20,7 +24,6 @@ PARTITIONS = 4
 LIMIT = 50
 BATCH = LIMIT // 8
 SECONDS = 60.0
-MEBIBYTE = 1 << 20
 # 30 are the process; the client's own queue holds 8 and a fetch of one more, in full before it is cut up.
 MOST_MEMORY = 120 * MEBIBYTE
 
@@ -131,3 +134,64 @@ def test_nothing_stays_paused_after_a_kill(
     eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
     admin.wait_committed(group, name)
     eventually(lambda: not paused(running), SECONDS, "nothing is paused")
+
+
+released = threading.Event()
+
+
+def waits(_message: Any) -> None:
+    released.wait(SECONDS)
+
+
+@pytest.fixture
+def _all_wait() -> Iterator[None]:
+    """Handlers, until they are released, by the end of the test at the latest."""
+    released.clear()
+    yield
+    released.set()
+
+
+def in_flight(running: Engine) -> Dict[int, int]:
+    return {p.partition: p.in_flight for p in running.loop.partitions}
+
+
+@pytest.mark.usefixtures("_all_wait")
+def test_a_busy_partition_among_many_idle_ones_has_room_and_when_all_are_busy_no_more_is_in_flight_than_allowed(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    many, limit = 100, 400
+    name, keys = topic(partitions=many), [keys_of(number, many)[0] for number in range(many)]
+    running = engine(name, group, handler=f"{__name__}:waits", threads=2, max_in_flight=limit).start()
+
+    admin.produce(name, [message(f"{n}", keys[0], n).row for n in range(limit)])
+    eventually(lambda: in_flight(running).get(0, 0) >= limit // 4, SECONDS, "the busy one has a quarter of the room and more")
+    admin.produce(name, [message(f"{key}-{n}", key, n).row for n in range(20) for key in keys[1:]])
+    eventually(lambda: len(in_flight(running)) == many and all(in_flight(running).values()), SECONDS, "all have something")
+    most = sum(in_flight(running).values())
+    released.set()
+
+    assert limit // 2 <= most <= limit + limit // 8
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is done and committed")
+    assert sum(thread.done for thread in running.pool.threads) == limit + 20 * (many - 1)
+
+
+def test_a_message_heavier_than_all_that_may_be_in_flight_whose_dead_letter_can_not_be_stored_stops_its_partition_only(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    name = topic(partitions=2, **{"max.message.bytes": "10000000"})
+    keys = [keys_of(number, 2)[0] for number in range(2)]
+    limited = str(SUPERVISOR_BYTES + LEAST_BYTES)
+    bad = message("bad", keys[0], padding="x" * 9_000_000, trouble="reject")
+    good = message("good", keys[1], padding="x" * 9_000_000)
+    running = engine(
+        name, group, memory_limit=limited, producer_properties={"topic.metadata.propagation.max.ms": "500"}
+    ).start()
+    admin.produce(name, [bad.row], {"message.max.bytes": 10_000_000})
+    eventually(lambda: {p.partition for p in running.loop.partitions if p.held} == {0}, SECONDS, "its partition is held")
+
+    light = [message(f"light-{n}", keys[1], n) for n in range(100)]
+    admin.produce(name, [light[0].row, good.row, *[each.row for each in light[1:]]], {"message.max.bytes": 10_000_000})
+
+    oracle = Oracle(running.ledger, [*light, good])
+    eventually(lambda: not oracle.missing(), SECONDS, "the other partition goes on")
+    assert {p.partition for p in running.loop.partitions if p.held} == {0}

@@ -8,6 +8,7 @@ from typing import Any, Callable, List
 
 import pytest
 
+from service import memory
 from service.deadline import Deadline
 from service.exit_codes import ExitCode
 from tests.support.eventually import eventually
@@ -16,6 +17,7 @@ from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
 from worker import commits
 from worker.assignment import Partition
 from worker.recovery import Recovery
+from worker.weights import OVERHEAD
 
 
 @pytest.fixture
@@ -249,3 +251,25 @@ def test_of_a_retry_topic_what_is_due_runs_and_a_stop_does_not_wait_for_the_rest
     assert not asked.expired()
     assert bench.calls == [41]
     assert bench.group.commits[-1] == (*name, 0)
+
+
+def test_what_sleeps_from_a_retry_topic_is_weighed_like_all_else(bench: Bench) -> None:
+    name = (TOPIC + ".retry.1h", 0)
+    large = FromRetryTopic(0, 3600.0)
+    seen: List[Any] = []
+    large._value = bytes(10 * memory.MEBIBYTE)  # more than may be in flight
+
+    def look(_group: ScriptedGroup) -> List[Message]:
+        seen.extend((partition.tracker.weight, partition.paused) for partition in bench.loop._assignment)
+        return []
+
+    bench.play(
+        lambda group: group.owner.on_assigned([name]) or [],  # type: ignore[func-returns-value]
+        lambda _: [large],
+        look,
+        stop(),
+        retry_topics=("1h",),
+        memory_limit=str(memory.SUPERVISOR_BYTES + memory.LEAST_BYTES),
+    )
+
+    assert seen == [(10 * memory.MEBIBYTE + OVERHEAD, True)]

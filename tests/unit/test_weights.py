@@ -30,8 +30,8 @@ class Process:
             segment.flags[offset + segment.shift] = flag
 
     def counted(self) -> List[int]:
-        counts = [(self.partition, self.partition.tracker.in_flight)]
-        return [count for _, count in self.weights.counted(counts)]
+        number = self.partition.tracker.in_flight
+        return [weight for _, _, weight, _ in self.weights.weighed([(self.partition, number, number, 1)])]
 
 
 def test_light_messages_count_as_what_they_are() -> None:
@@ -81,3 +81,15 @@ def test_batches_over_several_segments_and_with_holes_are_weighed_in_their_place
 
     assert before == [SEGMENT_SIZE + 10 + 18]
     assert process.counted() == [28]
+
+
+def test_the_next_message_is_expected_to_weigh_as_the_last_of_its_partition_or_of_any() -> None:
+    process, other, fresh = Process(), Partition("topic", 1), Partition("topic", 2)
+    process.take(0, 100_000 - OVERHEAD, 200_000 - OVERHEAD)
+    process.take(2, 300_000 - OVERHEAD)
+    intake.tasks(other, [Message(0, value=bytes(10))], None)
+    process.weights.note(other, [Message(0, value=bytes(10))])
+
+    loads = process.weights.weighed([(process.partition, 3, 3, 1), (other, 1, 1, 1), (fresh, 0, 0, 1)])
+
+    assert [(weight, step) for _, _, weight, step in loads] == [(60, 30), (1, 1), (0, 1)]
