@@ -133,3 +133,26 @@ def test_nothing_of_a_cluster_that_was_wiped_under_the_running_service_is_taken_
     admin.create_topic(name, partitions=1)
 
     do_all(admin, name, "new", running)
+
+
+def test_what_was_done_of_a_topic_before_it_was_made_anew_counts_no_more_while_a_task_of_it_still_runs(
+    admin: Admin, topic: Callable[..., str], group: str, service: Make
+) -> None:
+    """Its memory is not given to anybody as long as the task may write into it, and is found by whoever comes next."""
+    name = topic(partitions=1)
+    slow = message("slow", sleep_ms=60_000)
+    admin.produce(name, [slow.row])
+    running = service(name, group, processes=1, env={**ENVIRONMENT, "ORDERING": "none"}).start()
+    do_all(admin, name, "old", running)
+    assert "slow" in {entry.id for entry in running.ledger.of("start")}
+
+    make_anew(admin, name)
+    first, *others = numbered("new")
+    admin.produce(name, [first.row])
+    oracle = Oracle(running.ledger, [first])
+    eventually(lambda: not oracle.missing(), SECONDS, "its first message is done")
+    os.kill(running.children()[0], signal.SIGKILL)
+    admin.produce(name, [each.row for each in others])
+
+    oracle = Oracle(running.ledger, others)
+    eventually(lambda: not oracle.missing(), SECONDS, "all others are done after the death too")
