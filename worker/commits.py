@@ -29,9 +29,9 @@ class Commits:
         newest watermark still lands last: commits of one client are stored in the order they were sent."""
         return now >= self._next and (deaf or not self.in_flight)
 
-    def soon(self) -> None:
-        """An assignment is new: the broker should have a commit of it."""
-        self._next = 0.0
+    def soon(self, now: float) -> None:
+        """An assignment is new, or there is something to commit of it now: the broker should hold a commit of it."""
+        self._next = min(self._next, now + SOON)
 
     @staticmethod
     def dirty(
@@ -57,8 +57,8 @@ class Commits:
 
     def looked(self, partitions: Iterable[Partition], now: float) -> None:
         """What was dirty was sent, or could not be: look again after the interval."""
-        named = all(partition.named for partition in partitions)
-        self._next = now + (self._interval if named else min(self._interval, SOON))
+        soon = any(map(_nameless, partitions))
+        self._next = now + (min(self._interval, SOON) if soon else self._interval)
 
     def acknowledged(
         self, assignment: Assignment, committed: Iterable[Tuple[str, int, int]], now: float
@@ -77,3 +77,9 @@ class Commits:
     def answered(self) -> None:
         """The answer to a commit has come, whatever it says."""
         self.in_flight = max(0, self.in_flight - 1)
+
+
+def _nameless(partition: Partition) -> bool:
+    """Whether there is something to commit of it, and nothing is committed by this assignment. (Of one that is empty, or that
+    nobody leads, there may be nothing for hours.)"""
+    return not partition.named and partition.early is None and max(partition.committed, partition.target(-1)) >= 0

@@ -167,6 +167,8 @@ class ConsumerLoop(Owner):
             if partition.early is not None:
                 partition.early += batch
                 continue
+            if not partition.named and partition.tracker.next_offset < 0:
+                self._commits.soon(self._clock())  # now there is something to commit
             expected = max(partition.tracker.next_offset, partition.committed)
             if batch[0].offset() < expected:
                 log.warning("%s: offsets went back from %d to %d", partition, expected, batch[0].offset())
@@ -198,7 +200,7 @@ class ConsumerLoop(Owner):
         again = self._assignment.add(partition.topic, partition.number)
         if self.stopping is not None:
             again.close(self._stopping.until())
-        self._commits.soon()
+        self._commits.soon(self._clock())
         self._arrivals.look_soon()
         self._quarantine.receive([again])
         self._serve_assignment()
@@ -248,7 +250,7 @@ class ConsumerLoop(Owner):
             return
         partitions = [self._assignment.add(*name) for name in names]
         self._arrivals.receive(self._consumer, partitions)
-        self._commits.soon()
+        self._commits.soon(self._clock())
         self._quarantine.receive(partition for partition in partitions if partition.early is None)
         self._serve_assignment()
 
@@ -303,6 +305,8 @@ class ConsumerLoop(Owner):
         partition = self._assignment.get(*name)
         if partition is not None:
             partition.eof = offset
+            if not partition.named:
+                self._commits.soon(self._clock())
 
     # ---- the end --------------------------------------------------------------------------------------------------
 

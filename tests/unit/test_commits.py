@@ -53,8 +53,8 @@ def test_while_an_assignment_has_no_commit_of_its_own_the_next_look_is_soon() ->
 
     assert unnamed
     assert not commits.due(104.9)
-    commits.soon()
-    assert commits.due(100.0)
+    commits.soon(100.0)
+    assert commits.due(100.0 + SOON)
 
 
 def test_where_no_answer_can_be_heard_none_is_waited_for_but_the_interval_is() -> None:
@@ -80,6 +80,20 @@ def test_as_long_as_a_newer_commit_is_on_its_way_an_answer_proves_nothing_of_wha
     assert at_first == []
     assert commits.acknowledged(assignment, [("t", 0, 3)], 101.0) == [(partition, 3)]
     assert partition.metadata == "newer"
+
+
+def test_an_assignment_of_which_there_is_nothing_to_commit_hurries_nobody() -> None:
+    commits = Commits(5.0)
+    assignment = Assignment()
+    empty, untold = assignment.add("empty", 0), assignment.add("untold", 0)
+    untold.early, untold.committed = [], 7
+    commits.looked(assignment, 100.0)
+    nobody = commits.due(104.9)
+    empty.eof = 0
+    commits.looked(assignment, 100.0)
+
+    assert not nobody
+    assert commits.due(100.0 + SOON)
 
 
 def test_dirty_is_what_lies_beyond_the_last_acknowledged_commit() -> None:
