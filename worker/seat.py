@@ -38,7 +38,10 @@ class Seat:
 
     def journal_opened(self) -> None:
         """From now on it has to be there."""
-        self._found = os.stat(self._journal)
+        try:
+            self._found = os.stat(self._journal)
+        except FileNotFoundError:  # it was taken away that soon
+            self._lose()
 
     def look(self) -> None:
         """Once a heartbeat: a lock that was taken away is made anew. A journal can't be: its memory is in use."""
@@ -52,5 +55,8 @@ class Seat:
             self._complaint.log(logging.WARNING, "The lock of the slot can't be looked after: %s", problem)
             return
         if gone and not self.lost:
-            self.lost = "its journal was taken away"
-            log.warning("%s was taken away: until a fresh process has another, a crash runs again what is done", self._journal)
+            self._lose()
+
+    def _lose(self) -> None:
+        self.lost = "its journal was taken away"
+        log.warning("%s was taken away: until a fresh process has another, a crash runs again what is done", self._journal)
