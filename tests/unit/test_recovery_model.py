@@ -115,11 +115,11 @@ class Broker:
         place = life.send()
         if place[0] < 0:
             return
+        assert {(self.topic, offset) for offset in range(place[0])} <= self.done
         if stored:
             self.place = place
             if answered:
                 life.answered(*place)
-        assert {(self.topic, offset) for offset in range(self.place[0])} <= self.done
 
 
 @settings(max_examples=30, deadline=None)
