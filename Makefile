@@ -45,7 +45,7 @@ test-processes: install kafka ## the real command, on a real Kafka
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/processes
 	$(PYTEST) -m alone tests/processes
 
-soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it
+soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it, simulated schedules
 	$(PYTEST) -s -o faulthandler_timeout=0 tests/soak
 
 lint: install ## ruff: rules and format

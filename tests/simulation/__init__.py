@@ -1,0 +1,1 @@
+"""A deterministic simulation of one child: see `docs/DESIGN.md`, "The simulation"."""

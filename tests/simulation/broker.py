@@ -1,0 +1,161 @@
+"""What is on the other side of the network: topics, what a group has committed of them, and its other members."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Dict, List, Optional, Set, Tuple
+
+from tests.simulation.oracle import Id, Name, Oracle
+from worker.offset_map import UNKNOWN, Home, decode, encode
+
+TOPIC, PARTITIONS = "topic", 2
+KEYS = (b"a", b"b", b"c")
+NOTHING = -1001
+
+
+class Message:
+    """Answers like one of the client's, and knows its epoch."""
+
+    def __init__(self, identity: Id, key: bytes) -> None:
+        self.id = identity
+        self._key = key
+
+    def topic(self) -> str:
+        return self.id.name[0]
+
+    def partition(self) -> int:
+        return self.id.name[1]
+
+    def offset(self) -> int:
+        return self.id.offset
+
+    def key(self) -> bytes:
+        return self._key
+
+    def value(self) -> bytes:
+        return as_value(self.id)
+
+    def headers(self) -> None:
+        return None
+
+    def timestamp(self) -> Tuple[int, int]:
+        return 1, 1500
+
+    def error(self) -> None:
+        return None
+
+    def __len__(self) -> int:
+        return 50
+
+
+def as_value(identity: Id) -> bytes:
+    """In the value, so that a record that is produced on behalf of a message says so."""
+    return json.dumps([*identity.name, identity.epoch, identity.offset]).encode()
+
+
+def of_value(value: bytes) -> Id:
+    """The reverse."""
+    topic, number, epoch, offset = json.loads(value)
+    return Id((topic, number), epoch, offset)
+
+
+class Broker:
+    """The cluster. It outlives every process."""
+
+    def __init__(self, chance: random.Random, oracle: Oracle) -> None:
+        self.chance = chance
+        self.oracle = oracle
+        self.group: Dict[Name, Tuple[int, str]] = {}
+        self.since: Dict[Name, float] = {}  # of a partition that is the child's: since when commits of it go through
+        self.assignments: Dict[Name, int] = {}  # how often it was given away
+        self._others = 0
+        self.tells_ids = chance.random() < 0.5  # old ones do not
+        self._made = 0  # topics of this name before
+        for number in range(PARTITIONS):
+            oracle.keys[TOPIC, number] = []
+            self.append((TOPIC, number), chance.randint(0, 12))
+            oracle.begin((TOPIC, number), 0)
+
+    def append(self, name: Name, count: int) -> None:
+        """Messages are produced."""
+        self.oracle.keys[name] += [self.chance.choice(KEYS) for _ in range(count)]
+
+    def made_anew(self) -> None:
+        """The topic is deleted, and another of its name takes its place. The broker forgets what was committed of it."""
+        self._made += 1
+        for name in list(self.oracle.keys):
+            self.oracle.keys[name] = []
+            self.append(name, self.chance.randint(1, 12))
+            self.group.pop(name, None)
+            self.oracle.begin(name, 0)
+
+    def home(self) -> Home:
+        """What it tells of the topic."""
+        return Home("c" * 16, "%016x" % self._made) if self.tells_ids else UNKNOWN
+
+    def group_deleted(self) -> None:
+        """On purpose: everything is to run again."""
+        self.group.clear()
+        for name in self.oracle.keys:
+            self.oracle.begin(name, 0)
+
+    def reset(self) -> None:
+        """An operator sets the group's offsets, while nobody is in it."""
+        for name, keys in self.oracle.keys.items():
+            offset = self.chance.choice([0, 0, self.chance.randint(0, len(keys))])
+            self.group[name] = (offset, "")
+            self.oracle.begin(name, offset)
+
+    def held(self, name: Name) -> Set[int]:
+        """The offsets that the broker knows as done."""
+        offset, metadata = self.group.get(name, (0, ""))
+        return {*range(offset), *self._mapped(offset, metadata)} if self._of_this_topic(metadata) else set()
+
+    def store(self, name: Name, offset: int, metadata: Optional[str]) -> None:
+        """A commit."""
+        self.group[name] = (offset, metadata or "")
+        if self._of_this_topic(metadata):
+            self.oracle.committed(name, offset, self._mapped(offset, metadata))
+
+    def _of_this_topic(self, metadata: Optional[str]) -> bool:
+        """Not, when it names another: whoever reads it does not believe it."""
+        carried = decode(metadata)
+        return carried is None or not carried.home.differs(self.home())
+
+    def _mapped(self, offset: int, metadata: Optional[str]) -> List[int]:
+        carried = decode(metadata)
+        done = carried.done if carried is not None and carried.base == offset else []
+        return [each for first, behind in done for each in range(first, behind)]
+
+    def elsewhere(self, name: Name, now: float) -> None:
+        """Another member of the group has the partition, and does some of it."""
+        self._others += 1
+        held, keys = self.held(name), self.oracle.keys[name]
+        first = self.oracle.now(name).first
+        todo = [offset for offset in range(max(first, self.group.get(name, (0, ""))[0]), len(keys)) if offset not in held]
+        done = held | set(todo[: self.chance.randint(0, 4)])
+        for offset in done - held:
+            self.oracle.outcome(self.oracle.place(name, offset), now, remembered=False)
+        target = min([offset for offset in range(first, len(keys)) if offset not in done], default=len(keys))
+        beyond = [(offset, offset + 1) for offset in sorted(done) if offset >= target]
+        self.store(name, target, encode("%08x" % self._others, self.home(), target, _joined(beyond)))
+
+    def settled(self) -> bool:
+        """Whether everything has its outcome, and is committed."""
+        return all(self.group.get(name, (0, ""))[0] >= len(keys) for name, keys in self.oracle.keys.items())
+
+    def writer(self, name: Name) -> str:
+        """Who committed last."""
+        carried = decode(self.group.get(name, (0, ""))[1])
+        return carried.writer if carried is not None else ""
+
+
+def _joined(ranges: List[Tuple[int, int]]) -> List[Tuple[int, int]]:
+    out: List[Tuple[int, int]] = []
+    for first, behind in ranges:
+        if out and out[-1][1] == first:
+            out[-1] = (out[-1][0], behind)
+        else:
+            out.append((first, behind))
+    return out

@@ -1,0 +1,220 @@
+"""One process, from its start to its end: the real `worker.process.Child` with all that it is made of, on a simulated clock,
+with simulated threads, clients, lock and supervisor. Task processes are a call."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from types import SimpleNamespace
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
+
+from service.channel import Channel
+from service.exit_codes import ExitCode
+from service.outcomes import Reject, Retry, Send
+from service.snapshot import Stage
+from tests.simulation.broker import Broker, Message, as_value
+from tests.simulation.client import Client, Producer
+from tests.simulation.oracle import Id, Name
+from tests.simulation.parts import WEIGHTS, SimulatedChild, in_place
+from tests.simulation.scheduler import Scheduler
+from worker.assignment import Partition
+from worker.context import Context
+from worker.suspects_file import SuspectsFile
+from worker.task_process import TaskDiedError
+
+SECONDS = (0.0, 0.0, 0.0, 0.01, 0.3, 2.0, 9.0, 25.0)  # that a call takes
+ENDS = ["return"] * 7 + ["raise", "raise", "send", "retry", "reject", "obey"]  # how it ends
+
+
+class Host:
+    """What of a machine outlives a process: the slot's journal, and the suspects."""
+
+    def __init__(self, folder: str) -> None:
+        self.path = os.path.join(folder, "journal")
+        self.suspects = SuspectsFile(None)
+        self.noted: Optional[Set[Id]] = None  # what the last process had in its hands when it was killed; None: it was not
+        self.called: Set[Id] = set()  # what of it ran
+        self.fresh: Dict[Id, float] = {}  # what its processes may remember as done, and since when
+        self.names: Dict[Name, Tuple[str, ...]] = {}  # of a partition: the commits that prove it
+
+
+class Plan(NamedTuple):
+    """What will happen to a process."""
+
+    kill_at: int  # at this step; -1: not
+    moves: List[float]  # seconds after the start when the group gives or takes
+    stops: List[Tuple[float, Dict[str, Any]]]  # what the supervisor says, and when
+    drain_seconds: float
+    calm: bool  # nothing fails any more
+    last: bool = False  # it is stopped as soon as everything is done
+
+
+class Life:
+    """One process."""
+
+    def __init__(self, broker: Broker, host: Host, plan: Plan, now: float) -> None:
+        self.broker = broker
+        self.oracle = broker.oracle
+        self.host = host
+        self.plan = plan
+        self.code: Optional[ExitCode] = None  # of its end; None: it was killed
+        self.scheduler = Scheduler(broker.chance, now, WEIGHTS, self._freeze)
+        self.scheduler.kill_at = plan.kill_at
+        self.oracle.fault = self.scheduler.fault
+        self.oracle.fresh = host.fresh
+        self.oracle.calls = set()
+        self.in_hand: Set[Id] = set()
+        self.rejected: Set[Id] = set()
+        self.left: Optional[bytes] = None  # of the journal, for whoever comes next
+        self._client: Optional[Client] = None
+        self._child: Any = None
+        self._wishes = 0
+        self._blamed = False
+
+    # ---- from start to end ----
+
+    def run(self) -> str:
+        """What was wrong, or nothing."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs, in_place(self):
+            self._child = SimulatedChild(self, Channel(theirs))
+            self._child._stage.move(Stage.WAITING)
+            self.scheduler.spawn(self._child._consume, "consumer")
+            self.scheduler.spawn(self._main, "main")
+            self.scheduler.spawn(self._supervise, "supervisor", ours)
+            self.scheduler.run()
+        with open(self.host.path, "wb") as file:
+            file.write(self.left or b"")
+        if self._child._journal is not None:
+            self._child._journal._memory.close()  # now, because it holds a descriptor
+        late: List[str] = []
+        self.oracle.fault = late.append
+        if self._client is not None:
+            self._client.crash()
+        return "".join([self.scheduler.problem, *late][:1]) or "".join(late)
+
+    def _main(self) -> None:
+        self.code = self._child._watch(SimpleNamespace(take=list))
+        if self.code is ExitCode.FAULT:
+            self.scheduler.fault("the consumer thread ended by a fault")
+        self.scheduler.kill()
+
+    def _supervise(self, connection: socket.socket) -> None:
+        began = self.scheduler.now
+        for at, wish in self.plan.stops:
+            while self.scheduler.now < began + at and not (self.plan.last and self.broker.settled()):
+                self.scheduler.wait(min(5.0, began + at - self.scheduler.now))
+            connection.sendall(json.dumps({"stop": wish}).encode() + b"\n")
+            self._wishes += 1
+        self.scheduler.wait(None)
+
+    def seat_free(self) -> None:
+        """Who comes next may open the journal now."""
+        self.left = self._journal()
+
+    def _freeze(self) -> None:
+        """The process has ended, at this step."""
+        self.left = self.left if self.left is not None else self._journal()
+        running = [*self._child._pool.running(), *self._child._quarantine.running()]
+        noted = {task[2].id for _, task in running} | self.in_hand
+        if self._child._journal is not None:  # else what the process before left stands there as it was
+            self.host.noted = noted if self.code is None else None
+            self.host.called = set(self.oracle.calls)
+        elif self._blamed:
+            self.host.called = set()
+        self.oracle.forgets(noted)
+
+    def _journal(self) -> bytes:
+        try:
+            with open(self.host.path, "rb") as file:
+                return file.read()
+        except OSError:
+            return b""
+
+    # ---- what the process believes to be outside of it ----
+
+    def client(self, properties: Dict[str, Any]) -> Client:
+        moves = [self.scheduler.now + at for at in self.plan.moves]
+        self._client = Client(self.broker, self.scheduler, properties, moves)
+        self._client.on_given, self._client.on_taken, self._client.on_gone = self._given, self._taken, self._gone
+        return self._client
+
+    def producer(self, *_: Any, **__: Any) -> Producer:
+        attempts = self._child._settings.max_attempts
+        return Producer(self.broker, self.scheduler, attempts, self.in_hand, self.rejected)
+
+    def _given(self, names: List[Name]) -> None:
+        """Of these has to be known what the broker says, and what this slot noted under a commit that the broker has."""
+        for name in names:
+            known = self.broker.held(name)
+            if self.broker.writer(name) in self.host.names.get(name, ()):
+                known.update(task.offset for task in self.oracle.remembered(name))
+            self.oracle.known[name] = known
+
+    def _taken(self, names: List[Name]) -> None:
+        taken = self._child._loop._assignment.selected(names)
+        for name in set(names).difference((each.topic, each.number) for each in taken):
+            del self.broker.since[name]  # it ends, and wants no more of them
+        for partition in taken:
+            name = (partition.topic, partition.number)
+            self.oracle.believed(name, [each for first, behind in partition.known for each in range(first, behind)])
+            known = self.oracle.known[name]
+            self.oracle.forgets([task for task in self.oracle.remembered(name) if task.offset not in known])
+            self.host.names[name] = partition.names
+
+    def _gone(self, names: List[Name]) -> None:
+        """What of these is in a thread's hand counts no more, whatever becomes of it."""
+        running = [*self._child._pool.running(), *self._child._quarantine.running()]
+        self.oracle.forgets([task[2].id for _, task in running if task[2].id.name in names])
+        self.oracle.forgets(self.in_hand)
+
+    def sleep(self, seconds: float) -> None:
+        self.scheduler.wait(seconds, lazy=True)
+        if self._client is not None:
+            self._client.look()
+
+    def select(self, timeout: float) -> List[Any]:
+        self.scheduler.wait(timeout, lambda: self._child._code is not None or self._wishes > 0, lazy=True)
+        self._wishes = 0
+        return []
+
+    def blamed(self, places: Set[Tuple[str, int, int]]) -> None:
+        self._blamed = True
+        self.oracle.suspected(places, self.host.noted, self.host.called)
+
+    # ---- the handler ----
+
+    def call(self, message: Message, partition: Partition, attempt: int) -> Any:
+        task, chance = message.id, self.broker.chance
+        self.oracle.called(task)
+        what = "return" if self.plan.calm else chance.choice(ENDS)
+        seconds = chance.choice(SECONDS[:4] if self.plan.calm else SECONDS)
+        context = Context(message, partition, attempt)
+        if what == "obey":
+            self.scheduler.wait(60.0, lambda: context.cancelled)
+            what = "cancelled" if context.cancelled else "return"
+        else:
+            self.scheduler.wait(seconds)
+        self.oracle.returned(task, self.scheduler.now, done=what == "return", remembered=not partition.revoked)
+        return self._ended(task, what)
+
+    def _ended(self, task: Id, what: str) -> Any:
+        if what == "return":
+            return None
+        if what == "send":
+            return Send("results", as_value(task))
+        if what == "cancelled":
+            raise InterruptedError("told to")
+        self.oracle.failures[task] = self.oracle.failures.get(task, 0) + 1
+        if what == "reject":
+            self.rejected.add(task)
+            raise Reject
+        raise Retry(after=self.broker.chance.choice([0.0, 20.0])) if what == "retry" else ValueError
+
+    def apart(self, message: Message, partition: Partition, attempt: int) -> Any:
+        """The same in a task process, which may die."""
+        if not self.plan.calm and self.broker.chance.random() < 0.2:
+            self.rejected.add(message.id)
+            raise TaskDiedError("killed by chance", 0, "")
+        return self.call(message, partition, attempt)

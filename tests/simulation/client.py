@@ -1,0 +1,273 @@
+"""The clients by which a child reaches the broker. They do what librdkafka's do, as far as the child can tell: callbacks come
+inside `poll` and `consume`, a commit arrives late, a revocation waits for the commits that were sent in it, and positions are
+ahead of what `consume` has yet to return.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+
+from confluent_kafka import KafkaError, TopicPartition
+
+from tests.simulation.broker import NOTHING, TOPIC, Broker, Message, of_value
+from tests.simulation.oracle import Id, Name
+from tests.simulation.scheduler import Scheduler
+from worker.offset_map import Home
+
+LATENCY = (0.0, 0.02, 0.7)  # seconds until a commit, or a record, arrives
+
+
+class _Commit(NamedTuple):
+    arrives: float
+    places: List[TopicPartition]
+    epochs: Dict[Name, int]
+
+
+class Client:
+    """In the place of the client's Consumer, of one process."""
+
+    def __init__(self, broker: Broker, scheduler: Scheduler, properties: Dict[str, Any], moves: List[float]) -> None:
+        """`moves`: when the group gives or takes."""
+        self._broker = broker
+        self._oracle = broker.oracle
+        self._chance = broker.chance
+        self._scheduler = scheduler
+        self._on_commit: Callable[..., None] = properties["on_commit"]
+        self._callbacks: Dict[str, Callable[..., None]] = {}
+        self._moves = moves
+        self._way: List[_Commit] = []
+        self._answers: List[Tuple[Optional[KafkaError], List[TopicPartition]]] = []
+        self._fetch: Dict[Name, int] = {}  # what is assigned, and what is delivered next of it
+        self._position: Dict[Name, int] = {}
+        self._epoch: Dict[Name, int] = {}  # that the client knows of
+        self._seen: Dict[Name, int] = {}  # that the child may know of: what was delivered is looked at by the next poll
+        self._paused: Set[Name] = set()
+        self.on_gone: Callable[[List[Name]], None] = lambda _names: None
+        self.on_taken: Callable[[List[Name]], None] = lambda _names: None
+        self.on_given: Callable[[List[Name]], None] = lambda _names: None
+
+    # ---- membership ----
+
+    def subscribe(self, _topics: List[str], on_assign: Any, on_revoke: Any, on_lost: Any) -> None:
+        self._callbacks = {"assign": on_assign, "revoke": on_revoke, "lost": on_lost}
+
+    def unsubscribe(self) -> None:
+        self._take(sorted(self._fetch), "revoke")
+
+    def assignment(self) -> List[TopicPartition]:
+        return [TopicPartition(*name) for name in self._fetch]
+
+    def close(self) -> None:
+        self._take(sorted(self._fetch), "revoke")
+
+    def _move(self, *, inside: bool) -> None:
+        """The group has changed its mind. `inside` a batch things only go away: for them to come back within one, or to begin
+        anew, the network would have to be quicker than a call that does not wait."""
+        missing = [name for name in self._oracle.keys if name not in self._fetch]
+        if missing and inside:
+            return
+        del self._moves[0]
+        if missing:
+            self._give(missing)
+            return
+        what = self._chance.choice(["revoke", "revoke", "revoke", "lost"] + ["anew", "anew, unnoticed"] * (not inside))
+        if what == "anew, unnoticed":
+            # Where the broker tells no ids, nobody can see it but by offsets that go back.
+            if self._broker.tells_ids or all(position > 0 for position in self._position.values()):
+                self._broker.made_anew()
+                self._fetch = dict.fromkeys(self._fetch, 0)
+            return
+        if what == "anew":
+            self._broker.made_anew()
+        names = sorted(self._fetch)
+        self._take(
+            names if what == "anew" else self._chance.sample(names, self._chance.randint(1, len(names))),
+            "revoke" if what == "revoke" else "lost",
+        )
+        missing = [name for name in self._oracle.keys if name not in self._fetch]
+        for name in missing:
+            if self._chance.random() < 0.3:
+                self._broker.elsewhere(name, self._scheduler.now)
+        self._moves.insert(0, self._scheduler.now + self._chance.choice([0.0, 1.0, 5.0]))
+        if self._chance.random() < 0.5 and not inside:  # at once
+            self._give(missing)
+            del self._moves[0]
+
+    def _give(self, names: List[Name]) -> None:
+        for name in names:
+            self._broker.assignments[name] = self._broker.assignments.get(name, 0) + 1
+            self._broker.since[name] = self._scheduler.now
+        self.on_given(names)
+        self._callbacks["assign"](self, [TopicPartition(*name) for name in names])
+        self.on_taken(names)
+        for name in names:
+            offset = self._broker.group.get(name, (0, ""))[0]
+            self._fetch[name] = offset if offset <= len(self._oracle.keys[name]) else 0
+            self._position[name] = NOTHING
+            self._epoch[name] = self._seen[name] = self._oracle.epochs[name]
+            self._paused.discard(name)
+
+    def _take(self, names: List[Name], how: str) -> None:
+        if not names:
+            return
+        if how == "lost":
+            for commit in self._way:
+                self._answers.append((KafkaError(KafkaError.ILLEGAL_GENERATION), commit.places))
+            self._way = []
+        self._callbacks[how](self, [TopicPartition(*name) for name in names])
+        self.arrived(flush=True)
+        for name in names:
+            del self._fetch[name], self._position[name], self._epoch[name]
+            self._broker.since.pop(name, None)
+        self.on_gone(names)
+
+    # ---- messages ----
+
+    def poll(self, timeout: float) -> Optional[Message]:
+        self._seen = dict(self._epoch)
+        self._scheduler.wait(timeout, self._something, lazy=True)
+        self.look()
+        self._serve()
+        return next(iter(self._delivered(1)), None)
+
+    def consume(self, most: int, _timeout: float) -> List[Message]:
+        if self._chance.random() < 0.2:
+            self._serve(inside=True)
+        return self._delivered(most)
+
+    def look(self) -> None:
+        """What follows from the time."""
+        self.arrived()
+        for name in self._fetch:
+            if name in self._broker.since and self._epoch[name] == self._oracle.epochs[name]:
+                self._oracle.late(name, self._broker.held(name), self._broker.since[name], self._scheduler.now)
+
+    def _something(self) -> bool:
+        now = self._scheduler.now
+        due = [*self._moves[:1], *(commit.arrives for commit in self._way[:1])]
+        return bool(self._answers or self._deliverable()) or any(at <= now for at in due)
+
+    def _serve(self, *, inside: bool = False) -> None:
+        answers, self._answers = self._answers, []
+        for problem, places in answers:
+            self._on_commit(problem, places)
+        if self._moves and self._moves[0] <= self._scheduler.now:
+            self._move(inside=inside)
+
+    def _deliverable(self) -> List[Name]:
+        return [name for name, at in self._fetch.items() if name not in self._paused and at < len(self._oracle.keys[name])]
+
+    def _delivered(self, most: int) -> List[Message]:
+        names = self._deliverable()
+        if not names or not most:
+            return []
+        name = self._chance.choice(names)
+        first = self._fetch[name]
+        behind = min(len(self._oracle.keys[name]), first + self._chance.randint(1, most))
+        self._fetch[name] = self._position[name] = behind
+        self._epoch[name] = self._oracle.epochs[name]
+        keys = self._oracle.keys[name]
+        return [Message(self._oracle.place(name, offset), keys[offset]) for offset in range(first, behind)]
+
+    def pause(self, places: List[TopicPartition]) -> None:
+        self._paused.update((place.topic, place.partition) for place in places)
+
+    def resume(self, places: List[TopicPartition]) -> None:
+        self._paused.difference_update((place.topic, place.partition) for place in places)
+
+    def seek(self, place: TopicPartition) -> None:
+        name = (place.topic, place.partition)
+        self._fetch[name], self._position[name] = 0, NOTHING
+        self._broker.assignments[name] += 1
+        if name in self._broker.since:
+            self._broker.since[name] = self._scheduler.now
+        self._oracle.forgets(self._oracle.remembered(name))
+
+    def position(self, places: List[TopicPartition]) -> List[TopicPartition]:
+        return [TopicPartition(p.topic, p.partition, self._position.get((p.topic, p.partition), NOTHING)) for p in places]
+
+    def get_watermark_offsets(self, place: TopicPartition, cached: bool) -> Tuple[int, int]:
+        return 0, len(self._oracle.keys[place.topic, place.partition])
+
+    # ---- commits ----
+
+    def commit(self, offsets: List[TopicPartition], asynchronous: bool) -> None:
+        arrives = max([self._scheduler.now + self._chance.choice(LATENCY), *(commit.arrives for commit in self._way)])
+        self._way.append(_Commit(arrives, offsets, dict(self._seen)))
+
+    def committed(self, places: List[TopicPartition], timeout: float) -> List[TopicPartition]:
+        self.arrived()
+        stored = [self._broker.group.get((place.topic, place.partition), (NOTHING, "")) for place in places]
+        return [TopicPartition(p.topic, p.partition, *each) for p, each in zip(places, stored)]
+
+    def arrived(self, *, flush: bool = False) -> None:
+        """Commits whose time has come are stored; `flush`: all of them."""
+        while self._way and (flush or self._way[0].arrives <= self._scheduler.now):
+            self._store(self._way.pop(0))
+
+    def crash(self) -> None:
+        """The process is dead: what was on its way arrives, or does not."""
+        for commit in self._way[: self._chance.randint(0, len(self._way))]:
+            self._store(commit)
+
+    def _store(self, commit: _Commit) -> None:
+        problem = KafkaError(KafkaError.REQUEST_TIMED_OUT) if self._chance.random() < 0.03 else None
+        names = [(place.topic, place.partition) for place in commit.places]
+        # A real broker knows topics by their names only, and would take this: what it can't promise is not asked of us.
+        if any(commit.epochs.get(name) != self._oracle.epochs[name] for name in names):
+            problem = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+        self._answers.append((problem, commit.places))
+        for name, place in zip(names, commit.places):
+            if problem is None:
+                self._broker.store(name, place.offset, place.metadata)
+            elif name in self._broker.since:
+                self._broker.since[name] = self._scheduler.now
+
+
+class Ids:
+    """In the place of `TopicIds`."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._answer: Optional[Dict[str, Home]] = None
+
+    def ask(self, topics: Iterable[str]) -> None:
+        self._answer = {topic: self._broker.home() for topic in topics} or None
+
+    def answer(self, patience: float = 0.0) -> Optional[Dict[str, Home]]:
+        answer, self._answer = self._answer, None
+        return answer
+
+
+class Producer:
+    """In the place of the client's Producer, of one process."""
+
+    def __init__(self, broker: Broker, scheduler: Scheduler, most_attempts: int, in_hand: Set[Id], rejected: Set[Id]) -> None:
+        """`in_hand` holds what is being acknowledged just now; `rejected`: whose dead letter is right at any attempt."""
+        self._broker = broker
+        self._scheduler = scheduler
+        self._most_attempts = most_attempts
+        self._in_hand = in_hand
+        self._rejected = rejected
+        self._way: List[Tuple[float, Id, int, Callable[..., None]]] = []
+
+    def produce(self, topic: str, value: bytes, on_delivery: Callable[..., None], **_rest: Any) -> None:
+        task = of_value(value)
+        if topic.startswith(TOPIC):
+            self._broker.oracle.dead_letter(task, self._most_attempts, rejected=task in self._rejected)
+        arrives = self._scheduler.now + self._broker.chance.choice(LATENCY)
+        self._way.append((arrives, task, self._broker.assignments[task.name], on_delivery))
+
+    def poll(self, _timeout: float) -> None:
+        now = self._scheduler.now
+        due = [each for each in self._way if each[0] <= now]
+        self._way = [each for each in self._way if each[0] > now]
+        for _, task, assignment, on_delivery in due:
+            if self._broker.chance.random() < 0.05:
+                on_delivery(KafkaError(KafkaError._MSG_TIMED_OUT), None)
+                continue
+            ours = assignment == self._broker.assignments[task.name] and task.name in self._broker.since
+            self._in_hand.add(task)
+            self._broker.oracle.outcome(task, now, remembered=ours)
+            on_delivery(None, None)
+            self._in_hand.discard(task)

@@ -1,0 +1,100 @@
+"""Faults that the code had, put back: each must be found, or the simulation proves nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from typing import Any, Callable, Dict, Iterator, List, Tuple, cast
+from unittest.mock import patch
+
+from service.snapshot import Stage
+from tests.simulation.parts import MOVING, WEIGHTS, Seat
+from worker import assignment
+from worker.assignment import Names, Partition
+from worker.commits import Commits
+from worker.failures import Failures
+from worker.journal import Journal
+from worker.loop import ConsumerLoop
+from worker.offset_map import decode
+from worker.process import Child
+from worker.recovery import Recovery
+from worker.tracker import OPEN, RUNNING, Segment
+
+_restore, _release, _due, _at_rest = Recovery.restore, Journal.release, Commits.due, ConsumerLoop._turn_at_rest
+_numbers = itertools.count()
+
+
+def _by_nothing(self: Recovery, partition: Partition, offset: int, metadata: Any, *home: Any) -> bool:
+    if decode(metadata) is None:
+        partition.names = Names("nothing!", partition.names.own)
+    return _restore(self, partition, offset, metadata, *home)
+
+
+def _kept_as_it_was(self: Journal, index: int) -> None:
+    if index not in self._written:
+        _release(self, index)
+
+
+def _opened(self: Recovery, *arguments: Any, **options: Any) -> None:
+    name = "%08d" % next(_numbers)
+    assignment.new_name = lambda: name  # for all assignments of this process
+    _init(self, *arguments, **options)
+
+
+_init = Recovery.__init__
+
+
+def _two_looks(self: Segment) -> int:
+    behind = self.start + self.taken
+    place = self.flags.find(b"%c" % OPEN, self.start, behind)
+    running = self.flags.find(b"%c" % RUNNING, self.start, place if place >= 0 else behind)
+    lowest = running if running >= 0 else place
+    return lowest - self.shift if lowest >= 0 else -1
+
+
+def _seat_first(self: Child) -> None:
+    self._seat.take()
+    self._stage.move(Stage.CONSUMING)
+    self._pool.start()
+    code = self._loop.consume_messages()
+    cast("Seat", self._seat).release()
+    self._code = code
+
+
+def _never_while_deaf(self: Commits, now: float, *, deaf: bool = False) -> bool:
+    return not deaf and _due(self, now)
+
+
+def _not_at_rest(self: ConsumerLoop) -> None:
+    self._commits._next = float("inf")
+    _at_rest(self)
+
+
+def _counted(self: Failures, task: Any, outcome: Any) -> None:
+    self._decide(task, outcome, self._clock())
+
+
+WEIGHTS[_two_looks.__code__] = MOVING
+
+#: By what was wrong: what takes the place of what.
+MUTATIONS: Dict[str, List[Tuple[Any, str, Callable[..., Any]]]] = {
+    "nothing committed proves what was noted": [(Recovery, "restore", _by_nothing)],
+    "a record with a task that still runs stays valid": [
+        (Recovery, "__init__", _opened),
+        (Journal, "release", _kept_as_it_was),
+    ],
+    "two looks at a flag that moves": [(Segment, "first_open", _two_looks)],
+    "the seat is free before the end is noted": [(Child, "_consume", _seat_first)],
+    "no commit in a revocation": [(Commits, "due", _never_while_deaf)],
+    "no commit in a drain": [(ConsumerLoop, "_turn_at_rest", _not_at_rest)],
+    "a failure of a closed partition counts": [(Failures, "_leave_undone", _counted)],
+}
+
+
+@contextlib.contextmanager
+def put_back(name: str) -> Iterator[None]:
+    """The fault is there until the end of the block."""
+    with contextlib.ExitStack() as stack:
+        for owner, attribute, value in MUTATIONS[name]:
+            stack.enter_context(patch.object(owner, attribute, value))
+        yield

@@ -1,0 +1,156 @@
+"""What really happened, and what follows from it: every message's history, and what must never be. It knows nothing of how the
+child remembers what is done.
+
+A partition's *epoch* begins anew when its topic is made anew, its group deleted, or its offsets reset: what was done before
+says nothing of what comes then.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+
+Name = Tuple[str, int]
+
+LATEST_COMMIT_SECONDS = 16.0  # an interval, two polls of an idle topic, and the broker's time
+
+
+class Id(NamedTuple):
+    """One message in one epoch."""
+
+    name: Name
+    epoch: int
+    offset: int
+
+
+class History:
+    """Of one partition in one epoch."""
+
+    def __init__(self, first: int) -> None:
+        """It has to deliver everything from `first` on."""
+        self.first = first
+        self.done: Dict[int, float] = {}  # offset to when it got its outcome
+
+
+class Oracle:
+    """Notes, and complains by `fault`."""
+
+    def __init__(self) -> None:
+        self.epochs: Dict[Name, int] = {}
+        self.histories: Dict[Tuple[Name, int], History] = {}
+        self.keys: Dict[Name, List[bytes]] = {}
+        self.calls: Set[Id] = set()  # that are running, in a handler, of the process that lives
+        self.cancelled: Dict[Id, int] = {}  # attempts that ended because we told them to
+        self.failures: Dict[Id, int] = {}  # attempts that failed by themselves
+        self.fresh: Dict[Id, float] = {}  # outcomes that the slot may remember, and since when
+        self.known: Dict[Name, Set[int]] = {}  # offsets that the present owner has to know as done, of the present epoch
+        self.reruns = 0
+        self.fault: Callable[[str], None] = _raise
+
+    def begin(self, name: Name, first: int) -> None:
+        """A new epoch."""
+        self.epochs[name] = self.epochs.get(name, 0) + 1
+        self.histories[name, self.epochs[name]] = History(first)
+        self.known[name] = set()
+
+    def now(self, name: Name) -> History:
+        """The history of the present epoch."""
+        return self.histories[name, self.epochs[name]]
+
+    def place(self, name: Name, offset: int) -> Id:
+        """In the present epoch."""
+        return Id(name, self.epochs[name], offset)
+
+    # ---- handlers ----
+
+    def called(self, task: Id) -> None:
+        """A handler is called."""
+        if task.epoch == self.epochs[task.name]:
+            done, keys = self.now(task.name).done, self.keys[task.name]
+            if task.offset in self.known.get(task.name, ()):
+                self.fault("%s runs again, although that it was done was remembered" % (task,))
+            earlier = [
+                offset
+                for offset in range(self.now(task.name).first, task.offset)
+                if keys[offset] == keys[task.offset] and offset not in done
+            ]
+            if earlier:
+                self.fault("%s starts before %s of the same key" % (task, earlier))
+            self.reruns += task.offset in done
+        self.calls.add(task)
+
+    def returned(self, task: Id, now: float, *, done: bool, remembered: bool) -> None:
+        """The call is over. `done`: that is its outcome; `remembered`: and its partition was still the child's."""
+        self.calls.discard(task)
+        if done:
+            self.outcome(task, now, remembered=remembered)
+
+    def outcome(self, task: Id, now: float, *, remembered: bool) -> None:
+        """The message has its outcome."""
+        self.histories[task.name, task.epoch].done.setdefault(task.offset, now)
+        if remembered:
+            self.fresh[task] = now
+
+    def dead_letter(self, task: Id, most_attempts: int, *, rejected: bool) -> None:
+        """A dead letter is about to be stored."""
+        if not rejected and self.failures.get(task, 0) < most_attempts:
+            self.fault("%s is a dead letter after %d failures of its own" % (task, self.failures.get(task, 0)))
+
+    def forgets(self, tasks: Iterable[Id]) -> None:
+        """The slot need not remember that these are done."""
+        for task in tasks:
+            self.fresh.pop(task, None)
+
+    def remembered(self, name: Name) -> List[Id]:
+        """What the slot may remember as done, of the present epoch."""
+        return [task for task in self.fresh if task.name == name and task.epoch == self.epochs[name]]
+
+    # ---- the broker ----
+
+    def committed(self, name: Name, offset: int, done: List[int]) -> None:
+        """The broker has stored this offset, and a map that says what is done beyond it."""
+        history = self.now(name)
+        wrong = [each for each in [*range(history.first, offset), *done] if each not in history.done]
+        if wrong:
+            self.fault("%s: committed %d %s without an outcome of %s" % (name, offset, done, wrong))
+
+    def believed(self, name: Name, offsets: List[int]) -> None:
+        """The child takes these for done."""
+        wrong = [offset for offset in offsets if offset not in self.now(name).done]
+        if wrong:
+            self.fault("%s: %s are taken for done, and have no outcome" % (name, wrong))
+
+    def late(self, name: Name, held: Set[int], since: float, now: float) -> None:
+        """The broker holds these offsets of a partition that has been the child's `since` then, and could have been told
+        more."""
+        for task in self.remembered(name):
+            if task.offset not in held:
+                age = now - max(since, self.fresh[task])
+                if age > LATEST_COMMIT_SECONDS:
+                    self.fault("%s is done for %.1f s, and no commit says so" % (task, age))
+
+    def missing(self) -> List[Id]:
+        """What has no outcome yet."""
+        return [
+            Id(name, epoch, offset)
+            for name, epoch in self.epochs.items()
+            for offset in range(self.now(name).first, len(self.keys[name]))
+            if offset not in self.now(name).done
+        ]
+
+    # ---- deaths ----
+
+    def suspected(self, places: Set[Tuple[str, int, int]], noted: Optional[Set[Id]], called: Set[Id]) -> None:
+        """A process names the messages that may have killed the one before: `noted` are those that its threads had in their
+        hands, None: it ended by its own will; `called` those whose handler was running."""
+        if noted is None:
+            if places:
+                self.fault("%s are suspects, and nothing has died" % (places,))
+            return
+        allowed = {(*task.name, task.offset) for task in noted}
+        wanted = {(*task.name, task.offset) for task in called}
+        if not wanted <= places <= allowed:
+            self.fault("suspects are %s, and what ran was %s" % (places, called))
+
+
+def _raise(text: str) -> None:
+    raise AssertionError(text)

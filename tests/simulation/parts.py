@@ -1,0 +1,238 @@
+"""What of a process is simulated, and how it comes into the places of the real parts."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Deque, Dict, Iterator, List, Tuple
+from unittest.mock import patch
+
+from service.channel import Channel
+from service.deadline import Deadline
+from service.settings import Settings
+from tests.simulation.client import Ids
+from tests.simulation.scheduler import Scheduler, Weighted
+from worker import (
+    arrivals,
+    assignment,
+    commits,
+    completion,
+    consumer,
+    draining,
+    failures,
+    intake,
+    journal,
+    lanes,
+    loop,
+    outbox,
+    pool,
+    process,
+    quarantine,
+    recovery,
+    retry,
+    room,
+    sending,
+    settling,
+    tracker,
+)  # fmt: skip
+from worker.assignment import Partition
+from worker.client_config import Member
+from worker.pool import Pool
+from worker.process import Child
+from worker.quarantine import Quarantine
+from worker.retry import RetryPolicy
+from worker.time_keeper import TimeKeeper
+from worker.upkeep import Upkeep
+
+if TYPE_CHECKING:
+    from tests.simulation.broker import Message
+    from tests.simulation.child import Life
+
+SEGMENT, RECORDS = 8, 64  # offsets a segment, and segments a journal: small, so that a few messages fill some
+ORDINARY, HOT, MOVING = 1, 6, 60
+
+#: Where threads may change, and how much a line counts towards it: most where one thread looks at what another moves.
+WEIGHTS = Weighted(finely=Pool._serve_one.__code__)
+for _module in (
+    arrivals, assignment, commits, consumer, draining, failures, intake, journal, loop, outbox, process, recovery, retry, room,
+    sending,
+):  # fmt: skip
+    WEIGHTS.add(_module, ORDINARY)
+for _module in (completion, lanes, settling, tracker):
+    WEIGHTS.add(_module, HOT)
+WEIGHTS[Pool._serve_one.__code__] = ORDINARY
+for _look in (tracker.Segment.first_open, tracker.Segment.last_done, tracker.Segment.seen):
+    WEIGHTS[_look.__code__] = MOVING
+
+
+class SimulatedChild(Child):
+    """The real one, with parts that take the simulated clock."""
+
+    def __init__(self, life: Life, channel: Channel) -> None:
+        self._life = life
+        settings = simulated_settings(drain_seconds=life.plan.drain_seconds)
+        super().__init__(settings, 0, channel)
+        self._seat: Any = Seat(life)
+        self._build({})
+
+    def _build(self, _handlers: Any) -> None:
+        settings, life = self._settings, self._life
+        clock = life.scheduler.monotonic
+        self._pool = Pool(settings.threads, life.call)
+        self._upkeep = Upkeep(settings, self._pool, clock, resident=lambda: 0)
+        self._quarantine = _Quarantine(settings, 0, self._pool, life.host.suspects)
+        self._quarantine.life = life
+        self._loop = loop.ConsumerLoop(
+            settings,
+            self._pool,
+            RetryPolicy(settings, life.broker.chance.random),
+            {"max.poll.interval.ms": 300000},
+            {},
+            self._stage,
+            self._open_journal,
+            clock,
+            quarantine=self._quarantine,
+            member=Member("host", 0),
+        )
+        self._time = TimeKeeper(settings, self._loop.running, life.host.suspects, clock)
+
+    def _report(self) -> Dict[str, object]:
+        return {}  # nobody hears it here, and it would take a third of the time
+
+
+class _Quarantine(Quarantine):
+    life: Life
+
+    def blame(self, places: Any) -> None:
+        self.life.blamed(set(places))
+        super().blame(places)
+
+
+class _TaskProcess:
+    """In the place of a process: a call."""
+
+    life: Life
+
+    def __init__(self, *_: Any) -> None:
+        """Nothing to start."""
+
+    def run(self, message: Message, partition: Partition, attempt: int, *_: Any) -> Any:
+        return self.life.apart(message, partition, attempt)
+
+    def close(self) -> None:
+        """Nothing to end."""
+
+
+class _Tokens:
+    """In the place of a SimpleQueue."""
+
+    scheduler: Scheduler
+
+    def __init__(self) -> None:
+        self._items: Deque[None] = deque()
+
+    def put(self, item: None) -> None:
+        self._items.append(item)
+
+    def qsize(self) -> int:
+        return len(self._items)
+
+    def get(self) -> None:
+        while not self._items:
+            self.scheduler.wait(None, lambda: bool(self._items))
+        self._items.popleft()
+
+
+class _Selector:
+    """In the place of that of the main thread."""
+
+    life: Life
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+    def register(self, *_: Any) -> None:
+        """Everything is looked at anyway."""
+
+    def unregister(self, *_: Any) -> None:
+        """Likewise."""
+
+    def select(self, timeout: float) -> List[Any]:
+        return self.life.select(timeout)
+
+
+class Seat:
+    """In the place of the slot's lock, which nobody else holds."""
+
+    lost = ""
+
+    def __init__(self, life: Life) -> None:
+        self._life = life
+
+    def take(self) -> None:
+        """Ours."""
+
+    def release(self) -> None:
+        """Whoever comes next may open the journal. Only the end of the process does this: see `mutations`."""
+        self._life.seat_free()
+
+    def journal_opened(self) -> None:
+        """Nobody takes it away."""
+
+    def look(self) -> None:
+        """Likewise."""
+
+
+def simulated_settings(**changes: Any) -> Settings:
+    """With numbers that fit the simulated seconds."""
+    return Settings(
+        bootstrap_servers="nowhere:1", group_id="group", topics=("topic",), runtime_directory="/nowhere",
+        state_directory="/nowhere", processes=1, threads=2, threads_max=2, restart_limit=10, commit_interval_seconds=5.0,
+        max_attempts=3, max_deaths=2, retry_backoff_seconds=0.5, breaker_failure_share=0.0, dead_letter_storm_share=0.0,
+        handler_timeout_seconds=0.0, handler_kill_seconds=0.0, **changes,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def in_place(life: Life) -> Iterator[None]:
+    """The simulated parts in the places of the real ones."""
+    scheduler = life.scheduler
+    time = SimpleNamespace(monotonic=scheduler.monotonic, sleep=life.sleep)
+    thread = SimpleNamespace(start=lambda: None)
+
+    def spawned(target: Any, args: Tuple[Any, ...] = (), name: str = "", **_: Any) -> Any:
+        scheduler.spawn(target, name, *args)
+        return thread
+
+    threads = SimpleNamespace(
+        Thread=spawned, Condition=threading.Condition, get_ident=threading.get_ident, local=threading.local
+    )
+    bound = [
+        type(kind.__name__, (kind,), {"life": life, "scheduler": scheduler}) for kind in (_Tokens, _Selector, _TaskProcess)
+    ]
+    tokens, selector, task_process = bound
+    places = SimpleNamespace(slot_journal=lambda *_: life.host.path)
+    selectors = SimpleNamespace(DefaultSelector=selector, EVENT_READ=1, BaseSelector=object)
+    with contextlib.ExitStack() as stack:
+        for module, changes in (
+            (process, {"time": time, "threading": threads, "selectors": selectors, "places": places,
+                       "Deadline": lambda seconds: Deadline(seconds, scheduler.monotonic)}),
+            (pool, {"time": time, "threading": threads, "SimpleQueue": tokens}),
+            (loop, {"time": time}),
+            (room, {"time": time}),
+            (consumer, {"create_consumer": life.client, "TopicIds": lambda _properties: Ids(life.broker)}),
+            (outbox, {"Producer": life.producer}),
+            (quarantine, {"TaskProcess": task_process}),
+            (tracker, {"SEGMENT_SIZE": SEGMENT}),
+            (assignment, {"new_name": lambda: "%08x" % life.broker.chance.getrandbits(32)}),
+            (journal, {"SEGMENT_SIZE": SEGMENT, "RECORDS": RECORDS, "_RECORD": journal._HEADER.size + SEGMENT,
+                       "SCARCE": 4, "boot_id": lambda: b"boot"}),
+        ):  # fmt: skip
+            for name, value in changes.items():
+                stack.enter_context(patch.object(module, name, value))
+        yield

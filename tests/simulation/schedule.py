@@ -1,0 +1,114 @@
+"""One schedule, which follows from its seed: processes that come and go, until one is left in peace and does what is left."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import os
+import random
+import tempfile
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
+
+from tests.simulation.broker import Broker
+from tests.simulation.child import Host, Life, Plan
+from tests.simulation.oracle import Oracle
+
+MOST_LIVES = 4
+QUIET_SECONDS = 400.0  # within which the last process has done everything
+
+
+@contextlib.contextmanager
+def folder() -> Iterator[str]:
+    """For journals, in memory where there is such a place."""
+    where = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    logging.disable(logging.CRITICAL)
+    try:
+        with tempfile.TemporaryDirectory(dir=where) as path:
+            yield path
+    finally:
+        logging.disable(logging.NOTSET)
+        gc.collect()  # processes that died while they opened their journals
+
+
+class Schedule:
+    """From a seed."""
+
+    def __init__(self, seed: int, path: str) -> None:
+        self.chance = random.Random(seed)
+        self._path = os.path.join(path, str(seed))
+        os.mkdir(self._path)
+        self.oracle = Oracle()
+        self.broker = Broker(self.chance, self.oracle)
+        self.lives: List[str] = []
+        self._now = 1000.0
+        self._hosts = 0
+        self._host = self._another_host()
+
+    def play(self) -> str:
+        """What was wrong, or nothing."""
+        for _ in range(self.chance.randint(0, MOST_LIVES)):
+            problem = self._live(self._plan())
+            if problem:
+                return problem
+            self._between()
+        end = [(QUIET_SECONDS, {"seconds": 30.0, "leave": True})]
+        problem = self._live(Plan(-1, [0.1], end, 60.0, calm=self.chance.random() < 0.7, last=True))
+        if problem:
+            return problem
+        missing = self.oracle.missing()
+        return "without an outcome: %s" % missing if missing else ""
+
+    def _live(self, plan: Plan) -> str:
+        life = Life(self.broker, self._host, plan, self._now)
+        problem = life.run()
+        self._now = life.scheduler.now + 0.1
+        end = "killed" if life.code is None else life.code.name
+        self.lives.append("%s after %d steps: %s" % (end, life.scheduler.steps, plan))
+        return problem
+
+    def _plan(self) -> Plan:
+        chance = self.chance
+        kill_at = chance.choice([-1, chance.randint(1, 60), chance.randint(1, 400), chance.randint(1, 2000)])
+        moves = [0.1, *sorted(chance.uniform(0.1, 60.0) for _ in range(chance.randint(0, 4)))]
+        stops: List[Tuple[float, Dict[str, Any]]] = [(chance.uniform(0.0, 60.0), {"leave": chance.random() < 0.5})]
+        if chance.random() < 0.5:
+            stops.append((stops[0][0] + chance.uniform(0.0, 20.0), {"seconds": chance.choice([0.0, 1.0, 5.0])}))
+        return Plan(kill_at, moves, stops, chance.choice([1.0, 60.0]), calm=False)
+
+    def _between(self) -> None:
+        """Nobody is in the group."""
+        chance = self.chance
+        what = chance.choice(["", "", "", "more", "more", "host", "anew", "group", "reset", "elsewhere"])
+        if what == "more":
+            for name in self.oracle.keys:
+                self.broker.append(name, chance.randint(0, 6))
+        elif what == "host":
+            self._host = self._another_host()
+        elif what == "anew":
+            self.broker.made_anew()
+        elif what == "group":
+            self.broker.group_deleted()
+        elif what == "reset":
+            self.broker.reset()
+        elif what == "elsewhere":
+            for name in self.oracle.keys:
+                self.broker.elsewhere(name, self._now)
+
+    def _another_host(self) -> Host:
+        self._hosts += 1
+        path = os.path.join(self._path, str(self._hosts))
+        os.mkdir(path)
+        return Host(path)
+
+
+def first_problem(seeds: Iterable[int]) -> Optional[str]:
+    """What is wrong with the first of these seeds with which anything is, and how to see it again; None: nothing."""
+    with folder() as path:
+        for count, seed in enumerate(seeds, 1):
+            schedule = Schedule(seed, path)
+            problem = schedule.play()
+            if problem:
+                lives = "\n".join(schedule.lives)
+                return "%s\nSIMULATION_SEED=%d, schedule %d of these\n%s" % (problem, seed, count, lives)
+    return None
