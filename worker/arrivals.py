@@ -57,7 +57,7 @@ class Arrivals:
 
     def look(self, consumer: GroupConsumer, assignment: Iterable[Partition], now: float) -> List[Partition]:
         """Once in a turn: those whose topic was made anew since."""
-        homes = consumer.ids.answer()
+        homes = consumer.ids.answer() if self._look_at else None  # else it is of a time before what is new
         if homes is None:
             if now >= self._look_at:
                 self._look_at = now + LOOK_SECONDS

@@ -111,18 +111,18 @@ Step = Callable[["ScriptedGroup"], Optional[List[Message]]]
 
 
 class Ids:
-    """In the place of `TopicIds`: `home` is what every topic is."""
+    """In the place of `TopicIds`: `home` is what every topic is. An answer is of the time of its question."""
 
     def __init__(self) -> None:
         self.home = UNKNOWN
-        self._asked: List[str] = []
+        self.asked: Dict[str, Home] = {}
 
     def ask(self, topics: Iterable[str]) -> None:
-        self._asked = list(topics)
+        self.asked = dict.fromkeys(topics, self.home)
 
     def answer(self, _patience: float = 0.0) -> Optional[Dict[str, Home]]:
-        asked, self._asked = self._asked, []
-        return dict.fromkeys(asked, self.home) if asked else None
+        asked, self.asked = self.asked, {}
+        return asked or None
 
 
 class ScriptedGroup:

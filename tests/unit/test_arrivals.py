@@ -64,6 +64,31 @@ def test_a_topic_that_is_made_anew_under_the_service_begins_with_its_first_messa
     assert bench.committed == 2
 
 
+def test_a_topic_that_is_seen_to_begin_anew_is_not_begun_anew_once_more_for_an_answer_of_before(bench: Bench) -> None:
+    """That would run again what was done since."""
+    looked: List[object] = []
+
+    def made_anew_while_a_question_is_on_its_way(group: ScriptedGroup) -> Optional[List[Message]]:
+        if not group.ids.asked:
+            return None
+        group.ids.home = AFTER
+        return [Message(0)]
+
+    bench.play(
+        topic_is(BEFORE),
+        assign(),
+        deliver(0, 1, 2),
+        until(lambda: bench.calls == [0, 1, 2]),
+        made_anew_while_a_question_is_on_its_way,
+        until(lambda: bench.calls == [0, 1, 2, 0]),
+        until(lambda: looked.append(0) or len(looked) > 20),  # type: ignore[func-returns-value]
+        stop(),
+    )
+
+    assert "rewind" not in bench.group.deeds
+    assert bench.calls == [0, 1, 2, 0]
+
+
 def test_an_id_that_is_not_told_any_more_changes_nothing(bench: Bench) -> None:
     looked: List[object] = []
     unknown = Home("", "")
