@@ -16,6 +16,7 @@ from types import CodeType, FrameType
 from typing import Any, Callable, Dict, List, Optional
 
 LAZY_SECONDS = 3.0  # what waits "lazily" (a poll of an idle topic) is not woken for its own sake before so much time is over
+INSTRUCTIONS = sys.version_info < (3, 12)  # from there on lines only: two threads that trace instructions crash 3.12.1
 TINY = 1e-6  # that a look at the clock takes, so that whoever waits for a time in a loop gets there
 MOST_STEPS = 400_000  # of one life: a loop that never ends
 
@@ -206,7 +207,7 @@ class Scheduler:
         weight = self._weights.get(frame.f_code)
         if weight is None or self.dead:
             return None
-        finely = frame.f_code is self._weights.finely
+        finely = frame.f_code is self._weights.finely and INSTRUCTIONS
         frame.f_trace_opcodes = finely
         counted = "opcode" if finely else "line"
 
