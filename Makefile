@@ -26,7 +26,7 @@ $(VENV)/development: $(VENV)/runtime requirements-dev.txt
 install: $(VENV)/development ## what tests and tools need, into .venv
 
 run: $(VENV)/runtime ## see the service at work, on a broker of its own
-	@$(VENV)/bin/python -m supervision.first_run
+	@$(VENV)/bin/python -m kafka_worker.ops.first_run
 
 test: lint type test-unit test-pythons kafka ## everything; the last part is the longest
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/broker tests/processes

@@ -13,17 +13,17 @@ import time
 import uuid
 from typing import Any, Callable, Dict
 
-from service.deadline import Deadline
-from service.settings import Settings
-from worker.assignment import Partition
-from worker.client_config import Member, consumer_properties, producer_properties
-from worker.consumer import create_consumer
-from worker.journal import Journal
-from worker.loop import ConsumerLoop
-from worker.pool import Pool
-from worker.retry import RetryPolicy
-from worker.stages import StageHolder
-from worker.stopping import Stop
+from kafka_worker.draining.stopping import Stop
+from kafka_worker.kafka.consumer import create_consumer
+from kafka_worker.kafka.properties import Member, consumer_properties, producer_properties
+from kafka_worker.loop import ConsumerLoop
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.recovery.journal import Journal
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.stage import StageHolder
 
 LIMIT_SECONDS = 120.0
 
@@ -99,7 +99,7 @@ def _handler(words: argparse.Namespace) -> Callable[[Any, Partition, int], Any]:
 
 
 def _consuming() -> StageHolder:
-    from service.snapshot import Stage
+    from kafka_worker.shared.snapshot import Stage
 
     stage = StageHolder()
     stage.move(Stage.WAITING)

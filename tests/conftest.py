@@ -11,7 +11,8 @@ from typing import Any, Callable, Iterator, List, Set, Union
 
 import pytest
 
-from service.settings import Settings
+from kafka_worker.isolation.spawn import STARTER
+from kafka_worker.shared.settings import Settings
 from tests.support.admin import Admin
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
@@ -20,7 +21,6 @@ from tests.support.ledger import Ledger
 from tests.support.processes import marked_processes
 from tests.support.scene import PARTITIONS, Scene
 from tests.support.service import Service
-from worker.task_spawn import STARTER
 
 FOLDERS = Path(__file__).parent
 THREAD_SECONDS = 5.0

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Iterable, List
 
-from worker.assignment import Partition
-from worker.consumer import GroupConsumer
-from worker.offset_map import UNKNOWN, decode
-from worker.recovery import Recovery
+from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.home import UNKNOWN
+from kafka_worker.recovery.offset_map import decode
+from kafka_worker.recovery.recovery import Recovery
 
 COMMITTED_SECONDS = 5.0  # for the broker to tell what it holds of newly assigned partitions
 AGAIN_SECONDS = 1.0  # the same when it did not, and others of our partitions have to wait meanwhile

@@ -1,6 +1,6 @@
-"""`python -m worker --check`: says whether a child could start, without starting one. It reads the settings from standard
-input and writes a JSON list of faults to standard output. A process of its own, because it runs the user's imports and
-makes Kafka clients, neither of which belongs into the supervisor.
+"""`python -m kafka_worker --check`: says whether a child could start, without starting one. It reads the settings from
+standard input and writes a JSON list of faults to standard output. A process of its own, because it runs the user's imports
+and makes Kafka clients, neither of which belongs into the supervisor.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any, Callable, Dict, List
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
-from service.identity import named
-from service.settings import Settings
-from worker import validation
-from worker.client_config import consumer_properties, producer_properties
-from worker.handlers import Handlers
+from kafka_worker.handler import validation
+from kafka_worker.handler.routing import Handlers
+from kafka_worker.kafka.properties import consumer_properties, producer_properties
+from kafka_worker.shared.identity import named
+from kafka_worker.shared.settings import Settings
 
 
 def main() -> None:

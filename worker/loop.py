@@ -10,32 +10,32 @@ import logging
 import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
-from service import routes
-from service.deadline import Deadline
-from service.exit_codes import ExitCode
-from service.settings import Settings
-from service.snapshot import BreakerReport, PartitionReport, Stage
-from worker import intake
-from worker.arrivals import Arrivals
-from worker.assignment import Assignment, Partition
-from worker.client_config import Member, milliseconds
-from worker.commits import Commits
-from worker.consumer import GroupConsumer, Name, Owner
-from worker.draining import BROKEN, Draining
-from worker.failures import Failures
-from worker.gate import Gate
-from worker.journal import Journal
-from worker.lanes import ORDERINGS, Task
-from worker.partition_report import partition_report
-from worker.pool import HandlerThread, Runner
-from worker.quarantine import Quarantine
-from worker.recovery import Recovery
-from worker.retry import RetryPolicy
-from worker.room import Room
-from worker.settling import Settling
-from worker.stages import StageHolder
-from worker.stopping import Stop, Stopping
-from worker.suspects_file import SuspectsFile
+from kafka_worker.arrivals import Arrivals
+from kafka_worker.draining.draining import BROKEN, Draining
+from kafka_worker.draining.settling import Settling
+from kafka_worker.draining.stopping import Stop, Stopping
+from kafka_worker.gates.gates import Gate
+from kafka_worker.kafka.consumer import GroupConsumer, Name, Owner
+from kafka_worker.kafka.properties import Member, milliseconds
+from kafka_worker.kafka.room import Room
+from kafka_worker.outcomes.decisions import Failures
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.partitions import intake
+from kafka_worker.partitions.assignment import Assignment, Partition
+from kafka_worker.partitions.commits import Commits
+from kafka_worker.partitions.lanes import ORDERINGS, Task
+from kafka_worker.partitions.partition_report import partition_report
+from kafka_worker.pools.thread_pool import HandlerThread, Runner
+from kafka_worker.recovery.journal import Journal
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.recovery.recovery import Recovery
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared import routes
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.snapshot import BreakerReport, PartitionReport, Stage
+from kafka_worker.shared.stage import StageHolder
 
 log = logging.getLogger(__name__)
 

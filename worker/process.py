@@ -18,30 +18,31 @@ import time
 from dataclasses import replace
 from typing import Dict, List, Optional
 
-from service import logs, places
-from service.attention import Attention
-from service.channel import Channel, Message
-from service.deadline import Deadline
-from service.exit_codes import ExitCode
-from service.settings import Settings
-from service.signals import SignalInbox, ignore
-from service.snapshot import Stage, as_json
-from worker import isolation, pools
-from worker.birth import received_settings
-from worker.client_config import Member, consumer_properties, member_name, producer_properties
-from worker.handler import HandlerError
-from worker.handlers import Handlers
-from worker.journal import Journal
-from worker.loop import ConsumerLoop
-from worker.quarantine import Quarantine
-from worker.report import Rate, child_report
-from worker.retry import RetryPolicy
-from worker.seat import Seat
-from worker.stages import StageHolder
-from worker.stopping import Stop
-from worker.suspects_file import SuspectsFile
-from worker.time_keeper import TimeKeeper
-from worker.upkeep import Upkeep
+from kafka_worker.draining.stopping import Stop
+from kafka_worker.handler.loading import HandlerError
+from kafka_worker.handler.routing import Handlers
+from kafka_worker.isolation import per_thread
+from kafka_worker.kafka.properties import Member, consumer_properties, member_name, producer_properties
+from kafka_worker.loop import ConsumerLoop
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.pools import composite
+from kafka_worker.recovery.journal import Journal
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.recovery.seat import Seat
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.report import Rate, child_report
+from kafka_worker.shared import logs, runtime_files
+from kafka_worker.shared.awake import Attention
+from kafka_worker.shared.channel import Channel, Message
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.signals import SignalInbox, ignore
+from kafka_worker.shared.snapshot import Stage, as_json
+from kafka_worker.shared.stage import StageHolder
+from kafka_worker.shared.startup import received_settings
+from kafka_worker.upkeep.time_keeper import TimeKeeper
+from kafka_worker.upkeep.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +51,10 @@ CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and clos
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
-    """`python -m worker`: only the supervisor calls it, with the descriptor of a channel to itself."""
-    parser = argparse.ArgumentParser(prog="python -m worker", description="One consumer process, started by supervisor.py.")
+    """`python -m kafka_worker`: only the supervisor calls it, with the descriptor of a channel to itself."""
+    parser = argparse.ArgumentParser(
+        prog="python -m kafka_worker", description="One consumer process, started by supervisor.py."
+    )
     parser.add_argument("--slot", type=int, required=True)
     parser.add_argument("--channel", type=int, required=True, help="descriptor of the socket to the supervisor")
     words = parser.parse_args(arguments)
@@ -91,13 +94,13 @@ class Child:
         """Import the handler, start the threads, and watch until the end."""
         # Until the handler is imported SIGTERM just kills: nothing is owed yet, and an import can take long.
         try:
-            handlers = isolation.handlers_of(self._settings, self._slot)
+            handlers = per_thread.handlers_of(self._settings, self._slot)
         except HandlerError as problem:
             log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)
             return ExitCode.CONFIGURATION
         inbox = SignalInbox([signal.SIGTERM])
         self._build(handlers)
-        for line in pools.described(self._settings, handlers):
+        for line in composite.described(self._settings, handlers):
             log.info("%s", line)
         self._stage.move(Stage.WAITING)
         threading.Thread(target=self._consume, name="consumer", daemon=True).start()
@@ -106,7 +109,7 @@ class Child:
     def _build(self, handlers: Handlers) -> None:
         settings = self._settings
         member = Member(settings.host, self._slot)
-        self._pool = pools.build(settings, handlers)
+        self._pool = composite.build(settings, handlers)
         self._upkeep = Upkeep(settings, self._pool)
         suspects = SuspectsFile(settings)
         self._quarantine = Quarantine(settings, self._slot, self._pool, suspects)
@@ -127,7 +130,7 @@ class Child:
         if self._settings.journal == "off":
             return None
         try:
-            journal = Journal(places.slot_journal(self._settings, self._slot))
+            journal = Journal(runtime_files.slot_journal(self._settings, self._slot))
             self._seat.journal_opened()
         except OSError as problem:
             log.warning("No journal: %s. After a crash, what was done since the last commit runs again", problem)

@@ -8,11 +8,11 @@ import os
 import time
 from typing import Callable, List, Tuple
 
-from service.readable import readable
-from service.snapshot import ChildReport, Stage, TaskReport
-from worker.lanes import Task
-from worker.loop import ConsumerLoop
-from worker.pool import BUCKETS, HandlerThread, Runner
+from kafka_worker.loop import ConsumerLoop
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Runner
+from kafka_worker.shared.escaping import readable
+from kafka_worker.shared.snapshot import ChildReport, Stage, TaskReport
 
 RATE_SECONDS = 10.0
 MOST_TASKS = 20  # in one report: the longest running ones

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Set, Tuple
 
 import pytest
 
-from service.exit_codes import ExitCode
+from kafka_worker.shared.exit_codes import ExitCode
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, message, messages
 from tests.support.oracle import Oracle

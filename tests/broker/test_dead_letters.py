@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, Set
 
 import pytest
 
+from kafka_worker.kafka import outbox
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, keys_of, message
 from tests.support.oracle import Oracle
-from worker import outbox
 
 if TYPE_CHECKING:
     from tests.support.admin import Admin

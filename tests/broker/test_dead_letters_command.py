@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 import pytest
 
-import supervisor
-from ops import dead_letters_kafka
+from kafka_worker.ops import commands
+from kafka_worker.ops.dead_letters import cluster
 from tests.support.eventually import eventually
 from tests.support.messages import message
 from tests.support.ports import free_ports
@@ -33,7 +33,7 @@ class Desk:
 
     def does(self, *words: str, code: int = 0) -> str:
         self._capsys.readouterr()
-        found = supervisor.main(["dead-letters", *words])
+        found = commands.main(["dead-letters", *words])
         said = self._capsys.readouterr()
         assert found == code, said.out + said.err
         return said.out + said.err
@@ -149,8 +149,8 @@ def test_what_can_not_be_done_is_said_with_its_reason(
 
 
 def test_without_a_broker_it_gives_up_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert dead_letters_kafka.ANSWER_SECONDS <= 10
-    monkeypatch.setattr(dead_letters_kafka, "ANSWER_SECONDS", 2.0)
+    assert cluster.ANSWER_SECONDS <= 10
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 2.0)
     (port,) = free_ports("127.0.0.1", 1)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{port}")
     began = time.monotonic()

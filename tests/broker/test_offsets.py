@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Callable, List
 
 import pytest
 
+from kafka_worker import arrivals
+from kafka_worker.arrivals import UNTOLD
+from kafka_worker.kafka.consumer import GroupConsumer
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, between, message, messages
 from tests.support.oracle import Oracle
-from worker import arrivals
-from worker.arrivals import UNTOLD
-from worker.consumer import GroupConsumer
 
 if TYPE_CHECKING:
     from tests.support.admin import Admin

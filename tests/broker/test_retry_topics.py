@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterator, List
 
 import pytest
 
+from kafka_worker.kafka import outbox
 from tests.support.eventually import eventually
 from tests.support.messages import message
-from worker import outbox
 
 if TYPE_CHECKING:
     from tests.support.admin import Admin, Headers, Record

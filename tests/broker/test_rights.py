@@ -16,6 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from kafka_worker.kafka import outbox
 from tests.support.admin import Admin
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
@@ -23,7 +24,6 @@ from tests.support.kafka import Cluster
 from tests.support.messages import message
 from tests.support.ports import free_ports
 from tests.support.service import Service
-from worker import outbox
 
 SECONDS = 30.0
 STRICT = {

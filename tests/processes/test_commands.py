@@ -15,11 +15,11 @@ from typing import Any, Dict, Iterator, Sequence
 
 import pytest
 
-from service import places
-from service.configuration import load
-from supervision.control import ControlServer
+from kafka_worker.shared import runtime_files
+from kafka_worker.shared.configuration.load import load
+from kafka_worker.shared.control import ControlServer
 from tests.support.kafka_jars import ROOT
-from tests.unit.test_status import TASK, child, slot, snapshot
+from tests.unit.ops.test_status import TASK, child, slot, snapshot
 
 pytestmark = pytest.mark.processes
 
@@ -42,9 +42,9 @@ def environment() -> Iterator[Dict[str, str]]:
 def answering(environment: Dict[str, str], answer: Dict[str, Any]) -> Iterator[None]:
     """Something in the place of the supervisor, that answers each question so."""
     settings = load([], environment, os.devnull).settings
-    places.prepare(settings)
+    runtime_files.prepare(settings)
     selector, over = selectors.DefaultSelector(), threading.Event()
-    server = ControlServer(places.control_socket(settings), selector, {"status": lambda: answer})
+    server = ControlServer(runtime_files.control_socket(settings), selector, {"status": lambda: answer})
 
     def serve() -> None:
         while not over.is_set():

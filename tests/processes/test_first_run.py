@@ -1,4 +1,4 @@
-"""`python -m supervision.first_run` as a stranger would run it. It runs in a folder of its own, so that no `.env` of a
+"""`python -m kafka_worker.ops.first_run` as a stranger would run it. It runs in a folder of its own, so that no `.env` of a
 developer and no variable of the environment decides what is tested.
 """
 
@@ -18,11 +18,11 @@ from typing import Dict, Iterator, Set
 
 import pytest
 
-from supervision.child import ROOT
+from kafka_worker.supervision.child import ROOT
 from tests.support.eventually import eventually
 from tests.support.processes import MARKER, kill_marked, marked_processes, marker_value
 
-COMMAND = [sys.executable, "-m", "supervision.first_run"]
+COMMAND = [sys.executable, "-m", "kafka_worker.ops.first_run"]
 
 
 @pytest.fixture

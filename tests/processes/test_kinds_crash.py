@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.processes
 
-AT_ONCE = 40  # what ran is run a few at a time, apart: see worker/quarantine.py
+AT_ONCE = 40  # what ran is run a few at a time, apart: see worker/recovery/quarantine.py
 
 
 def test_after_a_kill_exactly_the_coroutines_that_ran_run_again_and_after_a_stop_none(scene: Scene) -> None:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Callable
 
 import pytest
 
+from kafka_worker.gates.rate_limit import BURST_SECONDS
 from tests.support.messages import between, messages
 from tests.support.scene import Scene
-from worker.rate_limit import BURST_SECONDS
 
 if TYPE_CHECKING:
     from tests.support.ledger import Entry

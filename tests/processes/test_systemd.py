@@ -123,10 +123,10 @@ def test_a_reload_replaces_every_process_under_the_same_supervisor_and_repeats_n
 
 
 def test_a_reload_of_a_broken_handler_ends_and_keeps_the_processes_that_work(unit: SystemdService, send: Send) -> None:
-    handler = unit.sandbox.path(f"{HOME}/handlers/deployed.py")
+    handler = unit.sandbox.path(f"{HOME}/deployed.py")
     handler.write_text("from tests.support.handlers import work\n")
     os.chmod(handler, 0o644)
-    unit.configure(HANDLER="handlers.deployed:work")
+    unit.configure(HANDLER="deployed:work")
     unit.start()
     unit.wait_well(PARTITIONS)
     before = unit.children()

@@ -8,7 +8,7 @@ from typing import List
 
 import pytest
 
-from service.exit_codes import ExitCode
+from kafka_worker.shared.exit_codes import ExitCode
 from tests.support.kafka_jars import ROOT
 from tests.support.systemd_sandbox import SystemdSandbox
 from tests.support.systemd_service import NAME, UNIT_FILE, UNITS, SystemdService

@@ -12,11 +12,11 @@ from typing import Any, Dict, Optional
 
 import pytest
 
+from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
 from tests.support.eventually import eventually
 from tests.support.kafka_jars import ROOT
 from tests.support.processes import MARKER, kill_marked, marked_processes, marker_value
 from tests.support.task_processes import Runner
-from worker.task_process import TaskDiedError, TaskProcessError
 
 pytestmark = pytest.mark.processes
 

@@ -1,5 +1,5 @@
 """The number of threads follows what is measured. How it decides, and what it does about overload, is shown on a model:
-tests/unit/test_limiter.py."""
+tests/unit/upkeep/test_concurrency.py."""
 
 from __future__ import annotations
 

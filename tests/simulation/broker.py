@@ -6,8 +6,9 @@ import json
 import random
 from typing import Dict, List, Optional, Set, Tuple
 
+from kafka_worker.partitions.home import UNKNOWN, Home
+from kafka_worker.recovery.offset_map import decode, encode
 from tests.simulation.oracle import Id, Name, Oracle
-from worker.offset_map import UNKNOWN, Home, decode, encode
 
 TOPIC, PARTITIONS = "topic", 2
 KEYS = (b"a", b"b", b"c")

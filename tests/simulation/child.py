@@ -1,4 +1,4 @@
-"""One process, from its start to its end: the real `worker.process.Child` with all that it is made of, on a simulated clock,
+"""One process, from its start to its end: the real `kafka_worker.process.Child` with all that it is made of, on a simulated clock,
 with simulated threads, clients, lock and supervisor. Task processes are a call."""
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ import socket
 from types import SimpleNamespace
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from service.channel import Channel
-from service.exit_codes import ExitCode
-from service.outcomes import Reject, Retry, Send
-from service.snapshot import Stage
+from kafka_worker.handler.context import Context
+from kafka_worker.isolation.task_process import TaskDiedError
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared.answers import Reject, Retry, Send
+from kafka_worker.shared.channel import Channel
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.snapshot import Stage
 from tests.simulation.broker import Broker, Message, as_value
 from tests.simulation.client import Client, Producer
 from tests.simulation.oracle import Id, Name
 from tests.simulation.parts import WEIGHTS, SimulatedChild, in_place
 from tests.simulation.scheduler import Scheduler
-from worker.assignment import Partition
-from worker.context import Context
-from worker.suspects_file import SuspectsFile
-from worker.task_process import TaskDiedError
 
 SECONDS = (0.0, 0.0, 0.0, 0.01, 0.3, 2.0, 9.0, 25.0)  # that a call takes
 ENDS = ["return"] * 7 + ["raise", "raise", "send", "retry", "reject", "obey"]  # how it ends

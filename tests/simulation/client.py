@@ -9,10 +9,10 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from confluent_kafka import KafkaError, TopicPartition
 
+from kafka_worker.partitions.home import Home
 from tests.simulation.broker import NOTHING, TOPIC, Broker, Message, of_value
 from tests.simulation.oracle import Id, Name
 from tests.simulation.scheduler import Scheduler
-from worker.offset_map import Home
 
 LATENCY = (0.0, 0.02, 0.7)  # seconds until a commit, or a record, arrives
 

@@ -7,18 +7,18 @@ import itertools
 from typing import Any, Callable, Dict, Iterator, List, Tuple, cast
 from unittest.mock import patch
 
-from service.snapshot import Stage
+from kafka_worker.loop import ConsumerLoop
+from kafka_worker.outcomes.decisions import Failures
+from kafka_worker.partitions import assignment
+from kafka_worker.partitions.assignment import Names, Partition
+from kafka_worker.partitions.commits import Commits
+from kafka_worker.partitions.tracker import OPEN, RUNNING, Segment
+from kafka_worker.process import Child
+from kafka_worker.recovery.journal import Journal
+from kafka_worker.recovery.offset_map import decode
+from kafka_worker.recovery.recovery import Recovery
+from kafka_worker.shared.snapshot import Stage
 from tests.simulation.parts import MOVING, WEIGHTS, Seat
-from worker import assignment
-from worker.assignment import Names, Partition
-from worker.commits import Commits
-from worker.failures import Failures
-from worker.journal import Journal
-from worker.loop import ConsumerLoop
-from worker.offset_map import decode
-from worker.process import Child
-from worker.recovery import Recovery
-from worker.tracker import OPEN, RUNNING, Segment
 
 _restore, _release, _due, _at_rest = Recovery.restore, Journal.release, Commits.due, ConsumerLoop._turn_at_rest
 _numbers = itertools.count()

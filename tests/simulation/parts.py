@@ -9,42 +9,33 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Deque, Dict, Iterator, List, Tuple
 from unittest.mock import patch
 
-from service.channel import Channel
-from service.deadline import Deadline
-from service.settings import Settings
-from tests.simulation.client import Ids
-from tests.simulation.scheduler import Scheduler, Weighted
-from worker import (
-    arrivals,
+from kafka_worker import arrivals, loop, process
+from kafka_worker.draining import draining, settling
+from kafka_worker.kafka import consumer, outbox, room
+from kafka_worker.kafka.properties import Member
+from kafka_worker.outcomes import decisions, results, retry
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.partitions import (
     assignment,
     commits,
     completion,
-    consumer,
-    draining,
-    failures,
     intake,
-    journal,
     lanes,
-    loop,
-    outbox,
-    pool,
-    process,
-    quarantine,
-    recovery,
-    retry,
-    room,
-    sending,
-    settling,
-    tracker,
-)  # fmt: skip
-from worker.assignment import Partition
-from worker.client_config import Member
-from worker.pool import Pool
-from worker.process import Child
-from worker.quarantine import Quarantine
-from worker.retry import RetryPolicy
-from worker.time_keeper import TimeKeeper
-from worker.upkeep import Upkeep
+    tracker,  # fmt: skip
+)
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.pools import thread_pool
+from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.process import Child
+from kafka_worker.recovery import journal, quarantine, recovery
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.shared.channel import Channel
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.settings import Settings
+from kafka_worker.upkeep.time_keeper import TimeKeeper
+from kafka_worker.upkeep.upkeep import Upkeep
+from tests.simulation.client import Ids
+from tests.simulation.scheduler import Scheduler, Weighted
 
 if TYPE_CHECKING:
     from tests.simulation.broker import Message
@@ -56,8 +47,8 @@ ORDINARY, HOT, MOVING = 1, 6, 60
 #: Where threads may change, and how much a line counts towards it: most where one thread looks at what another moves.
 WEIGHTS = Weighted(finely=Pool._serve_one.__code__)
 for _module in (
-    arrivals, assignment, commits, consumer, draining, failures, intake, journal, loop, outbox, process, recovery, retry, room,
-    sending,
+    arrivals, assignment, commits, consumer, draining, decisions, intake, journal, loop, outbox, process, recovery, retry, room,
+    results,
 ):  # fmt: skip
     WEIGHTS.add(_module, ORDINARY)
 for _module in (completion, lanes, settling, tracker):
@@ -222,7 +213,7 @@ def in_place(life: Life) -> Iterator[None]:
         for module, changes in (
             (process, {"time": time, "threading": threads, "selectors": selectors, "places": places,
                        "Deadline": lambda seconds: Deadline(seconds, scheduler.monotonic)}),
-            (pool, {"time": time, "threading": threads, "SimpleQueue": tokens}),
+            (thread_pool, {"time": time, "threading": threads, "SimpleQueue": tokens}),
             (loop, {"time": time}),
             (room, {"time": time}),
             (consumer, {"create_consumer": life.client, "TopicIds": lambda _properties: Ids(life.broker)}),

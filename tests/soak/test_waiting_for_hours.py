@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Callable
 import psutil
 import pytest
 
+from kafka_worker.partitions.tracker import SEGMENT_SIZE
+from kafka_worker.recovery.journal import RECORDS
 from tests.support.bulk import QUICK, WAIT
 from tests.support.eventually import eventually
 from tests.support.hours import Hours
-from worker.journal import RECORDS
-from worker.tracker import SEGMENT_SIZE
 
 if TYPE_CHECKING:
     from tests.support.admin import Admin

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Callable, List, NoReturn, cast
 
-from worker.async_pool import AsyncPool
-from worker.pool import HandlerThread, Pool, Runner
-from worker.pools import Pools
-from worker.queues import Queue
+from kafka_worker.partitions.queues import Queue
+from kafka_worker.pools.async_pool import AsyncPool
+from kafka_worker.pools.composite import Pools
+from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
 
 
 class EndError(Exception):

@@ -7,20 +7,20 @@ from __future__ import annotations
 import threading
 from typing import Optional
 
-from service.deadline import Deadline
-from service.exit_codes import ExitCode
-from service.settings import Settings
-from service.snapshot import Stage
+from kafka_worker.draining.stopping import Stop
+from kafka_worker.handler.routing import Handlers
+from kafka_worker.kafka.properties import Member, consumer_properties, producer_properties
+from kafka_worker.loop import ConsumerLoop
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.pools import composite
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.snapshot import Stage
+from kafka_worker.shared.stage import StageHolder
 from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
-from worker import pools
-from worker.client_config import Member, consumer_properties, producer_properties
-from worker.handlers import Handlers
-from worker.loop import ConsumerLoop
-from worker.retry import RetryPolicy
-from worker.stages import StageHolder
-from worker.stopping import Stop
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -32,7 +32,7 @@ class Engine:
     def __init__(self, settings: Settings, name: str, ledger: Ledger) -> None:
         """`name` is the client's, and should be unique in the group."""
         self.ledger = ledger
-        self.pool = pools.build(settings, Handlers(settings).usable())
+        self.pool = composite.build(settings, Handlers(settings).usable())
         self._end_pool = made_to_end(self.pool)
         self.loop = ConsumerLoop(
             settings, self.pool, RetryPolicy(settings, _longest), consumer_properties(settings, name),

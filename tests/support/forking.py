@@ -13,16 +13,16 @@ import sys
 import threading
 from typing import List, Tuple
 
-from service.places import Lock
-from service.signals import SignalInbox
+from kafka_worker.handler.loading import load
+from kafka_worker.partitions.assignment import Names, Partition
+from kafka_worker.pools.async_pool import AsyncPool
+from kafka_worker.pools.batch_pool import BatchPool
+from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.recovery.journal import Journal
+from kafka_worker.shared.runtime_files import Lock
+from kafka_worker.shared.signals import SignalInbox
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message
-from worker.assignment import Names, Partition
-from worker.async_pool import AsyncPool
-from worker.batch_pool import BatchPool
-from worker.handler import load
-from worker.journal import Journal
-from worker.pool import Pool
 
 NAMES = Names("11111111", "22222222")
 TASKS, SECONDS = 40, 20.0

@@ -6,14 +6,15 @@ import os
 import signal
 from typing import TYPE_CHECKING, Callable, List, Optional, Sequence, Set
 
+from kafka_worker.partitions.home import ID_LENGTH, Home
+from kafka_worker.recovery.offset_map import decode, encode
 from tests.support.bulk import Bulk, ranges_of
 from tests.support.eventually import eventually
-from worker.offset_map import ID_LENGTH, Home, decode, encode
 
 if TYPE_CHECKING:
+    from kafka_worker.partitions.tracker import Range
     from tests.support.admin import Admin
     from tests.support.service import Service
-    from worker.tracker import Range
 
 HOME = Home("0" * ID_LENGTH, "0" * ID_LENGTH)  # as long as any that a broker tells
 ENVIRONMENT = {

@@ -13,8 +13,8 @@ import uuid
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from service.settings import TABLE
-from supervision import control
+from kafka_worker.shared import control
+from kafka_worker.shared.settings import TABLE
 from tests.support.eventually import eventually
 from tests.support.kafka_jars import ROOT
 from tests.support.ledger import Ledger

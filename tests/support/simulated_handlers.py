@@ -8,15 +8,16 @@ import random
 from collections import Counter
 from typing import Callable, Dict, List, Sequence, Set, Tuple
 
-from service.settings import Settings
+from kafka_worker.gates.gates import Gate
+from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
+from kafka_worker.partitions import completion
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.attempts import age_of
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
+from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.shared.settings import Settings
 from tests.unit.fakes import Message
-from worker import completion
-from worker.assignment import Partition
-from worker.gate import Gate
-from worker.lanes import Task
-from worker.pool import Pool
-from worker.queues import FirstComeFirstServed, Queue
-from worker.retry import RetryPolicy, RetrySchedule, age_of
 
 TURN_SECONDS = 0.02
 SECONDS = (0.01, 0.1)  # calls take, from and to

@@ -19,7 +19,7 @@ UNIT_FILE = ROOT / "systemd" / NAME
 HOME = "/opt/kafka-consumer"
 PYTHON = f"{HOME}/venv/bin/python"
 COMMAND = [PYTHON, f"{HOME}/supervisor.py"]
-CODE = ("supervision", "service", "worker", "handlers")
+CODE = ("worker",)
 UNITS = "/run/systemd/system"
 SETTINGS = "/run/service.env"  # the sandbox's /etc is the machine's: nothing may be written there
 STATE = "/var/lib/kafka-consumer"
@@ -35,6 +35,7 @@ def install(sandbox: SystemdSandbox) -> None:
     home = sandbox.path(f"{STAGE}/kafka-consumer")
     for package in CODE:
         shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (home / "kafka_worker").symlink_to("worker")
     (home / "tests" / "support").mkdir(parents=True)
     for file in ("supervisor.py", "tests/support/handlers.py", "tests/support/ledger.py"):
         shutil.copy(ROOT / file, home / file)

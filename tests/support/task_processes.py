@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any, Optional
 
+from kafka_worker.isolation.task_process import TaskProcess
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.attempts import Attempt
 from tests.unit.fakes import TOPIC, Message, some_settings
-from worker.assignment import Partition
-from worker.retry import Attempt
-from worker.task_process import TaskProcess
 
 HANDLER = "tests.support.task_handlers:handle"
 

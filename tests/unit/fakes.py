@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple
 
-from service.deadline import Deadline
-from service.exit_codes import ExitCode
-from service.settings import Settings
-from worker.consumer import Name, Owner
-from worker.error_text import names_of, plain, text_of
-from worker.handler import Call
-from worker.offset_map import UNKNOWN, Home
-from worker.pool import HandlerThread, Pool
-from worker.queues import Queue
+from kafka_worker.handler.loading import Call
+from kafka_worker.kafka.consumer import Name, Owner
+from kafka_worker.partitions.home import UNKNOWN, Home
+from kafka_worker.partitions.queues import Queue
+from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.errors import names_of, plain, text_of
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.settings import Settings
 
 TOPIC = "topic"
 

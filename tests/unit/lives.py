@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Dict, Optional, Set, Tuple
 
+from kafka_worker.partitions import intake
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.home import UNKNOWN, Home
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.queues import FirstComeFirstServed
+from kafka_worker.partitions.tracker import RUNNING
+from kafka_worker.recovery.journal import Journal
+from kafka_worker.recovery.recovery import Recovery
 from tests.unit.fakes import Message
-from worker import intake
-from worker.assignment import Partition
-from worker.journal import Journal
-from worker.lanes import Task
-from worker.offset_map import UNKNOWN, Home
-from worker.queues import FirstComeFirstServed
-from worker.recovery import Recovery
-from worker.tracker import RUNNING
 
 
 class Life:

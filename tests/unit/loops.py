@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Callable, ContextManager, Dict, List, Optional, Set, cast
 
-from service.deadline import Deadline
-from service.exit_codes import ExitCode
-from service.snapshot import Stage
+from kafka_worker import loop
+from kafka_worker.draining.stopping import Stop
+from kafka_worker.handler.loading import Call
+from kafka_worker.kafka.properties import Member
+from kafka_worker.loop import ConsumerLoop
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.partitions import commits
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.snapshot import Stage
+from kafka_worker.shared.stage import StageHolder
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings, started
-from worker import commits, loop
-from worker.assignment import Partition
-from worker.client_config import Member
-from worker.handler import Call
-from worker.loop import ConsumerLoop
-from worker.pool import Pool
-from worker.retry import RetryPolicy
-from worker.stages import StageHolder
-from worker.stopping import Stop
 
 OURS = (TOPIC, 0)
 

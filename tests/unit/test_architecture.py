@@ -11,35 +11,28 @@ from typing import Dict, Iterator, List, NamedTuple, Set, Tuple
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PRODUCT = ("supervisor", "supervision", "worker", "service", "ops", "handlers")
+PRODUCT = ("supervisor", "worker")
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50  # lines
 
 # Which of our own packages each may import.
-MAY_IMPORT: Dict[str, Set[str]] = {
-    "supervisor": {"supervision", "service", "ops"},
-    "supervision": {"supervision", "service"},
-    "worker": {"worker", "service"},
-    "service": {"service"},
-    "ops": {"ops", "supervision", "service"},
-    "handlers": {"handlers"},
-}
+MAY_IMPORT: Dict[str, Set[str]] = {"supervisor": {"kafka_worker"}, "worker": {"kafka_worker"}}
 # Which modules may import a package from outside.
 HOMES: Dict[str, Tuple[str, ...]] = {
     "confluent_kafka": (
-        "worker/consumer.py", "worker/topic_ids.py", "worker/outbox.py", "worker/check.py", "supervision/embedded_broker.py",
-        "ops/dead_letters_kafka.py",
+        "worker/kafka/consumer.py", "worker/kafka/topic_ids.py", "worker/kafka/outbox.py", "worker/check.py",
+        "worker/ops/first_run/embedded_broker.py", "worker/ops/dead_letters/cluster.py",
     ),
-    "pydantic": ("service/configuration", "service/command_line", "service/environment", "service/validation"),
-    "pydantic_settings": ("service/configuration", "service/validation"),
-    "dotenv": ("service/environment",),
+    "pydantic": tuple("worker/shared/configuration/" + name for name in ("load", "command_line", "environment", "validation")),
+    "pydantic_settings": ("worker/shared/configuration/load", "worker/shared/configuration/validation"),
+    "dotenv": ("worker/shared/configuration/environment",),
 }  # fmt: skip
 # Where an attribute of a standard module may be used.
 USERS: Dict[Tuple[str, str], Tuple[str, ...]] = {
-    ("os", "environ"): ("service/configuration.py", "handlers/"),
+    ("os", "environ"): ("worker/shared/configuration/load.py", "worker/examples/"),
     ("os", "environb"): (),
-    ("os", "getenv"): ("handlers/",),
-    ("signal", "signal"): ("service/signals.py",),
-    ("signal", "set_wakeup_fd"): ("service/signals.py",),
+    ("os", "getenv"): ("worker/examples/",),
+    ("signal", "signal"): ("worker/shared/signals.py",),
+    ("signal", "set_wakeup_fd"): ("worker/shared/signals.py",),
 }
 MAY_SLEEP = ("tests/support/handlers.py", "tests/support/eventually.py")
 # Put together here, so that this file does not break its own rule.
@@ -110,7 +103,7 @@ def test_imports_point_one_way(package: str) -> None:
         for source in SOURCES
         if source.package == package
         for name in imports(source.tree)
-        if name in {*PRODUCT, "tests", "bench"} - allowed
+        if name in {*PRODUCT, "kafka_worker", "tests", "bench"} - allowed
     ]
 
     assert wrong == []

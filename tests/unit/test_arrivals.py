@@ -7,12 +7,14 @@ from typing import Dict, List, Optional, Tuple
 
 import pytest
 
+from kafka_worker import arrivals
+from kafka_worker.arrivals import UNTOLD
+from kafka_worker.kafka.consumer import Name
+from kafka_worker.partitions import commits
+from kafka_worker.partitions.home import Home
+from kafka_worker.recovery.offset_map import encode
 from tests.unit.fakes import Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
-from worker import arrivals, commits
-from worker.arrivals import UNTOLD
-from worker.consumer import Name
-from worker.offset_map import Home, encode
 
 BEFORE, AFTER = Home("c" * 16, "1" * 16), Home("c" * 16, "2" * 16)
 Held = Dict[Name, Tuple[int, Optional[str]]]

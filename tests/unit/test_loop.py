@@ -8,16 +8,16 @@ from typing import Any, Callable, List
 
 import pytest
 
-from service import memory
-from service.deadline import Deadline
-from service.exit_codes import ExitCode
+from kafka_worker.kafka.weights import OVERHEAD
+from kafka_worker.partitions import commits
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.recovery.recovery import Recovery
+from kafka_worker.shared import memory
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import ExitCode
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
-from worker import commits
-from worker.assignment import Partition
-from worker.recovery import Recovery
-from worker.weights import OVERHEAD
 
 
 @pytest.fixture

@@ -7,15 +7,16 @@ from typing import Any, Callable, List
 
 import pytest
 
-from service.deadline import Deadline
-from service.exit_codes import ExitCode
+from kafka_worker import loop
+from kafka_worker.draining.stopping import Stop
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.home import UNKNOWN
+from kafka_worker.recovery.offset_map import encode
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import ExitCode
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
-from worker import loop
-from worker.assignment import Partition
-from worker.offset_map import UNKNOWN, encode
-from worker.stopping import Stop
 
 OTHER = (TOPIC, 1)
 SECONDS = 10.0  # for what should not take long at all

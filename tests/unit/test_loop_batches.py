@@ -6,9 +6,9 @@ from typing import List
 
 import pytest
 
-from service.exit_codes import ExitCode
+from kafka_worker.shared.exit_codes import ExitCode
 from tests.unit.loops import Bench, assign, deliver, stop, until
-from tests.unit.test_batch_pool import batching
+from tests.unit.pools.test_batch_pool import batching
 
 POISON = 2
 

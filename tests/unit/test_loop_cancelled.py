@@ -6,17 +6,17 @@ from typing import Any, List, Tuple
 
 import pytest
 
-from service.outcomes import BatchError, Reject, Send
+from kafka_worker.handler.context import Context
+from kafka_worker.kafka import outbox
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.shared.answers import BatchError, Reject, Send
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, Step
+from tests.unit.kafka.desk import Producer
 from tests.unit.loops import Bench, assign, deliver, revoke, stop, until
-from tests.unit.outboxes import Producer
-from tests.unit.test_batch_pool import batching
+from tests.unit.pools.test_batch_pool import batching
 from tests.unit.test_loop import until_closed
 from tests.unit.test_loop_results import QuickProducer
-from worker import outbox
-from worker.assignment import Partition
-from worker.context import Context
 
 NEVER = 0.0  # seconds until the next attempt, of which there is to be none: it would come within the drain
 BREAKER = {"breaker_min_calls": 1, "breaker_open_seconds": 60.0}

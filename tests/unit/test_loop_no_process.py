@@ -6,11 +6,11 @@ from typing import Any, List, Tuple
 
 import pytest
 
+from kafka_worker.isolation.task_process import TaskProcessError
+from kafka_worker.outcomes import decisions
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.attempts import Attempt, age_of
 from tests.unit.loops import Bench, assign, deliver, stop, until
-from worker import failures
-from worker.assignment import Partition
-from worker.retry import Attempt, age_of
-from worker.task_process import TaskProcessError
 
 TIMES = 6  # more than MAX_ATTEMPTS
 TROUBLE = "no task process can be had: no memory"
@@ -29,7 +29,7 @@ class Short:
 
 
 def test_it_counts_no_attempt_and_no_breaker_is_told_and_the_status_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failures, "NO_PROCESS_SECONDS", 0.02)
+    monkeypatch.setattr(decisions, "NO_PROCESS_SECONDS", 0.02)
     bench, handler, seen = Bench(monkeypatch), Short(), []
     bench.call = handler
 
@@ -49,7 +49,7 @@ def test_it_counts_no_attempt_and_no_breaker_is_told_and_the_status_is(monkeypat
 
 
 def test_the_trouble_is_forgotten_when_it_does_not_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failures, "NO_PROCESS_SECONDS", 0.001)
+    monkeypatch.setattr(decisions, "NO_PROCESS_SECONDS", 0.001)
     bench, handler = Bench(monkeypatch), Short()
     bench.call = handler
 

@@ -7,13 +7,13 @@ from typing import List, Optional
 
 import pytest
 
-from service.exit_codes import ExitCode
-from service.outcomes import Send
+from kafka_worker.kafka import outbox
+from kafka_worker.shared.answers import Send
+from kafka_worker.shared.exit_codes import ExitCode
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, ScriptedGroup, Step
+from tests.unit.kafka.desk import Producer
 from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
-from tests.unit.outboxes import Producer
-from worker import outbox
 
 
 class QuickProducer(Producer):

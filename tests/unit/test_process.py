@@ -10,15 +10,15 @@ from typing import Any, Callable, Iterator, List, Optional, cast
 
 import pytest
 
-from service import places
-from service.channel import Channel
-from service.deadline import Deadline
-from service.exit_codes import ExitCode
-from service.settings import Settings
-from service.snapshot import Stage
+from kafka_worker.draining.stopping import Stop
+from kafka_worker.process import Child
+from kafka_worker.shared import runtime_files
+from kafka_worker.shared.channel import Channel
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.snapshot import Stage
 from tests.unit.fakes import some_settings
-from worker.process import Child
-from worker.stopping import Stop
 
 ENOUGH_TURNS = 50
 
@@ -88,7 +88,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(some_settings(runtime_directory=str(tmp_path)))
-    os.mkdir(places.folder(made.child._settings))
+    os.mkdir(runtime_files.folder(made.child._settings))
     yield made
     made.close()
 
@@ -116,7 +116,7 @@ def test_the_slots_lock_is_held_until_the_process_is_dead_so_that_nobody_reads_t
     bench.child._consume()
 
     assert bench.child._code is ExitCode.OK
-    other = places.Lock(places.slot_lock(bench.child._settings, 0))
+    other = runtime_files.Lock(runtime_files.slot_lock(bench.child._settings, 0))
     assert not other.try_acquire()
     other.release()
 

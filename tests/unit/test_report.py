@@ -6,12 +6,12 @@ from typing import Any, List, Optional, cast
 
 import pytest
 
-from service.snapshot import ChildReport, PartitionReport, Stage, as_json
+from kafka_worker.loop import ConsumerLoop
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.report import MOST_TASKS, RATE_SECONDS, Rate, child_report
+from kafka_worker.shared.snapshot import ChildReport, PartitionReport, Stage, as_json
 from tests.unit.fakes import Message
-from worker.assignment import Partition
-from worker.loop import ConsumerLoop
-from worker.pool import Pool
-from worker.report import MOST_TASKS, RATE_SECONDS, Rate, child_report
 
 NOW = 100.0
 

@@ -6,16 +6,16 @@ from typing import Any, Callable, Dict, List, Tuple, cast
 
 import pytest
 
-from service.deadline import Deadline
+from kafka_worker.draining.settling import Settling
+from kafka_worker.isolation import main
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
+from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared.deadline import Deadline
 from tests.support.stepping import at_each_instruction
 from tests.unit.fakes import Message, some_settings
-from worker import task_main
-from worker.assignment import Partition
-from worker.pool import HandlerThread, Pool
-from worker.quarantine import Quarantine
-from worker.settling import Settling
-from worker.suspects_file import SuspectsFile
-from worker.tracker import DONE, OPEN, RUNNING
 
 TAKEN, MOVING = 6, 3  # offsets: those before the moving one are done, those behind it too
 
@@ -109,6 +109,6 @@ def test_a_dependency_that_answers_a_thread_of_the_handlers_own_meanwhile_does_n
                 pass
 
         use()
-        return lambda: task_main._calls(made), use
+        return lambda: main._calls(made), use
 
     assert {len(calls) for calls in at_each_instruction(make)} == {1, 2}

@@ -1,1 +1,0 @@
-"""The parts of the parent process. Its story is in `supervisor.py`."""

@@ -1,0 +1,78 @@
+"""All handlers of a process."""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+import pytest
+
+from kafka_worker.check import faults
+from kafka_worker.handler.loading import HandlerError, Kind
+from kafka_worker.handler.routing import Handlers, UnroutedError
+from kafka_worker.partitions.assignment import Partition
+from tests.unit.fakes import Message, some_settings
+
+HERE = __name__
+
+
+def one(message: Any) -> Any:
+    return "one", message
+
+
+def other(message: Any) -> Any:
+    return "other", message
+
+
+async def coroutine(_message: Any) -> None: ...
+
+
+def batch(messages: List[Any]) -> None: ...
+
+
+def made(*entries: str, **changes: Any) -> Handlers:
+    named = tuple(f"{topic}={HERE}:{name}" for topic, name in (entry.split("=") for entry in entries))
+    topics = tuple(entry.split("=")[0] for entry in entries)
+    return Handlers(some_settings(handlers=named, topics=topics, **changes))
+
+
+def test_each_topic_has_its_handler_and_each_handler_is_loaded_once() -> None:
+    handlers = made("a=one", "b=coroutine", "^c=batch", "d=one").usable()
+
+    assert [handlers.kind_of(topic) for topic in ("a", "b", "c3", "d", "e")] == [
+        Kind.THREAD, Kind.ASYNC, Kind.BATCH, Kind.THREAD, None,
+    ]  # fmt: skip
+    assert len(handlers.by_name) == 3
+
+
+def test_a_single_handler_is_called_without_a_look_at_the_topic() -> None:
+    handlers = Handlers(some_settings(handler=HERE + ":one"))
+
+    assert handlers.call_of_kind(Kind.THREAD) is handlers.by_name[HERE + ":one"].call
+
+
+def test_several_handlers_are_called_by_topic() -> None:
+    call = made("a=one", "^b=other").call_of_kind(Kind.THREAD)
+
+    assert [call(Message(0, value=b"7"), Partition(topic, 0), 1) for topic in ("a", "b2")] == [("one", 7), ("other", 7)]
+    with pytest.raises(UnroutedError, match="no entry of HANDLERS matches c"):
+        call(Message(0), Partition("c", 0), 1)
+
+
+def test_all_faults_are_found_together() -> None:
+    entries = (f"a={HERE}:missing", "b=no.such.module:f", f"c={HERE}:one", f"d={HERE}:batch")
+    settings = some_settings(handlers=entries, topics=("a", "b", "c", "d"), ordering="partition")
+
+    found = faults(settings)
+
+    assert [fault.split(" ")[0] for fault in found] == [
+        f"HANDLERS={HERE}:missing", "HANDLERS=no.such.module:f", "ORDERING=partition",
+    ]  # fmt: skip
+    with pytest.raises(HandlerError, match="cannot be imported"):
+        Handlers(settings).usable()
+
+
+@pytest.mark.parametrize("name", ["batch", "coroutine"])
+def test_task_processes_are_for_functions_of_one_message(name: str) -> None:
+    (fault,) = made(f"a={name}", isolation="process").faults
+
+    assert fault.startswith("ISOLATION=process")

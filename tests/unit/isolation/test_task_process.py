@@ -1,0 +1,331 @@
+"""With a real task process, which the tests share as far as they let it live. Slower tests: tests/processes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import resource
+import signal
+import socket
+import tempfile
+import threading
+import time
+from typing import Any, Callable, Iterator, List
+
+import pytest
+
+from kafka_worker.handler.loading import HandlerError
+from kafka_worker.isolation import spawn, task_process
+from kafka_worker.isolation.task_process import ConnectionLostError, TaskDiedError, TaskProcessError
+from kafka_worker.shared.answers import Reject, Retry
+from kafka_worker.shared.errors import UndecodableError
+from kafka_worker.shared.exceptions import RemoteError
+from kafka_worker.shared.exit_codes import ExitCode
+from tests.support.task_processes import Runner
+from tests.unit.fakes import Message
+
+BREAKS = [("speak_up", "noise"), ("speak_up", "short"), ("close_everything", None), ("close_everything", "hang")]
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Runner]:
+    made = Runner()
+    # As a handler thread that ends: the process must outlive the thread that started it.
+    starter = threading.Thread(target=made.start)
+    starter.start()
+    starter.join()
+    with contextlib.closing(made):
+        yield made
+
+
+def test_a_process_runs_one_task_after_the_other(shared: Runner) -> None:
+    assert shared.call("pid") == shared.call("pid") != os.getpid()
+
+
+def test_what_a_handler_returns_arrives_if_it_is_plain_data(shared: Runner) -> None:
+    assert shared.call("echo", {"a": [1, None, "ä"]}) == {"a": [1, None, "ä"]}
+    assert shared.call("object") is None
+    assert shared.call("objects") is None
+
+
+def test_what_a_handler_wants_to_be_sent_arrives(shared: Runner) -> None:
+    (sent,) = shared.call("send", "out")
+
+    assert (sent.topic, sent.value, sent.key, sent.headers) == ("out", b'{"a":1}', b"k", [("h", b"1"), ("h", None)])
+
+
+def test_a_message_of_ten_megabytes_goes_both_ways(shared: Runner) -> None:
+    long = "x" * 10_000_000
+
+    assert shared.call("echo", long) == long
+
+
+def test_the_handler_sees_its_message_and_runs_where_libraries_work(shared: Runner) -> None:
+    message = Message(41, b"key", b'["facts", null]', 7)
+    message.given_headers = [("h", b"1"), ("h", None)]
+
+    facts = shared.message(message)
+
+    assert facts["place"] == ("topic", 7, 41, 2)
+    assert facts["rest"] == (b"key", [("h", b"1"), ("h", None)], 1.5, False, None)
+    assert (facts["main"], facts["confluent_kafka"]) == (True, False)
+    assert facts["sigterm"], "who is to drain decides our parent"
+    assert facts["programs"] == "True", "a program that the handler starts can be ended by SIGTERM"
+
+
+def test_an_exception_arrives_with_the_names_of_its_class_and_bases(shared: Runner) -> None:
+    with pytest.raises(RemoteError, match="onetwo") as raised:
+        shared.call("fail", "own")
+
+    assert type(raised.value).__name__ == "OwnError"
+    assert {"tests.support.task_handlers.OwnError", "builtins.KeyError", "builtins.LookupError"} <= set(raised.value.names)
+    assert "in fail\n" in raised.value.remote_traceback
+
+
+@pytest.mark.parametrize(("name", "text"), [("exit", "3"), ("unprintable", r"\(its text raised SystemExit\)")])
+def test_whatever_a_handler_raises_is_a_failure_of_its_task(shared: Runner, name: str, text: str) -> None:
+    before = shared.call("pid")
+
+    with pytest.raises(RemoteError, match=text):
+        shared.call("fail", name)
+
+    assert shared.call("pid") == before
+
+
+def test_calls_of_dependencies_arrive_with_what_they_led_to(shared: Runner) -> None:
+    ended = shared.partition.dependencies.ended
+    shared.call("depend", "catch")
+    well, ill = ended.popleft(), ended.popleft()
+    with pytest.raises(RemoteError, match="no answer") as raised:
+        shared.call("depend", "raise")
+
+    assert (well.name, well.partition, well.error) == ("well", shared.partition, None)
+    assert (ill.name, str(ill.error)) == ("ill", "refused")
+    assert well.began <= ill.began <= time.monotonic()
+    assert [outcome.error for outcome in ended] == [None, raised.value]
+    ended.clear()
+
+
+def test_what_the_handler_wants_arrives_as_it_is(shared: Runner) -> None:
+    with pytest.raises(Retry, match="busy") as retry:
+        shared.call("fail", "retry")
+    with pytest.raises(Reject, match="never"):
+        shared.call("fail", "reject")
+    with pytest.raises(UndecodableError, match="JSONDecodeError"):
+        shared.message(Message(0, value=b"{"))
+
+    assert retry.value.after == 2.5
+
+
+def test_names_may_be_enums_of_text_and_arrive_as_text(shared: Runner) -> None:
+    (sent,) = shared.call("name_by_enum")
+    ended = shared.partition.dependencies.ended.popleft()
+
+    fields = [sent.topic, sent.value, sent.key, *sent.headers[0], ended.name]
+    assert fields == ["out", b"v", b"out", "out", b"h", "out"]
+    assert {type(field) for field in fields} == {str, bytes}
+
+
+def test_a_wish_of_the_users_own_class_is_one_and_keeps_its_name_and_any_number(shared: Runner) -> None:
+    with pytest.raises(Retry, match="busy") as retry:
+        shared.call("fail", "decimal")
+
+    assert (type(retry.value).__name__, retry.value.after) == ("BusyError", 2.5)
+
+
+def test_a_text_that_is_no_plain_one_arrives(shared: Runner) -> None:
+    with pytest.raises(RemoteError, match="OUT"):
+        shared.call("fail", "enum")
+
+
+def test_what_a_copy_of_the_process_says_is_not_heard(shared: Runner, caplog: pytest.LogCaptureFixture) -> None:
+    assert shared.call("speak_up", "copy", kill_after=10) is None
+    assert shared.call("echo", 1) == 1
+    assert "is not heard" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["exec", "exit", "return", "past Python"])
+def test_a_copy_that_comes_back_from_a_handler_ends_and_answers_for_nobody(shared: Runner, how: str) -> None:
+    assert shared.call("come_back", how, kill_after=10) == ExitCode.FAULT
+    assert [shared.call("echo", number, kill_after=10) for number in range(3)] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("name", "argument"), BREAKS)
+def test_a_handler_that_breaks_the_connection_fails_and_is_not_dead(
+    monkeypatch: pytest.MonkeyPatch, name: str, argument: Any
+) -> None:
+    monkeypatch.setattr(spawn, "ABORT_SECONDS", 0.2)
+    with contextlib.closing(Runner()) as runner:
+        with pytest.raises(ConnectionLostError):
+            runner.call(name, argument, kill_after=10)
+
+        assert runner.call("echo", 1) == 1
+
+
+def test_headers_that_the_client_cannot_read_are_an_error_where_the_handler_asks_for_them(shared: Runner) -> None:
+    unread, read = Message(0, value=b'["echo", 1]'), Message(0, value=b'["headers", null]')
+    unread.broken = read.broken = True
+
+    assert shared.message(unread) == 1
+    with pytest.raises(UndecodableError, match="the name of a header is not UTF-8"):
+        shared.message(read)
+
+
+def test_a_running_task_hears_that_its_partition_is_closed_and_the_next_one_is_not_cancelled() -> None:
+    with contextlib.closing(Runner()) as runner:
+        returned: List[Any] = []
+        thread = threading.Thread(target=lambda: returned.append(runner.call("until_cancelled")))
+        thread.start()
+        runner.partition.close(None)
+        runner.partition.close(12.5)
+        thread.join(10)
+
+        runner.partition.closed = False
+        assert returned == [12.5]
+        assert runner.call("facts")["rest"][3] is False
+
+
+def test_a_task_that_takes_too_long_hears_of_it_and_its_stack_is_logged(capfd: Any) -> None:
+    log = ""
+
+    def begun() -> bool:
+        nonlocal log
+        log += capfd.readouterr().err
+        return "until_cancelled begins" in log
+
+    with contextlib.closing(Runner(handler_timeout_seconds=1.5)) as runner:
+        message = Message(41, value=b'["until_cancelled", "late"]', partition=7)
+
+        assert runner.run(message, runner.partition, 1, cancelled=begun) is None
+
+    log += capfd.readouterr().err
+    assert "topic[7] offset 41 has run for 1.5 s and is told that it is cancelled; it is here:" in log
+    assert "in until_cancelled\n" in log
+
+
+def test_a_crash_is_told_with_its_signal_and_the_stack_and_the_next_task_has_a_new_process(capfd: Any) -> None:
+    with contextlib.closing(Runner()) as runner:
+        with pytest.raises(TaskDiedError) as died:
+            runner.call("crash")
+
+        assert died.value.how == "killed by SIGSEGV"
+        assert 'task_handlers.py", line' in died.value.last_stack
+        assert "in crash\n" in died.value.last_stack
+        assert runner.call("echo", 1) == 1
+    assert re.search(r" slot-3/handler-1\[\d+\] crash begins", capfd.readouterr().err), "what the handler logs is in our log"
+
+
+def test_an_exit_is_told_with_its_code_and_the_memory() -> None:
+    with contextlib.closing(Runner()) as runner, pytest.raises(TaskDiedError) as died:
+        runner.call("hog", 200_000_000)
+
+    assert (died.value.how, died.value.last_stack) == ("exit 42", "")
+    assert died.value.peak_memory > 200_000_000
+
+
+def test_no_task_is_blamed_for_a_process_that_ended_before_it(shared: Runner) -> None:
+    before = shared.call("pid")
+    os.kill(before, signal.SIGKILL)
+    os.waitid(os.P_PID, before, os.WEXITED | os.WNOWAIT)
+
+    assert shared.call("pid") != before
+
+
+def test_a_handler_that_cannot_be_loaded_is_a_fault_of_the_setting() -> None:
+    with pytest.raises(HandlerError, match=r"HANDLER=no\.such:thing cannot be imported"):
+        Runner("no.such:thing").start()
+
+
+def test_a_handler_that_cannot_be_loaded_when_a_task_needs_it_is_no_tasks_fault() -> None:
+    with pytest.raises(TaskProcessError, match=r"HANDLER=no\.such:thing cannot be imported"):
+        Runner("no.such:thing").call("echo", 1)
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@contextlib.contextmanager
+def no_more_threads() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spawn, "_STARTER", spawn.Starter())
+        patch.setattr(threading.Thread, "start", refuse_a_thread)
+        yield
+
+
+def refuse_a_thread(_self: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
+
+
+@contextlib.contextmanager
+def no_folder() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spawn, "FOLDER", "/no/such/folder")
+        yield
+
+
+@pytest.mark.parametrize("lack", [no_descriptors, no_more_threads, no_folder])
+def test_where_the_machine_has_no_room_for_a_task_process_no_task_is_blamed(
+    lack: Callable[[], contextlib.AbstractContextManager[None]],
+) -> None:
+    runner = Runner()
+
+    with pytest.raises(TaskProcessError, match="no task process can be started"), lack():
+        runner.call("echo", 1)
+
+
+def test_where_none_can_be_had_it_is_not_tried_for_each_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def nowhere(*_: Any) -> Any:
+        tried.append(1)
+        raise OSError("no room")
+
+    monkeypatch.setattr(task_process, "Spawned", nowhere)
+    monkeypatch.setattr(task_process, "PAUSE_SECONDS", 60.0)
+    runner = Runner()
+    for _ in range(3):
+        with pytest.raises(TaskProcessError, match="no task process can be started: no room"):
+            runner.call("echo", 1)
+    patient = Runner()
+    monkeypatch.setattr(task_process, "PAUSE_SECONDS", 0.0)
+    for _ in range(3):
+        with pytest.raises(TaskProcessError, match="no task process can be started: no room"):
+            patient.call("echo", 1)
+
+    assert len(tried) == 1 + 3
+
+
+def test_a_task_process_runs_whatever_the_handler_has_done_to_ours(tmp_path: Any) -> None:
+    """It has gone to another folder, which is gone too, has set a time limit for all sockets, and closed standard input."""
+    folder, stdin = os.getcwd(), os.dup(0)
+    (tmp_path / "gone").mkdir()
+    try:
+        os.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+        socket.setdefaulttimeout(0.05)
+        os.close(0)
+        with contextlib.closing(Runner()) as runner:
+            first = runner.call("echo", 1)
+            threading.Event().wait(0.1)
+            assert (first, runner.call("echo", 2)) == (1, 2)
+    finally:
+        socket.setdefaulttimeout(None)
+        os.dup2(stdin, 0)
+        os.close(stdin)
+        os.chdir(folder)
+
+
+def test_the_last_words_of_a_process_need_no_place_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
+
+    with spawn._nowhere_on_disk() as words:
+        os.write(words.fileno(), b"SIGSEGV")
+        assert os.pread(words.fileno(), 100, 0) == b"SIGSEGV"

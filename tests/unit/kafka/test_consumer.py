@@ -1,0 +1,170 @@
+"""Our member of the group, on a client that does what a script says."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+
+from kafka_worker.kafka import consumer
+from kafka_worker.kafka.consumer import GroupConsumer, Name, Owner
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import ExitCode
+from tests.unit.fakes import TOPIC, Message
+
+OURS = (TOPIC, 0)
+
+
+class Client:
+    """In the place of the Kafka client: `in_consume` and `in_poll` are what happens inside of these."""
+
+    def __init__(self, properties: Dict[str, Any]) -> None:
+        self.callbacks = dict(properties)
+        self.queue: List[Any] = []
+        self.in_consume: Callable[[], Any] = list
+        self.assigned = True
+        self.refusals = 0  # how often it will not be sought in
+        self.sought: List[Tuple[str, int, int]] = []
+
+    def subscribe(self, _topics: List[str], **callbacks: Any) -> None:
+        self.callbacks.update(callbacks)
+
+    def unsubscribe(self) -> None:
+        """The revocation comes with a later poll."""
+
+    def assignment(self) -> List[int]:
+        return [1] if self.assigned else []
+
+    def poll(self, _timeout: float) -> Any:
+        if self.queue:
+            return self.queue.pop(0)
+        self.assigned = False
+        self.callbacks["on_revoke"](self, [TopicPartition(*OURS)])
+        return None
+
+    def consume(self, _most: int, _timeout: float) -> List[Any]:
+        self.in_consume()
+        return []
+
+    def resume(self, _places: List[TopicPartition]) -> None:
+        """Nothing is paused."""
+
+    def seek(self, place: TopicPartition) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        self.sought.append((place.topic, place.partition, place.offset))
+
+    def position(self, places: List[TopicPartition]) -> List[TopicPartition]:
+        return [TopicPartition(place.topic, place.partition, 1) for place in places]
+
+
+class Witness(Owner):
+    """Asks for the positions when partitions are revoked, as the loop does to commit."""
+
+    def __init__(self) -> None:
+        self.positions: Optional[Dict[Name, int]] = None
+        self.ends: List[int] = []
+        self.group: GroupConsumer
+
+    def on_revoked(self, names: List[Name]) -> None:
+        self.positions = self.group.positions(names)
+
+    def on_lost(self, names: List[Name]) -> None:
+        raise LookupError("a fault")
+
+    def on_end(self, name: Name, offset: int) -> None:
+        self.ends.append(offset)
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Client:
+    made = Client({})
+    monkeypatch.setattr(consumer, "create_consumer", lambda properties: made)
+    return made
+
+
+@pytest.fixture
+def witness(client: Client) -> Witness:
+    owner = Witness()
+    owner.group = GroupConsumer({}, [TOPIC], owner)
+    return owner
+
+
+def test_positions_are_known_between_two_fetches(client: Client, witness: Witness) -> None:
+    client.queue = [Message(0)]
+
+    witness.group.fetch(5, 0.1)
+
+    assert witness.group.positions([OURS]) == {OURS: 1}
+
+
+def test_a_revocation_in_the_middle_of_a_fetch_knows_no_position_past_the_message_in_hand(
+    client: Client, witness: Witness
+) -> None:
+    client.queue = [Message(0)]
+    client.in_consume = lambda: client.callbacks["on_revoke"](client, [TopicPartition(*OURS)])
+
+    messages = witness.group.fetch(5, 0.1)
+
+    assert len(messages) == 1
+    assert witness.positions == {}
+
+
+def test_leaving_knows_no_position_past_messages_that_it_drops(client: Client, witness: Witness) -> None:
+    client.queue = [Message(0)]
+    witness.group.joined = True
+
+    witness.group.leave(Deadline(5))
+
+    assert witness.positions == {}
+
+
+def test_a_fault_in_a_client_callback_loses_no_batch_and_ends_the_child_as_a_fault(client: Client, witness: Witness) -> None:
+    client.queue = [Message(0)]
+    client.in_consume = lambda: client.callbacks["on_lost"](client, [TopicPartition(*OURS)])
+
+    messages = witness.group.fetch(5, 0.1)
+
+    assert len(messages) == 1
+    assert witness.group.ending is ExitCode.FAULT
+
+
+def test_the_end_of_a_partition_is_told_and_is_no_message(client: Client, witness: Witness) -> None:
+    event = Message(7)
+    event.error = lambda: KafkaError(KafkaError._PARTITION_EOF)  # type: ignore[assignment]
+    client.queue = [event]
+
+    assert witness.group.fetch(5, 0.1) == []
+    assert witness.ends == [7]
+
+
+def test_what_comes_of_a_partition_before_it_has_begun_anew_is_dropped_and_tells_no_position_and_no_end(
+    client: Client, witness: Witness
+) -> None:
+    """The client refuses to begin anew as long as it has not begun to fetch."""
+    end = Message(20)
+    end.error = lambda: KafkaError(KafkaError._PARTITION_EOF)  # type: ignore[assignment]
+    client.queue = [Message(20), end, Message(0)]
+    client.refusals = 2
+
+    witness.group.rewind(OURS)
+    before = [witness.group.fetch(1, 0.1), witness.group.fetch(1, 0.1)]
+    positions = witness.group.positions([OURS])
+    after = witness.group.fetch(1, 0.1)
+
+    assert (before, witness.ends, positions) == ([[], []], [], {})
+    assert [message.offset() for message in after] == [0]
+    assert client.sought == [(*OURS, OFFSET_BEGINNING)]
+    assert witness.group.positions([OURS]) == {OURS: 1}
+
+
+def test_a_partition_that_went_away_is_not_begun_anew(client: Client, witness: Witness) -> None:
+    client.refusals = 1
+    witness.group.rewind(OURS)
+    witness.group.fetch(1, 0.1)  # it is revoked
+    client.queue = [Message(20)]
+
+    assert len(witness.group.fetch(1, 0.1)) == 1
+    assert client.sought == []

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import Any, Dict
+
+import pytest
+
+from kafka_worker.kafka.properties import consumer_properties, member_name, milliseconds, producer_properties
+from kafka_worker.shared.settings import Settings
+from tests.unit.fakes import some_settings
+
+
+def given(**changes: Any) -> Settings:
+    return some_settings(bootstrap_servers="a:1", group_id="g", **changes)
+
+
+def test_what_the_user_set_wins_over_our_defaults() -> None:
+    settings = given(
+        client_properties={"socket.keepalive.enable": "false"},
+        consumer_properties={"session.timeout.ms": "6000"},
+        producer_properties={"compression.type": "none"},
+    )
+
+    consumer, producer = consumer_properties(settings, "host-0"), producer_properties(settings, "host-0")
+
+    assert (consumer["socket.keepalive.enable"], consumer["session.timeout.ms"]) == ("false", "6000")
+    assert (producer["socket.keepalive.enable"], producer["compression.type"]) == ("false", "none")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("bootstrap.servers", "a:1"),
+        ("group.id", "g"),
+        ("client.id", "host-0"),
+        ("enable.auto.commit", False),
+        ("enable.auto.offset.store", False),
+        ("enable.partition.eof", True),
+    ],
+)
+def test_what_the_promise_rests_on_is_ours_whatever_the_user_set(name: str, value: Any) -> None:
+    settings = given(client_properties={name: "theirs"}, consumer_properties={name: "theirs"})
+
+    assert consumer_properties(settings, "host-0")[name] == value
+
+
+def test_dead_letters_are_acknowledged_by_all_replicas_whatever_the_user_set() -> None:
+    theirs = {"acks": "0", "enable.idempotence": "false", "client.id": "theirs"}
+
+    properties = producer_properties(given(producer_properties=theirs), "host-0")
+
+    assert (properties["acks"], properties["enable.idempotence"], properties["client.id"]) == ("all", True, "host-0")
+
+
+def test_properties_of_one_client_do_not_reach_the_other() -> None:
+    settings = given(consumer_properties={"fetch.min.bytes": "1"}, producer_properties={"linger.ms": "1"})
+
+    assert "linger.ms" not in consumer_properties(settings, "host-0")
+    assert "fetch.min.bytes" not in producer_properties(settings, "host-0")
+
+
+def test_only_static_membership_has_an_instance_id() -> None:
+    static: Dict[str, Any] = consumer_properties(given(membership="static"), "host-0")
+    dynamic: Dict[str, Any] = consumer_properties(given(membership="dynamic"), "host-0")
+
+    assert static["group.instance.id"] == "host-0"
+    assert "group.instance.id" not in dynamic
+
+
+def test_no_two_slots_or_hosts_share_a_member_name() -> None:
+    names = {member_name(host, slot) for host in ("a", "b") for slot in range(3)}
+
+    assert len(names) == 6
+
+
+def test_milliseconds_of_a_default_and_of_a_users_text_are_seconds() -> None:
+    assert milliseconds({"a": 1500}, "a") == 1.5
+    assert milliseconds({"a": "250"}, "a") == 0.25

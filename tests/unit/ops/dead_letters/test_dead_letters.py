@@ -1,0 +1,293 @@
+"""What a record of a dead-letter topic says, which letters are meant, and how they are shown."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import sys
+from typing import Any, Dict, List, Optional, Tuple, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafka_worker.ops.dead_letters.letter import Letter, Record, Resolution, is_marker, resolutions, selected
+from kafka_worker.ops.dead_letters.plan import (
+    BATCH_BYTES,
+    BATCH_LETTERS,
+    Account,
+    Deed,
+    batches,
+    first_open,
+    marker,
+    reason_to_skip,
+    replayed,
+)
+from kafka_worker.ops.dead_letters.resolve import Act
+from kafka_worker.ops.dead_letters.text import as_object, listed, shown
+from kafka_worker.shared.configuration.dead_letter_flags import LetterWords
+
+DLQ = "orders.dlq"
+TOPICS = {"orders": [0, 1, 2, 3], DLQ: [0, 1]}
+FAILED = "1970-01-02T00:00:00+00:00"
+
+
+def record(
+    offset: int = 17, partition: int = 1, *, value: Optional[bytes] = b"{}", key: Optional[bytes] = b"k", **ours: str
+) -> Record:
+    said = {
+        "topic": "orders", "partition": "3", "offset": "1234", "error": "TimeoutError: no answer", "attempts": "3",
+        "last-failed-at": FAILED, **ours,
+    }  # fmt: skip
+    headers: List[Tuple[str, Any]] = [("theirs", b"1")]
+    headers += [("dead-letter." + name.replace("_", "-"), text.encode()) for name, text in said.items()]
+    return Record(DLQ, partition, offset, 5000, key, value, headers)
+
+
+def letter(**changes: Any) -> Letter:
+    return Letter.of(record(**changes))
+
+
+def marked(place: Tuple[int, int], deed: Deed = Deed.REPLAYED, at: int = 99) -> Record:
+    made = marker(letter(partition=place[0], offset=place[1]), deed, "2026-11-30T09:00:00Z", "anna@host")
+    return Record(made.topic, made.partition, at, 0, made.key, made.value, made.headers)
+
+
+def test_a_letter_says_where_it_came_from_and_how_it_failed() -> None:
+    found = letter(replays="2")
+
+    assert (found.place, found.partition, found.offset) == ((1, 17), 3, 1234)
+    assert (found.failed_at, found.replays, found.error) == (86400.0, 2, "TimeoutError: no answer")
+    assert found.theirs == [("theirs", b"1")]
+
+
+def test_a_record_that_somebody_else_wrote_is_a_letter_of_unknown_origin() -> None:
+    found = Letter.of(Record(DLQ, 0, 1, 5000, None, None, [("dead-letter.offset", None), ("dead-letter.replays", b"many")]))
+
+    assert (found.partition, found.offset, found.replays, found.failed_at) == (-1, -1, 0, 5.0)
+    assert found.origin(".dlq") == "orders"
+
+
+FILTERS: List[Tuple[Dict[str, Any], bool]] = [
+    ({}, True),
+    ({"error": "timeouterror"}, True),
+    ({"error": "no answer"}, True),
+    ({"error": "ValueError"}, False),
+    ({"key": "k"}, True),
+    ({"key": ""}, False),
+    ({"since": 86400.0}, True),
+    ({"since": 86401.0}, False),
+    ({"until": 86400.0}, False),
+    ({"until": 86401.0}, True),
+    ({"partition": 3}, True),
+    ({"partition": 1}, False),  # that is where the letter is, not where it came from
+    ({"offset": 1234}, True),
+    ({"offset": 17}, False),
+    ({"places": ((1, 17),)}, True),
+    ({"places": ((1, 18), (0, 17))}, False),
+    ({"error": "timeout", "partition": 2}, False),
+]
+
+
+@pytest.mark.parametrize(("filters", "through"), FILTERS)
+def test_all_filters_must_let_a_letter_through(filters: Dict[str, Any], through: bool) -> None:
+    assert selected(letter(), LetterWords("list", **filters)) is through
+
+
+def test_a_key_that_is_no_text_is_found_as_the_list_shows_it() -> None:
+    assert selected(letter(key=b"\xff\x1b"), LetterWords("list", key=r"\xff\x1b"))
+
+
+def test_a_marker_resolves_its_letter_and_is_none_itself() -> None:
+    records = [record(17), record(18), marked((1, 17), at=19), marked((1, 17), Deed.DROPPED, at=20)]
+
+    found = resolutions(records)
+
+    assert [is_marker(each) for each in records] == [False, False, True, True]
+    assert found == {(1, 17): Resolution((1, 17), "dropped", "2026-11-30T09:00:00Z", "anna@host")}
+
+
+@given(st.binary(max_size=60))
+def test_a_marker_that_can_not_be_read_resolves_nothing(junk: bytes) -> None:
+    odd = Record(DLQ, 0, 5, 0, None, None, [("dead-letter.resolved", junk + b"!")])
+
+    assert is_marker(odd)
+    assert resolutions([odd]) == {}
+
+
+@given(st.integers(0, 1 << 31), st.integers(0, 1 << 60), st.sampled_from(Deed), st.text(min_size=1, max_size=20))
+def test_what_a_marker_says_is_read_again(partition: int, offset: int, deed: Deed, by: str) -> None:
+    header = Resolution((partition, offset), deed.value, "2026-11-30T09:00:00Z", by).header()
+
+    (found,) = resolutions([Record(DLQ, partition, 9, 0, None, None, [header])]).values()
+
+    assert (found.place, found.deed) == ((partition, offset), deed.value)
+
+
+def test_a_message_is_replayed_as_it_was_with_one_header_of_ours() -> None:
+    made = replayed(letter(value=b"\xff", replays="1"), ".dlq", TOPICS)
+
+    assert not isinstance(made, str)
+    assert made[:4] == ("orders", 3, b"k", b"\xff")
+    assert made.headers == [("theirs", b"1"), ("dead-letter.replays", b"2")]
+
+
+def test_where_its_partition_is_gone_its_key_leads_it() -> None:
+    made = replayed(letter(), ".dlq", {**TOPICS, "orders": [0]})
+
+    assert not isinstance(made, str)
+    assert made.partition == -1
+
+
+def test_it_goes_nowhere_but_to_the_topic_whose_dead_letters_these_are() -> None:
+    assert "dead letters are not kept here" in str(replayed(letter(topic="payments"), ".dlq", TOPICS))
+    assert "topic orders does not exist" in str(replayed(letter(), ".dlq", {DLQ: [0]}))
+
+
+def test_a_letter_is_skipped_when_it_is_resolved_or_was_replayed_too_often() -> None:
+    done = Resolution((1, 17), "dropped", "", "")
+    replay, again = LetterWords("replay"), LetterWords("replay", again=True)
+
+    assert reason_to_skip(letter(replays="2"), None, replay) == ""
+    assert reason_to_skip(letter(replays="3"), None, replay) == "replayed 3 times already"
+    assert reason_to_skip(letter(replays="3"), None, LetterWords("drop")) == ""
+    assert reason_to_skip(letter(), done, replay) == "resolved already"
+    assert [reason_to_skip(letter(replays="9"), each, again) for each in (None, done)] == ["", ""]
+
+
+def test_the_account_says_what_was_skipped_and_why() -> None:
+    account = Account(Deed.REPLAYED, dry=False, done=12)
+    account.skipped["replayed 3 times already"] += 3
+
+    assert str(account) == "replayed 12, skipped 3 (3 replayed 3 times already), failed 0"
+
+
+def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(capsys: pytest.CaptureFixture[str]) -> None:
+    blocked: List[Any] = []
+
+    class Stores:
+        def store(self, records: List[Any]) -> List[str]:
+            blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+            return ["" for _ in records]
+
+    class Holds:
+        name, suffix = DLQ, ".dlq"
+
+        def letters(self) -> List[Any]:
+            return [(letter(), None)]
+
+    wanted = LetterWords("replay", all=True)
+    failed = Act(cast("Any", Stores()), wanted, TOPICS).run([cast("Any", Holds())])
+
+    assert failed == 0
+    assert len(blocked) == 2
+    for now in blocked:
+        assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT} <= now
+
+
+def test_a_replay_goes_on_to_its_end_also_when_nobody_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored: List[Any] = []
+
+    class Refuses:
+        def store(self, records: List[Any]) -> List[str]:
+            stored.extend(records)
+            return ["refused" for _ in records]
+
+        def topics(self) -> None:
+            pass
+
+    class Holds:
+        name, suffix = DLQ, ".dlq"
+
+        def letters(self) -> List[Any]:
+            return [(letter(offset=number), None) for number in (1, 2)]
+
+    class Gone(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(sys, "stderr", Gone())
+    monkeypatch.setattr("kafka_worker.ops.dead_letters.resolve.batches", lambda letters: ([each] for each in letters))
+
+    failed = Act(cast("Any", Refuses()), LetterWords("replay", all=True), TOPICS).run([cast("Any", Holds())])
+
+    assert failed == 2
+    assert len(stored) == 2
+
+
+def test_space_is_free_up_to_the_first_letter_that_is_open() -> None:
+    records = [record(10), record(11), marked((1, 10), at=12), record(13), record(5, partition=0)]
+
+    assert first_open(records, {(1, 10)}, {0: (5, 6), 1: (10, 14), 2: (0, 0)}) == {0: 5, 1: 11, 2: 0}
+    assert first_open(records, {(1, 10), (1, 11), (1, 13)}, {0: (5, 6), 1: (10, 14)}) == {0: 5, 1: 14}
+
+
+def test_batches_are_neither_too_many_letters_nor_too_many_bytes() -> None:
+    many = [letter()] * (2 * BATCH_LETTERS + 1)
+    large = [letter(value=bytes(BATCH_BYTES // 2))] * 5
+
+    assert [len(batch) for batch in batches(many)] == [BATCH_LETTERS, BATCH_LETTERS, 1]
+    assert [len(batch) for batch in batches(large)] == [2, 2, 1]
+    assert list(batches([])) == []
+
+
+def test_a_list_has_one_line_a_letter() -> None:
+    lines = listed([(letter(), None), (letter(offset=200000, key=None, replays="1"), None)], ".dlq")
+
+    assert lines == [
+        "letter    from            failed at             attempts  replays  key  error",
+        "1:17      orders[3]@1234  1970-01-02T00:00:00Z  3         0        k    TimeoutError: no answer",
+        "1:200000  orders[3]@1234  1970-01-02T00:00:00Z  3         1        -    TimeoutError: no answer",
+    ]
+
+
+def test_json_is_shown_in_lines_and_other_bytes_escaped() -> None:
+    pretty = shown(letter(value=b'{"a": [1]}'), None, ".dlq", full=False)
+    raw = shown(letter(value=b"\xff\n"), None, ".dlq", full=False)
+
+    assert pretty[-6:] == ["  value, 10 bytes of JSON:", "    {", '      "a": [', "        1", "      ]", "    }"]
+    assert raw[-2:] == ["  value, 2 bytes, not JSON:", r"    \xff\n"]
+
+
+def test_a_long_value_is_cut_with_a_word_about_it_unless_all_is_wanted() -> None:
+    long = letter(value=json.dumps(["x" * 3000] * 3).encode(), traceback="line\n" * 2000)
+
+    assert sum("--full shows" in line for line in shown(long, None, ".dlq", full=False)) == 2
+    assert max(map(len, shown(long, None, ".dlq", full=False))) < 4100
+    assert len(shown(long, None, ".dlq", full=True)) > 2005
+
+
+def test_the_death_of_a_process_is_shown_with_its_stack() -> None:
+    lines = shown(letter(death="SIGSEGV", stack="one\ntwo"), None, ".dlq", full=False)
+
+    assert "  death: SIGSEGV" in lines
+    assert lines[lines.index("  stack:") + 1 :][:2] == ["    one", "    two"]
+
+
+anything = st.one_of(st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")), st.binary(max_size=40))
+names = st.one_of(
+    st.sampled_from(["topic", "error", "attempts", "traceback", "stack", "replays", "partition", "last-failed-at"]).map(
+        lambda name: "dead-letter." + name
+    ),
+    st.text(max_size=10),
+)
+
+
+@given(
+    st.one_of(st.none(), anything),
+    st.one_of(st.none(), anything, st.recursive(st.text(), st.lists).map(lambda value: json.dumps(value).encode())),
+    st.lists(st.tuples(names, st.one_of(st.none(), anything)), max_size=6),
+    st.integers(-(1 << 62), 1 << 62),
+    st.booleans(),
+)
+def test_nothing_that_a_stranger_wrote_reaches_the_terminal_as_more_than_characters(
+    key: Optional[bytes], value: Optional[bytes], headers: List[Tuple[str, Any]], timestamp: int, full: bool
+) -> None:
+    strange = Letter.of(Record(DLQ, 0, 1, timestamp, key, value, headers))
+    done = Resolution((0, 1), "replayed", "now", "\x1b[2J")
+
+    lines = [*listed([(strange, None), (strange, done)], ".dlq"), *shown(strange, done, ".dlq", full=full)]
+
+    assert all(line.isprintable() for line in lines)
+    assert json.dumps(as_object(strange, done, ".dlq", whole=True)).isascii()

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+from typing import Any, Dict, List
+
+import pytest
+
+from kafka_worker.ops import status
+from kafka_worker.shared import health
+
+TASK = {
+    "topic": "orders", "partition": 5, "offset": 4711, "key": "customer-9", "attempt": 2, "thread": "handler-3",
+    "seconds": 754.0,
+}  # fmt: skip
+PARTITION = {"topic": "orders", "partition": 5, "lag": 120, "in_flight": 3, "paused": False, "held": ""}
+HELD = {**PARTITION, "partition": 7, "paused": True, "held": "no room"}
+
+
+BREAKER = {
+    "name": "payments", "state": "open", "failed_share": 0.95, "calls": 40, "opened_times": 1, "seconds_in_state": 12.0,
+    "probe_in": 3.0,
+}  # fmt: skip
+
+
+def child(**changes: Any) -> Dict[str, Any]:
+    well = {
+        "stage": "consuming", "joined": True, "broker_away": False, "poll_age": 0.1, "dead_letters_waiting": 0, "done": 10,
+        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "suspects": 0, "tasks": [], "breakers": [],
+        "partitions": [PARTITION], "threads": 4, "rss": 40_000_000, "renew": "", "oversized": False, "trouble": "",
+    }  # fmt: skip
+    return {**well, **changes}
+
+
+def slot(number: int = 0, reported: Any = None, **changes: Any) -> Dict[str, Any]:
+    well = {
+        "slot": number, "pid": 1000 + number, "state": "running", "heartbeat_age": 0.4, "uptime": 61.0, "restarts": 0,
+        "last_exit": None, "restart_in": -1.0, "successor_pid": 0, "child": reported or child(),
+    }  # fmt: skip
+    return {**well, **changes}
+
+
+def snapshot(*slots: Dict[str, Any], state: str = "running") -> Dict[str, Any]:
+    return {
+        "state": state, "uptime": 3725.0, "group": "workers", "host": "host-a", "topics": ["orders", "returns"],
+        "processes": len(slots), "threads": 4, "threads_max": 4, "handler": "m:f", "ordering": "key", "membership": "static",
+        "restarts": 2, "problems": health.problems(state, slots), "slots": list(slots),
+    }  # fmt: skip
+
+
+def test_a_service_at_work_has_no_problem() -> None:
+    assert health.problems("running", [slot(0), slot(1)]) == []
+
+
+@pytest.mark.parametrize(
+    ("broken", "problem"),
+    [
+        (slot(pid=0, restart_in=2.04, last_exit="exit 70 (fault)", child=None),
+         "slot 0: no process, next start in 2.0 s (last: exit 70 (fault))"),
+        (slot(state="starting", child=None), "slot 0: process 1000 is starting"),
+        (slot(state="aborting"), "slot 0: process 1000 is aborting"),
+        (slot(heartbeat_age=7.0), "slot 0: no heartbeat for 7.0 s"),
+        (slot(reported=child(trouble="no task process can be had")), "slot 0: no task process can be had"),
+        (slot(reported=child(poll_age=9.0)), "slot 0: its poll loop has not turned for 9.0 s"),
+        (slot(reported=child(broker_away=True)), "slot 0: no broker answers"),
+        (slot(reported=child(stage="waiting")), "slot 0: waits for the slot's former process to end"),
+        (slot(reported=child(joined=False)), "slot 0: not in the group yet"),
+        (slot(reported=child(oversized=True, rss=250_000_000)),
+         "slot 0: uses more than its share of MEMORY_LIMIT right after its start: 250 MB"),
+        (slot(reported=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),
+        (slot(reported=child(breakers=[BREAKER, {**BREAKER, "state": "closed"}])),
+         "slot 0: circuit breaker of payments is open for 12.0 s (share 0.95 of 40 calls failed), next probe in 3.0 s"),
+        (slot(reported=child(breakers=[{**BREAKER, "state": "half-open", "probe_in": -1.0}])),
+         "slot 0: circuit breaker of payments is half-open for 12.0 s (share 0.95 of 40 calls failed)"),
+        (slot(reported=child(partitions=[HELD, PARTITION])), "slot 0: orders[7] is held: no room"),
+        (slot(reported=child(partitions=[HELD, {**HELD, "partition": 8}])), "slot 0: orders[7] and 1 more are held: no room"),
+    ],
+)  # fmt: skip
+def test_each_condition_is_one_problem_of_its_slot(broken: Dict[str, Any], problem: str) -> None:
+    assert health.problems("running", [broken, slot(1)]) == [problem]
+
+
+def test_a_process_whose_successor_waits_already_may_stop() -> None:
+    replaced = slot(state="stopping", successor_pid=7)
+
+    assert health.problems("running", [replaced]) == []
+    assert health.problems("running", [{**replaced, "successor_pid": 0}]) == ["slot 0: process 1000 is stopping"]
+
+
+@pytest.mark.parametrize("state", ["starting", "stopping"])
+def test_a_supervisor_that_does_not_run_its_service_is_a_problem(state: str) -> None:
+    assert health.problems(state, [slot()]) == ["the supervisor is %s" % state]
+
+
+def test_several_problems_are_all_told() -> None:
+    broken = slot(heartbeat_age=7.0, reported=child(broker_away=True, joined=False))
+
+    assert len(health.problems("starting", [broken, slot(1, pid=0)])) == 5
+
+
+def test_totals_leave_out_what_a_dead_child_said_last_and_unknown_lag() -> None:
+    unknown = {**PARTITION, "lag": -1}
+    sums = health.totals([slot(0), slot(1, pid=0), slot(2, reported=child(partitions=[PARTITION, unknown]))])
+
+    assert (sums["done"], sums["failed"], sums["lag"], sums["in_flight"], sums["partitions"]) == (20, 2, 240, 9, 3)
+
+
+def test_the_text_names_a_stuck_task_in_full_in_one_line() -> None:
+    shown = status.text(snapshot(slot(0), slot(1, reported=child(tasks=[TASK]))))
+
+    (line,) = [line for line in shown.splitlines() if "4711" in line]
+    assert line.split() == ["12m34s", "orders[5]", "offset", "4711", "customer-9", "2", "1", "1001", "handler-3"]
+
+
+def test_the_text_shows_the_ten_longest_tasks_the_longest_first() -> None:
+    tasks = [{**TASK, "offset": 5000 + age, "seconds": float(age)} for age in range(15)]
+    shown = status.text(snapshot(slot(0, reported=child(tasks=tasks))))
+
+    rows = [line.split() for line in shown.splitlines() if "] offset 50" in line]
+    assert [int(row[3]) for row in rows] == list(range(5014, 5004, -1))
+
+
+def test_a_healthy_text_says_so_first_and_where_it_runs() -> None:
+    first, *rest = status.text(snapshot(slot())).splitlines()
+
+    assert first == "HEALTHY  running, up 1h02m, group workers on host-a, topics orders, returns"
+    assert "problem" not in "".join(rest)
+    assert rest[-1] == "no task runs now"
+
+
+def test_a_degraded_text_says_so_first_and_then_each_problem() -> None:
+    lines = status.text(snapshot(slot(reported=child(broker_away=True, joined=False)))).splitlines()
+
+    assert lines[0].startswith("DEGRADED  running")
+    assert lines[3:5] == ["  problem: slot 0: no broker answers", "  problem: slot 0: not in the group yet"]
+
+
+def test_suspects_are_told_of_while_there_are_any() -> None:
+    assert "suspects 2: " in status.text(snapshot(slot(reported=child(suspects=2)), slot(1)))
+    assert "suspects" not in status.text(snapshot(slot()))
+
+
+def test_the_text_of_a_service_that_has_just_started_is_no_error() -> None:
+    shown = status.text(snapshot(slot(state="starting", child=None), slot(1, pid=0, child=None), state="starting"))
+
+    assert "starting" in shown
+
+
+def test_the_text_shows_threads_memory_and_who_is_to_be_renewed() -> None:
+    shown = {**snapshot(slot(reported=child(threads=17, rss=123_456_789, renew="3600 s old"))), "threads_max": 32}
+
+    lines = status.text(shown).splitlines()
+
+    assert lines[1].startswith("1 processes x 4 to 32 threads,")
+    assert "  to be renewed: slot 0: 3600 s old" in lines
+    (row,) = [line.split() for line in lines if line.startswith("0 ")]
+    assert (row[4], row[5]) == ("17", "123")
+
+
+def test_paused_and_held_partitions_are_marked() -> None:
+    paused = {**PARTITION, "partition": 6, "paused": True}
+    shown = status.text(snapshot(slot(reported=child(partitions=[paused, HELD, PARTITION]))))
+
+    assert "orders[5] orders[6](paused) orders[7](held)" in shown
+
+
+def test_one_line_says_how_it_is_and_the_first_problem() -> None:
+    lines: List[str] = [
+        health.one_line(snapshot(*slots)) for slots in ([slot()], [slot(), slot(1, pid=0, state="backoff", child=None)])
+    ]
+
+    assert lines[0] == "running: 1/1 processes, 1 partitions, lag 120, in flight 3, restarts 2"
+    assert lines[1].startswith("running: 1/2 processes, 1 partitions, lag 120, in flight 3, restarts 2; degraded: slot 1:")

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from kafka_worker.partitions.assignment import Assignment, Partition
+from kafka_worker.partitions.queues import InOrderOfOffset
+from kafka_worker.partitions.tracker import Segment
+
+
+def taken(partition: Partition, count: int) -> Segment:
+    return partition.tracker.take(0, count)[0]
+
+
+def test_a_partition_that_comes_back_is_a_new_one_and_the_old_one_is_forgotten() -> None:
+    assignment = Assignment()
+    old = assignment.add("t", 1)
+    late = taken(old, 3)
+
+    new = assignment.add("t", 1)
+    late.complete(0)
+
+    assert assignment.get("t", 1) is new
+    assert old.revoked
+    assert old.closed
+    assert new.tracker.watermark() == -1
+
+
+def test_a_removed_partition_is_not_ours() -> None:
+    assignment = Assignment()
+    partition = assignment.add("t", 1)
+
+    assignment.remove("t", 1)
+    assignment.remove("t", 1)
+
+    assert assignment.get("t", 1) is None
+    assert len(assignment) == 0
+    assert partition.revoked
+
+
+def test_selected_leaves_out_what_is_not_ours() -> None:
+    assignment = Assignment()
+    ours = assignment.add("t", 1)
+    assignment.add("t", 2)
+
+    assert assignment.selected([("t", 1), ("t", 7), ("other", 2)]) == [ours]
+
+
+def test_partitions_get_the_queue_of_the_ordering() -> None:
+    assert isinstance(Partition("t", 0, InOrderOfOffset).queue, InOrderOfOffset)
+
+
+def test_close_closes_every_partition_with_the_deadline() -> None:
+    assignment = Assignment()
+    both = [assignment.add("t", number) for number in (0, 1)]
+
+    assignment.close(12.5)
+
+    assert [(each.closed, each.deadline) for each in both] == [(True, 12.5), (True, 12.5)]
+
+
+def test_target_is_the_watermark_while_something_is_in_flight() -> None:
+    partition = Partition("t", 0)
+    taken(partition, 3).complete(0)
+    partition.eof = 50
+
+    assert partition.target(position=60) == 1
+
+
+def test_target_is_as_far_as_the_client_has_read_when_nothing_is_in_flight() -> None:
+    partition = Partition("t", 0)
+    taken(partition, 1).complete(0)
+
+    assert partition.target(position=60) == 60
+
+
+def test_target_of_a_partition_that_gave_no_message_is_its_end() -> None:
+    partition = Partition("t", 0)
+    partition.eof = 10
+
+    assert partition.target(position=-1001) == 10
+
+
+def test_a_closed_partition_with_nothing_done_and_nothing_running_is_settled() -> None:
+    partition = Partition("t", 0)
+    taken(partition, 5)
+    partition.close(1.0)
+
+    assert partition.settled(-1)
+
+
+def test_a_closed_partition_is_not_settled_while_a_task_runs() -> None:
+    partition = Partition("t", 0)
+    taken(partition, 5)
+    partition.close(1.0)
+
+    assert not partition.settled(3)
+    assert partition.frontier == 4
+
+
+def test_a_closed_partition_is_not_settled_while_a_gap_lies_below_what_is_done() -> None:
+    partition = Partition("t", 0)
+    segment = taken(partition, 5)
+    segment.complete(2)
+    partition.close(1.0)
+
+    before = partition.settled(-1)
+    segment.complete(0)
+    segment.complete(1)
+
+    assert not before
+    assert partition.settled(-1)
+    assert partition.frontier == 3
+
+
+def test_a_forgotten_partition_starts_nothing_below_any_frontier() -> None:
+    partition = Partition("t", 0)
+    taken(partition, 5).complete(4)
+    partition.close(1.0)
+    partition.settled(-1)
+
+    partition.forget()
+
+    assert partition.frontier == -1
+
+
+def test_its_name_in_the_log_is_topic_and_number() -> None:
+    assert str(Partition("topic", 3)) == "topic[3]"

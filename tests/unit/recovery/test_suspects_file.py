@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from kafka_worker.recovery import suspects_file
+from kafka_worker.recovery.suspects import Place
+from kafka_worker.recovery.suspects_file import LOCK_SECONDS, NAME, SuspectsFile
+from kafka_worker.shared import runtime_files
+from tests.support.eventually import eventually
+from tests.unit.fakes import some_settings
+
+HERE: Place = ("topic", 3, 100)
+THERE: Place = ("topic", 4, 7)
+
+
+def memory(folder: Path) -> SuspectsFile:
+    """Of one process of the service that has its state there."""
+    return SuspectsFile(some_settings(state_directory=str(folder)))
+
+
+def file_in(folder: Path) -> Path:
+    (found,) = folder.glob("*/" + NAME)
+    return found
+
+
+def test_what_one_process_remembers_all_do_and_those_after_them(tmp_path: Path) -> None:
+    first, second = memory(tmp_path), memory(tmp_path)
+
+    first.blame([HERE, THERE], "killed by SIGSEGV")
+    counts = second.blame([HERE], "exit 42")
+    first.forget([THERE])
+
+    assert counts[HERE].deaths == 2
+    assert set(memory(tmp_path).read()) == {HERE}
+
+
+def test_blame_from_many_sides_at_once_is_counted_in_full(tmp_path: Path) -> None:
+    def blame() -> None:
+        own = memory(tmp_path)  # an open file of its own, as each process has
+        for _ in range(5):
+            own.blame([HERE], "")
+        eventually(own.settle, 5, "the others were done with the file")
+
+    threads = [threading.Thread(target=blame) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert memory(tmp_path).read()[HERE].deaths == 20
+
+
+@contextlib.contextmanager
+def kept(folder: Path) -> Iterator[None]:
+    """The file is, as by a process that was stopped in the middle of a change."""
+    memory(folder).blame([], "")
+    lock = runtime_files.Lock(str(file_in(folder)) + ".lock")
+    lock.acquire()
+    yield
+    lock.release()
+
+
+def test_a_file_that_another_process_keeps_is_waited_for_once_and_what_is_new_is_written_later_and_in_order(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    here, there = memory(tmp_path), memory(tmp_path)
+    begun = time.monotonic()
+    with kept(tmp_path):
+        first = here.blame([HERE, THERE], "")
+        waited = time.monotonic() - begun
+        for _ in range(20):
+            here.blame([HERE], "")
+        here.forget([THERE])
+        here.forget([HERE])
+        last = here.blame([HERE], "hangs")
+        after = time.monotonic() - begun - waited
+        owed = here.settle()
+        elsewhere = there.read()
+
+    assert LOCK_SECONDS <= waited < 5 * LOCK_SECONDS > after
+    assert ({place: each.deaths for place, each in first.items()}, last[HERE].deaths) == ({HERE: 1, THERE: 1}, 1)
+    assert (owed, elsewhere, set(here.read())) == (False, {}, {HERE})
+    assert ["stands still" in record.message for record in caplog.records] == [True]
+    assert here.settle()
+    assert {place: (each.deaths, each.how) for place, each in there.read().items()} == {HERE: (1, "hangs")}
+
+
+def test_what_is_owed_to_a_disk_that_fails_then_is_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_path: str, _text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    here = memory(tmp_path)
+    monkeypatch.setattr(suspects_file, "LOCK_SECONDS", 0.0)
+    with kept(tmp_path):
+        here.blame([HERE], "")
+    monkeypatch.setattr(suspects_file, "_replace", full)
+
+    assert here.settle()
+    assert here.read()[HERE].deaths == 1
+
+
+def test_to_forget_what_was_never_suspect_touches_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suspects_file, "_replace", lambda *_: pytest.fail("the file was written"))
+
+    memory(tmp_path).forget([HERE])
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\xff\xfe", b"{", b'{"version": 2, "suspects": []}', b'{"version": 1}'])
+def test_a_damaged_file_is_one_warning_and_is_made_anew(
+    tmp_path: Path, garbage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory(tmp_path).blame([HERE], "")
+    file_in(tmp_path).write_bytes(garbage)
+    after = memory(tmp_path)
+
+    read = [after.read(), after.read()]
+    after.blame([THERE], "")
+
+    assert read == [{}, {}]
+    assert ["damaged" in record.message for record in caplog.records] == [True]
+    assert set(memory(tmp_path).read()) == {THERE}
+
+
+def test_without_a_place_to_write_it_is_one_warning_and_a_memory_of_this_process(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    alone = memory(tmp_path / "file" / "below")
+
+    alone.blame([HERE], "")
+    alone.blame([HERE], "")
+
+    assert alone.read()[HERE].deaths == 2
+    assert ["this process only" in record.message for record in caplog.records] == [True]
+
+
+def test_a_disk_that_fills_up_is_one_warning_and_what_is_known_stays_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(_path: str, _text: str) -> None:
+        raise OSError(28, "No space left on device")
+
+    here = memory(tmp_path)
+    here.blame([HERE], "")
+    monkeypatch.setattr(suspects_file, "_replace", full)
+    here.blame([HERE], "")
+    here.blame([THERE], "")
+
+    assert [here.read()[place].deaths for place in (HERE, THERE)] == [2, 1]
+    assert ["No space left" in record.message for record in caplog.records] == [True]
+
+
+def test_a_death_between_writing_and_renaming_leaves_the_file_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory(tmp_path).blame([HERE], "")
+
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", dies)
+        memory(tmp_path).blame([THERE], "")
+
+    assert set(memory(tmp_path).read()) == {HERE}
+
+
+def test_the_state_is_for_its_owner_alone_and_each_service_has_its_own(tmp_path: Path) -> None:
+    one = some_settings(state_directory=str(tmp_path / "state"))
+    other = some_settings(state_directory=str(tmp_path / "state"), group_id="other")
+
+    folder = runtime_files.prepare_state(one)
+    memory(tmp_path / "state").blame([HERE], "")
+
+    assert SuspectsFile(other).read() == {}
+    assert os.stat(folder).st_mode & 0o777 == 0o700
+    assert os.stat(tmp_path / "state").st_mode & 0o777 == 0o700
+    assert os.stat(os.path.join(folder, NAME)).st_mode & 0o777 == 0o600

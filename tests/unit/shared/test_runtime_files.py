@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable, Iterator, Optional
+
+import pytest
+
+from kafka_worker.recovery.journal import Journal
+from kafka_worker.shared import runtime_files
+from kafka_worker.shared.runtime_files import Lock, UnsafeDirectoryError
+from kafka_worker.shared.settings import Settings
+from kafka_worker.supervision.child import ROOT
+from tests.unit.fakes import some_settings
+
+TRY = "import sys; from kafka_worker.shared.runtime_files import Lock; print(Lock(sys.argv[1]).try_acquire())"
+
+
+def given(runtime: Path, **changes: Any) -> Settings:
+    return some_settings(runtime_directory=str(runtime), **changes)
+
+
+def other_process_gets(path: str) -> bool:
+    words = [sys.executable, "-c", TRY, path]
+    return subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout == "True\n"
+
+
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[Lock]:
+    held = Lock(str(tmp_path / "lock"))
+    assert held.try_acquire("process 7")
+    yield held
+    held.release()
+
+
+def test_a_lock_has_one_holder_who_is_named(lock: Lock, tmp_path: Path) -> None:
+    second = Lock(str(tmp_path / "lock"))
+
+    assert not second.try_acquire("another")
+    assert second.note() == "process 7"
+    second.release()
+
+
+def test_a_lock_excludes_another_process_until_it_is_released(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    held = Lock(path)
+    held.acquire()
+    during = other_process_gets(path)
+
+    held.release()
+
+    assert not during
+    assert other_process_gets(path)
+
+
+def test_the_note_of_a_new_holder_replaces_that_of_the_one_before(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    for note in ("process 123456", "process 7"):
+        lock = Lock(path)
+        lock.try_acquire(note)
+        found = lock.note()
+        lock.release()
+
+    assert found == "process 7"
+
+
+@pytest.mark.parametrize("mode", [None, 0o777])
+def test_the_folder_is_private_to_this_user_also_when_it_was_there(tmp_path: Path, mode: Optional[int]) -> None:
+    settings = given(tmp_path / "run")
+    if mode is not None:
+        os.makedirs(runtime_files.folder(settings))
+        os.chmod(runtime_files.folder(settings), mode)
+
+    path = runtime_files.prepare(settings)
+
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
+
+
+def test_a_folder_that_can_not_be_made_is_refused_by_the_settings_name(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(UnsafeDirectoryError, match=r"RUNTIME_DIRECTORY .* cannot be used: "):
+        runtime_files.prepare(given(tmp_path / "file"))
+
+
+def test_a_folder_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+
+    with pytest.raises(UnsafeDirectoryError, match="belongs to another user; set RUNTIME_DIRECTORY to one of yours"):
+        runtime_files.prepare(given(tmp_path))
+
+
+def test_a_path_too_long_for_a_socket_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsafeDirectoryError, match="too long for a Unix socket"):
+        runtime_files.prepare(given(tmp_path / ("x" * 107)))
+
+
+def test_groups_and_hosts_have_folders_of_their_own(tmp_path: Path) -> None:
+    folders = {runtime_files.folder(given(tmp_path, group_id=group)) for group in ("a/b", "a_b", "../up", "x" * 200)}
+    folders.add(runtime_files.folder(given(tmp_path, group_id="a/b", host="another")))
+
+    assert len(folders) == 5
+    assert {os.path.dirname(folder) for folder in folders} == {str(tmp_path)}
+
+
+def test_socket_and_locks_are_different_files_in_the_folder(tmp_path: Path) -> None:
+    settings = given(tmp_path)
+    paths = {runtime_files.control_socket(settings), runtime_files.supervisor_lock(settings)}
+    paths |= {runtime_files.slot_lock(settings, slot) for slot in range(3)}
+
+    assert len(paths) == 5
+    assert {os.path.dirname(path) for path in paths} == {runtime_files.folder(settings)}
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A folder whose mode must stay as it is."""
+    made = tmp_path / "theirs"
+    made.mkdir()
+    made.chmod(0o755)
+    return made
+
+
+def test_a_link_in_the_place_of_the_folder_is_refused_and_leads_nowhere(tmp_path: Path, theirs: Path) -> None:
+    settings = given(tmp_path)
+    os.symlink(theirs, runtime_files.folder(settings))
+
+    with pytest.raises(UnsafeDirectoryError, match="cannot be used"):
+        runtime_files.prepare(settings)
+
+    assert stat.S_IMODE(theirs.stat().st_mode) == 0o755
+
+
+def test_a_runtime_directory_of_ours_that_everybody_may_write_to_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = os.stat_result((0o40777, 0, 0, 2, 12345, 0, 0, 0, 0, 0))
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+
+    with pytest.raises(UnsafeDirectoryError, match="can be written to by everybody: chmod o-w it"):
+        runtime_files._must_be_safe(found, "/somewhere", "RUNTIME_DIRECTORY")
+
+
+@pytest.mark.parametrize(("mode", "owner"), [(0o41777, 12345), (0o40777, 0), (0o40775, 12345)])
+def test_a_sticky_directory_or_one_that_root_has_opened_is_taken(
+    mode: int, owner: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 12345)
+
+    runtime_files._must_be_safe(os.stat_result((mode, 0, 0, 2, owner, 0, 0, 0, 0, 0)), "/somewhere", "X")
+
+
+@pytest.mark.parametrize("opened", [Lock, Journal], ids=["lock", "journal"])
+def test_no_file_is_opened_through_a_link(opened: Callable[[str], object], tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    os.symlink(victim, tmp_path / "link")
+
+    with pytest.raises(OSError, match="symbolic links"):
+        opened(str(tmp_path / "link"))
+
+    assert victim.read_text() == "precious"
+
+
+def test_a_lock_whose_file_is_taken_away_is_kept_under_its_name(lock: Lock, tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.unlink()
+
+    assert lock.keep()
+
+    second = Lock(str(path))
+    assert not second.try_acquire("another")
+    assert second.note() == "process 7"
+    second.release()
+
+
+def test_a_lock_that_somebody_else_has_by_now_is_told(lock: Lock, tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.unlink()
+    second = Lock(str(path))
+    assert second.try_acquire("another")
+
+    assert not lock.keep()
+    assert not lock.keep()
+    second.release()
+
+
+def test_who_waited_at_a_file_that_was_taken_away_waits_on_at_its_name(lock: Lock, tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    waiting = Lock(path)
+    os.unlink(path)
+    assert lock.keep()
+
+    assert not waiting.try_acquire()  # at the former file, which stays locked
+    lock.release()
+    assert waiting.try_acquire()
+    assert not other_process_gets(path)  # at the one that has the name
+    waiting.release()
+
+
+def test_a_disk_that_is_full_costs_a_lock_its_note_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    held = Lock(str(tmp_path / "lock"))
+    monkeypatch.setattr(os, "pwrite", full)
+
+    assert held.try_acquire("process 7")
+    held.release()
+
+
+def test_what_is_touched_is_new_to_who_cleans(tmp_path: Path) -> None:
+    settings = given(tmp_path / "run", state_directory=str(tmp_path / "state"))
+    paths = [runtime_files.prepare(settings), runtime_files.prepare_state(settings), settings.runtime_directory]
+    paths.append(runtime_files.slot_journal(settings, 0))
+    Path(paths[-1]).write_text("")
+    for path in paths:
+        os.utime(path, (1000, 1000))
+
+    runtime_files.touch(settings)
+
+    assert min(os.stat(path).st_mtime for path in paths) > 1_000_000
+    assert min(os.stat(path).st_atime for path in paths) > 1_000_000

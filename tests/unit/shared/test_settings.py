@@ -1,0 +1,108 @@
+"""The table of settings, and what is derived from it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import fields
+from typing import Any, Dict
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kafka_worker.shared.configuration.command_line import parser
+from kafka_worker.shared.configuration.env_example import env_example
+from kafka_worker.shared.setting import Setting
+from kafka_worker.shared.settings import MASK, PROPERTY_PREFIXES, TABLE, Settings
+
+PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+PROPERTIES = st.dictionaries(st.text(), st.text())
+
+
+def made(**values: object) -> Settings:
+    chosen = {
+        "bootstrap_servers": "kafka:9092",
+        "group_id": "orders",
+        "processes": 2,
+        "threads": 4,
+        "threads_max": 4,
+        "restart_limit": 10,
+        "runtime_directory": "/run/orders",
+        "state_directory": "/var/lib/orders",
+        **values,
+    }
+    return Settings(**chosen)  # type: ignore[arg-type]
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "group_id": st.text(),
+            "topics": st.lists(st.text()).map(tuple),
+            "drain_seconds": st.floats(allow_nan=False),
+            **dict.fromkeys(PROPERTY_PREFIXES.values(), PROPERTIES),
+        }
+    )
+)
+def test_settings_survive_the_way_to_a_child_exactly(values: Dict[str, Any]) -> None:
+    settings = made(**values)
+
+    assert Settings.from_json(settings.to_json()) == settings
+
+
+def test_every_field_is_a_row_of_the_table_or_a_group_of_properties_or_the_host() -> None:
+    assert {each.name for each in fields(Settings)} == {*TABLE, *PROPERTY_PREFIXES.values(), "host"}
+
+
+@pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: str(row.environment))
+def test_each_setting_is_told_without_the_one_before_it(row: Setting) -> None:
+    assert row.meaning.split()[0] not in {"of", "by", "until", "than", "fewer", "that", "more", "so"}
+    assert len(row.meaning) >= 15
+
+
+def test_the_place_of_a_value_in_help_says_what_is_wanted() -> None:
+    shown = parser().format_help()
+
+    for usage in ("--processes N", "--drain-seconds SECONDS", "--journal on|off", "--topic TOPIC", "--memory-limit LIMIT"):
+        assert usage + " " in shown.replace("\n", " ")
+
+
+def test_no_secret_is_shown_and_everything_else_is() -> None:
+    secret = "hunter2"
+    hidden = (
+        "sasl.password",
+        "sasl.username",
+        "ssl.key.pem",
+        "ssl.keystore.password",
+        "https.ca.pem",
+        "my.token",
+    )
+
+    settings = made(client_properties={**dict.fromkeys(hidden, secret), "security.protocol": "SASL_SSL"})
+
+    for shown in (repr(settings), str(settings), settings.described()):
+        assert secret not in shown
+        assert shown.count(MASK) == len(hidden)
+        assert "KAFKA_CLIENT_SECURITY_PROTOCOL=SASL_SSL" in shown
+        assert "KAFKA_GROUP_ID=orders" in shown
+
+
+def test_the_example_file_is_the_table() -> None:
+    with open(os.path.join(PROJECT, ".env.example"), encoding="utf-8") as file:
+        assert file.read() == env_example(), "run: python -m kafka_worker.shared.configuration.env_example > .env.example"
+
+
+def test_a_child_that_loads_settings_loads_nothing_but_the_standard_library() -> None:
+    program = "import kafka_worker.shared.settings, sys; print([m for m in sys.modules if m.split('.')[0] in sys.argv[1:]])"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", program, "pydantic", "pydantic_settings", "dotenv", "argparse"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert loaded.stdout == "[]\n"

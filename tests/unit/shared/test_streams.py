@@ -1,0 +1,35 @@
+"""What a command says by its exit code when it can't do what it should."""
+
+from __future__ import annotations
+
+from typing import Type
+
+import pytest
+
+from kafka_worker.shared import streams
+from kafka_worker.shared.exit_codes import ExitCode
+
+
+@pytest.mark.parametrize(
+    ("problem", "code", "said"),
+    [
+        (KeyboardInterrupt, 130, "Interrupted"),
+        (ValueError, ExitCode.FAULT, "Traceback"),
+        (PermissionError, ExitCode.FAULT, "It can't be done"),
+        (BrokenPipeError, ExitCode.OK, ""),
+    ],
+)
+def test_each_way_to_fail_has_its_exit_code(
+    problem: Type[BaseException], code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(streams, "silence", lambda: None)  # standard output is the test's
+
+    def command(_closed: object) -> int:
+        raise problem
+
+    assert streams.guarded(command) == code
+    assert said in capsys.readouterr().err
+
+
+def test_the_exit_code_of_a_command_that_works_is_its_own() -> None:
+    assert streams.guarded(lambda closed: 2 if not closed else 0) == 2

@@ -1,0 +1,54 @@
+"""A child of the supervisor without a process: the test is its other end."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from typing import Any, Dict, List, Optional, cast
+
+from kafka_worker.shared.channel import Channel
+from kafka_worker.supervision.child import Child, ChildState
+
+
+class Process:
+    """In the place of `subprocess.Popen`."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self.status: Optional[int] = None
+        self.signals: List[signal.Signals] = []
+
+    def poll(self) -> Optional[int]:
+        return self.status
+
+    def send_signal(self, number: int) -> None:
+        if self.status is not None:
+            raise ProcessLookupError
+        self.signals.append(signal.Signals(number))
+
+
+class Puppet:
+    """A child in slot 3, spawned at 100.0 (clock) and 50.0 (attention)."""
+
+    def __init__(self, pid: int = 7) -> None:
+        ours, theirs = socket.socketpair()
+        self.process = Process(pid)
+        self.line = Channel(theirs)
+        self.child = Child(3, cast("Any", self.process), Channel(ours), now=100.0, attention=50.0)
+
+    def says(self, stage: str, attention: float = 50.0, **more: Any) -> None:
+        """A heartbeat, heard at `awake`."""
+        report: Dict[str, Any] = {"stage": stage, "poll_age": 0.0, **more}
+        self.line.send({"report": report})
+        self.child.hear(attention)
+
+    def becomes(self, *states: ChildState) -> None:
+        for state in states:
+            self.child.move(state)
+
+    def ends(self, status: int) -> None:
+        self.process.status = status
+
+    def close(self) -> None:
+        self.line.close()
+        self.child.channel.close()

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import os
+import signal
+from typing import Iterator
+
+import pytest
+
+from kafka_worker.supervision.child import ROOT, TRANSITIONS, Child, ChildState, with_our_modules
+from kafka_worker.supervision.systemd import VARIABLES
+from tests.unit.supervision.puppet import Puppet
+
+ORDER = list(ChildState)
+
+
+@pytest.fixture
+def puppet() -> Iterator[Puppet]:
+    made = Puppet()
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("state", ORDER)
+def test_a_state_only_leads_to_later_ones_and_always_to_the_end(state: ChildState) -> None:
+    assert all(ORDER.index(to) > ORDER.index(state) for to in TRANSITIONS[state])
+    assert state is ChildState.EXITED or ChildState.EXITED in TRANSITIONS[state]
+
+
+def test_a_move_that_the_table_does_not_know_is_refused_and_changes_nothing(puppet: Puppet) -> None:
+    puppet.becomes(ChildState.STOPPING)
+
+    with pytest.raises(ValueError, match="slot 3: a child can't go from stopping to running"):
+        puppet.child.move(ChildState.RUNNING)
+
+    assert puppet.child.state is ChildState.STOPPING
+
+
+@pytest.mark.parametrize(("stage", "state"), [("starting", "starting"), ("waiting", "running"), ("consuming", "running")])
+def test_a_child_runs_as_soon_as_it_has_imported_the_handler(puppet: Puppet, stage: str, state: str) -> None:
+    puppet.says(stage)
+
+    assert puppet.child.state.value == state
+
+
+def test_age_counts_from_the_last_heartbeat(puppet: Puppet) -> None:
+    puppet.says("consuming", attention=60.0)
+    puppet.child.hear(64.0)
+
+    assert puppet.child.heartbeat_age(65.0) == 5.0
+
+
+def test_a_running_child_that_is_silent_beyond_the_timeout_hangs(puppet: Puppet) -> None:
+    puppet.says("consuming")
+
+    assert puppet.child.hangs(80.0, timeout=30.0) is None
+    assert puppet.child.hangs(80.5, timeout=30.0) == "no heartbeat for 30.5 s"
+
+
+def test_a_child_whose_poll_loop_stands_still_hangs_although_it_reports(puppet: Puppet) -> None:
+    puppet.says("consuming", poll_age=31.0)
+
+    assert puppet.child.hangs(50.0, timeout=30.0) == "its poll loop has not turned for 31.0 s"
+
+
+def test_an_import_may_take_its_time(puppet: Puppet) -> None:
+    assert puppet.child.hangs(5000.0, timeout=30.0) is None
+
+
+def test_a_child_that_waits_for_its_seat_does_not_hang(puppet: Puppet) -> None:
+    puppet.says("waiting", poll_age=500.0)
+
+    assert puppet.child.hangs(50.0, timeout=30.0) is None
+
+
+def test_stop_asks_by_channel_and_signal_and_never_puts_the_kill_off(puppet: Puppet) -> None:
+    puppet.child.stop(leave=True, kill_at=130.0, seconds=30.0)
+    puppet.child.stop(leave=False, kill_at=150.0)
+
+    assert puppet.line.receive() == [{"stop": {"leave": True, "seconds": 30.0}}, {"stop": {"leave": False}}]
+    assert puppet.process.signals == [signal.SIGTERM, signal.SIGTERM]
+    assert (puppet.child.state, puppet.child.kill_at) == (ChildState.STOPPING, 130.0)
+
+
+def test_abort_asks_for_the_stacks_and_kill_ends_by_force(puppet: Puppet) -> None:
+    puppet.says("consuming")
+
+    puppet.child.abort(kill_at=102.0)
+    asked = (puppet.child.state, puppet.child.kill_at)
+    puppet.child.kill()
+
+    assert asked == (ChildState.ABORTING, 102.0)
+    assert puppet.process.signals == [signal.SIGABRT, signal.SIGKILL]
+    assert puppet.child.kill_at is None
+
+
+def test_a_reaped_child_has_a_status_and_gets_no_signal(puppet: Puppet) -> None:
+    before = puppet.child.reap()
+    puppet.ends(-9)
+
+    assert (before, puppet.child.reap()) == (False, True)
+    assert (puppet.child.status, puppet.child.state) == (-9, ChildState.EXITED)
+    puppet.child.kill()
+    assert puppet.process.signals == []
+
+
+def test_the_last_words_of_a_reaped_child_can_still_be_heard(puppet: Puppet) -> None:
+    puppet.says("consuming")
+    puppet.line.send({"report": {"stage": "closed", "poll_age": 0.0}})
+    puppet.line.close()
+    puppet.ends(0)
+    puppet.child.reap()
+
+    puppet.child.hear(51.0)
+
+    assert puppet.child.report == {"stage": "closed", "poll_age": 0.0}
+
+
+def test_the_last_words_of_a_child_are_heard_although_something_was_sent_to_it_after_its_end(puppet: Puppet) -> None:
+    puppet.says("draining")
+    puppet.line.send({"report": {"stage": "closed", "poll_age": 0.0}})
+    puppet.line.close()
+    puppet.child.stop(leave=True, kill_at=110.0)
+    puppet.ends(0)
+    puppet.child.reap()
+
+    puppet.child.hear(51.0)
+
+    assert puppet.child.exit_code() == 0
+
+
+def test_a_childs_environment_has_our_modules_first_and_nothing_that_speaks_to_systemd() -> None:
+    given = {"PYTHONPATH": "/theirs", "OTHER": "1", **dict.fromkeys(VARIABLES, "x")}
+
+    assert with_our_modules(given) == {"PYTHONPATH": ROOT + os.pathsep + "/theirs", "OTHER": "1"}
+    assert with_our_modules({}) == {"PYTHONPATH": ROOT}
+
+
+def test_a_child_starts_without_a_report(puppet: Puppet) -> None:
+    child: Child = puppet.child
+
+    assert (child.report, child.stage, child.status) == (None, None, None)
+
+
+@pytest.mark.parametrize(("last_words", "code"), [("closed", 0), ("consuming", 70), ("draining", 70)])
+def test_exit_0_counts_only_when_the_child_said_that_it_closed(puppet: Puppet, last_words: str, code: int) -> None:
+    puppet.says(last_words)
+    puppet.process.status = 0
+    puppet.child.reap()
+
+    assert puppet.child.exit_code() == code
+
+
+def test_a_death_by_signal_is_what_it_is(puppet: Puppet) -> None:
+    puppet.says("consuming")
+    puppet.process.status = -signal.SIGKILL
+    puppet.child.reap()
+
+    assert puppet.child.exit_code() == -signal.SIGKILL

@@ -1,0 +1,109 @@
+"""What the supervisor has on disk, and who takes it away."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import selectors
+import shutil
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+from kafka_worker.shared import runtime_files
+from kafka_worker.shared.control import ControlServer, ask
+from kafka_worker.supervision.premises import LOOK_SECONDS, Premises
+from tests.unit.fakes import some_settings
+
+
+class House:
+    """Premises that somebody has entered, and a control socket in them."""
+
+    def __init__(self, runtime: Path) -> None:
+        self.now = 100.0
+        self.settings = some_settings(runtime_directory=str(runtime), state_directory=str(runtime / "state"))
+        self.premises = Premises(self.settings, lambda: self.now)
+        self.selector = selectors.DefaultSelector()
+        assert self.premises.enter()
+        self.control = ControlServer(runtime_files.control_socket(self.settings), self.selector, {})
+        self.premises.guard(self.control)
+
+    def look(self) -> bool:
+        self.now += LOOK_SECONDS
+        return self.premises.look()
+
+    def close(self) -> None:
+        self.control.close()
+        self.selector.close()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path / "run")
+    yield made
+    made.close()
+
+
+def test_nobody_else_enters_before_or_after_the_lock_was_taken_away(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    assert not Premises(house.settings).enter()
+    os.unlink(runtime_files.supervisor_lock(house.settings))
+
+    assert house.look()
+
+    assert not Premises(house.settings).enter()
+    assert f"already run on this host by process {os.getpid()}" in caplog.text
+
+
+def test_who_finds_somebody_else_in_his_premises_is_told_so(house: House) -> None:
+    os.unlink(runtime_files.supervisor_lock(house.settings))
+    assert Premises(house.settings).enter()
+
+    assert not house.look()
+
+
+def test_a_folder_that_was_taken_away_is_there_again_with_all_that_belongs_into_it(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert house.look()
+    shutil.rmtree(runtime_files.folder(house.settings))
+
+    assert house.look()
+
+    assert {each.name for each in Path(runtime_files.folder(house.settings)).iterdir()} == {"control", "supervisor.lock"}
+    assert "was taken away, and is made anew" in caplog.text
+
+
+def test_who_can_not_make_it_anew_goes_on_and_says_so_once_in_a_while(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.rmtree(house.settings.runtime_directory)
+    Path(house.settings.runtime_directory).write_text("in its place")
+
+    assert house.look()
+    assert house.look()
+
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+def test_folders_are_held_against_who_cleans_and_touched(house: House) -> None:
+    state = runtime_files.prepare_state(house.settings)
+    for folder in (runtime_files.folder(house.settings), state):
+        os.utime(folder, (1000, 1000))
+    house.look()
+
+    for folder in (runtime_files.folder(house.settings), state):
+        assert os.stat(folder).st_mtime > 1_000_000
+        descriptor = os.open(folder, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(descriptor)
+
+
+def test_a_control_socket_that_was_taken_away_answers_again(house: House) -> None:
+    path = runtime_files.control_socket(house.settings)
+    os.unlink(path)
+
+    house.look()
+
+    with pytest.raises(Exception, match="did not answer within"):  # it is there; nobody turns its loop
+        ask(path, {"command": "status"}, timeout=0.05)

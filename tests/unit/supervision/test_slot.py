@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import logging
+from typing import Callable, Iterator, List
+
+import pytest
+
+from kafka_worker.supervision.child import ChildState
+from kafka_worker.supervision.slot import Slot
+from tests.unit.supervision.puppet import Puppet
+
+Make = Callable[..., Puppet]
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    made: List[Puppet] = []
+
+    def new(pid: int) -> Puppet:
+        made.append(Puppet(pid))
+        return made[-1]
+
+    yield new
+    for puppet in made:
+        puppet.close()
+
+
+def test_a_new_slot_is_empty_and_due() -> None:
+    slot = Slot(3, now=100.0)
+
+    assert (slot.empty, slot.filled, slot.settled, slot.start_at) == (True, False, False, 100.0)
+
+
+def test_a_successor_takes_the_place_of_the_child_that_ended(make: Make) -> None:
+    slot, old, new = Slot(3, 100.0), make(1), make(2)
+    slot.child, slot.successor = old.child, new.child
+    none = slot.reap()
+    old.ends(-9)
+
+    ended = slot.reap()
+
+    assert none is None
+    assert ended is old.child
+    assert slot.child is new.child
+    assert slot.successor is None
+    assert slot.last_exit == "killed by SIGKILL"
+
+
+def test_a_successor_that_ends_before_its_turn_leaves_the_child_alone(make: Make) -> None:
+    slot, old, new = Slot(3, 100.0), make(1), make(2)
+    slot.child, slot.successor = old.child, new.child
+    new.ends(78)
+
+    assert slot.reap_successor() is new.child
+    assert slot.child is old.child
+    assert slot.successor is None
+
+
+@pytest.mark.parametrize(
+    ("stage", "filled", "settled"), [("starting", False, False), ("waiting", True, False), ("consuming", True, True)]
+)
+def test_a_slot_is_filled_by_a_running_child_and_settled_by_a_consuming_one(
+    make: Make, stage: str, filled: bool, settled: bool
+) -> None:
+    slot, puppet = Slot(3, 100.0), make(1)
+    slot.child = puppet.child
+    puppet.says(stage)
+
+    assert (slot.filled, slot.settled, slot.empty) == (filled, settled, False)
+
+
+def test_a_slot_with_a_waiting_successor_is_not_settled(make: Make) -> None:
+    slot, puppet = Slot(3, 100.0), make(1)
+    slot.child, slot.successor = puppet.child, make(2).child
+    puppet.says("consuming")
+
+    assert not slot.settled
+
+
+def test_stop_asks_both_processes_and_starts_no_more(make: Make) -> None:
+    slot, old, new = Slot(3, 100.0), make(1), make(2)
+    slot.child, slot.successor = old.child, new.child
+
+    slot.stop(leave=True, kill_at=130.0)
+
+    assert slot.start_at is None
+    assert [each.child.state for each in (old, new)] == [ChildState.STOPPING, ChildState.STOPPING]
+
+
+def test_the_report_of_a_working_slot_tells_of_its_processes(make: Make) -> None:
+    slot, puppet = Slot(3, 100.0), make(1)
+    slot.child, slot.successor, slot.start_at = puppet.child, make(2).child, None
+    puppet.says("consuming", attention=51.0)
+
+    report = slot.report(now=110.0, attention=53.5)
+
+    assert (report.slot, report.state, report.pid, report.successor_pid) == (3, "running", 1, 2)
+    assert (report.uptime, report.heartbeat_age, report.restart_in) == (10.0, 2.5, -1.0)
+    assert report.child == {"stage": "consuming", "poll_age": 0.0}
+
+
+def test_the_report_of_an_empty_slot_tells_when_it_is_filled_again() -> None:
+    slot = Slot(3, now=100.0)
+    slot.last_exit = "exit 70 (fault)"
+
+    report = slot.report(now=98.0, attention=50.0)
+
+    assert (report.state, report.pid, report.restart_in, report.last_exit) == ("backoff", 0, 2.0, "exit 70 (fault)")
+    assert slot.report(now=105.0, attention=50.0).restart_in == 0.0
+
+
+def test_what_a_kill_cuts_off_is_named(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    slot, puppet = Slot(3, 100.0), make(1)
+    slot.child = puppet.child
+    puppet.says("consuming", tasks=[{"topic": "t", "partition": 1, "offset": 42, "seconds": 7.5}])
+
+    with caplog.at_level(logging.ERROR):
+        slot.say_what_was_cut_off()
+
+    assert caplog.messages == ["slot 3: cut off: t[1] offset 42, running for 7.5 s at its last heartbeat; it runs again"]

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any, Iterator, List
+
+import pytest
+
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.recovery import suspects_file
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared import runtime_files
+from kafka_worker.upkeep.time_keeper import TimeKeeper
+from kafka_worker.upkeep.time_limits import LONGEST_LOOK
+from tests.support.eventually import eventually
+from tests.unit.fakes import Message, some_settings, started
+
+
+class Hang:
+    """A pool of which one thread hangs."""
+
+    def __init__(self, pool: Pool, **changes: Any) -> None:
+        self.pool = pool
+        self.settings = some_settings(**changes)
+        self.suspects = SuspectsFile(self.settings if "state_directory" in changes else None)
+        self.partition = Partition("topic", 3)
+        self.passed = 0.0
+        self.keeper = TimeKeeper(self.settings, pool.running, self.suspects, lambda: time.monotonic() + self.passed)
+
+    def begin(self) -> None:
+        segment, _ = self.partition.tracker.take(7)
+        pool = self.pool
+        pool.serve([self.partition.queue])
+        self.partition.queue.extend([(7, segment, Message(7, b"key", b"secret"), None, 2)])
+        pool.wake(1)
+        eventually(pool.running, 5, "the task runs")
+
+    def looks(self) -> List[bool]:
+        """Through a minute, which is longer than both limits of these tests."""
+        seen = []
+        for _ in range(120):
+            self.passed += LONGEST_LOOK
+            seen.append(self.keeper.look())
+        return seen
+
+
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    release = threading.Event()
+
+    def hangs_here(*_: Any) -> None:
+        release.wait(10)
+
+    with started(1, hangs_here) as made:
+        yield made
+        release.set()
+
+
+def test_a_handler_that_takes_too_long_is_named_once_with_its_stack_and_without_its_message(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    hang = Hang(pool, handler_timeout_seconds=10.0)
+    hang.begin()
+
+    assert not any(hang.looks())
+
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("topic[3] offset 7, running for 10.")
+    assert "in handler-0 (attempt 2): longer than HANDLER_TIMEOUT_SECONDS = 10" in record.getMessage()
+    assert "in hangs_here" in str(record.stack_info)
+    assert "secret" not in record.getMessage() + str(record.stack_info)
+    assert (0, 7) in hang.partition.overdue
+    assert hang.suspects.known == {}
+
+
+def test_a_handler_that_hangs_makes_its_message_a_suspect_and_has_the_process_replaced(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    hang = Hang(pool, handler_timeout_seconds=10.0, handler_kill_seconds=30.0)
+    hang.begin()
+
+    assert hang.looks().count(True) == 1
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
+    assert "in hangs_here" in str(caplog.records[1].stack_info)
+    assert hang.suspects.known["topic", 3, 7].how == "ran for longer than HANDLER_KILL_SECONDS = 30"
+
+
+def test_without_limits_nothing_is_looked_at(pool: Pool) -> None:
+    hang = Hang(pool)
+    hang.keeper._running = lambda: pytest.fail("looked")
+
+    assert not any(hang.looks())
+
+
+def test_what_runs_in_task_processes_is_told_of_without_a_stack_and_given_up_by_others(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    hang = Hang(pool, handler_timeout_seconds=10.0, handler_kill_seconds=30.0, isolation="process")
+    hang.begin()
+
+    assert not any(hang.looks())
+    assert [(record.levelname, record.stack_info) for record in caplog.records] == [("WARNING", None)]
+
+
+def test_a_thousand_calls_that_hang_at_once_are_one_change_of_what_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs milliseconds, and the main thread has heartbeats to send."""
+    settings, now, changes = some_settings(handler_kill_seconds=30.0, state_directory=str(tmp_path)), 0.0, 0
+    suspects, partition, write = SuspectsFile(settings), Partition("topic", 3), suspects_file._replace
+    segment, _ = partition.tracker.take(0, 1000)
+    running = [(HandlerThread("c"), (offset, segment, Message(offset), None, 1)) for offset in range(1000)]
+    keeper = TimeKeeper(settings, lambda: running, suspects, lambda: now)
+
+    def counted(path: str, text: str) -> None:
+        nonlocal changes
+        changes += 1
+        write(path, text)
+
+    monkeypatch.setattr(suspects_file, "_replace", counted)
+    looks = []
+    for look in range(100):
+        now = look * LONGEST_LOOK
+        looks.append(keeper.look())
+
+    assert (looks.count(True), changes) == (1, 1)
+    assert set(suspects.read()) == {("topic", 3, offset) for offset in range(1000)}
+
+
+def test_a_process_is_not_replaced_for_a_call_that_hangs_before_it_is_written_down_whose_fault_that_is(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspects_file, "LOCK_SECONDS", 0.0)
+    hang = Hang(pool, handler_kill_seconds=30.0, state_directory=str(tmp_path))
+    hang.suspects.blame([], "")
+    (file,) = tmp_path.glob("*/" + suspects_file.NAME)
+    lock = runtime_files.Lock(str(file) + ".lock")
+    lock.acquire()  # as a process that was stopped in the middle of a change
+    hang.begin()
+    kept = hang.looks()
+    lock.release()
+
+    assert kept.count(True) == 0
+    assert hang.looks().count(True) == 1
+    assert set(SuspectsFile(hang.settings).read()) == {("topic", 3, 7)}

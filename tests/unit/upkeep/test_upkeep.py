@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import logging
+from typing import Any, List
+
+import pytest
+
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.upkeep.upkeep import Upkeep, resident_bytes
+from tests.unit.fakes import Message, some_settings
+
+MB = 1_000_000
+LIMITED = {"memory_limit": "150M", "recycle_messages": 0}  # a share of 110 MiB, and a soft limit of 98 MB
+
+
+class Lazy(Pool):
+    """Its threads take nothing, so that tasks always wait."""
+
+    def _start(self, thread: HandlerThread, number: int) -> None:
+        pass
+
+
+class Watched:
+    """A pool and its upkeep, with time and memory as the test says."""
+
+    def __init__(self, pool: Pool, **settings: Any) -> None:
+        self.pool = pool
+        self.now = 100.0
+        self.resident = 40 * MB
+        self.upkeep = Upkeep(some_settings(**settings), pool, lambda: self.now, lambda: 0.5, lambda: self.resident)
+
+    def look(self, seconds: float = 0.0) -> Any:
+        self.now += seconds
+        self.upkeep.look()
+        return self.upkeep.fields()
+
+    def work(self, seconds: float) -> int:
+        """All threads have been busy with calls of 50 ms, and tasks wait; how many may run now."""
+        for thread in self.pool.threads[: self.pool.limit]:
+            thread.done += int(20 * seconds)
+            thread.busy_seconds += seconds
+        return int(self.look(seconds)["threads"])
+
+
+@pytest.fixture
+def backlog() -> Partition:
+    partition = Partition("topic", 0)
+    segment, _ = partition.tracker.take(0, 1)
+    partition.queue.put((0, segment, Message(0), None, 1))
+    return partition
+
+
+def test_the_memory_of_this_process_is_known() -> None:
+    assert 10 * MB < resident_bytes() < 10_000 * MB
+
+
+def test_a_process_says_what_it_uses_and_when_it_wishes_to_be_renewed() -> None:
+    watched = Watched(Pool(2, lambda *_: None), **LIMITED)
+    well = watched.look()
+    watched.resident = 150 * MB
+    large = watched.look(60.0)
+
+    assert well == {"threads": 2, "rss": 40 * MB, "renew": "", "oversized": False}
+    assert large == {"threads": 2, "rss": 150 * MB, "renew": "RSS 150 MB above its share of 98 MB", "oversized": False}
+
+
+def test_who_is_too_large_from_the_start_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    watched = Watched(Pool(2, lambda *_: None), **LIMITED)
+    watched.resident = 150 * MB
+
+    said = [watched.look(1.0) for _ in range(5)]
+
+    assert {(each["oversized"], each["renew"]) for each in said} == {(True, "")}
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_tuned_pool_grows_under_load_to_its_maximum_which_is_said_once(
+    backlog: Partition, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    pool = Lazy(2, lambda *_: None)
+    pool.serve([backlog.queue])
+    watched = Watched(pool, threads=2, threads_max=8)
+
+    limits: List[int] = [watched.work(1.0) for _ in range(20)]
+
+    assert (limits[0], limits[-1], len(pool.threads)) == (2, 8, 8)
+    assert len([record for record in caplog.records if "THREADS_MAX" in record.message]) == 1
+
+
+def test_a_pool_with_a_given_number_of_threads_is_left_alone(backlog: Partition) -> None:
+    pool = Pool(2, lambda *_: None)
+    pool.serve([backlog.queue])
+    watched = Watched(pool, threads=2, threads_max=2)
+
+    assert {watched.work(1.0) for _ in range(20)} == {2}
+
+
+def test_a_pool_does_not_grow_above_the_soft_limit(backlog: Partition) -> None:
+    pool = Pool(2, lambda *_: None)
+    pool.serve([backlog.queue])
+    watched = Watched(pool, threads=2, threads_max=8, **LIMITED)
+    watched.resident = 150 * MB
+
+    assert {watched.work(1.0) for _ in range(20)} == {2}

@@ -1,0 +1,1 @@
+"""How a process, or a partition, ends in order."""

@@ -1,0 +1,76 @@
+"""How a process ends in order: what runs is finished, what is done is committed, the seat is left or kept. The consumer thread
+goes on turning meanwhile, and all of it keeps a deadline that may come nearer on the way.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Callable, List
+
+from kafka_worker.draining.settling import Settling
+from kafka_worker.draining.stopping import Stopping
+from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.partitions.assignment import Assignment
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import ExitCode
+
+log = logging.getLogger(__name__)
+
+LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
+CLOSE_SECONDS = 1.0  # for leaving the group; then closing the client may take as long again, before the main thread cuts it
+
+# Fenced: committing or waiting would work against the member that has our id. A fault of ours: trust nothing.
+BROKEN = (ExitCode.FENCED, ExitCode.FAULT)
+
+
+class Draining:
+    """The steps, in their order."""
+
+    def __init__(
+        self,
+        consumer: GroupConsumer,
+        assignment: Assignment,
+        stopping: Stopping,
+        cut_off: List[str],
+        turn: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """`turn` does the duties once; `cut_off` takes what could not be finished in time."""
+        self._consumer = consumer
+        self._assignment = assignment
+        self._stopping = stopping
+        self._cut_off = cut_off
+        self._turn = turn
+        self._clock = clock
+
+    def settle(self, settling: Settling) -> None:
+        """Start nothing, finish what runs. Messages that still come are taken and not started: dropping them would let the
+        position pass them."""
+        self._consumer.pause([(p.topic, p.number) for p in self._assignment])
+        while not (settling.settled(self._assignment, self._stopping.until()) or self._consumer.ending in BROKEN):
+            self._turn()
+        if self._consumer.ending in BROKEN:
+            return
+        tasks = settling.described(self._assignment)
+        for task in tasks:
+            log.error("%s: cut off by the drain deadline, it runs again", task)
+        self._cut_off += tasks
+
+    def finish_commits(self, committed: Callable[[], bool]) -> None:
+        """Until `committed` says that all is acknowledged. Even a hurried end tries once, for a moment."""
+        moment = self._clock() + LAST_COMMIT_SECONDS
+        while not (self._consumer.ending in BROKEN or committed()):
+            if self._consumer.ending is not None or self._clock() >= max(moment, self._stopping.until()):
+                self._cut_off.append("the last commit")
+                log.error("The last commit was not acknowledged in time: what it held runs again")
+                return
+            self._turn()
+
+    def leave(self) -> None:
+        """Nothing is owed any more: what follows is politeness."""
+        stop = self._stopping.wish
+        if stop is not None:
+            stop.deadline.hurry(CLOSE_SECONDS)
+        if stop is not None and stop.leave:  # looked at only now: the wish may have changed during the drain
+            self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock))
+        self._consumer.close()

@@ -1,0 +1,94 @@
+"""How partitions are brought to rest that are closed, because they go away or because the process ends: what runs is finished,
+what lies between finished tasks is run too, the rest is left for whoever comes next. Consumer thread only.
+
+Whoever waits for that does his duties meanwhile: nothing else of the process, or of the group, has to wait too.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Iterable, List, Set, Tuple
+
+from kafka_worker.outcomes.decisions import Failures
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.pools.thread_pool import HandlerThread, Runner
+from kafka_worker.recovery.quarantine import Quarantine
+
+# What waits (for its next attempt) is not worth the wait of everybody else: what was done behind it is known to whoever comes
+# next, and what waits starts there again. But a moment is cheaper than that.
+PATIENCE_SECONDS = 1.0
+
+
+class Settling:
+    """Watches handler threads on behalf of closed partitions."""
+
+    def __init__(self, pool: Runner, quarantine: Quarantine, failures: Failures, clock: Callable[[], float]) -> None:
+        """Nothing is closed yet."""
+        self._pool = pool
+        self._quarantine = quarantine
+        self._failures = failures
+        self._clock = clock
+
+    def settled(self, partitions: Iterable[Partition], until: float) -> bool:
+        """Close these partitions, and look whether they are at rest. Asked again and again, and true at the latest at `until`
+        (monotonic seconds), which may have come nearer meanwhile."""
+        for partition in partitions:
+            partition.close(until)
+        now = self._clock()
+        if now >= until:
+            return True
+        self._failures.give_up(min(until, now + PATIENCE_SECONDS))
+        # In this order: what runs no more has left its outcome, or is undecided, or is on its way to be stored.
+        running = self._waited_for(partitions)
+        if self._undecided().intersection(partitions):
+            return False
+        settled = [partition.settled(_highest(running, partition)) for partition in partitions]
+        if all(settled) and not any(partition.in_transit for partition in partitions):
+            return True
+        self.unpark()
+        return False
+
+    def unpark(self) -> None:
+        """Start what was parked and lies below the frontier of its partition after all; forget what is not ours any more."""
+        parked = [self._pool.parked.popleft() for _ in range(len(self._pool.parked))]
+        self._failures.requeue(task for task in parked if task[0] < task[1].partition.frontier)
+        self._pool.parked.extend(
+            task for task in parked if task[0] >= task[1].partition.frontier and not task[1].partition.revoked
+        )
+
+    def running(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
+        """What runs of these partitions."""
+        ours = set(partitions)
+        return [(thread, task) for thread, task in self.all_running() if task[1].partition in ours]
+
+    def all_running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs, in whichever pool. Any thread."""
+        return [*self._pool.running(), *self._quarantine.running()]
+
+    def _undecided(self) -> Set[Partition]:
+        """Of what has failed, or has left results, since `Failures` last looked: it may be a gap, or still to be sent."""
+        return {task[1].partition for task, _ in self._pool.undecided.copy()}
+
+    def _waited_for(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
+        """The same without calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""
+        waited_for = []
+        for thread, task in self.running(partitions):
+            if thread.hangs(task):  # asked once: the main thread may say so at any moment
+                partition = task[1].partition
+                partition.given_up = min(partition.given_up, task[0])
+            else:
+                waited_for.append((thread, task))
+        return waited_for
+
+    def described(self, partitions: Iterable[Partition]) -> List[str]:
+        """What runs of these partitions and does not hang, in words for the log."""
+        return [
+            "%s offset %d, running for %.1f s in %s"
+            % (task[1].partition, task[0], self._clock() - thread.started, thread.name)
+            for thread, task in self._waited_for(partitions)
+        ]
+
+
+def _highest(running: List[Tuple[HandlerThread, Task]], partition: Partition) -> int:
+    """The highest offset of the partition that runs now; -1: none."""
+    return max([task[0] for _, task in running if task[1].partition is partition], default=-1)

@@ -1,0 +1,1 @@
+"""Which partitions are served, and by how many permits: circuit breakers and the rate limit."""

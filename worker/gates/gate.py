@@ -1,0 +1,145 @@
+"""The way to one handler while a circuit breaker holds it up: permits for probes, what became of these, and the tasks that
+failed meanwhile. Consumer thread only, but for `Metered.pop`."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from enum import Enum
+from typing import Deque, Dict, Optional, Tuple
+
+from kafka_worker.partitions.attempts import failed_before
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.queues import Queue
+from kafka_worker.partitions.tracker import DONE, RUNNING
+
+IDLE_LOOKS = 2  # a task between a queue and its call runs at the second look, or it will not run without another permit
+
+
+class Access(Enum):
+    """How the partitions of a handler are served. It follows from the state of the breakers, and has none of its own."""
+
+    FREE = "free"
+    METERED = "metered"
+    HELD = "held"
+
+
+class Metered(Queue):
+    """A partition's queue, from which each task costs a permit."""
+
+    def __init__(self, queue: Queue, permits: Deque[None], taken: Optional[Deque[Task]] = None) -> None:
+        """`taken` gets what was taken."""
+        self._tasks = self._queue = queue
+        self._permits = permits
+        self._taken = taken
+        self.topic = queue.topic
+        self.extend, self.put = queue.extend, queue.put
+        self.pop = self._pop
+
+    def _pop(self) -> Task:
+        """Any thread. IndexError: no permit, or no task; then the permit is given back."""
+        self._permits.pop()
+        try:
+            task: Task = self._queue.pop()
+        except IndexError:
+            self._permits.append(None)
+            raise
+        if self._taken is not None:
+            self._taken.append(task)
+        return task
+
+
+class Probe:
+    """A task that was started with a permit."""
+
+    __slots__ = ("idle", "task")
+
+    def __init__(self, task: Task) -> None:
+        """Just taken."""
+        self.task = task
+        self.idle = 0  # how often it was seen neither running nor done
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it uses its permit up. It does not when it went back into its queue (a batch that failed is called one by
+        one) or waits for what it sent to be stored."""
+        return self.idle < IDLE_LOOKS
+
+    def look(self) -> bool:
+        """Whether it is done."""
+        offset, segment = self.task[:2]
+        if offset < segment.partition.tracker.watermark():
+            return True  # the flag may be somebody else's by now
+        flag = segment.flags[offset + segment.shift]
+        self.idle = 0 if flag == RUNNING else self.idle + 1
+        return bool(flag == DONE)
+
+
+class Door:
+    """The way to one handler."""
+
+    def __init__(self) -> None:
+        """Open."""
+        self.access = Access.FREE
+        self.permits: Deque[None] = deque()
+        self.taken: Deque[Task] = deque()  # by handler threads, with a permit
+        self.aside: Deque[Task] = deque()  # failed, and will be run again as if they had not been tried
+        self.succeeded_at = -math.inf  # monotonic seconds, of the last probe that was done
+        self.credit = 0  # calls that have succeeded of late
+        self._probes: Dict[Tuple[int, int], Probe] = {}
+
+    def restart(self) -> None:
+        """Forget permits and probes: another round, or none."""
+        self.permits.clear()
+        self.taken.clear()
+        self._probes = {}
+        self.succeeded_at = -math.inf
+
+    def ended(self, task: Task) -> bool:
+        """The task has failed; whether it was a probe."""
+        self._note()
+        return self._probes.pop(_place(task), None) is not None
+
+    def succeeded(self) -> int:
+        """How many probes are done since the last look. Those of partitions that go away are given up: nothing will be heard
+        of some of them."""
+        self._note()
+        self._probes = {place: probe for place, probe in self._probes.items() if not probe.task[1].partition.closed}
+        done = [place for place, probe in self._probes.items() if probe.look()]
+        for place in done:
+            del self._probes[place]
+        return len(done)
+
+    def grant(self, wanted: int) -> int:
+        """Have as many probes under way as are wanted; how many permits lie ready."""
+        self._note()
+        ready = len(self.permits)
+        missing = wanted - ready - self.under_way
+        self.permits.extend([None] * missing)
+        return ready + max(0, missing)
+
+    @property
+    def under_way(self) -> int:
+        """How many probes are running, as far as known."""
+        return sum(probe.under_way for probe in self._probes.values())
+
+    @property
+    def outdone(self) -> int:
+        """How many of those that were set aside have failed before another succeeded."""
+        return sum(failed_before(task[4]) < self.succeeded_at for task in self.aside)
+
+    def put_back(self, most: int) -> None:
+        """Of those that were set aside, the ones that have waited longest."""
+        chosen = [self.aside.popleft() for _ in range(min(most, len(self.aside)))]
+        for task in sorted(chosen, key=lambda task: -task[0]):  # queues without order take them at their front
+            if not task[1].partition.revoked:
+                task[1].partition.queue.put(task)
+
+    def _note(self) -> None:
+        for _ in range(len(self.taken)):
+            task = self.taken.popleft()
+            self._probes[_place(task)] = Probe(task)
+
+
+def _place(task: Task) -> Tuple[int, int]:
+    return task[0], id(task[1])

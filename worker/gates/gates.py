@@ -1,0 +1,213 @@
+"""Which tasks may start. Usually all, and then the pool takes from the partitions' own queues. A partition whose handler is
+*held* (see `breakers`) is not served at all; one that is *metered* is served through permits, of which the consumer thread
+gives out a counted number: for the probes of a circuit breaker, and for the rate limit. Consumer thread only.
+
+The tasks stay where they are, in the queues of their partitions. So retries, followers in a lane, closing and parking need to
+know nothing of the gate.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Callable, Deque, Dict, Iterable, List, Optional, Sequence
+
+from kafka_worker.gates.breakers import Breakers
+from kafka_worker.gates.gate import Access, Door, Metered
+from kafka_worker.gates.rate_limit import TokenBucket
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.attempts import failed_before, spared
+from kafka_worker.partitions.dependencies import Dependencies
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.queues import Queue
+from kafka_worker.pools.thread_pool import HandlerThread, Runner
+from kafka_worker.shared.errors import names_of, plain
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.snapshot import BreakerReport
+
+log = logging.getLogger(__name__)
+
+COUNT_SECONDS = 0.05  # between two looks at what is done, unless something has failed
+
+
+class Gate:
+    """The gate of one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Runner,
+        handler_of: Callable[[str], str],
+        clock: Callable[[], float],
+        apart: Sequence[HandlerThread] = (),
+    ) -> None:
+        """`handler_of` gives the handler's name for a topic; `apart`: who runs tasks beside the pool."""
+        self._pool = pool
+        self._apart = apart
+        self._handler_of = handler_of
+        self.dependencies = Dependencies(clock)
+        self._breakers = Breakers(settings, self.dependencies, handler_of)
+        self._doors: Dict[str, Door] = {}
+        self._handlers: Dict[str, str] = {}  # by topic, as far as seen; of a retry topic it is the first one that counts
+        self._done: Dict[str, int] = {}  # topic to what was counted so far
+        self._counted_at = clock()
+        rate = settings.max_messages_per_second / settings.processes
+        self._bucket = TokenBucket(rate, clock()) if rate else None
+        self._tokens: Deque[None] = deque()
+
+    def queues(self, partitions: Iterable[Partition]) -> List[Queue]:
+        """What the pool serves of these partitions."""
+        return [queue for queue in map(self._served, partitions) if queue is not None]
+
+    def turn(self, partitions: Iterable[Partition], now: float) -> bool:
+        """Once in a turn of the loop, after the failures; whether `queues` has changed."""
+        if now - self._counted_at >= COUNT_SECONDS:
+            self._count_done(now)
+        ours = list(partitions)
+        closing = {self._handler(partition) for partition in ours if partition.closed}
+        self._look_at_probes(now)
+        changed = [self._set(handler, door, closing=handler in closing) for handler, door in self._doors.items()]
+        for handler, door in self._doors.items():
+            if door.access is not Access.FREE:
+                self._hold(handler, door, self._partitions_of(handler, ours))
+            elif door.aside:
+                self._return(door, self._partitions_of(handler, ours), closing=handler in closing)
+            door.credit = 0
+        if self._bucket is not None:
+            self._tokens.extend([None] * self._bucket.fill(len(self._tokens), now))
+            if any(len(partition.queue) for partition in ours):
+                self._pool.wake(len(self._tokens))
+        return any(changed)
+
+    def take_back(self, task: Task, error: BaseException, now: float, *, last: bool) -> bool:
+        """A task failed; whether it will be run again as if it had not been tried, because not it is to blame. `last`: it
+        becomes a dead letter otherwise."""
+        if now != self._counted_at:
+            self._count_done(now)
+        partition = task[1].partition
+        handler = self._handler(partition)
+        door = self._door(handler)
+        probe = door.ended(task)
+        if not self._breakers.take_back(handler, error, now, before=failed_before(task[4]), probe=probe, last=last):
+            return False
+        log.info(
+            "%s offset %d failed at attempt %d (%s), which does not count: %s",
+            partition, task[0], task[4], plain(names_of(error)[0]), self.why(partition),
+        )  # fmt: skip
+        door.aside.append(spared(task, now))
+        return True
+
+    def set_aside(self, task: Task) -> bool:
+        """A task that has failed before may run again; whether it waits here until others have succeeded, as its handler is
+        held up: what did not fail yet makes better probes."""
+        door = self._door(self._handler(task[1].partition))
+        if door.access is Access.FREE:
+            return False
+        door.aside.append(task)
+        return True
+
+    def give_back(self, tasks: Iterable[Task]) -> None:
+        """These were taken, and will be taken again before anything can be said of them: their permits are free."""
+        for task in tasks:
+            self._door(self._handler(task[1].partition)).ended(task)
+
+    def why(self, partition: Partition) -> str:
+        """What holds the partition up, in words; empty: nothing."""
+        return self._breakers.why(self._handler(partition))
+
+    def reports(self, now: float) -> List[BreakerReport]:
+        """Of the circuit breakers, for the snapshot."""
+        return self._breakers.reports(now)
+
+    @property
+    def probing(self) -> bool:
+        """Whether probes run, whose outcome is waited for."""
+        return any(door.access is Access.METERED and door.under_way for door in self._doors.values())
+
+    def _served(self, partition: Partition) -> Optional[Queue]:
+        door = self._door(self._handler(partition))
+        if door.access is Access.HELD:
+            return None
+        queue = partition.queue if self._bucket is None else Metered(partition.queue, self._tokens)
+        return queue if door.access is Access.FREE else Metered(queue, door.permits, door.taken)
+
+    def _partitions_of(self, handler: str, partitions: Iterable[Partition]) -> List[Partition]:
+        return [partition for partition in partitions if self._handler(partition) == handler]
+
+    def _handler(self, partition: Partition) -> str:
+        topic = partition.queue.topic
+        if topic not in self._handlers:
+            self._handlers[topic] = self._handler_of(topic)
+        return self._handlers[topic]
+
+    def _door(self, handler: str) -> Door:
+        if handler not in self._doors:
+            self._doors[handler] = Door()
+            self._set(handler, self._doors[handler], closing=False)
+        return self._doors[handler]
+
+    def _set(self, handler: str, door: Door, *, closing: bool) -> bool:
+        """Follow the breakers; whether that changes anything. There are no probes while partitions are brought to rest."""
+        before = door.access
+        if self._breakers.closed_for(handler):
+            door.access = Access.FREE
+        else:
+            door.access = Access.METERED if self._breakers.wanted(handler) and not closing else Access.HELD
+        if door.access is not before:
+            door.restart()
+        return door.access is not before
+
+    def _look_at_probes(self, now: float) -> None:
+        """Probes that are done speak for their handler; for a dependency only if they used it."""
+        done = {door: door.succeeded() for door in self._doors.values() if door.access is Access.METERED}
+        wanted = {handler: self._breakers.wanted(handler) for handler in self._doors}
+        for handler, door in self._doors.items():
+            self._breakers.succeeded(handler, done.get(door, 0), now, probe=True)
+        self._breakers.turn(now)
+        for handler, door in self._doors.items():
+            if done.get(door):
+                door.succeeded_at = now
+                door.credit += done[door]
+                self._try_again(door, self._breakers.wanted(handler), wanted[handler])
+
+    @staticmethod
+    def _try_again(door: Door, wanted: int, before: int) -> None:
+        """Others have succeeded: what failed before them is to blame itself, or is done now. A few at a time, because calls
+        that fail one after the other cast doubt on what they depend on. One in any case where what was done has decided
+        nothing: perhaps none of those that wait uses what is to be tried."""
+        door.put_back(max(int(wanted == before), min(door.outdone, wanted // 4)))
+
+    def _return(self, door: Door, partitions: List[Partition], *, closing: bool) -> None:
+        """As many as have succeeded meanwhile, so that those which fail again do not all fail one after the other."""
+        waiting = any(len(partition.queue) for partition in partitions)
+        count = door.credit if waiting and not closing else len(door.aside)
+        door.put_back(count)
+        self._pool.wake(count)
+
+    def _hold(self, handler: str, door: Door, partitions: List[Partition]) -> None:
+        for partition in partitions:
+            if partition.closed:  # nothing more of it will be started, so that a stop need not wait for it
+                partition.given_up = 0
+        if door.access is Access.METERED:
+            self._probe(door, self._breakers.wanted(handler), sum(len(partition.queue) for partition in partitions))
+
+    def _probe(self, door: Door, wanted: int, waiting: int) -> None:
+        """Messages that did not fail before come first: the others may be to blame themselves."""
+        ready = door.grant(wanted)
+        if ready and not waiting:
+            door.put_back(ready)
+        self._pool.wake(ready)
+
+    def _count_done(self, now: float) -> None:
+        """Tell the breakers what is done since the last look."""
+        self._counted_at = now
+        done: Dict[str, int] = {}
+        for thread in [*self._pool.threads, *self._apart]:
+            for topic, count in thread.done_of.copy().items():
+                done[topic] = done.get(topic, 0) + count
+        for topic, count in done.items():
+            more = count - self._done.get(topic, 0)
+            if more > 0 and topic in self._handlers:
+                self._breakers.succeeded(self._handlers[topic], more, now, probe=False)
+                self._door(self._handlers[topic]).credit += more
+        self._done = done

@@ -1,0 +1,82 @@
+"""How a batch handler is called: `process_messages(messages)` gets a list of decoded values, and the list of their contexts if
+it takes a second parameter. When it returns, all are done; `raise BatchError({3: error})` says which are not.
+
+Any other exception says only that something in the list is wrong. Then each message is called alone, at once and without
+counting an attempt: what fails alone is the culprit, its neighbours are done, and none of them becomes a dead letter for it.
+Messages that have failed before are called alone from the start. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+from kafka_worker.handler.context import Context
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.shared import forks
+from kafka_worker.shared.answers import BatchError
+
+Failures = Dict[int, Any]  # exceptions by index in the batch
+
+
+class Alone(Tuple[Any, ...]):
+    """A task that is to be called in a batch of its own, because its batch has failed. A task in all else."""
+
+    __slots__ = ()
+
+
+def alone(task: Task) -> bool:
+    """Whether it must not be in a batch with others."""
+    return task[4] > 1 or isinstance(task, Alone)
+
+
+class Whole(NamedTuple):
+    """A call with several tasks that has failed, and not said which of them it is about."""
+
+    tasks: Sequence[Task]
+    error: BaseException
+
+
+class BatchCall:
+    """The user's function, ready to be called with tasks of one partition."""
+
+    def __init__(
+        self, function: Callable[..., Any], decoder: Callable[[Optional[bytes]], Any], *, takes_contexts: bool
+    ) -> None:
+        """Keep what a call needs."""
+        self._function = function
+        self._decoder = decoder
+        self._takes_contexts = takes_contexts
+
+    def __call__(self, tasks: Sequence[Task]) -> Tuple[Any, Failures]:
+        """What the function returned, and which tasks have failed; the others are done. Raises what the function raised,
+        when that says nothing about single messages."""
+        indexes, values, failures = self._decoded(tasks)
+        if not values:
+            return None, failures
+        arguments: List[Any] = [values]
+        if self._takes_contexts:
+            arguments.append([Context(tasks[i][2], tasks[i][1].partition, tasks[i][4]) for i in indexes])
+        try:
+            return self._function(*arguments), failures
+        except BatchError as problem:
+            if not all(index in range(len(values)) for index in problem.failures):
+                raise
+            failures.update((indexes[index], failure) for index, failure in problem.failures.items())
+            return None, failures
+        finally:
+            if forks.copied:
+                forks.end()
+
+    def _decoded(self, tasks: Sequence[Task]) -> Tuple[List[int], List[Any], Failures]:
+        """(indexes, values) of the messages that can be read, and what is wrong with the others."""
+        indexes: List[int] = []
+        values: List[Any] = []
+        failures: Failures = {}
+        for index, task in enumerate(tasks):
+            try:
+                values.append(self._decoder(task[2].value()))
+            except BaseException as problem:  # as everywhere: what the decoding of one message raises concerns that one only
+                failures[index] = problem
+            else:
+                indexes.append(index)
+        return indexes, values, failures

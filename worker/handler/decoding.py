@@ -1,0 +1,57 @@
+"""From the bytes of a Kafka message to what a handler gets. Runs in the handler threads; whatever is wrong with a message is
+said by `UndecodableError`, which makes it a dead letter at once. Pure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any, Iterable, List, Optional, Tuple
+
+from kafka_worker.shared.errors import InvalidMessageError, UndecodableError
+
+_LONGEST_PLACE, _LONGEST_TEXT = 200, 500  # characters
+
+
+def decode(value: Optional[bytes]) -> Any:
+    """The JSON value of a message, None for a tombstone. Raises UndecodableError."""
+    if value is None:
+        return None
+    try:
+        return json.loads(value.decode("utf-8"))
+    except (ValueError, RecursionError) as problem:  # also UnicodeDecodeError, and integers of over 4,300 digits
+        raise UndecodableError("%s: %s" % (type(problem).__name__, problem)) from problem
+
+
+def invalid(path: Iterable[object], wanted: str, more: int = 0) -> InvalidMessageError:
+    """What to raise when a message has something else than what is wanted at this path, and so many more violations.
+
+    The path is told as a JSON pointer (RFC 6901). `wanted` must not repeat the value that stands there: it may be personal
+    data, and a dead letter's reason ends in logs and in the eyes of people who may not read the message."""
+    place = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    rest = " (and %d more)" % more if more else ""
+    text = "%s: %s" % (_shortened(place, _LONGEST_PLACE) or "the whole message", wanted)
+    return InvalidMessageError(_shortened(text, _LONGEST_TEXT - len(rest)) + rest)
+
+
+def _shortened(text: str, longest: int) -> str:
+    """On one line, and without what no log can take: names of properties come from strangers."""
+    shown = "".join(each if each.isprintable() else "?" for each in text[: longest + 1])
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
+
+
+def headers_of(message: Any) -> List[Tuple[str, Any]]:
+    """The headers of a Kafka message. Raises UndecodableError, once, when a name is not UTF-8: the client fails then, and
+    would crash the process if it were asked again, so that a header that says so takes their place."""
+    try:
+        return message.headers() or []
+    except SystemError as problem:
+        message.set_headers([("headers-lost", b"the name of one is not UTF-8")])
+        raise UndecodableError("the name of a header is not UTF-8") from problem
+
+
+def readable_headers(message: Any) -> List[Tuple[str, Any]]:
+    """The same without raising, for whoever passes a message on: headers that are lost say so."""
+    with contextlib.suppress(UndecodableError):
+        headers_of(message)
+    return headers_of(message)

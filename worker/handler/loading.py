@@ -1,0 +1,157 @@
+"""The handler contract: what the user's function may look like, and how it is called. `process_message(message)` gets the
+decoded JSON value of a Kafka message (None for a tombstone); if the type hint of the parameter names a pydantic model or a
+msgspec Struct, it gets one of those. One that takes a second parameter also gets a `Context`. The same as `async def` is a
+coroutine handler; a function whose first parameter is called `messages` is a batch handler (see `batch`). What a handler
+returns is ignored, unless it is a `Send`; what it raises is a failed attempt.
+
+Loading happens once, in the child's main thread; decoding and calling in the handler threads.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from enum import Enum
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+from typing import Any, Callable, NamedTuple, Optional
+
+from kafka_worker.handler.batch import BatchCall
+from kafka_worker.handler.context import Context
+from kafka_worker.handler.decoding import decode
+from kafka_worker.handler.schema import SchemaError
+from kafka_worker.handler.typed import Decoder, HintError, element_of, hint_of
+from kafka_worker.handler.validation import decoder_for
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.shared import forks
+from kafka_worker.shared.errors import names_of, plain, text_of
+from kafka_worker.shared.settings import Settings
+
+#: Calls the user's function for (Kafka message, its partition, attempt). That of a coroutine handler returns what is to be
+#: awaited.
+Call = Callable[[Any, Partition, int], Any]
+
+WANTED = "process_message(message) or process_message(message, context), or the same with messages, a list"
+
+
+class HandlerError(Exception):
+    """A setting names nothing that can be called; the text says what and why."""
+
+
+class Kind(Enum):
+    """How a handler is called."""
+
+    THREAD = "thread"  # one message, in a handler thread
+    BATCH = "batch"  # a list of messages, in a handler thread
+    ASYNC = "async"  # one message, as a coroutine of the event loop
+
+
+class Handler(NamedTuple):
+    """A handler, ready to be called."""
+
+    name: str  # module:function
+    kind: Kind
+    call: Any  # a BatchCall for a batch handler, else a Call
+
+
+def load(name: str, settings: Optional[Settings] = None, setting: str = "HANDLER") -> Handler:
+    """The handler `module:function`, which `setting` names, ready to be called with what the settings let through. Raises
+    HandlerError, also for whatever its import raises."""
+    source = "%s=%s" % (setting, name)
+    function = _imported(name, source)
+    kind = _kind(function, source)
+    takes_context = _takes_context(function, source)
+    decoder = _decoder(function, kind, source, settings) if settings else decode
+    return Handler(name, kind, _call(function, kind, decoder, takes_context=takes_context))
+
+
+def _call(function: Callable[..., Any], kind: Kind, decoder: Decoder, *, takes_context: bool) -> Any:
+    if kind is Kind.BATCH:
+        return BatchCall(function, decoder, takes_contexts=takes_context)
+
+    def with_context(message: Any, partition: Partition, attempt: int) -> Any:
+        try:
+            return function(decoder(message.value()), Context(message, partition, attempt))
+        finally:
+            if forks.copied:
+                forks.end()
+
+    def without_context(message: Any, _partition: Partition, _attempt: int) -> Any:
+        try:
+            return function(decoder(message.value()))
+        finally:
+            if forks.copied:
+                forks.end()
+
+    return with_context if takes_context else without_context
+
+
+def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: Settings) -> Decoder:
+    hint = hint_of(function)
+    try:
+        return decoder_for(element_of(hint) if kind is Kind.BATCH else hint, settings)
+    except HintError as problem:
+        raise HandlerError("%s: %s" % (source, problem)) from problem
+    except SchemaError as problem:
+        raise HandlerError(str(problem)) from problem
+
+
+def _imported(name: str, source: str) -> Callable[..., Any]:
+    module_name, _, function_name = name.partition(":")
+    try:
+        function = functools.reduce(getattr, function_name.split("."), importlib.import_module(module_name))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # a user's module may raise anything, SystemExit included
+        raise HandlerError(
+            "%s cannot be imported: %s: %s (wanted: module:function, importable from the folder the service runs in)"
+            % (source, plain(names_of(problem)[0]), text_of(problem))
+        ) from problem
+    finally:
+        if forks.copied:
+            forks.end()
+    if not callable(function):
+        raise HandlerError("%s is a %s, not a function" % (source, type(function).__name__))
+    return function
+
+
+def _kind(function: Callable[..., Any], source: str) -> Kind:
+    """What the function's form says. Raises HandlerError for forms whose call would do nothing."""
+    forms = (function, getattr(function, "__call__", None))  # noqa: B004 (an object with a method of that name)
+    if any(generator(form) for form in forms for generator in (isgeneratorfunction, isasyncgenfunction)):
+        raise HandlerError("%s is a generator, whose call does nothing; wanted: a function, without yield" % source)
+    is_batch = _first_parameter(function) == "messages"
+    if not any(iscoroutinefunction(form) for form in forms):
+        return Kind.BATCH if is_batch else Kind.THREAD
+    if is_batch:
+        raise HandlerError(
+            "%s is an async function of messages, a list; wanted: an async function of one message, of which COROUTINES run "
+            "at once, or a plain function of messages" % source
+        )
+    return Kind.ASYNC
+
+
+def _first_parameter(function: Callable[..., Any]) -> str:
+    """Its name; empty where none can be told."""
+    try:
+        return next(iter(inspect.signature(function).parameters), "")
+    except (TypeError, ValueError):  # a builtin without a signature
+        return ""
+
+
+def _takes_context(function: Callable[..., Any], source: str) -> bool:
+    """Whether the function wants the context. Raises HandlerError when it can take neither one nor two arguments."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin without a signature
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    required = [p for p in signature.parameters.values() if p.kind in positional and p.default is inspect.Parameter.empty]
+    for arguments in (2, 1):
+        try:
+            signature.bind(*range(arguments))
+        except TypeError:
+            continue
+        if arguments == 1 or len(required) == 2:  # noqa: PLR2004 (message and context; an optional second is the user's own)
+            return arguments == 2  # noqa: PLR2004
+    raise HandlerError("%s takes %s; wanted: %s" % (source, signature, WANTED))

@@ -1,0 +1,95 @@
+"""The handlers of a process: which topic has which, loaded once each."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Optional
+
+from kafka_worker.handler.loading import Handler, HandlerError, Kind, load
+from kafka_worker.shared.routes import route_of, routes_of
+from kafka_worker.shared.settings import Settings
+
+
+class UnroutedError(Exception):
+    """A message came from a topic that no handler is meant for."""
+
+
+class Handlers:
+    """All of them, from HANDLER or HANDLERS."""
+
+    def __init__(self, settings: Settings, load_one: Optional[Callable[[str, str], Handler]] = None) -> None:
+        """Loads the user's functions, by `load_one(name, setting)` if given; what is wrong with them is kept in `faults`."""
+        self._load_one = load_one or (lambda name, setting: load(name, settings, setting))
+        self._routes = routes_of(settings)
+        self._setting = "HANDLERS" if settings.handlers else "HANDLER"
+        self.by_name: Dict[str, Handler] = {}
+        self.faults: List[str] = []  # one line for each reason why they can't be used
+        for name in dict.fromkeys(route.handler for route in self._routes):
+            self._load(name)
+        self.faults += [fault for handler in self.by_name.values() for fault in _contradictions(handler, settings)]
+
+    def usable(self) -> Handlers:
+        """Themselves. Raises HandlerError when there is a fault."""
+        if self.faults:
+            raise HandlerError("; ".join(self.faults))
+        return self
+
+    def of(self, topic: str) -> Optional[Handler]:
+        """The handler of a topic; None: it is not one of ours."""
+        route = route_of(topic, self._routes)
+        return self.by_name[route.handler] if route else None
+
+    def kind_of(self, topic: str) -> Optional[Kind]:
+        """How the messages of a topic are handled."""
+        handler = self.of(topic)
+        return handler.kind if handler else None
+
+    def of_kind(self, kind: Kind) -> List[Handler]:
+        """Those that are called in this way."""
+        return [handler for handler in self.by_name.values() if handler.kind is kind]
+
+    def call_of_kind(self, kind: Kind) -> Any:
+        """What calls the right one of them. When there is only one, that is its own call: nothing stands between."""
+        handlers = self.of_kind(kind)
+        if len(self.by_name) == 1:
+            return handlers[0].call
+        calls = _Calls(self)
+        if kind is Kind.BATCH:
+            return lambda tasks: calls[tasks[0][1].partition.queue.topic](tasks)
+        return lambda message, partition, attempt: calls[partition.queue.topic](message, partition, attempt)
+
+    def _load(self, name: str) -> None:
+        try:
+            self.by_name[name] = self._load_one(name, self._setting)
+        except HandlerError as problem:
+            self.faults.append(str(problem))
+
+
+class _Calls(Dict[str, Any]):
+    """By topic; found out at its first message."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        super().__init__()
+        self._handlers = handlers
+
+    def __missing__(self, topic: str) -> Any:
+        handler = self._handlers.of(topic)
+        if handler is None:  # a pattern that the Kafka client understands in another way than we do
+            raise UnroutedError("no entry of HANDLERS matches %s" % topic)
+        self[topic] = handler.call
+        return handler.call
+
+
+def _contradictions(handler: Handler, settings: Settings) -> List[str]:
+    """What is wrong between a handler's form and the settings."""
+    found = []
+    if handler.kind is Kind.BATCH and settings.ordering == "partition":
+        found.append(
+            "ORDERING=partition leaves one message at a time to %s, which takes a list. Use ORDERING=key or none, or a "
+            "function of one message." % handler.name
+        )
+    if handler.kind is not Kind.THREAD and settings.isolation == "process":
+        found.append(
+            "ISOLATION=process is for functions of one message, and %s is %s. Use ISOLATION=none, or a plain function of one "
+            "message." % (handler.name, "an async function" if handler.kind is Kind.ASYNC else "a function of a list")
+        )
+    return found

@@ -1,0 +1,56 @@
+"""Handlers of any kind, called with one message and waited for: so a task process runs them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Dict
+
+from kafka_worker.handler.batch import BatchCall
+from kafka_worker.handler.loading import Call, Kind
+from kafka_worker.handler.routing import Handlers
+from kafka_worker.partitions.assignment import Partition
+
+
+def call_of(handlers: Handlers) -> Call:
+    """Calls the handler of a message's topic, and returns when it is done."""
+    calls: Dict[Kind, Call] = {kind: _single(kind, handlers.call_of_kind(kind)) for kind in Kind if handlers.of_kind(kind)}
+    if len(calls) == 1:
+        return next(iter(calls.values()))
+    return lambda message, partition, attempt: calls[_kind_of(handlers, partition)](message, partition, attempt)
+
+
+def _kind_of(handlers: Handlers, partition: Partition) -> Kind:
+    # A topic without a handler: any call says what is wrong with it.
+    return handlers.kind_of(partition.queue.topic) or next(kind for kind in Kind if handlers.of_kind(kind))
+
+
+def _single(kind: Kind, call: Any) -> Call:
+    if kind is Kind.BATCH:
+        return _Batch(call)
+    return _Coroutine(call) if kind is Kind.ASYNC else call
+
+
+class _Batch:
+    """A batch of one."""
+
+    def __init__(self, call: BatchCall) -> None:
+        self._call = call
+
+    def __call__(self, message: Any, partition: Partition, attempt: int) -> Any:
+        segment, _ = partition.tracker.take(message.offset())
+        result, failures = self._call([(message.offset(), segment, message, None, attempt)])
+        if failures:
+            raise failures[0]
+        return result
+
+
+class _Coroutine:
+    """A coroutine, on a loop that stays: what a handler keeps from one call to the next may belong to its loop."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._loop = asyncio.new_event_loop()
+
+    def __call__(self, message: Any, partition: Partition, attempt: int) -> Any:
+        asyncio.set_event_loop(self._loop)
+        return self._loop.run_until_complete(self._call(message, partition, attempt))

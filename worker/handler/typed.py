@@ -1,0 +1,140 @@
+"""Handlers that name the type they want: a pydantic model or a msgspec Struct, or whatever holds one (`Optional[Model]`,
+`Union[A, B]`, `List[Model]`). The type's own library decodes the bytes, in one step and by its own rules.
+
+Both libraries are the user's: nothing here imports them, and whoever defined such a class has imported its library.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+import sys
+import types
+import typing
+from typing import Any, Callable, Iterator, Optional, Union
+
+from kafka_worker.handler.decoding import invalid
+from kafka_worker.shared.errors import InvalidMessageError, UndecodableError
+
+log = logging.getLogger(__name__)
+
+Decoder = Callable[[Optional[bytes]], Any]
+_UNIONS = (Union, getattr(types, "UnionType", Union))  # the second is what `X | Y` makes, from Python 3.10 on
+
+
+class HintError(Exception):
+    """A handler's type hint names a model that messages can't be decoded into; the text says why."""
+
+
+def hint_of(function: Callable[..., Any]) -> Any:
+    """The type that the first parameter of a handler is annotated with; None when it has none, or one whose names can't be
+    found, which is said in the log."""
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # a builtin without a signature
+        return None
+    first = next(iter(parameters.values()), None)
+    if first is None or first.annotation is first.empty:
+        return None
+    # Of that parameter alone: those of the others may be names that exist for type checkers only.
+    holder = types.SimpleNamespace(__annotations__={"hint": first.annotation})
+    try:
+        home = vars(sys.modules[inspect.unwrap(function).__module__])
+        return typing.get_type_hints(holder, home)["hint"]
+    except Exception as problem:  # an annotation may be any expression
+        log.warning(
+            "The handler gets plain JSON: the type hint %s of its first parameter can't be resolved (%s: %s)",
+            first.annotation, type(problem).__name__, problem,
+        )  # fmt: skip
+        return None
+
+
+def element_of(hint: Any) -> Any:
+    """What a list of this type holds, for handlers that take lists; None when the hint does not say."""
+    arguments = typing.get_args(hint)
+    return arguments[0] if len(arguments) == 1 else None
+
+
+def typed_decoder(hint: Any) -> Optional[Decoder]:
+    """What decodes messages into this type; None when it names no model. Raises HintError."""
+    hint = getattr(hint, "__value__", hint)  # of a `type` statement
+    classes = list(_classes(hint))
+    try:
+        if any(hasattr(each, "model_validate_json") for each in classes):
+            decoder = _of_model(hint)
+        elif any(hasattr(each, "__struct_fields__") for each in classes):
+            decoder = _of_struct(hint)
+        else:
+            return None
+    except Exception as problem:  # whatever a library has to say of the user's classes
+        text = "messages can't be decoded into %s, the type of its first parameter: %s: %s"
+        raise HintError(text % (hint, type(problem).__name__, str(problem).split("\n", 1)[0])) from problem
+    takes_none = typing.get_origin(hint) in _UNIONS and type(None) in typing.get_args(hint)
+    return lambda value: decoder(value) if value is not None else _tombstone(takes_none)
+
+
+def _classes(hint: Any) -> Iterator[Any]:
+    """All that a type is made of."""
+    yield hint
+    for each in typing.get_args(hint):
+        yield from _classes(each)
+
+
+def _tombstone(takes_none: bool) -> None:
+    if not takes_none:
+        raise invalid((), "a tombstone, which has no value; wanted by the handler's type hint: one (or None: Optional[…])")
+
+
+def _of_model(hint: Any) -> Callable[[bytes], Any]:
+    """By pydantic."""
+    if hasattr(hint, "model_validate_json"):
+        hint.model_rebuild()  # forward references that lead nowhere are found now, not at the first message
+        validate = hint.model_validate_json
+    else:
+        validate = sys.modules["pydantic"].TypeAdapter(hint).validate_json
+    violation = sys.modules["pydantic"].ValidationError
+
+    def decoder(value: bytes) -> Any:
+        try:
+            return validate(value)
+        except violation as problem:
+            raise _of_pydantic(problem) from None
+
+    return decoder
+
+
+def _of_pydantic(problem: Any) -> UndecodableError:
+    """Its word without the values."""
+    first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return UndecodableError(first["msg"])
+    # The one text of pydantic's own that repeats a value. That of a validator is its author's.
+    wanted = "not one of the expected tags" if first["type"] == "union_tag_invalid" else first["msg"]
+    return invalid(first["loc"], wanted, problem.error_count() - 1)
+
+
+def _of_struct(hint: Any) -> Callable[[bytes], Any]:
+    """By msgspec."""
+    msgspec = sys.modules["msgspec"]
+    decode = msgspec.json.Decoder(hint).decode
+    violation, malformed = msgspec.ValidationError, (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+    def decoder(value: bytes) -> Any:
+        try:
+            return decode(value)
+        except violation as problem:
+            raise _of_msgspec(str(problem)) from None
+        except malformed as problem:
+            raise UndecodableError("%s: %s" % (type(problem).__name__, problem)) from None
+
+    return decoder
+
+
+def _of_msgspec(text: str) -> InvalidMessageError:
+    """Its word, like "Expected `int`, got `str` - at `$.items[2].price`", without the values. It stops at the first violation,
+    and where it says `[...]`, at a key or value of a mapping, the place says `*`."""
+    wanted, _, place = text.partition(" - at `")
+    steps = re.findall(r"\.([^.\[`]+)|\[(\d+|\.\.\.)\]", place)
+    path = [name or number.replace("...", "*") for name, number in steps]
+    return invalid(path, re.sub(r"^(Invalid (?:enum )?value) .*", r"\1", wanted, flags=re.DOTALL))

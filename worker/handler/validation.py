@@ -1,0 +1,56 @@
+"""What a message must be before its handler gets it: not too long, a fit for the schema, and of the handler's type, in this
+order. Each is there only where it is asked for; without any, a handler gets its JSON as before.
+"""
+
+from __future__ import annotations
+
+from typing import Any, List, Optional
+
+from kafka_worker.handler import schema
+from kafka_worker.handler.decoding import decode
+from kafka_worker.handler.schema import Schema, SchemaError
+from kafka_worker.handler.typed import Decoder, typed_decoder
+from kafka_worker.shared.errors import TooLongError
+from kafka_worker.shared.settings import Settings
+
+
+def decoder_for(hint: Any, settings: Settings) -> Decoder:
+    """From the bytes of a message, or None for a tombstone, to what a handler gets whose message has this type hint (None:
+    no hint). What it makes raises UndecodableError for a message that no attempt will make good.
+
+    Raises SchemaError and HintError when settings or hint can't be used."""
+    decoder = typed_decoder(hint) or decode
+    if settings.message_schema:
+        decoder = _checked(decoder, schema.of_file(settings.message_schema))
+    if settings.max_message_bytes:
+        decoder = _limited(decoder, settings.max_message_bytes)
+    return decoder
+
+
+def faults(settings: Settings) -> List[str]:
+    """What is wrong with the settings, one line each."""
+    try:
+        decoder_for(None, settings)
+    except SchemaError as problem:
+        return [str(problem)]
+    return []
+
+
+def _checked(decoder: Decoder, wanted: Schema) -> Decoder:
+    def checked(value: Optional[bytes]) -> Any:
+        if value is None:  # a tombstone has nothing that a schema could speak of
+            return decoder(value)
+        document = decode(value)
+        wanted.check(document, value)
+        return document if decoder is decode else decoder(value)
+
+    return checked
+
+
+def _limited(decoder: Decoder, limit: int) -> Decoder:
+    def limited(value: Optional[bytes]) -> Any:
+        if value is not None and len(value) > limit:
+            raise TooLongError("%d bytes, and MAX_MESSAGE_BYTES=%d" % (len(value), limit))
+        return decoder(value)
+
+    return limited

@@ -1,0 +1,1 @@
+"""Handlers in task processes: ISOLATION=process, and the processes in which suspects run."""

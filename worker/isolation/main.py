@@ -1,0 +1,228 @@
+"""`python -m kafka_worker.isolation.main`: a handler in a process of its own. It loads the handler once, then runs one
+task after the other for the process that started it, and never outlives that one.
+
+The handler runs in the main thread, where everything works that a library may want there (signals, event loops, some C
+libraries). A second thread listens meanwhile: it answers pings, by which a handler that holds the interpreter's lock is told
+from one that takes long, takes the word that a task is cancelled, and ends the process when nobody is left to work for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+import traceback
+from typing import Any, Dict, List, Optional, Tuple
+
+from kafka_worker.handler import single
+from kafka_worker.handler.loading import Call, HandlerError
+from kafka_worker.handler.routing import Handlers
+from kafka_worker.isolation.frames import LOST, Frames
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.completion import look
+from kafka_worker.shared import forks, logs
+from kafka_worker.shared.answers import Send
+from kafka_worker.shared.channel import Channel, Message
+from kafka_worker.shared.errors import UndecodableError, causes_of
+from kafka_worker.shared.exceptions import RemoteTraceback, copied, told
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.signals import disregard
+from kafka_worker.shared.startup import received_settings
+
+log = logging.getLogger(__name__)
+
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+
+Outcome = Tuple[str, Any, Any]  # what kind it is, what belongs to that kind, and the calls of dependencies
+
+
+class RemoteMessage:
+    """Answers like a message of the Kafka client."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: Dict[str, Any]) -> None:
+        """`data`: as `task_process` describes a message."""
+        self._data = data
+
+    def topic(self) -> str:
+        """Topic."""
+        return str(self._data["topic"])
+
+    def partition(self) -> int:
+        """Partition number."""
+        return int(self._data["partition"])
+
+    def offset(self) -> int:
+        """Offset."""
+        return int(self._data["offset"])
+
+    def key(self) -> Optional[bytes]:
+        """Key as produced."""
+        return self._data["key"]  # type: ignore[no-any-return]
+
+    def value(self) -> Optional[bytes]:
+        """Value as produced."""
+        return self._data["value"]  # type: ignore[no-any-return]
+
+    def headers(self) -> List[Tuple[str, Optional[bytes]]]:
+        """Headers as produced. Raises UndecodableError where the client could not read them."""
+        if isinstance(self._data["headers"], str):
+            raise UndecodableError(self._data["headers"])
+        return self._data["headers"]  # type: ignore[no-any-return]
+
+    def timestamp(self) -> Tuple[int, int]:
+        """Kind and milliseconds."""
+        return self._data["timestamp"]  # type: ignore[no-any-return]
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """Only `task_process` calls it, with its name, its parent's pid, and three descriptors."""
+    name, *numbers = sys.argv[1:] if arguments is None else arguments
+    parent, work, control, words = map(int, numbers)
+    _die_with(parent)
+    faulthandler.enable(file=words)  # SIGABRT, which a hung process gets, prints the stacks of all threads
+    disregard(signal.SIGINT, signal.SIGHUP, signal.SIGTERM)  # who is to drain decides our parent
+    channel = Channel(socket.socket(fileno=control))
+    settings = received_settings(channel)
+    logs.set_up(settings.log_level, settings.log_format, name)
+    connection = socket.socket(fileno=work)
+    connection.set_inheritable(False)
+    connection.settimeout(None)  # `socket.setdefaulttimeout` of a handler counts for every socket, on either side
+    os.set_inheritable(words, False)
+    try:
+        TaskMain(settings, Frames(connection), channel).run()
+    except BaseException:  # a handler has closed or used what is ours, or an alarm of its own rings after its end
+        log.exception("This task process can't go on")
+        end(LOST)
+    end()
+
+
+def end(status: int = ExitCode.OK) -> None:
+    """Without waiting for any thread of the user's."""
+    logging.shutdown()
+    os._exit(status)
+
+
+def _die_with(parent: int) -> None:
+    """The kernel ends us when our parent dies, also while the handler holds the interpreter. Where it can't (it is Linux's),
+    the end of our channel is all there is."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    if os.getppid() != parent:  # it died before we asked for that
+        end()
+
+
+class TaskMain:
+    """The life of a task process."""
+
+    def __init__(self, settings: Settings, work: Frames, control: Channel) -> None:
+        """`work`: tasks and outcomes, the main thread's; `control`: the listening thread's."""
+        self._settings = settings
+        self._pid = os.getpid()
+        self._work = work
+        self._control = control
+        self._current: Tuple[int, Optional[Partition], int] = (0, None, -1)  # number of a task, its partition and offset
+        self._cancelled: Tuple[int, Optional[float]] = (0, None)  # number of a task, and its deadline
+
+    def run(self) -> None:
+        """Load the handlers and serve, until our parent closes its end."""
+        threading.Thread(target=self._listen, name="control", daemon=True).start()
+        try:
+            call = single.call_of(Handlers(self._settings).usable())
+        except HandlerError as problem:
+            self._answer(0, "unusable", str(problem))
+            return
+        self._answer(0, "ready")
+        while True:
+            try:
+                number, attempt, message = self._work.receive()
+            except (EOFError, ConnectionError):
+                return  # our parent has no more tasks
+            self._answer(number, *self._outcome(call, number, attempt, message))
+
+    def _answer(self, number: int, kind: str, content: Any = None, calls: Any = ()) -> None:
+        """Of whatever a handler returns only plain data can cross, and nobody would look at the rest."""
+        if os.getpid() != self._pid:
+            forks.end()
+        try:
+            self._work.send((self._pid, number, kind, content, calls))
+        except (ValueError, MemoryError):
+            self._work.send((self._pid, number, kind, None, calls))
+
+    def _outcome(self, call: Call, number: int, attempt: int, data: Dict[str, Any]) -> Outcome:
+        """What kind it is, what belongs to that kind, and the calls of dependencies."""
+        message = RemoteMessage(data)
+        partition = Partition(message.topic(), message.partition())
+        # First the note, then the look, and `_cancel` the other way round: a cancellation that comes early is not lost.
+        self._current = (number, partition, message.offset())
+        if self._cancelled[0] == number:
+            partition.close(self._cancelled[1])
+        try:
+            returned = call(message, partition, attempt)
+            results = look(returned, ())
+        except BaseException as problem:  # SystemExit and KeyboardInterrupt too: the task has failed, not the process
+            error = copied(problem)
+            return "raised", told(error), _calls(partition, error)
+        if results:
+            return "send", [_fields(send) for send in results.sends], _calls(partition)
+        return "done", returned, _calls(partition)
+
+    def _listen(self) -> None:
+        with contextlib.suppress(OSError), selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ)
+            while self._control.readable:
+                selector.select()
+                for message in self._control.receive():
+                    self._hear(message)
+        end(LOST)  # nobody is left who would hear the outcome
+
+    def _hear(self, message: Message) -> None:
+        if "cancel" in message:
+            self._cancel(message["cancel"], message["deadline"], late=message["late"])
+        self._control.send({"alive": True})
+
+    def _cancel(self, number: int, deadline: Optional[float], *, late: bool) -> None:
+        self._cancelled = (number, deadline)
+        current, partition, offset = self._current
+        if current != number or partition is None:
+            return
+        if late:
+            log.warning(
+                "%s offset %d has run for %g s and is told that it is cancelled; it is here:",
+                partition, offset, self._settings.handler_timeout_seconds, exc_info=RemoteTraceback(_main_stack()),
+            )  # fmt: skip
+        partition.close(deadline)
+
+
+def _main_stack() -> str:
+    frame = sys._current_frames()[threading.main_thread().ident or 0]  # noqa: SLF001 (the documented way)
+    return "".join(traceback.format_stack(frame))
+
+
+def _fields(send: Send) -> Tuple[Any, ...]:
+    return send.topic, send.value, send.key, send.headers
+
+
+def _calls(partition: Partition, raised: Optional[BaseException] = None) -> List[Tuple[Any, ...]]:
+    """The calls of dependencies that the handler has reported: name, when each began, what it raised, and whether that is, or
+    caused, what the handler has `exceptions`."""
+    causes = [] if raised is None else causes_of(raised)
+    ended = partition.dependencies.ended
+    taken = [ended.popleft() for _ in range(len(ended))]  # threads of the handler's own may still add to it
+    return [
+        (name, began, None if error is None else told(error), error is not None and any(error is cause for cause in causes))
+        for name, _partition, began, error, _before in taken
+    ]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Where handlers run: in our own threads, or, with ISOLATION=process, each thread's in a task process of its own, as those of
+the quarantine always do."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable, Dict
+
+from kafka_worker.handler.loading import Handler, Kind
+from kafka_worker.handler.routing import Handlers
+from kafka_worker.isolation.task_process import TaskProcess
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.shared.settings import Settings
+
+
+def handlers_of(settings: Settings, slot: int) -> Handlers:
+    """The handlers, ready to be called in the way of ISOLATION. Raises HandlerError."""
+    if settings.isolation == "none":
+        return Handlers(settings).usable()
+    isolated = Isolated(settings, slot)
+    isolated.start(Pool.name % 0)
+    return Handlers(settings, lambda name, _setting: Handler(name, Kind.THREAD, isolated))
+
+
+class Isolated:
+    """A call that each thread of a pool makes in a task process of its own, which has the thread's name and is started when it
+    is first needed."""
+
+    def __init__(self, settings: Settings, slot: int, make: Callable[[Settings, int, str], TaskProcess] = TaskProcess) -> None:
+        """`make` makes a task process of these settings for a slot, with a name for the log."""
+        self._settings = settings
+        self._slot = slot
+        self._make = make
+        self._processes: Dict[str, TaskProcess] = {}  # by the name of their thread, which alone touches its entry
+
+    def start(self, thread: str) -> None:
+        """Start the process of this handler thread ahead of its first task, to see whether the handler can be loaded: our own
+        process does not import it. Raises HandlerError and TaskProcessError."""
+        self._process_of(thread).start()
+
+    def __call__(self, message: Any, partition: Partition, attempt: int) -> Any:
+        """As `TaskProcess.run`, with the second time limit of the settings; the first one is the time keeper's."""
+        place = (message.partition(), message.offset())
+        return self._process_of(threading.current_thread().name).run(
+            message, partition, attempt, self._settings.handler_kill_seconds or None, lambda: place in partition.overdue
+        )
+
+    def close(self) -> None:
+        """End the process of the thread that asks, if there is one. Its next call has another."""
+        self._process_of(threading.current_thread().name).close()
+
+    def _process_of(self, thread: str) -> TaskProcess:
+        try:
+            return self._processes[thread]
+        except KeyError:
+            made = self._processes[thread] = self._make(self._settings, self._slot, thread)
+            return made

@@ -1,0 +1,231 @@
+"""One task process from our side, from its start until it is reaped. What is done with it stands in `task_process`."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, Any, List, Optional, Tuple
+
+from kafka_worker.isolation.frames import Frames, GarbledError
+from kafka_worker.shared.channel import Channel
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import described
+from kafka_worker.shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+ABORT_SECONDS = 2.0  # from SIGABRT, which prints the stacks, to SIGKILL
+TICK_SECONDS = 0.1  # at most so late is it noticed that it has ended without a word
+KILL_SECONDS = 10.0  # for the kernel to end a process; beyond that it hangs in the kernel, and is left to it
+CLOSE_SECONDS = 1.0  # from the end of its channels to SIGKILL
+NAP_SECONDS = 0.002
+MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of either
+LONGEST_WORDS = 1 << 20  # bytes read of what it wrote at its death
+WORDS_HEAD, WORDS_TAIL = 2000, 6000  # characters kept: what happened, and the main thread, which comes last
+
+STANDARD = 3  # so many descriptors of a process have a meaning of their own
+_ANSWER = 5  # fields: pid, number of the task, kind, content, calls of dependencies
+STARTER = "starter"  # the thread that starts processes
+
+
+class Starter:
+    """The parent of a process is for the kernel the thread that started it: a task process would be killed at the end of a
+    thread (see `main._die_with`). So one thread starts all, and lives as long as we do."""
+
+    def __init__(self) -> None:
+        """The thread starts when it is first needed."""
+        self._lock = threading.Lock()
+        self._thread = self._made()
+
+    def start(self, arguments: List[str], descriptors: List[int]) -> subprocess.Popen[bytes]:
+        """A process that has these descriptors. Raises OSError, and RuntimeError where there can't be another thread."""
+        with self._lock:
+            try:
+                started = self._thread.submit(
+                    subprocess.Popen, arguments, stdin=subprocess.DEVNULL, pass_fds=descriptors, cwd=FOLDER
+                )
+            except RuntimeError:
+                self._thread = self._made()  # it has none, and would do at another time what it was told now
+                raise
+        return started.result()
+
+    @staticmethod
+    def _made() -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(max_workers=1, thread_name_prefix=STARTER)
+
+
+def _folder() -> Optional[str]:
+    try:
+        return os.getcwd()
+    except OSError:
+        return None  # it is gone, and whatever we need is elsewhere
+
+
+_STARTER = Starter()
+FOLDER = _folder()  # in which we were started, and task processes are too: a handler may go to another
+
+
+class Spawned:
+    """A fresh interpreter that runs `main`. One thread at a time may use it."""
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        """Started, and told its settings. Raises OSError or RuntimeError when the machine has no room for it."""
+        with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
+            self._words = undo.enter_context(_nowhere_on_disk())
+            work, their_work = (undo.enter_context(end) for end in socket.socketpair())
+            control, their_control = (undo.enter_context(end) for end in socket.socketpair())
+            theirs.enter_context(their_work)
+            theirs.enter_context(their_control)
+            descriptors = [_high(theirs, file.fileno()) for file in (their_work, their_control, self._words)]
+            arguments = [sys.executable, "-m", "kafka_worker.isolation.main", name, str(os.getpid()), *map(str, descriptors)]
+            self._process = _STARTER.start(arguments, descriptors)
+            undo.pop_all()
+        work.setblocking(False)
+        self.pid = self._process.pid
+        self.how: Optional[str] = None  # it ended, once reaped
+        self.peak_memory = 0  # bytes, once reaped; at least our own at its start, which the kernel counts too
+        self.work = Frames(work)
+        self.control = Channel(control)
+        self.code: Optional[int] = None  # its exit status, once known; negative: the signal that killed it
+        self._poll = select.poll()
+        self._poll.register(self.control, select.POLLIN)
+        self.control.send({"settings": settings.to_json()})
+
+    def wait(self, seconds: float) -> None:
+        """Until it says something, takes more of what we send, or the time is over."""
+        self._poll.register(self.work, select.POLLIN | (select.POLLOUT if self.work.pending else 0))
+        self._poll.poll(seconds * 1000)
+
+    def loaded(self) -> Optional[str]:
+        """Wait until it has loaded the handler, as long as that takes; why it can't be loaded, or None. Raises EOFError and
+        OSError when it ends, and GarbledError."""
+        answer = None
+        while answer is None:
+            self.wait(TICK_SECONDS)
+            answer = self.answer(0)
+            if answer is None:
+                self.control.flush()
+                self.must_live()
+        return answer[1]  # type: ignore[no-any-return]
+
+    def answer(self, number: int) -> Optional[Tuple[str, Any, Any]]:
+        """What it says of the task of this number: what kind of outcome, its content, the calls of dependencies; None: nothing
+        yet. A copy of it, as a handler makes by forking, answers in its name, and is not heard. Raises as `Frames.receive`."""
+        while True:
+            frame = self.work.receive()
+            if frame is None:
+                return None
+            if not isinstance(frame, tuple) or len(frame) != _ANSWER:
+                raise GarbledError("its task process gave an answer that is none")
+            if frame[:2] == (self.pid, number):
+                return frame[2:]
+            log.warning("process %d: an answer of process %r to task %r is not heard", self.pid, *frame[:2])
+
+    def must_live(self) -> None:
+        """Raises EOFError when it has ended. Its channels alone don't tell, where the handler has forked a process that still
+        has them."""
+        if not self.control.readable or self.ended():
+            raise EOFError
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody has stopped it: a SIGSTOP, a debugger. Told by Linux only."""
+        with contextlib.suppress(OSError), open("/proc/%d/stat" % self.pid, "rb") as file:
+            return file.read().rpartition(b") ")[2][:1] in (b"T", b"t")
+        return False
+
+    def ended(self, seconds: float = 0.0) -> bool:
+        """Whether it has ended, or does so within the time."""
+        deadline = Deadline(seconds)
+        while not self._reaped():
+            if deadline.expired():
+                return False
+            time.sleep(NAP_SECONDS)
+        return True
+
+    def _reaped(self) -> bool:
+        if self.how is None:
+            try:
+                pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            except ChildProcessError:
+                self._process.returncode, self.how = 0, "ended, and somebody else took its exit status"
+            else:
+                if pid:
+                    self._ended_with(status, usage)
+        return self.how is not None
+
+    def _ended_with(self, status: int, usage: resource.struct_rusage) -> None:
+        code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+        self._process.returncode = self.code = code  # else Popen would look for it
+        self.peak_memory = usage.ru_maxrss * MAXRSS_UNIT
+        self.how = described(code)
+
+    def see_it_end(self) -> bool:
+        """Its channel has ended, and so must it; whether it did so by itself."""
+        by_itself = self.ended(ABORT_SECONDS)
+        if not by_itself:
+            self.abort()
+        return by_itself
+
+    def abort(self) -> None:
+        """Have it print its stacks and end, by force if it can't even do that."""
+        self._signal(signal.SIGABRT)
+        if not self.ended(ABORT_SECONDS):
+            self.kill()
+
+    def kill(self) -> None:
+        """The end, by force."""
+        self._signal(signal.SIGKILL)
+        if not self.ended(KILL_SECONDS):
+            self.how = "not ended by SIGKILL"
+
+    def _signal(self, number: int) -> None:
+        if self.how is None:  # else its pid may belong to somebody else
+            os.kill(self.pid, number)
+
+    def last_stack(self) -> str:
+        """What faulthandler wrote at its death, or nothing."""
+        return shortened(os.pread(self._words.fileno(), LONGEST_WORDS, 0).decode(errors="replace"))
+
+    def close(self) -> None:
+        """End it, and forget its descriptors."""
+        self.work.close()
+        self.control.close()
+        if not self.ended(CLOSE_SECONDS):
+            self.kill()
+        self._words.close()
+
+
+def _high(ends: contextlib.ExitStack, descriptor: int) -> int:
+    """The same descriptor above the standard ones, which it may stand among where a handler, or who started us, has closed
+    those: Popen would put other files there. It is closed when `ends` does."""
+    copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD)
+    ends.callback(os.close, copy)
+    return copy
+
+
+def _nowhere_on_disk() -> IO[bytes]:
+    """A file for the last words of a process: in memory, because there may be nowhere to write to."""
+    if hasattr(os, "memfd_create"):  # Linux
+        return os.fdopen(os.memfd_create("last words"), "r+b", buffering=0)
+    return tempfile.TemporaryFile(buffering=0)
+
+
+def shortened(words: str) -> str:
+    """The stacks without the list of extension modules behind them, and without the middle where there are many threads."""
+    stacks = words.partition("\nExtension modules:")[0].strip()
+    if len(stacks) <= WORDS_HEAD + WORDS_TAIL:
+        return stacks
+    return "%s\n...\n%s" % (stacks[:WORDS_HEAD], stacks[-WORDS_TAIL:])

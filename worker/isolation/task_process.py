@@ -1,0 +1,233 @@
+"""Handlers in processes of their own: our side. A task that ends its process, or is killed because it takes too long, costs
+that process and nothing else.
+
+The thread that runs a task waits for its outcome. Meanwhile it passes on that the task is cancelled, and watches two limits:
+the task's own, and that of its process's silence.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+from kafka_worker.handler.decoding import headers_of
+from kafka_worker.handler.loading import HandlerError
+from kafka_worker.isolation.frames import LOST, GarbledError
+from kafka_worker.isolation.spawn import TICK_SECONDS, Spawned
+from kafka_worker.isolation.watchdog import Vigil
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.attempts import failed_before
+from kafka_worker.partitions.dependencies import Outcome
+from kafka_worker.shared.answers import Send
+from kafka_worker.shared.errors import PlainError, UndecodableError
+from kafka_worker.shared.exceptions import RemoteTraceback, rebuilt
+from kafka_worker.shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS = 2.0  # between two tries to have a task process, where none could be had
+
+#: Whether a task is cancelled, whether that is for its taking too long, and until when its result counts.
+Wish = Tuple[bool, bool, Optional[float]]
+
+
+class TaskDiedError(PlainError):
+    """The task process ended, or was killed, while it ran this task."""
+
+    def __init__(self, how: str, peak_memory: int, last_stack: str) -> None:
+        """`how`: "killed by SIGSEGV", "exit 42", "killed after 30.0 s", "silent for 30.0 s"; `peak_memory`: the most that the
+        process had, in bytes; `last_stack`: of its threads, the last calls first, where it left one."""
+        super().__init__("its task process: %s (peak memory %d MiB)" % (how, peak_memory >> 20))
+        self.how = how
+        self.peak_memory = peak_memory
+        self.last_stack = last_stack
+
+
+class TaskProcessError(PlainError):
+    """No task process can be had: it can't be started, has not loaded its handler, or ended before the task began, or was
+    stopped from outside for too long. That is an inability of ours, or of the machine, and no task's fault."""
+
+
+class ConnectionLostError(PlainError):
+    """The outcome of a task did not come through, as when its handler closes or writes into descriptors that are not its own.
+    A failure of that attempt, and no death."""
+
+
+class TaskProcess:
+    """A place for one task process after the other, each of which runs any number of tasks. One thread at a time may use
+    it."""
+
+    def __init__(self, settings: Settings, slot: int, name: str) -> None:
+        """Starts nothing yet. `name` is for the log."""
+        self._settings = settings
+        self._slot = slot
+        self._name = name
+        self._process: Optional[Spawned] = None
+        self._number = 0  # of the last task
+        self._lack, self._again_at = "", -math.inf  # why there was none, and when (monotonic seconds) it is tried again
+
+    def start(self) -> None:
+        """Start the process, if there is none, and wait until it has loaded the handler, as long as that takes. Raises
+        HandlerError when the handler can't be loaded, and TaskProcessError when the process ends, or can't be started."""
+        self._living()
+
+    def run(
+        self,
+        message: Any,
+        partition: Partition,
+        attempt: int,
+        kill_after: Optional[float] = None,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> Any:
+        """Run the handler on one message; what it returned, if that is plain data or a `Send`, else None. Raises what the
+        handler raised (a RemoteError, or Retry, Reject and UndecodableError as they are), TaskDiedError when the process did
+        not survive it, TaskProcessError when the task did not even begin, and ConnectionLostError.
+
+        `kill_after`: seconds after which the process is killed. `cancelled`: whether the task has taken so long that it is to
+        be told, and its stack to be logged, looked at again and again; that its partition is closed is seen without it."""
+        try:
+            process = self._living()
+        except HandlerError as fault:
+            raise TaskProcessError("the handler can't be loaded: %s" % fault) from None
+        self._number += 1
+        vigil = Vigil(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
+        try:
+            process.work.send((self._number, int(attempt), _described(message)))
+            kind, content, calls = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
+        except (OSError, EOFError):
+            problem = self._ended(process, by_itself=process.see_it_end())
+            raise problem from problem.__cause__
+        except GarbledError as problem:
+            process.kill()
+            self.close()
+            raise ConnectionLostError(str(problem)) from None
+        error = rebuilt(content) if kind == "raised" else None
+        _pass_on(calls, partition, error, failed_before(attempt))
+        if error is not None:
+            raise error
+        return [Send(*fields) for fields in content] if kind == "send" else content
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.close()
+
+    def _living(self) -> Spawned:
+        """The process, ready for a task. One that ended between two tasks ended by no task."""
+        if self._process is not None and self._process.ended():
+            log.warning("%s: process %d ended between two tasks: %s", self._name, self._process.pid, self._process.how)
+            self.close()
+        if self._process is None:
+            self._process = self._another()
+        return self._process
+
+    def _another(self) -> Spawned:
+        """Where none can be had it is not tried for each task that waits: that would take what the machine has left."""
+        if time.monotonic() < self._again_at:
+            raise TaskProcessError(self._lack)
+        try:
+            return self._started()
+        except (HandlerError, TaskProcessError) as problem:
+            self._lack, self._again_at = str(problem), time.monotonic() + PAUSE_SECONDS
+            raise
+
+    def _started(self) -> Spawned:
+        try:
+            process = Spawned(self._settings, "slot-%d/%s" % (self._slot, self._name))
+        except Exception as problem:  # descriptors, memory, processes, threads, a folder: whatever it is that is missing
+            raise TaskProcessError("no task process can be started: %s" % problem) from problem
+        try:
+            fault = process.loaded()
+        except (OSError, EOFError, GarbledError):
+            process.see_it_end()
+            process.close()
+            raise TaskProcessError("the task process ended before it could run anything: %s" % process.how) from None
+        if fault is not None:
+            process.close()
+            raise HandlerError(fault)
+        log.info("%s: process %d runs tasks", self._name, process.pid)
+        return process
+
+    def _outcome(self, process: Spawned, vigil: Vigil, wish: Callable[[], Wish]) -> Any:
+        passed_on: Wish = (False, False, None)
+        outcome = None
+        while outcome is None:
+            now = wish()
+            if now[0] and now != passed_on:
+                process.control.send({"cancel": self._number, "late": now[1], "deadline": now[2]})
+                passed_on = now
+            process.wait(TICK_SECONDS)
+            outcome = process.answer(self._number)
+            if outcome is None:
+                process.work.flush()
+                self._watch(process, vigil)
+        return outcome
+
+    def _watch(self, process: Spawned, vigil: Vigil) -> None:
+        """Hear and ask whether it lives; kill it when a limit is over. Raises TaskDiedError, TaskProcessError when it was
+        stopped from outside, or EOFError when it has ended."""
+        heard = bool(process.control.receive())
+        process.must_live()
+        stopped = process.stopped
+        if vigil.look(time.monotonic(), heard=heard, stopped=stopped):
+            process.control.offer({"ping": True})
+        if vigil.reason is not None:
+            process.abort()
+            if stopped:
+                self.close()
+                raise TaskProcessError("the task process was stopped (SIGSTOP, a debugger) and %s" % vigil.reason)
+            raise self._died(process, vigil.reason)
+
+    def _ended(self, process: Spawned, *, by_itself: bool) -> PlainError:
+        """What its end in the middle of a task was."""
+        if process.work.pending:  # it never got the whole task
+            self.close()
+            return TaskProcessError("the task process ended before the task began: %s" % process.how)
+        if process.code == LOST or not by_itself:
+            self.close()
+            return ConnectionLostError("its task process has lost its connection: the handler closes descriptors of others")
+        return self._died(process, str(process.how))
+
+    def _died(self, process: Spawned, how: str) -> TaskDiedError:
+        stack = process.last_stack()
+        self.close()
+        error = TaskDiedError(how, process.peak_memory, stack)
+        error.__cause__ = RemoteTraceback(stack) if stack else None
+        log.error("%s: process %d ended in the middle of a task: %s", self._name, process.pid, how, exc_info=error)
+        return error
+
+
+def _wish(partition: Partition, cancelled: Callable[[], bool]) -> Wish:
+    if partition.closed:
+        return True, False, partition.deadline
+    late = cancelled()
+    return late, late, None
+
+
+def _pass_on(calls: List[Tuple[Any, ...]], partition: Partition, raised: Optional[Exception], before: float) -> None:
+    """Calls of dependencies, to those who would have been told of them here. One that led to what the handler raised is told
+    with that very error."""
+    for name, began, error, led_to_it in calls:
+        problem = raised if led_to_it else None if error is None else rebuilt(error)
+        partition.dependencies.ended.append(Outcome(name, partition, began, problem, before))
+
+
+def _described(message: Any) -> Dict[str, Any]:
+    """The message as plain data, for `main.RemoteMessage`."""
+    headers: Any
+    try:
+        headers = headers_of(message)
+    except UndecodableError as problem:  # to be raised where the handler asks for them, if it does
+        headers = str(problem)
+    return {
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+        "key": message.key(),
+        "value": message.value(),
+        "headers": headers,
+        "timestamp": message.timestamp(),
+    }

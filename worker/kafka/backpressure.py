@@ -1,0 +1,79 @@
+"""Which partitions to pause and which to resume, so that no more than `MAX_IN_FLIGHT` tasks are in flight in a process, and
+one slow partition can't take the room of the others. Pure.
+
+Half of the room belongs to the partitions in equal parts: whatever the others do, each has its *own* part. The other half is
+*common*, and lent to those that have something in flight, in equal parts, of which one is kept for whoever comes next. So a
+busy partition among idle ones has a quarter of the room and more, and still nobody can be shut out by it.
+
+Pausing throws away what the client has prefetched of the partition, so there is a distance between the limit at which a
+partition is paused and the one at which it is resumed.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, List, Tuple
+
+from kafka_worker.partitions.assignment import Partition
+
+LARGEST_BATCH = 500  # messages; beyond it a batch gets no cheaper (measured: 100 to 500 is best)
+
+
+#: What a partition has in flight: the partition, the number of messages, what they weigh as a number of messages (that number,
+#: or a larger one), and what one more is likely to weigh. A plain tuple, because there is one for each partition in each turn.
+Load = Tuple[Partition, int, int, int]
+
+
+class Backpressure:
+    """The limits of one process."""
+
+    def __init__(self, max_in_flight: int) -> None:
+        """`max_in_flight`: tasks, over all partitions."""
+        self._limit = max_in_flight
+        # One batch may all come from one partition: an eighth of the room leaves the others theirs.
+        self._batch = max(1, min(LARGEST_BATCH, max_in_flight // 8))
+
+    def decide(self, loads: Iterable[Load]) -> Tuple[List[Partition], List[Partition], int]:
+        """(to pause, to resume, how many messages may be taken in one go). One that is held is paused whatever it has. One
+        message at least, because a client that is not asked for messages does not serve its group either.
+
+        What is in flight from retry topics sleeps, perhaps for hours: it has the same room once more for itself, or else a few
+        batches of it would stop the ordinary topics, and is never what makes the process full."""
+        ordinary: List[Load] = []
+        sleeping: List[Load] = []
+        for load in loads:
+            (sleeping if load[0].origin else ordinary).append(load)
+        pause, resume, room = self._decided(ordinary, flows=True)
+        more = self._decided(sleeping, flows=False)
+        return pause + more[0], resume + more[1], room
+
+    def _decided(self, loads: List[Load], *, flows: bool) -> Tuple[List[Partition], List[Partition], int]:
+        """`flows`: what is in flight comes to its end soon, as a rule, so that others may wait for it."""
+        count = max(1, len(loads))
+        own = max(self._limit // (2 * count), min(1, self._limit // count))
+        common = self._limit - count * own
+        something = [load for load in loads if load[1]]
+        share = max(1, own + common // min(count, len(something) + 1))
+        counted = [_capped(load, share) if load[0].held else load for load in something]
+        lent = sum([weight - own for _, _, weight, _ in counted if weight > own])
+        scarce = lent >= max(1, common)
+        full = flows and sum([number for _, number, _, _ in counted]) >= self._limit
+        most = min(1, own) if full else own if scarce else share
+        # What is too heavy for its partition's own part waits for what others have borrowed, if that comes back.
+        wait = flows and scarce and any(weight > own and not partition.held for partition, _, weight, _ in something)
+        pause: List[Partition] = []
+        resume: List[Partition] = []
+        for partition, _, weight, step in loads:
+            stop = bool(partition.held) or weight >= most or (wait and weight + step > own)
+            if stop and not partition.paused:
+                pause.append(partition)
+            elif partition.paused and not stop and weight <= most // 2:
+                resume.append(partition)
+        left = 1 if scarce else self._limit - sum([weight for _, _, weight, _ in counted])
+        return pause, resume, max(1, min(self._batch, left))
+
+
+def _capped(load: Load, share: int) -> Load:
+    """What counts of a partition that is held: nobody knows for how long, so that neither a message heavier than all that may
+    be in flight, nor what it had before others came, is what they wait for."""
+    partition, number, weight, step = load
+    return partition, min(number, share), min(weight, max(number, share)), step

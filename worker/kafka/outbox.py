@@ -1,0 +1,227 @@
+"""Records that the outcome of a task depends on: dead letters, retries that take the long way, results. Each is produced
+idempotently, and its task may count as done only when the broker has acknowledged it. One that can't be stored is sent again
+and again; its task stays in flight, and its partition is held: fetched no more, until all such records of it are stored.
+
+Of several records of a task none goes out before those that come before it, as long as it is the client that has no room or
+says no.
+
+Consumer thread only: the producer's callbacks run inside `serve`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Counter as CounterType
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.shared.logs import Seldom
+
+log = logging.getLogger(__name__)
+
+RESEND_SECONDS = 5.0
+ROOM_SECONDS = 0.1  # until a record is offered again for which the client's own queue had no room
+
+Headers = List[Tuple[str, Union[str, bytes, None]]]
+
+#: What to do, by the name of the broker's refusal; of the client's, where it is the first to refuse.
+_REMEDIES = {
+    "MSG_SIZE_TOO_LARGE": "raise max.message.bytes of that topic (or KAFKA_PRODUCER_MESSAGE_MAX_BYTES, if you have set it)",
+    "RECORD_LIST_TOO_LARGE": "raise max.message.bytes and segment.bytes of that topic",
+    "UNKNOWN_TOPIC_OR_PART": "create the topic",
+    "_UNKNOWN_TOPIC": "create the topic",
+    "_UNKNOWN_PARTITION": "create the topic",
+    "TOPIC_AUTHORIZATION_FAILED": "allow us to write to that topic (ACL: WRITE)",
+    "CLUSTER_AUTHORIZATION_FAILED": "allow us idempotent writing (ACL: IDEMPOTENT_WRITE on the cluster)",
+    "_MSG_TIMED_OUT": "see whether the brokers of that topic answer",
+}
+_ANY_REMEDY = "mend the topic or the broker"
+
+#: What the client says at once of the topic, the rights, or itself. Whatever else it says at once is about the record.
+_MENDABLE = frozenset({
+    "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_AUTHORIZATION_FAILED",
+    "CLUSTER_AUTHORIZATION_FAILED", "_FATAL", "_STATE", "_CRIT_SYS_RESOURCE",
+})  # fmt: skip
+
+
+class Record(NamedTuple):
+    """What is to be produced."""
+
+    topic: str
+    key: Optional[bytes]
+    value: Optional[bytes]
+    headers: Headers
+    timestamp: int = 0  # milliseconds since 1970; 0: that of sending
+
+
+#: Told why a record can't be sent as it is.
+Failed = Callable[[Exception], None]
+
+
+class _Letter:
+    """A record on its way, until it is stored."""
+
+    __slots__ = ("failed", "record", "refused", "stored", "task", "what")
+
+    def __init__(
+        self, what: str, task: Task, record: Record, stored: Callable[[Task], None], failed: Optional[Failed] = None
+    ) -> None:
+        self.what = what
+        self.task = task
+        self.record = record
+        self.stored = stored
+        self.failed = failed
+        self.refused = False  # at least once, and so it counts as unstored
+
+    @property
+    def partition(self) -> Partition:
+        """Of its task."""
+        return self.task[1].partition
+
+
+class Outbox:
+    """Sends records, and says when each is stored."""
+
+    def __init__(self, properties: Dict[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
+        """`properties`: librdkafka's, for the producer; `clock`: monotonic seconds."""
+        self._properties = properties
+        self._clock = clock
+        self._producer: Optional[Producer] = None  # made with the first record: most processes never send one
+        self._broken = False  # the producer has met a fatal error, and takes nothing any more
+        self._again: List[Tuple[float, List[_Letter]]] = []  # each list in its order
+        self._complaint = Seldom(log, clock)
+        self.in_transit = 0  # sent and not answered
+        self.unstored: CounterType[str] = Counter()  # refused at least once and not stored yet, by `what`
+
+    def send(self, what: str, task: Task, record: Record, stored: Callable[[Task], None]) -> None:
+        """Produce a record on behalf of a task; come what may, it ends stored or is sent again. `stored(task)` is called from
+        `serve` when the broker has acknowledged it, also when the task's partition is not ours any more. `what` says in the
+        log what it is ("dead letter")."""
+        self._produce([_Letter(what, task, record, stored)])
+
+    def send_all(
+        self, what: str, task: Task, records: Sequence[Record], stored: Callable[[Task], None], failed: Failed
+    ) -> None:
+        """The same for several records, in this order; `stored` is called for each. When the client can't take one of them as
+        it is, `failed` is called, and that one and those behind it are not sent."""
+        self._produce([_Letter(what, task, record, stored, failed) for record in records])
+
+    def serve(self) -> None:
+        """Receive acknowledgements, and send again what could not be stored."""
+        if self._producer is not None:
+            self._producer.poll(0)
+        if self._again:
+            now = self._clock()
+            due = [letters for at, letters in self._again if at <= now]
+            self._again = [waiting for waiting in self._again if waiting[0] > now]
+            for letters in _by_task(due):
+                self._produce(letters)
+
+    def give_up(self) -> List[Task]:
+        """The tasks of closed partitions whose records were refused and wait to be sent again: they are not. Whoever gets the
+        partition next runs the task again; nobody should wait for a topic that may be missing for hours."""
+        hopeless = [letter for _, letters in self._again for letter in letters if letter.partition.closed]
+        self._again = [waiting for waiting in self._again if not waiting[1][0].partition.closed]
+        for letter in hopeless:
+            self._settled(letter)
+        return [letter.task for letter in hopeless]
+
+    def _produce(self, letters: List[_Letter]) -> None:
+        """All of one task, in this order."""
+        for place, letter in enumerate(letters):
+            if letter.partition.revoked:
+                self._settled(letter)
+                continue  # whoever owns the partition now decides about it
+            try:
+                self._hand_over(letter)
+            except BufferError:
+                self._again.append((self._clock() + ROOM_SECONDS, letters[place:]))
+                return
+            except Exception as problem:  # whatever it is, it must not end our thread
+                self._not_taken(letters[place:], problem)
+                return
+            self.in_transit += 1
+            letter.partition.in_transit += 1
+
+    def _hand_over(self, letter: _Letter) -> None:
+        record = letter.record
+        self._client().produce(
+            record.topic,
+            value=record.value,
+            key=record.key,
+            headers=record.headers,
+            timestamp=record.timestamp,
+            on_delivery=lambda problem, _report: self._answered(letter, problem),
+        )
+
+    def _not_taken(self, letters: List[_Letter], problem: Exception) -> None:
+        """The client has refused the first of them at once."""
+        told = problem.args[0] if isinstance(problem, KafkaException) else KafkaError(KafkaError._FAIL, repr(problem))  # noqa: SLF001
+        failed = letters[0].failed
+        if failed is None or told.fatal() or told.name() in _MENDABLE:
+            self._refused(letters, told)
+            return
+        for letter in letters:
+            self._settled(letter)
+        failed(problem)
+
+    def _client(self) -> Producer:
+        if self._broken and not self.in_transit:  # an idempotent producer never recovers from a fatal error; another may
+            self._producer, self._broken = None, False
+        if self._producer is None:
+            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
+        return self._producer
+
+    def _answered(self, letter: _Letter, problem: Optional[KafkaError]) -> None:
+        """The producer's callback. It must not raise: that would surface in `poll`, far from here."""
+        self.in_transit -= 1
+        letter.partition.in_transit -= 1
+        if problem is not None:
+            self._refused([letter], problem)
+            return
+        self._settled(letter)
+        if letter.refused and not letter.partition.held:
+            log.info("%s goes on: nothing of it waits to be stored any more", letter.partition)
+        letter.stored(letter.task)
+
+    def _refused(self, letters: List[_Letter], problem: KafkaError) -> None:
+        """The first of them can't be stored, and the others wait behind it."""
+        letter = letters[0]
+        self._broken = self._broken or problem.fatal() or problem.name() == "_FATAL"
+        partition, topic = letter.partition, letter.record.topic
+        if not letter.refused:
+            letter.refused = True
+            self.unstored[letter.what] += 1
+            partition.unstored += 1
+        partition.held = "a %s can't be stored in %s: %s" % (letter.what, topic, problem.str())
+        self._again.append((self._clock() + RESEND_SECONDS, letters))
+        self._complaint.log(
+            logging.ERROR,
+            "%s offset %d: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition "
+            "is held, and the %s is sent again every %d s. To mend it, %s",
+            partition, letter.task[0], letter.what, topic, problem, letter.what, RESEND_SECONDS,
+            _REMEDIES.get(problem.name(), _ANY_REMEDY),
+        )  # fmt: skip
+
+    def _settled(self, letter: _Letter) -> None:
+        """Nothing is waited for on its behalf any more."""
+        if not letter.refused:
+            return
+        self.unstored[letter.what] -= 1
+        partition = letter.partition
+        partition.unstored -= 1
+        if not partition.unstored:
+            partition.held = ""
+
+
+def _by_task(due: List[List[_Letter]]) -> Iterable[List[_Letter]]:
+    """What is due, with what is of the same task in one list."""
+    lists: Dict[int, List[_Letter]] = {}
+    for letters in due:
+        lists.setdefault(id(letters[0].task), []).extend(letters)
+    return lists.values()

@@ -1,0 +1,110 @@
+"""The librdkafka properties of a child's consumer and producer. Pure.
+
+Three layers: our defaults, then what the user set (`KAFKA_CLIENT_…`, `KAFKA_CONSUMER_…`, `KAFKA_PRODUCER_…`), then what the
+service itself must own, because its promises rest on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Dict, NamedTuple
+
+from kafka_worker.shared import memory
+from kafka_worker.shared.routes import ignored
+from kafka_worker.shared.settings import Settings
+
+CONSUMER_DEFAULTS: Dict[str, Any] = {
+    "auto.offset.reset": "earliest",
+    "session.timeout.ms": 60000,
+    "max.poll.interval.ms": 300000,
+    # Partitions move at the pace of group heartbeats: 3000 (the client's default) means 2.3 s for a hand-over, 500 means
+    # 0.23 s.
+    "heartbeat.interval.ms": 500,
+    "partition.assignment.strategy": "cooperative-sticky",
+    # The client would prefetch up to 64 MiB and then sleep for a second; each process gets 8 MiB and looks again soon.
+    "queued.min.messages": 2000,
+    "queued.max.messages.kbytes": 8192,
+    "fetch.queue.backoff.ms": 20,
+    "fetch.wait.max.ms": 100,
+    # New topics and partitions are noticed after this long, not after five minutes.
+    "topic.metadata.refresh.interval.ms": 30000,
+}
+COMMON_DEFAULTS: Dict[str, Any] = {
+    "socket.keepalive.enable": True,
+    "reconnect.backoff.max.ms": 2000,  # the client's 10 s would be most of "work goes on within 10 s of the broker's return"
+    "log.connection.close": False,  # an idle connection that a broker closes is not worth a line
+}
+PRODUCER_DEFAULTS: Dict[str, Any] = {
+    "message.timeout.ms": 30000,
+    # A missing topic is known, by its name, after this long; by default the message would time out first.
+    "topic.metadata.propagation.max.ms": 5000,
+    "message.max.bytes": 1000000000,  # a dead letter is as large as its message: the broker judges, not the client
+    "compression.type": "lz4",
+    # A batch is refused as a whole when it is larger than the topic allows: with the client's 1 MB, small records would never
+    # get into a topic of small messages. This is the default of the Java client; a larger record goes alone.
+    "batch.size": 16384,
+}
+
+
+def consumer_properties(settings: Settings, member: str) -> Dict[str, Any]:
+    """For the consumer of the member named `member` (see `member_name`)."""
+    properties = {**COMMON_DEFAULTS, **CONSUMER_DEFAULTS, **_bounded(settings)}
+    properties.update({**settings.client_properties, **settings.consumer_properties})
+    properties.update(
+        {
+            "bootstrap.servers": settings.bootstrap_servers,
+            "group.id": settings.group_id,
+            "client.id": member,  # unique: members that share one send cooperative-sticky into an endless loop
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "enable.partition.eof": True,  # the only sign of "nothing there" on a partition that gave us no message yet
+        }
+    )
+    if ignored(settings):
+        properties["topic.blacklist"] = ",".join(filter(None, (ignored(settings), properties.get("topic.blacklist"))))
+    if settings.membership == "static":
+        properties["group.instance.id"] = member
+    return properties
+
+
+def _bounded(settings: Settings) -> Dict[str, Any]:
+    """Less ahead, where memory is short. The client itself raises fetch.max.bytes to message.max.bytes, and the broker sends a
+    message that is larger than either, alone."""
+    shares = memory.shares(settings)
+    if shares is None:
+        return {}
+    return {
+        "queued.max.messages.kbytes": max(1, shares.prefetch // memory.KIBIBYTE),
+        "fetch.max.bytes": shares.prefetch,
+    }
+
+
+def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:
+    """For the producer of dead letters, and of whatever else leaves by the outbox."""
+    return {
+        **COMMON_DEFAULTS,
+        **PRODUCER_DEFAULTS,
+        **settings.client_properties,
+        **settings.producer_properties,
+        "bootstrap.servers": settings.bootstrap_servers,
+        "client.id": member,
+        "enable.idempotence": True,
+        "acks": "all",
+    }
+
+
+class Member(NamedTuple):
+    """Who we are: a slot of a host."""
+
+    host: str
+    slot: int
+
+
+def member_name(host: str, slot: int) -> str:
+    """One name for a slot's place in the group, its client and its logs. The host is in it, so that two hosts never share
+    one."""
+    return "%s-%d" % (host, slot)
+
+
+def milliseconds(properties: Dict[str, Any], name: str) -> float:
+    """A property that is a number of milliseconds, in seconds."""
+    return float(properties[name]) / 1000

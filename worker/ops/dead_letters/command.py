@@ -1,0 +1,101 @@
+"""`python supervisor.py dead-letters list|show|replay|drop`: what became of messages that could not be processed, and what is
+to become of them. It works whether or not the service runs, and owns nothing but what stands in the topics.
+
+Exit code: 0 done, 1 something could not be done (each with its reason), 2 no broker answers, 78 something is wrong with
+what was asked or set.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+from typing import List
+
+from kafka_worker.ops.dead_letters import text
+from kafka_worker.ops.dead_letters.cluster import BrokerError, Cluster, NoBrokerError, PropertyError
+from kafka_worker.ops.dead_letters.resolve import Act
+from kafka_worker.ops.dead_letters.scope import Found, Scope, complain, scopes_of
+from kafka_worker.shared import identity
+from kafka_worker.shared.configuration.dead_letter_flags import LetterWords
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.settings import Settings
+
+SHOWN = 50  # letters of a list without --limit
+OK, SOME_FAILED, NO_BROKER = 0, 1, 2
+
+
+def run(settings: Settings, wanted: LetterWords) -> int:
+    """The command; its exit code."""
+    try:
+        with Cluster(settings) as cluster:
+            return _run(settings, wanted, cluster)
+    except PropertyError as problem:
+        complain("The configuration is wrong: %s" % problem)
+        return ExitCode.CONFIGURATION
+    except NoBrokerError as problem:
+        complain("No broker answers at %s: %s" % (settings.bootstrap_servers, problem))
+        complain(identity.forgotten(settings) or "Are address and protocol right?")
+        return NO_BROKER
+    except BrokerError as problem:
+        complain("The broker refuses: %s" % problem)
+        return SOME_FAILED
+    except KeyboardInterrupt:
+        complain("Interrupted")
+        return SOME_FAILED
+
+
+def _run(settings: Settings, wanted: LetterWords, cluster: Cluster) -> int:
+    topics = cluster.topics()
+    scopes = list(scopes_of(settings, wanted, cluster, topics))
+    if wanted.places and len(scopes) > 1:
+        complain("A place says too little when there are several topics: add --topic with the one that the message is from.")
+        return ExitCode.CONFIGURATION
+    missing = set(wanted.places).difference(*(scope.places() for scope in scopes))
+    for partition, offset in sorted(missing):
+        complain("%d:%d: there is no such letter" % (partition, offset))
+    if wanted.action == "list":
+        _list(scopes, wanted)
+    elif wanted.action == "show":
+        _show(scopes, wanted)
+    elif Act(cluster, wanted, topics).run(scopes):
+        return SOME_FAILED
+    return SOME_FAILED if missing else OK
+
+
+def _list(scopes: List[Scope], wanted: LetterWords) -> None:
+    limit = SHOWN if wanted.limit is None else wanted.limit
+    for scope in scopes:
+        count = itertools.count()
+        fitting = (
+            (letter.failed_at, letter.place, letter.without_value(), resolution)
+            for letter, resolution in scope.letters()
+            if (resolution is not None) is wanted.resolved and next(count) >= 0
+        )
+        newest = heapq.nlargest(limit, fitting, key=lambda found: found[:2])[::-1]
+        _print_list(scope, wanted, [(letter, resolution) for _, _, letter, resolution in newest], next(count))
+
+
+def _print_list(scope: Scope, wanted: LetterWords, letters: List[Found], count: int) -> None:
+    if wanted.as_json:
+        _print_objects(scope, letters, whole=False)
+        return
+    what = "replayed or dropped" if wanted.resolved else "open"
+    more = ", the newest %d (--limit shows more)" % len(letters) if count > len(letters) else ""
+    print("%s: %s letters %s%s" % (scope.name, count or "no", what, more))
+    if letters:
+        print(*text.listed(letters, scope.suffix), sep="\n")
+
+
+def _print_objects(scope: Scope, letters: List[Found], *, whole: bool) -> None:
+    for letter, resolution in letters:
+        print(json.dumps(text.as_object(letter, resolution, scope.suffix, whole=whole)))
+
+
+def _show(scopes: List[Scope], wanted: LetterWords) -> None:
+    for scope in scopes:
+        for letter, resolution in scope.letters():
+            if wanted.as_json:
+                _print_objects(scope, [(letter, resolution)], whole=True)
+            else:
+                print(*text.shown(letter, resolution, scope.suffix, full=wanted.full), sep="\n")

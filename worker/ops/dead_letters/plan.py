@@ -1,0 +1,102 @@
+"""What replaying and dropping mean, letter by letter. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Container, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Counter as Counts
+
+from kafka_worker.ops.dead_letters.letter import MOST_REPLAYS, REPLAYS, Headers, Letter, Record, Resolution, is_marker
+from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, Place
+
+BATCH_LETTERS, BATCH_BYTES = 500, 16_000_000  # stored in one go
+
+
+class Deed(str, Enum):
+    """As a marker tells it."""
+
+    REPLAYED = "replayed"
+    DROPPED = "dropped"
+
+
+class Outgoing(NamedTuple):
+    """A record to be stored."""
+
+    topic: str
+    partition: int  # -1: wherever its key leads
+    key: Optional[bytes]
+    value: Optional[bytes]
+    headers: Headers
+
+
+@dataclass
+class Account:
+    """What was done, and what was not and why."""
+
+    deed: Deed
+    dry: bool
+    done: int = 0
+    failed: int = 0
+    skipped: Counts[str] = field(default_factory=Counter)
+
+    def __str__(self) -> str:
+        """One line."""
+        why = " (%s)" % ", ".join("%d %s" % (count, reason) for reason, count in sorted(self.skipped.items()))
+        skipped = sum(self.skipped.values())
+        line = "%s %d, skipped %d%s, failed %d" % (self.deed.value, self.done, skipped, why if skipped else "", self.failed)
+        return "dry run, nothing was changed: would have " + line if self.dry else line
+
+
+def reason_to_skip(letter: Letter, resolution: Optional[Resolution], wanted: LetterWords) -> str:
+    """Why a letter that was asked for is left alone; empty: it is not."""
+    if resolution is not None and not wanted.again:
+        return "resolved already"
+    if wanted.action == "replay" and letter.replays >= MOST_REPLAYS and not wanted.again:
+        return "replayed %d times already" % MOST_REPLAYS
+    return ""
+
+
+def replayed(letter: Letter, suffix: str, topics: Mapping[str, Sequence[int]]) -> Union[Outgoing, str]:
+    """The message as it goes to its topic again, or why it can't. To the very partition where it came from, among those of its
+    key: whoever produced it may have other rules for that than our client. With a new timestamp: by its old one, retention
+    could take it before it is read."""
+    target = letter.origin(suffix)
+    if target + suffix != letter.record.topic:
+        return "it names %s as its topic, whose dead letters are not kept here" % target
+    if target not in topics:
+        return "topic %s does not exist, or may not be seen with these rights" % target
+    partition = letter.partition if letter.partition in topics[target] else -1
+    headers = [*letter.theirs, (REPLAYS, b"%d" % (letter.replays + 1))]
+    return Outgoing(target, partition, letter.record.key, letter.record.value, headers)
+
+
+def marker(letter: Letter, deed: Deed, at: str, by: str) -> Outgoing:
+    """The record that resolves a letter, in the letter's own partition."""
+    record = letter.record
+    header = Resolution(letter.place, deed.value, at, by).header()
+    return Outgoing(record.topic, record.partition, record.key, None, [header])
+
+
+def batches(letters: Iterable[Letter]) -> Iterator[List[Letter]]:
+    """In pieces that are stored in one go: neither too many nor too large."""
+    batch: List[Letter] = []
+    size = 0
+    for letter in letters:
+        batch.append(letter)
+        size += len(letter.record.value or b"")
+        if len(batch) >= BATCH_LETTERS or size >= BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def first_open(records: Iterable[Record], resolved: Container[Place], ranges: Mapping[int, Tuple[int, int]]) -> Dict[int, int]:
+    """For each partition the offset of the first letter that is not resolved, or the end: what lies below is of no use."""
+    lowest = {number: behind for number, (_first, behind) in ranges.items()}
+    for record in records:
+        if not is_marker(record) and (record.partition, record.offset) not in resolved:
+            lowest[record.partition] = min(lowest[record.partition], record.offset)
+    return lowest

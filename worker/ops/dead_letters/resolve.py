@@ -1,0 +1,141 @@
+"""Replaying and dropping: the message first, then the marker that says so. Whoever is cut off in between replays the
+message once more, and loses none."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Dict, Iterator, List, Mapping, Set
+
+from kafka_worker.ops.dead_letters.cluster import Cluster
+from kafka_worker.ops.dead_letters.letter import Letter, iso, resolutions
+from kafka_worker.ops.dead_letters.plan import Account, Deed, Outgoing, batches, first_open, marker, reason_to_skip, replayed
+from kafka_worker.ops.dead_letters.scope import Scope, complain
+from kafka_worker.ops.dead_letters.text import source
+from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, Place
+from kafka_worker.shared.streams import show
+
+PROGRESS_SECONDS = 5.0
+
+
+class Act:
+    """One replay, or one drop."""
+
+    def __init__(self, cluster: Cluster, wanted: LetterWords, topics: Mapping[str, List[int]]) -> None:
+        """`topics`: all there are, with their partitions."""
+        self._cluster = cluster
+        self._wanted = wanted
+        self._topics = topics
+        self._by = "%s@%s" % (_user(), socket.gethostname())
+        self._resolved: Set[Place] = set()  # by us, in one scope
+        self._account = Account(Deed.REPLAYED if wanted.action == "replay" else Deed.DROPPED, wanted.dry_run)
+        self._progress_at = time.monotonic() + PROGRESS_SECONDS
+
+    def run(self, scopes: List[Scope]) -> int:
+        """How many things could not be done. What was done is told in any case."""
+        failed = 0
+        chosen = self._wanted.places or self._wanted.filtered or self._wanted.all
+        try:
+            for scope in scopes:
+                self._resolved = set()
+                for batch in batches(self._to_do(scope)) if chosen else ():
+                    with _uninterrupted():
+                        self._perform(scope, batch)
+                if self._wanted.purge:
+                    failed += self._purge(scope)
+        finally:
+            show(str(self._account))
+        return failed + self._account.failed
+
+    def _to_do(self, scope: Scope) -> Iterator[Letter]:
+        most = sys.maxsize if self._wanted.limit is None else self._wanted.limit
+        left = most - self._account.done - self._account.failed
+        for letter, resolution in scope.letters():
+            if resolution is not None and not self._wanted.places:
+                continue
+            reason = reason_to_skip(letter, resolution, self._wanted)
+            if reason:
+                self._account.skipped[reason] += 1
+            elif left > 0:
+                left -= 1
+                yield letter
+
+    def _perform(self, scope: Scope, batch: List[Letter]) -> None:
+        """Do it to these letters, and give account."""
+        problems = self._replay(scope, batch) if self._wanted.action == "replay" else {}
+        good = [letter for letter in batch if not problems.get(letter.place)]
+        if not self._wanted.dry_run:
+            problems.update(self._mark(good))
+        for letter in batch:
+            self._tell(scope, letter, problems.get(letter.place, ""))
+        if self._account.failed and not good:
+            self._cluster.topics()  # raises, when it is because there is no broker any more
+        if time.monotonic() >= self._progress_at:
+            self._progress_at = time.monotonic() + PROGRESS_SECONDS
+            complain("so far: %s" % self._account)
+
+    def _replay(self, scope: Scope, batch: List[Letter]) -> Dict[Place, str]:
+        """What went wrong, by letter; empty where nothing did."""
+        planned = {letter.place: replayed(letter, scope.suffix, self._topics) for letter in batch}
+        problems = {place: plan for place, plan in planned.items() if isinstance(plan, str)}
+        ready = {place: plan for place, plan in planned.items() if isinstance(plan, Outgoing)}
+        if not self._wanted.dry_run:
+            problems.update(zip(ready, self._cluster.store(list(ready.values()))))
+        return problems
+
+    def _mark(self, letters: List[Letter]) -> Dict[Place, str]:
+        """The same."""
+        note = "it was replayed, but that could not be noted: " if self._account.deed is Deed.REPLAYED else ""
+        markers = [marker(letter, self._account.deed, iso(time.time()), self._by) for letter in letters]
+        problems = zip(letters, self._cluster.store(markers))
+        return {letter.place: note + problem for letter, problem in problems if problem}
+
+    def _tell(self, scope: Scope, letter: Letter, problem: str) -> None:
+        line = "%s %d:%d: " % (scope.name, *letter.place)
+        if problem:
+            self._account.failed += 1
+            complain(line + problem)
+            return
+        self._account.done += 1
+        self._resolved.add(letter.place)
+        if self._account.dry:
+            print(line + "would be %s, from %s" % (self._account.deed.value, source(letter, scope.suffix)))
+
+    def _purge(self, scope: Scope) -> int:
+        """Free what lies in front of the first open letter; how often that was refused. Letters and markers have come since
+        the command began, so the topic is read anew."""
+        ranges = scope.now()
+        known = self._resolved.union(resolutions(self._cluster.read(scope.name, ranges)))
+        lowest = first_open(self._cluster.read(scope.name, ranges), known, ranges)
+        useless = {number: offset for number, offset in lowest.items() if offset > ranges[number][0]}
+        for number, offset in useless.items():
+            deed = "would free" if self._wanted.dry_run else "frees"
+            print("%s[%d]: %s everything below offset %d" % (scope.name, number, deed, offset))
+        problems = [] if self._wanted.dry_run or not useless else self._cluster.delete_before(scope.name, useless)
+        for problem in problems:
+            complain("nothing was freed: %s" % problem)
+        return len(problems)
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits, and so does all else that a terminal sends, also when it is closed: between a message that is replayed
+    and the marker that says so, it would have it replayed again."""
+    signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in some containers
+        return "uid %d" % os.getuid()

@@ -1,0 +1,82 @@
+"""Which dead letters a command is about: the topics, and in them the letters that were asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple
+
+from kafka_worker.ops.dead_letters.cluster import Cluster, Range
+from kafka_worker.ops.dead_letters.letter import Letter, Resolution, is_marker, resolutions, selected
+from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, Place
+from kafka_worker.shared.escaping import escaped
+from kafka_worker.shared.routes import Route
+from kafka_worker.shared.settings import Settings
+
+Found = Tuple[Letter, Optional[Resolution]]
+
+
+class Scope:
+    """A dead-letter topic, as it was when the command began: what comes later is not looked at, so that a message which is
+    replayed and fails again at once is not replayed in a circle."""
+
+    def __init__(self, cluster: Cluster, name: str, partitions: List[int], suffix: str, wanted: LetterWords) -> None:
+        """Asks how far the topic goes."""
+        self.name = name
+        self.suffix = suffix
+        self._cluster = cluster
+        self._partitions = partitions
+        self._wanted = wanted
+        self._ranges = self.now()
+
+    def now(self) -> Dict[int, Range]:
+        """How far the topic goes by now."""
+        return self._cluster.ranges(self.name, self._partitions)
+
+    def letters(self) -> Iterator[Found]:
+        """All letters that are wanted, in the order of their partitions. The topic is read twice, because what resolves a
+        letter stands behind it, and a whole topic may not fit into memory."""
+        ranges = self._narrowed()
+        known = resolutions(self._cluster.read(self.name, ranges))
+        for record in self._cluster.read(self.name, ranges):
+            letter = Letter.of(record)
+            if not is_marker(record) and selected(letter, self._wanted):
+                yield letter, known.get(letter.place)
+
+    def places(self) -> Set[Place]:
+        """The letters that were named by their places, and are there."""
+        return {letter.place for letter, _ in self.letters()} if self._wanted.places else set()
+
+    def _narrowed(self) -> Dict[int, Range]:
+        """What must be read: of places that were named, only their partitions from there on."""
+        lowest: Dict[int, int] = {}
+        for partition, offset in self._wanted.places:
+            lowest[partition] = min(offset, lowest.get(partition, offset))
+        if not lowest:
+            return self._ranges
+        return {number: (max(first, lowest[number]), end) for number, (first, end) in self._ranges.items() if number in lowest}
+
+
+def scopes_of(settings: Settings, wanted: LetterWords, cluster: Cluster, topics: Mapping[str, List[int]]) -> Iterator[Scope]:
+    """The dead-letter topics of the service that exist; the others are named."""
+    suffix = settings.dead_letter_suffix
+    for name in dict.fromkeys(name for topic in settings.topics for name in _names(topic, suffix, topics)):
+        if name in topics:
+            yield Scope(cluster, name, topics[name], suffix, wanted)
+        else:
+            complain("%s: none. There is no such topic, or it may not be seen with these rights" % name)
+
+
+def _names(topic: str, suffix: str, topics: Mapping[str, List[int]]) -> List[str]:
+    """The dead-letter topics of a topic, or of all those that a pattern fits."""
+    route = Route(topic, "")
+    if not route.is_pattern:
+        return [topic + suffix]
+    return sorted(name for name in topics if name.endswith(suffix) and route.matches(name[: -len(suffix)]))
+
+
+def complain(line: str) -> None:
+    """Tell what is wrong, or how far it is: not on standard output, which is for what was asked. That nobody reads it ends
+    nothing in the middle."""
+    with contextlib.suppress(OSError):
+        print(escaped(line), file=sys.stderr)

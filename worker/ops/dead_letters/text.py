@@ -1,0 +1,124 @@
+"""Dead letters as an operator reads them, in lines and in JSON. Pure. Nothing that a stranger wrote reaches the terminal as it
+is (see worker/shared/escaping.py)."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+
+from kafka_worker.ops.dead_letters.letter import Letter, Resolution, iso
+from kafka_worker.shared.escaping import escaped, readable
+
+ERROR_WIDTH, KEY_WIDTH = 70, 40  # characters, in a list
+SHOWN_VALUE, SHOWN_TEXT = 4000, 4000  # characters without --full, of a value and of a header
+_HEADS = ("letter", "from", "failed at", "attempts", "replays", "key", "error")
+_MULTILINE = ("traceback", "stack")
+
+Listed = Tuple[Letter, Optional[Resolution]]
+
+
+def listed(letters: Iterable[Listed], suffix: str) -> List[str]:
+    """One line a letter under a line of headings."""
+    rows = [_HEADS, *(_row(letter, resolution, suffix) for letter, resolution in letters)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _row(letter: Letter, resolution: Optional[Resolution], suffix: str) -> Tuple[str, ...]:
+    error = letter.error if resolution is None else "(%s) %s" % (resolution, letter.error)
+    return (
+        "%d:%d" % letter.place,
+        escaped(source(letter, suffix)),
+        iso(letter.failed_at),
+        escaped(letter.ours.get("attempts", "?"))[:10],
+        str(letter.replays),
+        _cut(readable(letter.record.key, KEY_WIDTH + 1) or "-", KEY_WIDTH),
+        _cut(escaped(error[: ERROR_WIDTH + 1]), ERROR_WIDTH) or "?",
+    )
+
+
+def source(letter: Letter, suffix: str) -> str:
+    """Where the message came from, as in the log: `orders[3]@1234`."""
+    known = letter.partition >= 0 and letter.offset >= 0
+    return letter.origin(suffix) + ("[%d]@%d" % (letter.partition, letter.offset) if known else "")
+
+
+def shown(letter: Letter, resolution: Optional[Resolution], suffix: str, *, full: bool) -> List[str]:
+    """Everything about one letter."""
+    record = letter.record
+    single = {name: text for name, text in letter.ours.items() if name not in _MULTILINE}
+    lines = ["%s %d:%d, %s" % (escaped(record.topic), *letter.place, escaped(str(resolution or "open")))]
+    lines += ["  from: " + escaped(source(letter, suffix)), "  timestamp: " + iso(record.timestamp / 1000)]
+    lines.append("  key: " + ("none" if record.key is None else str(readable(record.key, len(record.key)))))
+    lines += ["  %s: %s" % (escaped(name), _limited(text, SHOWN_TEXT, full)) for name, text in sorted(single.items())]
+    lines += ["  header %s: %s" % (escaped(name), _header(value, full)) for name, value in letter.theirs]
+    for name in _MULTILINE:
+        if name in letter.ours:
+            lines += ["  %s:" % name, *_block(letter.ours[name].splitlines(), full)]
+    return lines + _value(record.value, full)
+
+
+def _header(value: Any, full: bool) -> str:
+    return "none" if value is None else _limited(value.decode("utf-8", errors="backslashreplace"), SHOWN_TEXT, full)
+
+
+def _value(value: Optional[bytes], full: bool) -> List[str]:
+    if value is None:
+        return ["  value: none"]
+    try:
+        pretty = json.dumps(json.loads(value.decode("utf-8")), indent=2, ensure_ascii=False).split("\n")
+    except (ValueError, RecursionError):
+        text = _limited(value.decode("utf-8", errors="backslashreplace"), SHOWN_VALUE, full)
+        return ["  value, %d bytes, not JSON:" % len(value), "    " + text]
+    return ["  value, %d bytes of JSON:" % len(value), *_block(pretty, full)]
+
+
+def _block(lines: Sequence[str], full: bool) -> List[str]:
+    """Indented and escaped line by line, up to a number of characters in all."""
+    shown_lines: List[str] = []
+    left = SHOWN_VALUE
+    for number, line in enumerate(lines):
+        if len(line) > left and not full:
+            shown_lines.append("    " + escaped(line[:left]))
+            shown_lines.append("    … cut here, in line %d of %d: --full shows all" % (number + 1, len(lines)))
+            return shown_lines
+        left -= len(line)
+        shown_lines.append("    " + escaped(line))
+    return shown_lines
+
+
+def _limited(text: str, longest: int, full: bool) -> str:
+    if full or len(text) <= longest:
+        return escaped(text)
+    return escaped(text[:longest]) + "… %d more characters: --full shows them" % (len(text) - longest)
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def as_object(letter: Letter, resolution: Optional[Resolution], suffix: str, *, whole: bool) -> Dict[str, Any]:
+    """One letter for programs; `whole`: with the message and its headers, bytes in base64."""
+    record = letter.record
+    found: Dict[str, Any] = {
+        "topic": record.topic,
+        "partition": record.partition,
+        "offset": record.offset,
+        "from": {"topic": letter.origin(suffix), "partition": letter.partition, "offset": letter.offset},
+        "failed_at": iso(letter.failed_at),
+        "timestamp": record.timestamp,
+        "replays": letter.replays,
+        "resolved": None if resolution is None else str(resolution),
+        "key": readable(record.key, len(record.key or b"")),
+        "dead_letter": {name: text for name, text in letter.ours.items() if whole or name not in _MULTILINE},
+    }
+    if whole:
+        found["key_base64"] = _base64(record.key)
+        found["value_base64"] = _base64(record.value)
+        found["headers"] = [[name, _base64(value)] for name, value in letter.theirs]
+    return found
+
+
+def _base64(data: Optional[bytes]) -> Optional[str]:
+    return None if data is None else base64.b64encode(data).decode()

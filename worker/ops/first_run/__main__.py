@@ -1,0 +1,9 @@
+"""`python -m kafka_worker.ops.first_run`, as `make run` does."""
+
+from __future__ import annotations
+
+import sys
+
+from kafka_worker.ops.first_run.command import main
+
+sys.exit(main(sys.argv[1:]))

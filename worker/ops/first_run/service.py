@@ -1,0 +1,81 @@
+"""The service as a first run sees it: `supervisor.py` in another process, its log, and its control socket."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from typing import IO, Any, Dict, List, Mapping, Sequence, cast
+
+from kafka_worker.shared import control, runtime_files
+from kafka_worker.shared.configuration import load
+from kafka_worker.supervision.child import ROOT
+
+SCRIPT = os.path.join(ROOT, "supervisor.py")
+STOP_SECONDS = 15.0  # for the service to end by itself; the drain deadline of a first run is 10
+LONGEST_READ = 65536  # bytes, what a pipe holds
+
+
+class Service:
+    """A running supervisor. Whoever makes one has to call `close`."""
+
+    def __init__(self, words: Sequence[str], environment: Mapping[str, str], directory: str) -> None:
+        """Start it with these words after the program's name. It works in `directory`, so that no `.env` file
+        of the user changes what is shown. Raises ConfigurationError.
+        """
+        settings = load.load(words, environment, os.devnull).settings
+        self._socket = runtime_files.control_socket(settings)
+        self._rest = b""  # of the log: the line that is still being written
+        self._process = subprocess.Popen(
+            [sys.executable, SCRIPT, *words],
+            cwd=directory,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in a terminal reaches the first run alone, which passes it on
+        )
+        self._log = cast("IO[bytes]", self._process.stdout)
+        self.ended = False  # the supervisor, and every child that had its log
+
+    def fileno(self) -> int:
+        """For a selector: readable when there is more of the log, or its end."""
+        return self._log.fileno()
+
+    def read_lines(self) -> List[str]:
+        """The lines that are complete by now. Waits when there is nothing to read."""
+        chunk = os.read(self._log.fileno(), LONGEST_READ)
+        self.ended = not chunk
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        return [line.decode(errors="replace") for line in lines]
+
+    def slots(self) -> List[Dict[str, Any]]:
+        """What the supervisor says of its slots; none when it does not answer."""
+        try:
+            return cast("List[Dict[str, Any]]", control.ask(self._socket, {"command": "status"})["slots"])
+        except control.NotRunningError:
+            return []
+
+    def stop(self) -> None:
+        """Ask it to stop in order; asked again, it hurries."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGTERM)
+
+    def exit_status(self) -> int:
+        """As `subprocess` gives it. Waits for the end, and forces it in the end."""
+        try:
+            return self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # its children notice, and end by themselves
+            return self._process.wait()
+
+    def close(self) -> None:
+        """Leave no process behind, whatever happened. The log goes first: nobody reads it any more, and a
+        full pipe would hold up those who write.
+        """
+        self._log.close()
+        if self._process.poll() is None:
+            self.stop()
+            self.exit_status()

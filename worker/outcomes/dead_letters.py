@@ -1,0 +1,107 @@
+"""Dead letters: a message that can't be processed goes to `<topic>.dlq` with its bytes, key, headers and time, and with
+headers of ours that say where it came from and why. Its offset may be committed only when the broker has stored it there.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict
+
+from kafka_worker.handler.decoding import readable_headers
+from kafka_worker.isolation.task_process import TaskDiedError
+from kafka_worker.kafka.outbox import Headers, Outbox, Record
+from kafka_worker.kafka.properties import Member
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.shared.errors import names_of, plain, text_of, traceback_of
+
+WHAT = "dead letter"
+PREFIX = "dead-letter."  # of the headers we add; the same names in a message that comes in are forged or stale, and dropped
+REPLAYS = PREFIX + "replays"  # but this one: how often it was sent back from the dead letters, so that a loop is noticed
+MOST_DIGITS = 3  # of that number; anything else is not ours
+LONGEST_TEXT, LONGEST_TRACEBACK = 1000, 4000  # characters
+
+
+class DeadLetters:
+    """Makes dead letters, and counts them."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        suffix: str,
+        group: str,
+        member: Member,
+        stored: Callable[[Task], None],
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`stored(task)` is called when the broker has acknowledged the letter; `wall`: seconds since 1970."""
+        self._outbox = outbox
+        self._suffix = suffix
+        self._group = group
+        self._member = member
+        self._on_stored = stored
+        self._wall = wall
+        self.count = 0  # stored
+
+    def send(self, task: Task, error: BaseException, age: float = 0.0) -> None:
+        """Send the task's message to the dead letters. `age`: seconds since it failed for the first time."""
+        message = task[2]
+        record = Record(
+            message.topic() + self._suffix,
+            message.key(),
+            message.value(),
+            _theirs(message) + self._ours(task, error, age),
+            max(0, message.timestamp()[1]),
+        )
+        self._outbox.send(WHAT, task, record, self._stored)
+
+    @property
+    def waiting(self) -> int:
+        """Letters that could not be stored yet."""
+        return self._outbox.unstored[WHAT]
+
+    def _stored(self, task: Task) -> None:
+        self.count += 1
+        self._on_stored(task)
+
+    def _ours(self, task: Task, error: BaseException, age: float) -> Headers:
+        message, attempt, now = task[2], task[4], self._wall()
+        name, text = names_of(error)[0], text_of(error)[:LONGEST_TEXT]
+        ours: Dict[str, Any] = {
+            "topic": message.topic(),
+            "partition": message.partition(),
+            "offset": message.offset(),
+            "group": self._group,
+            "error": "%s: %s" % (plain(name), text),
+            "error-class": name,
+            "error-message": text,
+            "traceback": traceback_of(error, LONGEST_TRACEBACK),
+            "attempts": int(attempt),
+            "first-failed-at": _iso(now - age),
+            "last-failed-at": _iso(now),
+            "host": self._member.host,
+            "slot": self._member.slot,
+            **_of_death(error),
+        }
+        return [(PREFIX + key, str(value).encode(errors="replace")) for key, value in ours.items()]
+
+
+def _theirs(message: Any) -> Headers:
+    return [(name, value) for name, value in readable_headers(message) if not name.startswith(PREFIX) or _counts(name, value)]
+
+
+def _counts(name: str, value: Any) -> bool:
+    return name == REPLAYS and isinstance(value, bytes) and value.isdigit() and len(value) <= MOST_DIGITS
+
+
+def _of_death(error: BaseException) -> Dict[str, object]:
+    """What a letter says of a message that has ended task processes: how, the most memory one had (bytes), and where it
+    was."""
+    if not isinstance(error, TaskDiedError):
+        return {}
+    return {"death": error.how, "memory": error.peak_memory, "stack": error.last_stack}
+
+
+def _iso(wall: float) -> str:
+    """ISO 8601 with the offset of UTC written out, which `datetime.fromisoformat` of every Python reads."""
+    return datetime.fromtimestamp(wall, timezone.utc).isoformat(timespec="milliseconds")

@@ -1,0 +1,61 @@
+"""What handlers return to be produced. A task whose handler returned a `Send` is done when the broker has stored it: until
+then it stays in flight and keeps its lane, so that the offset is not committed and results of one key keep their order. At
+least once: when the task runs again, its results are sent again.
+
+What can't be stored is treated as a dead letter is: sent again, told, and its partition held. What the Kafka client can't take
+as it is (too large, say) is a failed attempt of the task. Consumer thread only.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Tuple
+
+from kafka_worker.handler.batch import Whole
+from kafka_worker.kafka.outbox import Outbox, Record
+from kafka_worker.partitions.completion import Results
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.shared.answers import Send
+from kafka_worker.shared.exceptions import copied
+
+WHAT = "result"
+BUSY_SECONDS = 1.0
+
+
+class Sending:
+    """Produces results."""
+
+    def __init__(self, outbox: Outbox, complete: Callable[[Task], None], fail: Callable[[Tuple[Task, Any]], None]) -> None:
+        """`complete(task)` is called when all of a task's results are stored; `fail` is given a task whose results can't be
+        sent, and the error, as a pool tells it."""
+        self._outbox = outbox
+        self._complete = complete
+        self._fail = fail
+        self._busy_until = 0.0
+
+    def send(self, results: Results, now: float) -> None:
+        """Produce them; `now`: monotonic seconds."""
+        self._busy_until = now + BUSY_SECONDS
+        unstored = [len(results.sends)]
+
+        def stored(_task: Task) -> None:
+            unstored[0] -= 1
+            if not unstored[0]:
+                for task in results.tasks:
+                    self._complete(task)
+
+        # On behalf of the lowest task: of a batch whose results are given up, nothing from there on is waited for.
+        lowest = min(results.tasks)
+
+        def failed(problem: Exception) -> None:
+            error, tasks = copied(problem), results.tasks
+            self._fail((lowest, error if len(tasks) == 1 else Whole(tasks, error)))
+
+        self._outbox.send_all(WHAT, lowest, list(map(_record, results.sends)), stored, failed)
+
+    def busy(self, now: float) -> bool:
+        """Whether results came of late: handler threads can't wake the consumer thread, which looks more often then."""
+        return now < self._busy_until
+
+
+def _record(send: Send) -> Record:
+    return Record(send.topic, send.key, send.value, list(send.headers))

@@ -1,0 +1,161 @@
+"""Long waits in topics of their own, `<topic>.retry.<delay>`: the message goes there, its task is done here, and whoever has
+the partition of the retry topic runs it when it is due. So a wait of hours stops no commit, and it and the number of attempts
+survive every restart; what it gives up is the order of keys. Off unless RETRY_TOPICS names delays.
+
+Only what comes from a retry topic of ours is believed to say where it came from first: a message of an ordinary topic may
+carry any headers.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+from kafka_worker.handler.decoding import readable_headers
+from kafka_worker.kafka.outbox import Headers, Record
+from kafka_worker.outcomes.retry import LONGEST_SECONDS
+from kafka_worker.partitions.attempts import Attempt, age_of
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.shared.configuration.failure_settings import retry_topic, seconds_of
+
+log = logging.getLogger(__name__)
+
+PREFIX = "retry."
+_NUMBERS = ("partition", "offset", "timestamp", "attempt", "due-at", "first-failed-at")  # the last two in ms since 1970
+OURS = frozenset(PREFIX + name for name in ("topic", *_NUMBERS))
+MOST_DIGITS = 18
+
+
+class Returned:
+    """A message that took the long way: answers like the one that was delivered from the first topic."""
+
+    def __init__(self, message: Any, topic: str, place: Dict[str, int], due: float) -> None:
+        """`place`: the numbers of our headers; those that are missing are the message's own. `due`: monotonic seconds."""
+        self.due = due
+        self._message = message
+        self._topic = topic
+        self._partition = int(place.get("partition", message.partition()))
+        self._offset = int(place.get("offset", message.offset()))
+        at = place.get("timestamp", message.timestamp()[1])
+        self._timestamp = (1, at) if at > 0 else (0, 0)
+        self._headers = _theirs(message)
+
+    def topic(self) -> str:
+        """The first one."""
+        return self._topic
+
+    def partition(self) -> int:
+        """In the first topic."""
+        return self._partition
+
+    def offset(self) -> int:
+        """In that partition."""
+        return self._offset
+
+    def timestamp(self) -> Tuple[int, int]:
+        """(kind, milliseconds) as produced first."""
+        return self._timestamp
+
+    def headers(self) -> List[Tuple[str, Any]]:
+        """Without ours."""
+        return self._headers
+
+    def key(self) -> Any:
+        """As produced."""
+        return self._message.key()
+
+    def value(self) -> Any:
+        """As produced."""
+        return self._message.value()
+
+
+class RetryTopics:
+    """The retry topics of one service."""
+
+    def __init__(self, topics: Sequence[str], delays: Sequence[str], wall: Callable[[], float] = time.time) -> None:
+        """`topics`: the ordinary ones; `delays` like "30s"; none: long waits are spent like short ones."""
+        self._delays = sorted((seconds_of(delay), delay) for delay in delays)
+        self._origins = {retry_topic(topic, delay): topic for topic in topics for delay in delays}
+        self._seconds = {retry_topic(topic, delay): seconds for topic in topics for seconds, delay in self._delays}
+        self._wall = wall
+
+    def __iter__(self) -> Any:
+        """Their names, to subscribe to."""
+        return iter(self._origins)
+
+    def origin(self, topic: str) -> str:
+        """The ordinary topic that a retry topic belongs to; empty for any other topic."""
+        return self._origins.get(topic, "")
+
+    def record(self, task: Task, delay: float, age: float) -> Optional[Record]:
+        """What to produce so that the task runs again in `delay` seconds as its next attempt; None: the wait is too short for
+        any retry topic. `age`: seconds since it failed for the first time."""
+        return self._made(task[2], task[4] + 1, delay, age)
+
+    def sleeps(self, task: Task, now: float) -> float:
+        """For how many seconds more; 0: it is due, or did not come from a retry topic."""
+        message = task[2]
+        return max(0.0, message.due - now) if isinstance(message, Returned) else 0.0
+
+    def nap(self, task: Task, wait: float) -> float:
+        """For how many of these seconds a task is held that came from a retry topic: no longer than the delay of that topic,
+        then it is asked whether it stands in the way of others."""
+        return min(wait, self._seconds[task[1].partition.topic])
+
+    def lap(self, task: Task, now: float) -> Optional[Record]:
+        """What to produce so that a task that sleeps goes to the end of its topic, or of one of a longer delay, because it
+        stands in the way of others; None: it does not, or not for longer than the delay of its topic, as others there do."""
+        wait, partition = self.sleeps(task, now), task[1].partition
+        if not partition.paused or partition.held or wait < self._seconds[partition.topic]:
+            return None
+        return self._made(task[2], task[4], wait, age_of(task[4], now))
+
+    def _made(self, message: Any, attempt: int, delay: float, age: float) -> Optional[Record]:
+        fitting = [name for seconds, name in self._delays if seconds <= delay]
+        topic, now = message.topic(), self._wall()
+        if not fitting or topic not in self._origins.values():
+            return None
+        ours = {
+            "topic": topic,
+            "partition": message.partition(),
+            "offset": message.offset(),
+            "timestamp": max(0, message.timestamp()[1]),
+            "attempt": int(attempt),
+            "due-at": round((now + delay) * 1000),
+            "first-failed-at": round((now - age) * 1000),
+        }
+        headers = _theirs(message) + [(PREFIX + name, str(value).encode()) for name, value in ours.items()]
+        # With the time of now: the topic's retention must not count from when the message was first produced.
+        return Record(retry_topic(topic, fitting[-1]), message.key(), message.value(), headers)
+
+    def returned(self, task: Task, now: float) -> Task:
+        """What a task really is that was delivered from a retry topic; `now`: monotonic."""
+        offset, segment, message, lane, _attempt = task
+        origin = segment.partition.origin
+        told = _told(message, origin)
+        wall = self._wall()
+        if not told:
+            log.warning("%s offset %d carries none of our headers: it runs now, as a first attempt", segment.partition, offset)
+            return offset, segment, Returned(message, origin, told, now), lane, 1
+        age = max(0.0, wall - told["first-failed-at"] / 1000)
+        wait = min(max(0.0, told["due-at"] / 1000 - wall), LONGEST_SECONDS)
+        attempt = Attempt(max(2, told["attempt"]), now - age, now)
+        return offset, segment, Returned(message, origin, told, now + wait), lane, attempt
+
+
+def _theirs(message: Any) -> Headers:
+    return [(name, value) for name, value in readable_headers(message) if name not in OURS]
+
+
+def _told(message: Any, origin: str) -> Dict[str, int]:
+    """The numbers of our headers; nothing unless all are there and fit, because then they are not ours."""
+    headers = dict(readable_headers(message))
+    numbers = {name: headers.get(PREFIX + name) for name in _NUMBERS}
+    if headers.get(PREFIX + "topic") != origin.encode() or not all(map(_is_number, numbers.values())):
+        return {}
+    return {name: int(value) for name, value in numbers.items() if value is not None}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, bytes) and value.isdigit() and len(value) <= MOST_DIGITS

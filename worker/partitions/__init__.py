@@ -1,0 +1,1 @@
+"""Pure: the partitions this process owns, their tasks, their order, and the watermark that is committed."""

@@ -1,0 +1,85 @@
+"""When to commit what. Pure: the consumer thread asks, sends, and reports what the broker said.
+
+At most one commit is in flight, because a broker that is busy with a rebalance answers all of them together, late, and an old
+one must not land behind a new one. (In a revocation, which may take minutes, the client tells no answers: one an interval is
+sent all the same.) What can't be committed now stays dirty: the next commit carries the newest watermark.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, Iterable, List, Tuple
+
+from kafka_worker.partitions.assignment import Assignment, Partition
+
+SOON = 0.2  # seconds between two looks while an assignment has no commit of its own: without, its memory is not found again
+
+
+class Commits:
+    """The state of committing in one process."""
+
+    def __init__(self, interval: float) -> None:
+        """`interval`: seconds between two commits."""
+        self._interval = interval
+        self._next = 0.0
+        self.in_flight = 0
+        self.acknowledged_at = -1.0  # monotonic seconds of the last good answer; -1: none yet
+
+    def due(self, now: float, *, deaf: bool = False) -> bool:
+        """Whether it is time to look for something to commit. `deaf`: answers can't be heard now, so none is waited for. The
+        newest watermark still lands last: commits of one client are stored in the order they were sent."""
+        return now >= self._next and (deaf or not self.in_flight)
+
+    def soon(self, now: float) -> None:
+        """An assignment is new, or there is something to commit of it now: the broker should hold a commit of it."""
+        self._next = min(self._next, now + SOON)
+
+    @staticmethod
+    def dirty(
+        partitions: Iterable[Partition],
+        positions: Dict[Tuple[str, int], int],
+        metadata: Callable[[Partition, int], str],
+    ) -> List[Tuple[Partition, int, str]]:
+        """The partitions of which the broker does not hold everything, with the offset to commit and its metadata: the target
+        has moved, or what is done beyond it has changed."""
+        dirty = []
+        for partition in partitions:
+            if partition.early is not None:
+                continue  # not even what the broker holds is known
+            target = max(partition.committed, partition.target(positions.get((partition.topic, partition.number), -1)))
+            text = metadata(partition, target) if target >= 0 else ""
+            if target > partition.committed or text != partition.metadata:
+                dirty.append((partition, target, text))
+        return dirty
+
+    def sent(self) -> None:
+        """A commit is on its way."""
+        self.in_flight += 1
+
+    def looked(self, partitions: Iterable[Partition], now: float) -> None:
+        """What was dirty was sent, or could not be: look again after the interval."""
+        soon = any(map(_nameless, partitions))
+        self._next = now + (min(self._interval, SOON) if soon else self._interval)
+
+    def acknowledged(
+        self, assignment: Assignment, committed: Iterable[Tuple[str, int, int]], now: float
+    ) -> List[Tuple[Partition, int]]:
+        """The broker has stored these (topic, partition, offset). Those of them that are ours; none as long as a newer commit
+        is on its way, whose metadata may be another."""
+        stored = []
+        for topic, number, offset in committed:
+            partition = assignment.get(topic, number)
+            if partition is not None and offset == partition.sent[0] and not self.in_flight:
+                partition.committed, partition.metadata = partition.sent
+                stored.append((partition, offset))
+            self.acknowledged_at = now
+        return stored
+
+    def answered(self) -> None:
+        """The answer to a commit has come, whatever it says."""
+        self.in_flight = max(0, self.in_flight - 1)
+
+
+def _nameless(partition: Partition) -> bool:
+    """Whether there is something to commit of it, and nothing is committed by this assignment. (Of one that is empty, or that
+    nobody leads, there may be nothing for hours.)"""
+    return not partition.named and partition.early is None and max(partition.committed, partition.target(-1)) >= 0

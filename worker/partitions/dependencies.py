@@ -1,0 +1,52 @@
+"""What handlers report of the things they depend on, by `with context.dependency("payments"):`. Handler threads append, the
+consumer thread takes: a deque's operations are atomic, so neither waits for the other."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Callable, Deque, Iterator, NamedTuple, Optional
+
+from kafka_worker.shared.exceptions import noted
+from kafka_worker.shared.plain import plain_text
+
+if TYPE_CHECKING:
+    from kafka_worker.partitions.assignment import Partition
+
+LONGEST_NAME = 100  # characters
+
+
+class Outcome(NamedTuple):
+    """A call of a dependency that has ended."""
+
+    name: str
+    partition: Partition  # of the message whose handler called
+    began: float  # monotonic seconds
+    error: Optional[Exception]  # a copy (see `exceptions`); None: it succeeded
+    before: float  # monotonic seconds, when the message failed the last time; infinite: it did not
+
+
+class Dependencies:
+    """The calls of one process that have ended and were not looked at yet."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """None yet."""
+        self._clock = clock
+        self.ended: Deque[Outcome] = deque()
+
+    @contextlib.contextmanager
+    def call(self, name: str, partition: Partition, before: float = math.inf) -> Iterator[None]:
+        """The block is one call of the dependency `name`. What it raises goes on as usual. Raises ValueError for a name that
+        is not fit to be shown."""
+        known = plain_text(name) if isinstance(name, str) else ""
+        if not known.isprintable() or not 0 < len(known) <= LONGEST_NAME:
+            raise ValueError("a dependency's name must be 1 to %d printable characters, not %r" % (LONGEST_NAME, name))
+        began = self._clock()
+        try:
+            yield
+        except BaseException as error:  # whatever it is, the call has failed
+            self.ended.append(Outcome(known, partition, began, noted(error), before))
+            raise
+        self.ended.append(Outcome(known, partition, began, None, before))

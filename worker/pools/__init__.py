@@ -1,0 +1,1 @@
+"""Who calls handlers: threads, lists, one event loop, or all of them as one."""

@@ -1,0 +1,115 @@
+"""Handler threads that take lists of messages. A thread takes what may run now of one partition's queue, up to BATCH_SIZE, and
+never waits for more: a lone message is not kept back, and under load the lists grow by themselves, because messages gather
+while handlers work. (Waiting for a fuller list would be a delay for every message at low load, and hold offsets back.)
+
+A batch holds at most one message of a lane, because a queue does.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from typing import Any, Callable, List, Optional, Sequence, Tuple
+
+from kafka_worker.handler.batch import BatchCall, Failures, Whole, alone
+from kafka_worker.partitions import completion
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
+from kafka_worker.shared.exceptions import copied
+
+
+class BatchPool(Pool):
+    """A fixed number of threads that call a batch handler."""
+
+    name = "batch-%d"
+
+    def __init__(self, threads: int, call: BatchCall, size: int) -> None:
+        """`size`: the most messages in one call."""
+        super().__init__(threads, call)
+        self._size = size
+
+    @property
+    def tuned(self) -> None:
+        """More work makes larger batches, not more threads."""
+
+    def running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs now: all tasks of the batches."""
+        return [(thread, task) for thread in self.threads for task in list(thread.batch)]
+
+    def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
+        """Run one batch of one queue, and the task after it that must be alone; whether there was any."""
+        last = self._take(thread, pop)
+        ran = self._run(thread)
+        # Taken and not noted, it is where a task always is for a moment; the look at `closed` is still to come.
+        if last is not None and self._note(thread, last):
+            ran = self._run(thread)
+        return ran
+
+    def _take(self, thread: HandlerThread, pop: Callable[[], Task]) -> Optional[Task]:
+        """Fill the thread's batch; the task that ended it because it must be alone."""
+        while len(thread.batch) < self._size:
+            try:
+                task = pop()
+            except IndexError:
+                return None
+            if alone(task):
+                return task
+            self._note(thread, task)
+        return None
+
+    def _note(self, thread: HandlerThread, task: Task) -> bool:
+        """As everywhere, a task is noted before its partition is asked whether it is closed; whether it may run."""
+        if not thread.batch:
+            thread.started = time.monotonic()
+        thread.batch.append(task)
+        partition = task[1].partition
+        if partition.closed and task[0] >= partition.frontier:
+            self.parked.append(task)
+            thread.batch.pop()
+            return False
+        return True
+
+    def _run(self, thread: HandlerThread) -> bool:
+        """Call with what is noted; whether that was anything."""
+        tasks = thread.batch
+        if not tasks:
+            return False
+        for task in tasks:
+            completion.running(task)
+        try:
+            result, failures = self._call(tasks)
+            failures = {index: copied(error) for index, error in failures.items()}
+            good = [task for index, task in enumerate(tasks) if index not in failures]
+            if result is not None:
+                result = completion.look(result, good)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
+            good, result = [], None
+            # Of a single message it is the failure; of several it is nobody's yet.
+            copy = copied(error)
+            failures = {0: copy if len(tasks) == 1 else Whole(tasks, copy)}
+        self._settle(tasks, good, failures, result)
+        self._count(thread, tasks[0], len(good), len(failures), time.monotonic() - thread.started)
+        thread.batch = []
+        return True
+
+    def _settle(self, tasks: Sequence[Task], good: List[Task], failures: Failures, result: Any) -> None:
+        """Record each task's outcome, or that it is still to come."""
+        if result is not None:
+            for task in good:
+                completion.unfinished(task)
+            self.undecided.append((min(good), result))
+        else:
+            for task in good:
+                completion.done(task)
+        for index, error in failures.items():
+            for task in error.tasks if isinstance(error, Whole) else [tasks[index]]:
+                completion.unfinished(task)
+            self.undecided.append((tasks[index], error))
+
+    @staticmethod
+    def _count(thread: HandlerThread, first: Task, done: int, failed: int, seconds: float) -> None:
+        partition = first[1].partition
+        thread.count(partition.queue.topic, done, failed, seconds)
+        thread.histogram[bisect_left(BUCKETS, seconds)] += 1
+        if partition.revoked:
+            thread.stale += done + failed

@@ -1,0 +1,92 @@
+"""The pools of a process: one for each kind of handler that it has. Where there is one kind, which is nearly always, that pool
+stands alone, and nothing between it and the loop."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
+
+from kafka_worker.handler.loading import Kind
+from kafka_worker.handler.routing import Handlers
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.queues import Queue
+from kafka_worker.pools.async_pool import AsyncPool
+from kafka_worker.pools.batch_pool import BatchPool
+from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
+from kafka_worker.shared.settings import Settings
+
+
+def build(settings: Settings, handlers: Handlers) -> Runner:
+    """The pool for these handlers, or the pools as one."""
+    parts = {kind: _part(settings, handlers, kind) for kind in Kind if handlers.of_kind(kind)}
+    return Pools(parts, handlers.kind_of) if len(parts) > 1 else next(iter(parts.values()))
+
+
+def _part(settings: Settings, handlers: Handlers, kind: Kind) -> Pool:
+    call = handlers.call_of_kind(kind)
+    if kind is Kind.ASYNC:
+        return AsyncPool(settings.coroutines, call)
+    if kind is Kind.BATCH:
+        return BatchPool(settings.threads, call, settings.batch_size)
+    return Pool(settings.threads, call)
+
+
+def described(settings: Settings, handlers: Handlers) -> List[str]:
+    """What works in this process, one line for each kind."""
+    lines = {
+        Kind.THREAD: "Using %d threads for concurrent processing." % settings.threads,
+        Kind.BATCH: "Using %d threads for batches of up to %d messages." % (settings.threads, settings.batch_size),
+        Kind.ASYNC: "Using one event loop for up to %d calls at once." % settings.coroutines,
+    }
+    return [line for kind, line in lines.items() if handlers.of_kind(kind)]
+
+
+class Pools:
+    """Several pools as one. A queue goes to the pool of its topic's kind."""
+
+    def __init__(self, parts: Dict[Kind, Pool], kind_of: Callable[[str], Optional[Kind]]) -> None:
+        """The lists that the consumer thread empties are one for all."""
+        self._parts = parts
+        self._kind_of = kind_of
+        self.undecided: Deque[Tuple[Task, Any]] = deque()
+        self.parked: Deque[Task] = deque()
+        for part in parts.values():
+            part.undecided, part.parked = self.undecided, self.parked
+
+    @property
+    def threads(self) -> List[HandlerThread]:
+        """Those of all pools."""
+        return [thread for part in self._parts.values() for thread in part.threads]
+
+    @property
+    def limit(self) -> int:
+        """How many threads may take tasks, in all pools."""
+        return sum(part.limit for part in self._parts.values())
+
+    @property
+    def tuned(self) -> Optional[Pool]:
+        """That of plain handlers, if there are any."""
+        return self._parts.get(Kind.THREAD)
+
+    def start(self) -> None:
+        """Start them all."""
+        for part in self._parts.values():
+            part.start()
+
+    def serve(self, queues: Iterable[Queue]) -> None:
+        """Take tasks from these queues from now on."""
+        shares: Dict[Kind, List[Queue]] = {kind: [] for kind in self._parts}
+        for queue in queues:
+            # A topic without a handler goes to any pool: the call says what is wrong with it.
+            shares[self._kind_of(queue.topic) or next(iter(shares))].append(queue)
+        for kind, part in self._parts.items():
+            part.serve(shares[kind])
+
+    def wake(self, tasks: int) -> None:
+        """That many tasks were put into the queues, of whichever kind."""
+        for part in self._parts.values():
+            part.wake(tasks)
+
+    def running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs now, in all of them."""
+        return [pair for part in self._parts.values() for pair in part.running()]

@@ -1,0 +1,238 @@
+"""The handler threads: each takes a task, calls the handler, records the outcome. The path of a message that succeeds takes no
+lock and no queue with one: queues whose every operation is atomic, the completion flag of the segment, and counters that each
+thread keeps for itself. Sleeping threads are woken by tokens in a `SimpleQueue`, at most one for each thread.
+
+(Measured against the alternatives: `queue.Queue` costs 1.2 us a message, `ThreadPoolExecutor.submit` 20 us and an unbounded
+queue.)"""
+
+from __future__ import annotations
+
+import threading
+import time
+from bisect import bisect_left
+from collections import deque
+from queue import SimpleQueue
+from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protocol, Tuple
+
+from kafka_worker.partitions.completion import Results, look, unfinished
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.queues import Queue
+from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
+from kafka_worker.pools import stacks
+from kafka_worker.shared.exceptions import copied
+
+#: Upper bounds of the buckets in which handler times are counted, in seconds; one more bucket takes what is longer.
+BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
+
+
+TURN_SECONDS = 0.005  # for one partition before the next has its turn: long against a switch, short against a task
+
+
+class HandlerThread:
+    """What one handler thread does and has done. Written by that thread alone, read by anybody."""
+
+    __slots__ = (
+        "apart", "batch", "busy_seconds", "done", "done_of", "failed", "histogram", "hung", "ident", "name", "stale",
+        "started", "task",
+    )  # fmt: skip
+
+    def __init__(self, name: str) -> None:
+        """Idle, with nothing done."""
+        self.name = name
+        self.apart = False  # its calls run in a task process, which keeps their time limit
+        self.ident = 0  # of the thread, for its stack; 0: not started
+        self.hung: Dict[int, Task] = {}  # by identity: nobody waits for the end of these any more. The main thread's
+        self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
+        self.batch: List[Task] = []  # the same of a batch handler's thread, in place of `task`
+        self.started = 0.0  # monotonic seconds; set before `task` and `batch`, so that neither ever has another's beginning
+        self.done = 0  # handler returned
+        self.done_of: Dict[str, int] = {}  # the same by topic
+        self.failed = 0  # handler raised
+        self.stale = 0  # finished, but the partition had been taken away meanwhile
+        self.busy_seconds = 0.0
+        self.histogram = [0] * (len(BUCKETS) + 1)
+
+    def count(self, topic: str, done: int, failed: int, seconds: float) -> None:
+        """So many tasks of this topic came to an end, and it took so long."""
+        self.failed += failed
+        self.busy_seconds += seconds
+        if done:
+            self.done += done
+            self.done_of[topic] = self.done_of.get(topic, 0) + done
+
+    def stack(self) -> str:
+        """Where it is now. Any thread."""
+        return stacks.of_thread(self.ident)
+
+    def hangs(self, task: Task) -> bool:
+        """Whether nobody waits for the end of this one any more."""
+        return id(task) in self.hung
+
+
+class Runner(Protocol):
+    """What runs tasks: a pool, or several as one."""
+
+    # For the consumer thread to decide about:
+    undecided: Deque[Tuple[Task, Any]]  # a copy of what the handler raised, or what it returned to be sent
+    parked: Deque[Task]  # not started, because their partition was closed before their turn came
+
+    @property
+    def threads(self) -> List[HandlerThread]:
+        """What is known of each."""
+
+    @property
+    def limit(self) -> int:
+        """How many threads may take tasks."""
+
+    @property
+    def tuned(self) -> Optional[Pool]:
+        """The pool whose size may be tuned by what is measured; None: there is none."""
+
+    def start(self) -> None:
+        """Start the threads."""
+
+    def serve(self, queues: Iterable[Queue]) -> None:
+        """Take tasks from these queues from now on, in turn."""
+
+    def wake(self, tasks: int) -> None:
+        """That many tasks were put into the queues."""
+
+    def running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs now. Any thread."""
+
+
+class Pool:
+    """Handler threads: `limit` of them run tasks, the others rest. The main thread may use `running`, `waiting` and, once they
+    are started, `resize`; everything else belongs to the consumer thread."""
+
+    name = "handler-%d"  # of its threads
+
+    def __init__(self, threads: int, call: Callable[..., Any]) -> None:
+        """The threads start with `start`."""
+        self._call = call
+        self._queues: Tuple[Queue, ...] = ()
+        self._tokens: SimpleQueue[None] = SimpleQueue()
+        self.undecided: Deque[Tuple[Task, Any]] = deque()
+        self.parked: Deque[Task] = deque()
+        self.threads = [HandlerThread(self.name % number) for number in range(threads)]
+        self.limit = threads  # how many may take tasks
+        self._resized = threading.Condition()
+
+    def start(self) -> None:
+        """Start the threads. They are daemons: a handler that never returns must not keep the process."""
+        for number, thread in enumerate(self.threads):
+            self._start(thread, number)
+
+    def resize(self, threads: int) -> None:
+        """So many threads take tasks from now on: missing ones are started; others rest when their turn is over."""
+        with self._resized:
+            self.limit = threads
+            self._resized.notify_all()
+        for number in range(len(self.threads), threads):
+            thread = HandlerThread(self.name % number)
+            self.threads.append(thread)
+            self._start(thread, number)
+
+    def _start(self, thread: HandlerThread, number: int) -> None:
+        threading.Thread(target=self._serve, args=(thread, number), name=thread.name, daemon=True).start()
+
+    @property
+    def tuned(self) -> Optional[Pool]:
+        """The pool whose size may be tuned by what is measured; None: there is none."""
+        return self
+
+    @property
+    def waiting(self) -> bool:
+        """Whether there are tasks that more threads could take."""
+        return any(map(len, self._queues))
+
+    def serve(self, queues: Iterable[Queue]) -> None:
+        """Take tasks from these queues from now on, in turn."""
+        self._queues = tuple(queues)
+
+    def wake(self, tasks: int) -> None:
+        """That many tasks were put into the queues: wake as many threads as are needed."""
+        for _ in range(min(tasks, self.limit - self._tokens.qsize())):
+            self._tokens.put(None)
+
+    def running(self) -> List[Tuple[HandlerThread, Task]]:
+        """What runs now."""
+        current = [(thread, thread.task) for thread in self.threads]
+        return [(thread, task) for thread, task in current if task is not None]
+
+    def _serve(self, thread: HandlerThread, turn: int) -> None:
+        """The life of a handler thread. `turn` begins as its number, and counts through the queues."""
+        thread.ident = threading.get_ident()
+        number = turn
+        while True:
+            if number >= self.limit:
+                self._rest(number)
+            queues = self._queues
+            for _ in queues:
+                turn += 1
+                if self._serve_one(thread, queues[turn % len(queues)].pop):
+                    break
+            else:
+                self._tokens.get()
+
+    def _rest(self, number: int) -> None:
+        """Until this thread is wanted again. What it was woken for it leaves to another."""
+        self._tokens.put(None)
+        with self._resized:
+            self._resized.wait_for(lambda: number < self.limit)
+
+    def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
+        """Run tasks of one queue until it is empty or its turn is over; whether there was any.
+
+        One loop without calls, and counters that are written once a turn: this is where a message's price is made."""
+        call, clock, done, failed, slow = self._call, time.monotonic, 0, 0, 0
+        began = ended = clock()
+        while ended - began < TURN_SECONDS:
+            thread.started = started = ended  # the end of the one before is the beginning of this one
+            try:
+                # First the note, then the look at `closed`: whoever closes a partition and then finds no note of its tasks
+                # knows that none beyond the frontier will start.
+                thread.task = task = pop()
+            except IndexError:
+                break
+            offset, segment, message, lane, attempt = task
+            partition = segment.partition
+            if partition.closed and offset >= partition.frontier:
+                self.parked.append(task)
+                continue
+            # In the journal this is the witness of what ran when the process died.
+            segment.flags[offset + segment.shift] = RUNNING
+            try:
+                result = call(message, partition, attempt)
+                if result is not None:
+                    result = look(result, (task,))
+            except BaseException as problem:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
+                failed, error = failed + 1, copied(problem)
+                segment.flags[offset + segment.shift] = OPEN
+                self.undecided.append((task, error))
+            else:
+                done += 1
+                if result is not None:
+                    self._hold(task, result)
+                else:
+                    segment.flags[offset + segment.shift] = DONE
+                    if lane is not None:
+                        follower = lane.release()
+                        if follower is not None:
+                            partition.queue.put(follower)
+            ended = clock()
+            if ended - started >= BUCKETS[0]:
+                slow += 1
+                thread.histogram[bisect_left(BUCKETS, ended - started)] += 1
+            if partition.revoked:
+                thread.stale += 1
+        thread.task = None
+        if done + failed:
+            thread.count(partition.queue.topic, done, failed, ended - began)
+            thread.histogram[0] += done + failed - slow
+        return done + failed > 0
+
+    def _hold(self, task: Task, result: Results) -> None:
+        """The task is done as soon as what its handler returned is stored. Nothing of it runs meanwhile."""
+        unfinished(task)
+        self.undecided.append((task, result))

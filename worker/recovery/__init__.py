@@ -1,0 +1,1 @@
+"""What was done before this process, and which messages are suspected of having ended one."""

@@ -1,0 +1,163 @@
+"""What survives `kill -9`: the completion flags of a slot's segments, in a file mapped into memory. The kernel keeps the pages
+of a process that dies, so writing a flag costs no more than a byte in memory, and the next process in the slot skips what was
+done.
+
+The file is guarded by the slot's lock. It holds fixed records, one a segment: a header that says whose flags these are, and
+the flags. A record counts from the moment its first byte is set, which is written last, and cleared first.
+
+What was running is a suspect: it may be what ended the process. Not so when the process ended by its own will and cut it off:
+it notes that first, in one byte for the whole file.
+
+Whether a record is still true is the broker's to say, by the name that its commit carries: each assignment has one of its own
+(see `offset_map`). A record names two commits, the one that its assignment found and the one that its assignment made, and it
+counts when the broker holds either. If anybody else has committed since, or nobody ever did, it says nothing: offsets are no
+proof, because a topic made anew has the same ones. Who goes by the record of another puts its own name into it, before it
+commits, so that it counts for whoever comes next.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import secrets
+import struct
+from typing import Dict, Iterable, List, Set, Tuple
+
+from kafka_worker.partitions.assignment import Names, Record
+from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING, SEGMENT_SIZE, Memory, Range
+from kafka_worker.recovery.suspects import Place
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_HEADER = struct.Struct("<B8s8sIqB249s")  # used, the two names, partition, base, topic
+_NAME = 8
+_RECORD = _HEADER.size + SEGMENT_SIZE
+RECORDS = 1024  # 1.3 MB a slot. Segments beyond that many are kept in memory only: after a crash their tasks may run again
+SCARCE = 256  # free records: those that others can do without are given back then
+
+
+def boot_id() -> bytes:
+    """Which boot of the machine this is: 36 characters. What an earlier one left on a disk is void, because after a power
+    failure a record's header may have been written and its flags not. Where it can't be told, every process makes the file
+    anew."""
+    try:
+        with open(_BOOT_ID, "rb") as file:
+            return file.read(36)
+    except OSError:
+        return secrets.token_hex(18).encode()
+
+
+class Journal:
+    """One slot's file. Consumer thread only; handler threads set flags in it."""
+
+    def __init__(self, path: str) -> None:
+        """Map the file, and read what is left in it. Raises OSError when there is no room."""
+        head = b"kafka-consumer journal 3, boot %s\n" % boot_id()
+        self._innocence = len(head)  # where it is noted that whatever runs has not ended the process
+        self._first = len(head) + 1
+        size = self._first + RECORDS * _RECORD
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            # Reserved now: a full file system would otherwise kill us by SIGBUS at some later write.
+            os.posix_fallocate(descriptor, 0, size)
+            self._memory = mmap.mmap(descriptor, size)
+            if hasattr(mmap, "MADV_DONTFORK"):  # a copy of us, as a handler makes by forking, has no outcomes to note
+                self._memory.madvise(mmap.MADV_DONTFORK)
+        finally:
+            os.close(descriptor)
+        if self._memory[: len(head)] != head:
+            self._memory[:] = head + bytes(size - len(head))
+        self._left: Dict[Tuple[str, int], List[int]] = {}  # records of assignments that are over
+        self._written: Set[int] = set()  # of those, the ones into which a late result may still be written
+        self._free = [index for index in range(RECORDS) if not self._memory[self._start(index)]]
+        for index in set(range(RECORDS)).difference(self._free):
+            _used, _found, _own, partition, _base, length, name = _HEADER.unpack_from(self._memory, self._start(index))
+            self.leave(name[:length].decode("utf-8", "replace"), partition, index)
+        self.suspects: List[Place] = [] if self._memory[self._innocence] else self._ran()
+
+    def resolve(self) -> None:
+        """The suspects are known elsewhere now: the next process has to ask about ours only. Once, before anything is
+        allocated."""
+        for index in (index for indexes in self._left.values() for index in indexes):
+            start = self._start(index) + _HEADER.size
+            self._memory[start : start + SEGMENT_SIZE] = self._flags(index).replace(b"%c" % RUNNING, b"%c" % OPEN)
+        self._memory[self._innocence] = 0
+
+    def end(self) -> None:
+        """This process ends by its own will: what still runs has nothing to do with it. Any thread."""
+        self._memory[self._innocence] = 1
+
+    def inherit(self, topic: str, partition: int, names: Names) -> List[Record]:
+        """The partition was assigned: what earlier assignments noted of it, as far as the commit that was found proves it. It
+        counts for the new one's commits too from now on; the rest is void."""
+        found, records = names.found.encode(), []
+        for index in self._left.pop((topic, partition), []):
+            named = self._start(index) + 1
+            if found not in (self._memory[named : named + _NAME], self._memory[named + _NAME : named + 2 * _NAME]):
+                self.release(index)
+                continue
+            # In this order, so that there is no moment in which neither is what the broker holds.
+            self._memory[named : named + _NAME] = found
+            self._memory[named + _NAME : named + 2 * _NAME] = names.own.encode()
+            records.append(Record(index, self._done(index)))
+        return records
+
+    def allocate(self, topic: str, partition: int, base: int, names: Names) -> Memory:
+        """(memory, where a new segment's flags begin in it, record). Without a free record it is memory of its own, record
+        -1."""
+        if self.scarce() and not self._free:
+            return bytearray(SEGMENT_SIZE), 0, -1
+        index = self._free.pop()
+        name = topic.encode()
+        header = _HEADER.pack(0, names.found.encode(), names.own.encode(), partition, base, len(name), name)
+        start = self._start(index)
+        self._memory[start : start + _RECORD] = header + bytes(SEGMENT_SIZE)
+        self._memory[start] = 1
+        return self._memory, start + _HEADER.size, index
+
+    def scarce(self) -> bool:
+        """Whether free records are about to run out, although what is left of partitions that are not ours was given up."""
+        if len(self._free) < SCARCE:
+            for place in list(self._left):
+                for index in self._left.pop(place):
+                    self.release(index)
+        return len(self._free) < SCARCE
+
+    def release(self, index: int) -> None:
+        """The record says nothing any more. It may become another segment's, unless a late result may still be written into
+        it: that byte would be somebody else's "done"."""
+        if index in self._written:
+            self._memory[self._start(index) + 1 : self._start(index) + 1 + 2 * _NAME] = bytes(2 * _NAME)
+        elif index >= 0:
+            self._memory[self._start(index)] = 0
+            self._free.append(index)
+
+    def leave(self, topic: str, partition: int, index: int) -> None:
+        """An assignment ended: its record counts again if the partition comes back before anybody else committed."""
+        if index >= 0:
+            self._left.setdefault((topic, partition), []).append(index)
+
+    def running(self, indexes: Iterable[int]) -> None:
+        """Late results may still be written into these records: they are never used again by this process."""
+        self._written.update(index for index in indexes if index >= 0)
+
+    def _ran(self) -> List[Place]:
+        return [
+            (topic, partition, self._base(index) + run.start())
+            for (topic, partition), indexes in self._left.items()
+            for index in indexes
+            for run in re.finditer(b"%c" % RUNNING, self._flags(index))
+        ]
+
+    def _done(self, index: int) -> List[Range]:
+        base = self._base(index)
+        return [(base + run.start(), base + run.end()) for run in re.finditer(b"%c+" % DONE, self._flags(index))]
+
+    def _base(self, index: int) -> int:
+        return int(_HEADER.unpack_from(self._memory, self._start(index))[4])
+
+    def _flags(self, index: int) -> bytes:
+        return self._memory[self._start(index) + _HEADER.size : self._start(index) + _RECORD]
+
+    def _start(self, index: int) -> int:
+        return self._first + index * _RECORD

@@ -1,0 +1,181 @@
+"""Where suspects are run: messages that were running when their process died (see `suspects`). Each runs alone in a task
+process, so that what dies of one of them is that process alone, and who was the culprit is known. To everybody else it is a
+pool like any other: the task is noted while it runs, its lane is held, its partition may be closed.
+
+A few threads, each with a task process of its own: a process that dies may leave hundreds of suspects (coroutines, batches),
+which one after the other would take too long.
+
+Nobody becomes a dead letter for having been there when a process died: it takes a death in a task process, alone, which is the
+death of this message and of no other.
+
+A suspect has to be told from other messages wherever it comes from: from the broker, from its lane, from a retry. All of them
+put it into its partition's queue, so the queue of a partition with suspects sorts them out. That of any other partition knows
+nothing of them, and costs nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Any, Callable, Iterable, List, Optional, Set
+
+from kafka_worker.isolation.per_thread import Isolated
+from kafka_worker.isolation.task_process import TaskDiedError, TaskProcess
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
+from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
+from kafka_worker.recovery.suspects import Place
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 4  # suspects that run, each in its own process
+LISTED = 20  # suspects in one log line
+
+
+class Quarantine(Pool):
+    """The suspects of one process."""
+
+    name = "quarantine-%d"
+
+    def __init__(self, settings: Settings, slot: int, pool: Runner, suspects: SuspectsFile) -> None:
+        """What fails or is parked goes into the lists of `pool`. Threads and task processes start when there are suspects."""
+        super().__init__(AT_ONCE, self._run)
+        self.undecided, self.parked = pool.undecided, pool.parked
+        self._wake_others = pool.wake
+        self._queue = FirstComeFirstServed()
+        self._suspects = suspects
+        for thread in self.threads:
+            thread.apart = True
+        self._isolated = Isolated(settings, slot, TaskProcess)
+        self._named = {thread.name: thread for thread in self.threads}
+        self._max_deaths = settings.max_deaths
+        self._started = False
+
+    # ---- consumer thread ------------------------------------------------------------------------------------------
+
+    def blame(self, places: List[Place]) -> None:
+        """These were running in the slot's former process when it died. Not to blame are those that were suspects already:
+        they ran apart, and were cut off by that death like everybody else."""
+        known = self._suspects.read() if places else {}
+        new = [place for place in places if place not in known]
+        if new:
+            self._suspects.blame(new, "was running when its process died")
+            listed = ", ".join("%s[%d] offset %d" % place for place in new[:LISTED])
+            log.warning("Running when this slot's process died, and now run apart, each alone: %s", listed)
+
+    def receive(self, partitions: Iterable[Partition]) -> None:
+        """These were assigned just now, and nothing of them is delivered yet."""
+        known = self._suspects.read()
+        for partition in partitions:
+            offsets = {offset for topic, number, offset in known if (topic, number) == (partition.topic, partition.number)}
+            done = {offset for offset in offsets if _done(partition, offset)}
+            self._suspects.forget((partition.topic, partition.number, offset) for offset in done)
+            if offsets - done:
+                partition.queue = Sorting(partition.queue, self._wake_others, offsets - done, self.admit)
+                self._start_once()
+
+    def delay(self, task: Task, error: TaskDiedError) -> Optional[float]:
+        """Seconds until a task that has died alone is run again; None: never, it is a dead letter."""
+        place = _place(task)
+        deaths = self._suspects.blame([place], error.how)[place].deaths
+        return None if deaths >= self._max_deaths else 0.0
+
+    def settled(self, task: Task) -> None:
+        """The task has an outcome."""
+        self._suspects.forget([_place(task)])
+
+    def give_up(self) -> List[Task]:
+        """Suspects of closed partitions that wait for their turn, which they do not get: one after the other they might take
+        longer than a drain. Whoever gets the partition next knows them."""
+        waiting = list(iter(self._next, None))
+        self._queue.extend(task for task in waiting if not task[1].partition.closed)
+        self.wake(len(waiting))
+        return [task for task in waiting if task[1].partition.closed]
+
+    def _next(self) -> Optional[Task]:
+        try:
+            return self._queue.pop()  # type: ignore[no-any-return]
+        except IndexError:
+            return None
+
+    # ---- any thread -----------------------------------------------------------------------------------------------
+
+    def admit(self, task: Task) -> None:
+        """A suspect may run, when its turn comes. The newest comes last: one that dies again keeps nobody waiting."""
+        self._queue.extend([task])
+        self.wake(1)
+
+    @property
+    def count(self) -> int:
+        """Suspects that wait for their turn, or run."""
+        return len(self._queue) + len(self.running())
+
+    # ---- the quarantine's own threads -----------------------------------------------------------------------------
+
+    def _run(self, message: Any, partition: Partition, attempt: int) -> Any:
+        result = self._isolated(message, partition, attempt)
+        task = self._named[threading.current_thread().name].task
+        if task is not None:
+            self._suspects.forget([_place(task)])
+        return result
+
+    def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
+        served = super()._serve_one(thread, pop)
+        if not len(self._queue):
+            self._isolated.close()  # suspects are rare, and a process that waits for them takes memory
+        return served
+
+    def _start_once(self) -> None:
+        if not self._started:
+            self._started = True
+            self.serve([self._queue])
+            self.start()
+
+
+class Sorting(Queue):
+    """The queue of a partition that has suspects: they are admitted elsewhere. Any thread, like every queue."""
+
+    def __init__(self, others: Queue, wake: Callable[[int], None], suspects: Set[int], admit: Callable[[Task], None]) -> None:
+        """`others` takes the tasks that are no suspects, and `wake` wakes so many of those who serve it; suspects have these
+        offsets."""
+        self._others = others
+        self._wake = wake
+        self._suspects = suspects
+        self.topic = others.topic
+        self._last = max(suspects)
+        self._admit = admit
+        self.pop = others.pop
+        self.extend = self._extend
+        self.put = self._put
+
+    def __len__(self) -> int:
+        """How many wait; suspects do not wait here."""
+        return len(self._others)
+
+    def _extend(self, tasks: Iterable[Task]) -> None:
+        listed = list(tasks)
+        if listed and listed[0][0] > self._last:
+            self._others.extend(listed)
+            return
+        self._others.extend(task for task in listed if task[0] not in self._suspects)
+        for task in listed:
+            if task[0] in self._suspects:
+                self._admit(task)
+
+    def _put(self, task: Task) -> None:
+        if task[0] in self._suspects:
+            self._admit(task)
+        else:
+            self._others.put(task)
+            self._wake(1)  # a suspect's follower comes from our threads, which do not serve that queue
+
+
+def _place(task: Task) -> Place:
+    return task[1].partition.topic, task[1].partition.number, task[0]
+
+
+def _done(partition: Partition, offset: int) -> bool:
+    return offset < partition.committed or any(first <= offset < behind for first, behind in partition.known)

@@ -1,0 +1,143 @@
+"""What was done before us: puts the two memories together, the commit's metadata (it moves with the partition to any host)
+and the slot's journal (it knows what was done since the last commit, as long as the slot stays here). Consumer thread only.
+
+At an assignment both are asked, and only believed where they fit what the broker holds: a commit with that base, made by the
+very assignment whose memory it is. From then on every commit carries what is done beyond it, because a commit without would
+wipe it; and the first one comes soon, because what has no name is not found again.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Callable, Iterable, List, Optional
+
+from kafka_worker.partitions.assignment import Names, Partition, Record
+from kafka_worker.partitions.home import UNKNOWN, Home
+from kafka_worker.partitions.tracker import Memory, Range, merged, plain_memory
+from kafka_worker.recovery.journal import Journal
+from kafka_worker.recovery.offset_map import decode, encode
+from kafka_worker.shared.logs import Seldom
+
+log = logging.getLogger(__name__)
+
+FULL_SECONDS = 600.0  # between two complaints about a full journal
+
+
+class Recovery:
+    """The memories of one process."""
+
+    def __init__(self, journal: Optional[Journal], *, use_map: bool, busy: Callable[[Partition], bool]) -> None:
+        """`journal` None, `use_map` False: that memory is switched off. `busy(partition)`: some of its tasks run now."""
+        self._journal = journal
+        self._use_map = use_map
+        self._busy = busy
+        self._warned = False
+        self._full = Seldom(log, time.monotonic, FULL_SECONDS)
+
+    def memory(self, partition: Partition, base: int) -> Memory:
+        """Memory for the flags of a new segment."""
+        if self._journal is None:
+            return plain_memory(base)
+        self._spare(partition)
+        memory = self._journal.allocate(partition.topic, partition.number, base, partition.names)
+        if memory[2] < 0:
+            partition.unrecorded = True
+            self._full.log(
+                logging.WARNING,
+                "The journal is full: what is done of %s from offset %d on since the last commit runs again if this process "
+                "is killed", partition, base,
+            )  # fmt: skip
+        return memory
+
+    def restore(self, partition: Partition, offset: int, metadata: Optional[str], home: Home = UNKNOWN) -> bool:
+        """The partition was assigned; the broker holds this offset (-1001: none) and metadata, and its topic is this one.
+        False: the offset is of an earlier topic of this name, and says nothing."""
+        carried = decode(metadata)
+        if carried is None and metadata and not self._warned:
+            self._warned = True
+            log.warning("%s: the committed metadata is not ours and is ignored: %.40r", partition, metadata)
+        ours = carried if carried is not None and carried.base == offset else None
+        made_anew = False
+        if ours and ours.home.differs(home):
+            # What was committed in another cluster was brought here on purpose: its offset holds.
+            made_anew = not ours.home.elsewhere(home)
+            ours = None
+        if made_anew:
+            log.warning("%s was made anew: the committed offset %d is of the one before", partition, offset)
+            offset, metadata = -1001, None
+        partition.home = home.completed(ours.home) if ours else home
+        partition.committed = max(-1, offset)
+        partition.metadata = metadata or ""
+        if ours:
+            partition.names = Names(ours.writer, partition.names.own)
+        self._recall(partition, ours.done if ours and self._use_map else [], offset)
+        return not made_anew
+
+    def _recall(self, partition: Partition, mapped: List[Range], offset: int) -> None:
+        """What was done beyond the offset, by the map and by the journal."""
+        known = list(mapped)
+        for record in self._inherited(partition):
+            if merged([*known, *record.done], beyond=offset) == merged(known, beyond=offset):
+                self._release([record.number])
+            else:
+                partition.inherited.append(record)
+        known += [done for record in partition.inherited for done in record.done]
+        partition.known = merged(known, beyond=offset)
+        if partition.known:
+            count = sum(behind - first for first, behind in partition.known)
+            log.info("%s: %d messages beyond offset %d were done before, and are not run again", partition, count, offset)
+
+    def metadata(self, partition: Partition, target: int) -> str:
+        """What a commit of `target` should carry."""
+        self._spare(partition)
+        if not self._use_map or partition.map_refused:
+            return encode(partition.names.own, partition.home, target, [])
+        done = [*partition.tracker.done_beyond(target), *partition.known]
+        return encode(partition.names.own, partition.home, target, merged(done, beyond=target))
+
+    def acknowledged(self, partition: Partition, offset: int) -> None:
+        """The broker has stored this offset and what we sent with it: memories of what lies below it can go, and those of
+        others as far as our own have the same by now."""
+        partition.named = True
+        self._release(segment.record for segment in partition.tracker.committed(offset))
+        behind = offset if partition.unrecorded else max(offset, partition.tracker.next_offset)
+        self._release(record.number for record in partition.inherited if record.done[-1][1] <= behind)
+        partition.inherited = [record for record in partition.inherited if record.done[-1][1] > behind]
+
+    def ended(self, partition: Partition) -> None:
+        """The assignment is over. What was noted of it counts again only if the broker still holds its commit when the
+        partition comes back."""
+        for record in self._records(partition):
+            self._journal.leave(partition.topic, partition.number, record)  # type: ignore[union-attr]
+
+    def void(self, partition: Partition) -> None:
+        """The offsets went back: what was noted of them is about other messages, whatever still runs."""
+        self._release(self._records(partition))
+
+    def _inherited(self, partition: Partition) -> List[Record]:
+        return [] if self._journal is None else self._journal.inherit(partition.topic, partition.number, partition.names)
+
+    def _records(self, partition: Partition) -> List[int]:
+        """All of this assignment. A handler that still runs may write into its segment long after, so a record with such a
+        task is never another's in this process."""
+        if self._journal is None:
+            return []
+        records = [segment.record for segment in partition.tracker.segments()]
+        if self._busy(partition):
+            self._journal.running(records)
+        return records + [record.number for record in partition.inherited]
+
+    def _spare(self, partition: Partition) -> None:
+        """One task may hold the commit back for hours: what stands in the map that the broker holds is given up in the
+        journal. Not only after a commit: while the map stays the same there is none."""
+        if self._journal is None or not self._journal.scarce() or not partition.tracker.finished:
+            return
+        carried = decode(partition.metadata) if self._use_map and not partition.map_refused else None
+        if carried is not None and carried.base == partition.committed:
+            self._release(segment.record for segment in partition.tracker.held_elsewhere(carried.done))
+
+    def _release(self, records: Iterable[int]) -> None:
+        if self._journal is not None:
+            for record in records:
+                self._journal.release(record)

@@ -1,0 +1,62 @@
+"""What a child has on disk: the lock of its slot, and its journal. Either may be taken away while it works, by who cleans
+temporary folders."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import Callable, Optional
+
+from kafka_worker.shared import runtime_files
+from kafka_worker.shared.logs import Seldom
+from kafka_worker.shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class Seat:
+    """Of one slot. The consumer thread takes it, the main thread looks after it. By hand it is never given up: as long as
+    there is anything of us, the slot's journal is ours too."""
+
+    def __init__(self, settings: Settings, slot: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing is on disk yet."""
+        self._settings = settings
+        self._path = runtime_files.slot_lock(settings, slot)
+        self._journal = runtime_files.slot_journal(settings, slot)
+        self._complaint = Seldom(log, clock)
+        self._lock: Optional[runtime_files.Lock] = None  # once it is held
+        self._found: Optional[os.stat_result] = None  # of the journal
+        self.lost = ""  # what can't be had again but by a fresh process; for an operator
+
+    def take(self) -> None:
+        """Wait until whoever had the slot before is dead."""
+        runtime_files.prepare(self._settings)
+        lock = runtime_files.Lock(self._path)
+        lock.acquire()
+        self._lock = lock
+
+    def journal_opened(self) -> None:
+        """From now on it has to be there."""
+        try:
+            self._found = os.stat(self._journal)
+        except FileNotFoundError:  # it was taken away that soon
+            self._lose()
+
+    def look(self) -> None:
+        """Once a heartbeat: a lock that was taken away is made anew. A journal can't be: its memory is in use."""
+        if self._lock is None:
+            return
+        try:
+            if not self._lock.keep():
+                self._complaint.log(logging.ERROR, "The lock of the slot was taken away, and another process has it by now")
+            gone = self._found is not None and not runtime_files.is_there(self._journal, self._found)
+        except OSError as problem:  # the folder is gone: the supervisor makes it anew
+            self._complaint.log(logging.WARNING, "The lock of the slot can't be looked after: %s", problem)
+            return
+        if gone and not self.lost:
+            self._lose()
+
+    def _lose(self) -> None:
+        self.lost = "its journal was taken away"
+        log.warning("%s was taken away: until a fresh process has another, a crash runs again what is done", self._journal)

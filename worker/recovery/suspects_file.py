@@ -1,0 +1,142 @@
+"""The suspects of one service on one host, in one small file of STATE_DIRECTORY, which all its processes share. It survives
+restarts of the service and of the host.
+
+Every change is read, modified and written under a lock, into a new file that takes the old one's name only when it is on the
+disk: a reader, and whoever comes after a power failure, sees the file before or after, never between. Without such a directory
+the memory is this process's own.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import threading
+import time
+from typing import Callable, Iterable, List, Optional
+
+from kafka_worker.recovery.suspects import Place, Suspects, blamed, decoded, encoded, remembered, without
+from kafka_worker.shared import runtime_files
+from kafka_worker.shared.logs import Seldom
+from kafka_worker.shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+NAME = "suspects.json"
+LOCK_SECONDS = (
+    0.3  # for others to be done with the file, which takes them milliseconds; the main thread has heartbeats to send
+)
+
+
+Change = Callable[[Suspects], Suspects]
+
+
+class SuspectsFile:
+    """Any thread. Nothing here raises: a memory that fails is one warning, and the messages are still run alone. And nothing
+    waits for long: what can't be written, because another process keeps the file (it was stopped), is owed. It counts here at
+    once, and is written by a later change, or by `settle`."""
+
+    def __init__(self, settings: Optional[Settings], clock: Callable[[], float] = time.time) -> None:
+        """`settings` None: a memory of this process alone. `clock` gives seconds since 1970."""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._folder: Optional[str] = None
+        self._damaged = False  # the file, and that was said
+        self._kept = Seldom(log, time.monotonic)  # that somebody keeps the file
+        self._stored: Suspects = {}  # as last read or written
+        self._owed: List[Change] = []  # what is to be done to that
+        self.known: Suspects = {}  # both together
+        if settings is not None:
+            try:
+                self._folder = runtime_files.prepare_state(settings)
+            except runtime_files.UnsafeDirectoryError as problem:
+                self._complain(problem)
+
+    def read(self) -> Suspects:
+        """What is remembered now, by all processes."""
+        return self._change([])
+
+    def blame(self, suspects: Iterable[Place], how: str) -> Suspects:
+        """One death more of each of these; what is remembered then."""
+        listed, now = list(suspects), self._clock()
+        return self._change([lambda before: blamed(before, listed, how, now)])
+
+    def forget(self, suspects: Iterable[Place]) -> None:
+        """These have come to their end. Costs nothing for messages that are no suspects."""
+        listed = [place for place in suspects if place in self.known]
+        if listed:
+            self._change([lambda before: without(before, listed)])
+
+    def settle(self) -> bool:
+        """Write what is owed, if that can be done without waiting; whether nothing is owed any more."""
+        if self._owed:
+            self._change([])
+        return not self._owed
+
+    def _change(self, changes: List[Change]) -> Suspects:
+        with self._lock:
+            patience = 0.0 if self._owed else LOCK_SECONDS  # where one has waited in vain nobody waits again
+            self._owed = self._owed + changes
+            if self._folder is not None:
+                try:
+                    self._on_disk(self._folder, patience)
+                except OSError as problem:
+                    self._folder = None
+                    self._complain(problem)
+            if self._folder is None:
+                self._stored, self._owed = self._with_owed(self._stored), []
+            self.known = self._with_owed(self._stored)
+            return self.known
+
+    def _with_owed(self, suspects: Suspects) -> Suspects:
+        return functools.reduce(lambda before, change: change(before), self._owed, suspects)
+
+    def _on_disk(self, folder: str, patience: float) -> None:
+        """Read it, and write what is owed, unless somebody keeps the file for longer than `patience` (seconds)."""
+        path = os.path.join(folder, NAME)
+        if not self._owed:
+            self._stored = self._read(path)
+            return
+        lock = runtime_files.Lock(path + ".lock")
+        try:
+            if lock.acquire_within(patience):
+                after = self._with_owed(self._read(path))
+                _replace(path, encoded(after))
+                self._stored, self._owed = after, []
+            else:
+                self._stored = self._read(path)
+                self._kept.log(
+                    logging.WARNING, "%s is kept by a process that stands still; what is new is written later", path
+                )
+        finally:
+            lock.release()
+
+    def _read(self, path: str) -> Suspects:
+        try:
+            with open(path, encoding="utf-8") as file:
+                return remembered(decoded(file.read()), self._clock())
+        except FileNotFoundError:
+            return {}
+        except ValueError as problem:  # also a UnicodeDecodeError
+            if not self._damaged:
+                log.warning("%s is damaged (%s): what it knew of suspects is lost, the next one makes it anew", path, problem)
+            self._damaged = True
+            return {}
+
+    def _complain(self, problem: Exception) -> None:
+        log.warning("Suspects are remembered by this process only, and not after its end: %s", problem)
+
+
+def _replace(path: str, text: str) -> None:
+    """The new content is on the disk before it takes the old one's name, and so is the name when this returns."""
+    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,108 @@
+"""What a handler may raise or return to say what should become of its message. The one module of ours that it may import:
+
+    from kafka_worker.shared.answers import BatchError, Reject, Retry, Send
+
+Anything else that a handler raises is a failed attempt, and is tried again after the usual back-off; anything else that it
+returns is ignored.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+from kafka_worker.shared.plain import plain_bytes, plain_text
+
+_TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}\Z")
+
+Headers = Union[Mapping[str, Union[str, bytes, None]], Sequence[Tuple[str, Union[str, bytes, None]]]]
+
+
+class Retry(Exception):  # noqa: N818 (a wish, not an error)
+    """Try again, `after` so many seconds if given, else after the usual back-off. It counts as an attempt: the wish of the
+    last one is not heard, and the message becomes a dead letter."""
+
+    def __init__(self, reason: str = "", after: Optional[float] = None) -> None:
+        """`reason` goes into the log and into the dead letter."""
+        super().__init__(reason)
+        self.after = after
+
+
+class Reject(Exception):  # noqa: N818 (a wish, not an error)
+    """This message will never work: make it a dead letter now, without another attempt."""
+
+    def __init__(self, reason: str = "") -> None:
+        """`reason` goes into the log and into the dead letter."""
+        super().__init__(reason)
+
+
+class ItemError(Exception):
+    """What a batch handler said of one message, where it gave words in place of an exception."""
+
+
+class BatchError(Exception):
+    """Raised by a batch handler: these messages of its list have failed, and all others are done."""
+
+    def __init__(self, failures: Mapping[int, Union[BaseException, str]]) -> None:
+        """`decisions`: index in the list (0 is the first) to an exception, which counts as if that message alone had raised
+        it (Retry and Reject too), or to words. Raises ValueError when there are none: then all would count as done."""
+        if not failures:
+            raise ValueError("a BatchError must name the messages that failed")
+        self.failures: Dict[int, BaseException] = {
+            index: failure if isinstance(failure, BaseException) else ItemError(str(failure))
+            for index, failure in failures.items()
+        }
+        super().__init__("failed: " + ", ".join(map(str, self.failures)))
+
+
+class Send:
+    """Returned by a handler, alone or in a list: produce this message. It is stored before the offset of the handler's own
+    message may be committed, so it is sent at least once, and again when the handler's message runs again."""
+
+    __slots__ = ("headers", "key", "topic", "value")
+
+    def __init__(
+        self,
+        topic: str,
+        value: Any,
+        key: Union[str, bytes, None] = None,
+        headers: Optional[Headers] = None,
+    ) -> None:
+        """`value`: bytes as they are, text as UTF-8, None for a tombstone, anything else as JSON. Raises TypeError or
+        ValueError for what can't be written so, here, where the handler's own traceback shows it."""
+        self.topic = plain_text(topic) if isinstance(topic, str) else ""
+        if not _TOPIC.match(self.topic):
+            raise ValueError("the topic of a Send must be 1 to 249 letters, digits, . _ -, not %r" % (topic,))
+        self.value = _bytes("value", value if value is None or isinstance(value, (bytes, str)) else _json(value))
+        self.key = _bytes("key", key)
+        pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
+        self.headers: List[Tuple[str, Optional[bytes]]] = [(_name(name), _bytes("header", each)) for name, each in pairs]
+
+    def checked(self) -> Send:
+        """The same, as it is now, which nobody else can change. Raises as at first, for what was changed into what can't be
+        written."""
+        return Send(self.topic, self.value, self.key, self.headers)
+
+
+def _name(name: Any) -> str:
+    """Raises ValueError for what the Kafka client would crash at, or cut short."""
+    plain = plain_text(name if isinstance(name, str) else str(name))
+    plain.encode()
+    if "\0" in plain:
+        raise ValueError("the name of a header must not have a NUL in it: %r" % plain)
+    return plain
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _bytes(what: str, value: Union[str, bytes, None]) -> Optional[bytes]:
+    if value is None:
+        return None
+    if isinstance(value, bytes):
+        return plain_bytes(value)
+    if isinstance(value, str):
+        return plain_text(value).encode()
+    raise TypeError("the %s of a Send must be text, bytes or None, not %s" % (what, type(value).__name__))

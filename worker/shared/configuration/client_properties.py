@@ -1,0 +1,95 @@
+"""Which librdkafka properties a user may set, and which belong to the service: committing, identity and
+callbacks are how it keeps its promise. Pure; used by the supervisor at the start.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Dict, List, Mapping
+
+from kafka_worker.shared import identity
+from kafka_worker.shared.configuration.librdkafka_properties import PROPERTIES, nearest
+from kafka_worker.shared.settings import PROPERTY_PREFIXES, environment_name, is_secret
+
+if TYPE_CHECKING:
+    from kafka_worker.shared.configuration.given import Given, Key
+
+_COMMITS = "the service commits when messages are done; COMMIT_INTERVAL_SECONDS says how often"
+_IDENTITY = "the service makes one for each process, from host and slot; remove it"
+# Properties the service owns, and what to do instead.
+OWNED = {
+    "auto.commit.enable": _COMMITS,
+    "auto.commit.interval.ms": _COMMITS,
+    "enable.auto.commit": _COMMITS,
+    "enable.auto.offset.store": _COMMITS,
+    "bootstrap.servers": "use KAFKA_BOOTSTRAP_SERVERS",
+    "metadata.broker.list": "use KAFKA_BOOTSTRAP_SERVERS",
+    "group.id": "use KAFKA_GROUP_ID",
+    "client.id": _IDENTITY,
+    "id": _IDENTITY,  # from KAFKA_CLIENT_ID
+    "group.instance.id": "use MEMBERSHIP=static or dynamic",
+    "group.protocol": "only classic is supported; remove it",
+}
+_PREFIX = {group: prefix for prefix, group in PROPERTY_PREFIXES.items()}
+# librdkafka's defaults, in milliseconds.
+_SESSION_TIMEOUT, _MAX_POLL_INTERVAL = 45_000, 300_000
+
+
+def faults(given: Mapping[Key, Given]) -> List[str]:
+    """All that is wrong with the properties given, one line each."""
+    found = []
+    for (group, name), each in given.items():
+        problem = _problem(group, name, each.value)
+        if problem:
+            found.append(f"{each.described(secret=is_secret(name))}: {problem}")
+    return found + _timeout_faults(given) + identity.faults(given)
+
+
+def usable(given: Mapping[Key, Given]) -> Dict[Key, Given]:
+    """Those of which nothing wrong is known: what the client itself finds in them is another fault, not the same once more."""
+    return {key: each for key, each in given.items() if not _problem(*key, each.value)}
+
+
+def is_function(name: str) -> bool:
+    """Whether a property takes one."""
+    return name.endswith(".cb") or name == "opaque"
+
+
+def _problem(group: str, name: str, value: str) -> str:
+    if is_function(name):
+        return f"{name} takes a function, which a variable cannot hold. Remove it."
+    if name in OWNED and (name, value) != ("group.protocol", "classic"):
+        return f"{name} belongs to the service: {OWNED[name]}."
+    near = None if name in PROPERTIES else nearest(name)
+    if near:
+        meant = environment_name(_PREFIX[group], near)
+        return f"librdkafka knows no {name}; did you mean {meant}? Rename or remove it."
+    return ""
+
+
+def _timeout_faults(given: Mapping[Key, Given]) -> List[str]:
+    """Timeouts that contradict each other; librdkafka refuses the first pair only in the child, the second
+    never.
+    """
+    consumer = _milliseconds(given)
+    session = consumer.get("session.timeout.ms", _SESSION_TIMEOUT)
+    found = []
+    if consumer.get("max.poll.interval.ms", _MAX_POLL_INTERVAL) < session:
+        found.append(_contradiction("max.poll.interval.ms", "at least", session))
+    if consumer.get("heartbeat.interval.ms", 0) >= session:
+        found.append(_contradiction("heartbeat.interval.ms", "below", session))
+    return found
+
+
+def _contradiction(name: str, relation: str, session: int) -> str:
+    variable = environment_name("KAFKA_CONSUMER_", name)
+    return f"{variable} must be {relation} session.timeout.ms, which is {session}. Change one of them."
+
+
+def _milliseconds(given: Mapping[Key, Given]) -> Dict[str, int]:
+    """The consumer's numeric properties; its own go before those of both clients."""
+    values: Dict[str, int] = {}
+    for wanted in ("client_properties", "consumer_properties"):
+        for (group, name), each in given.items():
+            if group == wanted and name.endswith(".ms") and each.value.isdecimal():
+                values[name] = int(each.value)
+    return values

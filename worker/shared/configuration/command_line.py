@@ -1,0 +1,171 @@
+"""The command line of `supervisor.py`, made from the table of settings. Wrong words become faults, so that
+they are reported together with everything else that is wrong, and with the nearest right flag.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import time
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
+
+from kafka_worker import __version__
+from kafka_worker.shared.configuration import dead_letter_flags
+from kafka_worker.shared.configuration.given import Given
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.setting import Setting
+from kafka_worker.shared.settings import TABLE
+
+COMMAND_LINE = "the command line"
+COMMANDS = ("status", "metrics", dead_letter_flags.COMMAND)
+_NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
+_SWITCHES = {
+    "--check-config": "validate, print the effective settings with secrets masked, and exit",
+    "--json": "with status or dead-letters: print all of it as JSON",
+}
+_EXAMPLES = """\
+examples:
+  supervisor.py --bootstrap-servers kafka:9092 --group orders --processes 8
+  supervisor.py --check-config
+  supervisor.py status --json
+  supervisor.py dead-letters replay --error Timeout --since 2h
+
+usage: supervisor.py [options]
+       supervisor.py status [--json] [options]   what the service of this group on this host is doing
+       supervisor.py metrics [options]           the same as numbers, in Prometheus' text format
+""" + dead_letter_flags.EXAMPLES  # fmt: skip
+_EPILOG = """\
+Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
+with the value. The command line goes before the environment, that before .env. KAFKA_CLIENT_,
+KAFKA_CONSUMER_ and KAFKA_PRODUCER_ variables set librdkafka's own properties: KAFKA_CLIENT_SASL_PASSWORD
+is sasl.password.
+
+exit status:
+"""
+_MEANINGS = {
+    ExitCode.OK: "drained and closed; done; status: healthy",
+    1: "status: degraded; dead-letters: something could not be done",
+    2: "status: not running; dead-letters: no broker answers",
+    ExitCode.FAULT: "a fault in the service itself",
+    ExitCode.GAVE_UP: "gave up for now: a deadline was cut, or the restart limit reached",
+    ExitCode.FENCED: "another member with the same id took over",
+    ExitCode.NOT_AUTHORISED: "the broker refuses credentials or rights",
+    ExitCode.CONFIGURATION: "a setting is wrong; restarting is useless",
+}
+
+
+@dataclass
+class Words:
+    """What the command line says."""
+
+    command: str = "run"
+    as_json: bool = False
+    check_only: bool = False
+    letters: Optional[dead_letter_flags.LetterWords] = None  # of the command `dead-letters`
+    given: Dict[str, Given] = field(default_factory=dict)  # by field of Settings
+    faults: List[str] = field(default_factory=list)
+
+
+class _WrongWordError(Exception):
+    """A flag without its value, in argparse's words."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Raises, where argparse would print its own message and exit with its own status."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _WrongWordError(message)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all flags. The commands are words that it leaves over."""
+    made = _Parser(
+        prog="supervisor.py",
+        usage=argparse.SUPPRESS,
+        description=_EXAMPLES,
+        epilog=_EPILOG + "\n".join(f"  {code:<3d} {meaning}" for code, meaning in _MEANINGS.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    made.add_argument("--version", action="version", version=__version__)
+    for flag, meaning in _SWITCHES.items():
+        made.add_argument(flag, action="store_true", help=meaning)
+    letters = made.add_argument_group("dead-letters")
+    for each in dead_letter_flags.FLAGS:
+        way: Dict[str, Any] = {"metavar": each.value} if each.value else {"action": "store_true"}
+        letters.add_argument(each.word, dest=each.name, default=argparse.SUPPRESS, help=each.meaning, **way)
+    groups = {row.group: made.add_argument_group(row.group) for row in TABLE.values()}
+    for name, row in TABLE.items():
+        groups[row.group].add_argument(
+            row.flag, dest=name, default=argparse.SUPPRESS, metavar=row.placeholder, help=_help(row)
+        )
+    return made
+
+
+def _help(row: Setting) -> str:
+    text = f"{row.meaning}. Wanted: {row.wanted}; {row.default_described} [{row.environment}]"
+    return text.replace("%", "%%")  # argparse formats it
+
+
+def parse(argv: Sequence[str]) -> Words:
+    """Sort the words after the program's name. Prints and exits for --help and --version."""
+    flags = parser()
+    try:
+        parsed, rest = flags.parse_known_args(argv)
+    except _WrongWordError as problem:
+        return Words(_command(list(argv)), faults=[f"{COMMAND_LINE}: {problem}. See --help."])
+    words = Words(as_json=parsed.json, check_only=parsed.check_config)
+    for name, row in TABLE.items():
+        if hasattr(parsed, name):
+            words.given[name] = Given(row.flag, getattr(parsed, name), COMMAND_LINE)
+    _read_rest(words, rest, vars(parsed))
+    words.faults += _astray(words)
+    return words
+
+
+def _astray(words: Words) -> List[str]:
+    """The faults of switches that the command would ignore."""
+    found = []
+    if words.as_json and words.command == "run":
+        found.append(f"--json ({COMMAND_LINE}) goes with status only. Write: supervisor.py status --json")
+    if words.as_json and words.command == "metrics":
+        found.append(f"--json ({COMMAND_LINE}) goes with status, not with metrics. Leave it out.")
+    if words.check_only and words.command != "run":
+        found.append(f"--check-config ({COMMAND_LINE}) goes with no command. Leave out one of the two.")
+    return found
+
+
+def _command(words: List[str]) -> str:
+    """The command among the words; it is taken out of them. Without one: "run"."""
+    for word in words:
+        if word in COMMANDS:
+            words.remove(word)
+            return word
+    return "run"
+
+
+def _read_rest(words: Words, rest: List[str], flags: Mapping[str, Any]) -> None:
+    """The words argparse did not take: the command, or what is wrong. A wrong flag's value is no fault of its
+    own.
+    """
+    words.command = _command(rest)
+    unknown = [word for word in rest if word.startswith("-")]
+    of_letters = [flag.word for flag in dead_letter_flags.FLAGS] if words.command == dead_letter_flags.COMMAND else []
+    words.faults += [_wrong_flag(word, of_letters) for word in unknown]
+    if words.command != dead_letter_flags.COMMAND:
+        words.faults += dead_letter_flags.astray(flags)
+    elif not unknown:
+        words.letters, wrong = dead_letter_flags.read(flags, rest, time.time(), as_json=words.as_json)
+        words.faults += wrong
+        return
+    if rest and not unknown:
+        stray = f"{' '.join(rest)} ({COMMAND_LINE}) is not a command."
+        words.faults.append(f"{stray} Write status, metrics or dead-letters, or no command to run the service.")
+
+
+def _wrong_flag(word: str, more: Sequence[str]) -> str:
+    flag = word.split("=", 1)[0]
+    near = difflib.get_close_matches(flag, [*(row.flag for row in TABLE.values()), *_SWITCHES, *more], 1, _NEAR)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return f"{flag} ({COMMAND_LINE}) is not an option.{hint} See --help."

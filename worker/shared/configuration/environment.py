@@ -1,0 +1,189 @@
+"""What the environment and the `.env` file say: which of their names are settings or librdkafka properties,
+which are misspelt, and which hold the path of a file with the value. Supervisor only, once, at the start.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import os
+import re
+from dataclasses import dataclass, field
+from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+
+from dotenv.main import DotEnv
+from dotenv.parser import parse_stream
+from dotenv.variables import Variable, parse_variables
+
+from kafka_worker.shared.configuration.client_properties import OWNED, is_function
+from kafka_worker.shared.configuration.given import Given, Key
+from kafka_worker.shared.configuration.librdkafka_properties import PROPERTIES, nearest
+from kafka_worker.shared.settings import PROPERTY_PREFIXES, TABLE, environment_name
+
+ENVIRONMENT = "the environment"
+_FIELDS = {row.environment: name for name, row in TABLE.items()}
+_NAMES = [*_FIELDS, *(name + "_FILE" for name in _FIELDS)]
+# Kubernetes tells each container of every service so; a service may well be called `kafka` or `kafka-client`.
+_KUBERNETES = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT(_\d+_[A-Z]+(_(PROTO|PORT|ADDR))?)?$")
+# How much a name must look like one of ours (difflib's ratio) to be called a misspelling. Most names in an
+# environment are somebody else's; those in .env mostly ours; those with KAFKA_ are compared without it.
+_NEAR_ELSEWHERE, _NEAR_IN_FILE, _NEAR_AFTER_KAFKA = 0.88, 0.84, 0.75
+# What other services and platforms (Heroku, for one) call it.
+_ELSEWHERE = {
+    **dict.fromkeys(("KAFKA_URL", "KAFKA_BROKER", "KAFKA_BROKERS", "KAFKA_BROKER_LIST"), "KAFKA_BOOTSTRAP_SERVERS"),
+    **dict.fromkeys(("KAFKA_CONSUMER_GROUP", "KAFKA_CONSUMER_GROUP_NAME", "KAFKA_GROUP"), "KAFKA_GROUP_ID"),
+    "KAFKA_CLIENT_CERT": "KAFKA_CLIENT_SSL_CERTIFICATE_PEM",
+    "KAFKA_CLIENT_CERT_KEY": "KAFKA_CLIENT_SSL_KEY_PEM",
+    "KAFKA_TRUSTED_CERT": "KAFKA_CLIENT_SSL_CA_PEM",
+    "KAFKA_USERNAME": "KAFKA_CLIENT_SASL_USERNAME",
+    "KAFKA_PASSWORD": "KAFKA_CLIENT_SASL_PASSWORD",
+}
+LONGEST_VARIABLE = 32 * 4096 - 1  # bytes, name and all: MAX_ARG_STRLEN of execve(2), less its NUL
+
+
+@dataclass
+class Found:
+    """What one source holds for us."""
+
+    where: str
+    given: Dict[Key, Given] = field(default_factory=dict)
+    faults: List[str] = field(default_factory=list)
+    foreign: List[str] = field(default_factory=list)  # KAFKA_ names that are not ours and look like none
+    near: List[str] = field(default_factory=list)  # what was perhaps meant by names of others; warnings
+
+
+class EnvFile(NamedTuple):
+    """What a `.env` file holds, and what is to be said of it."""
+
+    variables: Dict[str, str]
+    faults: List[str]
+    warnings: List[str]
+
+
+def read_env_file(path: str, environ: Mapping[str, str]) -> EnvFile:
+    """A missing file holds nothing. References to other variables prefer the real environment, as python-dotenv's
+    `load_dotenv` does.
+    """
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            text = file.read()
+    except FileNotFoundError:
+        return EnvFile({}, [], [])
+    except (OSError, UnicodeDecodeError) as problem:
+        return EnvFile({}, [f"{path} cannot be read: {problem}. Make it a readable UTF-8 text, or remove it."], [])
+    # python-dotenv would only log these, and a setting would be lost.
+    wrong = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
+    if wrong:
+        return EnvFile({}, [f"{path}, line {line}: not of the form NAME=value. Correct the line." for line in wrong], [])
+    values = DotEnv(None, stream=io.StringIO(text), override=False).dict()
+    given = {name: value for name, value in values.items() if value is not None}
+    unfit = {name: fault for name, fault in ((name, _impassable(name, given[name])) for name in given) if fault}
+    faults = [f"{name} ({path}) {fault}" for name, fault in unfit.items()]
+    warnings: List[str] = []
+    for name in sorted(_emptied(text, {**given, **environ})):
+        (faults if _target(name, path) else warnings).append(
+            f"{name} ({path}): ${{…}} in its value stands for a variable, and there is none of that name. "
+            f"Write a value with such characters into a file, and the file's path into {name}_FILE."
+        )
+    return EnvFile({name: value for name, value in given.items() if name not in unfit}, faults, warnings)
+
+
+def _emptied(text: str, known: Mapping[str, str]) -> Set[str]:
+    """Names whose values are not what they look like: python-dotenv puts nothing where a variable is not there."""
+    return {
+        str(binding.key)
+        for binding in parse_stream(io.StringIO(text))
+        for atom in parse_variables(binding.value or "")
+        if isinstance(atom, Variable) and atom.default is None and atom.name not in known
+    }
+
+
+def _impassable(name: str, value: str) -> str:
+    """Why no process could be given this variable: each start of one would fail."""
+    length = len(os.fsencode(f"{name}={value}"))
+    if length > LONGEST_VARIABLE:
+        return f"is {length} bytes long, and a variable can have {LONGEST_VARIABLE}. Put it into a file."
+    return "has a NUL in it, which a variable can't have. Remove it." if "\0" in value else ""
+
+
+def collect(variables: Mapping[str, str], where: str) -> Found:
+    """Sort the variables of one source into settings, faults and foreign names."""
+    found = Found(where)
+    for name, value in sorted(variables.items()):
+        target = _target(name, where)
+        if target is None:
+            _unknown(name, found)
+            continue
+        key, is_path = target
+        if key in found.given:  # NAME sorts before NAME_FILE
+            found.faults.append(f"{found.given[key].name} and {name} are both set ({where}). Remove one of them.")
+        elif is_path:
+            _from_file(found, key, name, value)
+        else:
+            found.given[key] = Given(name, value, where)
+    return found
+
+
+def _target(name: str, where: str) -> Optional[Tuple[Key, bool]]:
+    """What a variable sets, and whether it does so by the path of a file; None for what is none of ours."""
+    for prefix, group in PROPERTY_PREFIXES.items():
+        if name.startswith(prefix) and name != prefix and not _KUBERNETES.search(name):
+            known = name[len(prefix) :].lower().replace("_", ".")
+            is_path = known.endswith(".file") and known not in PROPERTIES
+            known = known[: -len(".file")] if is_path else known
+            return None if _is_others(name, known, where) else ((group, known), is_path)
+    if name in _FIELDS:
+        return (_FIELDS[name], ""), False
+    if name in _NAMES:
+        return (_FIELDS[name[: -len("_FILE")]], ""), True
+    return None
+
+
+def _is_others(name: str, known: str, where: str) -> bool:
+    """Whether a variable that begins like ours is that of another program in the same environment: it names no property, and
+    none that is like one. What stands in `.env` is meant for us, and may name one that is newer than our list."""
+    if name in _ELSEWHERE:
+        return True
+    ours = known in PROPERTIES or known in OWNED or is_function(known) or nearest(known)
+    return where == ENVIRONMENT and not ours
+
+
+def _from_file(found: Found, key: Key, name: str, path: str) -> None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            value = file.read()
+    except (OSError, ValueError) as problem:
+        fault = f"{Given(name, path, found.where).described()} cannot be read: {problem}."
+        found.faults.append(f"{fault} It must be the path of a text file that holds the value. Correct the path.")
+    else:
+        found.given[key] = Given(name, re.sub(r"\r?\n\Z", "", value), found.where, file=path)
+
+
+def _unknown(name: str, found: Found) -> None:
+    meant = None if _KUBERNETES.search(name) else _meant(name, found.where)
+    if meant:
+        fault = f"{name} is not a setting ({found.where}); did you mean {meant}? Rename or remove it."
+        (found.near if found.where == ENVIRONMENT else found.faults).append(fault)
+    elif name.startswith("KAFKA_"):
+        found.foreign.append(name)
+
+
+def _meant(name: str, where: str) -> Optional[str]:
+    """The name of ours that `name` looks like."""
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
+    if not name.startswith("KAFKA_"):
+        cutoff = _NEAR_ELSEWHERE if where == ENVIRONMENT else _NEAR_IN_FILE
+        return next(iter(difflib.get_close_matches(name.upper(), _NAMES, 1, cutoff)), None)
+    bare = _bare(name)
+    ours = {_bare(each): each for each in _NAMES}
+    close = difflib.get_close_matches(bare, ours, 1, _NEAR_AFTER_KAFKA)
+    if close:
+        return ours[close[0]]
+    dotted = bare.lower().replace("_", ".")
+    known = dotted if dotted in PROPERTIES else nearest(dotted)
+    return environment_name("KAFKA_CLIENT_", known) if known else None
+
+
+def _bare(name: str) -> str:
+    return name[len("KAFKA_") :] if name.startswith("KAFKA_") else name

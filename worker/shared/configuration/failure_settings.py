@@ -1,0 +1,53 @@
+"""What the settings about failing messages mean together. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, List, Mapping
+
+from kafka_worker.shared.routes import LONGEST_TOPIC, RETRY_MARK, parsed
+from kafka_worker.shared.setting import written
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def retry_topic(topic: str, delay: str) -> str:
+    """The retry topic of a topic, for a delay as written in RETRY_TOPICS."""
+    return topic + RETRY_MARK + delay
+
+
+def seconds_of(delay: str) -> int:
+    """The seconds of a delay like 30s, 10m or 2h."""
+    return int(delay[:-1]) * _SECONDS[delay[-1]]
+
+
+def contradictions(values: Mapping[str, Any]) -> List[str]:
+    """What is wrong between settings that are right each on its own."""
+    found = []
+    both = [name for name in values["retryable_errors"] if name in values["fatal_errors"]]
+    if both:
+        found.append(f"RETRYABLE_ERRORS and FATAL_ERRORS must not both name {', '.join(both)}. Keep each in one of them.")
+    return found + [
+        f"The topic {topic} and RETRY_TOPICS = {delay} make a topic name "
+        f"longer than {LONGEST_TOPIC} characters. Do without retry topics, or rename the topic."
+        for topic in [route.topic for route in parsed(values["handlers"])] or values["topics"]
+        for delay in values["retry_topics"]
+        if len(retry_topic(topic, delay)) > LONGEST_TOPIC
+    ]
+
+
+def warnings(values: Mapping[str, Any]) -> List[str]:
+    """What is allowed, and perhaps not meant."""
+    found = []
+    if values["retry_topics"] and values["ordering"] != "none":
+        found.append(
+            f"RETRY_TOPICS: a message that waits in a retry topic is overtaken by its followers, "
+            f"so ORDERING = {values['ordering']} holds among the others only"
+        )
+    longest = values["retry_backoff_max_seconds"]
+    unused = [delay for delay in values["retry_topics"] if seconds_of(delay) > longest]
+    if unused:
+        found.append(
+            f"RETRY_TOPICS = {','.join(unused)}: no wait gets as long, as RETRY_BACKOFF_MAX_SECONDS = {written(longest)}; "
+            "only waits that a handler asks for"
+        )
+    return found

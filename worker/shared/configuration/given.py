@@ -1,0 +1,29 @@
+"""A value that somebody gave, and where to correct it. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Tuple
+
+from kafka_worker.shared.settings import MASK
+
+Key = Tuple[str, str]  # field of Settings, and the property in it or ""
+_LONGEST_SHOWN = 80
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value somebody gave, and where to correct it."""
+
+    name: str  # as it was written: a variable or a flag
+    value: str
+    where: str
+    file: str = ""  # the value was read from it, which makes the value a possible secret
+
+    def described(self, *, secret: bool = False) -> str:
+        """The beginning of a fault: what was given, on one line, without secrets."""
+        if self.file:
+            return f"{self.name} ({self.where}): the content of {json.dumps(self.file)}"
+        shown = MASK if secret else json.dumps(self.value[:_LONGEST_SHOWN], ensure_ascii=False)
+        return f"{self.name} = {shown} ({self.where})"

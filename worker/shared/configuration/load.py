@@ -1,0 +1,187 @@
+"""Reads and validates the configuration, once, in the supervisor: command line before environment before
+`.env` before default. All faults are found together, so that nobody has to correct them one start at a time.
+
+The only module that reads `os.environ`.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from kafka_worker.shared import identity, machine, memory, routes
+from kafka_worker.shared.configuration import client_properties, command_line, dead_letter_flags, environment, failure_settings
+from kafka_worker.shared.configuration.validation import validate
+from kafka_worker.shared.routes import LONGEST_TOPIC
+from kafka_worker.shared.setting import written
+from kafka_worker.shared.settings import PROPERTY_PREFIXES, Settings
+
+if TYPE_CHECKING:
+    from kafka_worker.shared.configuration.command_line import Words
+    from kafka_worker.shared.configuration.dead_letter_flags import LetterWords
+    from kafka_worker.shared.configuration.environment import Found
+    from kafka_worker.shared.configuration.given import Given, Key
+
+MOST_THREADS = 32  # that THREADS=auto grows to by itself
+
+
+class ConfigurationError(Exception):
+    """The service cannot start like this; `faults` says why, one line each, with the next step. `partial` is what
+    is right of it, with defaults for the rest: enough to look for further faults.
+    """
+
+    def __init__(self, faults: Sequence[str], partial: Configuration) -> None:
+        """Keep the faults, each once."""
+        self.faults = list(dict.fromkeys(faults))
+        self.partial = partial
+        super().__init__("\n".join(self.faults))
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What the user asked for."""
+
+    command: str  # "run", "status" or "dead-letters"
+    as_json: bool  # status as JSON
+    check_only: bool  # print the effective settings, and exit
+    settings: Settings
+    warnings: Tuple[str, ...]
+    child_environment: Dict[str, str]  # ours and what handlers may read of `.env`; ours wins
+    letters: Optional[LetterWords] = None  # what the command "dead-letters" is to do
+
+
+def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env") -> Configuration:
+    """The configuration from the words after the program's name, the environment (by default this process's
+    own) and `env_file`, which may be missing. Raises ConfigurationError; exits for --help and --version.
+    """
+    environ = dict(os.environ if environ is None else environ)
+    words = command_line.parse(argv)
+    in_file, file_faults, file_warnings = environment.read_env_file(env_file, environ)
+    found = [environment.collect(environ, environment.ENVIRONMENT), environment.collect(in_file, env_file)]
+    faults = [*words.faults, *file_faults, *(fault for source in found for fault in source.faults)]
+
+    faults += _not_utf8([*words.given.values(), *(given for each in found for given in each.given.values())])
+    sources = [words.given, *(_of_settings(source) for source in found)]
+    values, wrong = validate(sources, optional=("bootstrap_servers",) if words.command in ("status", "metrics") else ())
+    if words.command == dead_letter_flags.COMMAND and "topics" in words.given:
+        values["handlers"] = ()  # the flag says whose dead letters, and not what to run
+    properties = _properties(found)
+    faults += wrong + client_properties.faults(properties) + _contradictions(values)
+    given = {name for source in sources for name in source}
+    faults += routes.faults(values["handlers"], given, values["dead_letter_suffix"], values["retry_topics"])
+
+    # What handlers start has no business with the properties of our clients, among them secrets, that stand in the file.
+    ours = {given.name for (_, of_client), given in found[1].given.items() if of_client}
+    inherited = {**{name: value for name, value in in_file.items() if name not in ours}, **environ}
+    settings = Settings(**{**_resolved(values, inherited), **_grouped(client_properties.usable(properties))})
+    faults += memory.faults(settings)
+    warnings = (
+        *file_warnings,
+        *_warnings(found, words),
+        *filter(None, [identity.forgotten(settings)]),
+        *failure_settings.warnings(values),
+    )
+    configuration = Configuration(words.command, words.as_json, words.check_only, settings, warnings, inherited, words.letters)
+    if faults:
+        near = [each for source in found for each in source.near]
+        raise ConfigurationError([*faults, *near], configuration)
+    return configuration
+
+
+def _not_utf8(given: Iterable[Given]) -> List[str]:
+    """Bytes that are no text come from the system as half of surrogate pairs, which nothing can be done with."""
+    return [f"{each.name} ({each.where}) is not UTF-8. Correct it." for each in given if not _is_text(each.value)]
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _of_settings(source: Found) -> Dict[str, Given]:
+    return {name: given for (name, of_client), given in source.given.items() if not of_client}
+
+
+def _properties(found: Sequence[Found]) -> Dict[Key, Given]:
+    """The properties of librdkafka; the first source that has one wins."""
+    return {key: given for source in reversed(found) for key, given in source.given.items() if key[1]}
+
+
+def _grouped(properties: Mapping[Key, Given]) -> Dict[str, Dict[str, str]]:
+    groups: Dict[str, Dict[str, str]] = {group: {} for group in PROPERTY_PREFIXES.values()}
+    for (group, name), given in properties.items():
+        groups[group][name] = given.value
+    return groups
+
+
+def _contradictions(values: Mapping[str, Any]) -> List[str]:
+    """What is wrong between settings that are right each on its own."""
+    found = []
+    if values["retry_backoff_max_seconds"] < values["retry_backoff_seconds"]:
+        found.append(
+            f"RETRY_BACKOFF_MAX_SECONDS = {written(values['retry_backoff_max_seconds'])} must not be below "
+            f"RETRY_BACKOFF_SECONDS = {written(values['retry_backoff_seconds'])}. Raise the first."
+        )
+    soft, hard = values["handler_timeout_seconds"], values["handler_kill_seconds"]
+    if soft and hard and hard <= soft:
+        found.append(
+            f"HANDLER_KILL_SECONDS = {written(hard)} must be above HANDLER_TIMEOUT_SECONDS = {written(soft)}: a call is told "
+            "first. Raise the first, or set one of them to 0."
+        )
+    found += [
+        f"KAFKA_TOPIC = {topic} and DEAD_LETTER_SUFFIX = {values['dead_letter_suffix']} make a topic name "
+        f"longer than {LONGEST_TOPIC} characters. Shorten one of them."
+        for topic in values["topics"]
+        if len(topic + values["dead_letter_suffix"]) > LONGEST_TOPIC
+    ]
+    return found + failure_settings.contradictions(values)
+
+
+def _resolved(values: Mapping[str, Any], environ: Mapping[str, str]) -> Dict[str, Any]:
+    """The values, with what was left to "auto" decided for this machine."""
+    decided = {name: value for name, value in values.items() if value is not None}
+    cores = machine.usable_cores()
+    decided.setdefault("processes", cores)
+    decided.setdefault("threads_max", decided.get("threads", max(cores, MOST_THREADS)))
+    decided.setdefault("threads", min(cores, decided["threads_max"]))
+    decided.setdefault("restart_limit", max(10, 5 * decided["processes"]))
+    if "runtime_directory" not in decided:  # only then is there need of a folder that one can write to
+        decided["runtime_directory"] = _runtime_directory(environ)
+    decided.setdefault("state_directory", os.path.join(decided["runtime_directory"], "state"))
+    if decided["handlers"]:  # they stand in place of the two
+        decided.update(topics=tuple(route.topic for route in routes.parsed(decided["handlers"])), handler="")
+    return decided
+
+
+def _runtime_directory(environ: Mapping[str, str]) -> str:
+    """A folder of this user; in the shared temporary directory its name says whose it is."""
+    of_session = environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(of_session):
+        return os.path.join(of_session, "kafka-consumer")
+    try:
+        temporary = tempfile.gettempdir()
+    except OSError:  # none can be written to; that is told when it is needed
+        temporary = "/tmp"  # noqa: S108 (the name in it says whose it is)
+    return os.path.join(temporary, f"kafka-consumer-{os.getuid()}")
+
+
+def _warnings(found: Sequence[Found], words: Words) -> List[str]:
+    told = [each for source in found for each in source.near]
+    foreign = sorted({name for source in found for name in source.foreign})
+    if foreign:
+        told.append(f"ignored, as they are no settings of this service: {', '.join(foreign)}")
+    return told + _in_quotes([*words.given.values(), *(given for source in found for given in source.given.values())])
+
+
+def _in_quotes(given: Iterable[Given]) -> List[str]:
+    """A shell takes quotes away; files of Docker and systemd's credentials do not."""
+    return [
+        f"{each.name} ({each.where}) begins and ends with a quotation mark, and that is part of its value. Is it meant?"
+        for each in given
+        if each.value[1:] and each.value[0] == each.value[-1] and each.value[0] in "\"'"
+    ]

@@ -1,0 +1,157 @@
+"""The control socket: how anybody asks a running supervisor something. One question a connection, a JSON object on one line,
+and its answer; `{"command": "status"}` answers with the snapshot. It belongs to the user of the service alone (mode 0600, in a
+folder of mode 0700).
+
+The server never waits for a client, and does no more in a turn of the supervisor's loop than answer a few: whoever asks
+without an end, says nothing, or does not read, keeps nobody else waiting.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import socket
+import struct
+from typing import Any, Callable, Dict, List, Tuple
+
+from kafka_worker.shared.channel import Channel, Message
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.runtime_files import is_there
+
+MOST_CLIENTS = 32  # at once; the oldest makes room for the next
+MOST_ANSWERS = 4  # in one turn of the loop
+LONGEST_QUESTION = 4096  # bytes
+
+
+class ControlServer:
+    """The supervisor's side."""
+
+    def __init__(self, path: str, selector: selectors.BaseSelector, commands: Dict[str, Callable[[], Message]]) -> None:
+        """Listen at `path`. The caller holds the supervisor's lock, so a socket that is there is a dead supervisor's."""
+        self._path = path
+        self._selector = selector
+        self._commands = commands
+        self._clients: List[Channel] = []
+        self._left = 0  # answers, in this turn
+        self._listen()
+
+    def _listen(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._path)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.setblocking(False)
+        former = os.umask(0o177)
+        try:
+            listener.bind(self._path)
+        except OSError:
+            listener.close()
+            raise
+        finally:
+            os.umask(former)
+        listener.listen()
+        self._found = os.stat(self._path, follow_symlinks=False)
+        self._listener = listener
+        self._selector.register(listener, selectors.EVENT_READ)
+
+    def keep(self) -> None:
+        """The socket's file may have been taken away: listen anew then. Raises OSError."""
+        if not is_there(self._path, self._found):
+            former = self._listener
+            self._listen()
+            self._selector.unregister(former)
+            former.close()
+
+    def serve(self) -> None:
+        """Answer what has come."""
+        self._welcome()
+        self._left = MOST_ANSWERS
+        for client in list(self._clients):
+            if self._over(client):
+                self._dismiss(client)
+
+    def _over(self, client: Channel) -> bool:
+        """Do what can be done for a client now; whether that was all: it has its answer, or is gone."""
+        if client.pending:
+            client.flush()
+        elif self._left:
+            questions = client.receive()
+            if not questions:
+                return not client.readable
+            self._left -= 1
+            self._selector.modify(client, selectors.EVENT_WRITE)  # an answer that it does not take at once goes on then
+            client.send(self._answer(questions[0]))
+        else:
+            return False
+        return not (client.pending and client.writable)
+
+    def _dismiss(self, client: Channel) -> None:
+        self._clients.remove(client)
+        client.leave(self._selector)
+        client.close()
+
+    def close(self) -> None:
+        """Listen no more, and leave no socket behind."""
+        for client in self._clients:
+            client.close()
+        self._listener.close()
+        with contextlib.suppress(OSError):  # the folder may be gone
+            os.unlink(self._path)
+
+    def _welcome(self) -> None:
+        with contextlib.suppress(OSError):  # nobody waits; or no descriptor is left, which must not end the service
+            for _ in range(MOST_CLIENTS):
+                connection, _ = self._listener.accept()
+                if len(self._clients) >= MOST_CLIENTS:
+                    self._dismiss(self._clients[0])
+                client = Channel(connection, LONGEST_QUESTION)
+                self._clients.append(client)
+                self._selector.register(client, selectors.EVENT_READ)
+
+    def _answer(self, request: Message) -> Message:
+        command = self._commands.get(str(request.get("command")))
+        if command is None:
+            return {"error": "unknown command; known: %s" % ", ".join(sorted(self._commands))}
+        return command()
+
+
+class NotRunningError(Exception):
+    """Nobody answers at the control socket."""
+
+
+def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = False) -> Dict[str, Any]:
+    """Send one request and return the answer. Raises NotRunningError when no supervisor answers within `timeout` seconds, or
+    it is another user's. `nearby`: or it is in a container that is not ours."""
+    deadline = Deadline(timeout)
+    with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection, selectors.DefaultSelector() as selector:
+        try:
+            connection.settimeout(timeout)
+            connection.connect(path)
+        except OSError as problem:
+            raise NotRunningError("no supervisor answers at %s (%s)" % (path, problem.strerror or problem)) from problem
+        _must_be_ours(connection, path, nearby=nearby)
+        channel = Channel(connection)
+        channel.send(request)
+        selector.register(channel, selectors.EVENT_READ)
+        while not deadline.expired() and channel.readable:
+            selector.select(min(0.1, deadline.remaining()))
+            channel.flush()
+            for answer in channel.receive():
+                return answer
+    raise NotRunningError("the supervisor at %s accepted the question and did not answer within %.0f s" % (path, timeout))
+
+
+def _must_be_ours(connection: socket.socket, path: str, *, nearby: bool) -> None:
+    pid, user = _peer(connection)
+    if os.getuid() not in (0, user) and user:
+        raise NotRunningError("user %d answers at %s, and not yours" % (user, path))
+    if nearby and not pid:
+        raise NotRunningError("who answers at %s is on another host" % path)
+
+
+def _peer(connection: socket.socket) -> Tuple[int, int]:
+    """Process, 0 for one that is not ours to see, and user at the other end. Only Linux tells; elsewhere it is ours."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return os.getpid(), os.getuid()
+    pid, user, _group = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, user

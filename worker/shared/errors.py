@@ -1,0 +1,109 @@
+"""An error in words: the names of its classes, its text, the end of its traceback. Pure, and never raises: the user's own
+classes may do anything when they are asked. So it is the handler's thread that asks, once (see `exceptions.copied`); all
+others ask the copy, which has the answers.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import List, Tuple
+
+from kafka_worker.shared.plain import plain_text
+
+MOST_CAUSES = 20  # errors in a chain
+LONGEST_NAME = 200  # characters of a module or a class
+MOST_FRAMES = 50  # of each error in a chain; what is cut off at the front is our own and frameworks' most often
+
+
+class PlainError(Exception):
+    """An error that we made, of plain data: nothing of the user's is in it."""
+
+
+class CopiedError(PlainError):
+    """Stands for an error of the user's, in this process or another."""
+
+    names: Tuple[str, ...]  # the dotted names of the original's class and all its bases
+    causes: Tuple[BaseException, ...]  # what caused it, what caused that, and so on
+    remote_traceback: str  # the original's, formatted
+
+
+def names_of(error: BaseException) -> Tuple[str, ...]:
+    """The dotted names of its class and of all that it inherits from, its own first. An error that stands for another carries
+    the names of that one in an attribute `names`."""
+    try:
+        told = error.names  # type: ignore[attr-defined]
+    except BaseException:
+        told = ()
+    if type(told) is tuple and told and all(type(name) is str for name in told):
+        return told
+    return names_of_class(error)
+
+
+def names_of_class(error: BaseException) -> Tuple[str, ...]:
+    """The same, whatever the error says."""
+    kinds: Tuple[type, ...] = type.__dict__["__mro__"].__get__(type(error))  # whatever its metaclass says
+    return tuple(_name(kind) for kind in kinds if kind is not object)
+
+
+def _name(kind: type) -> str:
+    try:
+        return "%s.%s" % (_printable(kind.__module__), _printable(kind.__qualname__))
+    except BaseException:
+        return "unknown.Unnamed"
+
+
+def _printable(name: str) -> str:
+    return "".join(each if each.isprintable() else "?" for each in plain_text(name)[:LONGEST_NAME])
+
+
+def plain(name: str) -> str:
+    """A dotted name without its module."""
+    return name.rpartition(".")[2]
+
+
+def causes_of(error: BaseException) -> List[BaseException]:
+    """The error, what caused it, what caused that, and so on."""
+    if issubclass(type(error), CopiedError):
+        return [error, *error.causes]  # type: ignore[attr-defined]
+    found = [error]
+    try:
+        while len(found) < MOST_CAUSES:
+            last = found[-1]
+            cause = last.__cause__ if last.__cause__ is not None else last.__context__
+            if cause is None:
+                break
+            found.append(cause)
+    except BaseException:
+        return found
+    return found
+
+
+def text_of(error: BaseException) -> str:
+    """`str(error)`, whatever the user's `__str__` raises: SystemExit would end a thread without a word."""
+    try:
+        return plain_text(str(error))
+    except BaseException as problem:
+        return "(its text raised %s)" % plain(names_of(problem)[0])
+
+
+def traceback_of(error: BaseException, longest: int) -> str:
+    """The last `longest` characters of its traceback: the end says where it was raised, and what it is."""
+    if issubclass(type(error), CopiedError):
+        return str(error.remote_traceback[-longest:])  # type: ignore[attr-defined]
+    try:
+        lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-MOST_FRAMES)
+        return plain_text("".join(lines))[-longest:]
+    except BaseException as problem:
+        return "(its traceback raised %s)" % plain(names_of(problem)[0])
+
+
+class UndecodableError(Exception):
+    """The message is not UTF-8 encoded JSON. Trying again would not change that."""
+
+
+class TooLongError(UndecodableError):
+    """The message is longer than MAX_MESSAGE_BYTES."""
+
+
+class InvalidMessageError(UndecodableError):
+    """The message is JSON, but not such as is wanted."""

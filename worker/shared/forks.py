@@ -1,0 +1,42 @@
+"""Copies of this process, as handlers make by forking (`os.fork`, `multiprocessing`). A copy has our sockets, our files and
+the code that called the handler, so it would go on as if it were us: take tasks, answer for them, write outcomes. What a
+handler does in a copy is its own affair; when it comes back to our code, the copy ends at once.
+
+(A flag, because asking for the pid would be a system call for each message. Whatever forks past Python is noticed by a task
+process only, which asks.)
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Callable, NoReturn, Optional
+
+from kafka_worker.shared import signals
+from kafka_worker.shared.exit_codes import ExitCode
+
+copied = False  # whether this process is such a copy
+
+
+class _OfThread(threading.local):
+    in_the_copy: Optional[Callable[[], None]] = None
+
+
+of_thread = _OfThread()  # `in_the_copy`: what a copy that this thread makes does first
+
+
+def end() -> NoReturn:
+    """End this copy. What waits in buffers is the original's to write."""
+    os.write(2, b"process %d is a copy that a handler made by forking: it has come back, and ends\n" % os.getpid())
+    os._exit(ExitCode.FAULT)
+
+
+def _begin() -> None:
+    global copied  # noqa: PLW0603 (it is the process that is copied)
+    copied = True
+    signals.give_back()
+    if of_thread.in_the_copy is not None:
+        of_thread.in_the_copy()
+
+
+os.register_at_fork(after_in_child=_begin)

@@ -1,0 +1,105 @@
+"""What this machine lets us have. How many cores this process may use: what `--processes auto` and `--threads auto` mean. In a
+container the machine's own count is wrong, so the scheduler's affinity and the control groups' quota are asked. And how many
+files it may have open, and whether it leaves a core file.
+
+No well-kept library reads the quota; the files and their meaning: `Documentation/admin-guide/cgroup-v2.rst`
+of Linux.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
+
+if TYPE_CHECKING:
+    from kafka_worker.shared.settings import Settings
+
+FILES_OF_ANY = 64  # open in any of our processes: sockets to brokers, channels, libraries that are being loaded
+FILES_OF_A_CHILD = 4  # in the supervisor
+FILES_OF_A_TASK_PROCESS = 5  # in a child, of each thread with ISOLATION=process
+
+
+def usable_cores(root: str = "/") -> int:
+    """The smaller of affinity and quota (rounded up), at least 1. `root` is where the file system begins."""
+    quota = cpu_quota(root)
+    allowed = _affinity() if quota is None else min(_affinity(), math.ceil(quota))
+    return max(1, allowed)
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1  # macOS has no affinity
+
+
+def cpu_quota(root: str = "/") -> Optional[float]:
+    """The tightest CPU quota, in cores, of our control group and those above it; None without a limit."""
+    quotas = [_v1(folder) if version == 1 else _v2(folder) for version, folder in _groups(root)]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _groups(root: str) -> Iterator[Tuple[int, str]]:
+    """Version and folder of each group that may hold a quota of ours. Lines are `id:controllers:path`."""
+    mounted = os.path.join(root, "sys/fs/cgroup")
+    for line in (_read(os.path.join(root, "proc/self/cgroup")) or "").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            for folder in (mounted, os.path.join(mounted, "unified")):  # the latter when v1 and v2 are mixed
+                yield from ((2, each) for each in _upwards(folder, path))
+        elif "cpu" in controllers.split(","):
+            for folder in (os.path.join(mounted, controllers), os.path.join(mounted, "cpu")):
+                yield from ((1, each) for each in _upwards(folder, path))
+
+
+def _upwards(mounted: str, path: str) -> List[str]:
+    """The folders from `path` up to where the groups are mounted. A container may not see the lower ones."""
+    parts = [part for part in path.split("/") if part not in {"", ".."}]
+    return [os.path.join(mounted, *parts[:depth]) for depth in range(len(parts), -1, -1)]
+
+
+def _v2(folder: str) -> Optional[float]:
+    return _cores((_read(os.path.join(folder, "cpu.max")) or "").split())
+
+
+def _v1(folder: str) -> Optional[float]:
+    names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+    return _cores([(_read(os.path.join(folder, name)) or "").strip() for name in names])
+
+
+def _cores(quota_and_period: List[str]) -> Optional[float]:
+    """Microseconds of CPU per period; `max` (v2) and -1 (v1) mean no limit."""
+    try:
+        quota, period = (int(number) for number in quota_and_period)
+    except ValueError:
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def _read(path: str) -> Optional[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def forbid_core_dumps() -> None:
+    """For this process and all that are started from here: a core holds passwords. Whoever wants one may raise the limit."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def make_room(settings: Settings) -> List[str]:
+    """Raise the limit of open files as far as is needed and allowed; a fault, where that is not enough."""
+    isolated = FILES_OF_A_TASK_PROCESS * settings.threads_max if settings.isolation == "process" else 0
+    needed = FILES_OF_ANY + max(FILES_OF_A_CHILD * settings.processes, isolated)
+    soft, hard = (
+        math.inf if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
+    )
+    if needed <= soft:
+        return []
+    if needed <= hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        return []
+    return [f"{hard} open files are allowed, and {needed} needed. Raise the limit (ulimit -n, LimitNOFILE= of systemd)."]

@@ -1,0 +1,240 @@
+"""Where the processes of one service meet on this machine: a folder under the runtime directory, named after group and host,
+with the control socket and the lock files. The host is part of the name, because two hosts may share a file system (and tests
+give a second host name to one machine). It is the name that this machine had when the supervisor was started: a machine may
+be called something else while the service runs.
+
+Both levels may be in a folder that everybody can write to: they must be this user's own, and no links. And whatever is in
+them may be taken away while the service runs, by who cleans temporary folders: locks are looked after by their holders.
+
+A lock is `flock` on a file: the kernel gives it up when its holder dies, however it dies, so there is no stale lock to clean.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import glob
+import hashlib
+import os
+import re
+import stat
+import time
+from typing import List, Optional
+
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.settings import Settings
+
+NAP_SECONDS = 0.002  # between two tries to have a lock
+_PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class UnsafeDirectoryError(Exception):
+    """The runtime or the state directory cannot be used; the text says why and what to do."""
+
+
+class NoRoomError(UnsafeDirectoryError):
+    """The same, for a reason that may pass by itself."""
+
+
+def folder(settings: Settings) -> str:
+    """The service's own folder."""
+    return os.path.join(settings.runtime_directory, _name(settings))
+
+
+def state_folder(settings: Settings) -> str:
+    """The one of what should survive a restart of the host."""
+    return os.path.join(settings.state_directory, _name(settings))
+
+
+def _name(settings: Settings) -> str:
+    """A short name with a digest, because a Unix socket's whole path must fit 107 bytes."""
+    identity = "%s@%s" % (settings.group_id, settings.host)
+    return "%s-%s" % (_readable(settings), hashlib.sha256(identity.encode()).hexdigest()[:10])
+
+
+def _readable(settings: Settings) -> str:
+    return re.sub(r"[^A-Za-z0-9.-]+", "_", settings.group_id)[:24]
+
+
+def prepare(settings: Settings) -> str:
+    """Make the folder, private to this user, and return it. Raises UnsafeDirectoryError."""
+    path = _private(settings.runtime_directory, _name(settings), "RUNTIME_DIRECTORY")
+    if len(os.fsencode(control_socket(settings))) > 107:  # noqa: PLR2004 (sun_path of unix(7), less its NUL)
+        raise UnsafeDirectoryError(
+            "RUNTIME_DIRECTORY %s is too long for a Unix socket in it (107 bytes in all); choose a shorter one"
+            % settings.runtime_directory
+        )
+    return path
+
+
+def prepare_state(settings: Settings) -> str:
+    """The same for the folder of what should survive a restart of the host."""
+    return _private(settings.state_directory, _name(settings), "STATE_DIRECTORY")
+
+
+def _private(directory: str, name: str, setting: str) -> str:
+    path = os.path.join(directory, name)
+    directory = directory.rstrip("/") or "/"  # else a link would be followed
+    try:
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(FileExistsError):
+                os.makedirs(directory, mode=0o700)
+            if os.lstat(directory).st_uid not in (os.getuid(), 0):  # also of a link: root's may lead us, a stranger's not
+                raise UnsafeDirectoryError(_foreign(directory, setting))
+            above = os.open(directory, _FOLDER)
+            stack.callback(os.close, above)
+            _must_be_safe(os.fstat(above), directory, setting)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, mode=0o700, dir_fd=above)
+            ours = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
+            stack.callback(os.close, ours)
+            if os.fstat(ours).st_uid != os.getuid():
+                raise UnsafeDirectoryError(_foreign(path, setting))
+            os.fchmod(ours, 0o700)  # it may have been there already
+    except OSError as problem:
+        kind = NoRoomError if problem.errno in _PASSING else UnsafeDirectoryError
+        raise kind("%s %s cannot be used: %s" % (setting, path, problem)) from problem
+    return path
+
+
+def _must_be_safe(found: os.stat_result, directory: str, setting: str) -> None:
+    """Nobody but root and we may take our folder out of it. What root lets everybody write to is root's to judge."""
+    if found.st_uid not in (os.getuid(), 0):
+        raise UnsafeDirectoryError(_foreign(directory, setting))
+    if found.st_uid and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        raise UnsafeDirectoryError("%s %s can be written to by everybody: chmod o-w it" % (setting, directory))
+
+
+def _foreign(path: str, setting: str) -> str:
+    return "%s belongs to another user; set %s to one of yours" % (path, setting)
+
+
+def hold(path: str) -> int:
+    """A descriptor of a folder, with a lock by which systemd-tmpfiles leaves alone what is in it. Raises OSError."""
+    descriptor = os.open(path, _FOLDER | os.O_NOFOLLOW)
+    with contextlib.suppress(OSError):  # some file systems have none
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return descriptor
+
+
+def touch(settings: Settings) -> None:
+    """Everything of the service was used just now: who cleans temporary folders goes by that."""
+    for path in (folder(settings), state_folder(settings)):
+        for each in (os.path.dirname(path), path, *glob.glob(os.path.join(glob.escape(path), "*"))):
+            with contextlib.suppress(OSError):  # it is gone, or not ours
+                os.utime(each, follow_symlinks=False)
+
+
+def control_socket(settings: Settings) -> str:
+    """Path of the supervisor's control socket."""
+    return os.path.join(folder(settings), "control")
+
+
+def other_control_sockets(settings: Settings) -> List[str]:
+    """Those of services that may be this one under another name of its host."""
+    pattern = "%s-*" % glob.escape(os.path.join(settings.runtime_directory, _readable(settings)))
+    return sorted(set(glob.glob(os.path.join(pattern, "control"))) - {control_socket(settings)})
+
+
+def supervisor_lock(settings: Settings) -> str:
+    """Path of the lock that one supervisor of this group holds on this host."""
+    return os.path.join(folder(settings), "supervisor.lock")
+
+
+def slot_lock(settings: Settings, slot: int) -> str:
+    """Path of the lock that a slot's child holds from before it joins the group until after it has left."""
+    return os.path.join(folder(settings), "slot-%d.lock" % slot)
+
+
+def slot_journal(settings: Settings, slot: int) -> str:
+    """Path of the file in which a slot's child notes what is done; the slot's lock guards it."""
+    return os.path.join(folder(settings), "slot-%d.journal" % slot)
+
+
+def is_there(path: str, found: os.stat_result) -> bool:
+    """Whether the path still leads to the file that was found there. Raises OSError other than for a missing file."""
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), found)
+    except FileNotFoundError:
+        return False
+
+
+class Lock:
+    """An exclusive lock on a file, held until `release` or the end of the process. It is that of a name: of a file that was
+    taken away, and of the one that has its name by then, only the latter's counts. A copy of the process, as a handler makes
+    by forking, does not hold it: it may outlive us, and whoever comes next would wait for it."""
+
+    def __init__(self, path: str) -> None:
+        """Open the file, without locking it yet."""
+        self._path = path
+        self._note: Optional[str] = None
+        self._descriptors: List[int] = []  # of files that were taken away, and, last, of the one that counts
+        self._open()
+        _LOCKS.append(self)
+
+    def _open(self) -> None:
+        self._descriptors.append(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+
+    def try_acquire(self, note: Optional[str] = None) -> bool:
+        """Take the lock if it is free, and leave `note` in the file for whoever finds it taken."""
+        self._note = note
+        try:
+            self._flock(fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        if note is not None:
+            with contextlib.suppress(OSError):  # a full disk
+                os.ftruncate(self._descriptors[-1], 0)
+                os.pwrite(self._descriptors[-1], note.encode(), 0)
+        return True
+
+    def acquire_within(self, seconds: float) -> bool:
+        """Wait for the lock, but not for a holder that does not go on (SIGSTOP); whether it was had."""
+        deadline = Deadline(seconds)
+        while not self.try_acquire():
+            if deadline.expired():
+                return False
+            time.sleep(NAP_SECONDS)
+        return True
+
+    def acquire(self) -> None:
+        """Wait for the lock, for as long as it takes: call it only where nobody waits for you."""
+        self._flock(0)
+
+    def _flock(self, how: int) -> None:
+        """Lock the file that has the name. Those before stay locked too, for who waits at them."""
+        fcntl.flock(self._descriptors[-1], fcntl.LOCK_EX | how)
+        while not is_there(self._path, os.fstat(self._descriptors[-1])):
+            self._open()
+            try:
+                fcntl.flock(self._descriptors[-1], fcntl.LOCK_EX | how)
+            except BlockingIOError:
+                os.close(self._descriptors.pop())
+                raise
+
+    def keep(self) -> bool:
+        """To be called again and again while it is held: a file that was taken away is made anew, and locked. False: somebody
+        else was faster. Raises OSError."""
+        return is_there(self._path, os.fstat(self._descriptors[-1])) or self.try_acquire(self._note)
+
+    def note(self) -> str:
+        """What the holder left."""
+        return os.pread(self._descriptors[-1], 256, 0).decode(errors="replace")
+
+    def release(self) -> None:
+        """Give the lock up. The file stays: removing it would let two processes lock two files of one name."""
+        if self in _LOCKS:
+            _LOCKS.remove(self)
+        while self._descriptors:
+            os.close(self._descriptors.pop())
+
+
+def _leave_all() -> None:
+    while _LOCKS:
+        _LOCKS[-1].release()
+
+
+_LOCKS: List[Lock] = []  # of this process
+os.register_at_fork(after_in_child=_leave_all)

@@ -1,0 +1,175 @@
+"""The one structure that answers "what is it doing, and why": what each child reports in its heartbeat, and what the
+supervisor adds. It is served on the control socket; everything an operator sees is made from it.
+
+Times are seconds; ages are used instead of points in time, so that no reader needs our clock. -1 means "not known (yet)".
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from typing import Any, Dict, FrozenSet, List, Optional
+
+from kafka_worker.shared import routes
+from kafka_worker.shared.settings import Settings
+
+VERSION = 1  # of the structure; raised when a field changes its meaning or goes away
+
+
+class Stage(str, Enum):
+    """How far a child has come. It only ever moves forward."""
+
+    STARTING = "starting"  # importing the handler
+    WAITING = "waiting"  # ready, until the slot's former child has closed
+    CONSUMING = "consuming"  # member of the group, or on the way into it
+    DRAINING = "draining"  # starts nothing new, finishes what runs
+    CLOSING = "closing"  # leaves the group and closes the client
+    CLOSED = "closed"  # about to exit
+
+
+STAGES: Dict[Stage, FrozenSet[Stage]] = {
+    Stage.STARTING: frozenset({Stage.WAITING, Stage.CLOSED}),
+    Stage.WAITING: frozenset({Stage.CONSUMING, Stage.CLOSED}),
+    Stage.CONSUMING: frozenset({Stage.DRAINING, Stage.CLOSING, Stage.CLOSED}),
+    Stage.DRAINING: frozenset({Stage.CLOSING, Stage.CLOSED}),
+    Stage.CLOSING: frozenset({Stage.CLOSED}),
+    Stage.CLOSED: frozenset(),
+}
+
+
+@dataclass(frozen=True)
+class PartitionReport:
+    """One assigned partition."""
+
+    topic: str
+    partition: int
+    committed: int  # last offset acknowledged by the broker in this assignment
+    watermark: int  # below it everything is done
+    end: int  # the partition's end, as of the last fetch
+    lag: int  # end - committed; before our first commit: end - watermark
+    in_flight: int
+    paused: bool  # for back-pressure, or because it is held
+    held: str  # why nothing more of it is fetched or started, whatever room there is; empty: nothing is wrong
+
+
+@dataclass(frozen=True)
+class TaskReport:
+    """One task that runs now."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: Optional[str]
+    attempt: int
+    thread: str
+    seconds: float  # for how long
+
+
+@dataclass(frozen=True)
+class BreakerReport:
+    """One circuit breaker."""
+
+    name: str  # of a handler, of a dependency that handlers name, or "dead letters"
+    state: str  # closed, open, half-open
+    failed_share: float  # of the calls in its window; while it is not closed: in the one that opened it
+    calls: int
+    opened_times: int
+    seconds_in_state: float
+    probe_in: float  # seconds until it is tried whether calls succeed again; -1: it is not open
+
+
+@dataclass(frozen=True)
+class ChildReport:
+    """A heartbeat."""
+
+    pid: int
+    stage: Stage
+    joined: bool  # the group has given us an assignment, even an empty one
+    broker_away: bool
+    poll_age: float  # seconds since the consumer thread's loop last turned
+    commit_age: float  # seconds since the broker last acknowledged a commit
+    done: int
+    rate: float  # tasks done a second, of late
+    failed: int  # attempts that raised
+    retrying: int  # tasks waiting for their next attempt
+    dead_letters: int
+    dead_letters_waiting: int  # could not be stored yet
+    dropped: int  # not started or not counted, because the partition went away
+    suspects: int  # messages that ran when a process died: they wait to be run apart, or run
+    in_flight: int
+    busy_seconds: float  # of all handler threads together
+    histogram: List[int] = field(default_factory=list)  # handler times, by the buckets of the pool
+    tasks: List[TaskReport] = field(default_factory=list)  # that run now, the longest first
+    partitions: List[PartitionReport] = field(default_factory=list)
+    breakers: List[BreakerReport] = field(default_factory=list)
+    trouble: str = ""  # what keeps it from running tasks; empty: nothing
+    threads: int = 0  # that may run tasks now
+    rss: int = 0  # bytes of memory in RAM; 0: not looked at yet
+    renew: str = ""  # why it wishes to be renewed; empty: it does not
+    oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that renewal would not help
+
+
+@dataclass(frozen=True)
+class SlotReport:
+    """A slot, as the supervisor sees it."""
+
+    slot: int
+    state: str  # of its child
+    pid: int  # 0: no process now
+    uptime: float
+    heartbeat_age: float
+    restarts: int
+    last_exit: Optional[str]
+    restart_in: float  # seconds until the next start; -1: none is due
+    successor_pid: int  # of a rolling restart; 0: none
+    child: Optional[Dict[str, Any]]  # its last ChildReport
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The whole service on this host."""
+
+    version: int
+    state: str  # of the supervisor
+    host: str
+    pid: int
+    uptime: float
+    group: str
+    topics: List[str]
+    handler: str
+    ordering: str
+    membership: str
+    processes: int
+    threads: int
+    threads_max: int  # that THREADS=auto may grow to
+    restarts: int
+    problems: List[str]  # why it is degraded; empty: healthy
+    slots: List[SlotReport]
+
+
+def snapshot_of(settings: Settings, state: str, uptime: float, problems: List[str], slots: List[SlotReport]) -> Snapshot:
+    """The supervisor's own part, from its settings and what it knows of its slots."""
+    return Snapshot(
+        version=VERSION,
+        state=state,
+        host=settings.host,
+        pid=os.getpid(),
+        uptime=uptime,
+        group=settings.group_id,
+        topics=list(settings.topics),
+        handler=routes.described(settings),
+        ordering=settings.ordering,
+        membership=settings.membership,
+        processes=len(slots),
+        threads=settings.threads,
+        threads_max=settings.threads_max,
+        restarts=sum(slot.restarts for slot in slots),
+        problems=problems,
+        slots=slots,
+    )
+
+
+def as_json(report: Any) -> Dict[str, Any]:
+    """Any of the reports as plain data."""
+    return asdict(report)

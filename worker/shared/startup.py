@@ -1,0 +1,26 @@
+"""What every process of ours gets from the one that started it, over a descriptor of their own: secrets never stand on a
+command line."""
+
+from __future__ import annotations
+
+import selectors
+import sys
+
+from kafka_worker.shared.channel import Channel
+from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.settings import Settings
+
+SETTINGS_SECONDS = 10.0  # for the settings to arrive: they are sent at once
+
+
+def received_settings(channel: Channel) -> Settings:
+    """The first message. Without one nobody is there to work for: the process ends."""
+    deadline = Deadline(SETTINGS_SECONDS)
+    with selectors.DefaultSelector() as selector:
+        selector.register(channel, selectors.EVENT_READ)
+        while not deadline.expired() and channel.readable:
+            selector.select(deadline.remaining())
+            for message in channel.receive():
+                return Settings.from_json(message["settings"])
+    sys.exit(ExitCode.GAVE_UP)

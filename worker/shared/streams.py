@@ -1,0 +1,72 @@
+"""Standard input, output and error, as whoever started us has left them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import Callable, List
+
+from kafka_worker.shared.exit_codes import ExitCode
+
+NAMES = ("standard input", "standard output", "standard error")
+
+
+def prepare() -> List[str]:
+    """Make the three usable, once, before anything is opened; the names of those that were closed. Such a one leads to nowhere
+    from now on: else the next file that is opened (a lock, a socket) would get its number, and what is printed. A terminal
+    that can't show a character gets it escaped."""
+    closed = []
+    for number, name in enumerate(NAMES):
+        try:
+            os.fstat(number)
+        except OSError:
+            closed.append(name)
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nowhere, number)
+            if nowhere != number:
+                os.close(nowhere)
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a test's may not have it
+            stream.reconfigure(errors="backslashreplace")
+    return closed
+
+
+def silence() -> None:
+    """Standard output leads to nowhere from now on: whoever read it has seen enough."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def show(text: str) -> None:
+    """Print it on standard output, and have it written. That nobody reads is no fault."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        silence()
+
+
+def guarded(command: Callable[[List[str]], int]) -> int:
+    """The exit code of a command that prints; it is told what was closed. A fault of ours, or of what we print to, has an exit
+    code that says nothing else."""
+    try:
+        code = command(prepare())
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has seen enough
+        silence()
+        return ExitCode.OK
+    except KeyboardInterrupt:
+        print("Interrupted", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except OSError as problem:
+        print("It can't be done: %s" % problem, file=sys.stderr)
+        silence()  # what is left to be printed would fail once more, at the very end
+    except Exception:
+        traceback.print_exc()
+    else:
+        return code
+    return ExitCode.FAULT

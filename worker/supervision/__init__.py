@@ -1,0 +1,1 @@
+"""The parts of the parent process. Its story is in `supervisor`."""

@@ -1,0 +1,158 @@
+"""One child process, from the supervisor's side: spawned, heard, asked, killed, reaped."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from enum import Enum
+from typing import Any, Dict, FrozenSet, Mapping, Optional
+
+from kafka_worker.shared.channel import Channel
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.snapshot import Stage
+from kafka_worker.supervision.systemd import VARIABLES
+
+log = logging.getLogger(__name__)
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+class ChildState(str, Enum):
+    """What the supervisor thinks of a child."""
+
+    STARTING = "starting"  # spawned; imports the handler
+    RUNNING = "running"  # ready: works, or waits for its slot's former child to close
+    STOPPING = "stopping"  # was asked to end
+    ABORTING = "aborting"  # hung: was sent SIGABRT, SIGKILL follows
+    EXITED = "exited"  # reaped
+
+
+TRANSITIONS: Dict[ChildState, FrozenSet[ChildState]] = {
+    ChildState.STARTING: frozenset({ChildState.RUNNING, ChildState.STOPPING, ChildState.ABORTING, ChildState.EXITED}),
+    ChildState.RUNNING: frozenset({ChildState.STOPPING, ChildState.ABORTING, ChildState.EXITED}),
+    ChildState.STOPPING: frozenset({ChildState.ABORTING, ChildState.EXITED}),
+    ChildState.ABORTING: frozenset({ChildState.EXITED}),
+    ChildState.EXITED: frozenset(),
+}
+
+
+def spawn(settings: Settings, slot: int, environment: Mapping[str, str], now: float, attention: float) -> Child:
+    """A fresh interpreter for the slot. Settings go over the channel: secrets never stand on a command line."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "kafka_worker", "--slot", str(slot), "--channel", str(theirs.fileno())],
+            env=with_our_modules(environment),
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor alone
+        )
+    child = Child(slot, process, Channel(ours), now, attention)
+    child.channel.send({"settings": settings.to_json()})
+    return child
+
+
+def with_our_modules(environment: Mapping[str, str]) -> Dict[str, str]:
+    """The environment of a child: it finds our packages wherever the service was started from. What speaks to systemd is
+    left out."""
+    path = [ROOT, *filter(None, [environment.get("PYTHONPATH")])]
+    kept = {name: value for name, value in environment.items() if name not in VARIABLES}
+    return {**kept, "PYTHONPATH": os.pathsep.join(path)}
+
+
+class Child:
+    """A process and what is known of it. Ages are measured in the supervisor's attention (see `awake`)."""
+
+    def __init__(self, slot: int, process: subprocess.Popen[bytes], channel: Channel, now: float, attention: float) -> None:
+        """Spawned just now."""
+        self.slot = slot
+        self.pid = process.pid
+        self.channel = channel
+        self.state = ChildState.STARTING
+        self.started_at = now
+        self.report: Optional[Dict[str, Any]] = None
+        self.status: Optional[int] = None  # exit status, once reaped; negative: the signal that killed it
+        self.kill_at: Optional[float] = None  # in the supervisor's attention
+        self._process = process
+        self._heard_at = attention
+
+    def move(self, to: ChildState) -> None:
+        """Change the state. Raises ValueError for a move that the table does not know."""
+        if to not in TRANSITIONS[self.state]:
+            raise ValueError("slot %d: a child can't go from %s to %s" % (self.slot, self.state.value, to.value))
+        log.debug("slot %d, pid %d: %s -> %s", self.slot, self.pid, self.state.value, to.value)
+        self.state = to
+
+    def hear(self, attention: float) -> None:
+        """Take in the heartbeats that have come."""
+        self.channel.flush()
+        for message in self.channel.receive():
+            self.report = message["report"]
+            self._heard_at = attention
+        if self.state is ChildState.STARTING and self.stage not in (None, Stage.STARTING):
+            self.move(ChildState.RUNNING)
+
+    @property
+    def stage(self) -> Optional[Stage]:
+        """How far it says it has come; None before its first heartbeat."""
+        return Stage(self.report["stage"]) if self.report else None
+
+    def heartbeat_age(self, attention: float) -> float:
+        """Attentive seconds since it was last heard."""
+        return attention - self._heard_at
+
+    def hangs(self, attention: float, timeout: float) -> Optional[str]:
+        """Why it counts as hung, or None. An import of the user's may take its time; a poll loop that does not turn is a fault
+        of the whole group, whose commits wait for it whenever somebody joins."""
+        if self.state is ChildState.RUNNING and self.heartbeat_age(attention) > timeout:
+            return "no heartbeat for %.1f s" % self.heartbeat_age(attention)
+        if self.state is ChildState.RUNNING and self.stage is Stage.CONSUMING and self.report:
+            age = float(self.report["poll_age"])
+            if age > timeout:
+                return "its poll loop has not turned for %.1f s" % age
+        return None
+
+    def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:
+        """Ask it to drain and end by `kill_at` (in attention). `leave`: give up the seat in the group. `seconds`:
+        drain no longer than this. The signal is for a child that does not listen to its channel yet."""
+        if self.state in (ChildState.STARTING, ChildState.RUNNING):
+            self.move(ChildState.STOPPING)
+        self.kill_at = kill_at if self.kill_at is None else min(self.kill_at, kill_at)
+        self.channel.send({"stop": {"leave": leave, **({} if seconds is None else {"seconds": seconds})}})
+        self.signal(signal.SIGTERM)
+
+    def abort(self, kill_at: float) -> None:
+        """It hangs: have it print its stacks and die, and kill it at `kill_at` if it can't even do that."""
+        self.move(ChildState.ABORTING)
+        self.kill_at = kill_at
+        self.signal(signal.SIGABRT)
+
+    def kill(self) -> None:
+        """The end, by force."""
+        self.kill_at = None
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """Send a signal, unless it was reaped already (its pid may belong to somebody else by now)."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    def exit_code(self) -> int:
+        """Its exit status; 0 only when it has said that it closed in order. (A handler that calls `os._exit(0)` has not.)"""
+        if self.status == ExitCode.OK and self.stage not in (None, Stage.CLOSED):
+            return ExitCode.FAULT
+        return ExitCode.FAULT if self.status is None else self.status
+
+    def reap(self) -> bool:
+        """Whether it has ended; if so, `status` is set. The channel is still open: its last words may be in it."""
+        self.status = self._process.poll()
+        if self.status is None:
+            return False
+        self.move(ChildState.EXITED)
+        return True

@@ -1,0 +1,38 @@
+"""Which process is renewed next: one at a time, the oldest of those that wish for it. How is `rolling_restart`'s business."""
+
+from __future__ import annotations
+
+import logging
+from typing import Dict, Optional
+
+from kafka_worker.supervision.slot import Slot
+
+log = logging.getLogger(__name__)
+
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after a renewal that failed; doubles with each
+
+
+class Renewals:
+    """The supervisor asks when no rolling restart is under way."""
+
+    def __init__(self) -> None:
+        """No renewal has failed yet."""
+        self._pause = PAUSE_SECONDS
+        self._not_before = 0.0
+
+    def due(self, slots: Dict[int, Slot], now: float) -> Optional[int]:
+        """The slot whose process should be renewed now, if there is one."""
+        wishing = [] if now < self._not_before else [slot for slot in slots.values() if slot.wishes_renewal]
+        if not wishing:
+            return None
+        slot = min(wishing, key=lambda each: each.child.started_at if each.child else now)
+        log.info("slot %d: renewing process %d (%s)", slot.number, slot.child.pid if slot.child else 0, slot.wishes_renewal)
+        return slot.number
+
+    def ended(self, outcome: str, now: float) -> None:
+        """How a rolling restart went. When processes can't be replaced, trying again at once would help nobody."""
+        if outcome == "done":
+            self._pause = PAUSE_SECONDS
+            return
+        self._not_before = now + self._pause
+        self._pause = min(LONGEST_PAUSE_SECONDS, 2 * self._pause)

@@ -1,0 +1,76 @@
+"""A rolling restart: one slot at a time, the successor imported and waiting for the seat before the old child closes, so
+that a partition stands still only for as long as joining takes. Nobody else in the group notices: each slot keeps its seat.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from typing import Callable, Deque, Dict, List, Optional
+
+from kafka_worker.shared.exit_codes import described
+from kafka_worker.shared.snapshot import Stage
+from kafka_worker.supervision.child import Child, ChildState
+from kafka_worker.supervision.slot import Slot
+
+log = logging.getLogger(__name__)
+
+Spawn = Callable[[Slot, float, float], Child]
+
+
+class RollingRestart:
+    """The supervisor calls `step` in each turn of its loop, until it says that it is over."""
+
+    def __init__(self, spawn: Spawn, patience: float) -> None:
+        """`patience`: seconds an old child has to end, once asked."""
+        self._spawn = spawn
+        self._patience = patience
+        self._to_do: Deque[int] = deque()
+        self._old: Optional[Child] = None  # the child of the first slot in `_to_do` that is being replaced
+        self.outcome = "done"
+        self.name = ""
+
+    def begin(self, slots: List[int], name: str = "Rolling restart") -> None:
+        """Restart the children of these slots; `name` says what for. Called again on the way, it goes through all of them once
+        more: also through that of the slot it is at, whose successor may have imported what is old by now."""
+        current = [self._to_do[0]] if self._old is not None else []
+        self._to_do = deque(current + slots)
+        self.outcome, self.name = "done", name
+
+    def step(self, slots: Dict[int, Slot], now: float, attention: float) -> bool:
+        """Do what can be done now; whether the restart is over."""
+        if not self._to_do:
+            return True
+        slot = slots.get(self._to_do[0])
+        if slot is None or slot.retiring or (self._old is None and slot.child is None):
+            self._next()  # it is gone, or will be filled by a fresh process anyway
+        elif self._old is None:
+            self._start_successor(slot, now, attention)
+        elif slot.child is not self._old:
+            if slot.settled:
+                self._next()
+        elif slot.successor and slot.successor.stage is Stage.WAITING and self._old.state is ChildState.RUNNING:
+            self._old.stop(leave=False, kill_at=attention + self._patience)
+        return False
+
+    def successor_failed(self, number: int, child: Child) -> None:
+        """The new process can't even start: keep the old ones, which work."""
+        how = described(child.status or 0)
+        self._give_up("slot %d: the next process %d ended before its turn: %s" % (number, child.pid, how))
+
+    def _start_successor(self, slot: Slot, now: float, attention: float) -> None:
+        try:
+            slot.successor = self._spawn(slot, now, attention)
+            self._old = slot.child
+        except OSError as problem:
+            self._give_up("slot %d: the next process could not be started: %s" % (slot.number, problem))
+
+    def _give_up(self, reason: str) -> None:
+        log.error("%s; the running processes stay", reason)
+        self.outcome = "given up"
+        self._to_do.clear()
+        self._old = None
+
+    def _next(self) -> None:
+        self._to_do.popleft()
+        self._old = None

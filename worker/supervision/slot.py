@@ -1,0 +1,97 @@
+"""One slot: a numbered place in the group that is kept filled. Its number outlives its children, and names the member, so
+that a partition goes back to the slot it was in."""
+
+from __future__ import annotations
+
+import logging
+from typing import Optional
+
+from kafka_worker.shared.exit_codes import described
+from kafka_worker.shared.snapshot import SlotReport, Stage
+from kafka_worker.supervision.child import Child, ChildState
+from kafka_worker.supervision.restart_policy import SlotRecord
+
+log = logging.getLogger(__name__)
+
+
+class Slot:
+    """Its child, and the successor that waits for that one's seat during a rolling restart."""
+
+    def __init__(self, number: int, now: float) -> None:
+        """Empty, and due to be filled now."""
+        self.number = number
+        self.record = SlotRecord()
+        self.child: Optional[Child] = None
+        self.successor: Optional[Child] = None
+        self.start_at: Optional[float] = now  # monotonic seconds; None: no start is due
+        self.retiring = False  # goes away with its child
+        self.last_exit: Optional[str] = None
+
+    def reap(self) -> Optional[Child]:
+        """The child, if it has ended; a successor that is there takes its place."""
+        child = self.child
+        if child is None or not child.reap():
+            return None
+        self.child, self.successor = self.successor, None
+        self.last_exit = described(child.status or 0)
+        return child
+
+    def reap_successor(self) -> Optional[Child]:
+        """The successor, if it ended before its turn came."""
+        successor = self.successor
+        if successor is None or not successor.reap():
+            return None
+        self.successor = None
+        return successor
+
+    @property
+    def empty(self) -> bool:
+        """No process is left."""
+        return self.child is None and self.successor is None
+
+    @property
+    def filled(self) -> bool:
+        """The child has imported the handler, and works or waits for the seat."""
+        return self.child is not None and self.child.state is ChildState.RUNNING
+
+    @property
+    def settled(self) -> bool:
+        """The child works, and nobody waits for its seat."""
+        return self.successor is None and self.filled and self.child is not None and self.child.stage is Stage.CONSUMING
+
+    @property
+    def wishes_renewal(self) -> str:
+        """Why its process wishes to be renewed, if it can be now; else empty."""
+        child = self.child
+        return str(child.report.get("renew", "")) if child and child.report and self.settled and not self.retiring else ""
+
+    def report(self, now: float, attention: float) -> SlotReport:
+        """For the snapshot."""
+        child = self.child
+        return SlotReport(
+            slot=self.number,
+            state=child.state.value if child else "backoff",
+            pid=child.pid if child else 0,
+            uptime=now - child.started_at if child else 0.0,
+            heartbeat_age=child.heartbeat_age(attention) if child else -1.0,
+            restarts=self.record.restarts,
+            last_exit=self.last_exit,
+            restart_in=max(0.0, self.start_at - now) if self.start_at is not None else -1.0,
+            successor_pid=self.successor.pid if self.successor else 0,
+            child=child.report if child else None,
+        )
+
+    def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:
+        """Ask its processes to end, and start no more."""
+        self.start_at = None
+        for child in filter(None, (self.child, self.successor)):
+            child.stop(leave=leave, kill_at=kill_at, seconds=seconds)
+
+    def say_what_was_cut_off(self) -> None:
+        """Name the tasks that run in a child about to be killed, as far as its last heartbeat told."""
+        tasks = (self.child.report or {}).get("tasks", []) if self.child else []
+        for task in tasks:
+            log.error(
+                "slot %d: cut off: %s[%d] offset %d, running for %.1f s at its last heartbeat; it runs again",
+                self.number, task["topic"], task["partition"], task["offset"], task["seconds"],
+            )  # fmt: skip

@@ -1,0 +1,330 @@
+"""The parent's story, read top to bottom: spawn, watch, restart, roll, stop.
+
+The supervisor has one thread, opens no Kafka client, and waits for nothing but its selector: whatever can hang lives in
+a child.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import logging
+import os
+import random
+import selectors
+import signal
+import time
+from enum import Enum
+from typing import Callable, ClassVar, Dict, FrozenSet, Mapping
+
+from kafka_worker.shared import control, health, routes, runtime_files
+from kafka_worker.shared.awake import Attention
+from kafka_worker.shared.channel import Message
+from kafka_worker.shared.exit_codes import ExitCode, described
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.signals import SignalInbox
+from kafka_worker.shared.snapshot import as_json, snapshot_of
+from kafka_worker.supervision import preflight
+from kafka_worker.supervision.child import Child, spawn
+from kafka_worker.supervision.premises import Premises
+from kafka_worker.supervision.recycling import Renewals
+from kafka_worker.supervision.restart_policy import RestartPolicy
+from kafka_worker.supervision.rolling_restart import RollingRestart
+from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.systemd import Notifier
+
+log = logging.getLogger("supervisor")
+
+TICK_SECONDS = 0.5  # longest sleep of the loop
+CLOSE_SECONDS = 2.5  # beyond the drain deadline, until a child that did not end by itself is killed
+HURRIED_DRAIN_SECONDS = 0.0  # after a second signal: what is done is still committed, nothing more is waited for
+SESSION_TIMEOUT_MS = 60000  # of a child's consumer, unless KAFKA_CONSUMER_SESSION_TIMEOUT_MS says otherwise
+SPAWN_AGAIN_SECONDS = 5
+ABORT_SECONDS = 2.0  # for a hung child to print its stacks
+
+
+class State(str, Enum):
+    """The supervisor's own."""
+
+    STARTING = "starting"  # until every slot's process has imported the handler once
+    RUNNING = "running"
+    ROLLING = "rolling"  # a rolling restart is under way
+    STOPPING = "stopping"
+
+
+TRANSITIONS: Dict[State, FrozenSet[State]] = {
+    State.STARTING: frozenset({State.RUNNING, State.STOPPING}),
+    State.RUNNING: frozenset({State.ROLLING, State.STOPPING}),
+    State.ROLLING: frozenset({State.RUNNING, State.STOPPING}),
+    State.STOPPING: frozenset(),
+}
+
+
+class Supervisor:
+    """The parent's story, in order."""
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str], premises: Premises) -> None:
+        """Take over signals and the control socket; no child yet. The caller holds the lock of the premises."""
+        self._settings = settings
+        self._environment = environment
+        self._state = State.STARTING
+        self._started_at = time.monotonic()
+        self._attention = Attention(self._started_at)
+        self._code = ExitCode.OK
+        self._slots = {number: Slot(number, self._started_at) for number in range(settings.processes)}
+        self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
+        self._renewals = Renewals()
+        session = float(settings.consumer_properties.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
+        self._policy = RestartPolicy(settings.restart_limit, settings.restart_window_seconds, session, random.random)
+        self._notifier = Notifier(environment, os.getpid())
+        self._selector = selectors.DefaultSelector()
+        self._inbox = SignalInbox([*self.REACTIONS, signal.SIGCHLD])
+        self._selector.register(self._inbox, selectors.EVENT_READ)
+        self._control = control.ControlServer(
+            runtime_files.control_socket(settings), self._selector, {"status": self._snapshot}
+        )
+        self._premises = premises
+        premises.guard(self._control)
+
+    def run(self) -> ExitCode:
+        """Until stopped; the exit code says how that went."""
+        log.info(
+            "Starting %d processes with %d threads each (group %s, topics %s, handler %s)",
+            self._settings.processes, self._settings.threads, self._settings.group_id,
+            ", ".join(self._settings.topics), routes.described(self._settings),
+        )  # fmt: skip
+        while True:
+            now = time.monotonic()
+            attention = self._attention.look(now)
+            for slot in list(self._slots.values()):
+                self._tend(slot, now, attention)
+            if self._state is State.STARTING and all(slot.filled for slot in self._slots.values()):
+                self._move(State.RUNNING)
+                self._notifier.ready()
+            if self._state is State.RUNNING:
+                self._renew(now)
+            if self._state is State.ROLLING and self._roll.step(self._slots, now, attention):
+                self._end_roll(now)
+            self._control.serve()
+            if not self._premises.look():
+                log.error("Another supervisor runs this group here by now: stopping")
+                self._stop(ExitCode.GAVE_UP)
+            self._tell_systemd(now)
+            if self._state is State.STOPPING and all(slot.empty for slot in self._slots.values()):
+                break
+            self._selector.select(self._patience(now))
+            for number in self._inbox.take():
+                if number in self.REACTIONS:
+                    log.info("%s received", signal.Signals(number).name)
+                    self.REACTIONS[number](self)
+        self._control.close()
+        log.info("Stopped: %s", described(self._code))
+        return self._code
+
+    # ---- one slot -------------------------------------------------------------------------------------------------
+
+    def _tend(self, slot: Slot, now: float, attention: float) -> None:
+        """Everything that may be due for a slot, in this order: what ended is seen before what is missing is started."""
+        for child in filter(None, (slot.child, slot.successor)):
+            child.hear(attention)
+            if not child.channel.readable:
+                child.channel.leave(self._selector)
+            self._abort_if_hung(child, attention)
+            self._kill_if_overdue(slot, child, attention)
+        ended = slot.reap()
+        if ended is not None:
+            self._forget(ended)
+            self._after_exit(slot, ended, now)
+        ended = slot.reap_successor()
+        if ended is not None:
+            self._forget(ended)
+            if self._state is State.STOPPING or slot.retiring:  # it was asked to end
+                self._after_exit(slot, ended, now)
+            else:
+                self._roll.successor_failed(slot.number, ended)
+        if slot.start_at is not None and now >= slot.start_at:
+            slot.start_at = None
+            try:
+                slot.child = self._spawn(slot, now, attention)
+            except OSError as problem:  # no memory, no process, no descriptor: that may pass
+                slot.start_at = now + SPAWN_AGAIN_SECONDS
+                log.warning("slot %d: no process can be started, soon again: %s", slot.number, problem)
+
+    def _spawn(self, slot: Slot, now: float, attention: float) -> Child:
+        child = spawn(self._settings, slot.number, self._environment, now, attention)
+        self._selector.register(child.channel, selectors.EVENT_READ)
+        log.info("slot %d: started process %d", slot.number, child.pid)
+        return child
+
+    def _forget(self, child: Child) -> None:
+        child.hear(self._attention.seconds)  # its last words
+        child.channel.leave(self._selector)
+        child.channel.close()
+
+    def _abort_if_hung(self, child: Child, attention: float) -> None:
+        reason = child.hangs(attention, self._settings.heartbeat_timeout_seconds)
+        if reason is not None:
+            log.error("slot %d: process %d hangs (%s): SIGABRT, its stacks follow", child.slot, child.pid, reason)
+            child.abort(attention + ABORT_SECONDS)
+
+    def _kill_if_overdue(self, slot: Slot, child: Child, attention: float) -> None:
+        if child.kill_at is not None and attention >= child.kill_at:
+            log.error("slot %d: process %d did not end in time: SIGKILL", slot.number, child.pid)
+            slot.say_what_was_cut_off()
+            child.kill()
+
+    def _after_exit(self, slot: Slot, child: Child, now: float) -> None:
+        """A child has ended: by our wish, by its own, or by accident."""
+        status_code = child.exit_code()
+        how = described(status_code)
+        if self._state is State.STOPPING:
+            log.info("slot %d: process %d ended: %s", slot.number, child.pid, how)
+            if status_code not in (ExitCode.OK, -signal.SIGTERM) and self._code is ExitCode.OK:
+                self._code = ExitCode.GAVE_UP
+            return
+        if slot.retiring:
+            log.info("slot %d: process %d ended: %s; the slot is gone", slot.number, child.pid, how)
+            if slot.empty:  # a successor of a rolling restart may still be on its way out
+                del self._slots[slot.number]
+            return
+        if slot.child is not None:
+            log.info("slot %d: process %d ended: %s; process %d takes over", slot.number, child.pid, how, slot.child.pid)
+            return
+        delay = self._policy.delay(slot.record, status_code, now - child.started_at, now)
+        if delay is None:
+            self._give_up(slot, status_code)
+            return
+        level = logging.INFO if status_code == ExitCode.OK else logging.ERROR
+        log.log(level, "slot %d: process %d ended: %s; next start in %.2f s", slot.number, child.pid, how, delay)
+        slot.start_at = now + delay
+
+    def _give_up(self, slot: Slot, status_code: int) -> None:
+        if status_code == ExitCode.CONFIGURATION:
+            log.error("slot %d: its process refuses the configuration: stopping, a restart would not help", slot.number)
+            self._stop(ExitCode.CONFIGURATION)
+        else:
+            log.error(
+                "More than %d restarts in %.0f s (last: slot %d, %s): giving up",
+                self._settings.restart_limit, self._settings.restart_window_seconds, slot.number, slot.last_exit,
+            )  # fmt: skip
+            self._stop(ExitCode.GAVE_UP)
+
+    # ---- rolling restart ------------------------------------------------------------------------------------------
+
+    def handle_sighup(self) -> None:
+        """Restart all processes, one slot after the other."""
+        if self._state is State.RUNNING:
+            self._move(State.ROLLING)
+        if self._state is State.ROLLING:
+            self._notifier.reloading(time.monotonic())
+            self._roll.begin(sorted(self._slots))
+
+    def _renew(self, now: float) -> None:
+        """One process that wishes it. To systemd that is no reload: nobody waits for its end."""
+        number = self._renewals.due(self._slots, now)
+        if number is not None:
+            self._move(State.ROLLING)
+            self._roll.begin([number], "Renewal")
+
+    def _end_roll(self, now: float) -> None:
+        log.info("%s: %s", self._roll.name, self._roll.outcome)
+        self._renewals.ended(self._roll.outcome, now)
+        self._move(State.RUNNING)
+        self._notifier.ready()
+
+    # ---- more, fewer, none ----------------------------------------------------------------------------------------
+
+    def handle_sigttin(self) -> None:
+        """One process more, in the lowest free slot."""
+        if self._state is not State.STOPPING:
+            number = next(number for number in range(len(self._slots) + 1) if number not in self._slots)
+            self._slots[number] = Slot(number, time.monotonic())
+
+    def handle_sigttou(self) -> None:
+        """One process less: the highest slot, which leaves the group. The last one stays."""
+        staying = sorted(number for number, slot in self._slots.items() if not slot.retiring)
+        if self._state is State.STOPPING or len(staying) <= 1:
+            return
+        slot = self._slots[staying[-1]]
+        slot.retiring = True
+        slot.stop(leave=True, kill_at=self._kill_at(self._settings.drain_seconds))
+        if slot.child is None:
+            del self._slots[slot.number]
+
+    def handle_sigterm(self) -> None:
+        """Stop in order; when we are stopping already, hurry."""
+        if self._state is not State.STOPPING:
+            self._stop(ExitCode.OK)
+            return
+        log.warning("Hurrying: what runs now is cut off and runs again")
+        self._ask_all_to_stop(HURRIED_DRAIN_SECONDS)
+
+    def _stop(self, code: ExitCode) -> None:
+        if self._state is State.STOPPING:
+            return
+        self._code = code
+        self._move(State.STOPPING)
+        self._notifier.stopping()
+        self._ask_all_to_stop(self._settings.drain_seconds)
+
+    def _ask_all_to_stop(self, seconds: float) -> None:
+        """Each child drains, commits, and leaves the group, so that other hosts have its partitions at once."""
+        for slot in self._slots.values():
+            slot.stop(leave=True, kill_at=self._kill_at(seconds), seconds=seconds)
+
+    def _kill_at(self, drain_seconds: float) -> float:
+        """In attention: who was frozen together with us, as with the whole machine, has all its time to end by itself."""
+        return self._attention.look(time.monotonic()) + drain_seconds + CLOSE_SECONDS
+
+    REACTIONS: ClassVar[Dict[int, Callable[[Supervisor], None]]] = {
+        signal.SIGTERM: handle_sigterm,
+        signal.SIGINT: handle_sigterm,
+        signal.SIGHUP: handle_sighup,
+        signal.SIGTTIN: handle_sigttin,
+        signal.SIGTTOU: handle_sigttou,
+    }
+
+    # ---- what others may know -------------------------------------------------------------------------------------
+
+    def _snapshot(self) -> Message:
+        now = time.monotonic()
+        attention = self._attention.seconds
+        slots = [self._slots[number].report(now, attention) for number in sorted(self._slots)]
+        working = State.RUNNING if self._state is State.ROLLING else self._state
+        problems = health.problems(working.value, [as_json(slot) for slot in slots])
+        return as_json(snapshot_of(self._settings, self._state.value, now - self._started_at, problems, slots))
+
+    def _tell_systemd(self, now: float) -> None:
+        self._notifier.ping(now)
+        if self._notifier.status_due(now):
+            self._notifier.status(health.one_line(self._snapshot()))
+        if self._state in (State.ROLLING, State.STOPPING):
+            self._notifier.extend(now)
+
+    def _patience(self, now: float) -> float:
+        """How long the loop may sleep: until something is due."""
+        children = [child for slot in self._slots.values() for child in (slot.child, slot.successor) if child]
+        starts = [slot.start_at - now for slot in self._slots.values() if slot.start_at is not None]
+        kills = [child.kill_at - self._attention.seconds for child in children if child.kill_at is not None]
+        return max(0.0, min([TICK_SECONDS, *starts, *kills]))
+
+    def _move(self, to: State) -> None:
+        if to not in TRANSITIONS[self._state]:
+            raise ValueError("the supervisor can't go from %s to %s" % (self._state.value, to.value))
+        log.info("%s -> %s", self._state.value, to.value)
+        self._state = to
+
+
+def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:
+    """Run the service until it is stopped."""
+    faulthandler.enable()  # the SIGABRT of systemd's watchdog prints where we hang
+    try:
+        premises = Premises(settings)
+        if not premises.enter():
+            return ExitCode.GAVE_UP
+        supervisor = Supervisor(settings, environment, premises)
+    except (OSError, runtime_files.NoRoomError) as problem:
+        log.error("RUNTIME_DIRECTORY %s can't be used now: %s", settings.runtime_directory, problem)  # noqa: TRY400
+        return ExitCode.GAVE_UP
+    except runtime_files.UnsafeDirectoryError as problem:
+        return preflight.refuse([str(problem)])
+    return supervisor.run()

@@ -1,0 +1,1 @@
+"""What is looked at once a heartbeat: memory, recycling, the number of threads, calls that take too long."""

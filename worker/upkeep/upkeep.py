@@ -1,0 +1,106 @@
+"""What the main thread looks after once a heartbeat: memory, whether the process should be renewed, and how many threads are
+worth having. Nothing of it costs anything a message."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import random
+import time
+from typing import Any, Callable, Dict, Optional
+
+from kafka_worker.pools.thread_pool import Pool, Runner
+from kafka_worker.shared import machine, memory
+from kafka_worker.shared.settings import Settings
+from kafka_worker.upkeep.concurrency import Limiter, Sample
+from kafka_worker.upkeep.recycling import MEGABYTE, Renewal
+
+log = logging.getLogger(__name__)
+
+
+def resident_bytes() -> int:
+    """The memory of this process that is in RAM. Read from the kernel's own file: psutil would cost each child 4 MB and 18 ms
+    to tell the same number in the same 12 us, so it is asked only where that file is missing (macOS)."""
+    with contextlib.suppress(OSError), open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    import psutil
+
+    return int(psutil.Process().memory_info().rss)
+
+
+class Upkeep:
+    """Of one process, from its first turn as a member of the group."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pool: Runner,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+        resident: Callable[[], int] = resident_bytes,
+    ) -> None:
+        """Nothing is looked at before the first `look`."""
+        shares = memory.shares(settings)
+        self._pool = pool
+        self._clock = clock
+        self._resident = resident
+        self._soft_limit = shares.soft if shares else 0
+        self._renewal = Renewal(settings.recycle_messages, settings.recycle_seconds, self._soft_limit, chance)
+        self._limiter: Optional[Limiter] = None
+        self._tuned = pool.tuned
+        # A task process a thread is more than a thread, and what it uses is not seen here.
+        if self._tuned and settings.threads_max > settings.threads and settings.isolation == "none":
+            core = machine.usable_cores() / settings.processes
+            self._limiter = Limiter(settings.threads, settings.threads_max, core)
+        self._most = settings.threads_max
+        self._most_reached = False
+        self._began: Optional[float] = None
+        self._bytes = 0
+        self._reason = ""
+
+    def look(self) -> None:
+        """Look, and set the number of threads."""
+        now = self._clock()
+        self._began = now if self._began is None else self._began
+        self._bytes = self._resident()
+        was_oversized = self._renewal.oversized
+        self._reason = self._renewal.reason(now - self._began, sum(t.done for t in self._pool.threads), self._bytes)
+        if self._renewal.oversized and not was_oversized:
+            log.warning(
+                "%d MB right after the start, above its share of MEMORY_LIMIT (%d MB): a new process would be as large",
+                self._bytes / MEGABYTE, self._soft_limit / MEGABYTE,
+            )  # fmt: skip
+        if self._limiter is not None and self._tuned is not None:
+            self._tune(self._limiter, self._tuned, now)
+
+    def fields(self) -> Dict[str, Any]:
+        """For the heartbeat."""
+        return {
+            "threads": self._pool.limit, "rss": self._bytes, "renew": self._reason, "oversized": self._renewal.oversized,
+        }  # fmt: skip
+
+    def _tune(self, limiter: Limiter, pool: Pool, now: float) -> None:
+        before = limiter.limit
+        roomy = not self._soft_limit or self._bytes <= self._soft_limit
+        threads = limiter.look(_sample(pool, now), may_grow=roomy)
+        if threads != before:
+            log.debug("%d threads, from %d", threads, before)
+            pool.resize(threads)
+        if threads == self._most and not self._most_reached:
+            self._most_reached = True
+            log.info("As many threads as THREADS_MAX allows: %d", threads)
+
+
+def _sample(pool: Pool, now: float) -> Sample:
+    threads = pool.threads
+    running = [thread for thread, _ in pool.running()]
+    return Sample(
+        at=now,
+        ended=sum(thread.done + thread.failed for thread in threads),
+        ended_seconds=sum(thread.busy_seconds for thread in threads),
+        cpu_seconds=time.process_time(),
+        ages=sum(max(0.0, now - thread.started) for thread in running),
+        running=len(running),
+        waiting=pool.waiting,
+    )
