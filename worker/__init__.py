@@ -1,4 +1,31 @@
-"""One consumer process. Reading order: process (from spawn to exit code), consumer (the loop around the Consumer),
-assignment and tracker (what is owed), lanes and pool (who runs what, when), retry and dead_letter (what fails), commits."""
+"""Tasks from Kafka topics, each done at least once. What handlers may use of it:
+
+    from kafka_worker import BatchError, Context, Reject, Retry, Send
+
+All else is the service itself, a room for each purpose:
+
+- `supervision`: the parent of all processes; `ops`: commands for operators; `examples`
+- `process`, `loop`, `draining`, `report`, `check`: one consumer process, from start to end
+- `kafka`, `partitions`, `handler`, `pools`: from the broker to the user's function and back
+- `outcomes`, `gates`, `recovery`, `isolation`, `upkeep`: when it fails, when all fail, when a process dies, and before
+- `shared`: what every process has; `start`: how each begins
+"""
+
+TYPE_CHECKING = False  # type checkers know the name. `typing` is not imported: the user's folders may still come first here
+if TYPE_CHECKING:
+    from kafka_worker.handler.context import Context
+    from kafka_worker.shared.answers import BatchError, Reject, Retry, Send
 
 __version__ = "0.1.0"
+__all__ = ["BatchError", "Context", "Reject", "Retry", "Send"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Public names are imported when somebody asks for one: the service imports in its own way (see `start`)."""
+        if name not in __all__:
+            raise AttributeError("module %r has no attribute %r" % (__name__, name))
+        from importlib import import_module
+
+        room = "handler.context" if name == "Context" else "shared.answers"
+        return getattr(import_module("%s.%s" % (__name__, room)), name)

@@ -1,4 +1,4 @@
-"""`python -m kafka_worker --check`: says whether a child could start, without starting one. It reads the settings from
+"""Says whether a child could start, without starting one. It reads the settings from
 standard input and writes a JSON list of faults to standard output. A process of its own, because it runs the user's imports
 and makes Kafka clients, neither of which belongs into the supervisor.
 """
@@ -13,6 +13,7 @@ from typing import Any, Callable, Dict, List
 
 from confluent_kafka import Consumer, KafkaException, Producer
 
+from kafka_worker import start
 from kafka_worker.handler import validation
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.kafka.properties import consumer_properties, producer_properties
@@ -26,6 +27,7 @@ def main() -> None:
     # Whatever the user's module prints while it is imported must not end up among our faults.
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    start.users_first()
     json.dump(faults(settings), answer)
     answer.flush()
     os._exit(0)  # a thread that the handler's module started must not keep us

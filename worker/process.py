@@ -18,6 +18,7 @@ import time
 from dataclasses import replace
 from typing import Dict, List, Optional
 
+from kafka_worker import start
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.routing import Handlers
@@ -51,10 +52,8 @@ CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and clos
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
-    """`python -m kafka_worker`: only the supervisor calls it, with the descriptor of a channel to itself."""
-    parser = argparse.ArgumentParser(
-        prog="python -m kafka_worker", description="One consumer process, started by supervisor.py."
-    )
+    """Only the supervisor starts it, with the descriptor of a channel to itself."""
+    parser = argparse.ArgumentParser(prog="process", description="One consumer process, started by supervisor.py.")
     parser.add_argument("--slot", type=int, required=True)
     parser.add_argument("--channel", type=int, required=True, help="descriptor of the socket to the supervisor")
     words = parser.parse_args(arguments)
@@ -63,6 +62,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     channel = Channel(socket.socket(fileno=words.channel))
     settings = received_settings(channel)
     logs.set_up(settings.log_level, settings.log_format, "slot-%d" % words.slot)
+    start.users_first()
     _end(Child(settings, words.slot, channel).run())
 
 

@@ -18,8 +18,8 @@ from typing import Dict, Iterator, Set
 
 import pytest
 
-from kafka_worker.supervision.child import ROOT
 from tests.support.eventually import eventually
+from tests.support.kafka_jars import ROOT
 from tests.support.processes import MARKER, kill_marked, marked_processes, marker_value
 
 COMMAND = [sys.executable, "-m", "kafka_worker.ops.first_run"]
@@ -38,7 +38,7 @@ def environment(folder: str) -> Iterator[Dict[str, str]]:
     """A stranger's environment. What a test leaves running under it is a fault, and is ended."""
     mark = marker_value(uuid.uuid4().hex)
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    yield {**kept, "PYTHONPATH": ROOT, "TMPDIR": folder, MARKER: mark}
+    yield {**kept, "PYTHONPATH": str(ROOT), "TMPDIR": folder, MARKER: mark}
     left = marked_processes(mark)
     kill_marked(mark)
     assert left == []

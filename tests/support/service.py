@@ -63,6 +63,8 @@ class Service:
         ours = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "RUNTIME_DIRECTORY": self.runtime_directory}
         ours.update(env or {})
         tests = {"LEDGER": self.ledger.path, MARKER: self._marker}
+        path = [ours.get("PYTHONPATH", ""), str(ROOT)]  # where the handlers of tests are
+        ours["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         self._environment = {**_without_settings(os.environ), **tests, **ours}
 
     # ---- its life ----

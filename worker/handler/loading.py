@@ -16,6 +16,7 @@ from enum import Enum
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Callable, NamedTuple, Optional
 
+from kafka_worker import start
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import decode
@@ -104,8 +105,8 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
         raise
     except BaseException as problem:  # a user's module may raise anything, SystemExit included
         raise HandlerError(
-            "%s cannot be imported: %s: %s (wanted: module:function, importable from the folder the service runs in)"
-            % (source, plain(names_of(problem)[0]), text_of(problem))
+            "%s cannot be imported: %s: %s (wanted: module:function, importable from the folder the service runs in)%s"
+            % (source, plain(names_of(problem)[0]), text_of(problem), "; ".join(["", *start.hidden()]))
         ) from problem
     finally:
         if forks.copied:

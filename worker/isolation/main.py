@@ -1,4 +1,4 @@
-"""`python -m kafka_worker.isolation.main`: a handler in a process of its own. It loads the handler once, then runs one
+"""A handler in a process of its own. It loads the handler once, then runs one
 task after the other for the process that started it, and never outlives that one.
 
 The handler runs in the main thread, where everything works that a library may want there (signals, event loops, some C
@@ -21,6 +21,7 @@ import threading
 import traceback
 from typing import Any, Dict, List, Optional, Tuple
 
+from kafka_worker import start
 from kafka_worker.handler import single
 from kafka_worker.handler.loading import Call, HandlerError
 from kafka_worker.handler.routing import Handlers
@@ -98,6 +99,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     connection.set_inheritable(False)
     connection.settimeout(None)  # `socket.setdefaulttimeout` of a handler counts for every socket, on either side
     os.set_inheritable(words, False)
+    start.users_first()
     try:
         TaskMain(settings, Frames(connection), channel).run()
     except BaseException:  # a handler has closed or used what is ours, or an alarm of its own rings after its end
@@ -222,7 +224,3 @@ def _calls(partition: Partition, raised: Optional[BaseException] = None) -> List
         (name, began, None if error is None else told(error), error is not None and any(error is cause for cause in causes))
         for name, _partition, began, error, _before in taken
     ]
-
-
-if __name__ == "__main__":
-    main()

@@ -18,6 +18,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import IO, Any, List, Optional, Tuple
 
+from kafka_worker import start
 from kafka_worker.isolation.frames import Frames, GarbledError
 from kafka_worker.shared.channel import Channel
 from kafka_worker.shared.deadline import Deadline
@@ -89,7 +90,7 @@ class Spawned:
             theirs.enter_context(their_work)
             theirs.enter_context(their_control)
             descriptors = [_high(theirs, file.fileno()) for file in (their_work, their_control, self._words)]
-            arguments = [sys.executable, "-m", "kafka_worker.isolation.main", name, str(os.getpid()), *map(str, descriptors)]
+            arguments = start.command("isolation.main", name, str(os.getpid()), *map(str, descriptors))
             self._process = _STARTER.start(arguments, descriptors)
             undo.pop_all()
         work.setblocking(False)

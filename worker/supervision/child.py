@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
 import socket
 import subprocess
-import sys
 from enum import Enum
 from typing import Any, Dict, FrozenSet, Mapping, Optional
 
+from kafka_worker import start
 from kafka_worker.shared.channel import Channel
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.settings import Settings
@@ -19,8 +18,6 @@ from kafka_worker.shared.snapshot import Stage
 from kafka_worker.supervision.systemd import VARIABLES
 
 log = logging.getLogger(__name__)
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 class ChildState(str, Enum):
@@ -47,8 +44,8 @@ def spawn(settings: Settings, slot: int, environment: Mapping[str, str], now: fl
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
-            [sys.executable, "-m", "kafka_worker", "--slot", str(slot), "--channel", str(theirs.fileno())],
-            env=with_our_modules(environment),
+            start.command("process", "--slot", str(slot), "--channel", str(theirs.fileno())),
+            env=without_systemd(environment),
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor alone
@@ -58,12 +55,9 @@ def spawn(settings: Settings, slot: int, environment: Mapping[str, str], now: fl
     return child
 
 
-def with_our_modules(environment: Mapping[str, str]) -> Dict[str, str]:
-    """The environment of a child: it finds our packages wherever the service was started from. What speaks to systemd is
-    left out."""
-    path = [ROOT, *filter(None, [environment.get("PYTHONPATH")])]
-    kept = {name: value for name, value in environment.items() if name not in VARIABLES}
-    return {**kept, "PYTHONPATH": os.pathsep.join(path)}
+def without_systemd(environment: Mapping[str, str]) -> Dict[str, str]:
+    """The environment of a child: all but what speaks to systemd."""
+    return {name: value for name, value in environment.items() if name not in VARIABLES}
 
 
 class Child:

@@ -1,4 +1,4 @@
-"""Asks a throw-away process (`python -m kafka_worker --check`) whether handler and client properties are usable, before
+"""Asks a throw-away process (`check`) whether handler and client properties are usable, before
 anything starts. A wrong one would otherwise show only when every child dies of it. And says so, for whatever is wrong."""
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ import subprocess
 import sys
 from typing import List, Mapping
 
+from kafka_worker import start
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.routes import described
 from kafka_worker.shared.settings import Settings
-from kafka_worker.supervision.child import with_our_modules
+from kafka_worker.supervision.child import without_systemd
 
 LIMIT_SECONDS = 4.0  # a handler whose import takes longer is left to the children: it is slow, not wrong
 
@@ -20,10 +21,10 @@ def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
     """One line for each reason why no child could work; none if it can't be told in time."""
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "kafka_worker", "--check"],
+            start.command("check", "--check"),
             input=settings.to_json().encode(),
             capture_output=True,
-            env=with_our_modules(environment),
+            env=without_systemd(environment),
             timeout=LIMIT_SECONDS,
             check=False,
         )

@@ -13,7 +13,7 @@ from kafka_worker.recovery.journal import Journal
 from kafka_worker.shared import runtime_files
 from kafka_worker.shared.runtime_files import Lock, UnsafeDirectoryError
 from kafka_worker.shared.settings import Settings
-from kafka_worker.supervision.child import ROOT
+from tests.support.kafka_jars import ROOT
 from tests.unit.fakes import some_settings
 
 TRY = "import sys; from kafka_worker.shared.runtime_files import Lock; print(Lock(sys.argv[1]).try_acquire())"

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import os
 import signal
 from typing import Iterator
 
 import pytest
 
-from kafka_worker.supervision.child import ROOT, TRANSITIONS, Child, ChildState, with_our_modules
+from kafka_worker.supervision.child import TRANSITIONS, Child, ChildState, without_systemd
 from kafka_worker.supervision.systemd import VARIABLES
 from tests.unit.supervision.puppet import Puppet
 
@@ -128,11 +127,10 @@ def test_the_last_words_of_a_child_are_heard_although_something_was_sent_to_it_a
     assert puppet.child.exit_code() == 0
 
 
-def test_a_childs_environment_has_our_modules_first_and_nothing_that_speaks_to_systemd() -> None:
+def test_a_childs_environment_is_the_services_own_without_what_speaks_to_systemd() -> None:
     given = {"PYTHONPATH": "/theirs", "OTHER": "1", **dict.fromkeys(VARIABLES, "x")}
 
-    assert with_our_modules(given) == {"PYTHONPATH": ROOT + os.pathsep + "/theirs", "OTHER": "1"}
-    assert with_our_modules({}) == {"PYTHONPATH": ROOT}
+    assert without_systemd(given) == {"PYTHONPATH": "/theirs", "OTHER": "1"}
 
 
 def test_a_child_starts_without_a_report(puppet: Puppet) -> None:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import sys
 
-from kafka_worker.ops.first_run.command import main
+from kafka_worker.start import run
 
-sys.exit(main(sys.argv[1:]))
+sys.exit(run("ops.first_run.command"))

@@ -17,9 +17,10 @@ import tempfile
 import time
 from typing import Callable, Dict, List, Mapping, Sequence
 
+from kafka_worker import start
 from kafka_worker.ops.first_run.account import Account, read_line, victim
 from kafka_worker.ops.first_run.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, send
-from kafka_worker.ops.first_run.service import SCRIPT, STOP_SECONDS, Service
+from kafka_worker.ops.first_run.service import STOP_SECONDS, Service
 from kafka_worker.shared.configuration import load
 from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode, described
@@ -172,8 +173,9 @@ def _without_settings(environment: Mapping[str, str]) -> Dict[str, str]:
     return {name: value for name, value in environment.items() if name not in ours and not name.startswith("KAFKA_")}
 
 
-def main(words: Sequence[str]) -> int:
+def main() -> int:
     """The command. Words are the real service's, and ask for it as much as a configured cluster does."""
+    words = sys.argv[1:]
     faults: Sequence[str] = ()
     try:
         # The command `status` needs no cluster; what it would do is not done.
@@ -182,7 +184,7 @@ def main(words: Sequence[str]) -> int:
         found, faults = problem.partial, problem.faults
     environment, cluster = found.child_environment, TABLE["bootstrap_servers"].environment
     if words or cluster in environment or cluster + "_FILE" in environment:
-        os.execv(sys.executable, [sys.executable, SCRIPT, *words])  # noqa: S606 (no shell is the point)
+        os.execv(sys.executable, start.command("ops.commands", *words))  # noqa: S606 (no shell is the point)
     if faults:  # maybe it is the cluster's name that is misspelt
         print(*faults, sep="\n", file=sys.stderr)
         return ExitCode.CONFIGURATION
@@ -195,7 +197,3 @@ def main(words: Sequence[str]) -> int:
         # Nobody reads us any more. What the interpreter still flushes at its end has to go somewhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.FAULT
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

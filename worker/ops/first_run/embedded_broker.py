@@ -3,8 +3,8 @@ over TCP, in a process of its own. It is for a first run and for trying things o
 everything in memory, at most 5 MB of a partition; it knows no static members, so a member that dies is missed
 only when its session times out; it never wakes a waiting fetch.
 
-`python -m kafka_worker.ops.first_run.embedded_broker TOPIC:PARTITIONS …` prints the broker's address and serves until its
-standard input ends, so it ends with whoever started it, however that one ends.
+Its process is given TOPIC:PARTITIONS for each topic, prints the broker's address and serves until its standard
+input ends, so it ends with whoever started it, however that one ends.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import IO, Dict, List, Sequence, Tuple, cast
 
 import confluent_kafka.cimpl
 
+from kafka_worker import start
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.supervision.child import ROOT
 
 # How long a new group waits for more members. The mock's own 3 s would be most of a first run's start; with
 # none at all each member that comes would cause a rebalance, and here those wait for a session timeout.
@@ -104,13 +104,7 @@ class EmbeddedBroker:
     def __init__(self, topics: Dict[str, int]) -> None:
         """Start it with these topics: number of partitions by name. Raises EmbeddedBrokerError."""
         self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "kafka_worker.ops.first_run.embedded_broker",
-                *(f"{name}:{count}" for name, count in topics.items()),
-            ],
-            cwd=ROOT,
+            start.command("ops.first_run.embedded_broker", *(f"{name}:{count}" for name, count in topics.items())),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in a terminal must not take the broker from under the service
@@ -148,20 +142,21 @@ def send(address: str, topic: str, messages: Sequence[Tuple[str, bytes]]) -> Lis
     return partitions
 
 
-def main(words: Sequence[str]) -> int:
+def main() -> int:
     """Serve topics, each written as NAME:PARTITIONS, until standard input ends."""
+    try:
+        serve(sys.argv[1:])
+    except EmbeddedBrokerError as problem:
+        sys.exit(str(problem))
+    return ExitCode.OK
+
+
+def serve(topics: Sequence[str]) -> None:
+    """The same; raises EmbeddedBrokerError."""
     cluster = MockCluster()
-    for word in words:
-        name, _, partitions = word.rpartition(":")
+    for topic in topics:
+        name, _, partitions = topic.rpartition(":")
         cluster.create_topic(name, int(partitions) if partitions.isdigit() else 0)
     print(cluster.address(), flush=True)
     sys.stdin.buffer.read()
     cluster.close()
-    return ExitCode.OK
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except EmbeddedBrokerError as problem:
-        sys.exit(str(problem))

@@ -6,14 +6,12 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 from typing import IO, Any, Dict, List, Mapping, Sequence, cast
 
+from kafka_worker import start
 from kafka_worker.shared import control, runtime_files
 from kafka_worker.shared.configuration import load
-from kafka_worker.supervision.child import ROOT
 
-SCRIPT = os.path.join(ROOT, "supervisor.py")
 STOP_SECONDS = 15.0  # for the service to end by itself; the drain deadline of a first run is 10
 LONGEST_READ = 65536  # bytes, what a pipe holds
 
@@ -29,7 +27,7 @@ class Service:
         self._socket = runtime_files.control_socket(settings)
         self._rest = b""  # of the log: the line that is still being written
         self._process = subprocess.Popen(
-            [sys.executable, SCRIPT, *words],
+            start.command("ops.commands", *words),
             cwd=directory,
             env=dict(environment),
             stdin=subprocess.DEVNULL,

@@ -3,16 +3,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import subprocess
-import sys
 from typing import Iterator, List
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
+from kafka_worker import start
 from kafka_worker.ops.first_run import embedded_broker
 from kafka_worker.ops.first_run.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, MockCluster, send
 from kafka_worker.shared.deadline import Deadline
-from kafka_worker.supervision.child import ROOT
 
 
 @pytest.fixture
@@ -96,8 +95,8 @@ def test_a_library_without_a_mock_cluster_is_named_with_the_way_out(monkeypatch:
 
 
 def test_it_ends_with_whoever_started_it() -> None:
-    command = [sys.executable, "-m", "kafka_worker.ops.first_run.embedded_broker", "wanted:1"]
-    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    command = start.command("ops.first_run.embedded_broker", "wanted:1")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"127.0.0.1:")

@@ -1,0 +1,110 @@
+"""How every process of the service begins. Each but the supervisor is `python …/start.py MODULE WORDS…`; `supervisor.py`,
+the command `kafka-worker` and `python -m kafka_worker` begin by `run`, too.
+
+1. This folder becomes the package `kafka_worker`, wherever it lies: nothing has to be installed, and every process of a
+   service has the same code.
+2. We import what we need while the user's folders stand last on the path: a `logging.py` of theirs is not taken for the
+   standard library's.
+3. Where handlers are loaded, the user's folders come first, as everywhere in Python, and none of ours is on the path: their
+   `worker`, `tests` or `kafka` are theirs.
+
+Until (2) is done, only what every interpreter has loaded by itself may be imported here.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+NAME = "kafka_worker"
+FOLDER = os.path.dirname(os.path.realpath(__file__))
+CONFIGURATION = 78  # of `exit_codes`
+
+
+def command(module: str, *words: str) -> list[str]:
+    """What starts another process of ours: the `main` of `kafka_worker.<module>`, which finds the words in `sys.argv`."""
+    return [sys.executable, os.path.join(FOLDER, "start.py"), module, *words]
+
+
+def run(module: str) -> int:
+    """The `main` of `kafka_worker.<module>`. When it can't even be imported, says which of the user's files may be why."""
+    users_last()
+    register()
+    from importlib import import_module
+
+    try:
+        main = import_module("%s.%s" % (NAME, module)).main
+    except Exception as problem:
+        stand_ins = hidden()
+        if not stand_ins:
+            raise
+        print("; ".join(["%s: %s" % (type(problem).__name__, problem), *stand_ins]), file=sys.stderr)
+        return CONFIGURATION
+    return int(main() or 0)
+
+
+def register() -> None:
+    """Make this folder the package `kafka_worker`, unless it is that already."""
+    if NAME in sys.modules:
+        return
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    spec = spec_from_file_location(NAME, os.path.join(FOLDER, "__init__.py"), submodule_search_locations=[FOLDER])
+    if spec is None or spec.loader is None:
+        raise ImportError(FOLDER)
+    package = module_from_spec(spec)
+    sys.modules[NAME] = package
+    spec.loader.exec_module(package)
+
+
+def users_last() -> None:
+    """The path for our own imports: what PYTHONPATH names may hold libraries that we need, so it stays, at the end. The folder
+    of the program goes: it is ours, or with `python -m` the one we were started in."""
+    given = python_path()
+    program = [path for path in sys.path[:1] if os.path.realpath(path) in (FOLDER, os.path.realpath(here()))]
+    sys.path[:] = [path for path in sys.path[len(program) :] if path not in given] + given
+
+
+def users_first() -> None:
+    """The path for the user's imports."""
+    first = [*([] if getattr(sys.flags, "safe_path", False) else [here()]), *python_path()]
+    sys.path[:] = first + [path for path in sys.path if path not in first]
+
+
+def python_path() -> list[str]:
+    """The folders that PYTHONPATH names, as Python writes them."""
+    return [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+
+
+def here() -> str:
+    """The folder that we were started in; the root, when it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return os.sep
+
+
+def hidden() -> list[str]:
+    """Which modules that are loaded from the user's folders hide others of the same name, the standard library's or a
+    library's."""
+    from importlib.machinery import PathFinder
+
+    users = [here(), *python_path()]
+    others = [path for path in sys.path if os.path.abspath(path) not in users]
+    found = []
+    for name, module in sorted(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if "." in name or not file:
+            continue
+        place = os.path.dirname(os.path.abspath(file))
+        place = os.path.dirname(place) if os.path.basename(file).startswith("__init__.") else place
+        spec = PathFinder.find_spec(name, others) if place in users else None
+        if spec is not None and spec.origin:
+            found.append("%s hides %s" % (file, spec.origin))
+    return found
+
+
+if __name__ == "__mp_main__":  # of a process that a handler starts by `multiprocessing`
+    register()
+if __name__ == "__main__":
+    sys.exit(run(sys.argv.pop(1)))
