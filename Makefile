@@ -64,5 +64,5 @@ kafka: install
 	@$(VENV)/bin/python -m tests.support.kafka_jars > /dev/null
 
 clean: ## remove everything made here
-	rm -rf $(VENV) .build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
