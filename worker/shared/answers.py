@@ -1,6 +1,6 @@
-"""What a handler may raise or return to say what should become of its message. The one module of ours that it may import:
+"""What a handler may raise or return to say what should become of its message. It imports them from the package itself:
 
-    from kafka_worker.shared.answers import BatchError, Reject, Retry, Send
+    from kafka_worker import BatchError, Reject, Retry, Send
 
 Anything else that a handler raises is a failed attempt, and is tried again after the usual back-off; anything else that it
 returns is ignored.
@@ -106,3 +106,7 @@ def _bytes(what: str, value: Union[str, bytes, None]) -> Optional[bytes]:
     if isinstance(value, str):
         return plain_text(value).encode()
     raise TypeError("the %s of a Send must be text, bytes or None, not %s" % (what, type(value).__name__))
+
+
+for _public in (BatchError, Reject, Retry, Send):
+    _public.__module__ = "kafka_worker"  # where handlers find them, and so what the log and dead letters call them

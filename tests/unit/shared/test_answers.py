@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from enum import Enum
 from typing import Any, Iterator, List
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.partitions.completion import look
-from kafka_worker.shared.answers import BatchError, ItemError, Reject, Send
+from kafka_worker.shared.answers import BatchError, ItemError, Reject, Retry, Send
+from kafka_worker.shared.errors import names_of
 
 
 @pytest.mark.parametrize(
@@ -160,3 +162,8 @@ def test_a_coroutine_that_a_plain_function_returned_has_done_nothing_and_is_no_s
 
     with pytest.raises(TypeError, match="wanted: async def"):
         look(forgotten(), ())
+
+
+def test_what_handlers_import_is_called_as_they_import_it() -> None:
+    assert names_of(Reject("no"))[0] == "kafka_worker.Reject"
+    assert pickle.loads(pickle.dumps(Retry("later"))).args == ("later",)
