@@ -41,14 +41,18 @@ class Service:
         env: Optional[Mapping[str, str]] = None,
         flags: Sequence[str] = (),
         prefix: Sequence[str] = (),
-        python: str = sys.executable,
+        program: Sequence[str] = (sys.executable, str(ROOT / "supervisor.py")),
+        cwd: Optional[str] = None,
+        handlers_of_tests: bool = True,
         ledger: Optional[Ledger] = None,
         runtime_directory: Optional[str] = None,
     ) -> None:
-        """`prefix`: a command to run under, as `nsenter` with its options; it must exec, not fork. A given
-        runtime directory is kept. Settings of our own environment and of a `.env` do not get in.
+        """`prefix`: a command to run under, as `nsenter` with its options; it must exec, not fork. `program`: what is run, by
+        its path; `cwd`: where, a folder of its own if not given. `handlers_of_tests`: whether PYTHONPATH leads to them, too.
+        A given runtime directory is kept. Settings of our own environment and of a `.env` do not get in.
         """
         self._folder = tempfile.mkdtemp(prefix="svc-")  # short: a Unix socket's path has 107 bytes
+        self._cwd = cwd or self._folder
         self.runtime_directory = runtime_directory or self._folder
         self.ledger = ledger or Ledger(str(Path(self._folder) / "ledger"))
         self.topic, self.group = topic, group
@@ -56,14 +60,14 @@ class Service:
         self._marker = marker_value(uuid.uuid4().hex)
         self._process: Optional[subprocess.Popen[bytes]] = None
         self._command = [
-            "setpriv", "--pdeathsig", "KILL", *prefix, python, str(ROOT / "supervisor.py"),
+            "setpriv", "--pdeathsig", "KILL", *prefix, *program,
             "--processes", str(processes), "--threads", str(threads),
             "--topic", topic, "--group", group, "--handler", handler, *flags,
         ]  # fmt: skip
         ours = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "RUNTIME_DIRECTORY": self.runtime_directory}
         ours.update(env or {})
         tests = {"LEDGER": self.ledger.path, MARKER: self._marker}
-        path = [ours.get("PYTHONPATH", ""), str(ROOT)]  # where the handlers of tests are
+        path = [ours.get("PYTHONPATH", ""), str(ROOT) if handlers_of_tests else ""]
         ours["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         self._environment = {**_without_settings(os.environ), **tests, **ours}
 
@@ -75,7 +79,7 @@ class Service:
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(
                 self._command,
-                cwd=self._folder,
+                cwd=self._cwd,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -148,7 +152,7 @@ class Service:
         """Run the same command once more, with the same settings and `words`: `status`, `--check-config`."""
         return subprocess.run(
             [*self._command, *words],
-            cwd=self._folder,
+            cwd=self._cwd,
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

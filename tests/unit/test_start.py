@@ -1,0 +1,88 @@
+"""How processes begin: where on the path the user's folders stand, and what is said of those that hide others."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from kafka_worker import start
+
+STANDARD = os.path.dirname(os.__file__)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where we are, with two folders on PYTHONPATH."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "one"), "", "two"]))
+    return tmp_path
+
+
+@pytest.mark.parametrize("program", [start.FOLDER, None, "elsewhere"], ids=["start.py", "-m", "a script"])
+def test_our_own_imports_come_from_the_users_folders_last_and_from_that_of_the_program_never(
+    project: Path, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    users = [str(project / "one"), str(project / "two")]
+    monkeypatch.setattr(sys, "path", [program or str(project), *users, STANDARD, "site"])
+
+    start.users_last()
+
+    assert sys.path == [*(["elsewhere"] if program == "elsewhere" else []), STANDARD, "site", *users]
+
+
+def test_the_users_imports_come_from_where_he_is_then_from_pythonpath_as_everywhere_in_python(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users = [str(project / "one"), str(project / "two")]
+    monkeypatch.setattr(sys, "path", [STANDARD, "site", *users])
+
+    start.users_first()
+
+    assert sys.path == [str(project), *users, STANDARD, "site"]
+
+
+def test_a_module_of_the_users_is_named_when_it_hides_another(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "colorsys.py").write_text("")
+    (project / "of_the_user_alone.py").write_text("")
+    monkeypatch.setattr(sys, "path", [str(project), *sys.path])
+    for name in ("colorsys", "of_the_user_alone"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.setitem(sys.modules, name, __import__(name))
+
+    found = start.hidden()
+
+    assert [text for text in found if "colorsys" in text] == [
+        f"{project / 'colorsys.py'} hides {os.path.join(STANDARD, 'colorsys.py')}"
+    ]
+    assert not any("of_the_user_alone" in text for text in found)
+
+
+def test_a_process_that_a_handler_spawns_has_what_handlers_may_use(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(
+        "import multiprocessing\n"
+        "def work():\n    from kafka_worker import Retry\n    assert Retry\n"
+        "def main():\n    process = multiprocessing.get_context('spawn').Process(target=work)\n"
+        "    process.start()\n    process.join()\n    return process.exitcode\n"
+    )
+    # As a child begins, with another module in place of ours.
+    program = (
+        "import runpy, sys; sys.argv = [%r]; globals().update(runpy.run_path(%r)); register(); users_first(); import tasks; "
+        "sys.modules['__main__'].__file__ = %r; sys.exit(tasks.main())"
+    )
+    path = os.path.join(start.FOLDER, "start.py")
+
+    done = subprocess.run([sys.executable, "-c", program % (path, path, path)], cwd=tmp_path, check=False)
+
+    assert done.returncode == 0
+
+
+def test_nothing_is_loaded_before_somebody_asks() -> None:
+    program = "import sys, kafka_worker; print([name for name in sys.modules if name.startswith('kafka_worker.')])"
+    command = [sys.executable, "-c", program]
+    folder = Path(start.FOLDER).parent
+
+    assert subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True, text=True).stdout == "[]\n"
