@@ -1,0 +1,143 @@
+"""Who may import whom (docs/DESIGN.md, "The house"): rooms point one way, modules in no circle, and each file is in a room."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Dict, Iterator, Set, Tuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = "kafka_worker"
+
+# Room, or module of one process: the rooms right below it. Whatever is below those it may import too.
+BELOW: Dict[str, Tuple[str, ...]] = {
+    "shared": (),
+    "partitions": ("shared",),
+    "kafka": ("partitions",),
+    "handler": ("partitions",),
+    "pools": ("handler",),
+    "isolation": ("pools",),
+    "recovery": ("isolation",),
+    "gates": ("isolation",),
+    "outcomes": ("gates", "recovery", "kafka"),
+    "upkeep": ("recovery",),
+    "draining": ("outcomes",),
+    "arrivals": ("recovery", "kafka"),
+    "loop": ("draining", "upkeep", "arrivals"),
+    "report": ("loop",),
+    "build": ("loop",),
+    "process": ("build", "report"),
+    "check": ("handler", "kafka"),
+    "supervision": ("shared",),
+    "ops": ("supervision",),
+    "examples": (),
+}
+OTHERS = {"worker", "tests", "bench", "supervisor"}  # folders and files that are no part of the package
+FOR_ALL = {"start", "__version__"}  # how a process begins, and what everybody may know
+ENTRANCES = {"__main__": {"start"}, "start": set(), "__init__": {"handler", "shared"}}
+# Partition and Segment point at each other, and what they need of one another is in their types.
+CIRCLES = [{"partitions.assignment", "partitions.dependencies", "partitions.lanes", "partitions.tracker"}]
+
+
+def modules() -> Dict[str, Path]:
+    """Ours, by their names without `kafka_worker`."""
+    folder = ROOT / "worker"
+    return {".".join(path.relative_to(folder).with_suffix("").parts): path for path in sorted(folder.rglob("*.py"))}
+
+
+MODULES = modules()
+
+
+def room_of(module: str) -> str:
+    return module.split(".", maxsplit=1)[0]
+
+
+def imported(path: Path) -> Iterator[str]:
+    """What it imports of ours, inside functions and for types too: modules, where they are modules."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            assert not any(alias.name.split(".")[0] == PACKAGE for alias in node.names), f"{path}: from … import …"
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: imports name their package in full"
+            module = str(node.module)
+            if module.split(".", maxsplit=1)[0] == PACKAGE:
+                within = module[len(PACKAGE) + 1 :]
+                for alias in node.names:
+                    name = f"{within}.{alias.name}".lstrip(".")
+                    yield name if name in MODULES or not within else within
+            else:
+                assert module.split(".", maxsplit=1)[0] not in OTHERS, f"{path} imports {module}"
+
+
+IMPORTS: Dict[str, Set[str]] = {module: set(imported(path)) for module, path in MODULES.items()}
+
+
+def all_below(room: str) -> Set[str]:
+    return {room}.union(*(all_below(below) for below in BELOW[room]))
+
+
+@pytest.mark.parametrize("room", BELOW)
+def test_rooms_import_those_below_them_only(room: str) -> None:
+    allowed = all_below(room) | FOR_ALL
+
+    wrong = {
+        f"{module} imports {name}"
+        for module, names in IMPORTS.items()
+        if room_of(module) == room
+        for name in names
+        if room_of(name) not in allowed
+    }
+
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("entrance", ENTRANCES)
+def test_entrances_import_no_more_than_they_need(entrance: str) -> None:
+    assert {room_of(name) for name in IMPORTS[entrance]} == ENTRANCES[entrance]
+
+
+def test_every_file_is_in_a_room() -> None:
+    assert {room_of(module) for module in MODULES} - set(BELOW) == set(ENTRANCES)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    reached = {module: below(module) for module in MODULES}
+
+    circles = {
+        frozenset(other for other in reached[module] if module in reached[other])
+        for module in MODULES
+        if module in reached[module]
+    }
+
+    assert circles == set(map(frozenset, CIRCLES))
+
+
+def below(module: str) -> Set[str]:
+    """All that it imports, and what that imports."""
+    seen: Set[str] = set()
+    waiting = list(IMPORTS[module])
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            waiting += IMPORTS.get(name, ())
+    return seen
+
+
+def test_unit_tests_are_in_the_room_of_what_they_test() -> None:
+    folder = ROOT / "tests" / "unit"
+
+    rooms = {str(path.parent.relative_to(folder)) for path in folder.rglob("test_*.py")}
+
+    assert {room for room in rooms if not (ROOT / "worker" / room).is_dir()} <= {"support"}
+
+
+def test_the_wheel_has_all_rooms() -> None:
+    listed = re.search(r"^packages = \[(.*?)^\]", (ROOT / "pyproject.toml").read_text(), re.MULTILINE | re.DOTALL)
+    packages = {module.rpartition(".__init__")[0] for module in MODULES if module.endswith("__init__")}
+
+    assert listed
+    assert set(re.findall(r'"(.*?)"', listed[1])) == {f"{PACKAGE}.{name}".rstrip(".") for name in packages}
