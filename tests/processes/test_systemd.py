@@ -11,7 +11,7 @@ from tests.support.admin import Admin
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, between, message, messages
 from tests.support.oracle import Oracle
-from tests.support.systemd_service import COMMAND, HOME, NAME, SystemdService
+from tests.support.systemd_service import HOME, NAME, PYTHON, SystemdService, commands_of_page, in_sandbox
 
 pytestmark = pytest.mark.systemd
 
@@ -42,14 +42,17 @@ def test_started_means_that_every_process_runs_and_then_messages_are_consumed_an
     eventually(lambda: admin.lag(group, topic) == 0, DONE_SECONDS, "every message is committed")
 
 
-def test_the_status_line_and_the_status_command_say_how_the_service_is(unit: SystemdService, group: str) -> None:
+def test_the_status_line_and_the_pages_commands_say_how_the_service_is(unit: SystemdService, group: str) -> None:
     unit.start()
 
     line = unit.wait_well(PARTITIONS)
 
     assert line == "running: 2/2 processes, 4 partitions, lag 0, in flight 0, restarts 0"
-    places = ["--runtime-directory", "/run/kafka-consumer", "--group", group]
-    assert unit.sandbox.run([*COMMAND, *places, "status"]).stdout.startswith("HEALTHY")
+    asked = commands_of_page("Start, look, reload, stop").replace("my-service", group)
+    answers = unit.sandbox.run(["sh", "-euc", f"export LD_LIBRARY_PATH={PYTHON}/lib\nexec 2>&1\n{in_sandbox(asked)}"]).stdout
+    assert answers.startswith("HEALTHY")
+    assert "kafka_worker_healthy 1.0" in answers
+    assert f"{unit.settings['KAFKA_TOPIC']}.dlq: none." in answers
 
 
 def test_a_killed_process_is_replaced_and_systemd_need_not_do_anything(unit: SystemdService, send: Send) -> None:

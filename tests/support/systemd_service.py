@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sys
-import sysconfig
 from pathlib import Path
 from typing import Dict, List
 
 from tests.support.eventually import eventually
+from tests.support.installed import source
 from tests.support.kafka_jars import ROOT
 from tests.support.ledger import Ledger
 from tests.support.processes import MARKER, marker_value
@@ -17,9 +19,9 @@ from tests.support.systemd_sandbox import SystemdSandbox
 NAME = "kafka-consumer.service"
 UNIT_FILE = ROOT / "systemd" / NAME
 HOME = "/opt/kafka-consumer"
-PYTHON = f"{HOME}/venv/bin/python"
-COMMAND = [PYTHON, f"{HOME}/supervisor.py"]
-CODE = ("worker",)
+PYTHON = "/opt/python"
+PAGE = ROOT / "systemd" / "README.md"
+INSTALL_SECONDS = 90.0
 UNITS = "/run/systemd/system"
 SETTINGS = "/run/service.env"  # the sandbox's /etc is the machine's: nothing may be written there
 STATE = "/var/lib/kafka-consumer"
@@ -29,35 +31,42 @@ READY_SECONDS = 30.0
 
 
 def install(sandbox: SystemdSandbox) -> None:
-    """Code, test handlers and unit file. The interpreter and its packages are those that run the tests, seen below /opt:
-    the unit may look into no home folder.
+    """By the page's commands, and test handlers beside. The interpreter is the one that runs the tests, seen below /opt: the
+    unit may look into no home folder.
     """
     home = sandbox.path(f"{STAGE}/kafka-consumer")
-    for package in CODE:
-        shutil.copytree(ROOT / package, home / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (home / "kafka_worker").symlink_to("worker")
     (home / "tests" / "support").mkdir(parents=True)
-    for file in ("supervisor.py", "tests/support/handlers.py", "tests/support/ledger.py"):
+    for file in ("tests/support/handlers.py", "tests/support/ledger.py"):
         shutil.copy(ROOT / file, home / file)
-    packages = _make_venv(home / "venv")
-    for source, place in ((sys.base_prefix, home / "python"), (sysconfig.get_path("purelib"), packages)):
-        place.mkdir(parents=True)
-        inside = f"{STAGE}/kafka-consumer/{place.relative_to(home)}"
-        sandbox.run(["mount", "--bind", "-o", "ro", source, inside])
+    sandbox.path(f"{STAGE}/python").mkdir()
+    sandbox.run(["mount", "--bind", "-o", "ro", sys.base_prefix, f"{STAGE}/python"])
     sandbox.run(["mount", "--rbind", STAGE, "/opt"])
-    sandbox.run([PYTHON, "-m", "compileall", "-q", *(f"{HOME}/{package}" for package in (*CODE, "tests"))])
-    sandbox.run(["chmod", "-R", "a+rX", *(f"{HOME}/{package}" for package in (*CODE, "tests"))])
     sandbox.path(UNITS).mkdir(exist_ok=True)
-    shutil.copy(UNIT_FILE, sandbox.path(f"{UNITS}/{NAME}"))
-
-
-def _make_venv(venv: Path) -> Path:
-    """By hand, because its Python has two places, one as we see it and one as the unit does. Where its packages go."""
-    (venv / "bin").mkdir(parents=True)
+    checkout = source(sandbox.path("/run/checkout"))
+    assert (checkout / "systemd" / NAME).exists()
     program = Path(sys.executable).resolve().relative_to(Path(sys.base_prefix).resolve())
-    (venv / "bin" / "python").symlink_to(f"{HOME}/python/{program}")
-    (venv / "pyvenv.cfg").write_text(f"home = {HOME}/python/bin\n")
-    return venv / Path(sysconfig.get_path("purelib")).relative_to(sys.prefix)
+    commands = commands_of_page("Install").replace("/usr/bin/python3", f"{PYTHON}/{program}")
+    # Nothing may be enabled before it is configured; and what pip keeps for the next time is root's, not the service's.
+    commands = re.sub("^systemctl enable .*", "", in_sandbox(commands), flags=re.MULTILINE)
+    script = f"cd /run/checkout; export HOME={os.path.expanduser('~')} LD_LIBRARY_PATH={PYTHON}/lib\n{commands}"
+    sandbox.run(["sh", "-euc", script], timeout=INSTALL_SECONDS)
+
+
+def commands_of_page(heading: str) -> str:
+    """The first commands below a heading of the page, as a shell takes them."""
+    found = re.search(rf"^## {heading}\n.*?^```sh\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found, f"the page has no commands below {heading}"
+    return found[1]
+
+
+def in_sandbox(commands: str) -> str:
+    """Commands of the page, but for /etc, which is the machine's, and for systemd-run, which needs a message bus."""
+    commands = re.sub(r"systemd-run (?:\S+ )*?-p EnvironmentFile=(\S+) (?:-p \S+ )*", r"env $(cat \1) ", commands)
+    return (
+        commands.replace("/etc/systemd/system", UNITS)
+        .replace("/etc/kafka-consumer/service.env", SETTINGS)
+        .replace("/etc/kafka-consumer", "/run/etc")
+    )
 
 
 class SystemdService:
@@ -68,7 +77,7 @@ class SystemdService:
         self.sandbox = sandbox
         self.settings: Dict[str, object] = {
             MARKER: marker_value("systemd"),
-            "LD_LIBRARY_PATH": f"{HOME}/python/lib",  # for an interpreter that is a shared library
+            "LD_LIBRARY_PATH": f"{PYTHON}/lib",  # for an interpreter that is a shared library
             "HANDLER": "tests.support.handlers:work",
             "LEDGER": f"{STATE}/ledger",
             **settings,
