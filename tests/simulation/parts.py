@@ -47,8 +47,8 @@ ORDINARY, HOT, MOVING = 1, 6, 60
 #: Where threads may change, and how much a line counts towards it: most where one thread looks at what another moves.
 WEIGHTS = Weighted(finely=Pool._serve_one.__code__)
 for _module in (
-    arrivals, assignment, commits, consumer, draining, decisions, intake, journal, loop, outbox, process, recovery, retry, room,
-    results,
+    arrivals, assignment, commits, consumer, decisions, draining, intake, journal, loop, outbox, process, recovery, results,
+    retry, room,
 ):  # fmt: skip
     WEIGHTS.add(_module, ORDINARY)
 for _module in (completion, lanes, settling, tracker):
@@ -207,11 +207,11 @@ def in_place(life: Life) -> Iterator[None]:
         type(kind.__name__, (kind,), {"life": life, "scheduler": scheduler}) for kind in (_Tokens, _Selector, _TaskProcess)
     ]
     tokens, selector, task_process = bound
-    places = SimpleNamespace(slot_journal=lambda *_: life.host.path)
+    files = SimpleNamespace(slot_journal=lambda *_: life.host.path)
     selectors = SimpleNamespace(DefaultSelector=selector, EVENT_READ=1, BaseSelector=object)
     with contextlib.ExitStack() as stack:
         for module, changes in (
-            (process, {"time": time, "threading": threads, "selectors": selectors, "places": places,
+            (process, {"time": time, "threading": threads, "selectors": selectors, "runtime_files": files,
                        "Deadline": lambda seconds: Deadline(seconds, scheduler.monotonic)}),
             (thread_pool, {"time": time, "threading": threads, "SimpleQueue": tokens}),
             (loop, {"time": time}),
