@@ -38,7 +38,8 @@ class Bulk:
         """What has happened since then."""
         with open(self.path, "rb") as file:
             file.seek(mark)
-            events = list(_EVENT.iter_unpack(file.read()))
+            noted = file.read()
+        events = list(_EVENT.iter_unpack(noted[: len(noted) // _EVENT.size * _EVENT.size]))  # the last may be half written
         return Events(*([offset for kind, offset in events if kind == wanted] for wanted in (START, END)))
 
     def open_gate(self) -> None:

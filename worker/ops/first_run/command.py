@@ -183,9 +183,11 @@ def main() -> int:
     except load.ConfigurationError as problem:
         found, faults = problem.partial, problem.faults
     environment, cluster = found.child_environment, TABLE["bootstrap_servers"].environment
+    # A warning elsewhere, as other programs' variables have such names too; here somebody may be waiting for that cluster.
+    faults = [*faults, *(warning for warning in found.warnings if cluster in warning)]
     if words or cluster in environment or cluster + "_FILE" in environment:
         os.execv(sys.executable, start.command("ops.commands", *words))  # noqa: S606 (no shell is the point)
-    if faults:  # maybe it is the cluster's name that is misspelt
+    if faults:
         print(*faults, sep="\n", file=sys.stderr)
         return ExitCode.CONFIGURATION
     try:
