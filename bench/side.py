@@ -21,9 +21,9 @@ from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.journal import Journal
-from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.stage import StageHolder
+from kafka_worker.shared.system.deadline import Deadline
 
 LIMIT_SECONDS = 120.0
 
@@ -99,7 +99,7 @@ def _handler(words: argparse.Namespace) -> Callable[[Any, Partition, int], Any]:
 
 
 def _consuming() -> StageHolder:
-    from kafka_worker.shared.snapshot import Stage
+    from kafka_worker.shared.ipc.snapshot import Stage
 
     stage = StageHolder()
     stage.move(Stage.WAITING)

@@ -14,7 +14,7 @@ All else is the service itself, a room for each purpose:
 TYPE_CHECKING = False  # type checkers know the name. `typing` is not imported: the user's folders may still come first here
 if TYPE_CHECKING:
     from kafka_worker.handler.context import Context
-    from kafka_worker.shared.answers import BatchError, Reject, Retry, Send
+    from kafka_worker.shared.foreign.answers import BatchError, Reject, Retry, Send
 
 __version__ = "0.1.0"
 __all__ = ["BatchError", "Context", "Reject", "Retry", "Send"]
@@ -27,5 +27,5 @@ if not TYPE_CHECKING:
             raise AttributeError("module %r has no attribute %r" % (__name__, name))
         from importlib import import_module
 
-        room = "handler.context" if name == "Context" else "shared.answers"
+        room = "handler.context" if name == "Context" else "shared.foreign.answers"
         return getattr(import_module("%s.%s" % (__name__, room)), name)

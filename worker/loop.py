@@ -31,11 +31,11 @@ from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared import routes
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.snapshot import BreakerReport, PartitionReport, Stage
+from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.snapshot import BreakerReport, PartitionReport, Stage
-from kafka_worker.shared.stage import StageHolder
+from kafka_worker.shared.system.deadline import Deadline
 
 log = logging.getLogger(__name__)
 

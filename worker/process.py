@@ -32,16 +32,17 @@ from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.seat import Seat
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.report import Rate, child_report
-from kafka_worker.shared import logs, runtime_files
-from kafka_worker.shared.awake import Attention
-from kafka_worker.shared.channel import Channel, Message
-from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.channel import Channel, Message
+from kafka_worker.shared.ipc.snapshot import Stage, as_json
+from kafka_worker.shared.ipc.stage import StageHolder
+from kafka_worker.shared.ipc.startup import received_settings
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.signals import SignalInbox, ignore
-from kafka_worker.shared.snapshot import Stage, as_json
-from kafka_worker.shared.stage import StageHolder
-from kafka_worker.shared.startup import received_settings
+from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system.awake import Attention
+from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.shared.system.signals import SignalInbox, ignore
 from kafka_worker.upkeep.time_keeper import TimeKeeper
 from kafka_worker.upkeep.upkeep import Upkeep
 

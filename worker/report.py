@@ -11,8 +11,8 @@ from typing import Callable, List, Tuple
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Runner
-from kafka_worker.shared.escaping import readable
-from kafka_worker.shared.snapshot import ChildReport, Stage, TaskReport
+from kafka_worker.shared.foreign.escaping import readable
+from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, TaskReport
 
 RATE_SECONDS = 10.0
 MOST_TASKS = 20  # in one report: the longest running ones

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Callable, Dict, List, Tuple
 
 from kafka_worker.draining.stopping import Stop
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.system.deadline import Deadline
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, keys_of, message
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List
 
 import pytest
 
-from kafka_worker.shared.memory import LEAST_BYTES, MEBIBYTE, SUPERVISOR_BYTES
+from kafka_worker.shared.system.memory import LEAST_BYTES, MEBIBYTE, SUPERVISOR_BYTES
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, between, keys_of, message, messages
 from tests.support.oracle import Oracle

@@ -15,9 +15,9 @@ from typing import Any, Dict, Iterator, Sequence
 
 import pytest
 
-from kafka_worker.shared import runtime_files
 from kafka_worker.shared.configuration.load import load
-from kafka_worker.shared.control import ControlServer
+from kafka_worker.shared.ipc.control import ControlServer
+from kafka_worker.shared.system import runtime_files
 from tests.support.kafka_jars import ROOT
 from tests.unit.ops.test_status import TASK, child, slot, snapshot
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Callable, List
 
 import pytest
 
-from kafka_worker.shared.memory import LEAST_BYTES, MEBIBYTE, SUPERVISOR_BYTES
+from kafka_worker.shared.system.memory import LEAST_BYTES, MEBIBYTE, SUPERVISOR_BYTES
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, message
 from tests.support.oracle import Oracle

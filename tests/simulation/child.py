@@ -13,10 +13,10 @@ from kafka_worker.handler.context import Context
 from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.recovery.suspects_file import SuspectsFile
-from kafka_worker.shared.answers import Reject, Retry, Send
-from kafka_worker.shared.channel import Channel
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.snapshot import Stage
+from kafka_worker.shared.foreign.answers import Reject, Retry, Send
+from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.ipc.snapshot import Stage
 from tests.simulation.broker import Broker, Message, as_value
 from tests.simulation.client import Client, Producer
 from tests.simulation.oracle import Id, Name

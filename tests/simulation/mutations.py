@@ -17,7 +17,7 @@ from kafka_worker.process import Child
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.offset_map import decode
 from kafka_worker.recovery.recovery import Recovery
-from kafka_worker.shared.snapshot import Stage
+from kafka_worker.shared.ipc.snapshot import Stage
 from tests.simulation.parts import MOVING, WEIGHTS, Seat
 
 _restore, _release, _due, _at_rest = Recovery.restore, Journal.release, Commits.due, ConsumerLoop._turn_at_rest

@@ -29,9 +29,9 @@ from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.process import Child
 from kafka_worker.recovery import journal, quarantine, recovery
 from kafka_worker.recovery.quarantine import Quarantine
-from kafka_worker.shared.channel import Channel
-from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.upkeep.time_keeper import TimeKeeper
 from kafka_worker.upkeep.upkeep import Upkeep
 from tests.simulation.client import Ids

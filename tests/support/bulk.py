@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import Any, List, NamedTuple, Tuple
 
-from kafka_worker.shared.answers import Retry
+from kafka_worker.shared.foreign.answers import Retry
 from tests.support.eventually import eventually
 
 QUICK, WAIT, BLOCK = 0, 1, 2

@@ -13,11 +13,11 @@ from kafka_worker.kafka.properties import Member, consumer_properties, producer_
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.pools import composite
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.snapshot import Stage
-from kafka_worker.shared.stage import StageHolder
+from kafka_worker.shared.system.deadline import Deadline
 from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger

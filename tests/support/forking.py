@@ -19,8 +19,8 @@ from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.journal import Journal
-from kafka_worker.shared.runtime_files import Lock
-from kafka_worker.shared.signals import SignalInbox
+from kafka_worker.shared.system.runtime_files import Lock
+from kafka_worker.shared.system.signals import SignalInbox
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message
 

@@ -22,7 +22,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
-from kafka_worker.shared.answers import BatchError, Reject, Retry, Send
+from kafka_worker.shared.foreign.answers import BatchError, Reject, Retry, Send
 from tests.support.ledger import Ledger
 
 EXIT_CODE = 42  # of a process that a handler ended

@@ -13,7 +13,7 @@ import uuid
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from kafka_worker.shared import control
+from kafka_worker.shared.ipc import control
 from kafka_worker.shared.settings import TABLE
 from tests.support.eventually import eventually
 from tests.support.kafka_jars import ROOT

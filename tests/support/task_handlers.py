@@ -16,7 +16,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, Callable, Dict
 
-from kafka_worker.shared.answers import Reject, Retry, Send
+from kafka_worker.shared.foreign.answers import Reject, Retry, Send
 
 LOOK_SECONDS = 0.005
 WORK = 3  # which argument of a task process is the descriptor of its connection

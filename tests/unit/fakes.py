@@ -10,10 +10,10 @@ from kafka_worker.kafka.consumer import Name, Owner
 from kafka_worker.partitions.home import UNKNOWN, Home
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
-from kafka_worker.shared.deadline import Deadline
-from kafka_worker.shared.errors import names_of, plain, text_of
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.errors import names_of, plain, text_of
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.deadline import Deadline
 
 TOPIC = "topic"
 

@@ -13,10 +13,10 @@ from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions import commits
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.snapshot import Stage
-from kafka_worker.shared.stage import StageHolder
+from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.stage import StageHolder
+from kafka_worker.shared.system.deadline import Deadline
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings, started
 
 OURS = (TOPIC, 0)

@@ -30,8 +30,8 @@ USERS: Dict[Tuple[str, str], Tuple[str, ...]] = {
     ("os", "environ"): ("worker/shared/configuration/load.py", "worker/start.py", "worker/examples/"),
     ("os", "environb"): (),
     ("os", "getenv"): ("worker/examples/",),
-    ("signal", "signal"): ("worker/shared/signals.py",),
-    ("signal", "set_wakeup_fd"): ("worker/shared/signals.py",),
+    ("signal", "signal"): ("worker/shared/system/signals.py",),
+    ("signal", "set_wakeup_fd"): ("worker/shared/system/signals.py",),
 }
 MAY_SLEEP = ("tests/support/handlers.py", "tests/support/eventually.py")
 # Put together here, so that this file does not break its own rule.

@@ -12,9 +12,9 @@ from kafka_worker.kafka.weights import OVERHEAD
 from kafka_worker.partitions import commits
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.recovery.recovery import Recovery
-from kafka_worker.shared import memory
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.system import memory
+from kafka_worker.shared.system.deadline import Deadline
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until

@@ -12,8 +12,8 @@ from kafka_worker.draining.stopping import Stop
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.home import UNKNOWN
 from kafka_worker.recovery.offset_map import encode
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.system.deadline import Deadline
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until

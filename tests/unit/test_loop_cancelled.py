@@ -9,7 +9,7 @@ import pytest
 from kafka_worker.handler.context import Context
 from kafka_worker.kafka import outbox
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.shared.answers import BatchError, Reject, Send
+from kafka_worker.shared.foreign.answers import BatchError, Reject, Send
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, Step
 from tests.unit.kafka.desk import Producer

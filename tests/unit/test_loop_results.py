@@ -8,8 +8,8 @@ from typing import List, Optional
 import pytest
 
 from kafka_worker.kafka import outbox
-from kafka_worker.shared.answers import Send
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.answers import Send
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, ScriptedGroup, Step
 from tests.unit.kafka.desk import Producer

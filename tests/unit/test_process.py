@@ -12,12 +12,12 @@ import pytest
 
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.process import Child
-from kafka_worker.shared import runtime_files
-from kafka_worker.shared.channel import Channel
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.snapshot import Stage
+from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system.deadline import Deadline
 from tests.unit.fakes import some_settings
 
 ENOUGH_TURNS = 50

@@ -10,7 +10,7 @@ from kafka_worker.loop import ConsumerLoop
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.report import MOST_TASKS, RATE_SECONDS, Rate, child_report
-from kafka_worker.shared.snapshot import ChildReport, PartitionReport, Stage, as_json
+from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Stage, as_json
 from tests.unit.fakes import Message
 
 NOW = 100.0

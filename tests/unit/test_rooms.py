@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Dict, Iterator, Set, Tuple
 
@@ -11,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "kafka_worker"
+FULL = 12  # modules in one folder
 
 # Room, or module of one process: the rooms right below it. Whatever is below those it may import too.
 BELOW: Dict[str, Tuple[str, ...]] = {
@@ -101,6 +103,12 @@ def test_entrances_import_no_more_than_they_need(entrance: str) -> None:
 
 def test_every_file_is_in_a_room() -> None:
     assert {room_of(module) for module in MODULES} - set(BELOW) == set(ENTRANCES)
+
+
+def test_no_room_is_too_full_to_be_known_by_heart() -> None:
+    files = Counter(str(path.parent.relative_to(ROOT)) for path in MODULES.values() if path.name != "__init__.py")
+
+    assert {room: count for room, count in files.items() if count > FULL} == {}
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

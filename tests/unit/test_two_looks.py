@@ -13,7 +13,7 @@ from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
-from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.system.deadline import Deadline
 from tests.support.stepping import at_each_instruction
 from tests.unit.fakes import Message, some_settings
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from typing import Optional
 
-from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.system.deadline import Deadline
 
 
 class Stop:

@@ -19,8 +19,8 @@ from enum import Enum
 from typing import Dict, FrozenSet, Optional
 
 from kafka_worker.gates.windows import Window
-from kafka_worker.shared.errors import names_of, plain, text_of
-from kafka_worker.shared.snapshot import BreakerReport
+from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.ipc.snapshot import BreakerReport
 
 log = logging.getLogger(__name__)
 

@@ -17,10 +17,10 @@ from kafka_worker.gates.windows import CountWindow, TimeWindow
 from kafka_worker.handler.errors import ErrorClasses, WorthAgain
 from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.partitions.dependencies import Dependencies, Outcome
-from kafka_worker.shared.answers import Retry
-from kafka_worker.shared.errors import causes_of, names_of
+from kafka_worker.shared.foreign.answers import Retry
+from kafka_worker.shared.foreign.errors import causes_of, names_of
+from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.snapshot import BreakerReport
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from kafka_worker.partitions.dependencies import Dependencies
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
-from kafka_worker.shared.errors import names_of, plain
+from kafka_worker.shared.foreign.errors import names_of, plain
+from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.snapshot import BreakerReport
 
 log = logging.getLogger(__name__)
 

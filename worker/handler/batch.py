@@ -12,8 +12,8 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from kafka_worker.handler.context import Context
 from kafka_worker.partitions.lanes import Task
-from kafka_worker.shared import forks
-from kafka_worker.shared.answers import BatchError
+from kafka_worker.shared.foreign.answers import BatchError
+from kafka_worker.shared.system import forks
 
 Failures = Dict[int, Any]  # exceptions by index in the batch
 

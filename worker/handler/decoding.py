@@ -8,7 +8,7 @@ import contextlib
 import json
 from typing import Any, Iterable, List, Optional, Tuple
 
-from kafka_worker.shared.errors import InvalidMessageError, UndecodableError
+from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 
 _LONGEST_PLACE, _LONGEST_TEXT = 200, 500  # characters
 

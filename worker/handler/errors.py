@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Iterable
 
-from kafka_worker.shared.answers import Reject, Retry
-from kafka_worker.shared.errors import UndecodableError, names_of, plain
+from kafka_worker.shared.foreign.answers import Reject, Retry
+from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain
 from kafka_worker.shared.settings import Settings
 
 

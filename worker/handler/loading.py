@@ -24,9 +24,9 @@ from kafka_worker.handler.schema import SchemaError
 from kafka_worker.handler.typed import Decoder, HintError, element_of, hint_of
 from kafka_worker.handler.validation import decoder_for
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.shared import forks
-from kafka_worker.shared.errors import names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import names_of, plain, text_of
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import forks
 
 #: Calls the user's function for (Kafka message, its partition, attempt). That of a coroutine handler returns what is to be
 #: awaited.

@@ -15,7 +15,7 @@ import typing
 from typing import Any, Callable, Iterator, Optional, Union
 
 from kafka_worker.handler.decoding import invalid
-from kafka_worker.shared.errors import InvalidMessageError, UndecodableError
+from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from kafka_worker.handler import schema
 from kafka_worker.handler.decoding import decode
 from kafka_worker.handler.schema import Schema, SchemaError
 from kafka_worker.handler.typed import Decoder, typed_decoder
-from kafka_worker.shared.errors import TooLongError
+from kafka_worker.shared.foreign.errors import TooLongError
 from kafka_worker.shared.settings import Settings
 
 

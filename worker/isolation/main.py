@@ -28,15 +28,16 @@ from kafka_worker.handler.routing import Handlers
 from kafka_worker.isolation.frames import LOST, Frames
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.completion import look
-from kafka_worker.shared import forks, logs
-from kafka_worker.shared.answers import Send
-from kafka_worker.shared.channel import Channel, Message
-from kafka_worker.shared.errors import UndecodableError, causes_of
-from kafka_worker.shared.exceptions import RemoteTraceback, copied, told
+from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.answers import Send
+from kafka_worker.shared.foreign.errors import UndecodableError, causes_of
+from kafka_worker.shared.foreign.exceptions import RemoteTraceback, copied, told
+from kafka_worker.shared.ipc.channel import Channel, Message
+from kafka_worker.shared.ipc.startup import received_settings
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.signals import disregard
-from kafka_worker.shared.startup import received_settings
+from kafka_worker.shared.system import forks
+from kafka_worker.shared.system.signals import disregard
 
 log = logging.getLogger(__name__)
 

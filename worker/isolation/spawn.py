@@ -20,10 +20,10 @@ from typing import IO, Any, List, Optional, Tuple
 
 from kafka_worker import start
 from kafka_worker.isolation.frames import Frames, GarbledError
-from kafka_worker.shared.channel import Channel
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import described
+from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.deadline import Deadline
 
 log = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from kafka_worker.isolation.watchdog import Vigil
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import failed_before
 from kafka_worker.partitions.dependencies import Outcome
-from kafka_worker.shared.answers import Send
-from kafka_worker.shared.errors import PlainError, UndecodableError
-from kafka_worker.shared.exceptions import RemoteTraceback, rebuilt
+from kafka_worker.shared.foreign.answers import Send
+from kafka_worker.shared.foreign.errors import PlainError, UndecodableError
+from kafka_worker.shared.foreign.exceptions import RemoteTraceback, rebuilt
 from kafka_worker.shared.settings import Settings
 
 log = logging.getLogger(__name__)

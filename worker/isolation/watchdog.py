@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from kafka_worker.shared.awake import Attention
+from kafka_worker.shared.system.awake import Attention
 
 PING_SECONDS = 0.5
 

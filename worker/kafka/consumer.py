@@ -17,9 +17,9 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.kafka.topic_ids import TopicIds
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.logs import NotAgain, Seldom
+from kafka_worker.shared.system.deadline import Deadline
 
 log = logging.getLogger(__name__)
 client_log = logging.getLogger("librdkafka")

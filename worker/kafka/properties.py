@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Dict, NamedTuple
 
-from kafka_worker.shared import memory
 from kafka_worker.shared.routes import ignored
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import memory
 
 CONSUMER_DEFAULTS: Dict[str, Any] = {
     "auto.offset.reset": "earliest",

@@ -10,8 +10,8 @@ from kafka_worker.kafka.backpressure import Backpressure
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.weights import Weights
 from kafka_worker.partitions.assignment import Assignment, Partition
-from kafka_worker.shared import memory
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import memory
 
 WAIT_SECONDS = 0.02  # quick handlers make room sooner than a pause would pay (it throws the prefetched messages away)
 NAP_SECONDS = 0.0003

@@ -7,9 +7,10 @@ import sys
 from dataclasses import replace
 from typing import List, Optional
 
-from kafka_worker.shared import logs, machine, streams
+from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.load import ConfigurationError, load
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.system import machine, streams
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.supervisor import run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List
 
-from kafka_worker.shared.health import MEGABYTE, totals
+from kafka_worker.shared.ipc.health import MEGABYTE, totals
 
 #: Of a child that has not reported.
 NOTHING_YET: Dict[str, Any] = {

@@ -8,11 +8,12 @@ import sys
 from typing import Any, Dict
 
 from kafka_worker.ops import status
-from kafka_worker.shared import control, runtime_files
 from kafka_worker.shared.configuration.load import Configuration
-from kafka_worker.shared.escaping import escaped
+from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.ipc import control
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.streams import show
+from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system.streams import show
 
 QUESTION = {"command": "status"}
 HEALTHY, DEGRADED, NOT_RUNNING = 0, 1, 2

@@ -13,7 +13,7 @@ from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.kafka.outbox import Headers, Outbox, Record
 from kafka_worker.kafka.properties import Member
 from kafka_worker.partitions.lanes import Task
-from kafka_worker.shared.errors import names_of, plain, text_of, traceback_of
+from kafka_worker.shared.foreign.errors import names_of, plain, text_of, traceback_of
 
 WHAT = "dead letter"
 PREFIX = "dead-letter."  # of the headers we add; the same names in a message that comes in are forged or stale, and dropped

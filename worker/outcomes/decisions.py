@@ -21,8 +21,8 @@ from kafka_worker.partitions.attempts import age_of
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.recovery.quarantine import Quarantine
-from kafka_worker.shared.answers import Reject
-from kafka_worker.shared.errors import UndecodableError, names_of, plain, text_of
+from kafka_worker.shared.foreign.answers import Reject
+from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain, text_of
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 

@@ -14,8 +14,8 @@ from kafka_worker.handler.batch import Whole
 from kafka_worker.kafka.outbox import Outbox, Record
 from kafka_worker.partitions.completion import Results
 from kafka_worker.partitions.lanes import Task
-from kafka_worker.shared.answers import Send
-from kafka_worker.shared.exceptions import copied
+from kafka_worker.shared.foreign.answers import Send
+from kafka_worker.shared.foreign.exceptions import copied
 
 WHAT = "result"
 BUSY_SECONDS = 1.0

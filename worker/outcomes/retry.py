@@ -14,7 +14,7 @@ from kafka_worker.handler.errors import WorthAgain
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import Attempt, age_of
 from kafka_worker.partitions.lanes import Task
-from kafka_worker.shared.answers import Retry
+from kafka_worker.shared.foreign.answers import Retry
 from kafka_worker.shared.settings import Settings
 
 SHORTEST_SECONDS = 0.01  # chance may give 0, and a service that tries again at once is a busy loop

@@ -7,7 +7,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, List, Optional, Sequence
 
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
-from kafka_worker.shared.answers import Send
+from kafka_worker.shared.foreign.answers import Send
 
 if TYPE_CHECKING:
     from kafka_worker.partitions.lanes import Task

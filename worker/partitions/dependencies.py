@@ -9,8 +9,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Callable, Deque, Iterator, NamedTuple, Optional
 
-from kafka_worker.shared.exceptions import noted
-from kafka_worker.shared.plain import plain_text
+from kafka_worker.shared.foreign.exceptions import noted
+from kafka_worker.shared.foreign.plain import plain_text
 
 if TYPE_CHECKING:
     from kafka_worker.partitions.assignment import Partition

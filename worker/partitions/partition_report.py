@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Callable, Tuple
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.shared.snapshot import PartitionReport
+from kafka_worker.shared.ipc.snapshot import PartitionReport
 
 
 def partition_report(partition: Partition, end: Callable[[Tuple[str, int]], int], held: str = "") -> PartitionReport:

@@ -27,8 +27,8 @@ from kafka_worker.partitions import completion
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
-from kafka_worker.shared import forks
-from kafka_worker.shared.exceptions import copied
+from kafka_worker.shared.foreign.exceptions import copied
+from kafka_worker.shared.system import forks
 
 log = logging.getLogger(__name__)
 

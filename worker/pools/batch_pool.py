@@ -15,7 +15,7 @@ from kafka_worker.handler.batch import BatchCall, Failures, Whole, alone
 from kafka_worker.partitions import completion
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
-from kafka_worker.shared.exceptions import copied
+from kafka_worker.shared.foreign.exceptions import copied
 
 
 class BatchPool(Pool):

@@ -19,7 +19,7 @@ from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
 from kafka_worker.pools import stacks
-from kafka_worker.shared.exceptions import copied
+from kafka_worker.shared.foreign.exceptions import copied
 
 #: Upper bounds of the buckets in which handler times are counted, in seconds; one more bucket takes what is longer.
 BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)

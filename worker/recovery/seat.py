@@ -8,9 +8,9 @@ import os
 import time
 from typing import Callable, Optional
 
-from kafka_worker.shared import runtime_files
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import runtime_files
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ import time
 from typing import Callable, Iterable, List, Optional
 
 from kafka_worker.recovery.suspects import Place, Suspects, blamed, decoded, encoded, remembered, without
-from kafka_worker.shared import runtime_files
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import runtime_files
 
 log = logging.getLogger(__name__)
 

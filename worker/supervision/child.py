@@ -11,10 +11,10 @@ from enum import Enum
 from typing import Any, Dict, FrozenSet, Mapping, Optional
 
 from kafka_worker import start
-from kafka_worker.shared.channel import Channel
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.snapshot import Stage
 from kafka_worker.supervision.systemd import VARIABLES
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from collections import deque
 from typing import Callable, Deque, Dict, List, Optional
 
 from kafka_worker.shared.exit_codes import described
-from kafka_worker.shared.snapshot import Stage
+from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.supervision.child import Child, ChildState
 from kafka_worker.supervision.slot import Slot
 

@@ -7,7 +7,7 @@ import logging
 from typing import Optional
 
 from kafka_worker.shared.exit_codes import described
-from kafka_worker.shared.snapshot import SlotReport, Stage
+from kafka_worker.shared.ipc.snapshot import SlotReport, Stage
 from kafka_worker.supervision.child import Child, ChildState
 from kafka_worker.supervision.restart_policy import SlotRecord
 

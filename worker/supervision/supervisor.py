@@ -16,13 +16,15 @@ import time
 from enum import Enum
 from typing import Callable, ClassVar, Dict, FrozenSet, Mapping
 
-from kafka_worker.shared import control, health, routes, runtime_files
-from kafka_worker.shared.awake import Attention
-from kafka_worker.shared.channel import Message
+from kafka_worker.shared import routes
 from kafka_worker.shared.exit_codes import ExitCode, described
+from kafka_worker.shared.ipc import control, health
+from kafka_worker.shared.ipc.channel import Message
+from kafka_worker.shared.ipc.snapshot import as_json, snapshot_of
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.signals import SignalInbox
-from kafka_worker.shared.snapshot import as_json, snapshot_of
+from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system.awake import Attention
+from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.child import Child, spawn
 from kafka_worker.supervision.premises import Premises

@@ -12,7 +12,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.pools.thread_pool import HandlerThread
-from kafka_worker.shared.awake import Attention
+from kafka_worker.shared.system.awake import Attention
 
 LONGEST_LOOK = 0.5  # seconds between two looks; whoever comes later was kept from it, and so were the calls
 

@@ -11,8 +11,8 @@ import time
 from typing import Any, Callable, Dict, Optional
 
 from kafka_worker.pools.thread_pool import Pool, Runner
-from kafka_worker.shared import machine, memory
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import machine, memory
 from kafka_worker.upkeep.concurrency import Limiter, Sample
 from kafka_worker.upkeep.recycling import MEGABYTE, Renewal
 

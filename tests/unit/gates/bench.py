@@ -10,7 +10,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import InOrderOfOffset, Queue
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
-from kafka_worker.shared.exceptions import copied
+from kafka_worker.shared.foreign.exceptions import copied
 from tests.unit.fakes import TOPIC, Message, some_settings
 
 OPEN_SECONDS, PROBES = 10.0, 2

@@ -12,9 +12,9 @@ from kafka_worker.handler.batch import Alone
 from kafka_worker.partitions import completion
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset
-from kafka_worker.shared.answers import Reject, Retry
-from kafka_worker.shared.errors import UndecodableError
-from kafka_worker.shared.exceptions import rebuilt, told
+from kafka_worker.shared.foreign.answers import Reject, Retry
+from kafka_worker.shared.foreign.errors import UndecodableError
+from kafka_worker.shared.foreign.exceptions import rebuilt, told
 from tests.unit.fakes import TOPIC, Message
 from tests.unit.gates.bench import OPEN_SECONDS, PROBES, Bench, offsets
 

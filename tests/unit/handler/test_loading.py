@@ -11,7 +11,7 @@ from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import decode
 from kafka_worker.handler.loading import HandlerError, Kind
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.shared.errors import UndecodableError
+from kafka_worker.shared.foreign.errors import UndecodableError
 from tests.unit.fakes import Message
 
 HERE = __name__

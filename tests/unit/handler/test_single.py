@@ -11,7 +11,7 @@ from kafka_worker.handler import single
 from kafka_worker.handler.loading import Call
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.shared.answers import BatchError, Reject
+from kafka_worker.shared.foreign.answers import BatchError, Reject
 from tests.unit.fakes import Message, some_settings
 
 HERE = __name__

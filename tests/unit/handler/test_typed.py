@@ -15,7 +15,7 @@ from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.typed import element_of, hint_of
 from kafka_worker.handler.validation import decoder_for
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.shared.errors import InvalidMessageError, UndecodableError
+from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 from tests.unit.fakes import Message, some_settings
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from kafka_worker.handler import validation
 from kafka_worker.handler.decoding import decode, invalid
 from kafka_worker.handler.schema import COUNTED, DEEPEST, SchemaError
 from kafka_worker.handler.validation import decoder_for
-from kafka_worker.shared.errors import InvalidMessageError, TooLongError, UndecodableError, names_of
-from kafka_worker.shared.exceptions import rebuilt, told
+from kafka_worker.shared.foreign.errors import InvalidMessageError, TooLongError, UndecodableError, names_of
+from kafka_worker.shared.foreign.exceptions import rebuilt, told
 from kafka_worker.shared.settings import Settings
 from tests.unit.fakes import some_settings
 

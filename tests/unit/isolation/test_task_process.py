@@ -18,10 +18,10 @@ import pytest
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.isolation import spawn, task_process
 from kafka_worker.isolation.task_process import ConnectionLostError, TaskDiedError, TaskProcessError
-from kafka_worker.shared.answers import Reject, Retry
-from kafka_worker.shared.errors import UndecodableError
-from kafka_worker.shared.exceptions import RemoteError
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.answers import Reject, Retry
+from kafka_worker.shared.foreign.errors import UndecodableError
+from kafka_worker.shared.foreign.exceptions import RemoteError
 from tests.support.task_processes import Runner
 from tests.unit.fakes import Message
 

@@ -9,8 +9,8 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicP
 
 from kafka_worker.kafka import consumer
 from kafka_worker.kafka.consumer import GroupConsumer, Name, Owner
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.system.deadline import Deadline
 from tests.unit.fakes import TOPIC, Message
 
 OURS = (TOPIC, 0)

@@ -5,7 +5,7 @@ from typing import Any, Dict, List
 import pytest
 
 from kafka_worker.ops import status
-from kafka_worker.shared import health
+from kafka_worker.shared.ipc import health
 
 TASK = {
     "topic": "orders", "partition": 5, "offset": 4711, "key": "customer-9", "attempt": 2, "thread": "handler-3",

@@ -11,7 +11,7 @@ from kafka_worker.handler.batch import Whole
 from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS
 from kafka_worker.outcomes.results import BUSY_SECONDS, Sending
 from kafka_worker.partitions.completion import Results
-from kafka_worker.shared.answers import Send
+from kafka_worker.shared.foreign.answers import Send
 from tests.unit.kafka.desk import Desk
 
 MISSING = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)

@@ -13,7 +13,7 @@ from kafka_worker.kafka import outbox
 from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS
 from kafka_worker.outcomes.results import Sending
 from kafka_worker.partitions.completion import Results
-from kafka_worker.shared.answers import Send
+from kafka_worker.shared.foreign.answers import Send
 from tests.unit.kafka.desk import Desk, Producer
 
 ROOM = BufferError("queue full")

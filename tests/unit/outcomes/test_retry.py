@@ -9,8 +9,8 @@ from kafka_worker.outcomes.retry import LONGEST_SECONDS, SHORTEST_SECONDS, Retry
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import age_of
 from kafka_worker.partitions.lanes import Lane, Task
-from kafka_worker.shared.answers import Reject, Retry
-from kafka_worker.shared.errors import UndecodableError
+from kafka_worker.shared.foreign.answers import Reject, Retry
+from kafka_worker.shared.foreign.errors import UndecodableError
 from tests.unit.fakes import Message, some_settings
 
 

@@ -15,7 +15,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Lane
 from kafka_worker.partitions.tracker import RUNNING
 from kafka_worker.pools.async_pool import AsyncPool
-from kafka_worker.shared.answers import Send
+from kafka_worker.shared.foreign.answers import Send
 from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
 from tests.unit.fakes import in_words

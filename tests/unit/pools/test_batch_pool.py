@@ -16,8 +16,8 @@ from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.tracker import RUNNING
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
-from kafka_worker.shared.answers import BatchError, Reject, Send
-from kafka_worker.shared.errors import UndecodableError
+from kafka_worker.shared.foreign.answers import BatchError, Reject, Send
+from kafka_worker.shared.foreign.errors import UndecodableError
 from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, in_words, some_settings

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kafka_worker.recovery.seat import Seat
-from kafka_worker.shared import runtime_files
+from kafka_worker.shared.system import runtime_files
 from tests.unit.fakes import some_settings
 
 

@@ -12,7 +12,7 @@ import pytest
 from kafka_worker.recovery import suspects_file
 from kafka_worker.recovery.suspects import Place
 from kafka_worker.recovery.suspects_file import LOCK_SECONDS, NAME, SuspectsFile
-from kafka_worker.shared import runtime_files
+from kafka_worker.shared.system import runtime_files
 from tests.support.eventually import eventually
 from tests.unit.fakes import some_settings
 

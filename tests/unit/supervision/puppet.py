@@ -6,7 +6,7 @@ import signal
 import socket
 from typing import Any, Dict, List, Optional, cast
 
-from kafka_worker.shared.channel import Channel
+from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.supervision.child import Child, ChildState
 
 

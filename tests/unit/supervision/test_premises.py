@@ -12,8 +12,8 @@ from typing import Iterator
 
 import pytest
 
-from kafka_worker.shared import runtime_files
-from kafka_worker.shared.control import ControlServer, ask
+from kafka_worker.shared.ipc.control import ControlServer, ask
+from kafka_worker.shared.system import runtime_files
 from kafka_worker.supervision.premises import LOOK_SECONDS, Premises
 from tests.unit.fakes import some_settings
 

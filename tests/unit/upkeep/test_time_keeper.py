@@ -11,7 +11,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.recovery import suspects_file
 from kafka_worker.recovery.suspects_file import SuspectsFile
-from kafka_worker.shared import runtime_files
+from kafka_worker.shared.system import runtime_files
 from kafka_worker.upkeep.time_keeper import TimeKeeper
 from kafka_worker.upkeep.time_limits import LONGEST_LOOK
 from tests.support.eventually import eventually

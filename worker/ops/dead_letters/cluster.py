@@ -13,9 +13,9 @@ from confluent_kafka.admin import AdminClient
 
 from kafka_worker.ops.dead_letters.letter import Record
 from kafka_worker.ops.dead_letters.plan import Outgoing
-from kafka_worker.shared import identity
-from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.configuration import identity
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.deadline import Deadline
 
 ANSWER_SECONDS = 10.0  # for a broker to say anything
 BATCH = 500

@@ -16,7 +16,7 @@ from kafka_worker.ops.dead_letters import text
 from kafka_worker.ops.dead_letters.cluster import BrokerError, Cluster, NoBrokerError, PropertyError
 from kafka_worker.ops.dead_letters.resolve import Act
 from kafka_worker.ops.dead_letters.scope import Found, Scope, complain, scopes_of
-from kafka_worker.shared import identity
+from kafka_worker.shared.configuration import identity
 from kafka_worker.shared.configuration.dead_letter_flags import LetterWords
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.settings import Settings

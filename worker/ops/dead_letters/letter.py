@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, Place, moment
-from kafka_worker.shared.escaping import readable
+from kafka_worker.shared.foreign.escaping import readable
 
 PREFIX = "dead-letter."  # of the headers that the service adds (the worker's dead_letter module has the same)
 RESOLVED, REPLAYS = PREFIX + "resolved", PREFIX + "replays"

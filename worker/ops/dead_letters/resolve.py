@@ -18,7 +18,7 @@ from kafka_worker.ops.dead_letters.plan import Account, Deed, Outgoing, batches,
 from kafka_worker.ops.dead_letters.scope import Scope, complain
 from kafka_worker.ops.dead_letters.text import source
 from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, Place
-from kafka_worker.shared.streams import show
+from kafka_worker.shared.system.streams import show
 
 PROGRESS_SECONDS = 5.0
 

@@ -9,7 +9,7 @@ from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple
 from kafka_worker.ops.dead_letters.cluster import Cluster, Range
 from kafka_worker.ops.dead_letters.letter import Letter, Resolution, is_marker, resolutions, selected
 from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, Place
-from kafka_worker.shared.escaping import escaped
+from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.routes import Route
 from kafka_worker.shared.settings import Settings
 

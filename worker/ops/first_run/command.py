@@ -22,10 +22,10 @@ from kafka_worker.ops.first_run.account import Account, read_line, victim
 from kafka_worker.ops.first_run.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, send
 from kafka_worker.ops.first_run.service import STOP_SECONDS, Service
 from kafka_worker.shared.configuration import load
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode, described
 from kafka_worker.shared.settings import TABLE
-from kafka_worker.shared.signals import SignalInbox
+from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.shared.system.signals import SignalInbox
 
 GROUP, TOPIC, PARTITIONS = "first-run", "Scenario-Execute", 8
 SCENARIOS = 120

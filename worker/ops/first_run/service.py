@@ -9,8 +9,9 @@ import subprocess
 from typing import IO, Any, Dict, List, Mapping, Sequence, cast
 
 from kafka_worker import start
-from kafka_worker.shared import control, runtime_files
 from kafka_worker.shared.configuration import load
+from kafka_worker.shared.ipc import control
+from kafka_worker.shared.system import runtime_files
 
 STOP_SECONDS = 15.0  # for the service to end by itself; the drain deadline of a first run is 10
 LONGEST_READ = 65536  # bytes, what a pipe holds

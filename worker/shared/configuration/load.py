@@ -11,12 +11,20 @@ import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from kafka_worker.shared import identity, machine, memory, routes
-from kafka_worker.shared.configuration import client_properties, command_line, dead_letter_flags, environment, failure_settings
+from kafka_worker.shared import routes
+from kafka_worker.shared.configuration import (
+    client_properties,
+    command_line,
+    dead_letter_flags,
+    environment,
+    failure_settings,
+    identity,
+)
 from kafka_worker.shared.configuration.validation import validate
 from kafka_worker.shared.routes import LONGEST_TOPIC
 from kafka_worker.shared.setting import written
 from kafka_worker.shared.settings import PROPERTY_PREFIXES, Settings
+from kafka_worker.shared.system import machine, memory
 
 if TYPE_CHECKING:
     from kafka_worker.shared.configuration.command_line import Words

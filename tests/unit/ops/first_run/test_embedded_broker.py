@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 from kafka_worker import start
 from kafka_worker.ops.first_run import embedded_broker
 from kafka_worker.ops.first_run.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, MockCluster, send
-from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.system.deadline import Deadline
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_values_are_read_as_people_write_them() -> None:
 
 
 def test_what_is_left_to_auto_is_decided_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kafka_worker.shared.machine.usable_cores", lambda: 3)
+    monkeypatch.setattr("kafka_worker.shared.system.machine.usable_cores", lambda: 3)
 
     found = loaded(environ={"PROCESSES": "AUTO", "XDG_RUNTIME_DIR": "/run/user/7"}).settings
 

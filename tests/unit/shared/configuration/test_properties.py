@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Dict, List, Set
 import pytest
 
 from kafka_worker import check
-from kafka_worker.shared import identity
+from kafka_worker.shared.configuration import identity
 from kafka_worker.shared.configuration.client_properties import OWNED
 from kafka_worker.shared.configuration.librdkafka_properties import PROPERTIES, nearest
 from kafka_worker.shared.configuration.load import ConfigurationError, load

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kafka_worker.shared.snapshot import STAGES, SlotReport, Stage, as_json
+from kafka_worker.shared.ipc.snapshot import STAGES, SlotReport, Stage, as_json
 
 ORDER = list(Stage)
 

@@ -6,8 +6,8 @@ from typing import Type
 
 import pytest
 
-from kafka_worker.shared import streams
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.system import streams
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
 
 import pytest
 
-from kafka_worker.shared import machine
+from kafka_worker.shared.system import machine
 from tests.unit.fakes import some_settings
 
 if TYPE_CHECKING:

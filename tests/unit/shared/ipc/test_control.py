@@ -14,8 +14,8 @@ from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
-from kafka_worker.shared import control
-from kafka_worker.shared.control import ControlServer, NotRunningError, ask
+from kafka_worker.shared.ipc import control
+from kafka_worker.shared.ipc.control import ControlServer, NotRunningError, ask
 
 LARGE = {"filler": "x" * 3_000_000}  # does not fit a socket's buffer
 

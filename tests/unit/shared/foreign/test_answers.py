@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.partitions.completion import look
-from kafka_worker.shared.answers import BatchError, ItemError, Reject, Retry, Send
-from kafka_worker.shared.errors import names_of
+from kafka_worker.shared.foreign.answers import BatchError, ItemError, Reject, Retry, Send
+from kafka_worker.shared.foreign.errors import names_of
 
 
 @pytest.mark.parametrize(

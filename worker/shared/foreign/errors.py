@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from typing import List, Tuple
 
-from kafka_worker.shared.plain import plain_text
+from kafka_worker.shared.foreign.plain import plain_text
 
 MOST_CAUSES = 20  # errors in a chain
 LONGEST_NAME = 200  # characters of a module or a class

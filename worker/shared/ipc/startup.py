@@ -6,10 +6,10 @@ from __future__ import annotations
 import selectors
 import sys
 
-from kafka_worker.shared.channel import Channel
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.deadline import Deadline
 
 SETTINGS_SECONDS = 10.0  # for the settings to arrive: they are sent at once
 

@@ -10,13 +10,13 @@ from typing import Any, Callable, Iterator, Optional
 import pytest
 
 from kafka_worker.recovery.journal import Journal
-from kafka_worker.shared import runtime_files
-from kafka_worker.shared.runtime_files import Lock, UnsafeDirectoryError
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system.runtime_files import Lock, UnsafeDirectoryError
 from tests.support.kafka_jars import ROOT
 from tests.unit.fakes import some_settings
 
-TRY = "import sys; from kafka_worker.shared.runtime_files import Lock; print(Lock(sys.argv[1]).try_acquire())"
+TRY = "import sys; from kafka_worker.shared.system.runtime_files import Lock; print(Lock(sys.argv[1]).try_acquire())"
 
 
 def given(runtime: Path, **changes: Any) -> Settings:

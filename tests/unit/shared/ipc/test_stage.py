@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_worker.shared.snapshot import Stage
-from kafka_worker.shared.stage import StageHolder
+from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.stage import StageHolder
 
 
 def test_a_child_begins_by_starting_and_moves_on() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from kafka_worker.shared.awake import Attention
+from kafka_worker.shared.system.awake import Attention
 
 
 def test_attention_follows_the_clock_while_we_are_awake() -> None:

@@ -13,9 +13,9 @@ from typing import Any, Dict, List, NoReturn, Type
 import pytest
 
 from kafka_worker.outcomes.retry import RetryPolicy
-from kafka_worker.shared.answers import Reject, Retry
-from kafka_worker.shared.errors import CopiedError, causes_of, names_of, text_of, traceback_of
-from kafka_worker.shared.exceptions import copied, noted, told
+from kafka_worker.shared.foreign.answers import Reject, Retry
+from kafka_worker.shared.foreign.errors import CopiedError, causes_of, names_of, text_of, traceback_of
+from kafka_worker.shared.foreign.exceptions import copied, noted, told
 from tests.unit.fakes import some_settings
 
 

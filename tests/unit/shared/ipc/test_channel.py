@@ -6,8 +6,8 @@ from typing import Iterator, List, Tuple
 
 import pytest
 
-from kafka_worker.shared import channel
-from kafka_worker.shared.channel import Channel, Message
+from kafka_worker.shared.ipc import channel
+from kafka_worker.shared.ipc.channel import Channel, Message
 
 Pair = Tuple[Channel, socket.socket]
 

@@ -12,7 +12,7 @@ import json
 import re
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from kafka_worker.shared.plain import plain_bytes, plain_text
+from kafka_worker.shared.foreign.plain import plain_bytes, plain_text
 
 _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}\Z")
 

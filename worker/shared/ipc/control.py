@@ -15,9 +15,9 @@ import socket
 import struct
 from typing import Any, Callable, Dict, List, Tuple
 
-from kafka_worker.shared.channel import Channel, Message
-from kafka_worker.shared.deadline import Deadline
-from kafka_worker.shared.runtime_files import is_there
+from kafka_worker.shared.ipc.channel import Channel, Message
+from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.shared.system.runtime_files import is_there
 
 MOST_CLIENTS = 32  # at once; the oldest makes room for the next
 MOST_ANSWERS = 4  # in one turn of the loop

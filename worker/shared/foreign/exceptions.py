@@ -10,8 +10,8 @@ import contextlib
 import functools
 from typing import Any, Dict, Optional, Tuple, Type
 
-from kafka_worker.shared.answers import Reject, Retry
-from kafka_worker.shared.errors import (
+from kafka_worker.shared.foreign.answers import Reject, Retry
+from kafka_worker.shared.foreign.errors import (
     CopiedError,
     InvalidMessageError,
     PlainError,

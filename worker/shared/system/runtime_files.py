@@ -22,8 +22,8 @@ import stat
 import time
 from typing import List, Optional
 
-from kafka_worker.shared.deadline import Deadline
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.deadline import Deadline
 
 NAP_SECONDS = 0.002  # between two tries to have a lock
 _PASSING = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO}

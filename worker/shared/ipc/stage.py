@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from kafka_worker.shared.snapshot import STAGES, Stage
+from kafka_worker.shared.ipc.snapshot import STAGES, Stage
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import Iterator
 
 import pytest
 
-from kafka_worker.shared.signals import SignalInbox, ignore
+from kafka_worker.shared.system.signals import SignalInbox, ignore
 
 OURS = [signal.SIGUSR1, signal.SIGUSR2]
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from kafka_worker.kafka.properties import CONSUMER_DEFAULTS, consumer_properties
-from kafka_worker.shared import memory
-from kafka_worker.shared.memory import LEAST_BYTES, MEBIBYTE, SUPERVISOR_BYTES
+from kafka_worker.shared.system import memory
+from kafka_worker.shared.system.memory import LEAST_BYTES, MEBIBYTE, SUPERVISOR_BYTES
 from tests.unit.fakes import some_settings
 
 

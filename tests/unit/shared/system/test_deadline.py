@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from kafka_worker.shared.deadline import Deadline
+from kafka_worker.shared.system.deadline import Deadline
 
 
 class Clock:

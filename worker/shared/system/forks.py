@@ -12,8 +12,8 @@ import os
 import threading
 from typing import Callable, NoReturn, Optional
 
-from kafka_worker.shared import signals
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.system import signals
 
 copied = False  # whether this process is such a copy
 

@@ -1,0 +1,1 @@
+"""A process and its machine: signals, streams, files, clocks, limits."""
