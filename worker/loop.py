@@ -5,7 +5,6 @@ failures behind. The process's main thread only reads a few plain fields, and as
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
@@ -158,8 +157,7 @@ class ConsumerLoop(Owner):
         return longest if due is None else max(0.001, min(longest, due - now))
 
     def _dispatch(self, messages: List[Any]) -> None:
-        for _, run in itertools.groupby(messages, self._by_partition):
-            batch = list(run)
+        for batch in intake.runs(messages, self._by_partition):
             partition = self._assignment.get(batch[0].topic(), batch[0].partition())
             if partition is None:
                 self.dropped += len(batch)  # delivered just before a revocation; whoever has the partition now gets them

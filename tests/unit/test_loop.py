@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Tuple
 
 import pytest
 
@@ -119,6 +119,22 @@ def test_lost_partitions_are_not_committed(bench: Bench) -> None:
     bench.play(assign(), deliver(0, 1), until(lambda: bench.done == {0, 1}), lose(), stop())
 
     assert bench.group.commits == []
+
+
+@pytest.mark.parametrize(
+    ("fetched", "again"),
+    [((0, 0, 1), [0, 1]), ((5, 6, 9, 2, 3), [2, 3]), ((4, 4), [4]), ((7, 8, 3, 5, 1), [1])],
+    ids=["to the first message", "with holes", "to itself", "twice"],
+)
+def test_offsets_that_go_back_within_one_batch_begin_the_partition_anew(
+    bench: Bench, fetched: Tuple[int, ...], again: List[int]
+) -> None:
+    """As a topic that was made anew between two answers of the broker, which the client delivers together."""
+    code = bench.play(assign(), deliver(*fetched), until(lambda: set(again) <= bench.done), stop())
+
+    assert code is ExitCode.OK
+    assert set(again) <= bench.done
+    assert bench.committed == again[-1] + 1
 
 
 @pytest.mark.parametrize("end", [lose, revoke, lambda: deliver(0)], ids=["lost", "revoked", "went back"])

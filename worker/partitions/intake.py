@@ -21,6 +21,24 @@ def by_partition(topics: Sequence[str]) -> Callable[[Any], Any]:
     return lambda message: (message.topic(), message.partition())
 
 
+def runs(batch: List[Any], key: Callable[[Any], Any]) -> Iterator[List[Any]]:
+    """What was fetched, in runs of one partition whose offsets ascend. They go back where the topic was made anew, or somebody
+    moved the group, and the client may deliver what came before and after in one batch."""
+    for _, messages in itertools.groupby(batch, key):
+        run = list(messages)
+        if run[-1].offset() - run[0].offset() == len(run) - 1:
+            yield run
+        else:
+            yield from _ascending(run)
+
+
+def _ascending(run: List[Any]) -> Iterator[List[Any]]:
+    """Usually all of it at once: there are holes in it."""
+    offsets = [message.offset() for message in run]
+    cuts = [place for place in range(1, len(run)) if offsets[place] <= offsets[place - 1]]
+    return (run[first:behind] for first, behind in zip([0, *cuts], [*cuts, len(run)]))
+
+
 def tasks(partition: Partition, batch: List[Any], lane_of: Optional[LaneOf]) -> List[Task]:
     """Put a batch of one partition in flight; the tasks that may run now. The others wait in their lanes."""
     if lane_of is None:
