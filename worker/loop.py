@@ -13,7 +13,7 @@ from kafka_worker.arrivals import Arrivals
 from kafka_worker.draining.draining import BROKEN, Draining
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stop, Stopping
-from kafka_worker.gates.gates import Gate
+from kafka_worker.gates.gates import Gates
 from kafka_worker.kafka.consumer import GroupConsumer, Name, Owner
 from kafka_worker.kafka.properties import Member, milliseconds
 from kafka_worker.kafka.room import Room
@@ -73,9 +73,9 @@ class ConsumerLoop(Owner):
         self._longest_revocation = min(settings.drain_seconds, milliseconds(properties, "max.poll.interval.ms") / 2)
         self._commits = Commits(settings.commit_interval_seconds)
         self._quarantine = quarantine or Quarantine(settings, 0, pool, SuspectsFile(None))
-        self._gate = Gate(settings, pool, routes.naming(settings), clock, self._quarantine.threads)
+        self._gates = Gates(settings, pool, routes.naming(settings), clock, self._quarantine.threads)
         self._failures = Failures(
-            settings, retry_policy, pool, producer_properties, member, clock, self._quarantine, self._gate
+            settings, retry_policy, pool, producer_properties, member, clock, self._quarantine, self._gates
         )
         self._topics = list(dict.fromkeys([*settings.topics, *self._failures.retry_topics]))
         self._by_partition = intake.by_partition(self._topics)
@@ -150,7 +150,7 @@ class ConsumerLoop(Owner):
         soon = (
             self._failures.outbox.in_transit
             or self._failures.sending.busy(now)
-            or self._gate.probing
+            or self._gates.probing
             or any(p.paused and not (p.held or p.origin) for p in self._assignment)
         )
         longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
@@ -273,7 +273,7 @@ class ConsumerLoop(Owner):
 
     def _new_partition(self, topic: str, number: int) -> Partition:
         partition = Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
-        partition.dependencies = self._gate.dependencies
+        partition.dependencies = self._gates.dependencies
         partition.origin = self._failures.retry_topics.origin(topic)
         if partition.origin:
             partition.queue.topic = partition.origin
@@ -290,11 +290,11 @@ class ConsumerLoop(Owner):
         self._serve_assignment()
 
     def _serve_assignment(self) -> None:
-        self._pool.serve(self._gate.queues(self._assignment))
+        self._pool.serve(self._gates.queues(self._assignment))
         self._report_at = 0.0
 
     def _pass_gate(self, now: float) -> None:
-        if self._gate.turn(self._assignment, now):
+        if self._gates.turn(self._assignment, now):
             self._serve_assignment()
             self._pool.wake(len(self._pool.threads))
 
@@ -341,8 +341,8 @@ class ConsumerLoop(Owner):
 
     def _publish(self, now: float) -> None:
         self._report_at = now + REPORT_SECONDS
-        self.partitions = [partition_report(p, self._consumer.end, self._gate.why(p)) for p in self._assignment]
-        self.breakers = self._gate.reports(now)
+        self.partitions = [partition_report(p, self._consumer.end, self._gates.why(p)) for p in self._assignment]
+        self.breakers = self._gates.reports(now)
 
     def running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs now, suspects included."""

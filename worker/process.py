@@ -40,7 +40,7 @@ from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.ipc.startup import received_settings
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
-from kafka_worker.shared.system.awake import Attention
+from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.signals import SignalInbox, ignore
 from kafka_worker.upkeep.time_keeper import TimeKeeper
@@ -87,9 +87,9 @@ class Child:
         self._seat = Seat(settings, slot)
         self._alone = False  # the supervisor is gone, and that is dealt with
         self._next_heartbeat = 0.0
-        self._attention = Attention(time.monotonic())
+        self._awake = AwakeClock(time.monotonic())
         self._rate = Rate(time.monotonic())
-        self._turn = (0.0, 0.0)  # the consumer thread's last turn that we saw, and when, in our attention
+        self._turn = (0.0, 0.0)  # the consumer thread's last turn that we saw, and when, in our awake seconds
 
     def run(self) -> ExitCode:
         """Import the handler, start the threads, and watch until the end."""
@@ -240,9 +240,9 @@ class Child:
         return {"report": as_json(replace(report, **fields))}
 
     def _poll_age(self) -> float:
-        """Since when the poll loop has not turned. In attention: after a pause of the whole process both have only just
+        """Since when the poll loop has not turned. In awake seconds: after a pause of the whole process both have only just
         woken. Who waits for the seat has no poll loop yet, and is not to be blamed for that wait when it takes over."""
-        attention = self._attention.look(time.monotonic())
+        awake = self._awake.tick(time.monotonic())
         if self._loop.turned_at != self._turn[0] or self._stage.now is Stage.WAITING:
-            self._turn = (self._loop.turned_at, attention)
-        return attention - self._turn[1]
+            self._turn = (self._loop.turned_at, awake)
+        return awake - self._turn[1]

@@ -8,7 +8,7 @@ import random
 from collections import Counter
 from typing import Callable, Dict, List, Sequence, Set, Tuple
 
-from kafka_worker.gates.gates import Gate
+from kafka_worker.gates.gates import Gates
 from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
 from kafka_worker.partitions import completion
 from kafka_worker.partitions.assignment import Partition
@@ -51,9 +51,9 @@ class Simulation:
         self._chance = random.Random(seed)
         self.now = 0.0
         self._pool = Pool(1, lambda *_: None)
-        self.gate = Gate(settings, self._pool, lambda topic: topic, lambda: self.now)
+        self.gates = Gates(settings, self._pool, lambda topic: topic, lambda: self.now)
         self._partition = Partition(TOPIC, 0, FirstComeFirstServed)
-        self._partition.dependencies = self.gate.dependencies
+        self._partition.dependencies = self.gates.dependencies
         self.hopeless = {offset for offset in range(messages) if self._chance.random() < hopeless}
         self._waiting = [Message(offset) for offset in range(messages)]
         self._running: List[Tuple[float, float, int, Task]] = []  # (end, begin, offset, task)
@@ -87,8 +87,8 @@ class Simulation:
     @property
     def in_flight(self) -> Tuple[int, int]:
         """As the tracker counts them, and as they are found where tasks may be."""
-        doors = self.gate._doors.values()
-        found = len(self._running) + len(self._partition.queue) + len(self._retries) + sum(len(door.aside) for door in doors)
+        gates = self.gates._gates.values()
+        found = len(self._running) + len(self._partition.queue) + len(self._retries) + sum(len(gate.aside) for gate in gates)
         return self._partition.tracker.in_flight, found
 
     @property
@@ -98,10 +98,10 @@ class Simulation:
 
     @property
     def opened_times(self) -> int:
-        return sum(report.opened_times for report in self.gate.reports(self.now))
+        return sum(report.opened_times for report in self.gates.reports(self.now))
 
     def account(self) -> str:
-        states = {report.name: report.state for report in self.gate.reports(self.now)}
+        states = {report.name: report.state for report in self.gates.reports(self.now)}
         return "%.1f s: %d done, %d dead letters, %d calls, %s" % (
             self.now, len(self.done), len(self.letters), len(self.starts), states,
         )  # fmt: skip
@@ -113,11 +113,11 @@ class Simulation:
         self.now += TURN_SECONDS
         self._end_calls()
         for task in self._retries.due(self.now):
-            if not self.gate.set_aside(task):
+            if not self.gates.set_aside(task):
                 self._partition.queue.put(task)
         self._deliver()
-        if self.gate.turn([self._partition], self.now) or not self._queues:
-            self._queues = self.gate.queues([self._partition])
+        if self.gates.turn([self._partition], self.now) or not self._queues:
+            self._queues = self.gates.queues([self._partition])
         self._start_calls()
 
     def _deliver(self) -> None:
@@ -155,7 +155,7 @@ class Simulation:
         completion.unfinished(task)
         age = age_of(task[4], self.now)
         delay = self._policy.delay(error, task[4], age)
-        if self.gate.take_back(task, error, self.now, last=delay is None):
+        if self.gates.excuse(task, error, self.now, last=delay is None):
             return
         if delay is None:
             completion.done(task)

@@ -44,7 +44,7 @@ def test_it_counts_no_attempt_and_no_breaker_is_told_and_the_status_is(monkeypat
 
     assert handler.calls == [(1, 0.0)] * (TIMES + 1)
     assert seen == ["", TROUBLE]
-    assert {report.state for report in bench.loop._gate.reports(0.0)} == {"closed"}
+    assert {report.state for report in bench.loop._gates.reports(0.0)} == {"closed"}
     assert bench.committed == 1
 
 

@@ -171,7 +171,7 @@ def test_an_end_that_the_consumer_thread_has_found_by_itself_has_its_deadline_ke
 
 def test_who_has_waited_long_for_the_seat_has_not_neglected_the_group(bench: Bench) -> None:
     now = [0.0]
-    bench.child._attention = SimpleNamespace(look=lambda _clock: now[0])
+    bench.child._awake = SimpleNamespace(tick=lambda _clock: now[0])
     for now[0] in (1.0, 50.0, 100.0):
         bench.child._poll_age()
     bench.child._stage.move(Stage.CONSUMING)

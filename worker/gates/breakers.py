@@ -7,10 +7,10 @@ messages would need it can't be known before they run.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
+from weakref import WeakKeyDictionary
 
 from kafka_worker.gates.breaker import Breaker, State
 from kafka_worker.gates.windows import CountWindow, TimeWindow
@@ -18,7 +18,7 @@ from kafka_worker.handler.errors import ErrorClasses, WorthAgain
 from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.partitions.dependencies import Dependencies, Outcome
 from kafka_worker.shared.foreign.answers import Retry
-from kafka_worker.shared.foreign.errors import causes_of, names_of
+from kafka_worker.shared.foreign.errors import PlainError, causes_of, names_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.settings import Settings
 
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 MOST_DEPENDENCIES = 100  # names in a process: made from what messages say, they would grow without an end
 SILENT = (Retry, TaskDiedError)  # a wish of the handler's, and the end of its process: they say nothing of what it needs
 OS_ERROR = "builtins.OSError"
-_EXCUSE = "excused_by"  # in the dictionary of an error
 
 
 class Breakers:
@@ -43,6 +42,8 @@ class Breakers:
         self._handlers: Dict[str, Breaker] = {}
         self._dependencies: Dict[str, Breaker] = {}
         self._users: Dict[str, Set[str]] = {}  # of a dependency: the handlers that reported it
+        # By the copy of what a call of it raised: the handler may raise that too, or let it be the cause of another.
+        self._behind: WeakKeyDictionary[BaseException, Breaker] = WeakKeyDictionary()
         self._storm = self._dead_letters() if settings.dead_letter_storm_share else None
         self._full = False  # whether a name was left out, and said so
 
@@ -79,11 +80,11 @@ class Breakers:
             if breaker is not None:
                 breaker.succeeded(count, now, probe=probe)
 
-    def take_back(self, handler: str, error: BaseException, now: float, *, before: float, probe: bool, last: bool) -> bool:
+    def excuse(self, handler: str, error: BaseException, now: float, *, before: float, probe: bool, last: bool) -> bool:
         """A call of the handler failed; whether its task should be run again as if it had not been tried. `before`: when it
         failed the last time; `last`: otherwise it becomes a dead letter."""
         self._take(now)
-        excused = self._may_count(error) and _excused(error)
+        excused = self._may_count(error) and self._excused(error)
         breaker = self._of(handler)
         if breaker is not None and self._counts(error):
             excused = breaker.failed(error, now, probe=probe, before=before) or excused
@@ -110,7 +111,12 @@ class Breakers:
         elif outcome.partition.closed:
             return  # perhaps it was broken off because it was cancelled
         elif self._counts(outcome.error) and breaker.failed(outcome.error, now, probe=probe, before=outcome.before):
-            _excuse(outcome.error, breaker)  # the handler may raise it, or let it be the cause of another
+            self._behind[outcome.error] = breaker
+
+    def _excused(self, error: BaseException) -> bool:
+        """Whether the failure of a dependency that is not well stands behind this error."""
+        found = [self._behind.get(cause) for cause in causes_of(error) if issubclass(type(cause), PlainError)]
+        return any(breaker is not None and breaker.state is not State.CLOSED for breaker in found)
 
     def _counts(self, error: BaseException) -> bool:
         """Whether a failure may say something of what the handler needs. The others speak of their message, by the settings or
@@ -171,17 +177,3 @@ class Breakers:
             math.inf,
             trickle=True,
         )
-
-
-def _excuse(error: BaseException, breaker: Breaker) -> None:
-    """The user's own class may do anything when it is asked: then the error is not excused."""
-    with contextlib.suppress(BaseException):
-        vars(error)[_EXCUSE] = breaker
-
-
-def _excused(error: BaseException) -> bool:
-    """Whether the failure of a dependency that is not well stands behind this error."""
-    with contextlib.suppress(BaseException):
-        found = [vars(cause).get(_EXCUSE) for cause in causes_of(error)]
-        return any(breaker is not None and breaker.state is not State.CLOSED for breaker in found)
-    return False

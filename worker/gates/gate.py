@@ -1,5 +1,5 @@
 """The way to one handler while a circuit breaker holds it up: permits for probes, what became of these, and the tasks that
-failed meanwhile. Consumer thread only, but for `Metered.pop`."""
+failed meanwhile. Consumer thread only, but for `PermitQueue.pop`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Access(Enum):
     HELD = "held"
 
 
-class Metered(Queue):
+class PermitQueue(Queue):
     """A partition's queue, from which each task costs a permit."""
 
     def __init__(self, queue: Queue, permits: Deque[None], taken: Optional[Deque[Task]] = None) -> None:
@@ -75,7 +75,7 @@ class Probe:
         return bool(flag == DONE)
 
 
-class Door:
+class Gate:
     """The way to one handler."""
 
     def __init__(self) -> None:

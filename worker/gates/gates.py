@@ -13,7 +13,7 @@ from collections import deque
 from typing import Callable, Deque, Dict, Iterable, List, Optional, Sequence
 
 from kafka_worker.gates.breakers import Breakers
-from kafka_worker.gates.gate import Access, Door, Metered
+from kafka_worker.gates.gate import Access, Gate, PermitQueue
 from kafka_worker.gates.rate_limit import TokenBucket
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import failed_before, spared
@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 COUNT_SECONDS = 0.05  # between two looks at what is done, unless something has failed
 
 
-class Gate:
-    """The gate of one process."""
+class Gates:
+    """All gates of one process."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Gate:
         self._handler_of = handler_of
         self.dependencies = Dependencies(clock)
         self._breakers = Breakers(settings, self.dependencies, handler_of)
-        self._doors: Dict[str, Door] = {}
+        self._gates: Dict[str, Gate] = {}
         self._handlers: Dict[str, str] = {}  # by topic, as far as seen; of a retry topic it is the first one that counts
         self._done: Dict[str, int] = {}  # topic to what was counted so far
         self._counted_at = clock()
@@ -66,50 +66,50 @@ class Gate:
         ours = list(partitions)
         closing = {self._handler(partition) for partition in ours if partition.closed}
         self._look_at_probes(now)
-        changed = [self._set(handler, door, closing=handler in closing) for handler, door in self._doors.items()]
-        for handler, door in self._doors.items():
-            if door.access is not Access.FREE:
-                self._hold(handler, door, self._partitions_of(handler, ours))
-            elif door.aside:
-                self._return(door, self._partitions_of(handler, ours), closing=handler in closing)
-            door.credit = 0
+        changed = [self._set(handler, gate, closing=handler in closing) for handler, gate in self._gates.items()]
+        for handler, gate in self._gates.items():
+            if gate.access is not Access.FREE:
+                self._hold(handler, gate, self._partitions_of(handler, ours))
+            elif gate.aside:
+                self._return(gate, self._partitions_of(handler, ours), closing=handler in closing)
+            gate.credit = 0
         if self._bucket is not None:
             self._tokens.extend([None] * self._bucket.fill(len(self._tokens), now))
             if any(len(partition.queue) for partition in ours):
                 self._pool.wake(len(self._tokens))
         return any(changed)
 
-    def take_back(self, task: Task, error: BaseException, now: float, *, last: bool) -> bool:
+    def excuse(self, task: Task, error: BaseException, now: float, *, last: bool) -> bool:
         """A task failed; whether it will be run again as if it had not been tried, because not it is to blame. `last`: it
         becomes a dead letter otherwise."""
         if now != self._counted_at:
             self._count_done(now)
         partition = task[1].partition
         handler = self._handler(partition)
-        door = self._door(handler)
-        probe = door.ended(task)
-        if not self._breakers.take_back(handler, error, now, before=failed_before(task[4]), probe=probe, last=last):
+        gate = self._gate(handler)
+        probe = gate.ended(task)
+        if not self._breakers.excuse(handler, error, now, before=failed_before(task[4]), probe=probe, last=last):
             return False
         log.info(
             "%s offset %d failed at attempt %d (%s), which does not count: %s",
             partition, task[0], task[4], plain(names_of(error)[0]), self.why(partition),
         )  # fmt: skip
-        door.aside.append(spared(task, now))
+        gate.aside.append(spared(task, now))
         return True
 
     def set_aside(self, task: Task) -> bool:
         """A task that has failed before may run again; whether it waits here until others have succeeded, as its handler is
         held up: what did not fail yet makes better probes."""
-        door = self._door(self._handler(task[1].partition))
-        if door.access is Access.FREE:
+        gate = self._gate(self._handler(task[1].partition))
+        if gate.access is Access.FREE:
             return False
-        door.aside.append(task)
+        gate.aside.append(task)
         return True
 
     def give_back(self, tasks: Iterable[Task]) -> None:
         """These were taken, and will be taken again before anything can be said of them: their permits are free."""
         for task in tasks:
-            self._door(self._handler(task[1].partition)).ended(task)
+            self._gate(self._handler(task[1].partition)).ended(task)
 
     def why(self, partition: Partition) -> str:
         """What holds the partition up, in words; empty: nothing."""
@@ -122,14 +122,14 @@ class Gate:
     @property
     def probing(self) -> bool:
         """Whether probes run, whose outcome is waited for."""
-        return any(door.access is Access.METERED and door.under_way for door in self._doors.values())
+        return any(gate.access is Access.METERED and gate.under_way for gate in self._gates.values())
 
     def _served(self, partition: Partition) -> Optional[Queue]:
-        door = self._door(self._handler(partition))
-        if door.access is Access.HELD:
+        gate = self._gate(self._handler(partition))
+        if gate.access is Access.HELD:
             return None
-        queue = partition.queue if self._bucket is None else Metered(partition.queue, self._tokens)
-        return queue if door.access is Access.FREE else Metered(queue, door.permits, door.taken)
+        queue = partition.queue if self._bucket is None else PermitQueue(partition.queue, self._tokens)
+        return queue if gate.access is Access.FREE else PermitQueue(queue, gate.permits, gate.taken)
 
     def _partitions_of(self, handler: str, partitions: Iterable[Partition]) -> List[Partition]:
         return [partition for partition in partitions if self._handler(partition) == handler]
@@ -140,62 +140,62 @@ class Gate:
             self._handlers[topic] = self._handler_of(topic)
         return self._handlers[topic]
 
-    def _door(self, handler: str) -> Door:
-        if handler not in self._doors:
-            self._doors[handler] = Door()
-            self._set(handler, self._doors[handler], closing=False)
-        return self._doors[handler]
+    def _gate(self, handler: str) -> Gate:
+        if handler not in self._gates:
+            self._gates[handler] = Gate()
+            self._set(handler, self._gates[handler], closing=False)
+        return self._gates[handler]
 
-    def _set(self, handler: str, door: Door, *, closing: bool) -> bool:
+    def _set(self, handler: str, gate: Gate, *, closing: bool) -> bool:
         """Follow the breakers; whether that changes anything. There are no probes while partitions are brought to rest."""
-        before = door.access
+        before = gate.access
         if self._breakers.closed_for(handler):
-            door.access = Access.FREE
+            gate.access = Access.FREE
         else:
-            door.access = Access.METERED if self._breakers.wanted(handler) and not closing else Access.HELD
-        if door.access is not before:
-            door.restart()
-        return door.access is not before
+            gate.access = Access.METERED if self._breakers.wanted(handler) and not closing else Access.HELD
+        if gate.access is not before:
+            gate.restart()
+        return gate.access is not before
 
     def _look_at_probes(self, now: float) -> None:
         """Probes that are done speak for their handler; for a dependency only if they used it."""
-        done = {door: door.succeeded() for door in self._doors.values() if door.access is Access.METERED}
-        wanted = {handler: self._breakers.wanted(handler) for handler in self._doors}
-        for handler, door in self._doors.items():
-            self._breakers.succeeded(handler, done.get(door, 0), now, probe=True)
+        done = {gate: gate.succeeded() for gate in self._gates.values() if gate.access is Access.METERED}
+        wanted = {handler: self._breakers.wanted(handler) for handler in self._gates}
+        for handler, gate in self._gates.items():
+            self._breakers.succeeded(handler, done.get(gate, 0), now, probe=True)
         self._breakers.turn(now)
-        for handler, door in self._doors.items():
-            if done.get(door):
-                door.succeeded_at = now
-                door.credit += done[door]
-                self._try_again(door, self._breakers.wanted(handler), wanted[handler])
+        for handler, gate in self._gates.items():
+            if done.get(gate):
+                gate.succeeded_at = now
+                gate.credit += done[gate]
+                self._try_again(gate, self._breakers.wanted(handler), wanted[handler])
 
     @staticmethod
-    def _try_again(door: Door, wanted: int, before: int) -> None:
+    def _try_again(gate: Gate, wanted: int, before: int) -> None:
         """Others have succeeded: what failed before them is to blame itself, or is done now. A few at a time, because calls
         that fail one after the other cast doubt on what they depend on. One in any case where what was done has decided
         nothing: perhaps none of those that wait uses what is to be tried."""
-        door.put_back(max(int(wanted == before), min(door.outdone, wanted // 4)))
+        gate.put_back(max(int(wanted == before), min(gate.outdone, wanted // 4)))
 
-    def _return(self, door: Door, partitions: List[Partition], *, closing: bool) -> None:
+    def _return(self, gate: Gate, partitions: List[Partition], *, closing: bool) -> None:
         """As many as have succeeded meanwhile, so that those which fail again do not all fail one after the other."""
         waiting = any(len(partition.queue) for partition in partitions)
-        count = door.credit if waiting and not closing else len(door.aside)
-        door.put_back(count)
+        count = gate.credit if waiting and not closing else len(gate.aside)
+        gate.put_back(count)
         self._pool.wake(count)
 
-    def _hold(self, handler: str, door: Door, partitions: List[Partition]) -> None:
+    def _hold(self, handler: str, gate: Gate, partitions: List[Partition]) -> None:
         for partition in partitions:
             if partition.closed:  # nothing more of it will be started, so that a stop need not wait for it
                 partition.given_up = 0
-        if door.access is Access.METERED:
-            self._probe(door, self._breakers.wanted(handler), sum(len(partition.queue) for partition in partitions))
+        if gate.access is Access.METERED:
+            self._probe(gate, self._breakers.wanted(handler), sum(len(partition.queue) for partition in partitions))
 
-    def _probe(self, door: Door, wanted: int, waiting: int) -> None:
+    def _probe(self, gate: Gate, wanted: int, waiting: int) -> None:
         """Messages that did not fail before come first: the others may be to blame themselves."""
-        ready = door.grant(wanted)
+        ready = gate.grant(wanted)
         if ready and not waiting:
-            door.put_back(ready)
+            gate.put_back(ready)
         self._pool.wake(ready)
 
     def _count_done(self, now: float) -> None:
@@ -209,5 +209,5 @@ class Gate:
             more = count - self._done.get(topic, 0)
             if more > 0 and topic in self._handlers:
                 self._breakers.succeeded(self._handlers[topic], more, now, probe=False)
-                self._door(self._handlers[topic]).credit += more
+                self._gate(self._handlers[topic]).credit += more
         self._done = done

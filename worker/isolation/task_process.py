@@ -16,7 +16,7 @@ from kafka_worker.handler.decoding import headers_of
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.isolation.frames import LOST, GarbledError
 from kafka_worker.isolation.spawn import TICK_SECONDS, Spawned
-from kafka_worker.isolation.watchdog import Vigil
+from kafka_worker.isolation.watchdog import Watchdog
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import failed_before
 from kafka_worker.partitions.dependencies import Outcome
@@ -92,10 +92,10 @@ class TaskProcess:
         except HandlerError as fault:
             raise TaskProcessError("the handler can't be loaded: %s" % fault) from None
         self._number += 1
-        vigil = Vigil(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
+        watchdog = Watchdog(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
             process.work.send((self._number, int(attempt), _described(message)))
-            kind, content, calls = self._outcome(process, vigil, lambda: _wish(partition, cancelled))
+            kind, content, calls = self._outcome(process, watchdog, lambda: _wish(partition, cancelled))
         except (OSError, EOFError):
             problem = self._ended(process, by_itself=process.see_it_end())
             raise problem from problem.__cause__
@@ -151,7 +151,7 @@ class TaskProcess:
         log.info("%s: process %d runs tasks", self._name, process.pid)
         return process
 
-    def _outcome(self, process: Spawned, vigil: Vigil, wish: Callable[[], Wish]) -> Any:
+    def _outcome(self, process: Spawned, watchdog: Watchdog, wish: Callable[[], Wish]) -> Any:
         passed_on: Wish = (False, False, None)
         outcome = None
         while outcome is None:
@@ -163,23 +163,23 @@ class TaskProcess:
             outcome = process.answer(self._number)
             if outcome is None:
                 process.work.flush()
-                self._watch(process, vigil)
+                self._watch(process, watchdog)
         return outcome
 
-    def _watch(self, process: Spawned, vigil: Vigil) -> None:
+    def _watch(self, process: Spawned, watchdog: Watchdog) -> None:
         """Hear and ask whether it lives; kill it when a limit is over. Raises TaskDiedError, TaskProcessError when it was
         stopped from outside, or EOFError when it has ended."""
         heard = bool(process.control.receive())
         process.must_live()
         stopped = process.stopped
-        if vigil.look(time.monotonic(), heard=heard, stopped=stopped):
+        if watchdog.check(time.monotonic(), heard=heard, stopped=stopped):
             process.control.offer({"ping": True})
-        if vigil.reason is not None:
+        if watchdog.reason is not None:
             process.abort()
             if stopped:
                 self.close()
-                raise TaskProcessError("the task process was stopped (SIGSTOP, a debugger) and %s" % vigil.reason)
-            raise self._died(process, vigil.reason)
+                raise TaskProcessError("the task process was stopped (SIGSTOP, a debugger) and %s" % watchdog.reason)
+            raise self._died(process, watchdog.reason)
 
     def _ended(self, process: Spawned, *, by_itself: bool) -> PlainError:
         """What its end in the middle of a task was."""

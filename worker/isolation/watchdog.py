@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from typing import Optional
 
-from kafka_worker.shared.system.awake import Attention
+from kafka_worker.shared.system.awake import AwakeClock
 
 PING_SECONDS = 0.5
 
 
-class Vigil:
-    """Ages are measured in attention (see there): whoever was asleep himself kills nobody when he wakes. A task's age does not
-    grow while its process is stopped either; that one's silence does."""
+class Watchdog:
+    """Ages are measured in awake seconds (see `awake`): whoever was asleep himself kills nobody when he wakes. A task's age
+    does not grow while its process is stopped either; that one's silence does."""
 
     def __init__(self, kill_after: Optional[float], silence: float, now: float) -> None:
         """The task begins at `now` (monotonic seconds); it may take `kill_after` seconds, and its process may be silent for
         `silence`."""
-        self._attention = Attention(now)
+        self._awake = AwakeClock(now)
         self._kill_after = kill_after
         self._silence = silence
         self._heard_at = 0.0
         self._stopped = 0.0
         self._ping_at = PING_SECONDS
 
-    def look(self, now: float, *, heard: bool, stopped: bool = False) -> bool:
+    def check(self, now: float, *, heard: bool, stopped: bool = False) -> bool:
         """Note whether the process was heard, and whether it is stopped; whether to ask it now."""
-        before, age = self._attention.seconds, self._attention.look(now)
+        before, age = self._awake.seconds, self._awake.tick(now)
         if stopped:
             self._stopped += age - before
         if heard:
@@ -38,7 +38,7 @@ class Vigil:
     @property
     def reason(self) -> Optional[str]:
         """Why the process must be killed, or None."""
-        age = self._attention.seconds
+        age = self._awake.seconds
         if self._kill_after is not None and age - self._stopped >= self._kill_after:
             return "killed after %.1f s" % (age - self._stopped)
         if age - self._heard_at > self._silence:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Callable, Dict, Iterable, List
 
-from kafka_worker.gates.gates import Gate
+from kafka_worker.gates.gates import Gates
 from kafka_worker.handler.batch import Alone, Whole
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
 from kafka_worker.kafka.outbox import Outbox
@@ -44,10 +44,10 @@ class Failures:
         member: Member,
         clock: Callable[[], float],
         quarantine: Quarantine,
-        gate: Gate,
+        gates: Gates,
     ) -> None:
         """Takes the failures from the pool's list, and puts tasks back into their partitions' queues."""
-        self._gate = gate
+        self._gates = gates
         self._policy = policy
         self._pool = pool
         self._clock = clock
@@ -104,7 +104,7 @@ class Failures:
     def _wake(self, task: Task, now: float) -> None:
         """The task has waited long enough, or is to be looked at because it sleeps for so long."""
         if not self.retry_topics.sleeps(task, now):
-            if not self._gate.set_aside(task):
+            if not self._gates.set_aside(task):
                 self.requeue([task])
             return
         record = self.retry_topics.lap(task, now)
@@ -146,7 +146,7 @@ class Failures:
             "%s: a batch of %d from offset %d on has failed, so each of its messages is called alone",
             first[1].partition, len(whole.tasks), first[0], exc_info=whole.error,
         )  # fmt: skip
-        self._gate.give_back(whole.tasks)
+        self._gates.give_back(whole.tasks)
         self.requeue(map(Alone, reversed(whole.tasks)))  # the first one first in either kind of queue
 
     def _wait_for_a_process(self, task: Task, error: TaskProcessError, now: float) -> None:
@@ -158,7 +158,7 @@ class Failures:
             "%s offset %d is tried again in %.1f s, as the attempt that it was: %s",
             task[1].partition, task[0], NO_PROCESS_SECONDS, self._trouble,
         )  # fmt: skip
-        self._gate.give_back([task])
+        self._gates.give_back([task])
         self.retries.hold(task, now + NO_PROCESS_SECONDS)
 
     def _decide(self, task: Task, error: BaseException, now: float) -> None:
@@ -169,7 +169,7 @@ class Failures:
         else:
             delay = self._policy.delay(error, attempt, age)
             last = delay is None
-        if self._gate.take_back(task, error, now, last=last):
+        if self._gates.excuse(task, error, now, last=last):
             return
         name = plain(names_of(error)[0])
         if delay is None:

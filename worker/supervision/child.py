@@ -39,7 +39,7 @@ TRANSITIONS: Dict[ChildState, FrozenSet[ChildState]] = {
 }
 
 
-def spawn(settings: Settings, slot: int, environment: Mapping[str, str], now: float, attention: float) -> Child:
+def spawn(settings: Settings, slot: int, environment: Mapping[str, str], now: float, awake: float) -> Child:
     """A fresh interpreter for the slot. Settings go over the channel: secrets never stand on a command line."""
     ours, theirs = socket.socketpair()
     with theirs:
@@ -50,7 +50,7 @@ def spawn(settings: Settings, slot: int, environment: Mapping[str, str], now: fl
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor alone
         )
-    child = Child(slot, process, Channel(ours), now, attention)
+    child = Child(slot, process, Channel(ours), now, awake)
     child.channel.send({"settings": settings.to_json()})
     return child
 
@@ -61,9 +61,9 @@ def without_systemd(environment: Mapping[str, str]) -> Dict[str, str]:
 
 
 class Child:
-    """A process and what is known of it. Ages are measured in the supervisor's attention (see `awake`)."""
+    """A process and what is known of it. Ages are measured in the supervisor's awake seconds (see `awake`)."""
 
-    def __init__(self, slot: int, process: subprocess.Popen[bytes], channel: Channel, now: float, attention: float) -> None:
+    def __init__(self, slot: int, process: subprocess.Popen[bytes], channel: Channel, now: float, awake: float) -> None:
         """Spawned just now."""
         self.slot = slot
         self.pid = process.pid
@@ -72,9 +72,9 @@ class Child:
         self.started_at = now
         self.report: Optional[Dict[str, Any]] = None
         self.status: Optional[int] = None  # exit status, once reaped; negative: the signal that killed it
-        self.kill_at: Optional[float] = None  # in the supervisor's attention
+        self.kill_at: Optional[float] = None  # in the supervisor's awake seconds
         self._process = process
-        self._heard_at = attention
+        self._heard_at = awake
 
     def move(self, to: ChildState) -> None:
         """Change the state. Raises ValueError for a move that the table does not know."""
@@ -83,12 +83,12 @@ class Child:
         log.debug("slot %d, pid %d: %s -> %s", self.slot, self.pid, self.state.value, to.value)
         self.state = to
 
-    def hear(self, attention: float) -> None:
+    def hear(self, awake: float) -> None:
         """Take in the heartbeats that have come."""
         self.channel.flush()
         for message in self.channel.receive():
             self.report = message["report"]
-            self._heard_at = attention
+            self._heard_at = awake
         if self.state is ChildState.STARTING and self.stage not in (None, Stage.STARTING):
             self.move(ChildState.RUNNING)
 
@@ -97,15 +97,15 @@ class Child:
         """How far it says it has come; None before its first heartbeat."""
         return Stage(self.report["stage"]) if self.report else None
 
-    def heartbeat_age(self, attention: float) -> float:
-        """Attentive seconds since it was last heard."""
-        return attention - self._heard_at
+    def heartbeat_age(self, awake: float) -> float:
+        """Awake seconds since it was last heard."""
+        return awake - self._heard_at
 
-    def hangs(self, attention: float, timeout: float) -> Optional[str]:
+    def hangs(self, awake: float, timeout: float) -> Optional[str]:
         """Why it counts as hung, or None. An import of the user's may take its time; a poll loop that does not turn is a fault
         of the whole group, whose commits wait for it whenever somebody joins."""
-        if self.state is ChildState.RUNNING and self.heartbeat_age(attention) > timeout:
-            return "no heartbeat for %.1f s" % self.heartbeat_age(attention)
+        if self.state is ChildState.RUNNING and self.heartbeat_age(awake) > timeout:
+            return "no heartbeat for %.1f s" % self.heartbeat_age(awake)
         if self.state is ChildState.RUNNING and self.stage is Stage.CONSUMING and self.report:
             age = float(self.report["poll_age"])
             if age > timeout:
@@ -113,7 +113,7 @@ class Child:
         return None
 
     def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:
-        """Ask it to drain and end by `kill_at` (in attention). `leave`: give up the seat in the group. `seconds`:
+        """Ask it to drain and end by `kill_at` (in awake seconds). `leave`: give up the seat in the group. `seconds`:
         drain no longer than this. The signal is for a child that does not listen to its channel yet."""
         if self.state in (ChildState.STARTING, ChildState.RUNNING):
             self.move(ChildState.STOPPING)

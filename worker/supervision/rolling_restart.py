@@ -37,7 +37,7 @@ class RollingRestart:
         self._to_do = deque(current + slots)
         self.outcome, self.name = "done", name
 
-    def step(self, slots: Dict[int, Slot], now: float, attention: float) -> bool:
+    def step(self, slots: Dict[int, Slot], now: float, awake: float) -> bool:
         """Do what can be done now; whether the restart is over."""
         if not self._to_do:
             return True
@@ -45,12 +45,12 @@ class RollingRestart:
         if slot is None or slot.retiring or (self._old is None and slot.child is None):
             self._next()  # it is gone, or will be filled by a fresh process anyway
         elif self._old is None:
-            self._start_successor(slot, now, attention)
+            self._start_successor(slot, now, awake)
         elif slot.child is not self._old:
             if slot.settled:
                 self._next()
         elif slot.successor and slot.successor.stage is Stage.WAITING and self._old.state is ChildState.RUNNING:
-            self._old.stop(leave=False, kill_at=attention + self._patience)
+            self._old.stop(leave=False, kill_at=awake + self._patience)
         return False
 
     def successor_failed(self, number: int, child: Child) -> None:
@@ -58,9 +58,9 @@ class RollingRestart:
         how = described(child.status or 0)
         self._give_up("slot %d: the next process %d ended before its turn: %s" % (number, child.pid, how))
 
-    def _start_successor(self, slot: Slot, now: float, attention: float) -> None:
+    def _start_successor(self, slot: Slot, now: float, awake: float) -> None:
         try:
-            slot.successor = self._spawn(slot, now, attention)
+            slot.successor = self._spawn(slot, now, awake)
             self._old = slot.child
         except OSError as problem:
             self._give_up("slot %d: the next process could not be started: %s" % (slot.number, problem))

@@ -65,7 +65,7 @@ class Slot:
         child = self.child
         return str(child.report.get("renew", "")) if child and child.report and self.settled and not self.retiring else ""
 
-    def report(self, now: float, attention: float) -> SlotReport:
+    def report(self, now: float, awake: float) -> SlotReport:
         """For the snapshot."""
         child = self.child
         return SlotReport(
@@ -73,7 +73,7 @@ class Slot:
             state=child.state.value if child else "backoff",
             pid=child.pid if child else 0,
             uptime=now - child.started_at if child else 0.0,
-            heartbeat_age=child.heartbeat_age(attention) if child else -1.0,
+            heartbeat_age=child.heartbeat_age(awake) if child else -1.0,
             restarts=self.record.restarts,
             last_exit=self.last_exit,
             restart_in=max(0.0, self.start_at - now) if self.start_at is not None else -1.0,

@@ -23,7 +23,7 @@ from kafka_worker.shared.ipc.channel import Message
 from kafka_worker.shared.ipc.snapshot import as_json, snapshot_of
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
-from kafka_worker.shared.system.awake import Attention
+from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.child import Child, spawn
@@ -70,7 +70,7 @@ class Supervisor:
         self._environment = environment
         self._state = State.STARTING
         self._started_at = time.monotonic()
-        self._attention = Attention(self._started_at)
+        self._awake = AwakeClock(self._started_at)
         self._code = ExitCode.OK
         self._slots = {number: Slot(number, self._started_at) for number in range(settings.processes)}
         self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
@@ -96,15 +96,15 @@ class Supervisor:
         )  # fmt: skip
         while True:
             now = time.monotonic()
-            attention = self._attention.look(now)
+            awake = self._awake.tick(now)
             for slot in list(self._slots.values()):
-                self._tend(slot, now, attention)
+                self._tend(slot, now, awake)
             if self._state is State.STARTING and all(slot.filled for slot in self._slots.values()):
                 self._move(State.RUNNING)
                 self._notifier.ready()
             if self._state is State.RUNNING:
                 self._renew(now)
-            if self._state is State.ROLLING and self._roll.step(self._slots, now, attention):
+            if self._state is State.ROLLING and self._roll.step(self._slots, now, awake):
                 self._end_roll(now)
             self._control.serve()
             if not self._premises.look():
@@ -124,14 +124,14 @@ class Supervisor:
 
     # ---- one slot -------------------------------------------------------------------------------------------------
 
-    def _tend(self, slot: Slot, now: float, attention: float) -> None:
+    def _tend(self, slot: Slot, now: float, awake: float) -> None:
         """Everything that may be due for a slot, in this order: what ended is seen before what is missing is started."""
         for child in filter(None, (slot.child, slot.successor)):
-            child.hear(attention)
+            child.hear(awake)
             if not child.channel.readable:
                 child.channel.leave(self._selector)
-            self._abort_if_hung(child, attention)
-            self._kill_if_overdue(slot, child, attention)
+            self._abort_if_hung(child, awake)
+            self._kill_if_overdue(slot, child, awake)
         ended = slot.reap()
         if ended is not None:
             self._forget(ended)
@@ -146,30 +146,30 @@ class Supervisor:
         if slot.start_at is not None and now >= slot.start_at:
             slot.start_at = None
             try:
-                slot.child = self._spawn(slot, now, attention)
+                slot.child = self._spawn(slot, now, awake)
             except OSError as problem:  # no memory, no process, no descriptor: that may pass
                 slot.start_at = now + SPAWN_AGAIN_SECONDS
                 log.warning("slot %d: no process can be started, soon again: %s", slot.number, problem)
 
-    def _spawn(self, slot: Slot, now: float, attention: float) -> Child:
-        child = spawn(self._settings, slot.number, self._environment, now, attention)
+    def _spawn(self, slot: Slot, now: float, awake: float) -> Child:
+        child = spawn(self._settings, slot.number, self._environment, now, awake)
         self._selector.register(child.channel, selectors.EVENT_READ)
         log.info("slot %d: started process %d", slot.number, child.pid)
         return child
 
     def _forget(self, child: Child) -> None:
-        child.hear(self._attention.seconds)  # its last words
+        child.hear(self._awake.seconds)  # its last words
         child.channel.leave(self._selector)
         child.channel.close()
 
-    def _abort_if_hung(self, child: Child, attention: float) -> None:
-        reason = child.hangs(attention, self._settings.heartbeat_timeout_seconds)
+    def _abort_if_hung(self, child: Child, awake: float) -> None:
+        reason = child.hangs(awake, self._settings.heartbeat_timeout_seconds)
         if reason is not None:
             log.error("slot %d: process %d hangs (%s): SIGABRT, its stacks follow", child.slot, child.pid, reason)
-            child.abort(attention + ABORT_SECONDS)
+            child.abort(awake + ABORT_SECONDS)
 
-    def _kill_if_overdue(self, slot: Slot, child: Child, attention: float) -> None:
-        if child.kill_at is not None and attention >= child.kill_at:
+    def _kill_if_overdue(self, slot: Slot, child: Child, awake: float) -> None:
+        if child.kill_at is not None and awake >= child.kill_at:
             log.error("slot %d: process %d did not end in time: SIGKILL", slot.number, child.pid)
             slot.say_what_was_cut_off()
             child.kill()
@@ -274,8 +274,8 @@ class Supervisor:
             slot.stop(leave=True, kill_at=self._kill_at(seconds), seconds=seconds)
 
     def _kill_at(self, drain_seconds: float) -> float:
-        """In attention: who was frozen together with us, as with the whole machine, has all its time to end by itself."""
-        return self._attention.look(time.monotonic()) + drain_seconds + CLOSE_SECONDS
+        """In awake seconds: who was frozen together with us, as with the whole machine, has all its time to end by itself."""
+        return self._awake.tick(time.monotonic()) + drain_seconds + CLOSE_SECONDS
 
     REACTIONS: ClassVar[Dict[int, Callable[[Supervisor], None]]] = {
         signal.SIGTERM: handle_sigterm,
@@ -289,8 +289,8 @@ class Supervisor:
 
     def _snapshot(self) -> Message:
         now = time.monotonic()
-        attention = self._attention.seconds
-        slots = [self._slots[number].report(now, attention) for number in sorted(self._slots)]
+        awake = self._awake.seconds
+        slots = [self._slots[number].report(now, awake) for number in sorted(self._slots)]
         working = State.RUNNING if self._state is State.ROLLING else self._state
         problems = health.problems(working.value, [as_json(slot) for slot in slots])
         return as_json(snapshot_of(self._settings, self._state.value, now - self._started_at, problems, slots))
@@ -306,7 +306,7 @@ class Supervisor:
         """How long the loop may sleep: until something is due."""
         children = [child for slot in self._slots.values() for child in (slot.child, slot.successor) if child]
         starts = [slot.start_at - now for slot in self._slots.values() if slot.start_at is not None]
-        kills = [child.kill_at - self._attention.seconds for child in children if child.kill_at is not None]
+        kills = [child.kill_at - self._awake.seconds for child in children if child.kill_at is not None]
         return max(0.0, min([TICK_SECONDS, *starts, *kills]))
 
     def _move(self, to: State) -> None:

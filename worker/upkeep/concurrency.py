@@ -40,14 +40,14 @@ class Sample(NamedTuple):
     waiting: bool  # whether there are tasks that could run if there were threads
 
 
-class Limiter:
+class ConcurrencyLimit:
     """The number of threads of one process. Looked after once a second or so."""
 
     def __init__(self, lowest: int, highest: int, core: float = 1.0) -> None:
         """Begins with `lowest` threads (at least 1). `core`: the part of a core that this process can count on, up to 1."""
-        self.limit = max(1, lowest)
-        self._lowest = self.limit
-        self._highest = max(self.limit, highest)
+        self.threads = max(1, lowest)
+        self._lowest = self.threads
+        self._highest = max(self.threads, highest)
         self._core = min(1.0, core)
         self._quiet = 0.0  # seconds that a call takes when it waits for nobody; 0: unknown
         self._doubling = True  # the slow start of TCP: until the first queue
@@ -57,19 +57,19 @@ class Limiter:
         self._samples = 0
         self._waited = 0  # samples with tasks waiting
 
-    def look(self, sample: Sample, *, may_grow: bool = True) -> int:
+    def take(self, sample: Sample, *, may_grow: bool = True) -> int:
         """Take a sample; the number of threads from now on. `may_grow`: there is memory for more of them."""
         if not self._samples:
             self._begin(sample)
-            return self.limit
+            return self.threads
         self._samples += 1
         self._waited += sample.waiting
         seconds = sample.at - self._first.at
-        enough = sample.ended - self._first.ended >= max(ENOUGH_CALLS, 2 * self.limit)
+        enough = sample.ended - self._first.ended >= max(ENOUGH_CALLS, 2 * self.threads)
         if seconds >= LONGEST_WINDOW_SECONDS or (enough and seconds >= WINDOW_SECONDS):
             self._decide(sample, seconds, may_grow=may_grow)
             self._begin(sample)
-        return self.limit
+        return self.threads
 
     def _begin(self, sample: Sample) -> None:
         self._first, self._samples, self._waited = sample, 1, 0
@@ -77,7 +77,7 @@ class Limiter:
     def _decide(self, last: Sample, seconds: float, *, may_grow: bool) -> None:
         first = self._first
         busy = last.ended_seconds + last.ages - first.ended_seconds - first.ages
-        saturated = busy >= BUSY_SHARE * self.limit * seconds and self._waited > self._samples / 2
+        saturated = busy >= BUSY_SHARE * self.threads * seconds and self._waited > self._samples / 2
         interpreter = last.cpu_seconds - first.cpu_seconds >= BUSY_CORE * self._core * seconds
         if last.ended > first.ended:
             call = (last.ended_seconds - first.ended_seconds) / (last.ended - first.ended)
@@ -89,34 +89,34 @@ class Limiter:
 
     def _learn(self, call: float, *, interpreter: bool) -> None:
         """What the seconds of a call say about the quiet time, whatever the limit."""
-        if not self._quiet or self.limit == self._lowest:
+        if not self._quiet or self.threads == self._lowest:
             self._quiet = call  # fewer threads can't be had: this is as quiet as it gets
         elif call < self._quiet:
             self._quiet += LEARNING * (call - self._quiet)
         threads, slowest = self._before
-        if threads and self.limit <= max(self._lowest, threads / 2):
+        if threads and self.threads <= max(self._lowest, threads / 2):
             if call > QUICKER * slowest and not interpreter:
                 self._quiet, self._doubling = call, True
             self._before = (0, 0.0)
 
     def _move(self, call: float, *, may_grow: bool, few: float) -> None:
-        queue = self.limit * max(0.0, 1 - self._quiet / call)
-        crowded = queue > max(LEAST_MANY, MANY * self.limit) or (queue > LEAST_FEW and not few)
+        queue = self.threads * max(0.0, 1 - self._quiet / call)
+        crowded = queue > max(LEAST_MANY, MANY * self.threads) or (queue > LEAST_FEW and not few)
         if crowded and self._crowded:
             threads, slowest = self._before
-            self._before = (threads or self.limit, max(slowest, call))
+            self._before = (threads or self.threads, max(slowest, call))
             self._doubling = False
-            self._set(max(self.limit * (1 - LARGEST_CUT), self.limit - queue + max(LEAST_FEW, few * self.limit)))
-        elif may_grow and queue < max(LEAST_FEW, few * self.limit):
+            self._set(max(self.threads * (1 - LARGEST_CUT), self.threads - queue + max(LEAST_FEW, few * self.threads)))
+        elif may_grow and queue < max(LEAST_FEW, few * self.threads):
             self._grow()
         self._crowded = crowded
 
     def _grow(self) -> None:
-        self._set(2 * self.limit if self._doubling else self.limit + 1)
+        self._set(2 * self.threads if self._doubling else self.threads + 1)
 
     def _stuck(self, last: Sample) -> bool:
         """No call has ended in a window, and what runs has been running for longer than calls used to take."""
         return bool(self._quiet) and last.ages > self._quiet * max(1, last.running)
 
     def _set(self, threads: float) -> None:
-        self.limit = max(self._lowest, min(self._highest, math.floor(threads)))
+        self.threads = max(self._lowest, min(self._highest, math.floor(threads)))

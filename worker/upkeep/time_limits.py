@@ -3,7 +3,7 @@
 Two limits: beyond the first a call is told so (`Context.cancelled`), beyond the second its process is given up. Either is
 noticed once a call.
 
-How long a call has run is counted in the attention of whoever looks: while the whole process was frozen, so was the call.
+How long a call has run is counted in awake seconds of whoever looks: while the whole process was frozen, so was the call.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.pools.thread_pool import HandlerThread
-from kafka_worker.shared.system.awake import Attention
+from kafka_worker.shared.system.awake import AwakeClock
 
 LONGEST_LOOK = 0.5  # seconds between two looks; whoever comes later was kept from it, and so were the calls
 
@@ -32,16 +32,16 @@ class Running:
     __slots__ = ("started", "task", "thread", "told", "unseen")
 
     def __init__(self, thread: HandlerThread, task: Task, started: float, unseen: float) -> None:
-        """Begun at `started` by the clock; at `unseen`, in attention, it was not there yet."""
+        """Begun at `started` by the clock; at `unseen`, in awake seconds, it was not there yet."""
         self.thread = thread
         self.task = task
         self.started = started
         self.unseen = unseen
         self.told = False  # of the first limit
 
-    def seconds(self, now: float, attention: float) -> float:
+    def seconds(self, now: float, awake: float) -> float:
         """How long it has run; as far as the clock tells, or less."""
-        return min(now - self.started, attention - self.unseen)
+        return min(now - self.started, awake - self.unseen)
 
 
 class TimeLimits:
@@ -51,12 +51,12 @@ class TimeLimits:
         """Seconds; 0: no such limit. Nothing runs yet at `now` (monotonic seconds)."""
         self._soft = soft
         self._hard = hard
-        self._attention = Attention(now, LONGEST_LOOK)
+        self._awake = AwakeClock(now, LONGEST_LOOK)
         self._calls: Dict[Tuple[int, float], Running] = {}  # by what a call is: a task, and when it began
 
     def look(self, running: Iterable[Tuple[HandlerThread, Task]], now: float) -> List[Overrun]:
         """What has gone past a limit since the last look, at `now` (monotonic seconds)."""
-        before, attention = self._attention.seconds, self._attention.look(now)
+        before, awake = self._awake.seconds, self._awake.tick(now)
         ended, self._calls = self._calls, {}
         for thread, task in running:
             started = thread.started
@@ -65,7 +65,7 @@ class TimeLimits:
             self._calls[call] = known or Running(thread, task, started, before)
         for each in ended.values():
             each.task[1].partition.overdue.pop(_place(each.task), None)
-        overruns = [self._overrun(each, each.seconds(now, attention), now) for each in self._calls.values()]
+        overruns = [self._overrun(each, each.seconds(now, awake), now) for each in self._calls.values()]
         return [overrun for overrun in overruns if overrun is not None]
 
     def _overrun(self, call: Running, seconds: float, now: float) -> Optional[Overrun]:

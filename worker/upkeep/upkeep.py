@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Optional
 from kafka_worker.pools.thread_pool import Pool, Runner
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import machine, memory
-from kafka_worker.upkeep.concurrency import Limiter, Sample
+from kafka_worker.upkeep.concurrency import ConcurrencyLimit, Sample
 from kafka_worker.upkeep.recycling import MEGABYTE, Renewal
 
 log = logging.getLogger(__name__)
@@ -47,12 +47,12 @@ class Upkeep:
         self._resident = resident
         self._soft_limit = shares.soft if shares else 0
         self._renewal = Renewal(settings.recycle_messages, settings.recycle_seconds, self._soft_limit, chance)
-        self._limiter: Optional[Limiter] = None
+        self._concurrency: Optional[ConcurrencyLimit] = None
         self._tuned = pool.tuned
         # A task process a thread is more than a thread, and what it uses is not seen here.
         if self._tuned and settings.threads_max > settings.threads and settings.isolation == "none":
             core = machine.usable_cores() / settings.processes
-            self._limiter = Limiter(settings.threads, settings.threads_max, core)
+            self._concurrency = ConcurrencyLimit(settings.threads, settings.threads_max, core)
         self._most = settings.threads_max
         self._most_reached = False
         self._began: Optional[float] = None
@@ -71,8 +71,8 @@ class Upkeep:
                 "%d MB right after the start, above its share of MEMORY_LIMIT (%d MB): a new process would be as large",
                 self._bytes / MEGABYTE, self._soft_limit / MEGABYTE,
             )  # fmt: skip
-        if self._limiter is not None and self._tuned is not None:
-            self._tune(self._limiter, self._tuned, now)
+        if self._concurrency is not None and self._tuned is not None:
+            self._tune(self._concurrency, self._tuned, now)
 
     def fields(self) -> Dict[str, Any]:
         """For the heartbeat."""
@@ -80,10 +80,10 @@ class Upkeep:
             "threads": self._pool.limit, "rss": self._bytes, "renew": self._reason, "oversized": self._renewal.oversized,
         }  # fmt: skip
 
-    def _tune(self, limiter: Limiter, pool: Pool, now: float) -> None:
-        before = limiter.limit
+    def _tune(self, limit: ConcurrencyLimit, pool: Pool, now: float) -> None:
+        before = limit.threads
         roomy = not self._soft_limit or self._bytes <= self._soft_limit
-        threads = limiter.look(_sample(pool, now), may_grow=roomy)
+        threads = limit.take(_sample(pool, now), may_grow=roomy)
         if threads != before:
             log.debug("%d threads, from %d", threads, before)
             pool.resize(threads)

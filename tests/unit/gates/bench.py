@@ -1,10 +1,10 @@
-"""A gate on a bench: the test takes tasks from the queues, as handler threads would, and keeps the clock."""
+"""Gates on a bench: the test takes tasks from the queues, as handler threads would, and keeps the clock."""
 
 from __future__ import annotations
 
 from typing import Any, List
 
-from kafka_worker.gates.gates import Gate
+from kafka_worker.gates.gates import Gates
 from kafka_worker.partitions import completion
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Task
@@ -18,7 +18,7 @@ ERROR = ConnectionError("refused")
 
 
 class Bench:
-    """A gate for some topics, each with a handler of its own name and one partition with tasks."""
+    """Gates for some topics, each with a handler of its own name and one partition with tasks."""
 
     def __init__(self, *topics: str, tasks: int = 20, kind: Any = InOrderOfOffset, **changes: Any) -> None:
         settings = some_settings(
@@ -27,10 +27,10 @@ class Bench:
         self.now = 0.0
         self.pool = Pool(2, lambda *_: None)
         self.apart = HandlerThread("quarantine-0")
-        self.gate = Gate(settings, self.pool, lambda topic: topic, lambda: self.now, [self.apart])
+        self.gates = Gates(settings, self.pool, lambda topic: topic, lambda: self.now, [self.apart])
         self.partitions = [Partition(topic, 0, kind) for topic in topics or (TOPIC,)]
         for partition in self.partitions:
-            partition.dependencies = self.gate.dependencies
+            partition.dependencies = self.gates.dependencies
             segment, _ = partition.tracker.take(0, tasks)
             partition.queue.extend([(offset, segment, Message(offset), None, 1) for offset in range(tasks)])
         self.turn(0.0)
@@ -38,8 +38,8 @@ class Bench:
     def turn(self, seconds: float = 0.01) -> bool:
         """So much later; whether what is served has changed."""
         self.now += seconds
-        changed = self.gate.turn(self.partitions, self.now)
-        self.queues: List[Queue] = self.gate.queues(self.partitions)
+        changed = self.gates.turn(self.partitions, self.now)
+        self.queues: List[Queue] = self.gates.queues(self.partitions)
         return changed
 
     def taken(self, most: int = 100) -> List[Task]:
@@ -55,14 +55,14 @@ class Bench:
         return tasks
 
     def fail(self, *tasks: Task, error: BaseException = ERROR, last: bool = False) -> List[bool]:
-        """Whether each is taken back."""
+        """Whether each is excused."""
         for task in tasks:
             completion.unfinished(task)
-        return [self.gate.take_back(task, copied(error), self.now, last=last) for task in tasks]
+        return [self.gates.excuse(task, copied(error), self.now, last=last) for task in tasks]
 
     def call(self, name: str, topic: str = TOPIC, error: Any = None) -> None:
         """A handler uses a dependency, which raises."""
-        with self.gate.dependencies.call(name, Partition(topic, 0)):
+        with self.gates.dependencies.call(name, Partition(topic, 0)):
             if error is not None:
                 raise error
 

@@ -101,4 +101,4 @@ def test_too_many_of_them_are_stopped_by_the_storm_limit_which_says_so() -> None
     run.run(lambda: run.now > 20.0, most=30.0)
 
     assert 50 <= len(run.letters) < 65
-    assert [report.name for report in run.gate.reports(run.now) if report.state != "closed"] == ["dead letters"]
+    assert [report.name for report in run.gates.reports(run.now) if report.state != "closed"] == ["dead letters"]

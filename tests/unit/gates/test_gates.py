@@ -30,7 +30,7 @@ def test_nothing_of_a_handler_is_started_while_its_breaker_is_open_and_of_others
     bench = Bench("a", "b").until_open()
 
     assert bench.queues == [bench.partitions[1].queue]
-    assert [bench.gate.why(partition) for partition in bench.partitions] == ["the circuit breaker of a is open", ""]
+    assert [bench.gates.why(partition) for partition in bench.partitions] == ["the circuit breaker of a is open", ""]
     bench.turn(OPEN_SECONDS - 1)
     assert bench.queues == [bench.partitions[1].queue]
 
@@ -65,7 +65,7 @@ def test_probes_are_counted_and_the_next_one_waits_for_the_outcome_of_one_before
 def test_probes_that_are_given_back_may_be_taken_again() -> None:
     bench = Bench().until_half_open()
     probes = bench.taken()
-    bench.gate.give_back(probes)
+    bench.gates.give_back(probes)
     for task in probes:
         bench.partitions[0].queue.put(task)
 
@@ -112,7 +112,7 @@ def test_a_message_that_fails_again_after_another_succeeded_is_to_blame_itself()
 
     assert offsets([again]) == [3]
     assert bench.fail(first, again) == [True, False]
-    assert "half-open" in bench.gate.why(bench.partitions[0])
+    assert "half-open" in bench.gates.why(bench.partitions[0])
 
 
 def test_what_failed_in_the_outage_comes_back_one_for_each_that_succeeds_unless_nothing_else_waits() -> None:
@@ -132,10 +132,10 @@ def test_what_is_due_again_while_its_handler_is_held_up_is_no_probe_as_long_as_t
     bench = Bench().until_half_open()
     again = (*bench.taken(1)[0][:4], 2)
 
-    assert bench.gate.set_aside(again)
+    assert bench.gates.set_aside(again)
     assert offsets(bench.taken()) == [5]
     free = Bench()
-    assert not free.gate.set_aside(free.taken(1)[0])
+    assert not free.gates.set_aside(free.taken(1)[0])
 
 
 def test_a_task_that_was_running_when_it_opened_is_no_probe() -> None:
@@ -200,7 +200,7 @@ def test_errors_of_data_do_not_count_and_those_of_input_and_output_do(error: Any
 
     bench.fail(*bench.taken(4), error=error)
 
-    assert [report.calls for report in bench.gate.reports(bench.now)] == [0 if not counts else 4]
+    assert [report.calls for report in bench.gates.reports(bench.now)] == [0 if not counts else 4]
 
 
 def test_what_is_done_counts_before_what_failed_since() -> None:
@@ -210,7 +210,7 @@ def test_what_is_done_counts_before_what_failed_since() -> None:
     bench.now += COUNT_SECONDS / 10
 
     assert bench.fail(*bench.taken(3)) == [False] * 3
-    assert bench.gate.reports(bench.now)[0].calls == 8
+    assert bench.gates.reports(bench.now)[0].calls == 8
 
 
 def test_what_is_done_of_retry_topics_and_apart_counts_like_what_fails_there() -> None:
@@ -223,7 +223,7 @@ def test_what_is_done_of_retry_topics_and_apart_counts_like_what_fails_there() -
     bench.now += COUNT_SECONDS / 10
 
     assert bench.fail(*bench.taken(3)) == [False] * 3
-    assert [(each.state, each.calls) for each in bench.gate.reports(bench.now) if each.name == TOPIC] == [("closed", 23)]
+    assert [(each.state, each.calls) for each in bench.gates.reports(bench.now) if each.name == TOPIC] == [("closed", 23)]
 
 
 def test_probes_of_a_partition_that_goes_away_make_room_for_others() -> None:
@@ -306,14 +306,14 @@ def test_too_many_dead_letters_hold_everything_and_one_a_round_gets_through() ->
     assert bench.fail(*bench.taken(PROBES), error=Reject(), last=True) == [False, True]
     bench.turn()
     assert bench.queues == []
-    assert bench.gate.reports(bench.now)[-1].name == "dead letters"
+    assert bench.gates.reports(bench.now)[-1].name == "dead letters"
 
 
 def test_no_breakers_no_holding() -> None:
     bench = Bench(breaker_failure_share=0.0, dead_letter_storm_share=0.0)
 
     assert not any(bench.fail(*bench.taken(), last=True))
-    assert bench.gate.reports(0.0) == []
+    assert bench.gates.reports(0.0) == []
 
 
 # ---- the rate limit ----

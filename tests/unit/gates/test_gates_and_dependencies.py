@@ -73,7 +73,7 @@ def test_what_failed_by_a_dependency_is_tried_when_others_do_not_use_it() -> Non
 
 def test_a_call_that_began_before_the_round_is_no_probe_of_it() -> None:
     bench = Bench()
-    slow = bench.gate.dependencies.call("payments", Partition(TOPIC, 0))
+    slow = bench.gates.dependencies.call("payments", Partition(TOPIC, 0))
     slow.__enter__()
     for _ in range(4):
         with pytest.raises(ConnectionError):
@@ -84,7 +84,7 @@ def test_a_call_that_began_before_the_round_is_no_probe_of_it() -> None:
     slow.__exit__(ConnectionError, ERROR, None)
     bench.turn()
 
-    assert [report.state for report in bench.gate.reports(0.0) if report.name == "payments"] == ["half-open"]
+    assert [report.state for report in bench.gates.reports(0.0) if report.name == "payments"] == ["half-open"]
 
 
 def test_names_of_dependencies_are_bounded_in_number_and_form(caplog: pytest.LogCaptureFixture) -> None:
@@ -93,7 +93,7 @@ def test_names_of_dependencies_are_bounded_in_number_and_form(caplog: pytest.Log
         bench.call("host-%d" % number)
     bench.turn()
 
-    assert len(bench.gate.reports(0.0)) == 102  # the handler's and that of the dead letters are two
+    assert len(bench.gates.reports(0.0)) == 102  # the handler's and that of the dead letters are two
     assert caplog.text.count("have no circuit breaker") == 1
     for name in ("", "x" * 101, "two\nlines", b"bytes"):
         with pytest.raises(ValueError, match="dependency's name"):

@@ -28,19 +28,19 @@ class Process:
 
 
 class Puppet:
-    """A child in slot 3, spawned at 100.0 (clock) and 50.0 (attention)."""
+    """A child in slot 3, spawned at 100.0 (clock) and 50.0 (awake seconds)."""
 
     def __init__(self, pid: int = 7) -> None:
         ours, theirs = socket.socketpair()
         self.process = Process(pid)
         self.line = Channel(theirs)
-        self.child = Child(3, cast("Any", self.process), Channel(ours), now=100.0, attention=50.0)
+        self.child = Child(3, cast("Any", self.process), Channel(ours), now=100.0, awake=50.0)
 
-    def says(self, stage: str, attention: float = 50.0, **more: Any) -> None:
+    def says(self, stage: str, awake: float = 50.0, **more: Any) -> None:
         """A heartbeat, heard at `awake`."""
         report: Dict[str, Any] = {"stage": stage, "poll_age": 0.0, **more}
         self.line.send({"report": report})
-        self.child.hear(attention)
+        self.child.hear(awake)
 
     def becomes(self, *states: ChildState) -> None:
         for state in states:

@@ -42,7 +42,7 @@ def test_a_child_runs_as_soon_as_it_has_imported_the_handler(puppet: Puppet, sta
 
 
 def test_age_counts_from_the_last_heartbeat(puppet: Puppet) -> None:
-    puppet.says("consuming", attention=60.0)
+    puppet.says("consuming", awake=60.0)
     puppet.child.hear(64.0)
 
     assert puppet.child.heartbeat_age(65.0) == 5.0

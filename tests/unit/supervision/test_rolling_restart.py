@@ -25,7 +25,7 @@ class House:
         self.roll = RollingRestart(self.spawn, patience=30.0)
         self.roll.begin(sorted(self.slots))
 
-    def spawn(self, _slot: Slot, _now: float, _attention: float) -> Child:
+    def spawn(self, _slot: Slot, _now: float, _awake: float) -> Child:
         if not self.can_spawn:
             raise OSError("no more processes")
         self.spawned.append(Puppet(100 + len(self.spawned)))
@@ -69,7 +69,7 @@ def test_an_old_child_is_asked_to_end_only_when_its_successor_waits_for_the_seat
     ours.step()
 
     assert before is ChildState.RUNNING
-    assert (ours.olds[0].child.state, ours.olds[0].child.kill_at) == (ChildState.STOPPING, 80.0)  # in attention
+    assert (ours.olds[0].child.state, ours.olds[0].child.kill_at) == (ChildState.STOPPING, 80.0)  # in awake seconds
     assert ours.olds[0].line.receive() == [{"stop": {"leave": False}}]
 
 

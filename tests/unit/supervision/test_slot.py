@@ -90,9 +90,9 @@ def test_stop_asks_both_processes_and_starts_no_more(make: Make) -> None:
 def test_the_report_of_a_working_slot_tells_of_its_processes(make: Make) -> None:
     slot, puppet = Slot(3, 100.0), make(1)
     slot.child, slot.successor, slot.start_at = puppet.child, make(2).child, None
-    puppet.says("consuming", attention=51.0)
+    puppet.says("consuming", awake=51.0)
 
-    report = slot.report(now=110.0, attention=53.5)
+    report = slot.report(now=110.0, awake=53.5)
 
     assert (report.slot, report.state, report.pid, report.successor_pid) == (3, "running", 1, 2)
     assert (report.uptime, report.heartbeat_age, report.restart_in) == (10.0, 2.5, -1.0)
@@ -103,10 +103,10 @@ def test_the_report_of_an_empty_slot_tells_when_it_is_filled_again() -> None:
     slot = Slot(3, now=100.0)
     slot.last_exit = "exit 70 (fault)"
 
-    report = slot.report(now=98.0, attention=50.0)
+    report = slot.report(now=98.0, awake=50.0)
 
     assert (report.state, report.pid, report.restart_in, report.last_exit) == ("backoff", 0, 2.0, "exit 70 (fault)")
-    assert slot.report(now=105.0, attention=50.0).restart_in == 0.0
+    assert slot.report(now=105.0, awake=50.0).restart_in == 0.0
 
 
 def test_what_a_kill_cuts_off_is_named(make: Make, caplog: pytest.LogCaptureFixture) -> None:

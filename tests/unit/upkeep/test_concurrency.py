@@ -1,4 +1,4 @@
-"""The limiter on a model: handlers that share something downstream, or the interpreter. Time is computed, not spent."""
+"""The limit on a model: handlers that share something downstream, or the interpreter. Time is computed, not spent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Callable, Iterator, List, Tuple
 
 import pytest
 
-from kafka_worker.upkeep.concurrency import Limiter, Sample
+from kafka_worker.upkeep.concurrency import ConcurrencyLimit, Sample
 
 LOWEST, HIGHEST = 2, 32
 
@@ -19,7 +19,7 @@ class Model:
 
     def __init__(self, work: Callable[[], float], capacity: float = 1e9, core: float = 0.0) -> None:
         self.work, self.capacity, self.core = work, capacity, core
-        self.limiter = Limiter(LOWEST, HIGHEST)
+        self.limit = ConcurrencyLimit(LOWEST, HIGHEST)
         self.backlog = True
         self.may_grow = True
         self.now = self._progress = self._cpu = self._seconds = 0.0
@@ -44,11 +44,11 @@ class Model:
                 self._ended += 1
         ages = sum(self.now - began for _, began in self._running)
         sample = Sample(self.now, self._ended, self._seconds, self._cpu, ages, len(self._running), self.backlog)
-        return self.limiter.look(sample, may_grow=self.may_grow)
+        return self.limit.take(sample, may_grow=self.may_grow)
 
     def _ends(self, end: float) -> Iterator[float]:
         while self.now < end:
-            while self.backlog and len(self._running) < self.limiter.limit:
+            while self.backlog and len(self._running) < self.limit.threads:
                 heapq.heappush(self._running, (self._progress + self.work(), self.now))
             if not self._running:
                 self.now = end
@@ -151,9 +151,9 @@ def test_there_is_no_growth_without_memory() -> None:
 
 @pytest.mark.parametrize(("busy", "waiting"), [(0.5, True), (1.0, False)])
 def test_there_is_no_growth_while_threads_are_idle_or_no_task_waits(busy: float, waiting: bool) -> None:
-    limiter = Limiter(LOWEST, HIGHEST)
+    limit = ConcurrencyLimit(LOWEST, HIGHEST)
     for second in range(20):
         calls = int(20 * second * LOWEST * busy)
-        limiter.look(Sample(float(second), calls, calls * 0.05, 0.0, 0.0, 1, waiting))
+        limit.take(Sample(float(second), calls, calls * 0.05, 0.0, 0.0, 1, waiting))
 
-    assert limiter.limit == LOWEST
+    assert limit.threads == LOWEST
