@@ -64,7 +64,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     settings = received_settings(channel)
     logs.set_up(settings.log_level, settings.log_format, "slot-%d" % words.slot)
     start.users_first()
-    _end(Child(settings, words.slot, channel).run())
+    _end(ChildProcess(settings, words.slot, channel).run())
 
 
 def _end(code: ExitCode) -> None:
@@ -72,7 +72,7 @@ def _end(code: ExitCode) -> None:
     os._exit(code)
 
 
-class Child:
+class ChildProcess:
     """The main thread's view of the process."""
 
     def __init__(self, settings: Settings, slot: int, channel: Channel) -> None:

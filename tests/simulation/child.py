@@ -1,5 +1,5 @@
-"""One process, from its start to its end: the real `kafka_worker.process.Child` with all that it is made of, on a simulated
-clock, with simulated threads, clients, lock and supervisor. Task processes are a call."""
+"""One process, from its start to its end: the real `kafka_worker.process.ChildProcess` with all that it is made of, on a
+simulated clock, with simulated threads, clients, lock and supervisor. Task processes are a call."""
 
 from __future__ import annotations
 

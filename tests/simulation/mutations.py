@@ -13,7 +13,7 @@ from kafka_worker.partitions import assignment
 from kafka_worker.partitions.assignment import Names, Partition
 from kafka_worker.partitions.commits import Commits
 from kafka_worker.partitions.tracker import OPEN, RUNNING, Segment
-from kafka_worker.process import Child
+from kafka_worker.process import ChildProcess
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.offset_map import decode
 from kafka_worker.recovery.recovery import Recovery
@@ -52,7 +52,7 @@ def _two_looks(self: Segment) -> int:
     return lowest - self.shift if lowest >= 0 else -1
 
 
-def _seat_first(self: Child) -> None:
+def _seat_first(self: ChildProcess) -> None:
     self._seat.take()
     self._stage.move(Stage.CONSUMING)
     self._pool.start()
@@ -84,7 +84,7 @@ MUTATIONS: Dict[str, List[Tuple[Any, str, Callable[..., Any]]]] = {
         (Journal, "release", _kept_as_it_was),
     ],
     "two looks at a flag that moves": [(Segment, "first_open", _two_looks)],
-    "the seat is free before the end is noted": [(Child, "_consume", _seat_first)],
+    "the seat is free before the end is noted": [(ChildProcess, "_consume", _seat_first)],
     "no commit in a revocation": [(Commits, "due", _never_while_deaf)],
     "no commit in a drain": [(ConsumerLoop, "_turn_at_rest", _not_at_rest)],
     "a failure of a closed partition counts": [(Failures, "_leave_undone", _counted)],

@@ -26,7 +26,7 @@ from kafka_worker.partitions import (
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools import thread_pool
 from kafka_worker.pools.thread_pool import Pool
-from kafka_worker.process import Child
+from kafka_worker.process import ChildProcess
 from kafka_worker.recovery import journal, quarantine, recovery
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.shared.ipc.channel import Channel
@@ -58,7 +58,7 @@ for _look in (tracker.Segment.first_open, tracker.Segment.last_done, tracker.Seg
     WEIGHTS[_look.__code__] = MOVING
 
 
-class SimulatedChild(Child):
+class SimulatedChild(ChildProcess):
     """The real one, with parts that take the simulated clock."""
 
     def __init__(self, life: Life, channel: Channel) -> None:

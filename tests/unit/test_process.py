@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator, List, Optional, cast
 import pytest
 
 from kafka_worker.draining.stopping import Stop
-from kafka_worker.process import Child
+from kafka_worker.process import ChildProcess
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import Stage
@@ -65,7 +65,7 @@ class Bench:
         ours, self.supervisor = socket.socketpair()
         self.loop = Loop()
         self.ends: List[str] = []
-        self.child = cast("Any", Child(settings, 0, Channel(ours)))
+        self.child = cast("Any", ChildProcess(settings, 0, Channel(ours)))
         self.child._loop = self.loop
         self.child._pool = SimpleNamespace(start=lambda: None)
         self.child._time = SimpleNamespace(look=lambda: False)
