@@ -14,7 +14,7 @@ from kafka_worker.draining.draining import BROKEN, Draining
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stop, Stopping
 from kafka_worker.gates.gates import Gates
-from kafka_worker.kafka.consumer import GroupConsumer, Name, Owner
+from kafka_worker.kafka.consumer import GroupConsumer, RebalanceListener, TopicPartition
 from kafka_worker.kafka.properties import Member, milliseconds
 from kafka_worker.kafka.room import Room
 from kafka_worker.outcomes.decisions import Failures
@@ -45,7 +45,7 @@ REST_POLL_SECONDS = 0.01  # while partitions are brought to rest, and the last c
 NAP_SECONDS = 0.002  # between two looks where nothing can be fetched
 
 
-class ConsumerLoop(Owner):
+class ConsumerLoop(RebalanceListener):
     """Everything the consumer thread owns."""
 
     def __init__(
@@ -86,7 +86,7 @@ class ConsumerLoop(Owner):
         self._arrivals: Arrivals
         self._assignment = Assignment(self._new_partition)
         self._stopping = Stopping()
-        self._unwanted: List[Name] = []  # assigned although we end, and not paused yet
+        self._unwanted: List[TopicPartition] = []  # assigned although we end, and not paused yet
         self._room = Room(settings, lambda: self._stopping.wish is not None, clock)
         self._report_at = 0.0
         # Read by the main thread:
@@ -206,11 +206,11 @@ class ConsumerLoop(Owner):
 
     # ---- commits --------------------------------------------------------------------------------------------------
 
-    def _positions(self) -> Dict[Name, int]:
+    def _positions(self) -> Dict[TopicPartition, int]:
         """Only between two fetches: everything delivered so far is in flight or done then."""
         return self._consumer.positions([(p.topic, p.number) for p in self._assignment])
 
-    def _commit(self, partitions: Iterable[Partition], positions: Dict[Name, int], now: float) -> bool:
+    def _commit(self, partitions: Iterable[Partition], positions: Dict[TopicPartition, int], now: float) -> bool:
         """Send what the broker does not hold yet; whether it holds everything."""
         dirty = Commits.dirty(partitions, positions, self._recovery.metadata)
         if dirty and self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
@@ -240,7 +240,7 @@ class ConsumerLoop(Owner):
 
     # ---- the group gives and takes --------------------------------------------------------------------------------
 
-    def on_assigned(self, names: List[Name]) -> None:
+    def on_assigned(self, names: List[TopicPartition]) -> None:
         """New partitions. While we end none is taken any more: whoever has them next begins where the group stands, and what
         comes of them until they are paused is dropped."""
         if self.stopping is not None:
@@ -252,7 +252,7 @@ class ConsumerLoop(Owner):
         self._quarantine.receive(partition for partition in partitions if partition.early is None)
         self._serve_assignment()
 
-    def on_revoked(self, names: List[Name]) -> None:
+    def on_revoked(self, names: List[TopicPartition]) -> None:
         """Finish what runs of them, commit, forget. The broker accepts a commit for a partition that has moved on, so what is
         not done in time must never be committed by us."""
         limit = self._clock() + self._longest_revocation
@@ -267,7 +267,7 @@ class ConsumerLoop(Owner):
             log.warning("%s: not finished before the partition was taken away", task)
         self._forget(names)
 
-    def on_lost(self, names: List[Name]) -> None:
+    def on_lost(self, names: List[TopicPartition]) -> None:
         """Forget; somebody else may already have them."""
         self._forget(names)
 
@@ -279,7 +279,7 @@ class ConsumerLoop(Owner):
             partition.queue.topic = partition.origin
         return partition
 
-    def _forget(self, names: List[Name]) -> None:
+    def _forget(self, names: List[TopicPartition]) -> None:
         for partition in self._assignment.selected(names):
             # First of all, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
             partition.forget()
@@ -298,7 +298,7 @@ class ConsumerLoop(Owner):
             self._serve_assignment()
             self._pool.wake(len(self._pool.threads))
 
-    def on_end(self, name: Name, offset: int) -> None:
+    def on_end(self, name: TopicPartition, offset: int) -> None:
         """The end of a partition: the only sign of progress behind messages that are never delivered."""
         partition = self._assignment.get(*name)
         if partition is not None:

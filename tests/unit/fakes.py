@@ -6,7 +6,7 @@ import contextlib
 from typing import Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple
 
 from kafka_worker.handler.loading import Call
-from kafka_worker.kafka.consumer import Name, Owner
+from kafka_worker.kafka.consumer import RebalanceListener, TopicPartition
 from kafka_worker.partitions.home import UNKNOWN, Home
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
@@ -132,7 +132,7 @@ class ScriptedGroup:
         self._steps = list(steps)
         self._patience = Deadline(10.0)
         self._unanswered: List[List[Tuple[str, int, int]]] = []
-        self.owner: Owner
+        self.listener: RebalanceListener
         self.joined = True
         self.away = False
         self.lost = False
@@ -141,18 +141,18 @@ class ScriptedGroup:
         self.accepts = True  # whether a commit can be sent
         self.commits: List[Tuple[str, int, int]] = []
         self.deeds: List[str] = []
-        self.paused: List[Name] = []  # each time anew
-        self.held: Dict[Name, Tuple[int, Optional[str]]] = {}  # offset and metadata that the broker has, if any
+        self.paused: List[TopicPartition] = []  # each time anew
+        self.held: Dict[TopicPartition, Tuple[int, Optional[str]]] = {}  # offset and metadata that the broker has, if any
 
-    def __call__(self, _properties: object, _topics: object, owner: Owner, _clock: object) -> ScriptedGroup:
-        self.owner = owner
+    def __call__(self, _properties: object, _topics: object, listener: RebalanceListener, _clock: object) -> ScriptedGroup:
+        self.listener = listener
         self.ending, self.lost = None, False
         return self
 
     def fetch(self, _most: int, _timeout: float) -> List[Message]:
         assert not self._patience.expired(), "the script does not come to its end"
         for offsets in self._unanswered:
-            self.owner.on_committed(offsets)
+            self.listener.on_committed(offsets)
         self._unanswered = []
         messages = self._steps[0](self) if self._steps else []
         if messages is None:
@@ -160,7 +160,7 @@ class ScriptedGroup:
         del self._steps[:1]
         return messages
 
-    def committed(self, names: List[Name], _timeout: float) -> Dict[Name, Tuple[int, Optional[str]]]:
+    def committed(self, names: List[TopicPartition], _timeout: float) -> Dict[TopicPartition, Tuple[int, Optional[str]]]:
         return {name: self.held.get(name, (-1001, None)) for name in names}
 
     def commit(self, offsets: List[Tuple[str, int, int, str]]) -> bool:
@@ -170,20 +170,20 @@ class ScriptedGroup:
             self._unanswered.append(places)
         return self.accepts
 
-    def positions(self, _names: List[Name]) -> Dict[Name, int]:
+    def positions(self, _names: List[TopicPartition]) -> Dict[TopicPartition, int]:
         return {}
 
-    def rewind(self, name: Name) -> None:
+    def rewind(self, name: TopicPartition) -> None:
         self.deeds.append("rewind")
 
-    def end(self, _name: Name) -> int:
+    def end(self, _name: TopicPartition) -> int:
         return -1
 
-    def pause(self, names: List[Name]) -> None:
+    def pause(self, names: List[TopicPartition]) -> None:
         self.deeds.append("pause")
         self.paused += names
 
-    def resume(self, names: List[Name]) -> None:
+    def resume(self, names: List[TopicPartition]) -> None:
         self.deeds.append("resume")
 
     def leave(self, _deadline: Deadline) -> None:

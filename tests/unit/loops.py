@@ -77,15 +77,15 @@ class Bench:
 
 
 def assign() -> Step:
-    return lambda group: group.owner.on_assigned([OURS]) or []  # type: ignore[func-returns-value]
+    return lambda group: group.listener.on_assigned([OURS]) or []  # type: ignore[func-returns-value]
 
 
 def revoke() -> Step:
-    return lambda group: group.owner.on_revoked([OURS]) or []  # type: ignore[func-returns-value]
+    return lambda group: group.listener.on_revoked([OURS]) or []  # type: ignore[func-returns-value]
 
 
 def lose() -> Step:
-    return lambda group: group.owner.on_lost([OURS]) or []  # type: ignore[func-returns-value]
+    return lambda group: group.listener.on_lost([OURS]) or []  # type: ignore[func-returns-value]
 
 
 def deliver(*offsets: int) -> Step:
@@ -98,4 +98,4 @@ def until(condition: Callable[[], object]) -> Step:
 
 
 def stop(*, leave: bool = False, seconds: float = 10.0) -> Step:
-    return lambda group: cast("ConsumerLoop", group.owner).stop(Stop(Deadline(seconds), leave=leave)) or []  # type: ignore[func-returns-value]
+    return lambda group: cast("ConsumerLoop", group.listener).stop(Stop(Deadline(seconds), leave=leave)) or []  # type: ignore[func-returns-value]

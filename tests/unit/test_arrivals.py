@@ -9,7 +9,7 @@ import pytest
 
 from kafka_worker import arrivals
 from kafka_worker.arrivals import UNTOLD
-from kafka_worker.kafka.consumer import Name
+from kafka_worker.kafka.consumer import TopicPartition
 from kafka_worker.partitions import commits
 from kafka_worker.partitions.home import Home
 from kafka_worker.recovery.offset_map import encode
@@ -17,7 +17,7 @@ from tests.unit.fakes import Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
 
 BEFORE, AFTER = Home("c" * 16, "1" * 16), Home("c" * 16, "2" * 16)
-Held = Dict[Name, Tuple[int, Optional[str]]]
+Held = Dict[TopicPartition, Tuple[int, Optional[str]]]
 
 
 @pytest.fixture

@@ -255,7 +255,7 @@ def test_of_a_retry_topic_what_is_due_runs_and_a_stop_does_not_wait_for_the_rest
     name = (TOPIC + ".retry.1h", 0)
     asked = Deadline(5.0)
     code = bench.play(
-        lambda group: group.owner.on_assigned([name]) or [],  # type: ignore[func-returns-value]
+        lambda group: group.listener.on_assigned([name]) or [],  # type: ignore[func-returns-value]
         lambda _: [FromRetryTopic(0, 8.0), FromRetryTopic(1, 0.0), FromRetryTopic(2, 3600.0)],
         until(lambda: bench.done == {41}),
         stop(),
@@ -280,7 +280,7 @@ def test_what_sleeps_from_a_retry_topic_is_weighed_like_all_else(bench: Bench) -
         return []
 
     bench.play(
-        lambda group: group.owner.on_assigned([name]) or [],  # type: ignore[func-returns-value]
+        lambda group: group.listener.on_assigned([name]) or [],  # type: ignore[func-returns-value]
         lambda _: [large],
         look,
         stop(),

@@ -28,7 +28,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def assign_other(group: ScriptedGroup) -> List[Message]:
-    group.owner.on_assigned([OTHER])
+    group.listener.on_assigned([OTHER])
     return []
 
 

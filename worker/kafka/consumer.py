@@ -1,8 +1,8 @@
 """The only owner of the Kafka `Consumer`: joins the group, fetches, commits, leaves. Consumer thread only, because the client
 serves one caller at a time, without fairness: any other thread would wait for the whole poll, again and again.
 
-What it learns it tells an `Owner` (the loop), from inside `fetch`. Nothing that runs in a client callback may raise: an
-exception there is raised out of `consume()`, which then drops the batch it was about to return, silently.
+What it learns it tells a `RebalanceListener` (the loop), from inside `fetch`. Nothing that runs in a client callback may
+raise: an exception there is raised out of `consume()`, which then drops the batch it was about to return, silently.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import time
 from operator import methodcaller
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.kafka.topic_ids import TopicIds
@@ -25,25 +26,25 @@ log = logging.getLogger(__name__)
 client_log = logging.getLogger("librdkafka")
 client_log.addFilter(NotAgain(time.monotonic))
 
-Name = Tuple[str, int]  # topic and partition number
+TopicPartition = Tuple[str, int]  # topic and partition number
 
 UNAUTHORISED_AFTER = 10.0  # seconds of refusals without any success before we give up: rights may be changing just now
 LOOK_FOR_BROKER_EVERY = 5.0  # seconds, while none answers
 
 
-class Owner:
+class RebalanceListener:
     """Who wants to know what happens to the membership. The three callbacks run inside `fetch` or `leave`."""
 
-    def on_assigned(self, names: List[Name]) -> None:
+    def on_assigned(self, names: List[TopicPartition]) -> None:
         """These partitions are ours from now on."""
 
-    def on_revoked(self, names: List[Name]) -> None:
+    def on_revoked(self, names: List[TopicPartition]) -> None:
         """These go away when this returns; until then their offsets may be committed."""
 
-    def on_lost(self, names: List[Name]) -> None:
+    def on_lost(self, names: List[TopicPartition]) -> None:
         """These are gone already: committing them would be wrong."""
 
-    def on_end(self, name: Name, offset: int) -> None:
+    def on_end(self, name: TopicPartition, offset: int) -> None:
         """Everything of this partition up to `offset` was delivered, and there is no more for now."""
 
     def on_metadata_refused(self) -> None:
@@ -77,17 +78,21 @@ class GroupConsumer:
     """Our member of the consumer group."""
 
     def __init__(
-        self, properties: Dict[str, Any], topics: Iterable[str], owner: Owner, clock: Callable[[], float] = time.monotonic
+        self,
+        properties: Dict[str, Any],
+        topics: Iterable[str],
+        listener: RebalanceListener,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Join the group; the assignment comes during `fetch`."""
-        self._owner = owner
+        self._listener = listener
         self._clock = clock
         self._away_complaint = Seldom(log, clock)
         self._complaint = Seldom(log, clock)
         self._refused_since: Optional[float] = None
         self._next_look = 0.0
-        self._ahead = False  # the client's positions are past messages that the owner has not got yet, or never gets
-        self._rewinding: Set[Name] = set()  # that should begin anew; what comes before they do is of no use
+        self._ahead = False  # the client's positions are past messages that the listener has not got yet, or never gets
+        self._rewinding: Set[TopicPartition] = set()  # that should begin anew; what comes before they do is of no use
         self.ids = TopicIds(properties)
         self.joined = False  # the group has given us an assignment, even an empty one
         self.lost = False  # it was gone for a session timeout, and has given us no assignment since
@@ -126,53 +131,53 @@ class GroupConsumer:
         """Send a commit of (topic, partition, offset, metadata); the answer comes by `on_committed`. False: it could not be
         sent."""
         try:
-            self._consumer.commit(offsets=[TopicPartition(*place) for place in offsets], asynchronous=True)
+            self._consumer.commit(offsets=[ClientPartition(*place) for place in offsets], asynchronous=True)
             log.debug("Commit: %s", offsets)
         except KafkaException as problem:
             self._on_commit_error(problem.args[0], "commit")
             return False
         return True
 
-    def committed(self, names: Iterable[Name], timeout: float) -> Dict[Name, Tuple[int, Optional[str]]]:
+    def committed(self, names: Iterable[TopicPartition], timeout: float) -> Dict[TopicPartition, Tuple[int, Optional[str]]]:
         """(offset, metadata) that the broker holds for each partition; nothing of those it does not tell in time."""
         try:
-            places = self._consumer.committed([TopicPartition(*name) for name in names], timeout=timeout)
+            places = self._consumer.committed([ClientPartition(*name) for name in names], timeout=timeout)
         except KafkaException as problem:
             self._complaint.log(logging.WARNING, "What was committed is not known, and is asked for again: %s", problem)
             return {}
         return {(place.topic, place.partition): (place.offset, place.metadata) for place in places if place.error is None}
 
-    def positions(self, names: Iterable[Name]) -> Dict[Name, int]:
+    def positions(self, names: Iterable[TopicPartition]) -> Dict[TopicPartition, int]:
         """The offset behind the last one delivered, of each partition; markers of transactions count as delivered. None in the
         middle of `fetch` or `leave`: a revocation that comes there would commit past messages that nobody has seen."""
         if self._ahead:
             return {}
         try:
-            places = self._consumer.position([TopicPartition(*name) for name in names if name not in self._rewinding])
+            places = self._consumer.position([ClientPartition(*name) for name in names if name not in self._rewinding])
         except KafkaException as problem:  # a partition that went away this moment
             log.debug("Positions are unknown: %s", problem)
             return {}
         return {(place.topic, place.partition): place.offset for place in places if place.error is None}
 
-    def rewind(self, name: Name) -> None:
+    def rewind(self, name: TopicPartition) -> None:
         """Begin the partition anew, with its first message."""
         self._rewinding.add(name)
 
-    def end(self, name: Name) -> int:
+    def end(self, name: TopicPartition) -> int:
         """The partition's end as the last fetch told, or -1."""
         try:
-            _low, high = self._consumer.get_watermark_offsets(TopicPartition(*name), cached=True)
+            _low, high = self._consumer.get_watermark_offsets(ClientPartition(*name), cached=True)
         except (KafkaException, TypeError):
             return -1
         return int(high)
 
-    def pause(self, names: List[Name]) -> None:
+    def pause(self, names: List[TopicPartition]) -> None:
         """Fetch no more of these."""
-        self._consumer.pause([TopicPartition(*name) for name in names])
+        self._consumer.pause([ClientPartition(*name) for name in names])
 
-    def resume(self, names: List[Name]) -> None:
+    def resume(self, names: List[TopicPartition]) -> None:
         """Fetch these again."""
-        self._consumer.resume([TopicPartition(*name) for name in names])
+        self._consumer.resume([ClientPartition(*name) for name in names])
 
     def leave(self, deadline: Deadline) -> None:
         """Give the membership up at once: `close` alone would keep a static member's seat until its session times out. Who is
@@ -191,7 +196,7 @@ class GroupConsumer:
     def _rewind(self) -> None:
         """The client refuses it until it has begun to fetch."""
         for name in list(self._rewinding):
-            place = TopicPartition(*name, OFFSET_BEGINNING)
+            place = ClientPartition(*name, OFFSET_BEGINNING)
             try:
                 self._consumer.resume([place])
                 self._consumer.seek(place)
@@ -201,12 +206,12 @@ class GroupConsumer:
                 self._rewinding.discard(name)
 
     @_harmless
-    def _on_assign(self, consumer: Consumer, partitions: List[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, partitions: List[ClientPartition]) -> None:
         names = _names(partitions)
         self._rewinding.difference_update(names)
         # The client remembers a pause from an earlier assignment; ours starts unpaused.
         consumer.resume(partitions)
-        self._owner.on_assigned(names)
+        self._listener.on_assigned(names)
         if not self.joined:
             log.info("Connected to Kafka and listening to the topic... (assigned: %s)", _listed(names))
         elif names:
@@ -215,21 +220,21 @@ class GroupConsumer:
         self._succeeded()
 
     @_harmless
-    def _on_revoke(self, _consumer: Consumer, partitions: List[TopicPartition]) -> None:
+    def _on_revoke(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
         self._rewinding.difference_update(_names(partitions))
         if partitions:
             log.info("Revoked: %s", _listed(_names(partitions)))
-        self._owner.on_revoked(_names(partitions))
+        self._listener.on_revoked(_names(partitions))
 
     @_harmless
-    def _on_lost(self, _consumer: Consumer, partitions: List[TopicPartition]) -> None:
+    def _on_lost(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
         log.warning("Lost: %s (no contact with the group for a session timeout)", _listed(_names(partitions)))
         self._rewinding.difference_update(_names(partitions))
         self.joined, self.lost = False, True
-        self._owner.on_lost(_names(partitions))
+        self._listener.on_lost(_names(partitions))
 
     @_harmless
-    def _on_commit(self, problem: Optional[KafkaError], partitions: List[TopicPartition]) -> None:
+    def _on_commit(self, problem: Optional[KafkaError], partitions: List[ClientPartition]) -> None:
         stored = []
         for place in partitions:
             error = problem or place.error
@@ -240,7 +245,7 @@ class GroupConsumer:
         log.debug("Committed: %s", stored)
         if stored:
             self._succeeded()
-        self._owner.on_committed(stored)
+        self._listener.on_committed(stored)
 
     def _on_commit_error(self, error: KafkaError, place: str) -> None:
         kind = meaning(error.name())
@@ -249,7 +254,7 @@ class GroupConsumer:
         elif kind is Meaning.UNAUTHORISED:
             self._refused(error)
         elif kind is Meaning.TOO_LONG:
-            self._owner.on_metadata_refused()
+            self._listener.on_metadata_refused()
         elif kind is Meaning.ROUTINE:
             log.debug("Commit of %s failed: %s", place, error)
         else:
@@ -259,7 +264,7 @@ class GroupConsumer:
         """A message that is no message: the client's word about a partition, a topic or itself."""
         error = message.error()
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (that is its public name)
-            self._owner.on_end((message.topic(), message.partition()), message.offset())
+            self._listener.on_end((message.topic(), message.partition()), message.offset())
         else:
             self._on_error(error)
 
@@ -326,9 +331,9 @@ class GroupConsumer:
 _error = methodcaller("error")
 
 
-def _names(partitions: List[TopicPartition]) -> List[Name]:
+def _names(partitions: List[ClientPartition]) -> List[TopicPartition]:
     return [(partition.topic, partition.partition) for partition in partitions]
 
 
-def _listed(names: List[Name]) -> str:
+def _listed(names: List[TopicPartition]) -> str:
     return ", ".join("%s[%d]" % name for name in sorted(names)) or "nothing"

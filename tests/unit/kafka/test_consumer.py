@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka import consumer
-from kafka_worker.kafka.consumer import GroupConsumer, Name, Owner
+from kafka_worker.kafka.consumer import GroupConsumer, RebalanceListener, TopicPartition
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.system.deadline import Deadline
 from tests.unit.fakes import TOPIC, Message
@@ -40,41 +41,41 @@ class Client:
         if self.queue:
             return self.queue.pop(0)
         self.assigned = False
-        self.callbacks["on_revoke"](self, [TopicPartition(*OURS)])
+        self.callbacks["on_revoke"](self, [ClientPartition(*OURS)])
         return None
 
     def consume(self, _most: int, _timeout: float) -> List[Any]:
         self.in_consume()
         return []
 
-    def resume(self, _places: List[TopicPartition]) -> None:
+    def resume(self, _places: List[ClientPartition]) -> None:
         """Nothing is paused."""
 
-    def seek(self, place: TopicPartition) -> None:
+    def seek(self, place: ClientPartition) -> None:
         if self.refusals:
             self.refusals -= 1
             raise KafkaException(KafkaError(KafkaError._STATE))
         self.sought.append((place.topic, place.partition, place.offset))
 
-    def position(self, places: List[TopicPartition]) -> List[TopicPartition]:
-        return [TopicPartition(place.topic, place.partition, 1) for place in places]
+    def position(self, places: List[ClientPartition]) -> List[ClientPartition]:
+        return [ClientPartition(place.topic, place.partition, 1) for place in places]
 
 
-class Witness(Owner):
+class Witness(RebalanceListener):
     """Asks for the positions when partitions are revoked, as the loop does to commit."""
 
     def __init__(self) -> None:
-        self.positions: Optional[Dict[Name, int]] = None
+        self.positions: Optional[Dict[TopicPartition, int]] = None
         self.ends: List[int] = []
         self.group: GroupConsumer
 
-    def on_revoked(self, names: List[Name]) -> None:
+    def on_revoked(self, names: List[TopicPartition]) -> None:
         self.positions = self.group.positions(names)
 
-    def on_lost(self, names: List[Name]) -> None:
+    def on_lost(self, names: List[TopicPartition]) -> None:
         raise LookupError("a fault")
 
-    def on_end(self, name: Name, offset: int) -> None:
+    def on_end(self, name: TopicPartition, offset: int) -> None:
         self.ends.append(offset)
 
 
@@ -104,7 +105,7 @@ def test_a_revocation_in_the_middle_of_a_fetch_knows_no_position_past_the_messag
     client: Client, witness: Witness
 ) -> None:
     client.queue = [Message(0)]
-    client.in_consume = lambda: client.callbacks["on_revoke"](client, [TopicPartition(*OURS)])
+    client.in_consume = lambda: client.callbacks["on_revoke"](client, [ClientPartition(*OURS)])
 
     messages = witness.group.fetch(5, 0.1)
 
@@ -123,7 +124,7 @@ def test_leaving_knows_no_position_past_messages_that_it_drops(client: Client, w
 
 def test_a_fault_in_a_client_callback_loses_no_batch_and_ends_the_child_as_a_fault(client: Client, witness: Witness) -> None:
     client.queue = [Message(0)]
-    client.in_consume = lambda: client.callbacks["on_lost"](client, [TopicPartition(*OURS)])
+    client.in_consume = lambda: client.callbacks["on_lost"](client, [ClientPartition(*OURS)])
 
     messages = witness.group.fetch(5, 0.1)
 
