@@ -50,13 +50,13 @@ class Arrivals:
             if not self._recovery.restore(partition, *committed[name], homes.get(partition.topic, UNKNOWN)):
                 consumer.rewind(name)
                 partition.early = partition.early and []  # they come again
-        self.look_soon()
+        self.check_soon()
 
-    def look_soon(self) -> None:
+    def check_soon(self) -> None:
         """Something is new, or strange."""
         self._look_at = 0.0
 
-    def look(self, consumer: GroupConsumer, assignment: Iterable[Partition], now: float) -> List[Partition]:
+    def check(self, consumer: GroupConsumer, assignment: Iterable[Partition], now: float) -> List[Partition]:
         """Once in a turn: those whose topic was made anew since."""
         homes = consumer.ids.answer() if self._look_at else None  # else it is of a time before what is new
         if homes is None:

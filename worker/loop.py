@@ -180,7 +180,7 @@ class ConsumerLoop(RebalanceListener):
             self._pool.wake(len(tasks))
 
     def _look_at_topics(self, now: float) -> None:
-        for partition in self._arrivals.look(self._consumer, self._assignment, now):
+        for partition in self._arrivals.check(self._consumer, self._assignment, now):
             log.warning("%s: the topic was made anew, and begins with its first message", partition)
             self._consumer.rewind((partition.topic, partition.number))
             self._begun_anew(partition)
@@ -199,7 +199,7 @@ class ConsumerLoop(RebalanceListener):
         if self.stopping is not None:
             again.close(self._stopping.until())
         self._commits.soon(self._clock())
-        self._arrivals.look_soon()
+        self._arrivals.check_soon()
         self._quarantine.receive([again])
         self._serve_assignment()
         return again

@@ -228,7 +228,7 @@ class ChildProcess:
         now = time.monotonic()
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
-            self._seat.look()
+            self._seat.check()
             if self._stage.now is Stage.CONSUMING:
                 self._upkeep.look()
             self._channel.offer(self._report())

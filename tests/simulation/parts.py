@@ -175,8 +175,8 @@ class Seat:
     def journal_opened(self) -> None:
         """Nobody takes it away."""
 
-    def look(self) -> None:
-        """Likewise."""
+    def check(self) -> None:
+        """Nobody takes the lock away either."""
 
 
 def simulated_settings(**changes: Any) -> Settings:

@@ -43,7 +43,7 @@ class Seat:
         except FileNotFoundError:  # it was taken away that soon
             self._lose()
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Once a heartbeat: a lock that was taken away is made anew. A journal can't be: its memory is in use."""
         if self._lock is None:
             return

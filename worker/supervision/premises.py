@@ -48,7 +48,7 @@ class Premises:
         """The control socket is one of the things to be looked after."""
         self._control = control
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """To be called in each turn: make anew what was taken away. False: another supervisor was faster."""
         now = self._clock()
         if now < self._next_look:

@@ -107,7 +107,7 @@ class Supervisor:
             if self._state is State.ROLLING and self._roll.step(self._slots, now, awake):
                 self._end_roll(now)
             self._control.serve()
-            if not self._premises.look():
+            if not self._premises.check():
                 log.error("Another supervisor runs this group here by now: stopping")
                 self._stop(ExitCode.GAVE_UP)
             self._tell_systemd(now)

@@ -21,11 +21,11 @@ def test_a_process_whose_journal_is_taken_away_wishes_to_be_renewed(soon: bool, 
     if soon:
         journal.unlink()
     seat.journal_opened()
-    seat.look()
+    seat.check()
     before = seat.lost
     journal.unlink(missing_ok=True)
 
-    seat.look()
+    seat.check()
 
     assert bool(before) is soon
     assert seat.lost == "its journal was taken away"
@@ -37,7 +37,7 @@ def test_a_slot_whose_lock_is_taken_away_is_still_taken(tmp_path: Path) -> None:
     seat.take()
     Path(runtime_files.slot_lock(settings, 0)).unlink()
 
-    seat.look()
+    seat.check()
 
     assert not runtime_files.Lock(runtime_files.slot_lock(settings, 0)).try_acquire()
     assert seat.lost == ""

@@ -30,9 +30,9 @@ class House:
         self.control = ControlServer(runtime_files.control_socket(self.settings), self.selector, {})
         self.premises.guard(self.control)
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         self.now += LOOK_SECONDS
-        return self.premises.look()
+        return self.premises.check()
 
     def close(self) -> None:
         self.control.close()
@@ -50,7 +50,7 @@ def test_nobody_else_enters_before_or_after_the_lock_was_taken_away(house: House
     assert not Premises(house.settings).enter()
     os.unlink(runtime_files.supervisor_lock(house.settings))
 
-    assert house.look()
+    assert house.check()
 
     assert not Premises(house.settings).enter()
     assert f"already run on this host by process {os.getpid()}" in caplog.text
@@ -60,16 +60,16 @@ def test_who_finds_somebody_else_in_his_premises_is_told_so(house: House) -> Non
     os.unlink(runtime_files.supervisor_lock(house.settings))
     assert Premises(house.settings).enter()
 
-    assert not house.look()
+    assert not house.check()
 
 
 def test_a_folder_that_was_taken_away_is_there_again_with_all_that_belongs_into_it(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    assert house.look()
+    assert house.check()
     shutil.rmtree(runtime_files.folder(house.settings))
 
-    assert house.look()
+    assert house.check()
 
     assert {each.name for each in Path(runtime_files.folder(house.settings)).iterdir()} == {"control", "supervisor.lock"}
     assert "was taken away, and is made anew" in caplog.text
@@ -79,8 +79,8 @@ def test_who_can_not_make_it_anew_goes_on_and_says_so_once_in_a_while(house: Hou
     shutil.rmtree(house.settings.runtime_directory)
     Path(house.settings.runtime_directory).write_text("in its place")
 
-    assert house.look()
-    assert house.look()
+    assert house.check()
+    assert house.check()
 
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
 
@@ -89,7 +89,7 @@ def test_folders_are_held_against_who_cleans_and_touched(house: House) -> None:
     state = runtime_files.prepare_state(house.settings)
     for folder in (runtime_files.folder(house.settings), state):
         os.utime(folder, (1000, 1000))
-    house.look()
+    house.check()
 
     for folder in (runtime_files.folder(house.settings), state):
         assert os.stat(folder).st_mtime > 1_000_000
@@ -103,7 +103,7 @@ def test_a_control_socket_that_was_taken_away_answers_again(house: House) -> Non
     path = runtime_files.control_socket(house.settings)
     os.unlink(path)
 
-    house.look()
+    house.check()
 
     with pytest.raises(Exception, match="did not answer within"):  # it is there; nobody turns its loop
         ask(path, {"command": "status"}, timeout=0.05)
