@@ -17,7 +17,7 @@ from kafka_worker.gates.gates import Gates
 from kafka_worker.kafka.consumer import GroupConsumer, RebalanceListener, TopicPartition
 from kafka_worker.kafka.properties import Member, milliseconds
 from kafka_worker.kafka.room import Room
-from kafka_worker.outcomes.decisions import Failures
+from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Assignment, Partition
@@ -74,12 +74,12 @@ class ConsumerLoop(RebalanceListener):
         self._commits = Commits(settings.commit_interval_seconds)
         self._quarantine = quarantine or Quarantine(settings, 0, pool, SuspectsFile(None))
         self._gates = Gates(settings, pool, routes.naming(settings), clock, self._quarantine.threads)
-        self._failures = Failures(
+        self._decisions = Decisions(
             settings, retry_policy, pool, producer_properties, member, clock, self._quarantine, self._gates
         )
-        self._topics = list(dict.fromkeys([*settings.topics, *self._failures.retry_topics]))
+        self._topics = list(dict.fromkeys([*settings.topics, *self._decisions.retry_topics]))
         self._by_partition = intake.by_partition(self._topics)
-        self._settling = Settling(pool, self._quarantine, self._failures, clock)
+        self._settling = Settling(pool, self._quarantine, self._decisions, clock)
         self._consumer: GroupConsumer
         self._open_journal = journal
         self._recovery: Recovery
@@ -136,7 +136,7 @@ class ConsumerLoop(RebalanceListener):
         """What is owed to whoever else there is, in every loop that turns in this thread, whatever that one waits for; now.
         `inside` a client callback no answer to a commit is heard, and the client's positions are no measure."""
         now = self.turned_at = self._clock()
-        self._failures.serve()
+        self._decisions.serve()
         self._pass_gate(now)
         if self._commits.due(now, deaf=inside):
             self._commit(self._assignment, {} if inside else self._positions(), now)
@@ -146,10 +146,9 @@ class ConsumerLoop(RebalanceListener):
 
     def _patience(self, now: float) -> float:
         """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
-        due = self._failures.retries.next_due()
+        due = self._decisions.next_due()
         soon = (
-            self._failures.outbox.in_transit
-            or self._failures.sending.busy(now)
+            self._decisions.busy(now)
             or self._gates.probing
             or any(p.paused and not (p.held or p.origin) for p in self._assignment)
         )
@@ -174,7 +173,7 @@ class ConsumerLoop(RebalanceListener):
             tasks = intake.tasks(partition, batch, None if partition.origin else self._lane_of)
             self._room.note(partition, batch)
             if partition.origin:
-                self._failures.returned(tasks)
+                self._decisions.delayed(tasks)
                 continue
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
@@ -274,7 +273,7 @@ class ConsumerLoop(RebalanceListener):
     def _new_partition(self, topic: str, number: int) -> Partition:
         partition = Partition(topic, number, ORDERINGS[self._settings.ordering].queue, self._recovery.memory)
         partition.dependencies = self._gates.dependencies
-        partition.origin = self._failures.retry_topics.origin(topic)
+        partition.origin = self._decisions.retry_topics.origin(topic)
         if partition.origin:
             partition.queue.topic = partition.origin
         return partition
@@ -376,14 +375,15 @@ class ConsumerLoop(RebalanceListener):
     @property
     def retrying(self) -> int:
         """Tasks waiting for their next attempt."""
-        return len(self._failures.retries)
+        return self._decisions.counts().retrying
 
     @property
     def trouble(self) -> str:
         """What keeps us from running tasks; empty: nothing."""
-        return self._failures.trouble
+        return self._decisions.trouble
 
     @property
     def dead_letters(self) -> Tuple[int, int]:
         """(stored, waiting to be sent again)."""
-        return self._failures.dead_letters.count, self._failures.dead_letters.waiting
+        _retrying, stored, unstored = self._decisions.counts()
+        return stored, unstored

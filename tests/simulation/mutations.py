@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Iterator, List, Tuple, cast
 from unittest.mock import patch
 
 from kafka_worker.loop import ConsumerLoop
-from kafka_worker.outcomes.decisions import Failures
+from kafka_worker.outcomes import decisions
 from kafka_worker.partitions import assignment
 from kafka_worker.partitions.assignment import Names, Partition
 from kafka_worker.partitions.commits import Commits
@@ -70,10 +70,6 @@ def _not_at_rest(self: ConsumerLoop) -> None:
     _at_rest(self)
 
 
-def _counted(self: Failures, task: Any, outcome: Any) -> None:
-    self._decide(task, outcome, self._clock())
-
-
 WEIGHTS[_two_looks.__code__] = MOVING
 
 #: By what was wrong: what takes the place of what.
@@ -87,7 +83,7 @@ MUTATIONS: Dict[str, List[Tuple[Any, str, Callable[..., Any]]]] = {
     "the seat is free before the end is noted": [(ChildProcess, "_consume", _seat_first)],
     "no commit in a revocation": [(Commits, "due", _never_while_deaf)],
     "no commit in a drain": [(ConsumerLoop, "_turn_at_rest", _not_at_rest)],
-    "a failure of a closed partition counts": [(Failures, "_leave_undone", _counted)],
+    "a failure of a closed partition counts": [(decisions, "VERDICTS", BaseException)],
 }
 
 

@@ -53,6 +53,7 @@ for _module in (
     WEIGHTS.add(_module, ORDINARY)
 for _module in (completion, lanes, settling, tracker):
     WEIGHTS.add(_module, HOT)
+WEIGHTS[decisions.Decisions.undecided.__code__] = HOT
 WEIGHTS[Pool._serve_one.__code__] = ORDINARY
 for _look in (tracker.Segment.first_open, tracker.Segment.last_done, tracker.Segment.seen):
     WEIGHTS[_look.__code__] = MOVING

@@ -92,7 +92,7 @@ def ran(kind: str, journal: Journal) -> Tuple[int, int, List[str]]:
     partition.queue.extend([(number, segment, Message(number, value=b"%d" % number), None, 1) for number in range(TASKS)])
     pool.wake(TASKS)
     eventually(lambda: partition.tracker.watermark() == TASKS or pool.undecided, SECONDS, "all are done")
-    failed = [repr(error) for _, error in pool.undecided]
+    failed = [repr(getattr(each, "error", each)) for each in pool.undecided]
     return partition.tracker.watermark(), os.fstat(CALLS[0]).st_size - before, failed
 
 

@@ -6,9 +6,9 @@ Whoever waits for that does his duties meanwhile: nothing else of the process, o
 
 from __future__ import annotations
 
-from typing import Callable, Iterable, List, Set, Tuple
+from typing import Callable, Iterable, List, Tuple
 
-from kafka_worker.outcomes.decisions import Failures
+from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
@@ -22,11 +22,11 @@ PATIENCE_SECONDS = 1.0
 class Settling:
     """Watches handler threads on behalf of closed partitions."""
 
-    def __init__(self, pool: Runner, quarantine: Quarantine, failures: Failures, clock: Callable[[], float]) -> None:
+    def __init__(self, pool: Runner, quarantine: Quarantine, decisions: Decisions, clock: Callable[[], float]) -> None:
         """Nothing is closed yet."""
         self._pool = pool
         self._quarantine = quarantine
-        self._failures = failures
+        self._decisions = decisions
         self._clock = clock
 
     def settled(self, partitions: Iterable[Partition], until: float) -> bool:
@@ -37,10 +37,10 @@ class Settling:
         now = self._clock()
         if now >= until:
             return True
-        self._failures.give_up(min(until, now + PATIENCE_SECONDS))
+        self._decisions.give_up(min(until, now + PATIENCE_SECONDS))
         # In this order: what runs no more has left its outcome, or is undecided, or is on its way to be stored.
         running = self._waited_for(partitions)
-        if self._undecided().intersection(partitions):
+        if self._decisions.undecided().intersection(partitions):
             return False
         settled = [partition.settled(_highest(running, partition)) for partition in partitions]
         if all(settled) and not any(partition.in_transit for partition in partitions):
@@ -51,7 +51,7 @@ class Settling:
     def unpark(self) -> None:
         """Start what was parked and lies below the frontier of its partition after all; forget what is not ours any more."""
         parked = [self._pool.parked.popleft() for _ in range(len(self._pool.parked))]
-        self._failures.requeue(task for task in parked if task[0] < task[1].partition.frontier)
+        self._decisions.requeue(task for task in parked if task[0] < task[1].partition.frontier)
         self._pool.parked.extend(
             task for task in parked if task[0] >= task[1].partition.frontier and not task[1].partition.revoked
         )
@@ -64,10 +64,6 @@ class Settling:
     def all_running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs, in whichever pool. Any thread."""
         return [*self._pool.running(), *self._quarantine.running()]
-
-    def _undecided(self) -> Set[Partition]:
-        """Of what has failed, or has left results, since `Failures` last looked: it may be a gap, or still to be sent."""
-        return {task[1].partition for task, _ in self._pool.undecided.copy()}
 
     def _waited_for(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
         """The same without calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""

@@ -8,14 +8,14 @@ Messages that have failed before are called alone from the start. Pure.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from kafka_worker.handler.context import Context
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.shared.foreign.answers import BatchError
 from kafka_worker.shared.system import forks
 
-Failures = Dict[int, Any]  # exceptions by index in the batch
+ItemFailures = Dict[int, BaseException]  # by index in the batch
 
 
 class Alone(Tuple[Any, ...]):
@@ -29,13 +29,6 @@ def alone(task: Task) -> bool:
     return task[4] > 1 or isinstance(task, Alone)
 
 
-class Whole(NamedTuple):
-    """A call with several tasks that has failed, and not said which of them it is about."""
-
-    tasks: Sequence[Task]
-    error: BaseException
-
-
 class BatchCall:
     """The user's function, ready to be called with tasks of one partition."""
 
@@ -47,7 +40,7 @@ class BatchCall:
         self._decoder = decoder
         self._takes_contexts = takes_contexts
 
-    def __call__(self, tasks: Sequence[Task]) -> Tuple[Any, Failures]:
+    def __call__(self, tasks: Sequence[Task]) -> Tuple[Any, ItemFailures]:
         """What the function returned, and which tasks have failed; the others are done. Raises what the function raised,
         when that says nothing about single messages."""
         indexes, values, failures = self._decoded(tasks)
@@ -67,11 +60,11 @@ class BatchCall:
             if forks.copied:
                 forks.end()
 
-    def _decoded(self, tasks: Sequence[Task]) -> Tuple[List[int], List[Any], Failures]:
+    def _decoded(self, tasks: Sequence[Task]) -> Tuple[List[int], List[Any], ItemFailures]:
         """(indexes, values) of the messages that can be read, and what is wrong with the others."""
         indexes: List[int] = []
         values: List[Any] = []
-        failures: Failures = {}
+        failures: ItemFailures = {}
         for index, task in enumerate(tasks):
             try:
                 values.append(self._decoder(task[2].value()))

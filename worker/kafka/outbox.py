@@ -49,7 +49,7 @@ _MENDABLE = frozenset({
 })  # fmt: skip
 
 
-class Record(NamedTuple):
+class OutgoingRecord(NamedTuple):
     """What is to be produced."""
 
     topic: str
@@ -69,7 +69,7 @@ class _Letter:
     __slots__ = ("failed", "record", "refused", "stored", "task", "what")
 
     def __init__(
-        self, what: str, task: Task, record: Record, stored: Callable[[Task], None], failed: Optional[Failed] = None
+        self, what: str, task: Task, record: OutgoingRecord, stored: Callable[[Task], None], failed: Optional[Failed] = None
     ) -> None:
         self.what = what
         self.task = task
@@ -98,14 +98,14 @@ class Outbox:
         self.in_transit = 0  # sent and not answered
         self.unstored: CounterType[str] = Counter()  # refused at least once and not stored yet, by `what`
 
-    def send(self, what: str, task: Task, record: Record, stored: Callable[[Task], None]) -> None:
+    def send(self, what: str, task: Task, record: OutgoingRecord, stored: Callable[[Task], None]) -> None:
         """Produce a record on behalf of a task; come what may, it ends stored or is sent again. `stored(task)` is called from
         `serve` when the broker has acknowledged it, also when the task's partition is not ours any more. `what` says in the
         log what it is ("dead letter")."""
         self._produce([_Letter(what, task, record, stored)])
 
     def send_all(
-        self, what: str, task: Task, records: Sequence[Record], stored: Callable[[Task], None], failed: Failed
+        self, what: str, task: Task, records: Sequence[OutgoingRecord], stored: Callable[[Task], None], failed: Failed
     ) -> None:
         """The same for several records, in this order; `stored` is called for each. When the client can't take one of them as
         it is, `failed` is called, and that one and those behind it are not sent."""

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict
 
 from kafka_worker.handler.decoding import readable_headers
 from kafka_worker.isolation.task_process import TaskDiedError
-from kafka_worker.kafka.outbox import Headers, Outbox, Record
+from kafka_worker.kafka.outbox import Headers, Outbox, OutgoingRecord
 from kafka_worker.kafka.properties import Member
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of, traceback_of
@@ -46,7 +46,7 @@ class DeadLetters:
     def send(self, task: Task, error: BaseException, age: float = 0.0) -> None:
         """Send the task's message to the dead letters. `age`: seconds since it failed for the first time."""
         message = task[2]
-        record = Record(
+        record = OutgoingRecord(
             message.topic() + self._suffix,
             message.key(),
             message.value(),

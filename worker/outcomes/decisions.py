@@ -1,24 +1,27 @@
-"""What becomes of tasks whose handler raised: again later, or a dead letter. Either way the task stays in flight and keeps
-its lane, so nothing is committed past it and its followers wait. Consumer thread only.
+"""What becomes of what handler threads leave to be decided (see `partitions.undecided`): results are sent; a failed task runs
+again later, or becomes a dead letter. Until it has its outcome the task stays in flight and keeps its lane, so nothing is
+committed past it and its followers wait. Consumer thread only.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Dict, Iterable, List
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Type, Union
 
 from kafka_worker.gates.gates import Gates
-from kafka_worker.handler.batch import Alone, Whole
+from kafka_worker.handler.batch import Alone
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
 from kafka_worker.kafka.outbox import Outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes.dead_letters import DeadLetters
-from kafka_worker.outcomes.results import Sending
+from kafka_worker.outcomes.results import ResultSender
 from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions import completion
+from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import age_of
 from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.shared.foreign.answers import Reject
@@ -32,8 +35,16 @@ NO_PROCESS_SECONDS = 5.0  # until it is tried again to have a task process, when
 VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and comes of no haste
 
 
-class Failures:
-    """The failed tasks of one process."""
+class Counts(NamedTuple):
+    """For the report."""
+
+    retrying: int  # tasks that wait for their next attempt
+    dead_letters: int  # stored by this process
+    unstored_letters: int  # dead letters that wait to be sent again
+
+
+class Decisions:
+    """The decisions of one process."""
 
     def __init__(
         self,
@@ -46,7 +57,7 @@ class Failures:
         quarantine: Quarantine,
         gates: Gates,
     ) -> None:
-        """Takes the failures from the pool's list, and puts tasks back into their partitions' queues."""
+        """Takes what is undecided from the pool's list, and puts tasks back into their partitions' queues."""
         self._gates = gates
         self._policy = policy
         self._pool = pool
@@ -54,27 +65,31 @@ class Failures:
         self._quarantine = quarantine
         self._complaint = Seldom(log, clock)
         self._trouble, self._trouble_until = "", clock()
-        self.retries = RetrySchedule()
-        self.outbox = Outbox(producer_properties, clock)
-        self.sending = Sending(self.outbox, self.complete, pool.undecided.append)
+        self._retries = RetrySchedule()
+        self._outbox = Outbox(producer_properties, clock)
+        self._results = ResultSender(self._outbox, self.complete, pool.undecided.append)
+        self._dead_letters = DeadLetters(self._outbox, settings.dead_letter_suffix, settings.group_id, member, self.complete)
         self.retry_topics = RetryTopics(settings.topics, settings.retry_topics)
-        self.dead_letters = DeadLetters(self.outbox, settings.dead_letter_suffix, settings.group_id, member, self.complete)
+        self._decide: Dict[Type[Undecided], Callable[[Any, float], None]] = {
+            Raised: self._raised,
+            Returned: self._returned,
+            BatchFailed: self._batch_failed,
+        }
 
     def serve(self) -> None:
-        """Decide about what failed, start what is due again, send what is to be sent. Called in each turn of the loop."""
+        """Decide what is undecided, start what is due again, send what is to be sent. Called in each turn of the loop."""
         now = self._clock()
         while self._pool.undecided:
-            task, outcome = self._pool.undecided.popleft()
-            if not task[1].partition.revoked:  # else it is not committed, and runs again where the partition went
-                self._take(task, outcome, now)
-        for task in self.retries.due(now):
+            undecided = self._pool.undecided.popleft()
+            if not undecided.partition.revoked:  # else it is not committed, and runs again where the partition went
+                self._decide[type(undecided)](undecided, now)
+        for task in self._retries.due(now):
             self._wake(task, now)
-        self.outbox.serve()
+        self._outbox.serve()
 
-    @property
-    def trouble(self) -> str:
-        """What keeps us from running tasks, of late; empty: nothing."""
-        return self._trouble if self._clock() < self._trouble_until else ""
+    def undecided(self) -> Set[Partition]:
+        """The partitions of what has been left since `serve` last looked: it may become a gap, or is still to be sent."""
+        return {each.partition for each in self._pool.undecided.copy()}
 
     def requeue(self, tasks: Iterable[Task]) -> None:
         """Tasks that have waited elsewhere may run now."""
@@ -82,16 +97,16 @@ class Failures:
             task[1].partition.queue.put(task)
             self._pool.wake(1)
 
-    def returned(self, tasks: List[Task]) -> None:
+    def delayed(self, tasks: List[Task]) -> None:
         """Tasks that were just delivered from a retry topic: each waits until it is due."""
         now = self._clock()
         for task in tasks:
-            self._sleep(self.retry_topics.returned(task, now), now)
+            self._sleep(self.retry_topics.delayed(task, now), now)
 
     def give_up(self, deadline: float) -> None:
         """Of closed partitions: retries that are not due before the deadline, records that the broker refuses, and suspects
         that wait for their turn leave a gap that nobody will fill."""
-        _leave(self.retries.give_up(deadline) + self.outbox.give_up() + self._quarantine.give_up())
+        _leave(self._retries.give_up(deadline) + self._outbox.give_up() + self._quarantine.give_up())
 
     def complete(self, task: Task) -> None:
         """The task has its outcome, as all that it had to have stored is stored: its followers may run."""
@@ -101,53 +116,74 @@ class Failures:
         if completion.done(task):
             self._pool.wake(1)
 
-    def _wake(self, task: Task, now: float) -> None:
-        """The task has waited long enough, or is to be looked at because it sleeps for so long."""
-        if not self.retry_topics.sleeps(task, now):
-            if not self._gates.set_aside(task):
-                self.requeue([task])
-            return
-        record = self.retry_topics.lap(task, now)
-        if record is None:
-            self._sleep(task, now)
-        else:
-            self.outbox.send("retry", task, record, self.complete)
+    # ---- what others may know -------------------------------------------------------------------------------------
 
-    def _sleep(self, task: Task, now: float) -> None:
-        self.retries.hold(task, now + self.retry_topics.nap(task, self.retry_topics.sleeps(task, now)))
+    def next_due(self) -> Optional[float]:
+        """When the next task is due that waits (monotonic seconds); None: none waits."""
+        return self._retries.next_due()
 
-    def _take(self, task: Task, outcome: Any, now: float) -> None:
-        if isinstance(outcome, completion.Results):
-            self.sending.send(outcome, now)
-        elif task[1].partition.closed and not isinstance(outcome, VERDICTS):
-            self._leave_undone(task, outcome)
-        elif isinstance(outcome, Whole):
-            self._call_apart(outcome)
-        elif isinstance(outcome, TaskProcessError):
-            self._wait_for_a_process(task, outcome, now)
-        else:
-            self._decide(task, outcome, now)
+    def busy(self, now: float) -> bool:
+        """Whether something is to be looked for often: an answer to what was sent, or results, of which more will come."""
+        return self._outbox.in_transit > 0 or self._results.busy(now)
 
-    @staticmethod
-    def _leave_undone(task: Task, outcome: Any) -> None:
-        """Its partition goes away, and the handler was told so: it may have failed because of that. So nothing is counted, and
-        it runs again elsewhere as if it had not been tried."""
-        error = outcome.error if isinstance(outcome, Whole) else outcome
-        log.info(
-            "%s offset %d is left undone at attempt %d, which does not count, as its partition goes away: %s: %s",
-            task[1].partition, task[0], task[4], plain(names_of(error)[0]), text_of(error),
-        )  # fmt: skip
-        _leave(outcome.tasks if isinstance(outcome, Whole) else [task])
+    def counts(self) -> Counts:
+        """How much of what there is."""
+        return Counts(len(self._retries), self._dead_letters.count, self._dead_letters.waiting)
 
-    def _call_apart(self, whole: Whole) -> None:
+    @property
+    def trouble(self) -> str:
+        """What keeps us from running tasks, of late; empty: nothing."""
+        return self._trouble if self._clock() < self._trouble_until else ""
+
+    # ---- the three decisions --------------------------------------------------------------------------------------
+
+    def _returned(self, returned: Returned, now: float) -> None:
+        self._results.send(returned, now)
+
+    def _batch_failed(self, batch: BatchFailed, _now: float) -> None:
         """Not known is by whom a batch has failed: each of its messages is called alone now, and no attempt is counted."""
-        first = whole.tasks[0]
+        first = batch.tasks[0]
+        if batch.partition.closed:
+            self._leave_undone(batch)
+            return
         log.warning(
             "%s: a batch of %d from offset %d on has failed, so each of its messages is called alone",
-            first[1].partition, len(whole.tasks), first[0], exc_info=whole.error,
+            batch.partition, len(batch.tasks), first[0], exc_info=batch.error,
         )  # fmt: skip
-        self._gates.give_back(whole.tasks)
-        self.requeue(map(Alone, reversed(whole.tasks)))  # the first one first in either kind of queue
+        self._gates.give_back(batch.tasks)
+        self.requeue(map(Alone, reversed(batch.tasks)))  # the first one first in either kind of queue
+
+    def _raised(self, raised: Raised, now: float) -> None:
+        """The whole decision about a failed task, from the top: what comes first has the first word."""
+        task, error = raised.task, raised.error
+        if raised.partition.closed and not isinstance(error, VERDICTS):
+            self._leave_undone(raised)
+            return
+        if isinstance(error, TaskProcessError):
+            self._wait_for_a_process(task, error, now)
+            return
+        age = age_of(task[4], now)
+        delay = self._delay(task, error, age)
+        last = delay is None and not isinstance(error, TaskDiedError)
+        if self._gates.excuse(task, error, now, last=last):
+            return  # not it is to blame
+        if delay is None:
+            self._bury(task, error, age)
+        else:
+            self._retry(task, error, delay, age, now)
+
+    # ---- what is decided ------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _leave_undone(undone: Union[Raised, BatchFailed]) -> None:
+        """Its partition goes away, and the handler was told so: it may have failed because of that. So nothing is counted, and
+        it runs again elsewhere as if it had not been tried."""
+        first, error = undone.tasks[0], undone.error
+        log.info(
+            "%s offset %d is left undone at attempt %d, which does not count, as its partition goes away: %s: %s",
+            undone.partition, first[0], first[4], plain(names_of(error)[0]), text_of(error),
+        )  # fmt: skip
+        _leave(undone.tasks)
 
     def _wait_for_a_process(self, task: Task, error: TaskProcessError, now: float) -> None:
         """It is our inability, or the machine's: the task was not tried, and waits as it is."""
@@ -159,35 +195,48 @@ class Failures:
             task[1].partition, task[0], NO_PROCESS_SECONDS, self._trouble,
         )  # fmt: skip
         self._gates.give_back([task])
-        self.retries.hold(task, now + NO_PROCESS_SECONDS)
+        self._retries.hold(task, now + NO_PROCESS_SECONDS)
 
-    def _decide(self, task: Task, error: BaseException, now: float) -> None:
-        offset, segment, _message, _lane, attempt = task
-        age = age_of(attempt, now)
+    def _delay(self, task: Task, error: BaseException, age: float) -> Optional[float]:
+        """Seconds until the next attempt; None: there is none."""
         if isinstance(error, TaskDiedError):
-            delay, last = self._quarantine.delay(task, error), False
-        else:
-            delay = self._policy.delay(error, attempt, age)
-            last = delay is None
-        if self._gates.excuse(task, error, now, last=last):
-            return
-        name = plain(names_of(error)[0])
-        if delay is None:
-            log.error(
-                "%s offset %d goes to the dead letters after attempt %d: %s",
-                segment.partition, offset, attempt, name, exc_info=error,
-            )  # fmt: skip
-            self.dead_letters.send(task, error, age)
-            return
+            return self._quarantine.delay(task, error)
+        return self._policy.delay(error, task[4], age)
+
+    def _bury(self, task: Task, error: BaseException, age: float) -> None:
+        log.error(
+            "%s offset %d goes to the dead letters after attempt %d: %s",
+            task[1].partition, task[0], task[4], plain(names_of(error)[0]), exc_info=error,
+        )  # fmt: skip
+        self._dead_letters.send(task, error, age)
+
+    def _retry(self, task: Task, error: BaseException, delay: float, age: float, now: float) -> None:
         log.warning(
             "%s offset %d failed at attempt %d (%s: %s), again in %.1f s",
-            segment.partition, offset, attempt, name, text_of(error), delay,
+            task[1].partition, task[0], task[4], plain(names_of(error)[0]), text_of(error), delay,
         )  # fmt: skip
         record = self.retry_topics.record(task, delay, age)
         if record is None:
-            self.retries.add(task, now + delay, now)
+            self._retries.add(task, now + delay, now)
         else:
-            self.outbox.send("retry", task, record, self.complete)
+            self._outbox.send("retry", task, record, self.complete)
+
+    # ---- what waits -----------------------------------------------------------------------------------------------
+
+    def _wake(self, task: Task, now: float) -> None:
+        """The task has waited long enough, or is to be looked at because it sleeps for so long."""
+        if not self.retry_topics.sleeps(task, now):
+            if not self._gates.set_aside(task):
+                self.requeue([task])
+            return
+        record = self.retry_topics.lap(task, now)
+        if record is None:
+            self._sleep(task, now)
+        else:
+            self._outbox.send("retry", task, record, self.complete)
+
+    def _sleep(self, task: Task, now: float) -> None:
+        self._retries.hold(task, now + self.retry_topics.nap(task, self.retry_topics.sleeps(task, now)))
 
 
 def _leave(tasks: Iterable[Task]) -> None:

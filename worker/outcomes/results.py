@@ -8,12 +8,11 @@ as it is (too large, say) is a failed attempt of the task. Consumer thread only.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Tuple
+from typing import Callable
 
-from kafka_worker.handler.batch import Whole
-from kafka_worker.kafka.outbox import Outbox, Record
-from kafka_worker.partitions.completion import Results
+from kafka_worker.kafka.outbox import Outbox, OutgoingRecord
 from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.undecided import Returned, Undecided, failed
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.exceptions import copied
 
@@ -21,18 +20,18 @@ WHAT = "result"
 BUSY_SECONDS = 1.0
 
 
-class Sending:
+class ResultSender:
     """Produces results."""
 
-    def __init__(self, outbox: Outbox, complete: Callable[[Task], None], fail: Callable[[Tuple[Task, Any]], None]) -> None:
-        """`complete(task)` is called when all of a task's results are stored; `fail` is given a task whose results can't be
-        sent, and the error, as a pool tells it."""
+    def __init__(self, outbox: Outbox, complete: Callable[[Task], None], fail: Callable[[Undecided], None]) -> None:
+        """`complete(task)` is called when all of a task's results are stored; `fail` is given the failure of a call whose
+        results can't be sent, as a pool would leave it."""
         self._outbox = outbox
         self._complete = complete
         self._fail = fail
         self._busy_until = 0.0
 
-    def send(self, results: Results, now: float) -> None:
+    def send(self, results: Returned, now: float) -> None:
         """Produce them; `now`: monotonic seconds."""
         self._busy_until = now + BUSY_SECONDS
         unstored = [len(results.sends)]
@@ -46,16 +45,15 @@ class Sending:
         # On behalf of the lowest task: of a batch whose results are given up, nothing from there on is waited for.
         lowest = min(results.tasks)
 
-        def failed(problem: Exception) -> None:
-            error, tasks = copied(problem), results.tasks
-            self._fail((lowest, error if len(tasks) == 1 else Whole(tasks, error)))
+        def refused(problem: Exception) -> None:
+            self._fail(failed(results.tasks, copied(problem)))
 
-        self._outbox.send_all(WHAT, lowest, list(map(_record, results.sends)), stored, failed)
+        self._outbox.send_all(WHAT, lowest, list(map(_record, results.sends)), stored, refused)
 
     def busy(self, now: float) -> bool:
         """Whether results came of late: handler threads can't wake the consumer thread, which looks more often then."""
         return now < self._busy_until
 
 
-def _record(send: Send) -> Record:
-    return Record(send.topic, send.key, send.value, list(send.headers))
+def _record(send: Send) -> OutgoingRecord:
+    return OutgoingRecord(send.topic, send.key, send.value, list(send.headers))

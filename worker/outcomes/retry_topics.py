@@ -13,7 +13,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from kafka_worker.handler.decoding import readable_headers
-from kafka_worker.kafka.outbox import Headers, Record
+from kafka_worker.kafka.outbox import Headers, OutgoingRecord
 from kafka_worker.outcomes.retry import LONGEST_SECONDS
 from kafka_worker.partitions.attempts import Attempt, age_of
 from kafka_worker.partitions.lanes import Task
@@ -27,7 +27,7 @@ OURS = frozenset(PREFIX + name for name in ("topic", *_NUMBERS))
 MOST_DIGITS = 18
 
 
-class Returned:
+class DelayedMessage:
     """A message that took the long way: answers like the one that was delivered from the first topic."""
 
     def __init__(self, message: Any, topic: str, place: Dict[str, int], due: float) -> None:
@@ -88,7 +88,7 @@ class RetryTopics:
         """The ordinary topic that a retry topic belongs to; empty for any other topic."""
         return self._origins.get(topic, "")
 
-    def record(self, task: Task, delay: float, age: float) -> Optional[Record]:
+    def record(self, task: Task, delay: float, age: float) -> Optional[OutgoingRecord]:
         """What to produce so that the task runs again in `delay` seconds as its next attempt; None: the wait is too short for
         any retry topic. `age`: seconds since it failed for the first time."""
         return self._made(task[2], task[4] + 1, delay, age)
@@ -96,14 +96,14 @@ class RetryTopics:
     def sleeps(self, task: Task, now: float) -> float:
         """For how many seconds more; 0: it is due, or did not come from a retry topic."""
         message = task[2]
-        return max(0.0, message.due - now) if isinstance(message, Returned) else 0.0
+        return max(0.0, message.due - now) if isinstance(message, DelayedMessage) else 0.0
 
     def nap(self, task: Task, wait: float) -> float:
         """For how many of these seconds a task is held that came from a retry topic: no longer than the delay of that topic,
         then it is asked whether it stands in the way of others."""
         return min(wait, self._seconds[task[1].partition.topic])
 
-    def lap(self, task: Task, now: float) -> Optional[Record]:
+    def lap(self, task: Task, now: float) -> Optional[OutgoingRecord]:
         """What to produce so that a task that sleeps goes to the end of its topic, or of one of a longer delay, because it
         stands in the way of others; None: it does not, or not for longer than the delay of its topic, as others there do."""
         wait, partition = self.sleeps(task, now), task[1].partition
@@ -111,7 +111,7 @@ class RetryTopics:
             return None
         return self._made(task[2], task[4], wait, age_of(task[4], now))
 
-    def _made(self, message: Any, attempt: int, delay: float, age: float) -> Optional[Record]:
+    def _made(self, message: Any, attempt: int, delay: float, age: float) -> Optional[OutgoingRecord]:
         fitting = [name for seconds, name in self._delays if seconds <= delay]
         topic, now = message.topic(), self._wall()
         if not fitting or topic not in self._origins.values():
@@ -127,9 +127,9 @@ class RetryTopics:
         }
         headers = _theirs(message) + [(PREFIX + name, str(value).encode()) for name, value in ours.items()]
         # With the time of now: the topic's retention must not count from when the message was first produced.
-        return Record(retry_topic(topic, fitting[-1]), message.key(), message.value(), headers)
+        return OutgoingRecord(retry_topic(topic, fitting[-1]), message.key(), message.value(), headers)
 
-    def returned(self, task: Task, now: float) -> Task:
+    def delayed(self, task: Task, now: float) -> Task:
         """What a task really is that was delivered from a retry topic; `now`: monotonic."""
         offset, segment, message, lane, _attempt = task
         origin = segment.partition.origin
@@ -137,11 +137,11 @@ class RetryTopics:
         wall = self._wall()
         if not told:
             log.warning("%s offset %d carries none of our headers: it runs now, as a first attempt", segment.partition, offset)
-            return offset, segment, Returned(message, origin, told, now), lane, 1
+            return offset, segment, DelayedMessage(message, origin, told, now), lane, 1
         age = max(0.0, wall - told["first-failed-at"] / 1000)
         wait = min(max(0.0, told["due-at"] / 1000 - wall), LONGEST_SECONDS)
         attempt = Attempt(max(2, told["attempt"]), now - age, now)
-        return offset, segment, Returned(message, origin, told, now + wait), lane, attempt
+        return offset, segment, DelayedMessage(message, origin, told, now + wait), lane, attempt
 
 
 def _theirs(message: Any) -> Headers:

@@ -4,32 +4,22 @@ handler returned something to be produced has its outcome only when that is stor
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, List, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Optional, Sequence
 
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
+from kafka_worker.partitions.undecided import Returned
 from kafka_worker.shared.foreign.answers import Send
 
 if TYPE_CHECKING:
     from kafka_worker.partitions.lanes import Task
 
 
-class Results:
-    """What a call wants produced, and the tasks that are done when all of it is stored: one, or those of a batch."""
-
-    __slots__ = ("sends", "tasks")
-
-    def __init__(self, sends: List[Send], tasks: Sequence[Task]) -> None:
-        """The tasks are of one partition."""
-        self.sends = sends
-        self.tasks = tasks
-
-
-def look(result: Any, tasks: Sequence[Task]) -> Optional[Results]:
+def look(result: Any, tasks: Sequence[Task]) -> Optional[Returned]:
     """What is to be produced of what a handler returned, if anything. Raises TypeError for what can only be a mistake, and
     would be a message lost without a word, and ValueError for a `Send` that was changed into something else: the call is a
     failed attempt then. What is to be produced is copied: whoever has the handler's own may change it at any time."""
     if isinstance(result, Send):
-        return Results([Send.checked(result)], tasks)
+        return Returned(tasks, [Send.checked(result)])
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()  # else Python complains that nobody awaited it
@@ -41,7 +31,7 @@ def look(result: Any, tasks: Sequence[Task]) -> Optional[Results]:
         return None
     if not all(isinstance(each, Send) for each in listed):
         raise TypeError("the handler returned a list in which some are a Send and some are not")
-    return Results(list(map(Send.checked, listed)), tasks)
+    return Returned(tasks, list(map(Send.checked, listed)))
 
 
 def running(task: Task) -> None:

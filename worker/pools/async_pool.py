@@ -20,11 +20,12 @@ import threading
 import time
 from bisect import bisect_left
 from collections import deque
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Callable, List, Optional, Tuple
 
 from kafka_worker.handler.loading import Call
 from kafka_worker.partitions import completion
 from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.undecided import Raised, Returned
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
 from kafka_worker.shared.foreign.exceptions import copied
@@ -187,12 +188,13 @@ class AsyncPool(Pool):
         if was_full or followed:
             self._fill()
 
-    def _settle(self, task: Task, result: Any, error: Optional[BaseException]) -> bool:
+    def _settle(self, task: Task, result: Optional[Returned], error: Optional[BaseException]) -> bool:
         """Record the outcome, or that it is still to come; whether another task may run because of it."""
-        if error is None and result is None:
+        undecided = result if error is None else Raised(task, error)
+        if undecided is None:
             return completion.done(task)
         completion.unfinished(task)
-        self.undecided.append((task, error or result))
+        self.undecided.append(undecided)
         return False
 
     def _count(self, place: Coroutine, task: Task, *, failed: bool) -> None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from typing import Any, Callable, List, Optional, Sequence, Tuple
+from typing import Callable, List, Optional, Tuple
 
-from kafka_worker.handler.batch import BatchCall, Failures, Whole, alone
+from kafka_worker.handler.batch import BatchCall, alone
 from kafka_worker.partitions import completion
 from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.undecided import Raised, Returned, Undecided, failed
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
 from kafka_worker.shared.foreign.exceptions import copied
 
@@ -77,34 +78,27 @@ class BatchPool(Pool):
         for task in tasks:
             completion.running(task)
         try:
-            result, failures = self._call(tasks)
-            failures = {index: copied(error) for index, error in failures.items()}
-            good = [task for index, task in enumerate(tasks) if index not in failures]
+            result, of_items = self._call(tasks)
+            failures: List[Undecided] = [Raised(tasks[index], copied(error)) for index, error in of_items.items()]
+            good = [task for index, task in enumerate(tasks) if index not in of_items]
             if result is not None:
                 result = completion.look(result, good)
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
-            good, result = [], None
-            # Of a single message it is the failure; of several it is nobody's yet.
-            copy = copied(error)
-            failures = {0: copy if len(tasks) == 1 else Whole(tasks, copy)}
-        self._settle(tasks, good, failures, result)
+            good, result, failures = [], None, [failed(tasks, copied(error))]
+        self._settle(good, result, failures)
         self._count(thread, tasks[0], len(good), len(failures), time.monotonic() - thread.started)
         thread.batch = []
         return True
 
-    def _settle(self, tasks: Sequence[Task], good: List[Task], failures: Failures, result: Any) -> None:
+    def _settle(self, good: List[Task], result: Optional[Returned], failures: List[Undecided]) -> None:
         """Record each task's outcome, or that it is still to come."""
-        if result is not None:
-            for task in good:
-                completion.unfinished(task)
-            self.undecided.append((min(good), result))
-        else:
+        if result is None:
             for task in good:
                 completion.done(task)
-        for index, error in failures.items():
-            for task in error.tasks if isinstance(error, Whole) else [tasks[index]]:
+        for undecided in failures if result is None else [result, *failures]:
+            for task in undecided.tasks:
                 completion.unfinished(task)
-            self.undecided.append((tasks[index], error))
+            self.undecided.append(undecided)
 
     @staticmethod
     def _count(thread: HandlerThread, first: Task, done: int, failed: int, seconds: float) -> None:

@@ -4,12 +4,13 @@ stands alone, and nothing between it and the loop."""
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Tuple
+from typing import Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker.handler.loading import Kind
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import Queue
+from kafka_worker.partitions.undecided import Undecided
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
@@ -48,7 +49,7 @@ class Pools:
         """The lists that the consumer thread empties are one for all."""
         self._parts = parts
         self._kind_of = kind_of
-        self.undecided: Deque[Tuple[Task, Any]] = deque()
+        self.undecided: Deque[Undecided] = deque()
         self.parked: Deque[Task] = deque()
         for part in parts.values():
             part.undecided, part.parked = self.undecided, self.parked

@@ -14,10 +14,11 @@ from collections import deque
 from queue import SimpleQueue
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protocol, Tuple
 
-from kafka_worker.partitions.completion import Results, look, unfinished
+from kafka_worker.partitions.completion import look, unfinished
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
+from kafka_worker.partitions.undecided import Raised, Returned, Undecided
 from kafka_worker.pools import stacks
 from kafka_worker.shared.foreign.exceptions import copied
 
@@ -73,7 +74,7 @@ class Runner(Protocol):
     """What runs tasks: a pool, or several as one."""
 
     # For the consumer thread to decide about:
-    undecided: Deque[Tuple[Task, Any]]  # a copy of what the handler raised, or what it returned to be sent
+    undecided: Deque[Undecided]
     parked: Deque[Task]  # not started, because their partition was closed before their turn came
 
     @property
@@ -112,7 +113,7 @@ class Pool:
         self._call = call
         self._queues: Tuple[Queue, ...] = ()
         self._tokens: SimpleQueue[None] = SimpleQueue()
-        self.undecided: Deque[Tuple[Task, Any]] = deque()
+        self.undecided: Deque[Undecided] = deque()
         self.parked: Deque[Task] = deque()
         self.threads = [HandlerThread(self.name % number) for number in range(threads)]
         self.limit = threads  # how many may take tasks
@@ -209,7 +210,7 @@ class Pool:
             except BaseException as problem:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
                 failed, error = failed + 1, copied(problem)
                 segment.flags[offset + segment.shift] = OPEN
-                self.undecided.append((task, error))
+                self.undecided.append(Raised(task, error))
             else:
                 done += 1
                 if result is not None:
@@ -232,7 +233,7 @@ class Pool:
             thread.histogram[0] += done + failed - slow
         return done + failed > 0
 
-    def _hold(self, task: Task, result: Results) -> None:
+    def _hold(self, task: Task, result: Returned) -> None:
         """The task is done as soon as what its handler returned is stored. Nothing of it runs meanwhile."""
         unfinished(task)
-        self.undecided.append((task, result))
+        self.undecided.append(result)

@@ -7,7 +7,7 @@ import logging
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS, Record
+from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS, OutgoingRecord
 from kafka_worker.partitions.lanes import Task
 from tests.unit.kafka.desk import Desk
 
@@ -22,7 +22,7 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Desk:
 def sent(desk: Desk, offset: int = 7) -> Task:
     """A task whose record was just sent."""
     task = desk.task(offset)
-    desk.outbox.send("dead letter", task, Record("topic.dlq", b"key", b"value", []), desk.stored.append)
+    desk.outbox.send("dead letter", task, OutgoingRecord("topic.dlq", b"key", b"value", []), desk.stored.append)
     return task
 
 

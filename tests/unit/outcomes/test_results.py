@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, List, Sequence
+from typing import List, Sequence
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.handler.batch import Whole
 from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS
-from kafka_worker.outcomes.results import BUSY_SECONDS, Sending
-from kafka_worker.partitions.completion import Results
+from kafka_worker.outcomes.results import BUSY_SECONDS, ResultSender
+from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.shared.foreign.answers import Send
 from tests.unit.kafka.desk import Desk
 
@@ -27,11 +26,11 @@ class Outcomes:
 
     def __init__(self, desk: Desk) -> None:
         self.done: List[int] = []
-        self.failed: List[Any] = []
-        self.sending = Sending(desk.outbox, lambda task: self.done.append(task[0]), self.failed.append)
+        self.failed: List[Undecided] = []
+        self.results = ResultSender(desk.outbox, lambda task: self.done.append(task[0]), self.failed.append)
 
     def send(self, desk: Desk, *sends: Send, offsets: Sequence[int] = (7,)) -> None:
-        self.sending.send(Results(list(sends), [desk.task(offset) for offset in offsets]), desk.now)
+        self.results.send(Returned([desk.task(offset) for offset in offsets], list(sends)), desk.now)
 
 
 def test_a_task_is_done_only_when_all_its_results_are_stored(desk: Desk) -> None:
@@ -71,12 +70,12 @@ def test_a_result_that_can_not_be_stored_holds_the_partition_until_it_is(desk: D
 
 def test_the_consumer_thread_looks_more_often_while_results_come(desk: Desk) -> None:
     outcomes = Outcomes(desk)
-    sending = outcomes.sending
-    before = sending.busy(desk.now)
+    results = outcomes.results
+    before = results.busy(desk.now)
 
     outcomes.send(desk, Send("a", 1))
 
-    assert (before, sending.busy(desk.now), sending.busy(desk.now + BUSY_SECONDS)) == (False, True, False)
+    assert (before, results.busy(desk.now), results.busy(desk.now + BUSY_SECONDS)) == (False, True, False)
 
 
 REFUSALS = [
@@ -136,8 +135,9 @@ def test_what_the_client_can_not_take_as_it_is_is_a_failed_attempt_of_its_task(d
     outcomes.send(desk, *(Send("a", number) for number in range(3)))
     desk.answer()
 
-    ((task, error),) = outcomes.failed
-    assert (task[0], str(error)) == (7, str(refusal))
+    (raised,) = outcomes.failed
+    assert isinstance(raised, Raised)
+    assert (raised.task[0], str(raised.error)) == (7, str(refusal))
     assert [letter["value"] for letter in desk.letters] == [b"0"]
     assert (outcomes.done, desk.partition.held, desk.outbox.in_transit) == ([], "", 0)
 
@@ -148,6 +148,6 @@ def test_of_a_batch_it_is_nobodys_yet_and_each_is_called_alone(desk: Desk) -> No
 
     outcomes.send(desk, Send("a", 1), offsets=(7, 8))
 
-    ((task, whole),) = outcomes.failed
-    assert isinstance(whole, Whole)
-    assert (task[0], [each[0] for each in whole.tasks]) == (7, [7, 8])
+    (batch,) = outcomes.failed
+    assert isinstance(batch, BatchFailed)
+    assert [task[0] for task in batch.tasks] == [7, 8]

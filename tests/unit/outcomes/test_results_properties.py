@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from kafka_worker.kafka import outbox
 from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS
-from kafka_worker.outcomes.results import Sending
-from kafka_worker.partitions.completion import Results
+from kafka_worker.outcomes.results import ResultSender
+from kafka_worker.partitions.undecided import Returned
 from kafka_worker.shared.foreign.answers import Send
 from tests.unit.kafka.desk import Desk, Producer
 
@@ -47,10 +47,12 @@ def test_each_list_is_stored_once_and_in_its_order(
         desk.producers.append(Moody(moods))
         patch.setattr(outbox, "Producer", lambda *_, **__: desk.producers[0])
         done: List[int] = []
-        sending = Sending(desk.outbox, lambda task: done.append(task[0]), lambda _: pytest.fail("nothing is wrong with any"))
+        results = ResultSender(
+            desk.outbox, lambda task: done.append(task[0]), lambda _: pytest.fail("nothing is wrong with any")
+        )
         for offset, size in enumerate(sizes):
             sends = [Send("t", [offset, number]) for number in range(size)]
-            sending.send(Results(sends, [desk.task(offset)]), desk.now)
+            results.send(Returned([desk.task(offset)], sends), desk.now)
         for wait in [*waits, *[RESEND_SECONDS] * (len(moods) + 2)]:
             desk.now += wait
             desk.outbox.serve()

@@ -7,7 +7,7 @@ from typing import Any, Dict, Mapping, Optional
 import pytest
 
 from kafka_worker.handler.context import Context
-from kafka_worker.kafka.outbox import Record
+from kafka_worker.kafka.outbox import OutgoingRecord
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import Attempt, age_of
@@ -39,7 +39,7 @@ def delivered(headers: Mapping[str, Optional[bytes]], wall: float = NOW, now: fl
     message = Message(7, b"key", b"value", partition=1)
     message.given_headers = list(headers.items())
     ours = topics(wall)
-    again = ours.returned((7, partition.tracker.take(7)[0], message, None, 1), now)
+    again = ours.delayed((7, partition.tracker.take(7)[0], message, None, 1), now)
     return again, ours.sleeps(again, now)
 
 
@@ -75,7 +75,7 @@ def test_the_record_is_the_message_with_what_must_not_be_forgotten() -> None:
 
     record = topics().record(task(attempt=2, given_headers=forged), 60.0, 10.0)
 
-    assert record == Record(
+    assert record == OutgoingRecord(
         "topic.retry.30s",
         b"key",
         b"value",

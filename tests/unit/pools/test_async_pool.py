@@ -14,6 +14,7 @@ import pytest
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Lane
 from kafka_worker.partitions.tracker import RUNNING
+from kafka_worker.partitions.undecided import Raised, Returned
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.shared.foreign.answers import Send
 from tests.support.ending import made_to_end
@@ -105,8 +106,9 @@ def test_whatever_a_call_raises_is_its_failure_and_the_loop_goes_on(error: BaseE
         work.give(pool, work.task(0), work.task(1))
         eventually(lambda: pool.threads[0].done == 1 and pool.undecided, 5, "the second is done")
 
-    ((task, raised),) = pool.undecided
-    assert (task[0], in_words(raised), work.watermark) == (0, in_words(error), 0)
+    (raised,) = pool.undecided
+    assert isinstance(raised, Raised)
+    assert (raised.task[0], in_words(raised.error), work.watermark) == (0, in_words(error), 0)
 
 
 def refusing(_loop: asyncio.AbstractEventLoop, coroutine: Any, **_options: Any) -> Any:
@@ -247,8 +249,10 @@ def test_what_is_to_be_sent_keeps_the_task_in_flight_and_its_key_waiting() -> No
         work.give(pool, work.task(0, lane))
         eventually(lambda: pool.undecided and not pool.running(), 5, "the call has returned")
 
-    ((task, results),) = pool.undecided
-    assert (task[0], [send.topic for send in results.sends], work.watermark) == (0, ["t"], 0)
+    (returned,) = pool.undecided
+    assert isinstance(returned, Returned)
+    assert ([task[0] for task in returned.tasks], [send.topic for send in returned.sends]) == ([0], ["t"])
+    assert work.watermark == 0
 
 
 async def waits_here(release: threading.Event) -> None:

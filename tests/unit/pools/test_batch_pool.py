@@ -14,6 +14,7 @@ from kafka_worker.handler.batch import BatchCall
 from kafka_worker.handler.decoding import decode
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.tracker import RUNNING
+from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.foreign.answers import BatchError, Reject, Send
@@ -46,7 +47,8 @@ def give_all(work: Work, pool: Pool, count: int) -> None:
 
 
 def failed(pool: Pool) -> List[Any]:
-    return sorted((task[0], type(error).__name__) for task, error in pool.undecided)
+    """Which single messages, and by what."""
+    return sorted((each.task[0], type(each.error).__name__) for each in pool.undecided if isinstance(each, Raised))
 
 
 def test_a_handler_gets_what_may_run_now_up_to_the_size() -> None:
@@ -133,9 +135,11 @@ def test_a_failure_of_several_is_that_of_the_whole_and_of_one_its_own(error: Bas
         give_all(single, pool, 1)
         eventually(lambda: len(pool.undecided) == 2, 5, "it has failed too")
 
-    (_, whole), (_, raised) = pool.undecided
-    assert [task[0] for task in whole.tasks] == [0, 1, 2]
-    assert in_words(whole.error) == in_words(raised) == in_words(error)
+    batch, raised = pool.undecided
+    assert isinstance(batch, BatchFailed)
+    assert isinstance(raised, Raised)
+    assert [task[0] for task in batch.tasks] == [0, 1, 2]
+    assert in_words(batch.error) == in_words(raised.error) == in_words(error)
     assert work.segment.seen() == bytes(3)
 
 
@@ -203,6 +207,7 @@ def test_no_message_of_a_batch_is_done_before_its_results_are_stored() -> None:
         give_all(work, pool, 3)
         eventually(lambda: pool.undecided and not pool.running(), 5, "the call has returned")
 
-    ((_task, results),) = pool.undecided
-    assert [task[0] for task in results.tasks] == [0, 1, 2]
-    assert (len(results.sends), work.segment.seen()) == (3, bytes(3))
+    (returned,) = pool.undecided
+    assert isinstance(returned, Returned)
+    assert [task[0] for task in returned.tasks] == [0, 1, 2]
+    assert (len(returned.sends), work.segment.seen()) == (3, bytes(3))

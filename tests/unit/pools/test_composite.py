@@ -9,6 +9,7 @@ import pytest
 
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.undecided import Raised
 from kafka_worker.pools import composite
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
@@ -57,8 +58,9 @@ def test_each_topics_tasks_go_to_the_pool_of_its_kind(request: pytest.FixtureReq
     eventually(lambda: [p.tracker.watermark() for p in partitions] == [1, 1, 1, 0] and pool.undecided, 5, "three are done")
 
     assert sorted(calls) == [("batch", [7]), ("coroutine", 7), ("one", 7)]
-    ((_task, error),) = pool.undecided
-    assert str(error) == "no entry of HANDLERS matches d"
+    (raised,) = pool.undecided
+    assert isinstance(raised, Raised)
+    assert str(raised.error) == "no entry of HANDLERS matches d"
     assert sum(thread.done for thread in pool.threads) == 3
     assert {thread.name for thread in pool.threads} == {"handler-0", "handler-1", "batch-0", "batch-1", "event-loop"}
 

@@ -10,6 +10,7 @@ import pytest
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Lane, Task
 from kafka_worker.partitions.tracker import Segment
+from kafka_worker.partitions.undecided import Raised
 from kafka_worker.pools.thread_pool import BUCKETS, Pool
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, in_words, started
@@ -80,8 +81,9 @@ def test_whatever_a_handler_raises_is_a_failure_of_its_task_and_the_thread_goes_
         work.give(pool, work.task(0), work.task(1))
         eventually(lambda: pool.threads[0].done == 1, 5, "the second is done")
 
-    ((task, raised),) = pool.undecided
-    assert (task[0], in_words(raised)) == (0, in_words(error))
+    (raised,) = pool.undecided
+    assert isinstance(raised, Raised)
+    assert (raised.task[0], in_words(raised.error)) == (0, in_words(error))
     assert (pool.threads[0].failed, work.watermark) == (1, 0)
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from kafka_worker import loop
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
-from kafka_worker.outcomes import decisions as failures
+from kafka_worker.outcomes import decisions
 from kafka_worker.outcomes.dead_letters import DeadLetters
-from kafka_worker.outcomes.decisions import Failures
+from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.pools.thread_pool import Pool
@@ -55,8 +55,8 @@ class Apart:
         def send(_self: DeadLetters, task: Task, _error: Exception, _age: float) -> None:
             """As if the broker had acknowledged it at once."""
             self.letters.append(task[0])
-            failures: Failures = self.bench.loop._failures
-            failures.complete(task)
+            decisions: Decisions = self.bench.loop._decisions
+            decisions.complete(task)
 
         class OfThisTest(EndingPool, Quarantine):
             def __init__(self, settings: Any, slot: int, pool: Pool, _none: SuspectsFile) -> None:
@@ -205,7 +205,7 @@ def test_a_suspect_that_raises_is_tried_again_like_any_other_and_apart(apart: Ap
 
 
 def test_where_no_task_process_can_be_had_nobody_is_to_blame(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(failures, "NO_PROCESS_SECONDS", 0.01)
+    monkeypatch.setattr(decisions, "NO_PROCESS_SECONDS", 0.01)
     apart.blame(0)
     apart.errors = {0: [TaskProcessError("no memory")] * 5}
 

@@ -1,0 +1,165 @@
+"""Every decision about what handler threads leave, one by one, without a loop."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Tuple, get_args
+
+import pytest
+from confluent_kafka import KafkaError
+
+from kafka_worker.gates.gates import Gates
+from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
+from kafka_worker.kafka import outbox
+from kafka_worker.kafka.outbox import RESEND_SECONDS
+from kafka_worker.kafka.properties import Member
+from kafka_worker.outcomes.decisions import NO_PROCESS_SECONDS, Counts, Decisions
+from kafka_worker.outcomes.results import BUSY_SECONDS
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
+from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared.foreign.answers import Reject, Retry, Send
+from tests.unit.fakes import Message, some_settings
+from tests.unit.kafka.desk import Producer
+
+DIED = TaskDiedError("killed by SIGSEGV", 1 << 20, "a stack")
+
+
+class Table:
+    """Decisions about tasks of one partition; the clock and the broker do what the test says."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+        self.now = 100.0
+        self.producer = Producer()
+        monkeypatch.setattr(outbox, "Producer", lambda *_, **__: self.producer)
+        settings = some_settings(max_attempts=2, max_deaths=2, retry_backoff_seconds=8.0, **changes)
+        self.pool = Pool(1, lambda *_: None)
+        quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
+        self.decisions = Decisions(
+            settings, RetryPolicy(settings, lambda: 0.5), self.pool, {}, Member("host", 0), lambda: self.now, quarantine,
+            Gates(settings, self.pool, lambda _topic: "handler", lambda: self.now),
+        )  # fmt: skip
+        self.partition = Partition("topic", 0)
+
+    def task(self, offset: int = 7, attempt: int = 1) -> Task:
+        return offset, self.partition.tracker.take(offset)[0], Message(offset), None, attempt
+
+    def leave(self, *undecided: Undecided) -> None:
+        self.pool.undecided.extend(undecided)
+        self.decisions.serve()
+
+    @property
+    def letters(self) -> List[str]:
+        return [letter["topic"] for letter in self.producer.letters]
+
+    @property
+    def queued(self) -> List[int]:
+        return [self.partition.queue.pop()[0] for _ in range(len(self.partition.queue))]
+
+    @property
+    def became(self) -> Tuple[List[int], float, List[str], bool]:
+        """What runs at once, in how many seconds the next one does (0: none waits), what was sent, whether there is a gap."""
+        due = self.decisions.next_due()
+        return self.queued, 0.0 if due is None else due - self.now, self.letters, self.partition.given_up == 7
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Table:
+    return Table(monkeypatch)
+
+
+LEAVES: Dict[str, Callable[[Table], Undecided]] = {
+    "an error": lambda table: Raised(table.task(), ValueError("no")),
+    "the last error": lambda table: Raised(table.task(attempt=2), ValueError("no")),
+    "a wish": lambda table: Raised(table.task(), Retry(after=30)),
+    "a verdict": lambda table: Raised(table.task(), Reject("never")),
+    "a death": lambda table: Raised(table.task(), DIED),
+    "no process": lambda table: Raised(table.task(), TaskProcessError("no memory")),
+    "a batch": lambda table: BatchFailed([table.task(), table.task(8)], ValueError("no")),
+    "a result": lambda table: Returned([table.task()], [Send("results", 1)]),
+}
+NOTHING: Tuple[List[int], float, List[str], bool] = ([], 0.0, [], False)
+LETTER: Tuple[List[int], float, List[str], bool] = ([], 0.0, ["topic.dlq"], False)
+GAP: Tuple[List[int], float, List[str], bool] = ([], 0.0, [], True)
+RESULT: Tuple[List[int], float, List[str], bool] = ([], 0.0, ["results"], False)
+
+
+def test_there_is_a_decision_for_each_thing_that_may_be_left(table: Table) -> None:
+    assert set(table.decisions._decide) == set(get_args(Undecided))
+
+
+@pytest.mark.parametrize(
+    ("left", "became"),
+    [
+        ("an error", ([], 4.0, [], False)),
+        ("the last error", LETTER),
+        ("a wish", ([], 30.0, [], False)),
+        ("a verdict", LETTER),
+        ("a death", ([7], 0.0, [], False)),
+        ("no process", ([], NO_PROCESS_SECONDS, [], False)),
+        ("a batch", ([7, 8], 0.0, [], False)),
+        ("a result", RESULT),
+    ],
+)
+def test_what_is_left_is_decided(table: Table, left: str, became: Any) -> None:
+    table.leave(LEAVES[left](table))
+
+    assert table.became == became
+
+
+@pytest.mark.parametrize("left", LEAVES)
+def test_of_a_partition_that_goes_away_only_verdicts_and_results_count(table: Table, left: str) -> None:
+    undecided = LEAVES[left](table)
+    table.partition.close(None)
+
+    table.leave(undecided)
+
+    assert table.became == {"a verdict": LETTER, "a result": RESULT}.get(left, GAP)
+
+
+@pytest.mark.parametrize("left", LEAVES)
+def test_of_a_partition_that_went_away_nothing_is_decided(table: Table, left: str) -> None:
+    undecided = LEAVES[left](table)
+    table.partition.forget()
+
+    table.leave(undecided)
+
+    assert table.became == NOTHING
+
+
+def test_partitions_of_which_something_is_undecided_are_known_until_it_is(table: Table) -> None:
+    table.pool.undecided.append(LEAVES["an error"](table))
+    before = table.decisions.undecided()
+
+    table.decisions.serve()
+
+    assert (before, table.decisions.undecided()) == ({table.partition}, set())
+
+
+def test_what_waits_and_what_became_dead_letters_is_counted(table: Table) -> None:
+    decisions = table.decisions
+    table.leave(LEAVES["an error"](table), Raised(table.task(8), Reject("never")))
+    on_its_way = (decisions.counts(), decisions.busy(table.now))
+    table.producer.answer(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
+    decisions.serve()
+    refused = (decisions.counts(), decisions.busy(table.now))
+    table.now += RESEND_SECONDS
+    decisions.serve()
+    table.producer.answer()
+    decisions.serve()
+
+    assert on_its_way == (Counts(retrying=1, dead_letters=0, unstored_letters=0), True)
+    assert refused == (Counts(retrying=1, dead_letters=0, unstored_letters=1), False)
+    assert (decisions.counts(), decisions.busy(table.now)) == (Counts(0, 1, 0), False)
+
+
+def test_results_make_it_busy_for_a_while_as_more_will_come(table: Table) -> None:
+    table.leave(LEAVES["a result"](table))
+    table.producer.answer()
+    table.decisions.serve()
+
+    busy = table.decisions.busy
+    assert (busy(table.now), busy(table.now + BUSY_SECONDS)) == (True, False)
