@@ -14,9 +14,9 @@ from kafka_worker.draining.draining import BROKEN, Draining
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stop, Stopping
 from kafka_worker.gates.gates import Gates
+from kafka_worker.kafka.backpressure import Backpressure
 from kafka_worker.kafka.consumer import GroupConsumer, RebalanceListener, TopicPartition
 from kafka_worker.kafka.properties import Member, milliseconds
-from kafka_worker.kafka.room import Room
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions import intake
@@ -87,7 +87,7 @@ class ConsumerLoop(RebalanceListener):
         self._assignment = Assignment(self._new_partition)
         self._stopping = Stopping()
         self._unwanted: List[TopicPartition] = []  # assigned although we end, and not paused yet
-        self._room = Room(settings, lambda: self._stopping.wish is not None, clock)
+        self._backpressure = Backpressure(settings, lambda: self._stopping.wish is not None, clock)
         self._report_at = 0.0
         # Read by the main thread:
         self.turned_at = clock()
@@ -129,7 +129,7 @@ class ConsumerLoop(RebalanceListener):
     def _turn(self) -> None:
         self._look_at_topics(self._clock())
         now = self._duties()
-        most = self._room.make(self._consumer, self._assignment)
+        most = self._backpressure.apply(self._consumer, self._assignment)
         self._dispatch(self._consumer.fetch(most, self._patience(now)))
 
     def _duties(self, *, inside: bool = False) -> float:
@@ -171,7 +171,7 @@ class ConsumerLoop(RebalanceListener):
                 log.warning("%s: offsets went back from %d to %d", partition, expected, batch[0].offset())
                 partition = self._begun_anew(partition)
             tasks = intake.tasks(partition, batch, None if partition.origin else self._lane_of)
-            self._room.note(partition, batch)
+            self._backpressure.note(partition, batch)
             if partition.origin:
                 self._decisions.delayed(tasks)
                 continue

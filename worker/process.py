@@ -43,7 +43,7 @@ from kafka_worker.shared.system import runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.signals import SignalInbox, ignore
-from kafka_worker.upkeep.time_keeper import TimeKeeper
+from kafka_worker.upkeep.time_limits import TimeLimits
 from kafka_worker.upkeep.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class ChildProcess:
             quarantine=self._quarantine,
             member=member,
         )
-        self._time = TimeKeeper(settings, self._loop.running, suspects)
+        self._time = TimeLimits(settings, self._loop.running, suspects)
 
     def _open_journal(self) -> Optional[Journal]:
         if self._settings.journal == "off":
@@ -169,7 +169,7 @@ class ChildProcess:
                 if inbox.take():
                     self._ask_to_stop({})
                 self._listen(selector)
-                if self._time.look():
+                if self._time.check():
                     self._ask_to_stop({})
                 self._poll_age()
                 self._heartbeat()

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from kafka_worker import arrivals, loop, process
 from kafka_worker.draining import draining, settling
-from kafka_worker.kafka import consumer, outbox, room
+from kafka_worker.kafka import backpressure, consumer, outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes import decisions, results, retry
 from kafka_worker.outcomes.retry import RetryPolicy
@@ -32,7 +32,7 @@ from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.upkeep.time_keeper import TimeKeeper
+from kafka_worker.upkeep.time_limits import TimeLimits
 from kafka_worker.upkeep.upkeep import Upkeep
 from tests.simulation.client import Ids
 from tests.simulation.scheduler import Scheduler, Weighted
@@ -48,7 +48,7 @@ ORDINARY, HOT, MOVING = 1, 6, 60
 WEIGHTS = Weighted(finely=Pool._serve_one.__code__)
 for _module in (
     arrivals, assignment, commits, consumer, decisions, draining, intake, journal, loop, outbox, process, recovery, results,
-    retry, room,
+    retry, backpressure,
 ):  # fmt: skip
     WEIGHTS.add(_module, ORDINARY)
 for _module in (completion, lanes, settling, tracker):
@@ -88,7 +88,7 @@ class SimulatedChild(ChildProcess):
             quarantine=self._quarantine,
             member=Member("host", 0),
         )
-        self._time = TimeKeeper(settings, self._loop.running, life.host.suspects, clock)
+        self._time = TimeLimits(settings, self._loop.running, life.host.suspects, clock)
 
     def _report(self) -> Dict[str, object]:
         return {}  # nobody hears it here, and it would take a third of the time
@@ -216,7 +216,7 @@ def in_place(life: Life) -> Iterator[None]:
                        "Deadline": lambda seconds: Deadline(seconds, scheduler.monotonic)}),
             (thread_pool, {"time": time, "threading": threads, "SimpleQueue": tokens}),
             (loop, {"time": time}),
-            (room, {"time": time}),
+            (backpressure, {"time": time}),
             (consumer, {"create_consumer": life.client, "TopicIds": lambda _properties: Ids(life.broker)}),
             (outbox, {"Producer": life.producer}),
             (quarantine, {"TaskProcess": task_process}),

@@ -68,7 +68,7 @@ class Bench:
         self.child = cast("Any", ChildProcess(settings, 0, Channel(ours)))
         self.child._loop = self.loop
         self.child._pool = SimpleNamespace(start=lambda: None)
-        self.child._time = SimpleNamespace(look=lambda: False)
+        self.child._time = SimpleNamespace(check=lambda: False)
         self.child._report = lambda: {"report": {}}
         self.child._journal = SimpleNamespace(end=lambda: self.ends.append("own will"))
         self.child._stage.move(Stage.WAITING)

@@ -1,5 +1,5 @@
-"""Which partitions to pause and which to resume, so that no more than `MAX_IN_FLIGHT` tasks are in flight in a process, and
-one slow partition can't take the room of the others. Pure.
+"""Back-pressure: which partitions to pause and which to resume, so that no more than `MAX_IN_FLIGHT` tasks are in flight in a
+process, no more bytes than its share of a MEMORY_LIMIT, and one slow partition can't take the room of the others.
 
 Half of the room belongs to the partitions in equal parts: whatever the others do, each has its *own* part. The other half is
 *common*, and lent to those that have something in flight, in equal parts, of which one is kept for whoever comes next. So a
@@ -11,12 +11,18 @@ partition is paused and the one at which it is resumed.
 
 from __future__ import annotations
 
-from typing import Iterable, List, Tuple
+import time
+from typing import Any, Callable, Iterable, List, Tuple
 
-from kafka_worker.partitions.assignment import Partition
+from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.partitions.assignment import Assignment, Partition
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import memory
 
 LARGEST_BATCH = 500  # messages; beyond it a batch gets no cheaper (measured: 100 to 500 is best)
-
+WAIT_SECONDS = 0.02  # quick handlers make room sooner than a pause would pay (it throws the prefetched messages away)
+NAP_SECONDS = 0.0003
+OVERHEAD = 500  # bytes that a message costs beside its value: its objects, its key, its task
 
 #: What a partition has in flight: the partition, the number of messages, what they weigh as a number of messages (that number,
 #: or a larger one), and what one more is likely to weigh. A plain tuple, because there is one for each partition in each turn.
@@ -24,7 +30,46 @@ Load = Tuple[Partition, int, int, int]
 
 
 class Backpressure:
-    """The limits of one process."""
+    """Pauses and resumes the partitions of one process. Consumer thread only."""
+
+    def __init__(self, settings: Settings, hurried: Callable[[], bool], clock: Callable[[], float]) -> None:
+        """`hurried()`: whether there is no time to wait for handlers."""
+        self._limits = Limits(settings.max_in_flight)
+        shares = memory.shares(settings)
+        # What sleeps in retry topics has as much room as all else, and both together have the share.
+        parts = 2 if settings.retry_topics else 1
+        self._weights = MessageWeights(shares.in_flight // parts, settings.max_in_flight) if shares else None
+        self._hurried = hurried
+        self._clock = clock
+
+    def note(self, partition: Partition, batch: List[Any]) -> None:
+        """These messages were just taken."""
+        if self._weights:
+            self._weights.note(partition, batch)
+
+    def apply(self, consumer: GroupConsumer, assignment: Assignment) -> int:
+        """Pause and resume what must be; how many messages may be fetched now."""
+        until = self._clock() + WAIT_SECONDS
+        while True:
+            numbers = [(partition, partition.tracker.in_flight) for partition in assignment]
+            loads = [(partition, number, number, 1) for partition, number in numbers]
+            if self._weights:
+                loads = self._weights.weighed(loads)
+            pause, resume, room = self._limits.decide(loads)
+            if not pause or self._clock() >= until or self._hurried():
+                break
+            time.sleep(NAP_SECONDS)
+        if pause:
+            consumer.pause([(p.topic, p.number) for p in pause])
+        if resume:
+            consumer.resume([(p.topic, p.number) for p in resume])
+        for partition in pause + resume:
+            partition.paused = partition in pause
+        return room
+
+
+class Limits:
+    """Which partitions of one process must wait, by what each has in flight. Pure."""
 
     def __init__(self, max_in_flight: int) -> None:
         """`max_in_flight`: tasks, over all partitions."""
@@ -77,3 +122,39 @@ def _capped(load: Load, share: int) -> Load:
     be in flight, nor what it had before others came, is what they wait for."""
     partition, number, weight, step = load
     return partition, min(number, share), min(weight, max(number, share)), step
+
+
+class MessageWeights:
+    """What the messages in flight weigh, so that large ones are bounded by bytes as all are by number. Not there at all
+    without a MEMORY_LIMIT. A weight is expressed as the number of messages that may be in flight instead of it: so there is
+    one measure only."""
+
+    def __init__(self, most_bytes: int, max_in_flight: int) -> None:
+        """`most_bytes` in flight count as much as `max_in_flight` messages."""
+        self._bytes = most_bytes
+        self._messages = max_in_flight
+        self._largest = 0
+        self._last = 0  # bytes, of whichever partition
+
+    def note(self, partition: Partition, batch: Iterable[Any]) -> None:
+        """These messages were just taken."""
+        for message in batch:
+            weight = len(message) + OVERHEAD
+            partition.tracker.weigh(message.offset(), weight)
+            self._largest = max(self._largest, weight)
+            self._last = weight
+
+    def weighed(self, loads: List[Load]) -> List[Load]:
+        """The same with larger numbers, where the messages weigh more than so many may."""
+        if 2 * len(loads) * self._largest * sum([number for _, number, _, _ in loads]) < self._bytes:
+            return loads  # below what each partition may have in any case, even if all were as large as the largest
+        return [self._weighed(partition, number) for partition, number, _, _ in loads]
+
+    def _weighed(self, partition: Partition, number: int) -> Load:
+        """The next message is likely to weigh as much as its partition's last one, or that of whichever partition."""
+        tracker = partition.tracker
+        step = max(1, self._as_messages(tracker.last_weight or self._last))
+        return partition, number, max(number, self._as_messages(tracker.weight)), step
+
+    def _as_messages(self, weight: int) -> int:
+        return -(-weight * self._messages // self._bytes)

@@ -1,20 +1,87 @@
-"""Which calls have run for too long. Pure: who looks passes the time.
-
-Two limits: beyond the first a call is told so (`Context.cancelled`), beyond the second its process is given up. Either is
-noticed once a call.
+"""Time limits of calls, kept by the main thread. Beyond the first a call is told so (`Context.cancelled`), and it is logged
+where it is; beyond the second it hangs: its message becomes a suspect. What follows (the process drains without it, and is
+replaced) is for others to do.
 
 How long a call has run is counted in awake seconds of whoever looks: while the whole process was frozen, so was the call.
 """
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, NamedTuple, Optional, Tuple
+import logging
+import time
+from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from kafka_worker.partitions.lanes import Task
 from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.recovery.suspects import Place
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.awake import AwakeClock
 
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 0.1  # between two looks, at least
 LONGEST_LOOK = 0.5  # seconds between two looks; whoever comes later was kept from it, and so were the calls
+
+Running = Callable[[], Iterable[Tuple[HandlerThread, Task]]]
+
+
+class TimeLimits:
+    """Main thread only."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        running: Running,
+        suspects: SuspectsFile,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`running()`: what runs now. In task processes the second limit is kept by whoever waits for them."""
+        self._soft = settings.handler_timeout_seconds
+        self._hard = 0.0 if settings.isolation == "process" else settings.handler_kill_seconds
+        self._apart = settings.isolation == "process"
+        self._calls = RunningCalls(self._soft, self._hard, clock())
+        self._running = running
+        self._suspects = suspects
+        self._clock = clock
+        self._next = 0.0
+        self._hang = False  # a call, and nobody was told yet
+
+    def check(self) -> bool:
+        """Tell of what has gone past a limit; whether a call hangs, so that this process has to be replaced. Not before it is
+        written down whose fault that is: it would hang the next one too."""
+        now = self._clock()
+        if now < self._next:
+            return False
+        self._next = now + CHECK_SECONDS
+        if self._soft or self._hard:
+            self._check(now)
+        replaced = self._suspects.settle() and self._hang
+        self._hang = self._hang and not replaced
+        return replaced
+
+    def _check(self, now: float) -> None:
+        overruns = self._calls.overruns(self._running(), now)
+        hung = [overrun for overrun in overruns if overrun.hard]
+        for overrun in overruns:
+            if overrun.hard:
+                what = "HANDLER_KILL_SECONDS = %g: this process drains without it and is replaced" % self._hard
+                self._log(logging.ERROR, overrun, what)
+            else:
+                what = "HANDLER_TIMEOUT_SECONDS = %g: it is told that it is cancelled" % self._soft
+                self._log(logging.WARNING, overrun, what)
+        if hung:  # a thousand coroutines may hang at once, and each change of the file costs milliseconds
+            self._suspects.blame(map(_place, hung), "ran for longer than HANDLER_KILL_SECONDS = %g" % self._hard)
+            self._hang = True
+
+    def _log(self, level: int, overrun: Overrun, what: str) -> None:
+        """One record with the stack beneath, which keeps its lines as a traceback does."""
+        offset, segment, _message, _lane, attempt = overrun.task
+        place = (segment.partition, offset, overrun.seconds, overrun.thread.name, attempt, what)
+        text = "%s offset %d, running for %.1f s in %s (attempt %d): longer than %s"
+        # A task process logs its own, when it hears of it.
+        stack = None if self._apart or overrun.thread.apart else overrun.thread.stack()
+        log.handle(log.makeRecord(log.name, level, __file__, 0, text, place, None, sinfo=stack))
 
 
 class Overrun(NamedTuple):
@@ -26,7 +93,7 @@ class Overrun(NamedTuple):
     hard: bool  # the second limit
 
 
-class Running:
+class RunningCall:
     """A call that runs."""
 
     __slots__ = ("started", "task", "thread", "told", "unseen")
@@ -44,17 +111,17 @@ class Running:
         return min(now - self.started, awake - self.unseen)
 
 
-class TimeLimits:
-    """Looks again and again at what runs. One thread's alone."""
+class RunningCalls:
+    """What was seen running, look after look. Pure: who looks passes the time. Either limit is noticed once a call."""
 
     def __init__(self, soft: float, hard: float, now: float) -> None:
         """Seconds; 0: no such limit. Nothing runs yet at `now` (monotonic seconds)."""
         self._soft = soft
         self._hard = hard
         self._awake = AwakeClock(now, LONGEST_LOOK)
-        self._calls: Dict[Tuple[int, float], Running] = {}  # by what a call is: a task, and when it began
+        self._calls: Dict[Tuple[int, float], RunningCall] = {}  # by what a call is: a task, and when it began
 
-    def look(self, running: Iterable[Tuple[HandlerThread, Task]], now: float) -> List[Overrun]:
+    def overruns(self, running: Iterable[Tuple[HandlerThread, Task]], now: float) -> List[Overrun]:
         """What has gone past a limit since the last look, at `now` (monotonic seconds)."""
         before, awake = self._awake.seconds, self._awake.tick(now)
         ended, self._calls = self._calls, {}
@@ -62,24 +129,29 @@ class TimeLimits:
             started = thread.started
             call = (id(task), started)
             known = ended.pop(call, None)
-            self._calls[call] = known or Running(thread, task, started, before)
+            self._calls[call] = known or RunningCall(thread, task, started, before)
         for each in ended.values():
-            each.task[1].partition.overdue.pop(_place(each.task), None)
+            each.task[1].partition.overdue.pop(_place_in_context(each.task), None)
         overruns = [self._overrun(each, each.seconds(now, awake), now) for each in self._calls.values()]
         return [overrun for overrun in overruns if overrun is not None]
 
-    def _overrun(self, call: Running, seconds: float, now: float) -> Optional[Overrun]:
+    def _overrun(self, call: RunningCall, seconds: float, now: float) -> Optional[Overrun]:
         thread, task = call.thread, call.task
         if self._hard and seconds >= self._hard and not thread.apart and not thread.hangs(task):
             thread.hung[id(task)] = task
             return Overrun(thread, task, seconds, hard=True)
         if self._soft and seconds >= self._soft and not call.told:
             call.told = True
-            task[1].partition.overdue[_place(task)] = now + self._hard - seconds if self._hard else None
+            task[1].partition.overdue[_place_in_context(task)] = now + self._hard - seconds if self._hard else None
             return Overrun(thread, task, seconds, hard=False)
         return None
 
 
-def _place(task: Task) -> Tuple[int, int]:
+def _place(overrun: Overrun) -> Place:
+    offset, segment, *_ = overrun.task
+    return segment.partition.topic, segment.partition.number, offset
+
+
+def _place_in_context(task: Task) -> Tuple[int, int]:
     """As the handler's context knows it."""
     return task[2].partition(), task[2].offset()

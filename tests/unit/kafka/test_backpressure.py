@@ -4,7 +4,7 @@ from typing import List, Tuple
 
 import pytest
 
-from kafka_worker.kafka.backpressure import LARGEST_BATCH, Backpressure, Load
+from kafka_worker.kafka.backpressure import LARGEST_BATCH, Limits, Load
 from kafka_worker.partitions.assignment import Partition
 
 
@@ -13,7 +13,7 @@ def decided(limit: int, *counts: int, paused: Tuple[int, ...] = ()) -> Tuple[Lis
     partitions = [Partition("topic", number) for number in range(len(counts))]
     for number in paused:
         partitions[number].paused = True
-    pause, resume, _ = Backpressure(limit).decide([load(*pair) for pair in zip(partitions, counts)])
+    pause, resume, _ = Limits(limit).decide([load(*pair) for pair in zip(partitions, counts)])
     return [p.number for p in pause], [p.number for p in resume]
 
 
@@ -52,11 +52,11 @@ def test_a_held_partition_is_paused_with_nothing_in_flight_and_stays_so_until_it
     held, other = Partition("topic", 0), Partition("topic", 1)
     held.held = "its dead letters can't be stored"
     loads = [load(held, 0), load(other, 0)]
-    first = Backpressure(100).decide(loads)[:2]
+    first = Limits(100).decide(loads)[:2]
     held.paused = True
-    later = Backpressure(100).decide(loads)[:2]
+    later = Limits(100).decide(loads)[:2]
     held.held = ""
-    at_last = Backpressure(100).decide(loads)[:2]
+    at_last = Limits(100).decide(loads)[:2]
 
     assert (first, later, at_last) == (([held], []), ([], []), ([], [held]))
 
@@ -65,8 +65,8 @@ def test_what_sleeps_in_a_retry_topic_has_room_of_its_own_and_makes_nothing_full
     ordinary, retry = Partition("topic", 0), Partition("topic.retry.1h", 0)
     retry.origin = "topic"
 
-    assert Backpressure(100).decide([load(ordinary, 99), load(retry, 500)])[:2] == ([retry], [])
-    assert Backpressure(100).decide([load(ordinary, 100), load(retry, 99)])[:2] == ([ordinary], [])
+    assert Limits(100).decide([load(ordinary, 99), load(retry, 500)])[:2] == ([retry], [])
+    assert Limits(100).decide([load(ordinary, 100), load(retry, 99)])[:2] == ([ordinary], [])
 
 
 def test_without_partitions_there_is_nothing_to_decide() -> None:
@@ -78,7 +78,7 @@ def test_without_partitions_there_is_nothing_to_decide() -> None:
     [(1000, 0, 125), (1000, 900, 100), (1000, 1000, 1), (1000, 2000, 1), (1, 0, 1), (1_000_000, 0, LARGEST_BATCH)],
 )
 def test_room_is_an_eighth_of_the_limit_or_what_is_left_and_at_least_one(limit: int, in_flight: int, room: int) -> None:
-    assert Backpressure(limit).decide([load(Partition("topic", 0), in_flight)])[2] == room
+    assert Limits(limit).decide([load(Partition("topic", 0), in_flight)])[2] == room
 
 
 def test_a_busy_partition_among_idle_ones_has_its_own_part_and_half_of_what_is_common() -> None:
@@ -105,7 +105,7 @@ def test_for_a_message_heavier_than_all_that_may_be_in_flight_only_the_heavy_one
     heavy, other = Partition("topic", 0), Partition("topic", 1)
     heavy.held, heavy.paused = held, True
 
-    pause, _, room = Backpressure(100).decide([load(heavy, 1, HEAVY), load(other, 0, step=step)])
+    pause, _, room = Limits(100).decide([load(heavy, 1, HEAVY), load(other, 0, step=step)])
 
     assert (pause, room) == ([other] if stopped else [], 12 if held else 1)
 
@@ -114,14 +114,14 @@ def test_a_message_heavier_than_all_that_may_be_in_flight_is_taken_when_nothing_
     partition = Partition("topic", 0)
     partition.paused = True
 
-    assert Backpressure(100).decide([load(partition, 0, step=HEAVY)])[:2] == ([], [partition])
+    assert Limits(100).decide([load(partition, 0, step=HEAVY)])[:2] == ([], [partition])
 
 
 def test_a_partition_that_is_held_with_all_the_room_stops_none_that_comes_then() -> None:
     held, fresh = Partition("topic", 0), Partition("topic", 1)
     held.held, held.paused, fresh.paused = "it can't be stored", True, True
 
-    assert Backpressure(100).decide([load(held, 100), load(fresh, 0)])[:2] == ([], [fresh])
+    assert Limits(100).decide([load(held, 100), load(fresh, 0)])[:2] == ([], [fresh])
 
 
 def test_a_heavy_message_that_sleeps_in_a_retry_topic_keeps_no_other_from_sleeping_beside_it() -> None:
@@ -129,4 +129,4 @@ def test_a_heavy_message_that_sleeps_in_a_retry_topic_keeps_no_other_from_sleepi
     one.origin = other.origin = "topic"
     other.paused = True
 
-    assert Backpressure(100).decide([load(one, 1, HEAVY), load(other, 0, step=HEAVY)])[:2] == ([one], [other])
+    assert Limits(100).decide([load(one, 1, HEAVY), load(other, 0, step=HEAVY)])[:2] == ([one], [other])

@@ -9,7 +9,7 @@ from typing import List, Set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafka_worker.kafka.backpressure import Backpressure, Load
+from kafka_worker.kafka.backpressure import Limits, Load
 from kafka_worker.partitions.assignment import Partition
 
 TURNS = 40
@@ -26,7 +26,7 @@ class Process:
         self.weights = weights
         self.prefetch = max(1, limit // 8)  # the client fetches no more ahead, in whatever measure, or one message
         self.stuck: Set[int] = set()  # those whose handlers come to no end
-        self.backpressure = Backpressure(limit)
+        self.limits = Limits(limit)
 
     def loads(self) -> List[Load]:
         return [
@@ -38,7 +38,7 @@ class Process:
         for number, weights in enumerate(self.in_flight):
             if number not in self.stuck and not self.partitions[number].held:
                 del weights[: self.random.randint(0, len(weights))]
-        pause, resume, room = self.backpressure.decide(self.loads())
+        pause, resume, room = self.limits.decide(self.loads())
         for partition in pause + resume:
             partition.paused = partition in pause
         self.deliver(room)
@@ -109,7 +109,7 @@ def test_whatever_comes_to_stay_in_some_partitions_the_others_go_on(process: Pro
     """Heavy ones too, when only what is held stays."""
     count = len(process.partitions)
     process.limit = max(process.limit, count)
-    process.backpressure = Backpressure(process.limit)
+    process.limits = Limits(process.limit)
     for number in range(count - 1):
         for _ in range(5):
             process.turn()

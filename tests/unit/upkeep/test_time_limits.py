@@ -1,154 +1,148 @@
 from __future__ import annotations
 
-import math
-from typing import List, Optional, Tuple
+import threading
+import time
+from pathlib import Path
+from typing import Any, Iterator, List
 
 import pytest
 
-from kafka_worker.handler.context import Context
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.recovery import suspects_file
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared.system import runtime_files
 from kafka_worker.upkeep.time_limits import LONGEST_LOOK, TimeLimits
-from tests.unit.fakes import Message
+from tests.support.eventually import eventually
+from tests.unit.fakes import Message, some_settings, started
 
 
-class Calls:
-    """What runs, in threads of our making. The soft limit is 10 s, the hard one 30 s."""
+class Hang:
+    """A pool of which one thread hangs."""
 
-    def __init__(self, soft: float = 10.0, hard: float = 30.0) -> None:
-        self.now = 99.0
-        self.limits = TimeLimits(soft, hard, self.now)
-        self.partition = Partition("topic", 0)
-        self.segment = self.partition.tracker.take(0, 100)[0]
-        self.threads: List[HandlerThread] = []
+    def __init__(self, pool: Pool, **changes: Any) -> None:
+        self.pool = pool
+        self.settings = some_settings(**changes)
+        self.suspects = SuspectsFile(self.settings if "state_directory" in changes else None)
+        self.partition = Partition("topic", 3)
+        self.passed = 0.0
+        self.limits = TimeLimits(self.settings, pool.running, self.suspects, lambda: time.monotonic() + self.passed)
 
-    def begin(self, offset: int, at: float, thread: Optional[HandlerThread] = None) -> HandlerThread:
-        thread = thread or HandlerThread("handler-%d" % len(self.threads))
-        if thread not in self.threads:
-            self.threads.append(thread)
-        thread.started, thread.task = at, (offset, self.segment, Message(offset), None, 1)
-        return thread
+    def begin(self) -> None:
+        segment, _ = self.partition.tracker.take(7)
+        pool = self.pool
+        pool.serve([self.partition.queue])
+        self.partition.queue.extend([(7, segment, Message(7, b"key", b"secret"), None, 2)])
+        pool.wake(1)
+        eventually(pool.running, 5, "the task runs")
 
-    def look(self, now: float) -> List[Tuple[int, bool]]:
-        """Awake until `now`, with a look again and again; what was found."""
-        times = [self.now + n * LONGEST_LOOK for n in range(1, math.ceil((now - self.now) / LONGEST_LOOK))]
-        return [overrun for time in [*times, now] for overrun in self.look_once(time)]
-
-    def look_once(self, now: float) -> List[Tuple[int, bool]]:
-        """Not awake in between."""
-        self.now = now
-        running: List[Tuple[HandlerThread, Task]] = [
-            (each, each.task) for each in self.threads if each.task is not None and each.started <= now
-        ]
-        return [(overrun.task[0], overrun.hard) for overrun in self.limits.look(running, now)]
-
-    def context(self, offset: int) -> Context:
-        return Context(Message(offset), self.partition, 1)
+    def looks(self) -> List[bool]:
+        """Through a minute, which is longer than both limits of these tests."""
+        seen = []
+        for _ in range(120):
+            self.passed += LONGEST_LOOK
+            seen.append(self.limits.check())
+        return seen
 
 
-def test_each_limit_is_noticed_once() -> None:
-    calls = Calls()
-    calls.begin(5, at=100.0)
-    calls.begin(6, at=108.0)
+@pytest.fixture
+def pool() -> Iterator[Pool]:
+    release = threading.Event()
 
-    seen = {now: calls.look(now) for now in (109.9, 110.0, 111.0, 118.0, 129.9, 130.0, 131.0, 138.0, 200.0)}
+    def hangs_here(*_: Any) -> None:
+        release.wait(10)
 
-    assert {now: found for now, found in seen.items() if found} == {
-        110.0: [(5, False)], 118.0: [(6, False)], 130.0: [(5, True)], 138.0: [(6, True)],
-    }  # fmt: skip
-
-
-def test_a_call_past_the_first_limit_is_told_so_and_until_when_and_its_neighbours_are_not() -> None:
-    calls = Calls()
-    calls.begin(5, at=100.0)
-    calls.begin(6, at=105.0)
-    calls.look(111.0)
-
-    assert (calls.context(5).cancelled, calls.context(5).deadline) == (True, 130.0)
-    assert (calls.context(6).cancelled, calls.context(6).deadline) == (False, None)
-    calls.partition.close(120.0)
-    assert calls.context(5).deadline == 120.0
+    with started(1, hangs_here) as made:
+        yield made
+        release.set()
 
 
-def test_without_a_second_limit_there_is_no_deadline() -> None:
-    calls = Calls(hard=0.0)
-    calls.begin(5, at=100.0)
+def test_a_handler_that_takes_too_long_is_named_once_with_its_stack_and_without_its_message(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    hang = Hang(pool, handler_timeout_seconds=10.0)
+    hang.begin()
 
-    assert calls.look(1000.0) == [(5, False)]
-    assert (calls.context(5).cancelled, calls.context(5).deadline) == (True, None)
+    assert not any(hang.looks())
 
-
-def test_the_next_call_of_a_thread_and_the_next_attempt_of_a_message_have_all_their_time() -> None:
-    calls = Calls()
-    thread = calls.begin(5, at=100.0)
-    calls.look(111.0)
-    calls.begin(5, at=111.0, thread=thread)
-    first = calls.look(112.0)
-    told = calls.context(5).cancelled
-
-    assert (first, told) == ([], False)
-    assert calls.look(121.0) == [(5, False)]
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("topic[3] offset 7, running for 10.")
+    assert "in handler-0 (attempt 2): longer than HANDLER_TIMEOUT_SECONDS = 10" in record.getMessage()
+    assert "in hangs_here" in str(record.stack_info)
+    assert "secret" not in record.getMessage() + str(record.stack_info)
+    assert (0, 7) in hang.partition.overdue
+    assert hang.suspects.known == {}
 
 
-def test_what_has_ended_is_forgotten() -> None:
-    calls = Calls()
-    thread = calls.begin(5, at=100.0)
-    calls.look(111.0)
-    thread.task = None
-    calls.look(112.0)
+def test_a_handler_that_hangs_makes_its_message_a_suspect_and_has_the_process_replaced(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    hang = Hang(pool, handler_timeout_seconds=10.0, handler_kill_seconds=30.0)
+    hang.begin()
 
-    assert calls.partition.overdue == {}
+    assert hang.looks().count(True) == 1
 
-
-@pytest.mark.parametrize(("soft", "expected"), [(10.0, [(5, False)]), (0.0, [])])
-def test_a_task_process_has_its_second_limit_kept_elsewhere(soft: float, expected: List[Tuple[int, bool]]) -> None:
-    calls = Calls(soft=soft)
-    calls.begin(5, at=100.0).apart = True
-
-    assert calls.look(1000.0) == expected
-    assert calls.look(2000.0) == []
+    assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
+    assert "in hangs_here" in str(caplog.records[1].stack_info)
+    assert hang.suspects.known["topic", 3, 7].how == "ran for longer than HANDLER_KILL_SECONDS = 30"
 
 
-def test_a_call_that_is_found_past_both_limits_at_once_is_given_up() -> None:
-    calls = Calls(soft=30.0)
-    thread = calls.begin(5, at=100.0)
+def test_without_limits_nothing_is_looked_at(pool: Pool) -> None:
+    hang = Hang(pool)
+    hang.limits._running = lambda: pytest.fail("looked")
 
-    assert calls.look(130.0) == [(5, True)]
-    assert list(thread.hung.values()) == [thread.task]
-
-
-@pytest.mark.parametrize("frozen", [20.0, 3600.0])
-def test_a_process_that_was_frozen_gives_up_no_call_that_did_not_have_its_time_awake(frozen: float) -> None:
-    calls = Calls(soft=10.0, hard=15.0)
-    calls.begin(5, at=100.0)
-    calls.begin(6, at=105.5)  # between the last look before and the first one after
-    before = calls.look(105.0)
-
-    awake = 105.0 + frozen
-    woken = calls.look_once(awake)
-    calls.begin(7, at=awake)
-    told, given_up = calls.look(awake + 6.0), calls.look(awake + 11.0)
-
-    assert (before, woken, told, sorted(given_up)) == ([], [], [(5, False)], [(5, True), (6, False), (7, False)])
-    assert calls.context(6).deadline == pytest.approx(awake + 15.0, abs=2 * LONGEST_LOOK)
+    assert not any(hang.looks())
 
 
-def test_whoever_is_frozen_again_and_again_counts_only_what_lies_between() -> None:
-    calls = Calls(soft=0.0, hard=15.0)
-    calls.begin(5, at=100.0)
+def test_what_runs_in_task_processes_is_told_of_without_a_stack_and_given_up_by_others(
+    pool: Pool, caplog: pytest.LogCaptureFixture
+) -> None:
+    hang = Hang(pool, handler_timeout_seconds=10.0, handler_kill_seconds=30.0, isolation="process")
+    hang.begin()
 
-    assert [calls.look_once(100.0 + n * 20.0) for n in range(1, 30)] == [[]] * 29
+    assert not any(hang.looks())
+    assert [(record.levelname, record.stack_info) for record in caplog.records] == [("WARNING", None)]
 
 
-def test_the_same_task_taken_anew_is_another_call() -> None:
-    """What failed while a breaker was not closed comes again as the task that it was."""
-    calls = Calls()
-    thread = calls.begin(5, at=100.0)
-    task = thread.task
-    first = calls.look(111.0)
-    thread.started, thread.task = 111.2, task
-    again = calls.look(111.5), calls.context(5).cancelled
+def test_a_thousand_calls_that_hang_at_once_are_one_change_of_what_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs milliseconds, and the main thread has heartbeats to send."""
+    settings, now, changes = some_settings(handler_kill_seconds=30.0, state_directory=str(tmp_path)), 0.0, 0
+    suspects, partition, write = SuspectsFile(settings), Partition("topic", 3), suspects_file._replace
+    segment, _ = partition.tracker.take(0, 1000)
+    running = [(HandlerThread("c"), (offset, segment, Message(offset), None, 1)) for offset in range(1000)]
+    limits = TimeLimits(settings, lambda: running, suspects, lambda: now)
 
-    assert (first, again) == ([(5, False)], ([], False))
-    assert calls.look(122.0) == [(5, False)]
+    def counted(path: str, text: str) -> None:
+        nonlocal changes
+        changes += 1
+        write(path, text)
+
+    monkeypatch.setattr(suspects_file, "_replace", counted)
+    looks = []
+    for look in range(100):
+        now = look * LONGEST_LOOK
+        looks.append(limits.check())
+
+    assert (looks.count(True), changes) == (1, 1)
+    assert set(suspects.read()) == {("topic", 3, offset) for offset in range(1000)}
+
+
+def test_a_process_is_not_replaced_for_a_call_that_hangs_before_it_is_written_down_whose_fault_that_is(
+    pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(suspects_file, "LOCK_SECONDS", 0.0)
+    hang = Hang(pool, handler_kill_seconds=30.0, state_directory=str(tmp_path))
+    hang.suspects.blame([], "")
+    (file,) = tmp_path.glob("*/" + suspects_file.NAME)
+    lock = runtime_files.Lock(str(file) + ".lock")
+    lock.acquire()  # as a process that was stopped in the middle of a change
+    hang.begin()
+    kept = hang.looks()
+    lock.release()
+
+    assert kept.count(True) == 0
+    assert hang.looks().count(True) == 1
+    assert set(SuspectsFile(hang.settings).read()) == {("topic", 3, 7)}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import List
 
-from kafka_worker.kafka.weights import OVERHEAD, Weights
+from kafka_worker.kafka.backpressure import OVERHEAD, MessageWeights
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.tracker import DONE, RUNNING, SEGMENT_SIZE
@@ -17,7 +17,7 @@ class Process:
 
     def __init__(self) -> None:
         self.partition = Partition("topic", 0)
-        self.weights = Weights(BYTES, LIMIT)
+        self.weights = MessageWeights(BYTES, LIMIT)
 
     def take(self, first: int, *sizes: int) -> None:
         batch = [Message(first + number, value=bytes(size)) for number, size in enumerate(sizes)]
