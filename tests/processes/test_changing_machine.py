@@ -96,7 +96,7 @@ def test_what_is_cleaned_away_is_made_anew_and_still_keeps_others_out(
     second = alone(runtime_directory=service.runtime_directory).start()
     assert second.wait(SECONDS) == 75
     assert f"already run on this host by process {service.pid}" in second.log
-    eventually(lambda: "Renewal: done" in service.log, SECONDS, "a fresh process has a journal")
+    eventually(lambda: "Recycling: done" in service.log, SECONDS, "a fresh process has a journal")
     assert service.children() != before
     assert " hangs " not in service.log
     assert "Fenced" not in service.log

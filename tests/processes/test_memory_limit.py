@@ -51,6 +51,6 @@ def test_large_messages_are_held_in_small_numbers_and_one_that_is_larger_than_al
     record_property("most in flight", in_flight)
     assert memory < LEAST_BYTES
     assert in_flight < len(sent) // 3
-    assert running.children() == {0: pid}  # not renewed
+    assert running.children() == {0: pid}  # not recycled
     assert not oracle.started_twice()
     eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")

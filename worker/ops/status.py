@@ -32,7 +32,7 @@ def text(snapshot: Dict[str, Any]) -> str:
     if sums["suspects"]:
         lines.append("suspects %d: ran when a process died, and are run apart, each alone" % sums["suspects"])
     lines += ["  problem: " + problem for problem in snapshot["problems"]]
-    lines += ["  to be renewed: " + wish for wish in _renewals(snapshot["slots"])]
+    lines += ["  to be recycled: " + wish for wish in _to_be_recycled(snapshot["slots"])]
     lines += ["", *_slot_table(snapshot["slots"]), "", *_task_table(snapshot["slots"])]
     return "\n".join(lines)
 
@@ -42,7 +42,7 @@ def _threads(snapshot: Dict[str, Any]) -> str:
     return str(lowest) if lowest >= highest else "%d to %d" % (lowest, highest)
 
 
-def _renewals(slots: List[Dict[str, Any]]) -> List[str]:
+def _to_be_recycled(slots: List[Dict[str, Any]]) -> List[str]:
     wishing = [(slot["slot"], slot["child"]["renew"]) for slot in slots if slot["child"] and slot["pid"]]
     return ["slot %d: %s" % wish for wish in wishing if wish[1]]
 

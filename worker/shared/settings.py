@@ -259,17 +259,17 @@ class Settings:
         pattern=_ERROR, several=True, form="class names, several with commas, or nothing",
     )
     memory_limit: str = _row(
-        "Memory and renewal", "MEMORY_LIMIT", "--memory-limit",
+        "Memory and recycling", "MEMORY_LIMIT", "--memory-limit",
         "memory for all processes of this machine: limits what they fetch and hold, and replaces who outgrows its share",
         "0", pattern=r"(?i)\d{1,12}(?:\.\d+)? ?(?:[KMGT](?:i?B)?|B)?", form="a size like 512M or 2G; 0: no limit",
     )
     recycle_messages: int = _row(
-        "Memory and renewal", "RECYCLE_MESSAGES", "--recycle-messages",
+        "Memory and recycling", "RECYCLE_MESSAGES", "--recycle-messages",
         "a process is replaced by a fresh one after about so many messages, without a rebalance; 0: never",
         0, lowest=0, highest=1_000_000_000,
     )
     recycle_seconds: float = _row(
-        "Memory and renewal", "RECYCLE_SECONDS", "--recycle-seconds",
+        "Memory and recycling", "RECYCLE_SECONDS", "--recycle-seconds",
         "a process is replaced by a fresh one at about this age, without a rebalance; 0: never",
         0.0, unit="seconds", lowest=0, highest=100_000_000,
     )
@@ -346,8 +346,8 @@ PROPERTY_PREFIXES = {
 # Field name to row, in the order of the groups.
 TABLE: Dict[str, Setting] = {}
 for _heading in (
-    "Kafka", "Work", "Validation", "Failures", "Circuit breaker", "Time limits", "Recovery", "Memory and renewal", "Restarts",
-    "Places and logs", "The example handler",
+    "Kafka", "Work", "Validation", "Failures", "Circuit breaker", "Time limits", "Recovery", "Memory and recycling",
+    "Restarts", "Places and logs", "The example handler",
 ):  # fmt: skip
     TABLE.update(
         (_each.name, _each.metadata["row"])

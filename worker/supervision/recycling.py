@@ -1,4 +1,4 @@
-"""Which process is renewed next: one at a time, the oldest of those that wish for it. How is `rolling_restart`'s business."""
+"""Which process is recycled next: one at a time, the oldest of those that wish for it. How is `rolling_restart`'s business."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from kafka_worker.supervision.slot import Slot
 
 log = logging.getLogger(__name__)
 
-PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after a renewal that failed; doubles with each
+PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after a recycling that failed; doubles with each
 
 
-class Renewals:
+class RecyclingSchedule:
     """The supervisor asks when no rolling restart is under way."""
 
     def __init__(self) -> None:
-        """No renewal has failed yet."""
+        """No recycling has failed yet."""
         self._pause = PAUSE_SECONDS
         self._not_before = 0.0
 
     def due(self, slots: Dict[int, Slot], now: float) -> Optional[int]:
-        """The slot whose process should be renewed now, if there is one."""
-        wishing = [] if now < self._not_before else [slot for slot in slots.values() if slot.wishes_renewal]
+        """The slot whose process should be recycled now, if there is one."""
+        wishing = [] if now < self._not_before else [slot for slot in slots.values() if slot.wishes_recycling]
         if not wishing:
             return None
         slot = min(wishing, key=lambda each: each.child.started_at if each.child else now)
-        log.info("slot %d: renewing process %d (%s)", slot.number, slot.child.pid if slot.child else 0, slot.wishes_renewal)
+        log.info("slot %d: recycling process %d (%s)", slot.number, slot.child.pid if slot.child else 0, slot.wishes_recycling)
         return slot.number
 
     def ended(self, outcome: str, now: float) -> None:

@@ -60,8 +60,8 @@ class Slot:
         return self.successor is None and self.filled and self.child is not None and self.child.stage is Stage.CONSUMING
 
     @property
-    def wishes_renewal(self) -> str:
-        """Why its process wishes to be renewed, if it can be now; else empty."""
+    def wishes_recycling(self) -> str:
+        """Why its process wishes to be recycled, if it can be now; else empty."""
         child = self.child
         return str(child.report.get("renew", "")) if child and child.report and self.settled and not self.retiring else ""
 

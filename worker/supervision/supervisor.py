@@ -28,7 +28,7 @@ from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.child import Child, spawn
 from kafka_worker.supervision.premises import Premises
-from kafka_worker.supervision.recycling import Renewals
+from kafka_worker.supervision.recycling import RecyclingSchedule
 from kafka_worker.supervision.restart_policy import RestartPolicy
 from kafka_worker.supervision.rolling_restart import RollingRestart
 from kafka_worker.supervision.slot import Slot
@@ -74,7 +74,7 @@ class Supervisor:
         self._code = ExitCode.OK
         self._slots = {number: Slot(number, self._started_at) for number in range(settings.processes)}
         self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
-        self._renewals = Renewals()
+        self._recycling = RecyclingSchedule()
         session = float(settings.consumer_properties.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
         self._policy = RestartPolicy(settings.restart_limit, settings.restart_window_seconds, session, random.random)
         self._notifier = Notifier(environment, os.getpid())
@@ -103,7 +103,7 @@ class Supervisor:
                 self._move(State.RUNNING)
                 self._notifier.ready()
             if self._state is State.RUNNING:
-                self._renew(now)
+                self._recycle(now)
             if self._state is State.ROLLING and self._roll.step(self._slots, now, awake):
                 self._end_roll(now)
             self._control.serve()
@@ -220,16 +220,16 @@ class Supervisor:
             self._notifier.reloading(time.monotonic())
             self._roll.begin(sorted(self._slots))
 
-    def _renew(self, now: float) -> None:
+    def _recycle(self, now: float) -> None:
         """One process that wishes it. To systemd that is no reload: nobody waits for its end."""
-        number = self._renewals.due(self._slots, now)
+        number = self._recycling.due(self._slots, now)
         if number is not None:
             self._move(State.ROLLING)
-            self._roll.begin([number], "Renewal")
+            self._roll.begin([number], "Recycling")
 
     def _end_roll(self, now: float) -> None:
         log.info("%s: %s", self._roll.name, self._roll.outcome)
-        self._renewals.ended(self._roll.outcome, now)
+        self._recycling.ended(self._roll.outcome, now)
         self._move(State.RUNNING)
         self._notifier.ready()
 

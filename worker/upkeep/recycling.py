@@ -1,4 +1,4 @@
-"""When a process should be renewed: it has grown too large, done enough, or is old enough. Pure. The supervisor does it."""
+"""When a process should be recycled: it has grown too large, done enough, or is old enough. Pure. The supervisor does it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ EARLY_SECONDS = 60.0  # who is too large by then was so from the start: a new pr
 GROWN = 1.1  # times what it was then: now a new one would be
 
 
-class Renewal:
+class Recycling:
     """Of one process."""
 
     def __init__(self, messages: int, seconds: float, soft_limit: int, chance: Callable[[], float]) -> None:
-        """Renew after so many messages, so many seconds, and above so many bytes in RAM; 0: never. `chance` gives a number
+        """Recycle after so many messages, so many seconds, and above so many bytes in RAM; 0: never. `chance` gives a number
         from 0 to 1."""
         factor = 1 - JITTER + 2 * JITTER * chance()
         self._messages = messages * factor
@@ -24,7 +24,7 @@ class Renewal:
         self.oversized = False  # too large, and a new process would be as large
 
     def reason(self, age: float, done: int, resident: int) -> str:
-        """Why the process should be renewed; empty: it should not. `age` in seconds, `resident` in bytes."""
+        """Why the process should be recycled; empty: it should not. `age` in seconds, `resident` in bytes."""
         self._weigh(age, resident)
         if self._soft_limit and resident > self._soft_limit and not self.oversized:
             return "RSS %d MB above its share of %d MB" % (resident / MEGABYTE, self._soft_limit / MEGABYTE)

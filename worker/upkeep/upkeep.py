@@ -1,4 +1,4 @@
-"""What the main thread looks after once a heartbeat: memory, whether the process should be renewed, and how many threads are
+"""What the main thread looks after once a heartbeat: memory, whether the process should be recycled, and how many threads are
 worth having. Nothing of it costs anything a message."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kafka_worker.pools.thread_pool import Pool, Runner
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import machine, memory
 from kafka_worker.upkeep.concurrency import ConcurrencyLimit, Sample
-from kafka_worker.upkeep.recycling import MEGABYTE, Renewal
+from kafka_worker.upkeep.recycling import MEGABYTE, Recycling
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Upkeep:
         self._clock = clock
         self._resident = resident
         self._soft_limit = shares.soft if shares else 0
-        self._renewal = Renewal(settings.recycle_messages, settings.recycle_seconds, self._soft_limit, chance)
+        self._recycling = Recycling(settings.recycle_messages, settings.recycle_seconds, self._soft_limit, chance)
         self._concurrency: Optional[ConcurrencyLimit] = None
         self._tuned = pool.tuned
         # A task process a thread is more than a thread, and what it uses is not seen here.
@@ -64,9 +64,9 @@ class Upkeep:
         now = self._clock()
         self._began = now if self._began is None else self._began
         self._bytes = self._resident()
-        was_oversized = self._renewal.oversized
-        self._reason = self._renewal.reason(now - self._began, sum(t.done for t in self._pool.threads), self._bytes)
-        if self._renewal.oversized and not was_oversized:
+        was_oversized = self._recycling.oversized
+        self._reason = self._recycling.reason(now - self._began, sum(t.done for t in self._pool.threads), self._bytes)
+        if self._recycling.oversized and not was_oversized:
             log.warning(
                 "%d MB right after the start, above its share of MEMORY_LIMIT (%d MB): a new process would be as large",
                 self._bytes / MEGABYTE, self._soft_limit / MEGABYTE,
@@ -77,7 +77,7 @@ class Upkeep:
     def fields(self) -> Dict[str, Any]:
         """For the heartbeat."""
         return {
-            "threads": self._pool.limit, "rss": self._bytes, "renew": self._reason, "oversized": self._renewal.oversized,
+            "threads": self._pool.limit, "rss": self._bytes, "renew": self._reason, "oversized": self._recycling.oversized,
         }  # fmt: skip
 
     def _tune(self, limit: ConcurrencyLimit, pool: Pool, now: float) -> None:

@@ -144,13 +144,13 @@ def test_the_text_of_a_service_that_has_just_started_is_no_error() -> None:
     assert "starting" in shown
 
 
-def test_the_text_shows_threads_memory_and_who_is_to_be_renewed() -> None:
+def test_the_text_shows_threads_memory_and_who_is_to_be_recycled() -> None:
     shown = {**snapshot(slot(reported=child(threads=17, rss=123_456_789, renew="3600 s old"))), "threads_max": 32}
 
     lines = status.text(shown).splitlines()
 
     assert lines[1].startswith("1 processes x 4 to 32 threads,")
-    assert "  to be renewed: slot 0: 3600 s old" in lines
+    assert "  to be recycled: slot 0: 3600 s old" in lines
     (row,) = [line.split() for line in lines if line.startswith("0 ")]
     assert (row[4], row[5]) == ("17", "123")
 

@@ -12,7 +12,7 @@ from tests.unit.fakes import some_settings
 
 
 @pytest.mark.parametrize("soon", [False, True])
-def test_a_process_whose_journal_is_taken_away_wishes_to_be_renewed(soon: bool, tmp_path: Path) -> None:
+def test_a_process_whose_journal_is_taken_away_wishes_to_be_recycled(soon: bool, tmp_path: Path) -> None:
     settings = some_settings(runtime_directory=str(tmp_path))
     seat = Seat(settings, 0)
     seat.take()

@@ -4,7 +4,7 @@ from typing import Dict, Iterator, List
 
 import pytest
 
-from kafka_worker.supervision.recycling import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, Renewals
+from kafka_worker.supervision.recycling import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, RecyclingSchedule
 from kafka_worker.supervision.slot import Slot
 from tests.unit.supervision.puppet import Puppet
 
@@ -27,36 +27,36 @@ def slots_of(puppets: List[Puppet], *wishes: str, stage: str = "consuming") -> D
     return slots
 
 
-def test_nobody_is_renewed_who_does_not_wish_it(puppets: List[Puppet]) -> None:
-    assert Renewals().due(slots_of(puppets, "", "", ""), 200.0) is None
+def test_nobody_is_recycled_who_does_not_wish_it(puppets: List[Puppet]) -> None:
+    assert RecyclingSchedule().due(slots_of(puppets, "", "", ""), 200.0) is None
 
 
 def test_the_oldest_of_those_that_wish_it_is_next(puppets: List[Puppet]) -> None:
     slots = slots_of(puppets, "", WISH, WISH)
     puppets[1].child.started_at = 150.0
 
-    assert Renewals().due(slots, 200.0) == 2
+    assert RecyclingSchedule().due(slots, 200.0) == 2
 
 
 @pytest.mark.parametrize("stage", ["waiting", "draining"])
-def test_who_does_not_work_now_is_not_renewed(puppets: List[Puppet], stage: str) -> None:
-    assert Renewals().due(slots_of(puppets, WISH, WISH, WISH, stage=stage), 200.0) is None
+def test_who_does_not_work_now_is_not_recycled(puppets: List[Puppet], stage: str) -> None:
+    assert RecyclingSchedule().due(slots_of(puppets, WISH, WISH, WISH, stage=stage), 200.0) is None
 
 
-def test_a_slot_that_goes_away_or_is_empty_is_not_renewed(puppets: List[Puppet]) -> None:
+def test_a_slot_that_goes_away_or_is_empty_is_not_recycled(puppets: List[Puppet]) -> None:
     slots = slots_of(puppets, WISH, WISH)
     slots[0].retiring = True
     slots[1].child = None
 
-    assert Renewals().due(slots, 200.0) is None
+    assert RecyclingSchedule().due(slots, 200.0) is None
 
 
 def test_after_a_failure_there_is_a_pause_that_doubles_until_one_succeeds(puppets: List[Puppet]) -> None:
-    slots, renewals, now = slots_of(puppets, WISH), Renewals(), 1000.0
+    slots, schedule, now = slots_of(puppets, WISH), RecyclingSchedule(), 1000.0
     pauses = []
     for outcome in ["given up"] * 8 + ["done", "given up"]:
-        renewals.ended(outcome, now)
-        waited = next(seconds for seconds in range(LONG) if renewals.due(slots, now + seconds) is not None)
+        schedule.ended(outcome, now)
+        waited = next(seconds for seconds in range(LONG) if schedule.due(slots, now + seconds) is not None)
         pauses.append(waited)
         now += waited
 

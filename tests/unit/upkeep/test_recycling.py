@@ -2,23 +2,23 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_worker.upkeep.recycling import EARLY_SECONDS, Renewal
+from kafka_worker.upkeep.recycling import EARLY_SECONDS, Recycling
 
 MB = 1_000_000
 
 
-def renewal(messages: int = 0, seconds: float = 0.0, soft_limit: int = 0, chance: float = 0.5) -> Renewal:
-    return Renewal(messages, seconds, soft_limit, lambda: chance)
+def recycling(messages: int = 0, seconds: float = 0.0, soft_limit: int = 0, chance: float = 0.5) -> Recycling:
+    return Recycling(messages, seconds, soft_limit, lambda: chance)
 
 
 def test_what_is_off_gives_no_reason() -> None:
-    assert renewal().reason(1e9, 1_000_000_000, 1 << 40) == ""
+    assert recycling().reason(1e9, 1_000_000_000, 1 << 40) == ""
 
 
 @pytest.mark.parametrize(("chance", "after"), [(0.0, 90), (0.5, 100), (1.0, 110)])
 def test_messages_and_age_count_with_a_tenth_of_chance(chance: float, after: int) -> None:
-    by_messages = renewal(messages=100, chance=chance)
-    by_age = renewal(seconds=100.0, chance=chance)
+    by_messages = recycling(messages=100, chance=chance)
+    by_age = recycling(seconds=100.0, chance=chance)
 
     assert by_messages.reason(0.0, after - 1, 0) == ""
     assert by_messages.reason(0.0, after + 1, 0) == "%d messages done" % (after + 1)
@@ -26,16 +26,16 @@ def test_messages_and_age_count_with_a_tenth_of_chance(chance: float, after: int
     assert by_age.reason(after + 1.0, 0, 0) == "%d s old" % (after + 1)
 
 
-def test_who_outgrows_the_soft_limit_later_is_renewed_at_once() -> None:
-    ours = renewal(soft_limit=200 * MB)
+def test_who_outgrows_the_soft_limit_later_is_recycled_at_once() -> None:
+    ours = recycling(soft_limit=200 * MB)
 
     assert ours.reason(EARLY_SECONDS, 0, 200 * MB) == ""
     assert ours.reason(EARLY_SECONDS, 0, 250 * MB) == "RSS 250 MB above its share of 200 MB"
     assert not ours.oversized
 
 
-def test_who_is_too_large_from_the_start_is_renewed_only_when_it_grows_on() -> None:
-    ours = renewal(soft_limit=200 * MB)
+def test_who_is_too_large_from_the_start_is_recycled_only_when_it_grows_on() -> None:
+    ours = recycling(soft_limit=200 * MB)
 
     reasons = [ours.reason(age, 0, rss * MB) for age, rss in [(1.0, 250), (2.0, 260), (1000.0, 274)]]
     assert (reasons, ours.oversized) == (["", "", ""], True)
@@ -44,7 +44,7 @@ def test_who_is_too_large_from_the_start_is_renewed_only_when_it_grows_on() -> N
 
 
 def test_who_was_too_large_for_a_moment_is_not_oversized_any_more() -> None:
-    ours = renewal(soft_limit=200 * MB)
+    ours = recycling(soft_limit=200 * MB)
     ours.reason(1.0, 0, 250 * MB)
     ours.reason(2.0, 0, 150 * MB)
 

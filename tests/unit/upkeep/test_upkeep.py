@@ -55,7 +55,7 @@ def test_the_memory_of_this_process_is_known() -> None:
     assert 10 * MB < resident_bytes() < 10_000 * MB
 
 
-def test_a_process_says_what_it_uses_and_when_it_wishes_to_be_renewed() -> None:
+def test_a_process_says_what_it_uses_and_when_it_wishes_to_be_recycled() -> None:
     watched = Watched(Pool(2, lambda *_: None), **LIMITED)
     well = watched.look()
     watched.resident = 150 * MB

@@ -106,8 +106,8 @@ class ChildReport:
     trouble: str = ""  # what keeps it from running tasks; empty: nothing
     threads: int = 0  # that may run tasks now
     rss: int = 0  # bytes of memory in RAM; 0: not looked at yet
-    renew: str = ""  # why it wishes to be renewed; empty: it does not
-    oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that renewal would not help
+    renew: str = ""  # why it wishes to be recycled; empty: it does not (the name stays, for those who read the JSON)
+    oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that recycling would not help
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """MEMORY_LIMIT, split into what each process may use, and what for. Pure.
 
-A process has its share of the limit. Below the soft limit, at which it is renewed, there is room for the interpreter, the
+A process has its share of the limit. Below the soft limit, at which it is recycled, there is room for the interpreter, the
 handler's module and the client; what is left is for messages: some that the client has fetched ahead, a response that it is
 reading, some in flight, and the rest for what handlers make of them.
 """
@@ -27,7 +27,7 @@ class Shares(NamedTuple):
     """Of one process, in bytes."""
 
     process: int
-    soft: int  # resident memory beyond which it is renewed
+    soft: int  # resident memory beyond which it is recycled
     in_flight: int  # values of the messages that are delivered and have no outcome
     prefetch: int  # what the client fetches ahead
 

@@ -1,4 +1,4 @@
-"""Processes that outgrow their share of memory, or have done enough, are renewed: one at a time, and nobody notices."""
+"""Processes that outgrow their share of memory, or have done enough, are recycled: one at a time, and nobody notices."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ pytestmark = pytest.mark.processes
 LEAK = 10  # megabytes a message
 
 
-def renewed(log: str) -> List[int]:
-    """The processes that were renewed, in turn. Fails when a renewal began before the one before it had ended."""
-    events = re.findall(r"renewing process (\d+) \(|(Renewal): done", log)
+def recycled(log: str) -> List[int]:
+    """The processes that were recycled, in turn. Fails when a recycling began before the one before it had ended."""
+    events = re.findall(r"recycling process (\d+) \(|(Recycling): done", log)
     assert all(bool(pid) == (place % 2 == 0) for place, (pid, _) in enumerate(events)), events
     return [int(pid) for pid, _ in events if pid]
 
 
 def at_rest(service: Service) -> bool:
-    """Whether no process is being renewed, or wishes to be."""
+    """Whether no process is being recycled, or wishes to be."""
     snapshot = service.status()
     return snapshot["state"] == "running" and all(slot["child"] and not slot["child"]["renew"] for slot in snapshot["slots"])
 
@@ -38,16 +38,16 @@ def assert_nobody_noticed(scene: Scene, service: Service, before: List[int]) -> 
     """Each message ran once, in order, no partition moved, and no start counts as a restart. `before`: who had to give
     partitions up while the service started."""
     scene.assert_each_ran_once()
-    eventually(lambda: at_rest(service), SECONDS, "the last renewal has ended")
+    eventually(lambda: at_rest(service), SECONDS, "the last recycling has ended")
     # Each of the old ones gave its partitions up when it closed, and nobody else did.
-    assert Counter(revocations(service.log)) - Counter(before) == Counter(renewed(service.log))
+    assert Counter(revocations(service.log)) - Counter(before) == Counter(recycled(service.log))
     assert service.status()["restarts"] == 0
 
 
-def test_processes_whose_handler_leaks_are_renewed_before_they_are_much_too_large(
+def test_processes_whose_handler_leaks_are_recycled_before_they_are_much_too_large(
     scene: Scene, record_property: Callable[..., None]
 ) -> None:
-    service = scene.ready_service(threads=1, env={"MEMORY_LIMIT": "400M"})  # 180 MiB each, renewed at 153
+    service = scene.ready_service(threads=1, env={"MEMORY_LIMIT": "400M"})  # 180 MiB each, recycled at 153
     before = revocations(service.log)
     scene.send([message(f"{number}", f"key-{number}", sleep_ms=300, leak_mb=LEAK) for number in range(56)])
 
@@ -58,21 +58,21 @@ def test_processes_whose_handler_leaks_are_renewed_before_they_are_much_too_larg
         largest = max([largest, *map(resident_bytes, service.children().values())])
 
     record_property("most MB", largest / 1e6)
-    record_property("renewals", len(renewed(service.log)))
-    assert len(renewed(service.log)) >= 2
-    assert largest < 270_000_000  # without renewals 320
+    record_property("recyclings", len(recycled(service.log)))
+    assert len(recycled(service.log)) >= 2
+    assert largest < 270_000_000  # without recyclings 320
     assert_nobody_noticed(scene, service, before)
 
 
-def test_processes_are_renewed_after_about_so_many_messages(scene: Scene, record_property: Callable[..., None]) -> None:
+def test_processes_are_recycled_after_about_so_many_messages(scene: Scene, record_property: Callable[..., None]) -> None:
     service = scene.ready_service(threads=1, env={"RECYCLE_MESSAGES": "60"})
     before = revocations(service.log)
     scene.send([message(f"{number}", f"key-{number}", sleep_ms=15) for number in range(300)])
     scene.wait_done()
-    eventually(lambda: len(renewed(service.log)) >= 2, SECONDS, "both processes are renewed")
+    eventually(lambda: len(recycled(service.log)) >= 2, SECONDS, "both processes are recycled")
 
     done: Dict[int, int] = Counter(entry.pid for entry in scene.ledger.of("end"))
-    counts = [done[pid] for pid in renewed(service.log)]
+    counts = [done[pid] for pid in recycled(service.log)]
     record_property("messages", str(counts))
     assert min(counts) >= 54
     assert_nobody_noticed(scene, service, before)
