@@ -22,8 +22,9 @@ from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.commits import Commits
-from kafka_worker.partitions.lanes import ORDERINGS, Task
+from kafka_worker.partitions.lanes import ORDERINGS
 from kafka_worker.partitions.partition_report import partition_report
+from kafka_worker.partitions.task import Task
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.quarantine import Quarantine

@@ -26,6 +26,7 @@ from kafka_worker.isolation import per_thread
 from kafka_worker.kafka.properties import Member, consumer_properties, member_name, producer_properties
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.partitions.task import in_words
 from kafka_worker.pools import composite
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.quarantine import Quarantine
@@ -218,7 +219,7 @@ class ChildProcess:
         """The deadline is kept by force. What runs was named by the consumer thread, unless that is what hangs."""
         if self._stage.now is not Stage.CLOSING:
             for thread, task in self._loop.running():
-                log.error("%s offset %d in %s: cut off, it runs again", task[1].partition, task[0], thread.name)
+                log.error("%s in %s: cut off, it runs again", in_words(task), thread.name)
         log.error("Still %s after the deadline: the process ends by force", self._stage.now.value)
         # A client that does not close (its broker is frozen) owes nothing any more.
         in_order = ExitCode.OK if self._stage.now is Stage.CLOSING and not self._loop.cut_off else ExitCode.GAVE_UP

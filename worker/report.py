@@ -9,7 +9,7 @@ import time
 from typing import Callable, List, Tuple
 
 from kafka_worker.loop import ConsumerLoop
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Runner
 from kafka_worker.shared.foreign.escaping import readable
 from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, TaskReport
@@ -84,10 +84,10 @@ def _longest(running: List[Tuple[HandlerThread, Task]], now: float) -> List[Task
 
 
 def _task_report(thread: HandlerThread, task: Task, now: float) -> TaskReport:
-    offset, segment, message, _lane, attempt = task
+    offset, _segment, message, _lane, attempt, partition = task
     return TaskReport(
-        topic=segment.partition.topic,
-        partition=segment.partition.number,
+        topic=partition.topic,
+        partition=partition.number,
         offset=offset,
         key=readable(message.key()),
         attempt=attempt,

@@ -15,14 +15,7 @@ from kafka_worker.kafka import backpressure, consumer, outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes import decisions, results, retry
 from kafka_worker.outcomes.retry import RetryPolicy
-from kafka_worker.partitions import (
-    assignment,
-    commits,
-    completion,
-    intake,
-    lanes,
-    tracker,  # fmt: skip
-)
+from kafka_worker.partitions import assignment, commits, intake, lanes, task, tracker
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools import thread_pool
 from kafka_worker.pools.thread_pool import Pool
@@ -51,7 +44,7 @@ for _module in (
     retry, backpressure,
 ):  # fmt: skip
     WEIGHTS.add(_module, ORDINARY)
-for _module in (completion, lanes, settling, tracker):
+for _module in (lanes, settling, task, tracker):
     WEIGHTS.add(_module, HOT)
 WEIGHTS[decisions.Decisions.undecided.__code__] = HOT
 WEIGHTS[Pool._serve_one.__code__] = ORDINARY

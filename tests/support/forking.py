@@ -89,7 +89,9 @@ def ran(kind: str, journal: Journal) -> Tuple[int, int, List[str]]:
     pool = pool_of(kind)
     pool.start()
     pool.serve([partition.queue])
-    partition.queue.extend([(number, segment, Message(number, value=b"%d" % number), None, 1) for number in range(TASKS)])
+    partition.queue.extend(
+        [(number, segment, Message(number, value=b"%d" % number), None, 1, partition) for number in range(TASKS)]
+    )
     pool.wake(TASKS)
     eventually(lambda: partition.tracker.watermark() == TASKS or pool.undecided, SECONDS, "all are done")
     failed = [repr(getattr(each, "error", each)) for each in pool.undecided]

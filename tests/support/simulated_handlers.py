@@ -10,11 +10,10 @@ from typing import Callable, Dict, List, Sequence, Set, Tuple
 
 from kafka_worker.gates.gates import Gates
 from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
-from kafka_worker.partitions import completion
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import age_of
-from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
+from kafka_worker.partitions.task import Task, finish, mark_open, mark_running
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.settings import Settings
 from tests.unit.fakes import Message
@@ -125,7 +124,7 @@ class Simulation:
         batch, self._waiting = self._waiting[:room], self._waiting[max(0, room) :]
         for message in batch:
             segment, _ = self._partition.tracker.take(message.offset())
-            self._partition.queue.extend([(message.offset(), segment, message, None, 1)])
+            self._partition.queue.extend([(message.offset(), segment, message, None, 1, self._partition)])
 
     def _start_calls(self) -> None:
         for queue in self._queues:
@@ -134,7 +133,7 @@ class Simulation:
                     task = queue.pop()
                 except IndexError:
                     break
-                completion.running(task)
+                mark_running(task)
                 end = self.now + self._chance.uniform(*SECONDS)
                 self.starts.append((task[0], self.now))
                 heapq.heappush(self._running, (end, self.now, task[0], task))
@@ -147,18 +146,18 @@ class Simulation:
             elif offset in self.hopeless:
                 self._fail(task, self._error("message %d" % offset))
             else:
-                completion.done(task)
+                finish(task)
                 self._pool.threads[0].count(TOPIC, 1, 0, 0.0)
                 self.done[offset] = self.now
 
     def _fail(self, task: Task, error: BaseException) -> None:
-        completion.unfinished(task)
+        mark_open(task)
         age = age_of(task[4], self.now)
         delay = self._policy.delay(error, task[4], age)
         if self.gates.excuse(task, error, self.now, last=delay is None):
             return
         if delay is None:
-            completion.done(task)
+            finish(task)
             self.letters[task[0]] = self.now
         else:
             self._retries.add(task, self.now + delay, self.now)

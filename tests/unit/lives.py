@@ -7,8 +7,8 @@ from typing import Dict, Optional, Set, Tuple
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.home import UNKNOWN, Home
-from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import FirstComeFirstServed
+from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.tracker import RUNNING
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.recovery import Recovery

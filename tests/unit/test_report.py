@@ -28,9 +28,10 @@ def loop(**changes: Any) -> ConsumerLoop:
 def pool(started: List[float], key: Optional[bytes] = None) -> Pool:
     """One thread for each time; each runs a task since then."""
     made = Pool(len(started), lambda *_: None)
-    segment, _ = Partition("topic", 3).tracker.take(0, max(1, len(started)))
+    partition = Partition("topic", 3)
+    segment, _ = partition.tracker.take(0, max(1, len(started)))
     for offset, thread in enumerate(made.threads):
-        thread.task = (offset, segment, Message(offset, key), None, 2)
+        thread.task = (offset, segment, Message(offset, key), None, 2, partition)
         thread.started = started[offset]
     return made
 

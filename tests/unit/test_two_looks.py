@@ -86,7 +86,7 @@ def test_a_call_that_is_given_up_meanwhile_is_waited_for_or_leaves_a_gap_and_not
     def make() -> Tuple[Callable[[], Tuple[bool, bool]], Callable[[], None]]:
         made, _put = partition(RUNNING)
         thread = HandlerThread("handler-0")
-        thread.task = task = (MOVING, made.tracker.segments()[0], Message(MOVING), None, 1)
+        thread.task = task = (MOVING, made.tracker.segments()[0], Message(MOVING), None, 1, made)
         pool = Pool(0, lambda *_: None)
         pool.threads.append(thread)
         settling = Settling(pool, Quarantine(some_settings(), 0, pool, SuspectsFile(None)), cast("Any", None), lambda: 0.0)

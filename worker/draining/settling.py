@@ -10,7 +10,7 @@ from typing import Callable, Iterable, List, Tuple
 
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, in_words, offset_of, partition_of
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.recovery.quarantine import Quarantine
 
@@ -51,15 +51,15 @@ class Settling:
     def unpark(self) -> None:
         """Start what was parked and lies below the frontier of its partition after all; forget what is not ours any more."""
         parked = [self._pool.parked.popleft() for _ in range(len(self._pool.parked))]
-        self._decisions.requeue(task for task in parked if task[0] < task[1].partition.frontier)
+        self._decisions.requeue(task for task in parked if offset_of(task) < partition_of(task).frontier)
         self._pool.parked.extend(
-            task for task in parked if task[0] >= task[1].partition.frontier and not task[1].partition.revoked
+            task for task in parked if offset_of(task) >= partition_of(task).frontier and not partition_of(task).revoked
         )
 
     def running(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
         """What runs of these partitions."""
         ours = set(partitions)
-        return [(thread, task) for thread, task in self.all_running() if task[1].partition in ours]
+        return [(thread, task) for thread, task in self.all_running() if partition_of(task) in ours]
 
     def all_running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs, in whichever pool. Any thread."""
@@ -70,8 +70,8 @@ class Settling:
         waited_for = []
         for thread, task in self.running(partitions):
             if thread.hangs(task):  # asked once: the main thread may say so at any moment
-                partition = task[1].partition
-                partition.given_up = min(partition.given_up, task[0])
+                partition = partition_of(task)
+                partition.given_up = min(partition.given_up, offset_of(task))
             else:
                 waited_for.append((thread, task))
         return waited_for
@@ -79,12 +79,11 @@ class Settling:
     def described(self, partitions: Iterable[Partition]) -> List[str]:
         """What runs of these partitions and does not hang, in words for the log."""
         return [
-            "%s offset %d, running for %.1f s in %s"
-            % (task[1].partition, task[0], self._clock() - thread.started, thread.name)
+            "%s, running for %.1f s in %s" % (in_words(task), self._clock() - thread.started, thread.name)
             for thread, task in self._waited_for(partitions)
         ]
 
 
 def _highest(running: List[Tuple[HandlerThread, Task]], partition: Partition) -> int:
     """The highest offset of the partition that runs now; -1: none."""
-    return max([task[0] for _, task in running if task[1].partition is partition], default=-1)
+    return max([offset_of(task) for _, task in running if partition_of(task) is partition], default=-1)

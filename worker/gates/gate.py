@@ -8,9 +8,10 @@ from collections import deque
 from enum import Enum
 from typing import Deque, Dict, Optional, Tuple
 
+from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import failed_before
-from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import Queue
+from kafka_worker.partitions.task import Task, attempt_of, offset_of, partition_of
 from kafka_worker.partitions.tracker import DONE, RUNNING
 
 IDLE_LOOKS = 2  # a task between a queue and its call runs at the second look, or it will not run without another permit
@@ -67,8 +68,8 @@ class Probe:
 
     def look(self) -> bool:
         """Whether it is done."""
-        offset, segment = self.task[:2]
-        if offset < segment.partition.tracker.watermark():
+        offset, segment, _message, _lane, _attempt, partition = self.task
+        if offset < partition.tracker.watermark():
             return True  # the flag may be somebody else's by now
         flag = segment.flags[offset + segment.shift]
         self.idle = 0 if flag == RUNNING else self.idle + 1
@@ -86,7 +87,7 @@ class Gate:
         self.aside: Deque[Task] = deque()  # failed, and will be run again as if they had not been tried
         self.succeeded_at = -math.inf  # monotonic seconds, of the last probe that was done
         self.credit = 0  # calls that have succeeded of late
-        self._probes: Dict[Tuple[int, int], Probe] = {}
+        self._probes: Dict[Tuple[int, Partition], Probe] = {}  # by offset and partition
 
     def restart(self) -> None:
         """Forget permits and probes: another round, or none."""
@@ -104,7 +105,7 @@ class Gate:
         """How many probes are done since the last look. Those of partitions that go away are given up: nothing will be heard
         of some of them."""
         self._note()
-        self._probes = {place: probe for place, probe in self._probes.items() if not probe.task[1].partition.closed}
+        self._probes = {place: probe for place, probe in self._probes.items() if not partition_of(probe.task).closed}
         done = [place for place, probe in self._probes.items() if probe.look()]
         for place in done:
             del self._probes[place]
@@ -126,14 +127,14 @@ class Gate:
     @property
     def outdone(self) -> int:
         """How many of those that were set aside have failed before another succeeded."""
-        return sum(failed_before(task[4]) < self.succeeded_at for task in self.aside)
+        return sum(failed_before(attempt_of(task)) < self.succeeded_at for task in self.aside)
 
     def put_back(self, most: int) -> None:
         """Of those that were set aside, the ones that have waited longest."""
         chosen = [self.aside.popleft() for _ in range(min(most, len(self.aside)))]
-        for task in sorted(chosen, key=lambda task: -task[0]):  # queues without order take them at their front
-            if not task[1].partition.revoked:
-                task[1].partition.queue.put(task)
+        for task in sorted(chosen, key=lambda task: -offset_of(task)):  # queues without order take them at their front
+            if not partition_of(task).revoked:
+                partition_of(task).queue.put(task)
 
     def _note(self) -> None:
         for _ in range(len(self.taken)):
@@ -141,5 +142,5 @@ class Gate:
             self._probes[_place(task)] = Probe(task)
 
 
-def _place(task: Task) -> Tuple[int, int]:
-    return task[0], id(task[1])
+def _place(task: Task) -> Tuple[int, Partition]:
+    return offset_of(task), partition_of(task)

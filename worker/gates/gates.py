@@ -18,8 +18,8 @@ from kafka_worker.gates.rate_limit import TokenBucket
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import failed_before, spared
 from kafka_worker.partitions.dependencies import Dependencies
-from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import Queue
+from kafka_worker.partitions.task import Task, attempt_of, in_words, partition_of
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.shared.foreign.errors import names_of, plain
 from kafka_worker.shared.ipc.snapshot import BreakerReport
@@ -84,15 +84,15 @@ class Gates:
         becomes a dead letter otherwise."""
         if now != self._counted_at:
             self._count_done(now)
-        partition = task[1].partition
+        partition = partition_of(task)
         handler = self._handler(partition)
         gate = self._gate(handler)
         probe = gate.ended(task)
-        if not self._breakers.excuse(handler, error, now, before=failed_before(task[4]), probe=probe, last=last):
+        if not self._breakers.excuse(handler, error, now, before=failed_before(attempt_of(task)), probe=probe, last=last):
             return False
         log.info(
-            "%s offset %d failed at attempt %d (%s), which does not count: %s",
-            partition, task[0], task[4], plain(names_of(error)[0]), self.why(partition),
+            "%s failed at attempt %d (%s), which does not count: %s",
+            in_words(task), attempt_of(task), plain(names_of(error)[0]), self.why(partition),
         )  # fmt: skip
         gate.aside.append(spared(task, now))
         return True
@@ -100,7 +100,7 @@ class Gates:
     def set_aside(self, task: Task) -> bool:
         """A task that has failed before may run again; whether it waits here until others have succeeded, as its handler is
         held up: what did not fail yet makes better probes."""
-        gate = self._gate(self._handler(task[1].partition))
+        gate = self._gate(self._handler(partition_of(task)))
         if gate.access is Access.FREE:
             return False
         gate.aside.append(task)
@@ -109,7 +109,7 @@ class Gates:
     def give_back(self, tasks: Iterable[Task]) -> None:
         """These were taken, and will be taken again before anything can be said of them: their permits are free."""
         for task in tasks:
-            self._gate(self._handler(task[1].partition)).ended(task)
+            self._gate(self._handler(partition_of(task))).ended(task)
 
     def why(self, partition: Partition) -> str:
         """What holds the partition up, in words; empty: nothing."""

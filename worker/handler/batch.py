@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from kafka_worker.handler.context import Context
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, attempt_of, message_of, partition_of
 from kafka_worker.shared.foreign.answers import BatchError
 from kafka_worker.shared.system import forks
 
@@ -26,7 +26,7 @@ class Alone(Tuple[Any, ...]):
 
 def alone(task: Task) -> bool:
     """Whether it must not be in a batch with others."""
-    return task[4] > 1 or isinstance(task, Alone)
+    return attempt_of(task) > 1 or isinstance(task, Alone)
 
 
 class BatchCall:
@@ -48,7 +48,7 @@ class BatchCall:
             return None, failures
         arguments: List[Any] = [values]
         if self._takes_contexts:
-            arguments.append([Context(tasks[i][2], tasks[i][1].partition, tasks[i][4]) for i in indexes])
+            arguments.append([_context(tasks[index]) for index in indexes])
         try:
             return self._function(*arguments), failures
         except BatchError as problem:
@@ -67,9 +67,13 @@ class BatchCall:
         failures: ItemFailures = {}
         for index, task in enumerate(tasks):
             try:
-                values.append(self._decoder(task[2].value()))
+                values.append(self._decoder(message_of(task).value()))
             except BaseException as problem:  # as everywhere: what the decoding of one message raises concerns that one only
                 failures[index] = problem
             else:
                 indexes.append(index)
         return indexes, values, failures
+
+
+def _context(task: Task) -> Context:
+    return Context(message_of(task), partition_of(task), attempt_of(task))

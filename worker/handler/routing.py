@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional
 
 from kafka_worker.handler.loading import Handler, HandlerError, Kind, load
+from kafka_worker.partitions.task import partition_of
 from kafka_worker.shared.routes import route_of, routes_of
 from kafka_worker.shared.settings import Settings
 
@@ -54,7 +55,7 @@ class Handlers:
             return handlers[0].call
         calls = _Calls(self)
         if kind is Kind.BATCH:
-            return lambda tasks: calls[tasks[0][1].partition.queue.topic](tasks)
+            return lambda tasks: calls[partition_of(tasks[0]).queue.topic](tasks)
         return lambda message, partition, attempt: calls[partition.queue.topic](message, partition, attempt)
 
     def _load(self, name: str) -> None:

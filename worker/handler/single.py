@@ -38,7 +38,7 @@ class _Batch:
 
     def __call__(self, message: Any, partition: Partition, attempt: int) -> Any:
         segment, _ = partition.tracker.take(message.offset())
-        result, failures = self._call([(message.offset(), segment, message, None, attempt)])
+        result, failures = self._call([(message.offset(), segment, message, None, attempt, partition)])
         if failures:
             raise failures[0]
         return result

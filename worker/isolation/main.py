@@ -27,7 +27,7 @@ from kafka_worker.handler.loading import Call, HandlerError
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.isolation.frames import LOST, Frames
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.completion import look
+from kafka_worker.partitions.undecided import sends_of
 from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.answers import Send
@@ -171,7 +171,7 @@ class TaskMain:
             partition.close(self._cancelled[1])
         try:
             returned = call(message, partition, attempt)
-            results = look(returned, ())
+            results = sends_of(returned, ())
         except BaseException as problem:  # SystemExit and KeyboardInterrupt too: the task has failed, not the process
             error = copied(problem)
             return "raised", told(error), _calls(partition, error)

@@ -19,7 +19,7 @@ from typing import Counter as CounterType
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, in_words, partition_of
 from kafka_worker.shared.logs import Seldom
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class _Letter:
     @property
     def partition(self) -> Partition:
         """Of its task."""
-        return self.task[1].partition
+        return partition_of(self.task)
 
 
 class Outbox:
@@ -202,9 +202,9 @@ class Outbox:
         self._again.append((self._clock() + RESEND_SECONDS, letters))
         self._complaint.log(
             logging.ERROR,
-            "%s offset %d: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition "
+            "%s: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition "
             "is held, and the %s is sent again every %d s. To mend it, %s",
-            partition, letter.task[0], letter.what, topic, problem, letter.what, RESEND_SECONDS,
+            in_words(letter.task), letter.what, topic, problem, letter.what, RESEND_SECONDS,
             _REMEDIES.get(problem.name(), _ANY_REMEDY),
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from kafka_worker.handler.decoding import readable_headers
 from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.kafka.outbox import Headers, Outbox, OutgoingRecord
 from kafka_worker.kafka.properties import Member
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, attempt_of, message_of
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of, traceback_of
 
 WHAT = "dead letter"
@@ -45,7 +45,7 @@ class DeadLetters:
 
     def send(self, task: Task, error: BaseException, age: float = 0.0) -> None:
         """Send the task's message to the dead letters. `age`: seconds since it failed for the first time."""
-        message = task[2]
+        message = message_of(task)
         record = OutgoingRecord(
             message.topic() + self._suffix,
             message.key(),
@@ -65,7 +65,7 @@ class DeadLetters:
         self._on_stored(task)
 
     def _ours(self, task: Task, error: BaseException, age: float) -> Headers:
-        message, attempt, now = task[2], task[4], self._wall()
+        message, attempt, now = message_of(task), attempt_of(task), self._wall()
         name, text = names_of(error)[0], text_of(error)[:LONGEST_TEXT]
         ours: Dict[str, Any] = {
             "topic": message.topic(),

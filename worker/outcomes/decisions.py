@@ -17,10 +17,9 @@ from kafka_worker.outcomes.dead_letters import DeadLetters
 from kafka_worker.outcomes.results import ResultSender
 from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
 from kafka_worker.outcomes.retry_topics import RetryTopics
-from kafka_worker.partitions import completion
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import age_of
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, attempt_of, finish, in_words, offset_of, partition_of
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.recovery.quarantine import Quarantine
@@ -94,7 +93,7 @@ class Decisions:
     def requeue(self, tasks: Iterable[Task]) -> None:
         """Tasks that have waited elsewhere may run now."""
         for task in tasks:
-            task[1].partition.queue.put(task)
+            partition_of(task).queue.put(task)
             self._pool.wake(1)
 
     def delayed(self, tasks: List[Task]) -> None:
@@ -110,10 +109,10 @@ class Decisions:
 
     def complete(self, task: Task) -> None:
         """The task has its outcome, as all that it had to have stored is stored: its followers may run."""
-        if task[1].partition.revoked:
+        if partition_of(task).revoked:
             return  # its segment may be somebody else's by now
         self._quarantine.settled(task)
-        if completion.done(task):
+        if finish(task):
             self._pool.wake(1)
 
     # ---- what others may know -------------------------------------------------------------------------------------
@@ -148,7 +147,7 @@ class Decisions:
             return
         log.warning(
             "%s: a batch of %d from offset %d on has failed, so each of its messages is called alone",
-            batch.partition, len(batch.tasks), first[0], exc_info=batch.error,
+            batch.partition, len(batch.tasks), offset_of(first), exc_info=batch.error,
         )  # fmt: skip
         self._gates.give_back(batch.tasks)
         self.requeue(map(Alone, reversed(batch.tasks)))  # the first one first in either kind of queue
@@ -162,7 +161,7 @@ class Decisions:
         if isinstance(error, TaskProcessError):
             self._wait_for_a_process(task, error, now)
             return
-        age = age_of(task[4], now)
+        age = age_of(attempt_of(task), now)
         delay = self._delay(task, error, age)
         last = delay is None and not isinstance(error, TaskDiedError)
         if self._gates.excuse(task, error, now, last=last):
@@ -180,8 +179,8 @@ class Decisions:
         it runs again elsewhere as if it had not been tried."""
         first, error = undone.tasks[0], undone.error
         log.info(
-            "%s offset %d is left undone at attempt %d, which does not count, as its partition goes away: %s: %s",
-            undone.partition, first[0], first[4], plain(names_of(error)[0]), text_of(error),
+            "%s is left undone at attempt %d, which does not count, as its partition goes away: %s: %s",
+            in_words(first), attempt_of(first), plain(names_of(error)[0]), text_of(error),
         )  # fmt: skip
         _leave(undone.tasks)
 
@@ -191,8 +190,8 @@ class Decisions:
         self._trouble_until = now + 2 * NO_PROCESS_SECONDS
         self._complaint.log(
             logging.ERROR,
-            "%s offset %d is tried again in %.1f s, as the attempt that it was: %s",
-            task[1].partition, task[0], NO_PROCESS_SECONDS, self._trouble,
+            "%s is tried again in %.1f s, as the attempt that it was: %s",
+            in_words(task), NO_PROCESS_SECONDS, self._trouble,
         )  # fmt: skip
         self._gates.give_back([task])
         self._retries.hold(task, now + NO_PROCESS_SECONDS)
@@ -201,19 +200,19 @@ class Decisions:
         """Seconds until the next attempt; None: there is none."""
         if isinstance(error, TaskDiedError):
             return self._quarantine.delay(task, error)
-        return self._policy.delay(error, task[4], age)
+        return self._policy.delay(error, attempt_of(task), age)
 
     def _bury(self, task: Task, error: BaseException, age: float) -> None:
         log.error(
-            "%s offset %d goes to the dead letters after attempt %d: %s",
-            task[1].partition, task[0], task[4], plain(names_of(error)[0]), exc_info=error,
+            "%s goes to the dead letters after attempt %d: %s",
+            in_words(task), attempt_of(task), plain(names_of(error)[0]), exc_info=error,
         )  # fmt: skip
         self._dead_letters.send(task, error, age)
 
     def _retry(self, task: Task, error: BaseException, delay: float, age: float, now: float) -> None:
         log.warning(
-            "%s offset %d failed at attempt %d (%s: %s), again in %.1f s",
-            task[1].partition, task[0], task[4], plain(names_of(error)[0]), text_of(error), delay,
+            "%s failed at attempt %d (%s: %s), again in %.1f s",
+            in_words(task), attempt_of(task), plain(names_of(error)[0]), text_of(error), delay,
         )  # fmt: skip
         record = self.retry_topics.record(task, delay, age)
         if record is None:
@@ -242,5 +241,5 @@ class Decisions:
 def _leave(tasks: Iterable[Task]) -> None:
     """These are not done any more by us: each leaves a gap, which nobody waits for and nothing is committed past."""
     for task in tasks:
-        partition = task[1].partition
-        partition.given_up = min(partition.given_up, task[0])
+        partition = partition_of(task)
+        partition.given_up = min(partition.given_up, offset_of(task))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Callable
 
 from kafka_worker.kafka.outbox import Outbox, OutgoingRecord
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Returned, Undecided, failed
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.exceptions import copied

@@ -11,9 +11,8 @@ import itertools
 from typing import Callable, List, Optional, Tuple
 
 from kafka_worker.handler.errors import WorthAgain
-from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import Attempt, age_of
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, attempt_of, partition_of, with_attempt
 from kafka_worker.shared.foreign.answers import Retry
 from kafka_worker.shared.settings import Settings
 
@@ -70,9 +69,9 @@ class RetrySchedule:
 
     def add(self, task: Task, due: float, failed_at: float) -> None:
         """Run the task, which has failed at `failed_at`, again as its next attempt at `due` (monotonic seconds)."""
-        offset, segment, message, lane, attempt = task
+        attempt = attempt_of(task)
         again = Attempt(attempt + 1, failed_at - age_of(attempt, failed_at), failed_at)
-        self.hold((offset, segment, message, lane, again), due)
+        self.hold(with_attempt(task, again), due)
 
     def hold(self, task: Task, due: float) -> None:
         """Run the task as it is at `due`."""
@@ -88,9 +87,9 @@ class RetrySchedule:
     def give_up(self, deadline: float) -> List[Task]:
         """Drop the tasks of closed partitions that are not due before `deadline`, and return them. Of retry topics all: they
         are never in order, so that each rebalance would wait for one that has done nothing yet."""
-        hopeless = [entry for entry in self._heap if _hopeless(entry[2][1].partition, entry[0], deadline)]
+        hopeless = [entry for entry in self._heap if _hopeless(entry[2], entry[0], deadline)]
         if hopeless:
-            self._heap = [entry for entry in self._heap if not _hopeless(entry[2][1].partition, entry[0], deadline)]
+            self._heap = [entry for entry in self._heap if not _hopeless(entry[2], entry[0], deadline)]
             heapq.heapify(self._heap)
         return [task for _, _, task in hopeless]
 
@@ -103,5 +102,6 @@ class RetrySchedule:
         return len(self._heap)
 
 
-def _hopeless(partition: Partition, due: float, deadline: float) -> bool:
+def _hopeless(task: Task, due: float, deadline: float) -> bool:
+    partition = partition_of(task)
     return partition.closed and (due > deadline or bool(partition.origin))

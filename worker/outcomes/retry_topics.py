@@ -16,7 +16,7 @@ from kafka_worker.handler.decoding import readable_headers
 from kafka_worker.kafka.outbox import Headers, OutgoingRecord
 from kafka_worker.outcomes.retry import LONGEST_SECONDS
 from kafka_worker.partitions.attempts import Attempt, age_of
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, attempt_of, in_words, message_of, partition_of
 from kafka_worker.shared.configuration.failure_settings import retry_topic, seconds_of
 
 log = logging.getLogger(__name__)
@@ -91,25 +91,25 @@ class RetryTopics:
     def record(self, task: Task, delay: float, age: float) -> Optional[OutgoingRecord]:
         """What to produce so that the task runs again in `delay` seconds as its next attempt; None: the wait is too short for
         any retry topic. `age`: seconds since it failed for the first time."""
-        return self._made(task[2], task[4] + 1, delay, age)
+        return self._made(message_of(task), attempt_of(task) + 1, delay, age)
 
     def sleeps(self, task: Task, now: float) -> float:
         """For how many seconds more; 0: it is due, or did not come from a retry topic."""
-        message = task[2]
+        message = message_of(task)
         return max(0.0, message.due - now) if isinstance(message, DelayedMessage) else 0.0
 
     def nap(self, task: Task, wait: float) -> float:
         """For how many of these seconds a task is held that came from a retry topic: no longer than the delay of that topic,
         then it is asked whether it stands in the way of others."""
-        return min(wait, self._seconds[task[1].partition.topic])
+        return min(wait, self._seconds[partition_of(task).topic])
 
     def lap(self, task: Task, now: float) -> Optional[OutgoingRecord]:
         """What to produce so that a task that sleeps goes to the end of its topic, or of one of a longer delay, because it
         stands in the way of others; None: it does not, or not for longer than the delay of its topic, as others there do."""
-        wait, partition = self.sleeps(task, now), task[1].partition
+        wait, partition = self.sleeps(task, now), partition_of(task)
         if not partition.paused or partition.held or wait < self._seconds[partition.topic]:
             return None
-        return self._made(task[2], task[4], wait, age_of(task[4], now))
+        return self._made(message_of(task), attempt_of(task), wait, age_of(attempt_of(task), now))
 
     def _made(self, message: Any, attempt: int, delay: float, age: float) -> Optional[OutgoingRecord]:
         fitting = [name for seconds, name in self._delays if seconds <= delay]
@@ -131,17 +131,17 @@ class RetryTopics:
 
     def delayed(self, task: Task, now: float) -> Task:
         """What a task really is that was delivered from a retry topic; `now`: monotonic."""
-        offset, segment, message, lane, _attempt = task
-        origin = segment.partition.origin
+        offset, segment, message, lane, _attempt, partition = task
+        origin = partition.origin
         told = _told(message, origin)
         wall = self._wall()
         if not told:
-            log.warning("%s offset %d carries none of our headers: it runs now, as a first attempt", segment.partition, offset)
-            return offset, segment, DelayedMessage(message, origin, told, now), lane, 1
+            log.warning("%s carries none of our headers: it runs now, as a first attempt", in_words(task))
+            return offset, segment, DelayedMessage(message, origin, told, now), lane, 1, partition
         age = max(0.0, wall - told["first-failed-at"] / 1000)
         wait = min(max(0.0, told["due-at"] / 1000 - wall), LONGEST_SECONDS)
         attempt = Attempt(max(2, told["attempt"]), now - age, now)
-        return offset, segment, DelayedMessage(message, origin, told, now + wait), lane, attempt
+        return offset, segment, DelayedMessage(message, origin, told, now + wait), lane, attempt, partition
 
 
 def _theirs(message: Any) -> Headers:

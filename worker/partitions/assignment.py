@@ -47,7 +47,7 @@ class Partition:
         """Assigned just now. `queue` is the kind for tasks that may run, `memory` gives that of the completion flags."""
         self.topic = topic
         self.number = number
-        self.tracker = Tracker(self, functools.partial(memory, self))
+        self.tracker = Tracker(functools.partial(memory, self))
         self.lanes = Lanes()
         self.queue = queue()
         self.queue.topic = topic

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Tuple
 
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, attempt_of, with_attempt
 
 
 class Attempt(int):
@@ -40,6 +40,6 @@ def failed_before(attempt: int) -> float:
 
 def spared(task: Task, now: float) -> Task:
     """The task, which has failed at `now`, as the attempt that it was."""
-    offset, segment, message, lane, attempt = task
+    attempt = attempt_of(task)
     since = attempt.failing_since if isinstance(attempt, Attempt) else math.inf
-    return offset, segment, message, lane, Attempt(attempt, since, now)
+    return with_attempt(task, Attempt(attempt, since, now))

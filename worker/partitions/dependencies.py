@@ -7,22 +7,27 @@ import contextlib
 import math
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Callable, Deque, Iterator, NamedTuple, Optional
+from typing import Callable, Deque, Iterator, NamedTuple, Optional, Protocol
 
+from kafka_worker.partitions.queues import Queue
 from kafka_worker.shared.foreign.exceptions import noted
 from kafka_worker.shared.foreign.plain import plain_text
 
-if TYPE_CHECKING:
-    from kafka_worker.partitions.assignment import Partition
-
 LONGEST_NAME = 100  # characters
+
+
+class Source(Protocol):
+    """A partition, as far as it is asked about here."""
+
+    closed: bool
+    queue: Queue
 
 
 class Outcome(NamedTuple):
     """A call of a dependency that has ended."""
 
     name: str
-    partition: Partition  # of the message whose handler called
+    partition: Source  # of the message whose handler called
     began: float  # monotonic seconds
     error: Optional[Exception]  # a copy (see `exceptions`); None: it succeeded
     before: float  # monotonic seconds, when the message failed the last time; infinite: it did not
@@ -37,7 +42,7 @@ class Dependencies:
         self.ended: Deque[Outcome] = deque()
 
     @contextlib.contextmanager
-    def call(self, name: str, partition: Partition, before: float = math.inf) -> Iterator[None]:
+    def call(self, name: str, partition: Source, before: float = math.inf) -> Iterator[None]:
         """The block is one call of the dependency `name`. What it raises goes on as usual. Raises ValueError for a name that
         is not fit to be shown."""
         known = plain_text(name) if isinstance(name, str) else ""

@@ -9,7 +9,8 @@ from operator import methodcaller
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import LaneOf, Task
+from kafka_worker.partitions.lanes import LaneOf
+from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.tracker import Segment
 from kafka_worker.shared.routes import PATTERN
 
@@ -41,17 +42,25 @@ def _ascending(run: List[Any]) -> Iterator[List[Any]]:
 
 def tasks(partition: Partition, batch: List[Any], lane_of: Optional[LaneOf]) -> List[Task]:
     """Put a batch of one partition in flight; the tasks that may run now. The others wait in their lanes."""
-    if lane_of is None:
-        return _free(partition, batch)
-    return partition.lanes.runnable(_taken(partition, batch), lane_of)
+    return _free(partition, batch) if lane_of is None else _in_lanes(partition, batch, lane_of)
 
 
-def _taken(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Segment, Any]]:
-    """(offset, segment, message) of a batch of one partition, which is now in flight."""
-    return itertools.chain.from_iterable(
-        zip(itertools.count(offset), itertools.repeat(segment), messages)
-        for offset, segment, messages in _pieces(partition, batch)
-    )
+def _in_lanes(partition: Partition, batch: List[Any], lane_of: LaneOf) -> List[Task]:
+    """In order, each into its lane."""
+    tasks: List[Task] = []
+    lanes = partition.lanes
+    for first, segment, messages in _pieces(partition, batch):
+        for offset, message in enumerate(messages, first):
+            name = lane_of(message)
+            if name is None:
+                tasks.append((offset, segment, message, None, 1, partition))
+                continue
+            lane = lanes[name]
+            task = lane.admit((offset, segment, message, lane, 1, partition))
+            if task is not None:
+                tasks.append(task)
+    lanes.sweep()
+    return tasks
 
 
 def _free(partition: Partition, batch: List[Any]) -> List[Task]:
@@ -59,7 +68,7 @@ def _free(partition: Partition, batch: List[Any]) -> List[Task]:
     tasks: List[Task] = []
     repeat = itertools.repeat
     for offset, segment, messages in _pieces(partition, batch):
-        tasks.extend(zip(itertools.count(offset), repeat(segment), messages, repeat(None), repeat(1)))
+        tasks.extend(zip(itertools.count(offset), repeat(segment), messages, repeat(None), repeat(1), repeat(partition)))
     return tasks
 
 

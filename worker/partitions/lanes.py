@@ -10,16 +10,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from operator import methodcaller
-from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, Hashable, Iterable, List, Optional, Tuple, Type
+from typing import Any, Callable, Deque, Dict, Hashable, Optional, Type
 
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
-
-if TYPE_CHECKING:
-    from kafka_worker.partitions.tracker import Segment
-
-#: (offset, segment, message, lane or None, attempt). A plain tuple: it is the only object a message costs. Tasks of one
-#: partition compare by their offsets.
-Task = Tuple[int, "Segment", Any, Optional["Lane"], int]
 
 LaneOf = Callable[[Any], Optional[Hashable]]
 
@@ -41,23 +34,23 @@ ORDERINGS: Dict[str, Ordering] = {
 
 
 class Lane:
-    """Waiting tasks, and the hold on them."""
+    """Waiting tasks, and the hold on them. Like a queue, it looks at nothing of a task."""
 
     __slots__ = ("_hold", "_waiting")
 
     def __init__(self) -> None:
         """An empty lane that nobody holds."""
-        self._waiting: Deque[Task] = deque()
+        self._waiting: Deque[Any] = deque()
         self._hold = threading.Lock()
 
-    def admit(self, task: Task) -> Optional[Task]:
+    def admit(self, task: Any) -> Any:
         """Put a task at the end; the task to run now, if the lane was free: usually this very one. Consumer thread only."""
         if not self._waiting and self._hold.acquire(False):
             return task
         self._waiting.append(task)
         return self.next()
 
-    def next(self) -> Optional[Task]:
+    def next(self) -> Any:
         """The task to run now, if the lane is free and has one; the caller then holds the lane. Any thread."""
         while self._waiting and self._hold.acquire(False):
             try:
@@ -66,7 +59,7 @@ class Lane:
                 self._hold.release()
         return None
 
-    def release(self) -> Optional[Task]:
+    def release(self) -> Any:
         """Give up the hold after an outcome; the next task to run, for which the caller then holds the lane again."""
         self._hold.release()
         return self.next() if self._waiting else None
@@ -77,38 +70,20 @@ class Lane:
         return not self._waiting and not self._hold.locked()
 
 
-class Lanes:
-    """The lanes of one partition. Consumer thread only."""
+class Lanes(Dict[Hashable, Lane]):
+    """The lanes of one partition by their names; each comes with its first message. Consumer thread only."""
 
-    def __init__(self) -> None:
-        """No lanes yet: they come with their first message."""
-        self._lanes: Dict[Hashable, Lane] = {}
-        self._sweep_at = 1024
+    _sweep_at = 1024
 
-    def runnable(self, tasks: Iterable[Tuple[int, Segment, Any]], lane_of: LaneOf) -> List[Task]:
-        """Put tasks into their lanes, in order; those that may run now."""
-        now: List[Task] = []
-        lanes = self._lanes
-        for offset, segment, message in tasks:
-            name = lane_of(message)
-            if name is None:
-                now.append((offset, segment, message, None, 1))
-                continue
-            lane = lanes.get(name)
-            if lane is None:
-                lane = lanes[name] = Lane()
-            task = lane.admit((offset, segment, message, lane, 1))
-            if task is not None:
-                now.append(task)
-        if len(lanes) > self._sweep_at:
-            self._sweep()
-        return now
+    def __missing__(self, name: Hashable) -> Lane:
+        """A new one."""
+        lane = self[name] = Lane()
+        return lane
 
-    def _sweep(self) -> None:
-        """Forget idle lanes; doubling the threshold keeps the cost per message constant with many keys in flight."""
-        self._lanes = {name: lane for name, lane in self._lanes.items() if not lane.idle}
-        self._sweep_at = max(1024, 2 * len(self._lanes))
-
-    def __len__(self) -> int:
-        """How many lanes are remembered."""
-        return len(self._lanes)
+    def sweep(self) -> None:
+        """Forget idle lanes where there are many; doubling the threshold keeps the cost per message constant with many keys in
+        flight."""
+        if len(self) > self._sweep_at:
+            for name in [name for name, lane in self.items() if lane.idle]:
+                del self[name]
+            self._sweep_at = max(1024, 2 * len(self))

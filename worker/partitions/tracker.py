@@ -20,10 +20,7 @@ from array import array
 from bisect import bisect_right
 from collections import deque
 from itertools import compress
-from typing import TYPE_CHECKING, Any, Callable, Deque, Iterable, List, Optional, Tuple
-
-if TYPE_CHECKING:
-    from kafka_worker.partitions.assignment import Partition
+from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple
 
 SEGMENT_SIZE = 1024  # offsets. Small enough to forget soon, large enough to search at memchr speed
 OPEN, DONE, HOLE, RUNNING = 0, 1, 2, 3  # the values of a flag; what runs is not done
@@ -39,11 +36,10 @@ class Segment:
     """Flags of the offsets from `base` on. It belongs to one assignment of one partition: when that ends, late completions
     fall on a segment that nobody reads any more."""
 
-    __slots__ = ("base", "flags", "partition", "record", "shift", "start", "taken", "weights")
+    __slots__ = ("base", "flags", "record", "shift", "start", "taken", "weights")
 
-    def __init__(self, partition: Partition, base: int, memory: Memory) -> None:
+    def __init__(self, base: int, memory: Memory) -> None:
         """A segment in which nothing is taken yet."""
-        self.partition = partition
         self.base = base
         self.taken = 0
         self.weights: Optional[array[int]] = None  # bytes of each message, where somebody wants to know
@@ -96,11 +92,10 @@ def plain_memory(_base: int) -> Memory:
 class Tracker:
     """What was taken of one assignment of one partition, and what is done. All methods belong to the consumer thread."""
 
-    __slots__ = ("_complete", "_done", "_memory", "_partition", "_segments", "last_weight", "next_offset")
+    __slots__ = ("_complete", "_done", "_memory", "_segments", "last_weight", "next_offset")
 
-    def __init__(self, partition: Partition, memory: Callable[[int], Memory] = plain_memory) -> None:
+    def __init__(self, memory: Callable[[int], Memory] = plain_memory) -> None:
         """A fresh assignment: nothing is known of it until the first message. `memory(base)` gives that of a new segment."""
-        self._partition = partition
         self._memory = memory
         self._segments: Deque[Segment] = deque()  # in which something is open, or still to be taken
         self._done: List[Range] = []  # of those that are full and done, as far as they may lie beyond the watermark
@@ -118,7 +113,7 @@ class Tracker:
             raise ValueError("offset %d was delivered after %d" % (offset, self.next_offset - 1))
         segment = self._segments[-1] if self._segments else None
         if segment is None or offset - segment.base >= SEGMENT_SIZE:
-            segment = Segment(self._partition, offset, self._memory(offset))
+            segment = Segment(offset, self._memory(offset))
             self._segments.append(segment)
         index = offset - segment.base
         if index > segment.taken:

@@ -5,10 +5,11 @@ succeeds leaves nothing but its flag, and costs none of this. Pure.
 
 from __future__ import annotations
 
-from typing import List, Sequence, Union
+import inspect
+from typing import Any, List, Optional, Sequence, Union
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, partition_of
 from kafka_worker.shared.foreign.answers import Send
 
 
@@ -24,7 +25,7 @@ class _OfTasks:
     @property
     def partition(self) -> Partition:
         """Of all of them."""
-        return self.tasks[0][1].partition
+        return partition_of(self.tasks[0])
 
 
 class Raised(_OfTasks):
@@ -71,3 +72,23 @@ Undecided = Union[Raised, Returned, BatchFailed]
 def failed(tasks: Sequence[Task], error: BaseException) -> Union[Raised, BatchFailed]:
     """A call with these tasks: of a single one it is the failure, of several it is nobody's yet."""
     return Raised(tasks[0], error) if len(tasks) == 1 else BatchFailed(tasks, error)
+
+
+def sends_of(result: Any, tasks: Sequence[Task]) -> Optional[Returned]:
+    """What is to be produced of what a handler returned, if anything. Raises TypeError for what can only be a mistake, and
+    would be a message lost without a word, and ValueError for a `Send` that was changed into something else: the call is a
+    failed attempt then. What is to be produced is copied: whoever has the handler's own may change it at any time."""
+    if isinstance(result, Send):
+        return Returned(tasks, [Send.checked(result)])
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()  # else Python complains that nobody awaited it
+        raise TypeError("the handler returned something to be awaited, so it has done nothing yet; wanted: async def")
+    if not isinstance(result, (list, tuple)):
+        return None
+    listed = list(result)
+    if not any(isinstance(each, Send) for each in listed):
+        return None
+    if not all(isinstance(each, Send) for each in listed):
+        raise TypeError("the handler returned a list in which some are a Send and some are not")
+    return Returned(tasks, list(map(Send.checked, listed)))

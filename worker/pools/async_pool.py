@@ -23,9 +23,8 @@ from collections import deque
 from typing import Callable, List, Optional, Tuple
 
 from kafka_worker.handler.loading import Call
-from kafka_worker.partitions import completion
-from kafka_worker.partitions.lanes import Task
-from kafka_worker.partitions.undecided import Raised, Returned
+from kafka_worker.partitions.task import Task, finish, mark_open, mark_running, offset_of, partition_of
+from kafka_worker.partitions.undecided import Raised, Returned, sends_of
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
 from kafka_worker.shared.foreign.exceptions import copied
@@ -154,12 +153,12 @@ class AsyncPool(Pool):
         return place
 
     def _begin(self, place: Coroutine, task: Task) -> None:
-        partition = task[1].partition
-        if partition.closed and task[0] >= partition.frontier:
+        partition = partition_of(task)
+        if partition.closed and offset_of(task) >= partition.frontier:
             self.parked.append(task)
             self._leave(place)
             return
-        completion.running(task)
+        mark_running(task)
         # Not by `loop.create_task`: a handler may have set a factory of its own, as the eager one, which would run it here.
         place.future = self._blank.run(asyncio.Task, self._run(place, task), loop=self._loop)
 
@@ -169,12 +168,12 @@ class AsyncPool(Pool):
 
     async def _run(self, place: Coroutine, task: Task) -> None:
         """One call, from its first step to its outcome."""
-        _offset, segment, message, _lane, attempt = task
+        _offset, _segment, message, _lane, attempt, partition = task
         result = error = None
         try:
-            result = await self._call(message, segment.partition, attempt)
+            result = await self._call(message, partition, attempt)
             if result is not None:
-                result = completion.look(result, (task,))
+                result = sends_of(result, (task,))
         except (
             BaseException
         ) as problem:  # CancelledError, SystemExit and KeyboardInterrupt too: they end no more than the call
@@ -192,13 +191,13 @@ class AsyncPool(Pool):
         """Record the outcome, or that it is still to come; whether another task may run because of it."""
         undecided = result if error is None else Raised(task, error)
         if undecided is None:
-            return completion.done(task)
-        completion.unfinished(task)
+            return finish(task)
+        mark_open(task)
         self.undecided.append(undecided)
         return False
 
     def _count(self, place: Coroutine, task: Task, *, failed: bool) -> None:
-        seconds, thread, partition = time.monotonic() - place.started, self.threads[0], task[1].partition
+        seconds, thread, partition = time.monotonic() - place.started, self.threads[0], partition_of(task)
         thread.count(partition.queue.topic, int(not failed), int(failed), seconds)
         thread.histogram[bisect_left(BUCKETS, seconds)] += 1
         if partition.revoked:

@@ -12,9 +12,8 @@ from bisect import bisect_left
 from typing import Callable, List, Optional, Tuple
 
 from kafka_worker.handler.batch import BatchCall, alone
-from kafka_worker.partitions import completion
-from kafka_worker.partitions.lanes import Task
-from kafka_worker.partitions.undecided import Raised, Returned, Undecided, failed
+from kafka_worker.partitions.task import Task, finish, mark_open, mark_running, offset_of, partition_of
+from kafka_worker.partitions.undecided import Raised, Returned, Undecided, failed, sends_of
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
 from kafka_worker.shared.foreign.exceptions import copied
 
@@ -63,8 +62,8 @@ class BatchPool(Pool):
         if not thread.batch:
             thread.started = time.monotonic()
         thread.batch.append(task)
-        partition = task[1].partition
-        if partition.closed and task[0] >= partition.frontier:
+        partition = partition_of(task)
+        if partition.closed and offset_of(task) >= partition.frontier:
             self.parked.append(task)
             thread.batch.pop()
             return False
@@ -76,13 +75,13 @@ class BatchPool(Pool):
         if not tasks:
             return False
         for task in tasks:
-            completion.running(task)
+            mark_running(task)
         try:
             result, of_items = self._call(tasks)
             failures: List[Undecided] = [Raised(tasks[index], copied(error)) for index, error in of_items.items()]
             good = [task for index, task in enumerate(tasks) if index not in of_items]
             if result is not None:
-                result = completion.look(result, good)
+                result = sends_of(result, good)
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
             good, result, failures = [], None, [failed(tasks, copied(error))]
         self._settle(good, result, failures)
@@ -94,15 +93,15 @@ class BatchPool(Pool):
         """Record each task's outcome, or that it is still to come."""
         if result is None:
             for task in good:
-                completion.done(task)
+                finish(task)
         for undecided in failures if result is None else [result, *failures]:
             for task in undecided.tasks:
-                completion.unfinished(task)
+                mark_open(task)
             self.undecided.append(undecided)
 
     @staticmethod
     def _count(thread: HandlerThread, first: Task, done: int, failed: int, seconds: float) -> None:
-        partition = first[1].partition
+        partition = partition_of(first)
         thread.count(partition.queue.topic, done, failed, seconds)
         thread.histogram[bisect_left(BUCKETS, seconds)] += 1
         if partition.revoked:

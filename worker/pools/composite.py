@@ -8,8 +8,8 @@ from typing import Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker.handler.loading import Kind
 from kafka_worker.handler.routing import Handlers
-from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import Queue
+from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Undecided
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool

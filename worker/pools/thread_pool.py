@@ -14,11 +14,10 @@ from collections import deque
 from queue import SimpleQueue
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protocol, Tuple
 
-from kafka_worker.partitions.completion import look, unfinished
-from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import Queue
+from kafka_worker.partitions.task import Task, mark_open
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
-from kafka_worker.partitions.undecided import Raised, Returned, Undecided
+from kafka_worker.partitions.undecided import Raised, Returned, Undecided, sends_of
 from kafka_worker.pools import stacks
 from kafka_worker.shared.foreign.exceptions import copied
 
@@ -196,8 +195,7 @@ class Pool:
                 thread.task = task = pop()
             except IndexError:
                 break
-            offset, segment, message, lane, attempt = task
-            partition = segment.partition
+            offset, segment, message, lane, attempt, partition = task
             if partition.closed and offset >= partition.frontier:
                 self.parked.append(task)
                 continue
@@ -206,7 +204,7 @@ class Pool:
             try:
                 result = call(message, partition, attempt)
                 if result is not None:
-                    result = look(result, (task,))
+                    result = sends_of(result, (task,))
             except BaseException as problem:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
                 failed, error = failed + 1, copied(problem)
                 segment.flags[offset + segment.shift] = OPEN
@@ -235,5 +233,5 @@ class Pool:
 
     def _hold(self, task: Task, result: Returned) -> None:
         """The task is done as soon as what its handler returned is stored. Nothing of it runs meanwhile."""
-        unfinished(task)
+        mark_open(task)
         self.undecided.append(result)

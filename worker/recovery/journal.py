@@ -25,8 +25,8 @@ import struct
 from typing import Dict, Iterable, List, Set, Tuple
 
 from kafka_worker.partitions.assignment import Names, Record
+from kafka_worker.partitions.task import TaskId
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING, SEGMENT_SIZE, Memory, Range
-from kafka_worker.recovery.suspects import Place
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _HEADER = struct.Struct("<B8s8sIqB249s")  # used, the two names, partition, base, topic
@@ -73,7 +73,7 @@ class Journal:
         for index in set(range(RECORDS)).difference(self._free):
             _used, _found, _own, partition, _base, length, name = _HEADER.unpack_from(self._memory, self._start(index))
             self.leave(name[:length].decode("utf-8", "replace"), partition, index)
-        self.suspects: List[Place] = [] if self._memory[self._innocence] else self._ran()
+        self.suspects: List[TaskId] = [] if self._memory[self._innocence] else self._ran()
 
     def resolve(self) -> None:
         """The suspects are known elsewhere now: the next process has to ask about ours only. Once, before anything is
@@ -141,7 +141,7 @@ class Journal:
         """Late results may still be written into these records: they are never used again by this process."""
         self._written.update(index for index in indexes if index >= 0)
 
-    def _ran(self) -> List[Place]:
+    def _ran(self) -> List[TaskId]:
         return [
             (topic, partition, self._base(index) + run.start())
             for (topic, partition), indexes in self._left.items()

@@ -22,10 +22,9 @@ from typing import Any, Callable, Iterable, List, Optional, Set
 from kafka_worker.isolation.per_thread import Isolated
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcess
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
+from kafka_worker.partitions.task import Task, TaskId, id_of, offset_of, partition_of
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
-from kafka_worker.recovery.suspects import Place
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.settings import Settings
 
@@ -56,7 +55,7 @@ class Quarantine(Pool):
 
     # ---- consumer thread ------------------------------------------------------------------------------------------
 
-    def blame(self, places: List[Place]) -> None:
+    def blame(self, places: List[TaskId]) -> None:
         """These were running in the slot's former process when it died. Not to blame are those that were suspects already:
         they ran apart, and were cut off by that death like everybody else."""
         known = self._suspects.read() if places else {}
@@ -79,21 +78,21 @@ class Quarantine(Pool):
 
     def delay(self, task: Task, error: TaskDiedError) -> Optional[float]:
         """Seconds until a task that has died alone is run again; None: never, it is a dead letter."""
-        place = _place(task)
+        place = id_of(task)
         deaths = self._suspects.blame([place], error.how)[place].deaths
         return None if deaths >= self._max_deaths else 0.0
 
     def settled(self, task: Task) -> None:
         """The task has an outcome."""
-        self._suspects.forget([_place(task)])
+        self._suspects.forget([id_of(task)])
 
     def give_up(self) -> List[Task]:
         """Suspects of closed partitions that wait for their turn, which they do not get: one after the other they might take
         longer than a drain. Whoever gets the partition next knows them."""
         waiting = list(iter(self._next, None))
-        self._queue.extend(task for task in waiting if not task[1].partition.closed)
+        self._queue.extend(task for task in waiting if not partition_of(task).closed)
         self.wake(len(waiting))
-        return [task for task in waiting if task[1].partition.closed]
+        return [task for task in waiting if partition_of(task).closed]
 
     def _next(self) -> Optional[Task]:
         try:
@@ -119,7 +118,7 @@ class Quarantine(Pool):
         result = self._isolated(message, partition, attempt)
         task = self._named[threading.current_thread().name].task
         if task is not None:
-            self._suspects.forget([_place(task)])
+            self._suspects.forget([id_of(task)])
         return result
 
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
@@ -160,21 +159,17 @@ class Sorting(Queue):
         if listed and listed[0][0] > self._last:
             self._others.extend(listed)
             return
-        self._others.extend(task for task in listed if task[0] not in self._suspects)
+        self._others.extend(task for task in listed if offset_of(task) not in self._suspects)
         for task in listed:
-            if task[0] in self._suspects:
+            if offset_of(task) in self._suspects:
                 self._admit(task)
 
     def _put(self, task: Task) -> None:
-        if task[0] in self._suspects:
+        if offset_of(task) in self._suspects:
             self._admit(task)
         else:
             self._others.put(task)
             self._wake(1)  # a suspect's follower comes from our threads, which do not serve that queue
-
-
-def _place(task: Task) -> Place:
-    return task[1].partition.topic, task[1].partition.number, task[0]
 
 
 def _done(partition: Partition, offset: int) -> bool:

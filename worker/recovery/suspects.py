@@ -11,13 +11,13 @@ import json
 import math
 from typing import Dict, Iterable, NamedTuple, Tuple
 
+from kafka_worker.partitions.task import TaskId
+
 VERSION = 1
 #: Seconds after the last death. Sidekiq's rule: its super_fetch counts how often a job was recovered within 72 hours.
 REMEMBERED_SECONDS = 72 * 3600.0
 MOST = 1000  # suspects: more than that many messages can't have run at once here, so the oldest are of no use
 LONGEST_HOW = 200  # characters
-
-Place = Tuple[str, int, int]  # topic, partition, offset
 
 
 class Suspicion(NamedTuple):
@@ -29,10 +29,10 @@ class Suspicion(NamedTuple):
     how: str  # of the last one
 
 
-Suspects = Dict[Place, Suspicion]
+Suspects = Dict[TaskId, Suspicion]
 
 
-def blamed(suspects: Suspects, places: Iterable[Place], how: str, now: float) -> Suspects:
+def blamed(suspects: Suspects, places: Iterable[TaskId], how: str, now: float) -> Suspects:
     """After one death more of each of these messages."""
     after = dict(suspects)
     for place in places:
@@ -41,7 +41,7 @@ def blamed(suspects: Suspects, places: Iterable[Place], how: str, now: float) ->
     return remembered(after, now)
 
 
-def without(suspects: Suspects, places: Iterable[Place]) -> Suspects:
+def without(suspects: Suspects, places: Iterable[TaskId]) -> Suspects:
     """These messages have come to their end."""
     gone = set(places)
     return {place: suspicion for place, suspicion in suspects.items() if place not in gone}
@@ -72,7 +72,7 @@ def decoded(text: str) -> Suspects:
         raise ValueError("%s: %s" % (type(problem).__name__, problem)) from problem
 
 
-def _entry(row: Iterable[object]) -> Tuple[Place, Suspicion]:
+def _entry(row: Iterable[object]) -> Tuple[TaskId, Suspicion]:
     topic, partition, offset, deaths, first, last, how = row
     if not (isinstance(topic, str) and isinstance(how, str)) or not all(
         isinstance(number, int) and not isinstance(number, bool) for number in (partition, offset, deaths)

@@ -15,7 +15,8 @@ import threading
 import time
 from typing import Callable, Iterable, List, Optional
 
-from kafka_worker.recovery.suspects import Place, Suspects, blamed, decoded, encoded, remembered, without
+from kafka_worker.partitions.task import TaskId
+from kafka_worker.recovery.suspects import Suspects, blamed, decoded, encoded, remembered, without
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
@@ -56,12 +57,12 @@ class SuspectsFile:
         """What is remembered now, by all processes."""
         return self._change([])
 
-    def blame(self, suspects: Iterable[Place], how: str) -> Suspects:
+    def blame(self, suspects: Iterable[TaskId], how: str) -> Suspects:
         """One death more of each of these; what is remembered then."""
         listed, now = list(suspects), self._clock()
         return self._change([lambda before: blamed(before, listed, how, now)])
 
-    def forget(self, suspects: Iterable[Place]) -> None:
+    def forget(self, suspects: Iterable[TaskId]) -> None:
         """These have come to their end. Costs nothing for messages that are no suspects."""
         listed = [place for place in suspects if place in self.known]
         if listed:

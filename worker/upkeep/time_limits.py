@@ -11,9 +11,8 @@ import logging
 import time
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, attempt_of, id_of, in_words, message_of, partition_of
 from kafka_worker.pools.thread_pool import HandlerThread
-from kafka_worker.recovery.suspects import Place
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.awake import AwakeClock
@@ -71,17 +70,18 @@ class TimeLimits:
                 what = "HANDLER_TIMEOUT_SECONDS = %g: it is told that it is cancelled" % self._soft
                 self._log(logging.WARNING, overrun, what)
         if hung:  # a thousand coroutines may hang at once, and each change of the file costs milliseconds
-            self._suspects.blame(map(_place, hung), "ran for longer than HANDLER_KILL_SECONDS = %g" % self._hard)
+            tasks = [id_of(overrun.task) for overrun in hung]
+            self._suspects.blame(tasks, "ran for longer than HANDLER_KILL_SECONDS = %g" % self._hard)
             self._hang = True
 
     def _log(self, level: int, overrun: Overrun, what: str) -> None:
         """One record with the stack beneath, which keeps its lines as a traceback does."""
-        offset, segment, _message, _lane, attempt = overrun.task
-        place = (segment.partition, offset, overrun.seconds, overrun.thread.name, attempt, what)
-        text = "%s offset %d, running for %.1f s in %s (attempt %d): longer than %s"
+        task = overrun.task
+        words = (in_words(task), overrun.seconds, overrun.thread.name, attempt_of(task), what)
+        text = "%s, running for %.1f s in %s (attempt %d): longer than %s"
         # A task process logs its own, when it hears of it.
         stack = None if self._apart or overrun.thread.apart else overrun.thread.stack()
-        log.handle(log.makeRecord(log.name, level, __file__, 0, text, place, None, sinfo=stack))
+        log.handle(log.makeRecord(log.name, level, __file__, 0, text, words, None, sinfo=stack))
 
 
 class Overrun(NamedTuple):
@@ -131,7 +131,7 @@ class RunningCalls:
             known = ended.pop(call, None)
             self._calls[call] = known or RunningCall(thread, task, started, before)
         for each in ended.values():
-            each.task[1].partition.overdue.pop(_place_in_context(each.task), None)
+            partition_of(each.task).overdue.pop(_place_in_context(each.task), None)
         overruns = [self._overrun(each, each.seconds(now, awake), now) for each in self._calls.values()]
         return [overrun for overrun in overruns if overrun is not None]
 
@@ -142,16 +142,11 @@ class RunningCalls:
             return Overrun(thread, task, seconds, hard=True)
         if self._soft and seconds >= self._soft and not call.told:
             call.told = True
-            task[1].partition.overdue[_place_in_context(task)] = now + self._hard - seconds if self._hard else None
+            partition_of(task).overdue[_place_in_context(task)] = now + self._hard - seconds if self._hard else None
             return Overrun(thread, task, seconds, hard=False)
         return None
 
 
-def _place(overrun: Overrun) -> Place:
-    offset, segment, *_ = overrun.task
-    return segment.partition.topic, segment.partition.number, offset
-
-
 def _place_in_context(task: Task) -> Tuple[int, int]:
     """As the handler's context knows it."""
-    return task[2].partition(), task[2].offset()
+    return message_of(task).partition(), message_of(task).offset()

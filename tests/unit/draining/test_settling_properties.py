@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task
 from tests.unit.fakes import Message
 
 

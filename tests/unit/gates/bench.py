@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, List
 
 from kafka_worker.gates.gates import Gates
-from kafka_worker.partitions import completion
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
 from kafka_worker.partitions.queues import InOrderOfOffset, Queue
+from kafka_worker.partitions.task import Task, mark_open, mark_running
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.shared.foreign.exceptions import copied
 from tests.unit.fakes import TOPIC, Message, some_settings
@@ -32,7 +31,7 @@ class Bench:
         for partition in self.partitions:
             partition.dependencies = self.gates.dependencies
             segment, _ = partition.tracker.take(0, tasks)
-            partition.queue.extend([(offset, segment, Message(offset), None, 1) for offset in range(tasks)])
+            partition.queue.extend([(offset, segment, Message(offset), None, 1, partition) for offset in range(tasks)])
         self.turn(0.0)
 
     def turn(self, seconds: float = 0.01) -> bool:
@@ -51,13 +50,13 @@ class Bench:
                     tasks.append(queue.pop())
                 except IndexError:
                     break
-                completion.running(tasks[-1])
+                mark_running(tasks[-1])
         return tasks
 
     def fail(self, *tasks: Task, error: BaseException = ERROR, last: bool = False) -> List[bool]:
         """Whether each is excused."""
         for task in tasks:
-            completion.unfinished(task)
+            mark_open(task)
         return [self.gates.excuse(task, copied(error), self.now, last=last) for task in tasks]
 
     def call(self, name: str, topic: str = TOPIC, error: Any = None) -> None:

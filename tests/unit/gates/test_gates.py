@@ -9,9 +9,9 @@ import pytest
 
 from kafka_worker.gates.gates import COUNT_SECONDS
 from kafka_worker.handler.batch import Alone
-from kafka_worker.partitions import completion
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset
+from kafka_worker.partitions.task import mark_open, with_attempt
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import UndecodableError
 from kafka_worker.shared.foreign.exceptions import rebuilt, told
@@ -130,7 +130,7 @@ def test_what_failed_in_the_outage_comes_back_one_for_each_that_succeeds_unless_
 
 def test_what_is_due_again_while_its_handler_is_held_up_is_no_probe_as_long_as_there_are_others() -> None:
     bench = Bench().until_half_open()
-    again = (*bench.taken(1)[0][:4], 2)
+    again = with_attempt(bench.taken(1)[0], 2)
 
     assert bench.gates.set_aside(again)
     assert offsets(bench.taken()) == [5]
@@ -232,7 +232,7 @@ def test_probes_of_a_partition_that_goes_away_make_room_for_others() -> None:
     bench.partitions[0].forget()
     again = Partition("a", 0)
     segment, _ = again.tracker.take(0, 5)
-    again.queue.extend([(offset, segment, Message(offset), None, 1) for offset in range(5)])
+    again.queue.extend([(offset, segment, Message(offset), None, 1, again) for offset in range(5)])
     bench.partitions = [again]
 
     bench.turn()
@@ -244,7 +244,7 @@ def test_a_probe_that_goes_back_into_its_queue_is_let_through_again() -> None:
     """As those of a batch do that has failed as a whole: each is called alone then."""
     bench = Bench().until_half_open()
     for task in bench.taken():
-        completion.unfinished(task)
+        mark_open(task)
         bench.partitions[0].queue.put(Alone(task))
     bench.turn()
     bench.turn()
@@ -260,7 +260,7 @@ def test_a_probe_whose_results_are_still_to_be_stored_counts_when_they_are() -> 
     bench = Bench().until_half_open()
     first = bench.taken()
     for task in first:
-        completion.unfinished(task)
+        mark_open(task)
     bench.turn()
     bench.turn()
 

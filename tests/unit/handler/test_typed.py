@@ -286,7 +286,7 @@ def test_the_element_type_of_a_list_handler_is_found() -> None:
 def test_a_handler_of_lists_gets_models_and_one_invalid_message_fails_alone() -> None:
     call = loading.load("%s:of_a_batch" % HERE, some_settings()).call
     values = (b'{"number": 1}', b'{"number": "many"}', b'{"number": 3}')
-    tasks = [(offset, None, Message(offset, value=value), None, 1) for offset, value in enumerate(values)]
+    tasks = [(offset, None, Message(offset, value=value), None, 1, None) for offset, value in enumerate(values)]
 
     messages, failures = call(tasks)
 

@@ -9,7 +9,7 @@ import pytest
 from kafka_worker.kafka import outbox
 from kafka_worker.kafka.outbox import Outbox
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task
 from tests.unit.fakes import Message
 
 
@@ -68,7 +68,7 @@ class Desk:
     def task(self, offset: int = 7, attempt: int = 3, **given: Any) -> Task:
         message = Message(offset, b"key", b"value")
         vars(message).update(given)
-        return offset, self.partition.tracker.take(offset)[0], message, None, attempt
+        return offset, self.partition.tracker.take(offset)[0], message, None, attempt, self.partition
 
     def answer(self, problem: Any = None) -> None:
         """The broker's word about all that was sent, and the outbox has heard it."""

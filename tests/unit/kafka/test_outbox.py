@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS, OutgoingRecord
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task
 from tests.unit.kafka.desk import Desk
 
 MISSING = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)

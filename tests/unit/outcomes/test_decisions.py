@@ -16,7 +16,7 @@ from kafka_worker.outcomes.decisions import NO_PROCESS_SECONDS, Counts, Decision
 from kafka_worker.outcomes.results import BUSY_SECONDS
 from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.quarantine import Quarantine
@@ -45,7 +45,7 @@ class Table:
         self.partition = Partition("topic", 0)
 
     def task(self, offset: int = 7, attempt: int = 1) -> Task:
-        return offset, self.partition.tracker.take(offset)[0], Message(offset), None, attempt
+        return offset, self.partition.tracker.take(offset)[0], Message(offset), None, attempt, self.partition
 
     def leave(self, *undecided: Undecided) -> None:
         self.pool.undecided.extend(undecided)

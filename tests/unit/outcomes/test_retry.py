@@ -8,7 +8,8 @@ import pytest
 from kafka_worker.outcomes.retry import LONGEST_SECONDS, SHORTEST_SECONDS, RetryPolicy, RetrySchedule
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import age_of
-from kafka_worker.partitions.lanes import Lane, Task
+from kafka_worker.partitions.lanes import Lane
+from kafka_worker.partitions.task import Task, with_attempt
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import UndecodableError
 from tests.unit.fakes import Message, some_settings
@@ -20,8 +21,8 @@ def policy(random: float = 1.0, **changes: Any) -> RetryPolicy:
 
 
 def task(offset: int, partition: Optional[Partition] = None, attempt: int = 1) -> Task:
-    segment, _ = (partition or Partition("topic", 0)).tracker.take(offset)
-    return offset, segment, Message(offset), Lane(), attempt
+    partition = partition or Partition("topic", 0)
+    return offset, partition.tracker.take(offset)[0], Message(offset), Lane(), attempt, partition
 
 
 @pytest.mark.parametrize(("attempt", "longest"), [(1, 2.0), (2, 4.0), (5, 32.0), (6, 60.0), (99, 60.0)])
@@ -129,7 +130,7 @@ def test_a_due_task_comes_back_as_its_next_attempt_and_keeps_its_lane() -> None:
     early, due = schedule.due(9.99), schedule.due(10.0)
 
     assert early == []
-    assert due == [(*failed[:4], 2)]
+    assert due == [with_attempt(failed, 2)]
     assert len(schedule) == 0
 
 

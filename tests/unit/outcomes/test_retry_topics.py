@@ -11,7 +11,7 @@ from kafka_worker.kafka.outbox import OutgoingRecord
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.attempts import Attempt, age_of
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task, partition_of
 from tests.unit.fakes import TOPIC, Message
 
 NOW = 1_700_000_000.0
@@ -29,7 +29,8 @@ def task(attempt: int = 1, **given: Any) -> Task:
     """One of the ordinary topic, that has failed."""
     message = Message(42, b"key", b"value", partition=3)
     vars(message).update(given)
-    return 42, Partition(TOPIC, 3).tracker.take(42)[0], message, None, attempt
+    partition = Partition(TOPIC, 3)
+    return 42, partition.tracker.take(42)[0], message, None, attempt, partition
 
 
 def delivered(headers: Mapping[str, Optional[bytes]], wall: float = NOW, now: float = 500.0) -> Any:
@@ -39,7 +40,7 @@ def delivered(headers: Mapping[str, Optional[bytes]], wall: float = NOW, now: fl
     message = Message(7, b"key", b"value", partition=1)
     message.given_headers = list(headers.items())
     ours = topics(wall)
-    again = ours.delayed((7, partition.tracker.take(7)[0], message, None, 1), now)
+    again = ours.delayed((7, partition.tracker.take(7)[0], message, None, 1, partition), now)
     return again, ours.sleeps(again, now)
 
 
@@ -88,12 +89,12 @@ def test_what_comes_back_is_what_went_out_and_waits_until_it_is_due() -> None:
     sent = topics().record(task(attempt=2, given_headers=[("theirs", b"1")]), 60.0, 10.0)
     assert sent is not None
 
-    (offset, segment, message, lane, attempt), wait = delivered(dict(sent.headers), wall=NOW + 20)  # type: ignore[arg-type]
+    (offset, _, message, lane, attempt, partition), wait = delivered(dict(sent.headers), wall=NOW + 20)  # type: ignore[arg-type]
 
-    context = Context(message, segment.partition, attempt)
+    context = Context(message, partition, attempt)
     assert (context.topic, context.partition, context.offset, context.attempt) == (TOPIC, 3, 42, 3)
     assert (context.key, context.headers, context.timestamp, message.value()) == (b"key", [("theirs", b"1")], 1.5, b"value")
-    assert (offset, segment.partition.topic, lane) == (7, "topic.retry.30s", None)
+    assert (offset, partition.topic, lane) == (7, "topic.retry.30s", None)
     assert wait == pytest.approx(40.0)
     assert age_of(attempt, 500.0) == pytest.approx(30.0)
 
@@ -122,9 +123,9 @@ def test_a_second_failure_goes_on_from_where_the_message_began() -> None:
     ],
 )  # fmt: skip
 def test_what_is_not_from_us_is_a_first_attempt_now(wrong: Dict[str, Optional[bytes]]) -> None:
-    (_, segment, message, _, attempt), wait = delivered({**TOLD, **wrong})
+    (_, _, message, _, attempt, partition), wait = delivered({**TOLD, **wrong})
 
-    context = Context(message, segment.partition, attempt)
+    context = Context(message, partition, attempt)
     assert (context.topic, context.partition, context.offset, context.attempt, wait) == (TOPIC, 1, 7, 1, 0.0)
     assert not isinstance(attempt, Attempt)
 
@@ -133,8 +134,8 @@ def test_a_message_without_headers_and_time_is_no_fault() -> None:
     record = topics().record(task(given_timestamp=(0, -1)), 60.0, 0.0)
 
     assert record is not None
-    (_, segment, message, _, attempt), _ = delivered({**TOLD, "retry.timestamp": dict(record.headers)["retry.timestamp"]})  # type: ignore[dict-item]
-    assert Context(message, segment.partition, attempt).timestamp is None
+    (_, _, message, _, attempt, partition), _ = delivered({**TOLD, "retry.timestamp": dict(record.headers)["retry.timestamp"]})  # type: ignore[dict-item]
+    assert Context(message, partition, attempt).timestamp is None
     assert delivered({})[1] == 0.0
 
 
@@ -158,7 +159,7 @@ def test_what_sleeps_long_and_stands_in_the_way_of_others_goes_to_the_end(
     wait: float, paused: bool, held: str, topic: Optional[str]
 ) -> None:
     sleeper, left = delivered(told(wait))
-    partition = sleeper[1].partition
+    partition = partition_of(sleeper)
     partition.paused, partition.held = paused, held
 
     record = topics().lap(sleeper, 500.0)

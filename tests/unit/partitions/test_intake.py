@@ -7,7 +7,8 @@ import pytest
 
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import ORDERINGS, Task
+from kafka_worker.partitions.lanes import ORDERINGS
+from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.tracker import SEGMENT_SIZE
 from tests.unit.fakes import Message
 

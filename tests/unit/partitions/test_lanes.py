@@ -2,25 +2,21 @@ from __future__ import annotations
 
 from typing import List, Optional
 
+from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import ORDERINGS, Lane, Lanes, Task
-from kafka_worker.partitions.tracker import Segment
+from kafka_worker.partitions.lanes import ORDERINGS, Lane
+from kafka_worker.partitions.task import Task
 from tests.unit.fakes import Message
 
 
-def segment() -> Segment:
-    return Partition("topic", 0).tracker.take(0, 100)[0]
+def task(offset: int) -> Task:
+    partition = Partition("topic", 0)
+    return offset, partition.tracker.take(offset)[0], Message(offset), None, 1, partition
 
 
-def task(offset: int, lane: Optional[Lane] = None) -> Task:
-    return offset, segment(), Message(offset), lane, 1
-
-
-def admitted(lanes: Lanes, *keys: Optional[bytes], first: int = 0, ordering: str = "key") -> List[Task]:
-    lane_of = ORDERINGS[ordering].lane_of
-    assert lane_of is not None
+def admitted(*keys: Optional[bytes], to: Optional[Partition] = None, first: int = 0, ordering: str = "key") -> List[Task]:
     messages = [Message(first + index, key) for index, key in enumerate(keys)]
-    return lanes.runnable([(m.offset(), segment(), m) for m in messages], lane_of)
+    return intake.tasks(to or Partition("topic", 0), messages, ORDERINGS[ordering].lane_of)
 
 
 def offsets(tasks: List[Task]) -> List[int]:
@@ -28,22 +24,22 @@ def offsets(tasks: List[Task]) -> List[int]:
 
 
 def test_the_first_task_of_each_key_may_run_and_its_followers_wait() -> None:
-    assert offsets(admitted(Lanes(), b"a", b"a", b"b", b"a", b"b")) == [0, 2]
+    assert offsets(admitted(b"a", b"a", b"b", b"a", b"b")) == [0, 2]
 
 
 def test_messages_without_a_key_run_freely() -> None:
-    tasks = admitted(Lanes(), None, None, None)
+    tasks = admitted(None, None, None)
 
     assert offsets(tasks) == [0, 1, 2]
     assert {task[3] for task in tasks} == {None}
 
 
 def test_an_empty_key_is_a_key() -> None:
-    assert offsets(admitted(Lanes(), b"", b"")) == [0]
+    assert offsets(admitted(b"", b"")) == [0]
 
 
 def test_ordering_by_partition_runs_one_task_at_a_time() -> None:
-    assert offsets(admitted(Lanes(), None, b"a", b"b", ordering="partition")) == [0]
+    assert offsets(admitted(None, b"a", b"b", ordering="partition")) == [0]
 
 
 def test_ordering_none_has_no_lanes() -> None:
@@ -94,14 +90,14 @@ def test_a_lane_is_idle_only_when_nothing_runs_and_nothing_waits() -> None:
 
 
 def test_idle_lanes_are_forgotten_when_there_are_many_and_busy_ones_are_kept() -> None:
-    lanes = Lanes()
-    admitted(lanes, b"busy")
+    partition = Partition("topic", 0)
+    admitted(b"busy", to=partition)
     for number in range(1, 1026):
-        (quick,) = admitted(lanes, b"%d" % number, first=number)
+        (quick,) = admitted(b"%d" % number, to=partition, first=number)
         assert quick[3] is not None
         quick[3].release()
 
-    follower = admitted(lanes, b"busy", first=5000)
+    follower = admitted(b"busy", to=partition, first=5000)
 
-    assert len(lanes) < 10
+    assert len(partition.lanes) < 10
     assert follower == []

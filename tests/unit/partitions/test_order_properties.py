@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from kafka_worker.outcomes.retry import RetrySchedule
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import ORDERINGS, Task
+from kafka_worker.partitions.lanes import ORDERINGS
+from kafka_worker.partitions.task import Task
 from tests.unit.fakes import Message
 
 FAILURES = st.lists(st.booleans(), max_size=60)

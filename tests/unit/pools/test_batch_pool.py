@@ -12,7 +12,7 @@ import pytest
 from kafka_worker.handler import loading as handler
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.handler.decoding import decode
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.tracker import RUNNING
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned
 from kafka_worker.pools.batch_pool import BatchPool
@@ -39,7 +39,11 @@ def batching(handler: Callable[..., Any], size: int = 100, threads: int = 1, *, 
 
 def numbered(work: Work, offset: int, attempt: int = 1) -> Task:
     """Its value is its offset."""
-    return offset, work.segment, Message(offset, value=str(offset).encode()), None, attempt
+    return carrying(work, offset, str(offset).encode(), attempt)
+
+
+def carrying(work: Work, offset: int, value: bytes, attempt: int = 1) -> Task:
+    return offset, work.segment, Message(offset, value=value), None, attempt, work.partition
 
 
 def give_all(work: Work, pool: Pool, count: int) -> None:
@@ -116,7 +120,9 @@ def test_a_message_that_can_not_be_read_fails_alone_and_indexes_are_those_of_the
 
     work = Work(3)
     with batching(handler) as pool:
-        work.give(pool, numbered(work, 0), (1, work.segment, Message(1, value=b"{"), None, 1), numbered(work, 2))
+        work.give(
+            pool, numbered(work, 0), (1, work.segment, Message(1, value=b"{"), None, 1, work.partition), numbered(work, 2)
+        )
         eventually(lambda: len(pool.undecided) == 2, 5, "two have failed")
 
     assert failed(pool) == [(1, UndecodableError.__name__), (2, "ItemError")]
@@ -166,7 +172,11 @@ def test_messages_of_a_list_have_the_type_that_the_lists_hint_names() -> None:
     with batching(of_orders) as pool:
         pool._call = handler.load(f"{__name__}:of_orders", some_settings()).call
         work.give(
-            pool, *[(n, work.segment, Message(n, value=value), None, 1) for n, value in enumerate([b'{"number": 1}', b"7"])]
+            pool,
+            *[
+                (n, work.segment, Message(n, value=value), None, 1, work.partition)
+                for n, value in enumerate([b'{"number": 1}', b"7"])
+            ],
         )
         eventually(lambda: work.segment.last_done() == 0 and pool.undecided, 5, "one is done, and the other is no order")
 

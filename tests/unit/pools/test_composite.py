@@ -53,7 +53,7 @@ def test_each_topics_tasks_go_to_the_pool_of_its_kind(request: pytest.FixtureReq
     request.addfinalizer(end)
     pool.serve([partition.queue for partition in partitions])
     for partition in partitions:
-        partition.queue.extend([(0, partition.tracker.take(0)[0], Message(0, value=b"7"), None, 1)])
+        partition.queue.extend([(0, partition.tracker.take(0)[0], Message(0, value=b"7"), None, 1, partition)])
     pool.wake(4)
     eventually(lambda: [p.tracker.watermark() for p in partitions] == [1, 1, 1, 0] and pool.undecided, 5, "three are done")
 
@@ -104,7 +104,7 @@ def test_no_task_is_ever_seen_with_the_beginning_of_another(kind: str, request: 
         given = time.monotonic()
         # Of the last two one was tried before, and is called apart from its batch.
         segment, message = partition.tracker.take(offset)[0], Message(offset, value=b"7")
-        partition.queue.extend([(offset, segment, message, None, 1 + offset // 2)])
+        partition.queue.extend([(offset, segment, message, None, 1 + offset // 2, partition)])
         pool.wake(1)
         eventually(lambda offset=offset: partition.tracker.watermark() == offset + 1, 5, "it is done")  # type: ignore[misc]
 

@@ -8,7 +8,8 @@ from typing import Any, List, Optional
 import pytest
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Lane, Task
+from kafka_worker.partitions.lanes import Lane
+from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.tracker import Segment
 from kafka_worker.partitions.undecided import Raised
 from kafka_worker.pools.thread_pool import BUCKETS, Pool
@@ -24,7 +25,7 @@ class Work:
         self.segment: Segment = self.partition.tracker.take(0, count)[0]
 
     def task(self, offset: int, lane: Optional[Lane] = None, attempt: int = 1) -> Task:
-        return offset, self.segment, Message(offset), lane, attempt
+        return offset, self.segment, Message(offset), lane, attempt, self.partition
 
     def give(self, pool: Pool, *tasks: Task) -> None:
         pool.serve([self.partition.queue])

@@ -13,7 +13,7 @@ from kafka_worker.outcomes import decisions
 from kafka_worker.outcomes.dead_letters import DeadLetters
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery import quarantine
 from kafka_worker.recovery.quarantine import AT_ONCE, Quarantine

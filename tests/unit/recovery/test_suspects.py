@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kafka_worker.partitions.task import TaskId
 from kafka_worker.recovery.suspects import (
     LONGEST_HOW,
     MOST,
     REMEMBERED_SECONDS,
-    Place,
     Suspects,
     Suspicion,
     blamed,
@@ -22,7 +22,7 @@ from kafka_worker.recovery.suspects import (
 )
 
 NOW = 1_700_000_000.0
-HERE: Place = ("topic", 3, 100)
+HERE: TaskId = ("topic", 3, 100)
 
 places = st.tuples(st.text(max_size=5), st.integers(0, 3), st.integers(0, 5))
 times = st.floats(NOW - 2 * REMEMBERED_SECONDS, NOW + 10)
@@ -74,10 +74,10 @@ def test_as_text_nothing_is_lost(suspects: Suspects) -> None:
 @settings(max_examples=40)
 @given(memories, st.lists(st.tuples(st.booleans(), places), max_size=20))
 def test_the_count_is_that_of_the_deaths_since_it_was_last_forgotten(
-    before: Suspects, story: List[Tuple[bool, Place]]
+    before: Suspects, story: List[Tuple[bool, TaskId]]
 ) -> None:
     suspects = remembered(before, NOW)
-    expected: Dict[Place, int] = {place: each.deaths for place, each in suspects.items()}
+    expected: Dict[TaskId, int] = {place: each.deaths for place, each in suspects.items()}
     for died, place in story:
         suspects = blamed(suspects, [place], "", NOW) if died else without(suspects, [place])
         expected[place] = expected.get(place, 0) + 1 if died else 0

@@ -9,15 +9,15 @@ from typing import Iterator
 
 import pytest
 
+from kafka_worker.partitions.task import TaskId
 from kafka_worker.recovery import suspects_file
-from kafka_worker.recovery.suspects import Place
 from kafka_worker.recovery.suspects_file import LOCK_SECONDS, NAME, SuspectsFile
 from kafka_worker.shared.system import runtime_files
 from tests.support.eventually import eventually
 from tests.unit.fakes import some_settings
 
-HERE: Place = ("topic", 3, 100)
-THERE: Place = ("topic", 4, 7)
+HERE: TaskId = ("topic", 3, 100)
+THERE: TaskId = ("topic", 4, 7)
 
 
 def memory(folder: Path) -> SuspectsFile:

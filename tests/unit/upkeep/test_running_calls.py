@@ -7,7 +7,7 @@ import pytest
 
 from kafka_worker.handler.context import Context
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Task
+from kafka_worker.partitions.task import Task
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.upkeep.time_limits import LONGEST_LOOK, RunningCalls
 from tests.unit.fakes import Message
@@ -27,7 +27,7 @@ class Calls:
         thread = thread or HandlerThread("handler-%d" % len(self.threads))
         if thread not in self.threads:
             self.threads.append(thread)
-        thread.started, thread.task = at, (offset, self.segment, Message(offset), None, 1)
+        thread.started, thread.task = at, (offset, self.segment, Message(offset), None, 1, self.partition)
         return thread
 
     def look(self, now: float) -> List[Tuple[int, bool]]:

@@ -32,7 +32,7 @@ class Hang:
         segment, _ = self.partition.tracker.take(7)
         pool = self.pool
         pool.serve([self.partition.queue])
-        self.partition.queue.extend([(7, segment, Message(7, b"key", b"secret"), None, 2)])
+        self.partition.queue.extend([(7, segment, Message(7, b"key", b"secret"), None, 2, self.partition)])
         pool.wake(1)
         eventually(pool.running, 5, "the task runs")
 
@@ -112,7 +112,7 @@ def test_a_thousand_calls_that_hang_at_once_are_one_change_of_what_is_remembered
     settings, now, changes = some_settings(handler_kill_seconds=30.0, state_directory=str(tmp_path)), 0.0, 0
     suspects, partition, write = SuspectsFile(settings), Partition("topic", 3), suspects_file._replace
     segment, _ = partition.tracker.take(0, 1000)
-    running = [(HandlerThread("c"), (offset, segment, Message(offset), None, 1)) for offset in range(1000)]
+    running = [(HandlerThread("c"), (offset, segment, Message(offset), None, 1, partition)) for offset in range(1000)]
     limits = TimeLimits(settings, lambda: running, suspects, lambda: now)
 
     def counted(path: str, text: str) -> None:

@@ -47,7 +47,7 @@ class Watched:
 def backlog() -> Partition:
     partition = Partition("topic", 0)
     segment, _ = partition.tracker.take(0, 1)
-    partition.queue.put((0, segment, Message(0), None, 1))
+    partition.queue.put((0, segment, Message(0), None, 1, partition))
     return partition
 
 

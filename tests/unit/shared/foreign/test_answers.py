@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_worker.partitions.completion import look
+from kafka_worker.partitions.undecided import sends_of
 from kafka_worker.shared.foreign.answers import BatchError, ItemError, Reject, Retry, Send
 from kafka_worker.shared.foreign.errors import names_of
 
@@ -88,12 +88,12 @@ def change(**fields: Any) -> Send:
 )
 def test_a_send_that_was_changed_into_what_can_not_be_sent_is_a_failed_attempt(changed: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
-        look([Send("t", 1), change(**changed)], ())
+        sends_of([Send("t", 1), change(**changed)], ())
 
 
 def test_a_send_that_is_changed_after_the_return_is_sent_as_it_was() -> None:
     send = Send("t", 1, "k", {"h": "1"})
-    results = look(send, ())
+    results = sends_of(send, ())
     send.topic, send.value, send.headers[:] = "other", b"2", []
 
     assert results is not None
@@ -105,7 +105,7 @@ def test_a_send_of_the_users_own_class_is_sent_as_a_plain_one() -> None:
     class Own(Send):
         checked = property(lambda _self: sys.exit())
 
-    results = look(Own("t", 1), ())
+    results = sends_of(Own("t", 1), ())
 
     assert results is not None
     assert [type(send) for send in results.sends] == [Send]
@@ -121,7 +121,7 @@ def test_a_list_that_changes_while_it_is_looked_at_is_sent_as_it_was_at_first() 
         def __iter__(self) -> Iterator[Any]:
             yield "nothing"
 
-    results = look(Moving(), ())
+    results = sends_of(Moving(), ())
 
     assert results is not None
     assert [send.value for send in results.sends] == [b"1", b"2"]
@@ -142,26 +142,26 @@ def test_a_batch_error_without_a_failure_is_refused_because_all_would_count_as_d
 
 @pytest.mark.parametrize("result", [True, {"a": 1}, [], [1, 2], "text", ()])
 def test_results_that_are_no_send_are_ignored(result: Any) -> None:
-    assert look(result, ()) is None
+    assert sends_of(result, ()) is None
 
 
 def test_one_send_and_a_list_of_them_are_to_be_produced() -> None:
     one, other = Send("t", 1), Send("t", 2)
 
-    found = [results.sends for results in (look(one, ()), look((one, other), ())) if results]
+    found = [results.sends for results in (sends_of(one, ()), sends_of((one, other), ())) if results]
     assert [[send.value for send in sends] for sends in found] == [[b"1"], [b"1", b"2"]]
 
 
 def test_a_list_with_a_send_among_other_things_is_a_mistake() -> None:
     with pytest.raises(TypeError, match="some are a Send"):
-        look([Send("t", 1), {"a": 1}], ())
+        sends_of([Send("t", 1), {"a": 1}], ())
 
 
 def test_a_coroutine_that_a_plain_function_returned_has_done_nothing_and_is_no_success() -> None:
     async def forgotten() -> None: ...
 
     with pytest.raises(TypeError, match="wanted: async def"):
-        look(forgotten(), ())
+        sends_of(forgotten(), ())
 
 
 def test_what_handlers_import_is_called_as_they_import_it() -> None:

@@ -1,0 +1,80 @@
+"""A task: one message on its way, from delivery to its outcome. What it consists of, and how it gets its outcome: for
+everybody but the thread pool, which has the same written out in its one loop. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Optional, Tuple
+
+from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
+
+if TYPE_CHECKING:
+    from kafka_worker.partitions.assignment import Partition
+    from kafka_worker.partitions.lanes import Lane
+    from kafka_worker.partitions.tracker import Segment
+
+#: (offset, segment, message, lane or None, attempt, partition). A plain tuple: it is the only object a message costs. Tasks of
+#: one partition compare by their offsets.
+Task = Tuple[int, "Segment", Any, Optional["Lane"], int, "Partition"]
+
+TaskId = Tuple[str, int, int]  # topic, partition and offset: the same in every process
+
+
+# ---- what it consists of ----------------------------------------------------------------------------------------------
+
+
+def offset_of(task: Task) -> int:
+    """Its place in its partition."""
+    return task[0]
+
+
+def message_of(task: Task) -> Any:
+    """What was delivered, or what stands for it (see `retry_topics`)."""
+    return task[2]
+
+
+def attempt_of(task: Task) -> int:
+    """Which attempt this is or will be; the first is 1."""
+    return task[4]
+
+
+def partition_of(task: Task) -> Partition:
+    """The assignment under which it was delivered."""
+    return task[5]
+
+
+def id_of(task: Task) -> TaskId:
+    """Its name for other processes, which know nothing of our assignments."""
+    return task[5].topic, task[5].number, task[0]
+
+
+def in_words(task: Task) -> str:
+    """As in the log: `orders[3] offset 17`."""
+    return "%s offset %d" % (task[5], task[0])
+
+
+def with_attempt(task: Task, attempt: int) -> Task:
+    """The same task, as that attempt."""
+    return (*task[:4], attempt, task[5])
+
+
+# ---- its outcome ------------------------------------------------------------------------------------------------------
+
+
+def mark_running(task: Task) -> None:
+    """It starts: in the journal this is the witness of what ran when the process died."""
+    task[1].flags[task[0] + task[1].shift] = RUNNING
+
+
+def mark_open(task: Task) -> None:
+    """It runs no more, and has no outcome yet."""
+    task[1].flags[task[0] + task[1].shift] = OPEN
+
+
+def finish(task: Task) -> bool:
+    """It has its outcome. Its follower, if it has one, may run; whether there is one."""
+    offset, segment, _message, lane, _attempt, partition = task
+    segment.flags[offset + segment.shift] = DONE
+    follower = lane.release() if lane is not None else None
+    if follower is not None:
+        partition.queue.put(follower)
+    return follower is not None
