@@ -21,6 +21,7 @@ from typing import Dict, FrozenSet, Optional
 from kafka_worker.gates.windows import Window
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
+from kafka_worker.shared.states import StateMachine
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class State(str, Enum):
     HALF_OPEN = "half-open"  # probes run
 
 
-MOVES: Dict[State, FrozenSet[State]] = {
+TRANSITIONS: Dict[State, FrozenSet[State]] = {
     State.CLOSED: frozenset({State.OPEN}),
     State.OPEN: frozenset({State.HALF_OPEN}),
     State.HALF_OPEN: frozenset({State.OPEN, State.CLOSED}),
@@ -62,9 +63,9 @@ class Breaker:
         `probes` are let through at first, and as many that succeed may close it. `trickle`: the first probe that fails opens
         it again, and its failure has its usual consequence."""
         self.name = name
-        self.state = State.CLOSED
         self.since = 0.0  # monotonic seconds, of the last move
         self.opened_times = 0
+        self._state = StateMachine("a breaker", TRANSITIONS)
         self._window = window
         self._share = share
         self._open_seconds = open_seconds
@@ -77,6 +78,11 @@ class Breaker:
         self._row = 0  # failures since the last success
         self._succeeded_at = NEVER
         self._verdict = (0, 0)  # (calls, failed) in the window when it opened
+
+    @property
+    def state(self) -> State:
+        """Whether it lets calls through."""
+        return self._state.now
 
     @property
     def wanted(self) -> int:
@@ -174,9 +180,8 @@ class Breaker:
         log.info("Circuit breaker of %s is closed: calls succeed again", self.name)
 
     def _move(self, state: State, now: float) -> None:
-        if state not in MOVES[self.state]:
-            raise ValueError("a breaker can't go from %s to %s" % (self.state.value, state.value))
-        self.state, self.since = state, now
+        self._state.move(state)
+        self.since = now
 
 
 def _described(error: BaseException) -> str:

@@ -15,6 +15,7 @@ from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.states import StateMachine
 from kafka_worker.supervision.systemd import VARIABLES
 
 log = logging.getLogger(__name__)
@@ -68,20 +69,25 @@ class Child:
         self.slot = slot
         self.pid = process.pid
         self.channel = channel
-        self.state = ChildState.STARTING
         self.started_at = now
         self.report: Optional[Dict[str, Any]] = None
         self.status: Optional[int] = None  # exit status, once reaped; negative: the signal that killed it
         self.kill_at: Optional[float] = None  # in the supervisor's awake seconds
         self._process = process
+        self._state = StateMachine("slot %d: a child" % slot, TRANSITIONS, self._note)
         self._heard_at = awake
+
+    @property
+    def state(self) -> ChildState:
+        """What its supervisor thinks of it now."""
+        return self._state.now
 
     def move(self, to: ChildState) -> None:
         """Change the state. Raises ValueError for a move that the table does not know."""
-        if to not in TRANSITIONS[self.state]:
-            raise ValueError("slot %d: a child can't go from %s to %s" % (self.slot, self.state.value, to.value))
-        log.debug("slot %d, pid %d: %s -> %s", self.slot, self.pid, self.state.value, to.value)
-        self.state = to
+        self._state.move(to)
+
+    def _note(self, move: str) -> None:
+        log.debug("slot %d, pid %d: %s", self.slot, self.pid, move)
 
     def hear(self, awake: float) -> None:
         """Take in the heartbeats that have come."""

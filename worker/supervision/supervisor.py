@@ -22,6 +22,7 @@ from kafka_worker.shared.ipc import control, health
 from kafka_worker.shared.ipc.channel import Message
 from kafka_worker.shared.ipc.snapshot import as_json, snapshot_of
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.states import StateMachine
 from kafka_worker.shared.system import runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.signals import SignalInbox
@@ -68,7 +69,7 @@ class Supervisor:
         """Take over signals and the control socket; no child yet. The caller holds the lock of the premises."""
         self._settings = settings
         self._environment = environment
-        self._state = State.STARTING
+        self._state = StateMachine("the supervisor", TRANSITIONS, log.info)
         self._started_at = time.monotonic()
         self._awake = AwakeClock(self._started_at)
         self._code = ExitCode.OK
@@ -99,19 +100,19 @@ class Supervisor:
             awake = self._awake.tick(now)
             for slot in list(self._slots.values()):
                 self._tend(slot, now, awake)
-            if self._state is State.STARTING and all(slot.filled for slot in self._slots.values()):
-                self._move(State.RUNNING)
+            if self._state.now is State.STARTING and all(slot.filled for slot in self._slots.values()):
+                self._state.move(State.RUNNING)
                 self._notifier.ready()
-            if self._state is State.RUNNING:
+            if self._state.now is State.RUNNING:
                 self._recycle(now)
-            if self._state is State.ROLLING and self._roll.step(self._slots, now, awake):
+            if self._state.now is State.ROLLING and self._roll.step(self._slots, now, awake):
                 self._end_roll(now)
             self._control.serve()
             if not self._premises.check():
                 log.error("Another supervisor runs this group here by now: stopping")
                 self._stop(ExitCode.GAVE_UP)
             self._tell_systemd(now)
-            if self._state is State.STOPPING and all(slot.empty for slot in self._slots.values()):
+            if self._state.now is State.STOPPING and all(slot.empty for slot in self._slots.values()):
                 break
             self._selector.select(self._patience(now))
             for number in self._inbox.take():
@@ -139,7 +140,7 @@ class Supervisor:
         ended = slot.reap_successor()
         if ended is not None:
             self._forget(ended)
-            if self._state is State.STOPPING or slot.retiring:  # it was asked to end
+            if self._state.now is State.STOPPING or slot.retiring:  # it was asked to end
                 self._after_exit(slot, ended, now)
             else:
                 self._roll.successor_failed(slot.number, ended)
@@ -178,7 +179,7 @@ class Supervisor:
         """A child has ended: by our wish, by its own, or by accident."""
         status_code = child.exit_code()
         how = described(status_code)
-        if self._state is State.STOPPING:
+        if self._state.now is State.STOPPING:
             log.info("slot %d: process %d ended: %s", slot.number, child.pid, how)
             if status_code not in (ExitCode.OK, -signal.SIGTERM) and self._code is ExitCode.OK:
                 self._code = ExitCode.GAVE_UP
@@ -214,9 +215,9 @@ class Supervisor:
 
     def handle_sighup(self) -> None:
         """Restart all processes, one slot after the other."""
-        if self._state is State.RUNNING:
-            self._move(State.ROLLING)
-        if self._state is State.ROLLING:
+        if self._state.now is State.RUNNING:
+            self._state.move(State.ROLLING)
+        if self._state.now is State.ROLLING:
             self._notifier.reloading(time.monotonic())
             self._roll.begin(sorted(self._slots))
 
@@ -224,27 +225,27 @@ class Supervisor:
         """One process that wishes it. To systemd that is no reload: nobody waits for its end."""
         number = self._recycling.due(self._slots, now)
         if number is not None:
-            self._move(State.ROLLING)
+            self._state.move(State.ROLLING)
             self._roll.begin([number], "Recycling")
 
     def _end_roll(self, now: float) -> None:
         log.info("%s: %s", self._roll.name, self._roll.outcome)
         self._recycling.ended(self._roll.outcome, now)
-        self._move(State.RUNNING)
+        self._state.move(State.RUNNING)
         self._notifier.ready()
 
     # ---- more, fewer, none ----------------------------------------------------------------------------------------
 
     def handle_sigttin(self) -> None:
         """One process more, in the lowest free slot."""
-        if self._state is not State.STOPPING:
+        if self._state.now is not State.STOPPING:
             number = next(number for number in range(len(self._slots) + 1) if number not in self._slots)
             self._slots[number] = Slot(number, time.monotonic())
 
     def handle_sigttou(self) -> None:
         """One process less: the highest slot, which leaves the group. The last one stays."""
         staying = sorted(number for number, slot in self._slots.items() if not slot.retiring)
-        if self._state is State.STOPPING or len(staying) <= 1:
+        if self._state.now is State.STOPPING or len(staying) <= 1:
             return
         slot = self._slots[staying[-1]]
         slot.retiring = True
@@ -254,17 +255,17 @@ class Supervisor:
 
     def handle_sigterm(self) -> None:
         """Stop in order; when we are stopping already, hurry."""
-        if self._state is not State.STOPPING:
+        if self._state.now is not State.STOPPING:
             self._stop(ExitCode.OK)
             return
         log.warning("Hurrying: what runs now is cut off and runs again")
         self._ask_all_to_stop(HURRIED_DRAIN_SECONDS)
 
     def _stop(self, code: ExitCode) -> None:
-        if self._state is State.STOPPING:
+        if self._state.now is State.STOPPING:
             return
         self._code = code
-        self._move(State.STOPPING)
+        self._state.move(State.STOPPING)
         self._notifier.stopping()
         self._ask_all_to_stop(self._settings.drain_seconds)
 
@@ -291,15 +292,15 @@ class Supervisor:
         now = time.monotonic()
         awake = self._awake.seconds
         slots = [self._slots[number].report(now, awake) for number in sorted(self._slots)]
-        working = State.RUNNING if self._state is State.ROLLING else self._state
+        working = State.RUNNING if self._state.now is State.ROLLING else self._state.now
         problems = health.problems(working.value, [as_json(slot) for slot in slots])
-        return as_json(snapshot_of(self._settings, self._state.value, now - self._started_at, problems, slots))
+        return as_json(snapshot_of(self._settings, self._state.now.value, now - self._started_at, problems, slots))
 
     def _tell_systemd(self, now: float) -> None:
         self._notifier.ping(now)
         if self._notifier.status_due(now):
             self._notifier.status(health.one_line(self._snapshot()))
-        if self._state in (State.ROLLING, State.STOPPING):
+        if self._state.now in (State.ROLLING, State.STOPPING):
             self._notifier.extend(now)
 
     def _patience(self, now: float) -> float:
@@ -308,12 +309,6 @@ class Supervisor:
         starts = [slot.start_at - now for slot in self._slots.values() if slot.start_at is not None]
         kills = [child.kill_at - self._awake.seconds for child in children if child.kill_at is not None]
         return max(0.0, min([TICK_SECONDS, *starts, *kills]))
-
-    def _move(self, to: State) -> None:
-        if to not in TRANSITIONS[self._state]:
-            raise ValueError("the supervisor can't go from %s to %s" % (self._state.value, to.value))
-        log.info("%s -> %s", self._state.value, to.value)
-        self._state = to
 
 
 def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:

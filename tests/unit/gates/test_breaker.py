@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafka_worker.gates.breaker import MOST_PROBES, MOVES, Breaker, State
+from kafka_worker.gates.breaker import MOST_PROBES, TRANSITIONS, Breaker, State
 from kafka_worker.gates.windows import TimeWindow
 
 WAIT, PROBES, MIN_CALLS = 10.0, 3, 4
@@ -194,7 +194,7 @@ def test_whatever_happens_it_moves_as_the_table_says_and_spares_failures_unless_
             may_be_blamed = "again" in name and failed_at < well_at
             assert spared == (made.state is not State.CLOSED) or may_be_blamed
             failed_at = now
-        assert made.state is before or made.state in MOVES[before]
+        assert made.state is before or made.state in TRANSITIONS[before]
         assert 0 <= made.wanted <= MOST_PROBES
         assert (made.wanted > 0) == (made.state is State.HALF_OPEN)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict, dataclass, field
 from enum import Enum
-from typing import Any, Dict, FrozenSet, List, Optional
+from typing import Any, Dict, List, Optional
 
 from kafka_worker.shared import routes
 from kafka_worker.shared.settings import Settings
@@ -26,16 +26,6 @@ class Stage(str, Enum):
     DRAINING = "draining"  # starts nothing new, finishes what runs
     CLOSING = "closing"  # leaves the group and closes the client
     CLOSED = "closed"  # about to exit
-
-
-STAGES: Dict[Stage, FrozenSet[Stage]] = {
-    Stage.STARTING: frozenset({Stage.WAITING, Stage.CLOSED}),
-    Stage.WAITING: frozenset({Stage.CONSUMING, Stage.CLOSED}),
-    Stage.CONSUMING: frozenset({Stage.DRAINING, Stage.CLOSING, Stage.CLOSED}),
-    Stage.DRAINING: frozenset({Stage.CLOSING, Stage.CLOSED}),
-    Stage.CLOSING: frozenset({Stage.CLOSED}),
-    Stage.CLOSED: frozenset(),
-}
 
 
 @dataclass(frozen=True)

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import logging
+from typing import Dict, FrozenSet
 
-from kafka_worker.shared.ipc.snapshot import STAGES, Stage
+from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.states import StateMachine
 
 log = logging.getLogger(__name__)
 
+TRANSITIONS: Dict[Stage, FrozenSet[Stage]] = {
+    Stage.STARTING: frozenset({Stage.WAITING, Stage.CLOSED}),
+    Stage.WAITING: frozenset({Stage.CONSUMING, Stage.CLOSED}),
+    Stage.CONSUMING: frozenset({Stage.DRAINING, Stage.CLOSING, Stage.CLOSED}),
+    Stage.DRAINING: frozenset({Stage.CLOSING, Stage.CLOSED}),
+    Stage.CLOSING: frozenset({Stage.CLOSED}),
+    Stage.CLOSED: frozenset(),
+}
 
-class StageHolder:
+
+class StageHolder(StateMachine[Stage]):
     """The current stage. Only forward moves exist, so a late move of another thread is refused, not undone."""
 
     def __init__(self) -> None:
         """A child begins by starting."""
-        self.now = Stage.STARTING
-
-    def move(self, to: Stage) -> None:
-        """Go to the next stage. Raises ValueError for a move that the table does not know."""
-        if to not in STAGES[self.now]:
-            raise ValueError("a child can't go from %s to %s" % (self.now.value, to.value))
-        log.debug("%s -> %s", self.now.value, to.value)
-        self.now = to
+        super().__init__("a child", TRANSITIONS, log.debug)
