@@ -70,7 +70,7 @@ class Partition:
         self.home = UNKNOWN  # which topic of which cluster its messages are from
         self.named = False  # the broker holds a commit of this assignment, so that it is found after a death
         self.known: List[Range] = []  # not delivered yet, and done before
-        self.inherited: List[Record] = []  # what earlier assignments noted in the journal, and this one goes by
+        self.inherited: List[JournalRecord] = []  # what earlier assignments noted in the journal, and this one goes by
         self.unrecorded = False  # the journal had no room for some of it
         self.eof = -1  # the offset of the last end-of-partition event; -1: none yet
         self.end = -1  # the partition's end as far as known; -1: unknown
@@ -163,7 +163,7 @@ class Assignment:
         return [self._partitions[name] for name in wanted if name in self._partitions]
 
 
-class Record(NamedTuple):
+class JournalRecord(NamedTuple):
     """A record that an earlier assignment left, and that still counts."""
 
     number: int

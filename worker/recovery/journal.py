@@ -24,7 +24,7 @@ import secrets
 import struct
 from typing import Dict, Iterable, List, Set, Tuple
 
-from kafka_worker.partitions.assignment import Names, Record
+from kafka_worker.partitions.assignment import JournalRecord, Names
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING, SEGMENT_SIZE, Memory, Range
 
@@ -87,7 +87,7 @@ class Journal:
         """This process ends by its own will: what still runs has nothing to do with it. Any thread."""
         self._memory[self._innocence] = 1
 
-    def inherit(self, topic: str, partition: int, names: Names) -> List[Record]:
+    def inherit(self, topic: str, partition: int, names: Names) -> List[JournalRecord]:
         """The partition was assigned: what earlier assignments noted of it, as far as the commit that was found proves it. It
         counts for the new one's commits too from now on; the rest is void."""
         found, records = names.found.encode(), []
@@ -99,7 +99,7 @@ class Journal:
             # In this order, so that there is no moment in which neither is what the broker holds.
             self._memory[named : named + _NAME] = found
             self._memory[named + _NAME : named + 2 * _NAME] = names.own.encode()
-            records.append(Record(index, self._done(index)))
+            records.append(JournalRecord(index, self._done(index)))
         return records
 
     def allocate(self, topic: str, partition: int, base: int, names: Names) -> Memory:

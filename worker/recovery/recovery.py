@@ -12,7 +12,7 @@ import logging
 import time
 from typing import Callable, Iterable, List, Optional
 
-from kafka_worker.partitions.assignment import Names, Partition, Record
+from kafka_worker.partitions.assignment import JournalRecord, Names, Partition
 from kafka_worker.partitions.home import UNKNOWN, Home
 from kafka_worker.partitions.tracker import Memory, Range, merged, plain_memory
 from kafka_worker.recovery.journal import Journal
@@ -115,7 +115,7 @@ class Recovery:
         """The offsets went back: what was noted of them is about other messages, whatever still runs."""
         self._release(self._records(partition))
 
-    def _inherited(self, partition: Partition) -> List[Record]:
+    def _inherited(self, partition: Partition) -> List[JournalRecord]:
         return [] if self._journal is None else self._journal.inherit(partition.topic, partition.number, partition.names)
 
     def _records(self, partition: Partition) -> List[int]:

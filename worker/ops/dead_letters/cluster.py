@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from kafka_worker.ops.dead_letters.letter import Record
+from kafka_worker.ops.dead_letters.letter import DeadLetterRecord
 from kafka_worker.ops.dead_letters.plan import Outgoing
 from kafka_worker.shared.configuration import identity
 from kafka_worker.shared.settings import Settings
@@ -90,7 +90,7 @@ class Cluster:
             raise self._failed("%s[%d]" % (place.topic, place.partition), problem.args[0]) from problem
         return int(low), int(high)
 
-    def read(self, topic: str, ranges: Mapping[int, Range]) -> Iterator[Record]:
+    def read(self, topic: str, ranges: Mapping[int, Range]) -> Iterator[DeadLetterRecord]:
         """What stands in these offsets, each partition in its order. Raises BrokerError."""
         left = {number: behind for number, (first, behind) in ranges.items() if first < behind}
         self._consumer.assign([TopicPartition(topic, number, ranges[number][0]) for number in left])
@@ -104,7 +104,7 @@ class Cluster:
                 yield from self._taken(message, left)
         self._consumer.unassign()
 
-    def _taken(self, message: Any, left: Dict[int, int]) -> Iterator[Record]:
+    def _taken(self, message: Any, left: Dict[int, int]) -> Iterator[DeadLetterRecord]:
         """The record that a message holds, if it is among what is `left`; a partition that is at its end leaves that."""
         error, number = message.error(), message.partition()
         if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 (that is its public name)
@@ -190,10 +190,10 @@ class Cluster:
         return NoBrokerError(self._complaint or error.str()) if away else BrokerError("%s: %s" % (what, error.str()))
 
 
-def _record(message: Any) -> Record:
+def _record(message: Any) -> DeadLetterRecord:
     try:
         headers = list(message.headers() or [])
     except SystemError:  # a name that is not UTF-8; asked again, the client would crash
         headers = [("headers-lost", b"the name of one is not UTF-8")]
     place = (message.topic(), message.partition(), message.offset())
-    return Record(*place, message.timestamp()[1], message.key(), message.value(), headers)
+    return DeadLetterRecord(*place, message.timestamp()[1], message.key(), message.value(), headers)

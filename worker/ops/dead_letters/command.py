@@ -14,10 +14,11 @@ from typing import List
 
 from kafka_worker.ops.dead_letters import text
 from kafka_worker.ops.dead_letters.cluster import BrokerError, Cluster, NoBrokerError, PropertyError
-from kafka_worker.ops.dead_letters.resolve import Act
-from kafka_worker.ops.dead_letters.scope import Found, Scope, complain, scopes_of
+from kafka_worker.ops.dead_letters.letter import Listed
+from kafka_worker.ops.dead_letters.resolve import Resolver
+from kafka_worker.ops.dead_letters.scope import Scope, complain, scopes_of
 from kafka_worker.shared.configuration import identity
-from kafka_worker.shared.configuration.dead_letter_flags import LetterWords
+from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.settings import Settings
 
@@ -25,7 +26,7 @@ SHOWN = 50  # letters of a list without --limit
 OK, SOME_FAILED, NO_BROKER = 0, 1, 2
 
 
-def run(settings: Settings, wanted: LetterWords) -> int:
+def run(settings: Settings, wanted: DeadLetterRequest) -> int:
     """The command; its exit code."""
     try:
         with Cluster(settings) as cluster:
@@ -45,7 +46,7 @@ def run(settings: Settings, wanted: LetterWords) -> int:
         return SOME_FAILED
 
 
-def _run(settings: Settings, wanted: LetterWords, cluster: Cluster) -> int:
+def _run(settings: Settings, wanted: DeadLetterRequest, cluster: Cluster) -> int:
     topics = cluster.topics()
     scopes = list(scopes_of(settings, wanted, cluster, topics))
     if wanted.places and len(scopes) > 1:
@@ -58,12 +59,12 @@ def _run(settings: Settings, wanted: LetterWords, cluster: Cluster) -> int:
         _list(scopes, wanted)
     elif wanted.action == "show":
         _show(scopes, wanted)
-    elif Act(cluster, wanted, topics).run(scopes):
+    elif Resolver(cluster, wanted, topics).run(scopes):
         return SOME_FAILED
     return SOME_FAILED if missing else OK
 
 
-def _list(scopes: List[Scope], wanted: LetterWords) -> None:
+def _list(scopes: List[Scope], wanted: DeadLetterRequest) -> None:
     limit = SHOWN if wanted.limit is None else wanted.limit
     for scope in scopes:
         count = itertools.count()
@@ -76,7 +77,7 @@ def _list(scopes: List[Scope], wanted: LetterWords) -> None:
         _print_list(scope, wanted, [(letter, resolution) for _, _, letter, resolution in newest], next(count))
 
 
-def _print_list(scope: Scope, wanted: LetterWords, letters: List[Found], count: int) -> None:
+def _print_list(scope: Scope, wanted: DeadLetterRequest, letters: List[Listed], count: int) -> None:
     if wanted.as_json:
         _print_objects(scope, letters, whole=False)
         return
@@ -87,12 +88,12 @@ def _print_list(scope: Scope, wanted: LetterWords, letters: List[Found], count: 
         print(*text.listed(letters, scope.suffix), sep="\n")
 
 
-def _print_objects(scope: Scope, letters: List[Found], *, whole: bool) -> None:
+def _print_objects(scope: Scope, letters: List[Listed], *, whole: bool) -> None:
     for letter, resolution in letters:
         print(json.dumps(text.as_object(letter, resolution, scope.suffix, whole=whole)))
 
 
-def _show(scopes: List[Scope], wanted: LetterWords) -> None:
+def _show(scopes: List[Scope], wanted: DeadLetterRequest) -> None:
     for scope in scopes:
         for letter, resolution in scope.letters():
             if wanted.as_json:

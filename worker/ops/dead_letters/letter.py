@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, Place, moment
+from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId, moment
 from kafka_worker.shared.foreign.escaping import readable
 
 PREFIX = "dead-letter."  # of the headers that the service adds (the worker's dead_letter module has the same)
@@ -23,7 +23,7 @@ _MARKER = re.compile(r"(\d+):(\d+) (replayed|dropped) at (\S+) by (.*)", re.DOTA
 Headers = List[Tuple[str, Any]]
 
 
-class Record(NamedTuple):
+class DeadLetterRecord(NamedTuple):
     """One record of a dead-letter topic."""
 
     topic: str
@@ -38,32 +38,32 @@ class Record(NamedTuple):
 class Resolution(NamedTuple):
     """What became of a letter."""
 
-    place: Place
-    deed: str  # "replayed" or "dropped"
+    place: LetterId
+    action: str  # "replayed" or "dropped"
     at: str
     by: str
 
     def __str__(self) -> str:
         """As an operator reads it."""
-        return "%s at %s by %s" % (self.deed, self.at, self.by)
+        return "%s at %s by %s" % (self.action, self.at, self.by)
 
     def header(self) -> Tuple[str, bytes]:
         """As the marker holds it."""
         return RESOLVED, ("%d:%d %s" % (*self.place, self)).encode(errors="replace")
 
 
-def resolution_of(record: Record) -> Optional[Resolution]:
+def resolution_of(record: DeadLetterRecord) -> Optional[Resolution]:
     """Of a marker that can be read; else None."""
     found = _MARKER.fullmatch(_text(dict(record.headers).get(RESOLVED)))
     return Resolution((int(found[1]), int(found[2])), found[3], found[4], found[5]) if found else None
 
 
-def is_marker(record: Record) -> bool:
+def is_marker(record: DeadLetterRecord) -> bool:
     """Whether it is no letter. One that can't be read is none either, and resolves nothing."""
     return any(name == RESOLVED for name, _ in record.headers)
 
 
-def resolutions(records: Iterable[Record]) -> Dict[Place, Resolution]:
+def resolutions(records: Iterable[DeadLetterRecord]) -> Dict[LetterId, Resolution]:
     """All that the markers among the records say, the newest of each letter."""
     found = (resolution_of(record) for record in records)
     return {each.place: each for each in found if each is not None}
@@ -73,12 +73,12 @@ def resolutions(records: Iterable[Record]) -> Dict[Place, Resolution]:
 class Letter:
     """One dead letter. What its headers do not say, because somebody else wrote it, is empty, or -1 for a number."""
 
-    record: Record
+    record: DeadLetterRecord
     ours: Dict[str, str]  # headers of the service, without their prefix
     theirs: Headers  # those of the message
 
     @staticmethod
-    def of(record: Record) -> Letter:
+    def of(record: DeadLetterRecord) -> Letter:
         """The letter that a record holds."""
         ours = {name[len(PREFIX) :]: _text(value) for name, value in record.headers if name.startswith(PREFIX)}
         return Letter(record, ours, [(name, value) for name, value in record.headers if not name.startswith(PREFIX)])
@@ -88,7 +88,7 @@ class Letter:
         return replace(self, record=self.record._replace(value=None))
 
     @property
-    def place(self) -> Place:
+    def place(self) -> LetterId:
         """By which an operator names it."""
         return self.record.partition, self.record.offset
 
@@ -127,7 +127,10 @@ class Letter:
         return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else -1
 
 
-def selected(letter: Letter, wanted: LetterWords) -> bool:
+Listed = Tuple[Letter, Optional[Resolution]]  # and what was done about it
+
+
+def selected(letter: Letter, wanted: DeadLetterRequest) -> bool:
     """Whether the filters let it through. Errors are compared without regard to case."""
     errors = (letter.ours.get(name, "") for name in ("error", "error-class", "error-message", "death"))
     key = letter.record.key

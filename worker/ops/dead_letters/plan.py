@@ -8,13 +8,21 @@ from enum import Enum
 from typing import Container, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from typing import Counter as Counts
 
-from kafka_worker.ops.dead_letters.letter import MOST_REPLAYS, REPLAYS, Headers, Letter, Record, Resolution, is_marker
-from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, Place
+from kafka_worker.ops.dead_letters.letter import (
+    MOST_REPLAYS,
+    REPLAYS,
+    DeadLetterRecord,
+    Headers,
+    Letter,
+    Resolution,
+    is_marker,
+)
+from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId
 
 BATCH_LETTERS, BATCH_BYTES = 500, 16_000_000  # stored in one go
 
 
-class Deed(str, Enum):
+class Action(str, Enum):
     """As a marker tells it."""
 
     REPLAYED = "replayed"
@@ -32,10 +40,10 @@ class Outgoing(NamedTuple):
 
 
 @dataclass
-class Account:
+class Summary:
     """What was done, and what was not and why."""
 
-    deed: Deed
+    action: Action
     dry: bool
     done: int = 0
     failed: int = 0
@@ -45,11 +53,11 @@ class Account:
         """One line."""
         why = " (%s)" % ", ".join("%d %s" % (count, reason) for reason, count in sorted(self.skipped.items()))
         skipped = sum(self.skipped.values())
-        line = "%s %d, skipped %d%s, failed %d" % (self.deed.value, self.done, skipped, why if skipped else "", self.failed)
+        line = "%s %d, skipped %d%s, failed %d" % (self.action.value, self.done, skipped, why if skipped else "", self.failed)
         return "dry run, nothing was changed: would have " + line if self.dry else line
 
 
-def reason_to_skip(letter: Letter, resolution: Optional[Resolution], wanted: LetterWords) -> str:
+def reason_to_skip(letter: Letter, resolution: Optional[Resolution], wanted: DeadLetterRequest) -> str:
     """Why a letter that was asked for is left alone; empty: it is not."""
     if resolution is not None and not wanted.again:
         return "resolved already"
@@ -72,10 +80,10 @@ def replayed(letter: Letter, suffix: str, topics: Mapping[str, Sequence[int]]) -
     return Outgoing(target, partition, letter.record.key, letter.record.value, headers)
 
 
-def marker(letter: Letter, deed: Deed, at: str, by: str) -> Outgoing:
+def marker(letter: Letter, action: Action, at: str, by: str) -> Outgoing:
     """The record that resolves a letter, in the letter's own partition."""
     record = letter.record
-    header = Resolution(letter.place, deed.value, at, by).header()
+    header = Resolution(letter.place, action.value, at, by).header()
     return Outgoing(record.topic, record.partition, record.key, None, [header])
 
 
@@ -93,7 +101,9 @@ def batches(letters: Iterable[Letter]) -> Iterator[List[Letter]]:
         yield batch
 
 
-def first_open(records: Iterable[Record], resolved: Container[Place], ranges: Mapping[int, Tuple[int, int]]) -> Dict[int, int]:
+def first_open(
+    records: Iterable[DeadLetterRecord], resolved: Container[LetterId], ranges: Mapping[int, Tuple[int, int]]
+) -> Dict[int, int]:
     """For each partition the offset of the first letter that is not resolved, or the end: what lies below is of no use."""
     lowest = {number: behind for number, (_first, behind) in ranges.items()}
     for record in records:

@@ -14,26 +14,26 @@ from typing import Dict, Iterator, List, Mapping, Set
 
 from kafka_worker.ops.dead_letters.cluster import Cluster
 from kafka_worker.ops.dead_letters.letter import Letter, iso, resolutions
-from kafka_worker.ops.dead_letters.plan import Account, Deed, Outgoing, batches, first_open, marker, reason_to_skip, replayed
+from kafka_worker.ops.dead_letters.plan import Action, Outgoing, Summary, batches, first_open, marker, reason_to_skip, replayed
 from kafka_worker.ops.dead_letters.scope import Scope, complain
 from kafka_worker.ops.dead_letters.text import source
-from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, Place
+from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId
 from kafka_worker.shared.system.streams import show
 
 PROGRESS_SECONDS = 5.0
 
 
-class Act:
+class Resolver:
     """One replay, or one drop."""
 
-    def __init__(self, cluster: Cluster, wanted: LetterWords, topics: Mapping[str, List[int]]) -> None:
+    def __init__(self, cluster: Cluster, wanted: DeadLetterRequest, topics: Mapping[str, List[int]]) -> None:
         """`topics`: all there are, with their partitions."""
         self._cluster = cluster
         self._wanted = wanted
         self._topics = topics
         self._by = "%s@%s" % (_user(), socket.gethostname())
-        self._resolved: Set[Place] = set()  # by us, in one scope
-        self._account = Account(Deed.REPLAYED if wanted.action == "replay" else Deed.DROPPED, wanted.dry_run)
+        self._resolved: Set[LetterId] = set()  # by us, in one scope
+        self._summary = Summary(Action.REPLAYED if wanted.action == "replay" else Action.DROPPED, wanted.dry_run)
         self._progress_at = time.monotonic() + PROGRESS_SECONDS
 
     def run(self, scopes: List[Scope]) -> int:
@@ -49,37 +49,37 @@ class Act:
                 if self._wanted.purge:
                     failed += self._purge(scope)
         finally:
-            show(str(self._account))
-        return failed + self._account.failed
+            show(str(self._summary))
+        return failed + self._summary.failed
 
     def _to_do(self, scope: Scope) -> Iterator[Letter]:
         most = sys.maxsize if self._wanted.limit is None else self._wanted.limit
-        left = most - self._account.done - self._account.failed
+        left = most - self._summary.done - self._summary.failed
         for letter, resolution in scope.letters():
             if resolution is not None and not self._wanted.places:
                 continue
             reason = reason_to_skip(letter, resolution, self._wanted)
             if reason:
-                self._account.skipped[reason] += 1
+                self._summary.skipped[reason] += 1
             elif left > 0:
                 left -= 1
                 yield letter
 
     def _perform(self, scope: Scope, batch: List[Letter]) -> None:
-        """Do it to these letters, and give account."""
+        """Do it to these letters, and count what came of it."""
         problems = self._replay(scope, batch) if self._wanted.action == "replay" else {}
         good = [letter for letter in batch if not problems.get(letter.place)]
         if not self._wanted.dry_run:
             problems.update(self._mark(good))
         for letter in batch:
             self._tell(scope, letter, problems.get(letter.place, ""))
-        if self._account.failed and not good:
+        if self._summary.failed and not good:
             self._cluster.topics()  # raises, when it is because there is no broker any more
         if time.monotonic() >= self._progress_at:
             self._progress_at = time.monotonic() + PROGRESS_SECONDS
-            complain("so far: %s" % self._account)
+            complain("so far: %s" % self._summary)
 
-    def _replay(self, scope: Scope, batch: List[Letter]) -> Dict[Place, str]:
+    def _replay(self, scope: Scope, batch: List[Letter]) -> Dict[LetterId, str]:
         """What went wrong, by letter; empty where nothing did."""
         planned = {letter.place: replayed(letter, scope.suffix, self._topics) for letter in batch}
         problems = {place: plan for place, plan in planned.items() if isinstance(plan, str)}
@@ -88,23 +88,23 @@ class Act:
             problems.update(zip(ready, self._cluster.store(list(ready.values()))))
         return problems
 
-    def _mark(self, letters: List[Letter]) -> Dict[Place, str]:
+    def _mark(self, letters: List[Letter]) -> Dict[LetterId, str]:
         """The same."""
-        note = "it was replayed, but that could not be noted: " if self._account.deed is Deed.REPLAYED else ""
-        markers = [marker(letter, self._account.deed, iso(time.time()), self._by) for letter in letters]
+        note = "it was replayed, but that could not be noted: " if self._summary.action is Action.REPLAYED else ""
+        markers = [marker(letter, self._summary.action, iso(time.time()), self._by) for letter in letters]
         problems = zip(letters, self._cluster.store(markers))
         return {letter.place: note + problem for letter, problem in problems if problem}
 
     def _tell(self, scope: Scope, letter: Letter, problem: str) -> None:
         line = "%s %d:%d: " % (scope.name, *letter.place)
         if problem:
-            self._account.failed += 1
+            self._summary.failed += 1
             complain(line + problem)
             return
-        self._account.done += 1
+        self._summary.done += 1
         self._resolved.add(letter.place)
-        if self._account.dry:
-            print(line + "would be %s, from %s" % (self._account.deed.value, source(letter, scope.suffix)))
+        if self._summary.dry:
+            print(line + "would be %s, from %s" % (self._summary.action.value, source(letter, scope.suffix)))
 
     def _purge(self, scope: Scope) -> int:
         """Free what lies in front of the first open letter; how often that was refused. Letters and markers have come since
@@ -114,8 +114,8 @@ class Act:
         lowest = first_open(self._cluster.read(scope.name, ranges), known, ranges)
         useless = {number: offset for number, offset in lowest.items() if offset > ranges[number][0]}
         for number, offset in useless.items():
-            deed = "would free" if self._wanted.dry_run else "frees"
-            print("%s[%d]: %s everything below offset %d" % (scope.name, number, deed, offset))
+            verb = "would free" if self._wanted.dry_run else "frees"
+            print("%s[%d]: %s everything below offset %d" % (scope.name, number, verb, offset))
         problems = [] if self._wanted.dry_run or not useless else self._cluster.delete_before(scope.name, useless)
         for problem in problems:
             complain("nothing was freed: %s" % problem)

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, Set
 
 from kafka_worker.ops.dead_letters.cluster import Cluster, Range
-from kafka_worker.ops.dead_letters.letter import Letter, Resolution, is_marker, resolutions, selected
-from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, Place
+from kafka_worker.ops.dead_letters.letter import Letter, Listed, is_marker, resolutions, selected
+from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId
 from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.routes import Route
 from kafka_worker.shared.settings import Settings
-
-Found = Tuple[Letter, Optional[Resolution]]
 
 
 class Scope:
     """A dead-letter topic, as it was when the command began: what comes later is not looked at, so that a message which is
     replayed and fails again at once is not replayed in a circle."""
 
-    def __init__(self, cluster: Cluster, name: str, partitions: List[int], suffix: str, wanted: LetterWords) -> None:
+    def __init__(self, cluster: Cluster, name: str, partitions: List[int], suffix: str, wanted: DeadLetterRequest) -> None:
         """Asks how far the topic goes."""
         self.name = name
         self.suffix = suffix
@@ -33,7 +31,7 @@ class Scope:
         """How far the topic goes by now."""
         return self._cluster.ranges(self.name, self._partitions)
 
-    def letters(self) -> Iterator[Found]:
+    def letters(self) -> Iterator[Listed]:
         """All letters that are wanted, in the order of their partitions. The topic is read twice, because what resolves a
         letter stands behind it, and a whole topic may not fit into memory."""
         ranges = self._narrowed()
@@ -43,7 +41,7 @@ class Scope:
             if not is_marker(record) and selected(letter, self._wanted):
                 yield letter, known.get(letter.place)
 
-    def places(self) -> Set[Place]:
+    def places(self) -> Set[LetterId]:
         """The letters that were named by their places, and are there."""
         return {letter.place for letter, _ in self.letters()} if self._wanted.places else set()
 
@@ -57,7 +55,9 @@ class Scope:
         return {number: (max(first, lowest[number]), end) for number, (first, end) in self._ranges.items() if number in lowest}
 
 
-def scopes_of(settings: Settings, wanted: LetterWords, cluster: Cluster, topics: Mapping[str, List[int]]) -> Iterator[Scope]:
+def scopes_of(
+    settings: Settings, wanted: DeadLetterRequest, cluster: Cluster, topics: Mapping[str, List[int]]
+) -> Iterator[Scope]:
     """The dead-letter topics of the service that exist; the others are named."""
     suffix = settings.dead_letter_suffix
     for name in dict.fromkeys(name for topic in settings.topics for name in _names(topic, suffix, topics)):

@@ -7,15 +7,13 @@ import base64
 import json
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-from kafka_worker.ops.dead_letters.letter import Letter, Resolution, iso
+from kafka_worker.ops.dead_letters.letter import Letter, Listed, Resolution, iso
 from kafka_worker.shared.foreign.escaping import escaped, readable
 
 ERROR_WIDTH, KEY_WIDTH = 70, 40  # characters, in a list
 SHOWN_VALUE, SHOWN_TEXT = 4000, 4000  # characters without --full, of a value and of a header
 _HEADS = ("letter", "from", "failed at", "attempts", "replays", "key", "error")
 _MULTILINE = ("traceback", "stack")
-
-Listed = Tuple[Letter, Optional[Resolution]]
 
 
 def listed(letters: Iterable[Listed], suffix: str) -> List[str]:

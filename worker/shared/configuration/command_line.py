@@ -56,13 +56,13 @@ _MEANINGS = {
 
 
 @dataclass
-class Words:
+class Arguments:
     """What the command line says."""
 
     command: str = "run"
     as_json: bool = False
     check_only: bool = False
-    letters: Optional[dead_letter_flags.LetterWords] = None  # of the command `dead-letters`
+    letters: Optional[dead_letter_flags.DeadLetterRequest] = None  # of the command `dead-letters`
     given: Dict[str, Given] = field(default_factory=dict)  # by field of Settings
     faults: List[str] = field(default_factory=list)
 
@@ -108,30 +108,30 @@ def _help(row: Setting) -> str:
     return text.replace("%", "%%")  # argparse formats it
 
 
-def parse(argv: Sequence[str]) -> Words:
+def parse(argv: Sequence[str]) -> Arguments:
     """Sort the words after the program's name. Prints and exits for --help and --version."""
     flags = parser()
     try:
         parsed, rest = flags.parse_known_args(argv)
     except _WrongWordError as problem:
-        return Words(_command(list(argv)), faults=[f"{COMMAND_LINE}: {problem}. See --help."])
-    words = Words(as_json=parsed.json, check_only=parsed.check_config)
+        return Arguments(_command(list(argv)), faults=[f"{COMMAND_LINE}: {problem}. See --help."])
+    arguments = Arguments(as_json=parsed.json, check_only=parsed.check_config)
     for name, row in TABLE.items():
         if hasattr(parsed, name):
-            words.given[name] = Given(row.flag, getattr(parsed, name), COMMAND_LINE)
-    _read_rest(words, rest, vars(parsed))
-    words.faults += _astray(words)
-    return words
+            arguments.given[name] = Given(row.flag, getattr(parsed, name), COMMAND_LINE)
+    _read_rest(arguments, rest, vars(parsed))
+    arguments.faults += _astray(arguments)
+    return arguments
 
 
-def _astray(words: Words) -> List[str]:
+def _astray(arguments: Arguments) -> List[str]:
     """The faults of switches that the command would ignore."""
     found = []
-    if words.as_json and words.command == "run":
+    if arguments.as_json and arguments.command == "run":
         found.append(f"--json ({COMMAND_LINE}) goes with status only. Write: supervisor.py status --json")
-    if words.as_json and words.command == "metrics":
+    if arguments.as_json and arguments.command == "metrics":
         found.append(f"--json ({COMMAND_LINE}) goes with status, not with metrics. Leave it out.")
-    if words.check_only and words.command != "run":
+    if arguments.check_only and arguments.command != "run":
         found.append(f"--check-config ({COMMAND_LINE}) goes with no command. Leave out one of the two.")
     return found
 
@@ -145,23 +145,23 @@ def _command(words: List[str]) -> str:
     return "run"
 
 
-def _read_rest(words: Words, rest: List[str], flags: Mapping[str, Any]) -> None:
+def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) -> None:
     """The words argparse did not take: the command, or what is wrong. A wrong flag's value is no fault of its
     own.
     """
-    words.command = _command(rest)
+    arguments.command = _command(rest)
     unknown = [word for word in rest if word.startswith("-")]
-    of_letters = [flag.word for flag in dead_letter_flags.FLAGS] if words.command == dead_letter_flags.COMMAND else []
-    words.faults += [_wrong_flag(word, of_letters) for word in unknown]
-    if words.command != dead_letter_flags.COMMAND:
-        words.faults += dead_letter_flags.astray(flags)
+    of_letters = [flag.word for flag in dead_letter_flags.FLAGS] if arguments.command == dead_letter_flags.COMMAND else []
+    arguments.faults += [_wrong_flag(word, of_letters) for word in unknown]
+    if arguments.command != dead_letter_flags.COMMAND:
+        arguments.faults += dead_letter_flags.astray(flags)
     elif not unknown:
-        words.letters, wrong = dead_letter_flags.read(flags, rest, time.time(), as_json=words.as_json)
-        words.faults += wrong
+        arguments.letters, wrong = dead_letter_flags.read(flags, rest, time.time(), as_json=arguments.as_json)
+        arguments.faults += wrong
         return
     if rest and not unknown:
         stray = f"{' '.join(rest)} ({COMMAND_LINE}) is not a command."
-        words.faults.append(f"{stray} Write status, metrics or dead-letters, or no command to run the service.")
+        arguments.faults.append(f"{stray} Write status, metrics or dead-letters, or no command to run the service.")
 
 
 def _wrong_flag(word: str, more: Sequence[str]) -> str:

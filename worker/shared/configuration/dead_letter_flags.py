@@ -15,7 +15,7 @@ ACTIONS = ("list", "show", "replay", "drop")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _WHERE = "(the command line)"
 
-Place = Tuple[int, int]  # partition and offset of a letter in its dead-letter topic
+LetterId = Tuple[int, int]  # partition and offset of a letter in its dead-letter topic
 
 
 class Flag(NamedTuple):
@@ -55,11 +55,11 @@ EXAMPLES = """\
 
 
 @dataclass(frozen=True)
-class LetterWords:
+class DeadLetterRequest:
     """What an operator wants of the dead letters."""
 
     action: str
-    places: Tuple[Place, ...] = ()
+    places: Tuple[LetterId, ...] = ()
     error: str = ""
     key: Optional[str] = None
     since: Optional[float] = None  # seconds since 1970
@@ -83,7 +83,7 @@ class LetterWords:
 
 def read(
     given: Mapping[str, Any], words: Sequence[str], now: float, *, as_json: bool
-) -> Tuple[Optional[LetterWords], List[str]]:
+) -> Tuple[Optional[DeadLetterRequest], List[str]]:
     """What the words behind the command and the flags given (by `Flag.name`) mean at `now` (seconds since 1970), and what is
     wrong with them; nothing, when that is so much that no action can be told."""
     if not words or words[0] not in ACTIONS:
@@ -101,7 +101,7 @@ def read(
     values["places"] = tuple(place for place in (_place(word, faults) for word in words[1:]) if place is not None)
     if as_json and words[0] not in ("list", "show"):
         faults.append(f"--json {_WHERE} goes with {COMMAND} list or show only. Leave it out.")
-    wanted = LetterWords(**values)
+    wanted = DeadLetterRequest(**values)
     return wanted, faults + _contradictions(wanted)
 
 
@@ -110,7 +110,7 @@ def astray(given: Mapping[str, Any]) -> List[str]:
     return [f"{flag.word} {_WHERE} goes with {COMMAND} only. Leave it out." for flag in FLAGS if flag.name in given]
 
 
-def _contradictions(wanted: LetterWords) -> List[str]:
+def _contradictions(wanted: DeadLetterRequest) -> List[str]:
     if wanted.action == "list":
         return [f"{COMMAND} list takes no places; {COMMAND} show shows a letter."] if wanted.places else []
     if wanted.action == "show":
@@ -140,7 +140,7 @@ def _value(flag: Flag, text: Any, now: float, faults: List[str]) -> Any:
     return value
 
 
-def _place(word: str, faults: List[str]) -> Optional[Place]:
+def _place(word: str, faults: List[str]) -> Optional[LetterId]:
     found = re.fullmatch(r"(\d{1,9}):(\d{1,18})", word, re.ASCII)
     if found is None:
         faults.append(f"{word} {_WHERE} is no place of a letter. Wanted: PARTITION:OFFSET, as the list shows it.")

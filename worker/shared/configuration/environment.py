@@ -42,7 +42,7 @@ LONGEST_VARIABLE = 32 * 4096 - 1  # bytes, name and all: MAX_ARG_STRLEN of execv
 
 
 @dataclass
-class Found:
+class Source:
     """What one source holds for us."""
 
     where: str
@@ -106,22 +106,22 @@ def _impassable(name: str, value: str) -> str:
     return "has a NUL in it, which a variable can't have. Remove it." if "\0" in value else ""
 
 
-def collect(variables: Mapping[str, str], where: str) -> Found:
+def collect(variables: Mapping[str, str], where: str) -> Source:
     """Sort the variables of one source into settings, faults and foreign names."""
-    found = Found(where)
+    source = Source(where)
     for name, value in sorted(variables.items()):
         target = _target(name, where)
         if target is None:
-            _unknown(name, found)
+            _unknown(name, source)
             continue
         key, is_path = target
-        if key in found.given:  # NAME sorts before NAME_FILE
-            found.faults.append(f"{found.given[key].name} and {name} are both set ({where}). Remove one of them.")
+        if key in source.given:  # NAME sorts before NAME_FILE
+            source.faults.append(f"{source.given[key].name} and {name} are both set ({where}). Remove one of them.")
         elif is_path:
-            _from_file(found, key, name, value)
+            _from_file(source, key, name, value)
         else:
-            found.given[key] = Given(name, value, where)
-    return found
+            source.given[key] = Given(name, value, where)
+    return source
 
 
 def _target(name: str, where: str) -> Optional[Tuple[Key, bool]]:
@@ -148,24 +148,24 @@ def _is_others(name: str, known: str, where: str) -> bool:
     return where == ENVIRONMENT and not ours
 
 
-def _from_file(found: Found, key: Key, name: str, path: str) -> None:
+def _from_file(source: Source, key: Key, name: str, path: str) -> None:
     try:
         with open(path, encoding="utf-8") as file:
             value = file.read()
     except (OSError, ValueError) as problem:
-        fault = f"{Given(name, path, found.where).described()} cannot be read: {problem}."
-        found.faults.append(f"{fault} It must be the path of a text file that holds the value. Correct the path.")
+        fault = f"{Given(name, path, source.where).described()} cannot be read: {problem}."
+        source.faults.append(f"{fault} It must be the path of a text file that holds the value. Correct the path.")
     else:
-        found.given[key] = Given(name, re.sub(r"\r?\n\Z", "", value), found.where, file=path)
+        source.given[key] = Given(name, re.sub(r"\r?\n\Z", "", value), source.where, file=path)
 
 
-def _unknown(name: str, found: Found) -> None:
-    meant = None if _KUBERNETES.search(name) else _meant(name, found.where)
+def _unknown(name: str, source: Source) -> None:
+    meant = None if _KUBERNETES.search(name) else _meant(name, source.where)
     if meant:
-        fault = f"{name} is not a setting ({found.where}); did you mean {meant}? Rename or remove it."
-        (found.near if found.where == ENVIRONMENT else found.faults).append(fault)
+        fault = f"{name} is not a setting ({source.where}); did you mean {meant}? Rename or remove it."
+        (source.near if source.where == ENVIRONMENT else source.faults).append(fault)
     elif name.startswith("KAFKA_"):
-        found.foreign.append(name)
+        source.foreign.append(name)
 
 
 def _meant(name: str, where: str) -> Optional[str]:

@@ -27,9 +27,9 @@ from kafka_worker.shared.settings import PROPERTY_PREFIXES, Settings
 from kafka_worker.shared.system import machine, memory
 
 if TYPE_CHECKING:
-    from kafka_worker.shared.configuration.command_line import Words
-    from kafka_worker.shared.configuration.dead_letter_flags import LetterWords
-    from kafka_worker.shared.configuration.environment import Found
+    from kafka_worker.shared.configuration.command_line import Arguments
+    from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
+    from kafka_worker.shared.configuration.environment import Source
     from kafka_worker.shared.configuration.given import Given, Key
 
 MOST_THREADS = 32  # that THREADS=auto grows to by itself
@@ -57,7 +57,7 @@ class Configuration:
     settings: Settings
     warnings: Tuple[str, ...]
     child_environment: Dict[str, str]  # ours and what handlers may read of `.env`; ours wins
-    letters: Optional[LetterWords] = None  # what the command "dead-letters" is to do
+    letters: Optional[DeadLetterRequest] = None  # what the command "dead-letters" is to do
 
 
 def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env") -> Configuration:
@@ -65,15 +65,15 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     own) and `env_file`, which may be missing. Raises ConfigurationError; exits for --help and --version.
     """
     environ = dict(os.environ if environ is None else environ)
-    words = command_line.parse(argv)
+    arguments = command_line.parse(argv)
     in_file, file_faults, file_warnings = environment.read_env_file(env_file, environ)
     found = [environment.collect(environ, environment.ENVIRONMENT), environment.collect(in_file, env_file)]
-    faults = [*words.faults, *file_faults, *(fault for source in found for fault in source.faults)]
+    faults = [*arguments.faults, *file_faults, *(fault for source in found for fault in source.faults)]
 
-    faults += _not_utf8([*words.given.values(), *(given for each in found for given in each.given.values())])
-    sources = [words.given, *(_of_settings(source) for source in found)]
-    values, wrong = validate(sources, optional=("bootstrap_servers",) if words.command in ("status", "metrics") else ())
-    if words.command == dead_letter_flags.COMMAND and "topics" in words.given:
+    faults += _not_utf8([*arguments.given.values(), *(given for each in found for given in each.given.values())])
+    sources = [arguments.given, *(_of_settings(source) for source in found)]
+    values, wrong = validate(sources, optional=("bootstrap_servers",) if arguments.command in ("status", "metrics") else ())
+    if arguments.command == dead_letter_flags.COMMAND and "topics" in arguments.given:
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run
     properties = _properties(found)
     faults += wrong + client_properties.faults(properties) + _contradictions(values)
@@ -87,11 +87,13 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     faults += memory.faults(settings)
     warnings = (
         *file_warnings,
-        *_warnings(found, words),
+        *_warnings(found, arguments),
         *filter(None, [identity.forgotten(settings)]),
         *failure_settings.warnings(values),
     )
-    configuration = Configuration(words.command, words.as_json, words.check_only, settings, warnings, inherited, words.letters)
+    configuration = Configuration(
+        arguments.command, arguments.as_json, arguments.check_only, settings, warnings, inherited, arguments.letters
+    )
     if faults:
         near = [each for source in found for each in source.near]
         raise ConfigurationError([*faults, *near], configuration)
@@ -111,11 +113,11 @@ def _is_text(value: str) -> bool:
     return True
 
 
-def _of_settings(source: Found) -> Dict[str, Given]:
+def _of_settings(source: Source) -> Dict[str, Given]:
     return {name: given for (name, of_client), given in source.given.items() if not of_client}
 
 
-def _properties(found: Sequence[Found]) -> Dict[Key, Given]:
+def _properties(found: Sequence[Source]) -> Dict[Key, Given]:
     """The properties of librdkafka; the first source that has one wins."""
     return {key: given for source in reversed(found) for key, given in source.given.items() if key[1]}
 
@@ -178,12 +180,12 @@ def _runtime_directory(environ: Mapping[str, str]) -> str:
     return os.path.join(temporary, f"kafka-consumer-{os.getuid()}")
 
 
-def _warnings(found: Sequence[Found], words: Words) -> List[str]:
+def _warnings(found: Sequence[Source], arguments: Arguments) -> List[str]:
     told = [each for source in found for each in source.near]
     foreign = sorted({name for source in found for name in source.foreign})
     if foreign:
         told.append(f"ignored, as they are no settings of this service: {', '.join(foreign)}")
-    return told + _in_quotes([*words.given.values(), *(given for source in found for given in source.given.values())])
+    return told + _in_quotes([*arguments.given.values(), *(given for source in found for given in source.given.values())])
 
 
 def _in_quotes(given: Iterable[Given]) -> List[str]:

@@ -12,21 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_worker.ops.dead_letters.letter import Letter, Record, Resolution, is_marker, resolutions, selected
+from kafka_worker.ops.dead_letters.letter import DeadLetterRecord, Letter, Resolution, is_marker, resolutions, selected
 from kafka_worker.ops.dead_letters.plan import (
     BATCH_BYTES,
     BATCH_LETTERS,
-    Account,
-    Deed,
+    Action,
+    Summary,
     batches,
     first_open,
     marker,
     reason_to_skip,
     replayed,
 )
-from kafka_worker.ops.dead_letters.resolve import Act
+from kafka_worker.ops.dead_letters.resolve import Resolver
 from kafka_worker.ops.dead_letters.text import as_object, listed, shown
-from kafka_worker.shared.configuration.dead_letter_flags import LetterWords
+from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
 
 DLQ = "orders.dlq"
 TOPICS = {"orders": [0, 1, 2, 3], DLQ: [0, 1]}
@@ -35,23 +35,23 @@ FAILED = "1970-01-02T00:00:00+00:00"
 
 def record(
     offset: int = 17, partition: int = 1, *, value: Optional[bytes] = b"{}", key: Optional[bytes] = b"k", **ours: str
-) -> Record:
+) -> DeadLetterRecord:
     said = {
         "topic": "orders", "partition": "3", "offset": "1234", "error": "TimeoutError: no answer", "attempts": "3",
         "last-failed-at": FAILED, **ours,
     }  # fmt: skip
     headers: List[Tuple[str, Any]] = [("theirs", b"1")]
     headers += [("dead-letter." + name.replace("_", "-"), text.encode()) for name, text in said.items()]
-    return Record(DLQ, partition, offset, 5000, key, value, headers)
+    return DeadLetterRecord(DLQ, partition, offset, 5000, key, value, headers)
 
 
 def letter(**changes: Any) -> Letter:
     return Letter.of(record(**changes))
 
 
-def marked(place: Tuple[int, int], deed: Deed = Deed.REPLAYED, at: int = 99) -> Record:
-    made = marker(letter(partition=place[0], offset=place[1]), deed, "2026-11-30T09:00:00Z", "anna@host")
-    return Record(made.topic, made.partition, at, 0, made.key, made.value, made.headers)
+def marked(place: Tuple[int, int], action: Action = Action.REPLAYED, at: int = 99) -> DeadLetterRecord:
+    made = marker(letter(partition=place[0], offset=place[1]), action, "2026-11-30T09:00:00Z", "anna@host")
+    return DeadLetterRecord(made.topic, made.partition, at, 0, made.key, made.value, made.headers)
 
 
 def test_a_letter_says_where_it_came_from_and_how_it_failed() -> None:
@@ -63,7 +63,9 @@ def test_a_letter_says_where_it_came_from_and_how_it_failed() -> None:
 
 
 def test_a_record_that_somebody_else_wrote_is_a_letter_of_unknown_origin() -> None:
-    found = Letter.of(Record(DLQ, 0, 1, 5000, None, None, [("dead-letter.offset", None), ("dead-letter.replays", b"many")]))
+    found = Letter.of(
+        DeadLetterRecord(DLQ, 0, 1, 5000, None, None, [("dead-letter.offset", None), ("dead-letter.replays", b"many")])
+    )
 
     assert (found.partition, found.offset, found.replays, found.failed_at) == (-1, -1, 0, 5.0)
     assert found.origin(".dlq") == "orders"
@@ -92,15 +94,15 @@ FILTERS: List[Tuple[Dict[str, Any], bool]] = [
 
 @pytest.mark.parametrize(("filters", "through"), FILTERS)
 def test_all_filters_must_let_a_letter_through(filters: Dict[str, Any], through: bool) -> None:
-    assert selected(letter(), LetterWords("list", **filters)) is through
+    assert selected(letter(), DeadLetterRequest("list", **filters)) is through
 
 
 def test_a_key_that_is_no_text_is_found_as_the_list_shows_it() -> None:
-    assert selected(letter(key=b"\xff\x1b"), LetterWords("list", key=r"\xff\x1b"))
+    assert selected(letter(key=b"\xff\x1b"), DeadLetterRequest("list", key=r"\xff\x1b"))
 
 
 def test_a_marker_resolves_its_letter_and_is_none_itself() -> None:
-    records = [record(17), record(18), marked((1, 17), at=19), marked((1, 17), Deed.DROPPED, at=20)]
+    records = [record(17), record(18), marked((1, 17), at=19), marked((1, 17), Action.DROPPED, at=20)]
 
     found = resolutions(records)
 
@@ -110,19 +112,19 @@ def test_a_marker_resolves_its_letter_and_is_none_itself() -> None:
 
 @given(st.binary(max_size=60))
 def test_a_marker_that_can_not_be_read_resolves_nothing(junk: bytes) -> None:
-    odd = Record(DLQ, 0, 5, 0, None, None, [("dead-letter.resolved", junk + b"!")])
+    odd = DeadLetterRecord(DLQ, 0, 5, 0, None, None, [("dead-letter.resolved", junk + b"!")])
 
     assert is_marker(odd)
     assert resolutions([odd]) == {}
 
 
-@given(st.integers(0, 1 << 31), st.integers(0, 1 << 60), st.sampled_from(Deed), st.text(min_size=1, max_size=20))
-def test_what_a_marker_says_is_read_again(partition: int, offset: int, deed: Deed, by: str) -> None:
-    header = Resolution((partition, offset), deed.value, "2026-11-30T09:00:00Z", by).header()
+@given(st.integers(0, 1 << 31), st.integers(0, 1 << 60), st.sampled_from(Action), st.text(min_size=1, max_size=20))
+def test_what_a_marker_says_is_read_again(partition: int, offset: int, action: Action, by: str) -> None:
+    header = Resolution((partition, offset), action.value, "2026-11-30T09:00:00Z", by).header()
 
-    (found,) = resolutions([Record(DLQ, partition, 9, 0, None, None, [header])]).values()
+    (found,) = resolutions([DeadLetterRecord(DLQ, partition, 9, 0, None, None, [header])]).values()
 
-    assert (found.place, found.deed) == ((partition, offset), deed.value)
+    assert (found.place, found.action) == ((partition, offset), action.value)
 
 
 def test_a_message_is_replayed_as_it_was_with_one_header_of_ours() -> None:
@@ -147,20 +149,20 @@ def test_it_goes_nowhere_but_to_the_topic_whose_dead_letters_these_are() -> None
 
 def test_a_letter_is_skipped_when_it_is_resolved_or_was_replayed_too_often() -> None:
     done = Resolution((1, 17), "dropped", "", "")
-    replay, again = LetterWords("replay"), LetterWords("replay", again=True)
+    replay, again = DeadLetterRequest("replay"), DeadLetterRequest("replay", again=True)
 
     assert reason_to_skip(letter(replays="2"), None, replay) == ""
     assert reason_to_skip(letter(replays="3"), None, replay) == "replayed 3 times already"
-    assert reason_to_skip(letter(replays="3"), None, LetterWords("drop")) == ""
+    assert reason_to_skip(letter(replays="3"), None, DeadLetterRequest("drop")) == ""
     assert reason_to_skip(letter(), done, replay) == "resolved already"
     assert [reason_to_skip(letter(replays="9"), each, again) for each in (None, done)] == ["", ""]
 
 
 def test_the_account_says_what_was_skipped_and_why() -> None:
-    account = Account(Deed.REPLAYED, dry=False, done=12)
-    account.skipped["replayed 3 times already"] += 3
+    summary = Summary(Action.REPLAYED, dry=False, done=12)
+    summary.skipped["replayed 3 times already"] += 3
 
-    assert str(account) == "replayed 12, skipped 3 (3 replayed 3 times already), failed 0"
+    assert str(summary) == "replayed 12, skipped 3 (3 replayed 3 times already), failed 0"
 
 
 def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,8 +179,8 @@ def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(ca
         def letters(self) -> List[Any]:
             return [(letter(), None)]
 
-    wanted = LetterWords("replay", all=True)
-    failed = Act(cast("Any", Stores()), wanted, TOPICS).run([cast("Any", Holds())])
+    wanted = DeadLetterRequest("replay", all=True)
+    failed = Resolver(cast("Any", Stores()), wanted, TOPICS).run([cast("Any", Holds())])
 
     assert failed == 0
     assert len(blocked) == 2
@@ -210,7 +212,7 @@ def test_a_replay_goes_on_to_its_end_also_when_nobody_hears_of_it(monkeypatch: p
     monkeypatch.setattr(sys, "stderr", Gone())
     monkeypatch.setattr("kafka_worker.ops.dead_letters.resolve.batches", lambda letters: ([each] for each in letters))
 
-    failed = Act(cast("Any", Refuses()), LetterWords("replay", all=True), TOPICS).run([cast("Any", Holds())])
+    failed = Resolver(cast("Any", Refuses()), DeadLetterRequest("replay", all=True), TOPICS).run([cast("Any", Holds())])
 
     assert failed == 2
     assert len(stored) == 2
@@ -284,7 +286,7 @@ names = st.one_of(
 def test_nothing_that_a_stranger_wrote_reaches_the_terminal_as_more_than_characters(
     key: Optional[bytes], value: Optional[bytes], headers: List[Tuple[str, Any]], timestamp: int, full: bool
 ) -> None:
-    strange = Letter.of(Record(DLQ, 0, 1, timestamp, key, value, headers))
+    strange = Letter.of(DeadLetterRecord(DLQ, 0, 1, timestamp, key, value, headers))
     done = Resolution((0, 1), "replayed", "now", "\x1b[2J")
 
     lines = [*listed([(strange, None), (strange, done)], ".dlq"), *shown(strange, done, ".dlq", full=full)]

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.shared.configuration import command_line
-from kafka_worker.shared.configuration.dead_letter_flags import LetterWords, moment, read
+from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, moment, read
 from kafka_worker.shared.configuration.load import load
 
 NOW = 1_000_000.0
 
 
-def words_of(*argv: str) -> LetterWords:
+def words_of(*argv: str) -> DeadLetterRequest:
     words = command_line.parse(["dead-letters", *argv])
     assert words.faults == []
     assert words.letters is not None
@@ -31,10 +31,10 @@ def test_every_word_arrives() -> None:
         "replay", "--error", "Timeout", "--key", "k", "--partition", "3", "--offset", "9", "--limit", "5", "--again"
     )
 
-    assert wanted == LetterWords("replay", error="Timeout", key="k", partition=3, offset=9, limit=5, again=True)
+    assert wanted == DeadLetterRequest("replay", error="Timeout", key="k", partition=3, offset=9, limit=5, again=True)
     assert words_of("show", "0:12", "3:4", "--full", "--json").places == ((0, 12), (3, 4))
     assert words_of("drop", "--purge").purge
-    assert words_of("list") == LetterWords("list")
+    assert words_of("list") == DeadLetterRequest("list")
 
 
 def test_settings_may_stand_among_them() -> None:
