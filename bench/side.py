@@ -13,14 +13,17 @@ import time
 import uuid
 from typing import Any, Callable, Dict
 
+from kafka_worker import build
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.kafka.consumer import create_consumer
-from kafka_worker.kafka.properties import Member, consumer_properties, producer_properties
+from kafka_worker.kafka.properties import Member, consumer_properties
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.journal import Journal
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
@@ -74,11 +77,12 @@ def engine(words: argparse.Namespace) -> Dict[str, float]:
     its = settings(words)
     pool = Pool(words.threads, _handler(words))
     folder = tempfile.TemporaryDirectory(prefix="bench-", dir=words.journal_folder or None)
-    loop = ConsumerLoop(
-        its, pool, RetryPolicy(its, lambda: 1.0), consumer_properties(its, "bench"), producer_properties(its, "bench"),
-        _consuming(), lambda: None if words.journal == "off" else Journal(os.path.join(folder.name, "journal")),
-        member=Member("bench", 0),
+    quarantine = Quarantine(its, 0, pool, SuspectsFile(None))
+    parts = build.parts(
+        its, pool, quarantine, RetryPolicy(its, lambda: 1.0), Member("bench", 0),
+        lambda: None if words.journal == "off" else Journal(os.path.join(folder.name, "journal")),
     )  # fmt: skip
+    loop = ConsumerLoop(its, parts, _consuming())
     pool.start()
     threading.Thread(target=loop.consume_messages, daemon=True).start()
     limit = Deadline(LIMIT_SECONDS)

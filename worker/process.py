@@ -9,7 +9,6 @@ import argparse
 import faulthandler
 import logging
 import os
-import random
 import selectors
 import signal
 import socket
@@ -18,20 +17,15 @@ import time
 from dataclasses import replace
 from typing import Dict, List, Optional
 
-from kafka_worker import start
+from kafka_worker import build, start
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.isolation import per_thread
-from kafka_worker.kafka.properties import Member, consumer_properties, member_name, producer_properties
-from kafka_worker.loop import ConsumerLoop
-from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions.task import in_words
 from kafka_worker.pools import composite
 from kafka_worker.recovery.journal import Journal
-from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.seat import Seat
-from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.report import Rate, child_report
 from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
@@ -44,8 +38,6 @@ from kafka_worker.shared.system import runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.signals import SignalInbox, ignore
-from kafka_worker.upkeep.time_limits import TimeLimits
-from kafka_worker.upkeep.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
@@ -109,24 +101,9 @@ class ChildProcess:
         return self._watch(inbox)
 
     def _build(self, handlers: Handlers) -> None:
-        settings = self._settings
-        member = Member(settings.host, self._slot)
-        self._pool = composite.build(settings, handlers)
-        self._upkeep = Upkeep(settings, self._pool)
-        suspects = SuspectsFile(settings)
-        self._quarantine = Quarantine(settings, self._slot, self._pool, suspects)
-        self._loop = ConsumerLoop(
-            settings,
-            self._pool,
-            RetryPolicy(settings, random.random),
-            consumer_properties(settings, member_name(*member)),
-            producer_properties(settings, member_name(*member)),
-            self._stage,
-            self._open_journal,
-            quarantine=self._quarantine,
-            member=member,
+        self._pool, self._quarantine, self._loop, self._upkeep, self._time = build.process(
+            self._settings, self._slot, handlers, self._stage, self._open_journal
         )
-        self._time = TimeLimits(settings, self._loop.running, suspects)
 
     def _open_journal(self) -> Optional[Journal]:
         if self._settings.journal == "off":
@@ -222,8 +199,8 @@ class ChildProcess:
                 log.error("%s in %s: cut off, it runs again", in_words(task), thread.name)
         log.error("Still %s after the deadline: the process ends by force", self._stage.now.value)
         # A client that does not close (its broker is frozen) owes nothing any more.
-        in_order = ExitCode.OK if self._stage.now is Stage.CLOSING and not self._loop.cut_off else ExitCode.GAVE_UP
-        return self._loop.ending or in_order
+        in_order = ExitCode.OK if self._stage.now is Stage.CLOSING and not self._loop.report.cut_off else ExitCode.GAVE_UP
+        return self._loop.report.ending or in_order
 
     def _heartbeat(self) -> None:
         now = time.monotonic()
@@ -235,7 +212,9 @@ class ChildProcess:
             self._channel.offer(self._report())
 
     def _report(self) -> Dict[str, object]:
-        report = child_report(self._stage.now, self._pool, self._loop, self._poll_age(), self._rate)
+        threads = [*self._pool.threads, *self._quarantine.threads]
+        running = self._loop.running()
+        report = child_report(self._stage.now, self._loop.report, threads, running, self._poll_age(), self._rate)
         fields = self._upkeep.fields()
         fields["renew"] = fields["renew"] or self._seat.lost
         return {"report": as_json(replace(report, **fields))}

@@ -1,21 +1,41 @@
-"""What the child says of itself in a heartbeat. Read by the main thread from plain fields that other threads write: a
-number may be a moment old, never torn."""
+"""What the child says of itself in a heartbeat. The main thread makes it of what the consumer thread has published last, and
+of plain fields that handler threads write: a number may be a moment old, never torn."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from typing import Callable, List, Tuple
+from dataclasses import dataclass, field
+from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
-from kafka_worker.loop import ConsumerLoop
 from kafka_worker.partitions.task import Task
-from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Runner
+from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread
+from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import readable
-from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, TaskReport
+from kafka_worker.shared.ipc.snapshot import BreakerReport, ChildReport, PartitionReport, Stage, TaskReport
 
 RATE_SECONDS = 10.0
 MOST_TASKS = 20  # in one report: the longest running ones
+
+
+@dataclass(frozen=True)
+class LoopReport:
+    """What the consumer thread says of itself: made by it twice a second, and whenever somebody waits to hear of it."""
+
+    joined: bool = False  # the group has given us an assignment, even an empty one
+    broker_away: bool = False  # no broker answers
+    ending: Optional[ExitCode] = None  # why the process has to end, if the consumer thread has found that itself
+    cut_off: Tuple[str, ...] = ()  # what the drain deadline interrupted
+    committed_at: float = -1.0  # monotonic seconds of the last commit that the broker has acknowledged; -1: none yet
+    retrying: int = 0  # tasks waiting for their next attempt
+    dead_letters: int = 0  # stored
+    dead_letters_waiting: int = 0  # to be sent again
+    dropped: int = 0  # messages that were delivered and not started, because their partition went away
+    suspects: int = 0  # that wait for their turn, or run
+    trouble: str = ""  # what keeps us from running tasks; empty: nothing
+    partitions: List[PartitionReport] = field(default_factory=list)
+    breakers: List[BreakerReport] = field(default_factory=list)
 
 
 class Rate:
@@ -41,17 +61,15 @@ class Rate:
 
 def child_report(
     stage: Stage,
-    pool: Runner,
-    loop: ConsumerLoop,
+    loop: LoopReport,
+    threads: Sequence[HandlerThread],
+    running: Iterable[Tuple[HandlerThread, Task]],
     poll_age: float,
     rate: Rate,
     clock: Callable[[], float] = time.monotonic,
 ) -> ChildReport:
-    """The heartbeat of this moment."""
+    """The heartbeat of this moment. `threads` are those of all pools, `running` is what runs in them now."""
     now = clock()
-    stored, waiting = loop.dead_letters
-    partitions = loop.partitions  # once: the consumer thread puts a new list in its place
-    threads = [*pool.threads, *loop.quarantine_threads]
     done = sum(thread.done for thread in threads)
     return ChildReport(
         pid=os.getpid(),
@@ -59,26 +77,26 @@ def child_report(
         joined=loop.joined,
         broker_away=loop.broker_away,
         poll_age=poll_age,
-        commit_age=loop.commit_age,
+        commit_age=-1.0 if loop.committed_at < 0 else now - loop.committed_at,
         done=done,
         rate=rate.update(done, now),
         failed=sum(thread.failed for thread in threads),
         retrying=loop.retrying,
-        dead_letters=stored,
-        dead_letters_waiting=waiting,
+        dead_letters=loop.dead_letters,
+        dead_letters_waiting=loop.dead_letters_waiting,
         dropped=loop.dropped + sum(thread.stale for thread in threads),
         suspects=loop.suspects,
-        in_flight=sum(partition.in_flight for partition in partitions),
+        in_flight=sum(partition.in_flight for partition in loop.partitions),
         busy_seconds=sum(thread.busy_seconds for thread in threads),
         histogram=[sum(thread.histogram[bucket] for thread in threads) for bucket in range(len(BUCKETS) + 1)],
-        tasks=_longest(loop.running(), now),
-        partitions=partitions,
+        tasks=_longest(running, now),
+        partitions=loop.partitions,
         breakers=loop.breakers,
         trouble=loop.trouble,
     )
 
 
-def _longest(running: List[Tuple[HandlerThread, Task]], now: float) -> List[TaskReport]:
+def _longest(running: Iterable[Tuple[HandlerThread, Task]], now: float) -> List[TaskReport]:
     reports = [_task_report(thread, task, now) for thread, task in running]
     return sorted(reports, key=lambda report: -report.seconds)[:MOST_TASKS]
 

@@ -49,7 +49,7 @@ def test_while_a_rebalance_waits_for_a_long_task_what_is_done_is_committed_wheth
     eventually(lambda: len(started(first, "long")) == 2, SECONDS, "both long tasks run")
 
     engine(name, group, "second", ordering="key").start(wait=False)
-    eventually(lambda: any(each.closed for each in first.loop._assignment), SECONDS, "a partition is taken away")
+    eventually(lambda: any(each.closed for each in first.loop._ownership.assignment), SECONDS, "a partition is taken away")
     at_first = len(ended(first, "step"))
 
     beside: Dict[int, int] = dict.fromkeys(range(2), STEPS)
@@ -63,8 +63,8 @@ def test_a_partition_that_comes_in_the_middle_of_a_drain_is_neither_fetched_nor_
 ) -> None:
     name = topic(partitions=2)
     first, second = (engine(name, group, each, max_in_flight=10).start() for each in ("first", "second"))
-    eventually(lambda: [len(each.loop.partitions) for each in (first, second)] == [1, 1], SECONDS, "one partition each")
-    theirs = second.loop.partitions[0].partition
+    eventually(lambda: [len(each.loop.report.partitions) for each in (first, second)] == [1, 1], SECONDS, "one partition each")
+    theirs = second.loop.report.partitions[0].partition
     mine_key, theirs_key = keys_of(1 - theirs, 2)[0], keys_of(theirs, 2)[0]
     admin.produce(name, [message("long", mine_key, sleep_ms=LONG_MS).row])
     admin.produce(name, [message(f"theirs-{n}", theirs_key, n, sleep_ms=STEP_MS).row for n in range(BACKLOG)])
@@ -81,5 +81,5 @@ def test_a_partition_that_comes_in_the_middle_of_a_drain_is_neither_fetched_nor_
     assert early, "the drain was over too soon to show anything"
     assert first.code is ExitCode.OK
     assert len(started(first, "theirs")) == before
-    assert first.loop.dropped <= DELIVERED_AT_MOST
-    assert [each.partition for each in first.loop.partitions] == [1 - theirs]
+    assert first.loop.report.dropped <= DELIVERED_AT_MOST
+    assert [each.partition for each in first.loop.report.partitions] == [1 - theirs]

@@ -47,7 +47,7 @@ def ids(letters: List[Record]) -> Set[str]:
 
 
 def state(engine: Engine, name: str) -> str:
-    return next((breaker.state for breaker in engine.loop.breakers if breaker.name == name), "")
+    return next((breaker.state for breaker in engine.loop.report.breakers if breaker.name == name), "")
 
 
 def test_in_an_outage_no_message_burns_its_attempts_and_afterwards_all_are_done(
@@ -62,7 +62,7 @@ def test_in_an_outage_no_message_burns_its_attempts_and_afterwards_all_are_done(
     running = engine(name, group, **BREAKER).start()
     eventually(lambda: time.monotonic() - began > OUTAGE_SECONDS, SECONDS, "the outage lasts")
     calls = len(running.ledger.of("start"))
-    assert all(partition.held for partition in running.loop.partitions)
+    assert all(partition.held for partition in running.loop.report.partitions)
     outage.unlink()
 
     oracle = Oracle(running.ledger, sent)
@@ -86,17 +86,21 @@ def test_partitions_come_and_go_and_a_process_stops_quickly_while_the_breaker_is
     admin.produce(name, [each.row for each in sent])
     options = {**BREAKER, "breaker_open_seconds": 2.0, "drain_seconds": 30.0}
     stays = engine(name, group, **options).start()
-    eventually(lambda: all(p.held for p in stays.loop.partitions), SECONDS, "the breaker is open")
+    eventually(lambda: all(p.held for p in stays.loop.report.partitions), SECONDS, "the breaker is open")
 
     began = time.monotonic()
     leaves = engine(name, group, "engine-1", **options).start()
-    eventually(lambda: len(stays.loop.partitions) == len(leaves.loop.partitions) == 2, SECONDS, "the partitions are shared")
+    eventually(
+        lambda: len(stays.loop.report.partitions) == len(leaves.loop.report.partitions) == 2,
+        SECONDS,
+        "the partitions are shared",
+    )
     shared = time.monotonic()
-    eventually(lambda: all(p.held for p in leaves.loop.partitions), SECONDS, "the newcomer's breaker is open")
+    eventually(lambda: all(p.held for p in leaves.loop.report.partitions), SECONDS, "the newcomer's breaker is open")
     asked = time.monotonic()
     code = leaves.stop(drain_seconds=30.0)
     stopped = time.monotonic()
-    eventually(lambda: len(stays.loop.partitions) == PARTITIONS, SECONDS, "it has all partitions again")
+    eventually(lambda: len(stays.loop.report.partitions) == PARTITIONS, SECONDS, "it has all partitions again")
     outage.unlink()
 
     oracle = Oracle(stays.ledger, sent)
@@ -120,7 +124,7 @@ def test_hopeless_messages_leave_a_storms_worth_of_dead_letters_until_the_cause_
     admin.produce(name, [each.row for each in sent])
 
     running = engine(name, group, dead_letter_storm_messages=100, **{**BREAKER, "breaker_open_seconds": 0.3}).start()
-    eventually(lambda: running.loop.breakers[-1].opened_times >= 6, SECONDS, "the storm goes on for some rounds")
+    eventually(lambda: running.loop.report.breakers[-1].opened_times >= 6, SECONDS, "the storm goes on for some rounds")
     stored = len(admin.records(letters))
     outage.unlink()
 
@@ -143,7 +147,9 @@ def test_a_dependency_that_a_handler_names_holds_it_although_most_of_its_message
 
     running = engine(name, group, handler="tests.support.handlers:depending", **BREAKER).start()
     eventually(lambda: state(running, "payments") == "open", SECONDS, "the dependency's breaker is open")
-    eventually(lambda: running.loop.partitions[0].held == "the circuit breaker of payments is open", SECONDS, "all is held")
+    eventually(
+        lambda: running.loop.report.partitions[0].held == "the circuit breaker of payments is open", SECONDS, "all is held"
+    )
     assert state(running, "tests.support.handlers:depending") == "closed"
     outage.unlink()
 
@@ -163,7 +169,7 @@ def test_a_message_that_is_hopeless_does_not_keep_the_breaker_open(
     admin.produce(name, [each.row for each in sent])
 
     running = engine(name, group, **{**BREAKER, "breaker_open_seconds": 0.5}).start()
-    eventually(lambda: running.loop.breakers[0].opened_times >= 2, SECONDS, "it stays open")
+    eventually(lambda: running.loop.report.breakers[0].opened_times >= 2, SECONDS, "it stays open")
     outage.unlink()
 
     eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is dealt with and committed")
@@ -178,7 +184,7 @@ def test_good_messages_get_through_although_all_that_was_there_is_hopeless(
     admin.create_topic(name + ".dlq", partitions=1)
     admin.produce(name, [message(f"bad-{number}", key=str(number), trouble="raise").row for number in range(30)])
     running = engine(name, group, **{**BREAKER, "breaker_open_seconds": 0.3}).start()
-    eventually(lambda: running.loop.breakers[0].opened_times >= 3, SECONDS, "it is open again and again")
+    eventually(lambda: running.loop.report.breakers[0].opened_times >= 3, SECONDS, "it is open again and again")
 
     good = [message(f"good-{number}", key=f"good-{number}") for number in range(20)]
     admin.produce(name, [each.row for each in good])
@@ -202,12 +208,12 @@ def test_a_topic_most_of_whose_messages_are_bad_flows_or_is_stopped_by_the_storm
     oracle = Oracle(running.ledger, good)
     if storm:
         said = "the circuit breaker of dead letters is open"
-        eventually(lambda: all(partition.held == said for partition in running.loop.partitions), SECONDS, "all is held")
+        eventually(lambda: all(partition.held == said for partition in running.loop.report.partitions), SECONDS, "all is held")
         eventually(lambda: len(admin.records(letters)) >= 50, SECONDS, "they are stored")
         assert len(admin.records(letters)) < 70
         return
     eventually(lambda: len(oracle.missing()) < 0.05 * len(good), SECONDS / 2, "nearly all good ones are done")
-    assert trouble != "data" or [breaker.opened_times for breaker in running.loop.breakers] == [0]
+    assert trouble != "data" or [breaker.opened_times for breaker in running.loop.report.breakers] == [0]
     assert not {each.id for each in good} & ids(admin.records(letters))
 
 
@@ -225,7 +231,7 @@ def test_an_outage_of_what_a_topic_of_bad_messages_depends_on_makes_no_dead_lett
     eventually(lambda: len(running.ledger.done()) > 30, SECONDS, "it flows")
 
     outage.touch()
-    eventually(lambda: running.loop.breakers[0].probe_in > 0, SECONDS, "nothing is started")
+    eventually(lambda: running.loop.report.breakers[0].probe_in > 0, SECONDS, "nothing is started")
     before, done = len(running.ledger.of("start")), len(running.ledger.done())
     began = time.monotonic()
     eventually(lambda: time.monotonic() - began > OUTAGE_SECONDS, SECONDS, "the outage lasts")
@@ -257,7 +263,7 @@ def test_lists_and_coroutines_are_held_and_tried_too(
 
     handler = "tests.support.handlers:" + kind
     running = engine(name, group, handler=handler, **{**BREAKER, "breaker_open_seconds": 0.3}).start()
-    eventually(lambda: any(b.opened_times >= 3 for b in running.loop.breakers), SECONDS, "it is open again and again")
+    eventually(lambda: any(b.opened_times >= 3 for b in running.loop.report.breakers), SECONDS, "it is open again and again")
     outage.unlink()
 
     oracle = Oracle(running.ledger, sent)

@@ -38,7 +38,7 @@ def problems(running: Service) -> List[str]:
 
 def held(running: Engine) -> Set[int]:
     """The partitions that are, and are paused."""
-    return {p.partition for p in running.loop.partitions if p.held and p.paused}
+    return {p.partition for p in running.loop.report.partitions if p.held and p.paused}
 
 
 def in_each(count: int, prefix: str) -> List[Sent]:

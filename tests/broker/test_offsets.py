@@ -136,7 +136,11 @@ def test_a_topic_that_is_made_anew_under_a_running_service_is_consumed_and_commi
     admin.wait_committed(group, name)
     before.stop()
     running = engine(name, group).start()
-    eventually(lambda: running.loop.partitions and running.loop.partitions[0].committed == 20, SECONDS, "it has committed")
+    eventually(
+        lambda: running.loop.report.partitions and running.loop.report.partitions[0].committed == 20,
+        SECONDS,
+        "it has committed",
+    )
 
     make_anew(admin, name)
     admin.produce(name, [each.row for each in numbered("new", 5)])
@@ -213,7 +217,9 @@ def test_nothing_is_run_again_when_the_broker_does_not_tell_at_once_what_was_com
     monkeypatch.setattr(GroupConsumer, "committed", silent_at_first)
     running = engine(name, group, ordering="none").start()
 
-    eventually(lambda: running.loop.partitions and running.loop.partitions[0].held == UNTOLD, SECONDS, "it is held")
+    eventually(
+        lambda: running.loop.report.partitions and running.loop.report.partitions[0].held == UNTOLD, SECONDS, "it is held"
+    )
     admin.wait_committed(group, name)
     assert len(unanswered) == 2
     assert Oracle(running.ledger, sent).started_twice() == ["slow"]

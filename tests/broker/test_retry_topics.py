@@ -106,7 +106,7 @@ def test_a_stop_does_not_wait_for_what_sleeps_in_a_retry_topic_and_leaves_it_the
     far = {**LONG_WAYS, "retry_backoff_seconds": 600.0, "retry_backoff_max_seconds": 600.0}
     running = engine(name, group, **far).start()
     admin.wait_committed(group, name)
-    eventually(lambda: running.loop.retrying == 1, SECONDS, "it has come back, and waits")
+    eventually(lambda: running.loop.report.retrying == 1, SECONDS, "it has come back, and waits")
 
     asked = time.monotonic()
     running.stop(drain_seconds=60.0)
@@ -145,7 +145,7 @@ def test_a_missing_retry_topic_holds_the_partition_until_it_is_made(
         name, group, producer_properties={"topic.metadata.propagation.max.ms": "500"},
         consumer_properties={"topic.metadata.refresh.interval.ms": "500"}, **LONG_WAYS,
     ).start()  # fmt: skip
-    eventually(lambda: [p.held for p in running.loop.partitions if p.held and p.paused], SECONDS, "it is held")
+    eventually(lambda: [p.held for p in running.loop.report.partitions if p.held and p.paused], SECONDS, "it is held")
     assert f"its retry could not be stored in {name}.retry.1s" in caplog.text
 
     admin.create_topic(name + ".retry.1s", partitions=1)
@@ -153,4 +153,4 @@ def test_a_missing_retry_topic_holds_the_partition_until_it_is_made(
     eventually(lambda: running.ledger.done() == ["unlucky"], SECONDS, "it is done")
     admin.wait_committed(group, name)
     assert attempts(running.ledger, "unlucky") == [1, 2]
-    eventually(lambda: not any(p.held or p.paused for p in running.loop.partitions), SECONDS, "nothing is held")
+    eventually(lambda: not any(p.held or p.paused for p in running.loop.report.partitions), SECONDS, "nothing is held")

@@ -153,7 +153,7 @@ class Life:
             self.oracle.known[name] = known
 
     def _taken(self, names: List[Name]) -> None:
-        taken = self._child._loop._assignment.selected(names)
+        taken = self._child._loop._ownership.assignment.selected(names)
         for name in set(names).difference((each.topic, each.number) for each in taken):
             del self.broker.since[name]  # it ends, and wants no more of them
         for partition in taken:

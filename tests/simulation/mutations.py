@@ -66,7 +66,7 @@ def _never_while_deaf(self: Commits, now: float, *, deaf: bool = False) -> bool:
 
 
 def _not_at_rest(self: ConsumerLoop) -> None:
-    self._commits._next = float("inf")
+    self._ownership.committer._commits._next = float("inf")
     _at_rest(self)
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Deque, Dict, Iterator, List, Tuple
 from unittest.mock import patch
 
-from kafka_worker import arrivals, loop, process
+from kafka_worker import arrivals, build, committer, loop, ownership, process
 from kafka_worker.draining import draining, settling
 from kafka_worker.kafka import backpressure, consumer, outbox
 from kafka_worker.kafka.properties import Member
@@ -40,8 +40,8 @@ ORDINARY, HOT, MOVING = 1, 6, 60
 #: Where threads may change, and how much a line counts towards it: most where one thread looks at what another moves.
 WEIGHTS = Weighted(finely=Pool._serve_one.__code__)
 for _module in (
-    arrivals, assignment, commits, consumer, decisions, draining, intake, journal, loop, outbox, process, recovery, results,
-    retry, backpressure,
+    arrivals, assignment, commits, committer, consumer, decisions, draining, intake, journal, loop, outbox, ownership,
+    process, recovery, results, retry, backpressure,
 ):  # fmt: skip
     WEIGHTS.add(_module, ORDINARY)
 for _module in (lanes, settling, task, tracker):
@@ -65,22 +65,14 @@ class SimulatedChild(ChildProcess):
     def _build(self, _handlers: Any) -> None:
         settings, life = self._settings, self._life
         clock = life.scheduler.monotonic
-        self._pool = Pool(settings.threads, life.call)
-        self._upkeep = Upkeep(settings, self._pool, clock, resident=lambda: 0)
-        self._quarantine = _Quarantine(settings, 0, self._pool, life.host.suspects)
-        self._quarantine.life = life
-        self._loop = loop.ConsumerLoop(
-            settings,
-            self._pool,
-            RetryPolicy(settings, life.broker.chance.random),
-            {"max.poll.interval.ms": 300000},
-            {},
-            self._stage,
-            self._open_journal,
-            clock,
-            quarantine=self._quarantine,
-            member=Member("host", 0),
-        )
+        pool = Pool(settings.threads, life.call)
+        quarantine = _Quarantine(settings, 0, pool, life.host.suspects)
+        quarantine.life = life
+        policy = RetryPolicy(settings, life.broker.chance.random)
+        parts = build.parts(settings, pool, quarantine, policy, Member("host", 0), self._open_journal, clock)
+        self._loop = loop.ConsumerLoop(settings, parts, self._stage, clock)
+        self._pool, self._quarantine = pool, quarantine
+        self._upkeep = Upkeep(settings, pool, clock, resident=lambda: 0)
         self._time = TimeLimits(settings, self._loop.running, life.host.suspects, clock)
 
     def _report(self) -> Dict[str, object]:
@@ -208,7 +200,7 @@ def in_place(life: Life) -> Iterator[None]:
             (process, {"time": time, "threading": threads, "selectors": selectors, "runtime_files": files,
                        "Deadline": lambda seconds: Deadline(seconds, scheduler.monotonic)}),
             (thread_pool, {"time": time, "threading": threads, "SimpleQueue": tokens}),
-            (loop, {"time": time}),
+            (ownership, {"time": time}),
             (backpressure, {"time": time}),
             (consumer, {"create_consumer": life.client, "TopicIds": lambda _properties: Ids(life.broker)}),
             (outbox, {"Producer": life.producer}),

@@ -7,12 +7,15 @@ from __future__ import annotations
 import threading
 from typing import Optional
 
+from kafka_worker import build
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.routing import Handlers
-from kafka_worker.kafka.properties import Member, consumer_properties, producer_properties
+from kafka_worker.kafka.properties import Member
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.pools import composite
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.ipc.stage import StageHolder
@@ -34,10 +37,9 @@ class Engine:
         self.ledger = ledger
         self.pool = composite.build(settings, Handlers(settings).usable())
         self._end_pool = made_to_end(self.pool)
-        self.loop = ConsumerLoop(
-            settings, self.pool, RetryPolicy(settings, _longest), consumer_properties(settings, name),
-            producer_properties(settings, name), _consuming(), member=Member(name, 0),
-        )  # fmt: skip
+        quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
+        parts = build.parts(settings, self.pool, quarantine, RetryPolicy(settings, _longest), Member(name, 0))
+        self.loop = ConsumerLoop(settings, parts, _consuming())
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.code: Optional[ExitCode] = None  # once it has ended
 
@@ -46,7 +48,7 @@ class Engine:
         self.pool.start()
         self._thread.start()
         if wait:
-            eventually(lambda: self.loop.joined, READY_SECONDS, "the engine joins its group")
+            eventually(lambda: self.loop.report.joined, READY_SECONDS, "the engine joins its group")
         return self
 
     def stop(self, drain_seconds: float = 5.0) -> Optional[ExitCode]:

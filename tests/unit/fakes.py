@@ -133,6 +133,7 @@ class ScriptedGroup:
         self._patience = Deadline(10.0)
         self._unanswered: List[List[Tuple[str, int, int]]] = []
         self.listener: RebalanceListener
+        self.stop: Callable[[Any], None]  # the loop of this group
         self.joined = True
         self.away = False
         self.lost = False

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, ContextManager, Dict, List, Optional, Set, cast
+from typing import Any, Callable, ContextManager, Dict, List, Optional, Set
 
-from kafka_worker import loop
+from kafka_worker import build, loop
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.loading import Call
 from kafka_worker.kafka.properties import Member
@@ -12,7 +12,10 @@ from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions import commits
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.ipc.stage import StageHolder
@@ -38,13 +41,16 @@ class Bench:
     def __init__(self, monkeypatch: Any) -> None:
         self._monkeypatch = monkeypatch
         monkeypatch.setattr(commits, "SOON", 60.0)  # no commits but those that a test is about
+        monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)  # in each turn
         self.call: Call = lambda *_: None
         self.started: Callable[[int, Call], ContextManager[Pool]] = started
+        self.quarantine: Callable[..., Quarantine] = Quarantine
         self.calls: List[int] = []
         self.done: Set[int] = set()
         self.delays: Dict[int, float] = {}
         self.played = False  # the whole script
         self.group: ScriptedGroup
+        self.parts: Parts
         self.loop: ConsumerLoop
 
     def play(self, *steps: Step, **changes: Any) -> ExitCode:
@@ -56,8 +62,10 @@ class Bench:
         stage.move(Stage.CONSUMING)
         settings = some_settings(**{"commit_interval_seconds": 60.0, "drain_seconds": 10.0, **changes})
         with self.started(2, self._noted) as pool:
-            properties = {"max.poll.interval.ms": 300000}
-            self.loop = ConsumerLoop(settings, pool, _Delays(self.delays), properties, {}, stage, member=Member("host", 0))
+            quarantine = self.quarantine(settings, 0, pool, SuspectsFile(None))
+            self.parts = build.parts(settings, pool, quarantine, _Delays(self.delays), Member("host", 0))
+            self.loop = ConsumerLoop(settings, self.parts, stage)
+            self.group.stop = self.loop.stop
             return self.loop.consume_messages()
 
     @property
@@ -98,4 +106,8 @@ def until(condition: Callable[[], object]) -> Step:
 
 
 def stop(*, leave: bool = False, seconds: float = 10.0) -> Step:
-    return lambda group: cast("ConsumerLoop", group.listener).stop(Stop(Deadline(seconds), leave=leave)) or []  # type: ignore[func-returns-value]
+    def ask(group: ScriptedGroup) -> List[Message]:
+        group.stop(Stop(Deadline(seconds), leave=leave))
+        return []
+
+    return ask

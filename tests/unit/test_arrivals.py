@@ -129,14 +129,14 @@ def test_nothing_of_a_partition_is_started_or_committed_before_the_broker_has_to
     seen: List[str] = []
 
     def before_it_tells(_group: ScriptedGroup) -> List[Message]:
-        seen.extend(p.held for p in bench.loop.partitions)
+        seen.extend(p.held for p in bench.loop.report.partitions)
         assert bench.calls == []
         assert bench.group.commits == []
         return [Message(8)]
 
     monkeypatch.setattr(arrivals, "LOOK_SECONDS", 0.2)
     bench.play(
-        assign(), deliver(5, 6, 7), until(lambda: bench.loop.partitions), before_it_tells,
+        assign(), deliver(5, 6, 7), until(lambda: bench.loop.report.partitions), before_it_tells,
         until(lambda: bench.done == {5, 8}), stop(),
     )  # fmt: skip
 
@@ -153,7 +153,7 @@ def test_a_partition_that_goes_away_before_the_broker_has_told_is_not_committed(
 
     assert bench.calls == []
     assert bench.group.commits == []
-    assert bench.loop.dropped == 3
+    assert bench.loop.report.dropped == 3
 
 
 def test_a_stop_before_the_broker_has_told_owes_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_messages_of_a_partition_that_was_taken_away_are_dropped_and_counted(ben
     bench.play(assign(), revoke(), deliver(0, 1), stop())
 
     assert bench.calls == []
-    assert bench.loop.dropped == 2
+    assert bench.loop.report.dropped == 2
 
 
 def test_offsets_that_go_back_begin_anew(bench: Bench) -> None:
@@ -110,7 +110,7 @@ def test_a_retry_that_comes_too_late_does_not_keep_a_revocation_from_the_gap_bel
 
     bench.call = fail_the_first_time
     bench.delays = {0: 0.2, 2: 3600.0}
-    bench.play(assign(), deliver(0, 1, 2), until(lambda: bench.loop.retrying == 2), revoke(), stop())
+    bench.play(assign(), deliver(0, 1, 2), until(lambda: bench.loop.report.retrying == 2), revoke(), stop())
 
     assert bench.group.commits == [(TOPIC, 0, 2)]
 
@@ -195,7 +195,7 @@ def test_the_drain_deadline_cuts_off_what_runs_and_says_so(bench: Bench) -> None
     release.set()
 
     assert code is ExitCode.GAVE_UP
-    assert "topic[0] offset 0" in bench.loop.cut_off[0]
+    assert "topic[0] offset 0" in bench.loop.report.cut_off[0]
     assert bench.committed == 0
 
 
@@ -276,7 +276,7 @@ def test_what_sleeps_from_a_retry_topic_is_weighed_like_all_else(bench: Bench) -
     large._value = bytes(10 * memory.MEBIBYTE)  # more than may be in flight
 
     def look(_group: ScriptedGroup) -> List[Message]:
-        seen.extend((partition.tracker.weight, partition.paused) for partition in bench.loop._assignment)
+        seen.extend((partition.tracker.weight, partition.paused) for partition in bench.loop._ownership.assignment)
         return []
 
     bench.play(

@@ -31,7 +31,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 def is_open(bench: Bench) -> Callable[[], bool]:
-    return lambda: bench.loop.breakers[0].state == "open"
+    return lambda: bench.loop.report.breakers[0].state == "open"
 
 
 def test_a_stop_while_open_is_quick_and_starts_nothing_more(bench: Bench) -> None:
@@ -42,7 +42,7 @@ def test_a_stop_while_open_is_quick_and_starts_nothing_more(bench: Bench) -> Non
     assert code is ExitCode.OK
     assert bench.committed == 2
     assert max(bench.calls) < 8
-    assert bench.loop.partitions[0].held
+    assert bench.loop.report.partitions[0].held
 
 
 def test_a_partition_is_given_away_quickly_while_open_and_not_committed_past_what_failed(bench: Bench) -> None:
@@ -66,7 +66,7 @@ def test_when_calls_succeed_again_everything_is_done(bench: Bench) -> None:
     bench.play(
         assign(),
         deliver(*range(50)),
-        until(lambda: is_open(bench)() and bench.loop.breakers[0].opened_times == 3),
+        until(lambda: is_open(bench)() and bench.loop.report.breakers[0].opened_times == 3),
         until(lambda: mended.set() or len(bench.done) == 50),  # type: ignore[func-returns-value]
         stop(),
         **{**BREAKER, "breaker_open_seconds": 0.1},
@@ -74,7 +74,7 @@ def test_when_calls_succeed_again_everything_is_done(bench: Bench) -> None:
 
     assert bench.committed == 50
     assert set(attempts) <= {1, 2}
-    assert bench.loop.breakers[0].state == "closed"
+    assert bench.loop.report.breakers[0].state == "closed"
 
 
 def test_with_a_rate_limit_messages_are_done_at_that_rate(bench: Bench) -> None:

@@ -81,7 +81,7 @@ def test_a_partition_assigned_during_the_drain_is_paused_and_nothing_of_it_is_st
     assert bench.calls == [5]
     assert {name[:2] for name in bench.group.commits} == {OURS}
     assert bench.group.paused[-1] == OTHER
-    assert bench.loop.dropped == 5
+    assert bench.loop.report.dropped == 5
 
 
 # ---- commits ----
@@ -149,16 +149,16 @@ def test_while_a_revocation_waits_partitions_that_stay_are_served_as_ever_and_th
 
     def call(message: Any, partition: Partition, attempt: int) -> None:
         if message.partition() == 1:
-            eventually(lambda: bench.loop._assignment.selected([OURS])[0].closed, SECONDS, "the revocation waits")
+            eventually(lambda: bench.loop._ownership.assignment.selected([OURS])[0].closed, SECONDS, "the revocation waits")
             tried.append(attempt)
             if attempt == 1:
                 raise ValueError(7)
             return
         eventually(lambda: partition.closed, SECONDS, "the partition is closed")
-        turned, reported = bench.loop.turned_at, bench.loop.partitions
+        turned, reported = bench.loop.turned_at, bench.loop.report.partitions
         eventually(lambda: tried == [1, 2], SECONDS, "what has failed is tried again")
         eventually(lambda: bench.loop.turned_at > turned, SECONDS, "the loop turns")
-        eventually(lambda: bench.loop.partitions is not reported, SECONDS, "the report is made anew")
+        eventually(lambda: bench.loop.report.partitions is not reported, SECONDS, "the report is made anew")
 
     bench.call = call
     bench.delays = {7: 0.01}
@@ -166,7 +166,7 @@ def test_while_a_revocation_waits_partitions_that_stay_are_served_as_ever_and_th
 
     assert tried == [1, 2]
     assert bench.done == {0}
-    assert bench.loop.retrying == 0
+    assert bench.loop.report.retrying == 0
 
 
 # ---- the end of a wait ----
@@ -225,7 +225,7 @@ def test_a_revocation_in_a_long_drain_takes_no_longer_than_the_group_bears(bench
     bench.call = slow
 
     def bear_little(_group: ScriptedGroup) -> List[Message]:
-        bench.loop._longest_revocation = 0.05
+        bench.loop._ownership._longest_revocation = 0.05
         return []
 
     code = bench.play(
@@ -267,13 +267,13 @@ def test_who_ends_by_itself_with_everything_committed_does_not_speak_of_a_lost_c
     code = bench.play(
         assign(),
         deliver(0),
-        until(lambda: bench.committed == 1 and not bench.loop._commits.in_flight),
+        until(lambda: bench.committed == 1 and not bench.loop._ownership.committer._commits.in_flight),
         ends_with(ExitCode.NOT_AUTHORISED),
         commit_interval_seconds=0.001,
     )
 
     assert code is ExitCode.NOT_AUTHORISED
-    assert bench.loop.cut_off == []
+    assert bench.loop.report.cut_off == ()
 
 
 @pytest.mark.parametrize("end", [revoke, stop])
@@ -286,7 +286,12 @@ def test_nobody_waits_for_a_retry_that_is_not_due_within_a_moment(bench: Bench, 
     bench.delays = {0: 8.0}
     began = Deadline(8.0)
     code = bench.play(
-        assign(), deliver(0, 1), until(lambda: bench.loop.retrying == 1 and 1 in bench.done), end(), stop(), drain_seconds=30.0
+        assign(),
+        deliver(0, 1),
+        until(lambda: bench.loop.report.retrying == 1 and 1 in bench.done),
+        end(),
+        stop(),
+        drain_seconds=30.0,
     )
 
     assert code is ExitCode.OK

@@ -35,7 +35,7 @@ def test_each_is_called_alone_and_only_the_culprit_fails(monkeypatch: pytest.Mon
     code = bench.play(
         assign(),
         deliver(0, 1, 2, 3, 4),
-        until(lambda: bench.loop.retrying == 1 and len(handler.calls) == 6),
+        until(lambda: bench.loop.report.retrying == 1 and len(handler.calls) == 6),
         stop(),
         ordering=ordering,
     )
@@ -51,7 +51,7 @@ def test_a_failing_batch_does_not_open_the_circuit_breaker_by_its_innocent_messa
     bench.delays[POISON] = 60.0
 
     bench.play(
-        assign(), deliver(*range(30)), until(lambda: len(handler.calls) == 31 and bench.loop.retrying), stop(),
+        assign(), deliver(*range(30)), until(lambda: len(handler.calls) == 31 and bench.loop.report.retrying), stop(),
         ordering="none", breaker_min_calls=1, breaker_failure_share=0.9,
     )  # fmt: skip
 

@@ -56,7 +56,7 @@ def test_a_handler_that_gives_up_because_it_is_cancelled_is_not_called_again_and
     assert sorted(bench.calls) == [0, 1]
     assert producer.letters == []
     assert [commit for commit in bench.group.commits if commit[2] > 0] == []
-    assert (bench.loop.retrying, bench.loop._gates.reports(0.0)[0].calls) == (0, 0)
+    assert (bench.loop.report.retrying, bench.parts.gates.reports(0.0)[0].calls) == (0, 0)
 
 
 def test_what_is_done_before_it_is_committed_and_its_follower_does_not_run(bench: Bench) -> None:
@@ -123,7 +123,7 @@ def test_a_dependency_that_a_cancelled_call_breaks_off_is_not_blamed(bench: Benc
     bench.call = depend
     bench.play(assign(), deliver(0), until(lambda: bench.calls), revoke(), stop(), **BREAKER)
 
-    assert [(report.name, report.calls) for report in bench.loop._gates.reports(0.0)][1] == ("payments", 0)
+    assert [(report.name, report.calls) for report in bench.parts.gates.reports(0.0)][1] == ("payments", 0)
 
 
 def test_a_call_that_is_cancelled_because_it_takes_too_long_has_failed_as_ever(bench: Bench, producer: Producer) -> None:

@@ -34,7 +34,7 @@ def test_it_counts_no_attempt_and_no_breaker_is_told_and_the_status_is(monkeypat
     bench.call = handler
 
     def note(_group: Any) -> List[Any]:
-        seen.append(bench.loop.trouble)
+        seen.append(bench.loop.report.trouble)
         return []
 
     bench.play(
@@ -44,7 +44,7 @@ def test_it_counts_no_attempt_and_no_breaker_is_told_and_the_status_is(monkeypat
 
     assert handler.calls == [(1, 0.0)] * (TIMES + 1)
     assert seen == ["", TROUBLE]
-    assert {report.state for report in bench.loop._gates.reports(0.0)} == {"closed"}
+    assert {report.state for report in bench.parts.gates.reports(0.0)} == {"closed"}
     assert bench.committed == 1
 
 
@@ -53,6 +53,6 @@ def test_the_trouble_is_forgotten_when_it_does_not_come_again(monkeypatch: pytes
     bench, handler = Bench(monkeypatch), Short()
     bench.call = handler
 
-    bench.play(assign(), deliver(0), until(lambda: bench.done), until(lambda: not bench.loop.trouble), stop())
+    bench.play(assign(), deliver(0), until(lambda: bench.done), until(lambda: not bench.loop.report.trouble), stop())
 
-    assert bench.loop.trouble == ""
+    assert bench.loop.report.trouble == ""

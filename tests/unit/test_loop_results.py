@@ -40,7 +40,7 @@ def test_a_task_that_just_returned_a_result_is_not_left_to_run_again(
 
     def at_once(group: ScriptedGroup) -> Optional[List[Message]]:
         """Before the consumer thread has had a look at what the handler returned."""
-        eventually(lambda: bench.done and not bench.loop._pool.running(), 5, "the handler has returned")
+        eventually(lambda: bench.done and not bench.parts.pool.running(), 5, "the handler has returned")
         return step(group)
 
     code = bench.play(assign(), deliver(0), at_once, stop())

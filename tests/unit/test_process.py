@@ -12,6 +12,7 @@ import pytest
 
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.process import ChildProcess
+from kafka_worker.report import LoopReport
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import Stage
@@ -29,8 +30,7 @@ class Loop:
     def __init__(self) -> None:
         self.turned_at = 1.0
         self.stopping: Optional[Stop] = None
-        self.ending: Optional[ExitCode] = None
-        self.cut_off: List[str] = []
+        self.report = LoopReport()
         self.consume_messages: Callable[[], ExitCode] = lambda: ExitCode.OK
 
     def stop(self, stop: Stop) -> None:
@@ -160,7 +160,7 @@ def test_an_end_that_the_consumer_thread_has_found_by_itself_has_its_deadline_ke
     bench.child._stage.move(Stage.DRAINING)
     bench.child._stage.move(Stage.CLOSING)
     bench.loop.stopping = Stop(Deadline(-60.0), leave=False)
-    bench.loop.ending = ExitCode.NOT_AUTHORISED
+    bench.loop.report = LoopReport(ending=ExitCode.NOT_AUTHORISED)
 
     def turn(number: int) -> None:
         if number == ENOUGH_TURNS:

@@ -1,28 +1,23 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
-from typing import Any, List, Optional, cast
+from typing import List, Optional
 
 import pytest
 
-from kafka_worker.loop import ConsumerLoop
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
-from kafka_worker.report import MOST_TASKS, RATE_SECONDS, Rate, child_report
+from kafka_worker.report import MOST_TASKS, RATE_SECONDS, LoopReport, Rate, child_report
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Stage, as_json
 from tests.unit.fakes import Message
 
 NOW = 100.0
 
 
-def loop(**changes: Any) -> ConsumerLoop:
-    partitions = [PartitionReport("topic", number, 5, 6, 9, 4, in_flight=3, paused=False, held="") for number in (0, 1)]
-    values = {
-        "dead_letters": (2, 1), "joined": True, "broker_away": False, "commit_age": 0.5, "retrying": 4, "dropped": 10,
-        "partitions": partitions, "suspects": 0, "quarantine_threads": [], "running": list, "breakers": [], "trouble": "",
-    }  # fmt: skip
-    return cast("ConsumerLoop", SimpleNamespace(**{**values, **changes}))
+PARTITIONS = [PartitionReport("topic", number, 5, 6, 9, 4, in_flight=3, paused=False, held="") for number in (0, 1)]
+LOOP = LoopReport(
+    dead_letters=2, dead_letters_waiting=1, joined=True, committed_at=NOW - 0.5, retrying=4, dropped=10, partitions=PARTITIONS
+)
 
 
 def pool(started: List[float], key: Optional[bytes] = None) -> Pool:
@@ -37,7 +32,7 @@ def pool(started: List[float], key: Optional[bytes] = None) -> Pool:
 
 
 def report(of: Pool) -> ChildReport:
-    return child_report(Stage.CONSUMING, of, loop(running=of.running), 0.1, Rate(0.0), lambda: NOW)
+    return child_report(Stage.CONSUMING, LOOP, of.threads, of.running(), 0.1, Rate(0.0), lambda: NOW)
 
 
 def test_numbers_of_all_threads_and_partitions_are_summed() -> None:

@@ -61,6 +61,10 @@ class Settling:
         ours = set(partitions)
         return [(thread, task) for thread, task in self.all_running() if partition_of(task) in ours]
 
+    def busy(self, partition: Partition) -> bool:
+        """Whether some of its tasks run."""
+        return bool(self.running([partition]))
+
     def all_running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs, in whichever pool. Any thread."""
         return [*self._pool.running(), *self._quarantine.running()]

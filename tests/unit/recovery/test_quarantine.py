@@ -7,11 +7,9 @@ from typing import Any, Callable, Dict, List
 
 import pytest
 
-from kafka_worker import loop
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
 from kafka_worker.outcomes import decisions
 from kafka_worker.outcomes.dead_letters import DeadLetters
-from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task
 from kafka_worker.pools.thread_pool import Pool
@@ -55,8 +53,7 @@ class Apart:
         def send(_self: DeadLetters, task: Task, _error: Exception, _age: float) -> None:
             """As if the broker had acknowledged it at once."""
             self.letters.append(task[0])
-            decisions: Decisions = self.bench.loop._decisions
-            decisions.complete(task)
+            self.bench.parts.decisions.complete(task)
 
         class OfThisTest(EndingPool, Quarantine):
             def __init__(self, settings: Any, slot: int, pool: Pool, _none: SuspectsFile) -> None:
@@ -64,7 +61,7 @@ class Apart:
 
         monkeypatch.setattr(quarantine, "TaskProcess", Process)
         monkeypatch.setattr(DeadLetters, "send", send)
-        monkeypatch.setattr(loop, "Quarantine", OfThisTest)
+        self.bench.quarantine = OfThisTest
         self._made = OfThisTest
 
     def blame(self, *offsets: int) -> None:
@@ -72,7 +69,7 @@ class Apart:
 
     def play(self, *steps: Step, **changes: Any) -> ExitCode:
         code = self.bench.play(*steps, **changes)
-        self.end(self.bench.loop._quarantine)
+        self.end(self.bench.parts.quarantine)
         return code
 
     def alone(self) -> Quarantine:
@@ -218,7 +215,7 @@ def test_where_no_task_process_can_be_had_nobody_is_to_blame(apart: Apart, monke
 def until_closed(apart: Apart) -> Callable[[int], object]:
     """How long each suspect runs: until its partition is closed."""
     return lambda _offset: eventually(
-        lambda: all(partition.closed for partition in apart.bench.loop._assignment), 10, "the partition is closed"
+        lambda: all(partition.closed for partition in apart.bench.loop._ownership.assignment), 10, "the partition is closed"
     )
 
 
@@ -291,7 +288,7 @@ def test_a_drain_does_not_wait_for_a_call_that_hangs_and_says_of_no_other_that_i
 
     assert code is ExitCode.OK
     assert apart.bench.committed == 1
-    assert apart.bench.loop.cut_off == []
+    assert apart.bench.loop.report.cut_off == ()
 
 
 def test_a_stop_waits_for_the_suspects_that_run_and_not_for_those_that_wait_for_their_turn(apart: Apart) -> None:

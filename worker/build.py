@@ -1,0 +1,80 @@
+"""Puts the parts of one consumer process together: what there is, and what each of them gets. Nothing runs yet, and nothing
+touches the network or the slot's files."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import Callable, NamedTuple, Optional
+
+from kafka_worker.draining.settling import Settling
+from kafka_worker.draining.stopping import Stopping
+from kafka_worker.gates.gates import Gates
+from kafka_worker.handler.routing import Handlers
+from kafka_worker.kafka.backpressure import Backpressure
+from kafka_worker.kafka.properties import Member, consumer_properties, member_name, producer_properties
+from kafka_worker.loop import ConsumerLoop
+from kafka_worker.outcomes.decisions import Decisions
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.parts import Parts
+from kafka_worker.pools import composite
+from kafka_worker.pools.thread_pool import Runner
+from kafka_worker.recovery.journal import Journal
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared import routes
+from kafka_worker.shared.ipc.stage import StageHolder
+from kafka_worker.shared.settings import Settings
+from kafka_worker.upkeep.time_limits import TimeLimits
+from kafka_worker.upkeep.upkeep import Upkeep
+
+OpenJournal = Callable[[], Optional[Journal]]
+
+
+class Process(NamedTuple):
+    """What the main thread starts, asks and looks after."""
+
+    pool: Runner
+    quarantine: Quarantine
+    loop: ConsumerLoop
+    upkeep: Upkeep
+    time: TimeLimits
+
+
+def process(settings: Settings, slot: int, handlers: Handlers, stage: StageHolder, open_journal: OpenJournal) -> Process:
+    """The process of a slot, with these handlers. `open_journal` is called when the slot's lock is held."""
+    pool = composite.build(settings, handlers)
+    suspects = SuspectsFile(settings)
+    quarantine = Quarantine(settings, slot, pool, suspects)
+    policy = RetryPolicy(settings, random.random)
+    its = parts(settings, pool, quarantine, policy, Member(settings.host, slot), open_journal)
+    loop = ConsumerLoop(settings, its, stage)
+    return Process(pool, quarantine, loop, Upkeep(settings, pool), TimeLimits(settings, loop.running, suspects))
+
+
+def parts(
+    settings: Settings,
+    pool: Runner,
+    quarantine: Quarantine,
+    policy: RetryPolicy,
+    member: Member,
+    open_journal: OpenJournal = lambda: None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Parts:
+    """What the consumer thread works with, beside these. `member` is who we are, for the broker and in dead letters."""
+    name = member_name(*member)
+    gates = Gates(settings, pool, routes.naming(settings), clock, quarantine.threads)
+    decisions = Decisions(settings, policy, pool, producer_properties(settings, name), member, clock, quarantine, gates)
+    stopping = Stopping()
+    return Parts(
+        pool=pool,
+        quarantine=quarantine,
+        gates=gates,
+        decisions=decisions,
+        backpressure=Backpressure(settings, lambda: stopping.wish is not None, clock),
+        settling=Settling(pool, quarantine, decisions, clock),
+        stopping=stopping,
+        topics=list(dict.fromkeys([*settings.topics, *decisions.retry_topics])),
+        consumer_properties=consumer_properties(settings, name),
+        open_journal=open_journal,
+    )

@@ -1,0 +1,81 @@
+"""Commits what is done: asks `Commits` when and what, sends it, and takes the broker's answers. Consumer thread only."""
+
+from __future__ import annotations
+
+import logging
+from typing import Callable, Dict, Iterable, List, Tuple
+
+from kafka_worker.kafka.consumer import GroupConsumer, TopicPartition
+from kafka_worker.partitions.assignment import Assignment, Partition
+from kafka_worker.partitions.commits import Commits
+from kafka_worker.recovery.recovery import Recovery
+
+log = logging.getLogger(__name__)
+
+
+class Committer:
+    """The commits of one process."""
+
+    def __init__(self, interval: float, assignment: Assignment, recovery: Recovery, clock: Callable[[], float]) -> None:
+        """`interval`: seconds between two commits. Nothing is sent before there is a client to send it by."""
+        self._commits = Commits(interval)
+        self._assignment = assignment
+        self._recovery = recovery
+        self._clock = clock
+        self._consumer: GroupConsumer
+
+    def use(self, consumer: GroupConsumer) -> None:
+        """This is our client from now on. What one before it had sent nobody answers any more."""
+        self._consumer = consumer
+        self._commits.in_flight = 0
+
+    def soon(self) -> None:
+        """An assignment is new, or there is something to commit of it now."""
+        self._commits.soon(self._clock())
+
+    def turn(self, now: float, *, inside: bool) -> None:
+        """Commit if it is time to. `inside` a client callback no answer is heard, and its positions are no measure."""
+        if self._commits.due(now, deaf=inside):
+            self._send(self._assignment, {} if inside else self._positions(), now)
+
+    def last_of(self, partitions: List[Partition]) -> None:
+        """The last commit of these by us, in a revocation: sent before its answer, on the same connection, so the next
+        owner reads it. Without the client's positions: they already count messages that we have not seen yet."""
+        self._send(partitions, {}, self._clock())
+
+    def finished(self) -> bool:
+        """Whether the broker holds all that we owe it. What is missing is sent, one commit after the other."""
+        # Where nothing has come yet, the commit is only to be found again by: that is not owed any more.
+        owed = [p for p in self._assignment if p.named or p.tracker.next_offset >= 0]
+        return not self._commits.in_flight and self._send(owed, self._positions(), self._clock())
+
+    def answered(self, stored: List[Tuple[str, int, int]]) -> None:
+        """The answer to a commit."""
+        self._commits.answered()
+        for partition, offset in self._commits.acknowledged(self._assignment, stored, self._clock()):
+            self._recovery.acknowledged(partition, offset)
+
+    def refuse_map(self) -> None:
+        """The offset itself must get through: commit without the map from now on."""
+        log.warning("The broker refuses metadata of this length: after a crash, more than what was running may run again")
+        for partition in self._assignment:
+            partition.map_refused = True
+
+    @property
+    def acknowledged_at(self) -> float:
+        """Monotonic seconds of the last commit that the broker has stored; -1: none yet."""
+        return self._commits.acknowledged_at
+
+    def _positions(self) -> Dict[TopicPartition, int]:
+        """Only between two fetches: everything delivered so far is in flight or done then."""
+        return self._consumer.positions([(p.topic, p.number) for p in self._assignment])
+
+    def _send(self, partitions: Iterable[Partition], positions: Dict[TopicPartition, int], now: float) -> bool:
+        """Send what the broker does not hold yet; whether it holds everything."""
+        dirty = Commits.dirty(partitions, positions, self._recovery.metadata)
+        if dirty and self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
+            self._commits.sent()
+            for partition, target, text in dirty:
+                partition.sent = (target, text)
+        self._commits.looked(self._assignment, now)
+        return not dirty

@@ -1,0 +1,197 @@
+"""Which partitions are ours, and what follows from it: the group gives them, messages of them come, the group takes them.
+Consumer thread only; the callbacks run inside `fetch`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any, Callable, List, Tuple
+
+from kafka_worker.arrivals import Arrivals
+from kafka_worker.committer import Committer
+from kafka_worker.draining.draining import BROKEN
+from kafka_worker.kafka.consumer import GroupConsumer, RebalanceListener, TopicPartition
+from kafka_worker.kafka.properties import milliseconds
+from kafka_worker.partitions import intake
+from kafka_worker.partitions.assignment import Assignment, Partition
+from kafka_worker.partitions.lanes import ORDERINGS
+from kafka_worker.parts import Parts
+from kafka_worker.recovery.recovery import Recovery
+from kafka_worker.shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+NAP_SECONDS = 0.002  # between two looks while a revocation waits: nothing can be fetched there
+
+
+class Ownership(RebalanceListener):
+    """The partitions of one process."""
+
+    def __init__(
+        self, settings: Settings, parts: Parts, recovery: Recovery, clock: Callable[[], float], duties: Callable[[], object]
+    ) -> None:
+        """Nothing is ours before there is a client. `duties` does what is owed to everybody else, while a revocation waits."""
+        self._pool = parts.pool
+        self._quarantine = parts.quarantine
+        self._gates = parts.gates
+        self._decisions = parts.decisions
+        self._backpressure = parts.backpressure
+        self._settling = parts.settling
+        self._stopping = parts.stopping
+        self._recovery = recovery
+        self._clock = clock
+        self._duties = duties
+        self._ordering = ORDERINGS[settings.ordering]
+        self._by_partition = intake.by_partition(parts.topics)
+        longest_poll = milliseconds(parts.consumer_properties, "max.poll.interval.ms")
+        self._longest_revocation = min(settings.drain_seconds, longest_poll / 2)
+        self._arrivals = Arrivals(recovery)
+        self._consumer: GroupConsumer
+        self._unwanted: List[TopicPartition] = []  # assigned although we end, and not paused yet
+        self.assignment = Assignment(self._new_partition)
+        self.committer = Committer(settings.commit_interval_seconds, self.assignment, recovery, clock)
+        self.dropped = 0  # messages that were delivered and not started, because their partition went away
+        self.changes = 0  # how often something came or went, or was held or let go
+
+    def use(self, consumer: GroupConsumer) -> None:
+        """This is our client from now on."""
+        self._consumer = consumer
+        self.committer.use(consumer)
+
+    # ---- the group gives ------------------------------------------------------------------------------------------
+
+    def on_assigned(self, names: List[TopicPartition]) -> None:
+        """New partitions. While we end none is taken any more: whoever has them next begins where the group stands, and what
+        comes of them until they are paused is dropped."""
+        if self._stopping.wish is not None:
+            self._unwanted += names
+            return
+        partitions = [self.assignment.add(*name) for name in names]
+        self._arrivals.receive(self._consumer, partitions)
+        self.committer.soon()
+        self._quarantine.receive(partition for partition in partitions if partition.early is None)
+        self.serve()
+
+    def pause_unwanted(self) -> None:
+        """Fetch nothing of what was assigned although we end."""
+        if self._unwanted:
+            self._consumer.pause(self._unwanted)
+            self._unwanted = []
+
+    def serve(self) -> None:
+        """The pool takes tasks from what is ours, as far as the gate lets it."""
+        self._pool.serve(self._gates.queues(self.assignment))
+        self.changes += 1
+
+    def _new_partition(self, topic: str, number: int) -> Partition:
+        partition = Partition(topic, number, self._ordering.queue, self._recovery.memory)
+        partition.dependencies = self._gates.dependencies
+        partition.origin = self._decisions.retry_topics.origin(topic)
+        if partition.origin:
+            partition.queue.topic = partition.origin
+        return partition
+
+    # ---- messages come --------------------------------------------------------------------------------------------
+
+    def deliver(self, messages: List[Any]) -> None:
+        """These were fetched: whatever may run of them does."""
+        for batch in intake.runs(messages, self._by_partition):
+            partition = self.assignment.get(batch[0].topic(), batch[0].partition())
+            if partition is None:
+                self.dropped += len(batch)  # delivered just before a revocation; whoever has the partition now gets them
+                continue
+            if partition.early is not None:
+                partition.early += batch
+                continue
+            if not partition.named and partition.tracker.next_offset < 0:
+                self.committer.soon()  # now there is something to commit
+            expected = max(partition.tracker.next_offset, partition.committed)
+            if batch[0].offset() < expected:
+                log.warning("%s: offsets went back from %d to %d", partition, expected, batch[0].offset())
+                partition = self._begun_anew(partition)
+            self._start(partition, batch)
+
+    def check_topics(self) -> None:
+        """Once in a turn: whether they are still what they were, and whether the broker tells by now what it holds."""
+        now = self._clock()
+        for partition in self._arrivals.check(self._consumer, self.assignment, now):
+            log.warning("%s: the topic was made anew, and begins with its first message", partition)
+            self._consumer.rewind((partition.topic, partition.number))
+            self._begun_anew(partition)
+        for partition in self._arrivals.again(self._consumer, self.assignment, now):
+            self._quarantine.receive([partition])
+            self.serve()
+            early, partition.early = partition.early, None
+            self.deliver(early or [])
+
+    def on_end(self, name: TopicPartition, offset: int) -> None:
+        """The end of a partition: the only sign of progress behind messages that are never delivered."""
+        partition = self.assignment.get(*name)
+        if partition is not None:
+            partition.eof = offset
+            if not partition.named:
+                self.committer.soon()
+
+    def _start(self, partition: Partition, batch: List[Any]) -> None:
+        tasks = intake.tasks(partition, batch, None if partition.origin else self._ordering.lane_of)
+        self._backpressure.note(partition, batch)
+        if partition.origin:
+            self._decisions.delayed(tasks)
+        else:
+            partition.queue.extend(tasks)
+            self._pool.wake(len(tasks))
+
+    def _begun_anew(self, partition: Partition) -> Partition:
+        """The topic was made anew, or somebody moved the group. What runs of the old offsets is dropped, and what was known of
+        them is void."""
+        partition.forget()
+        self._recovery.void(partition)
+        again = self.assignment.add(partition.topic, partition.number)
+        if self._stopping.wish is not None:
+            again.close(self._stopping.until())
+        self.committer.soon()
+        self._arrivals.check_soon()
+        self._quarantine.receive([again])
+        self.serve()
+        return again
+
+    # ---- the group takes ------------------------------------------------------------------------------------------
+
+    def on_revoked(self, names: List[TopicPartition]) -> None:
+        """Finish what runs of them, commit, forget. The broker accepts a commit for a partition that has moved on, so what is
+        not done in time must never be committed by us."""
+        limit = self._clock() + self._longest_revocation
+        leaving = self.assignment.selected(names)
+        while not (self._settling.settled(leaving, self._stopping.until(limit)) or self._consumer.ending in BROKEN):
+            time.sleep(NAP_SECONDS)
+            self._duties()
+        self.committer.last_of(leaving)
+        for task in self._settling.described(leaving):
+            log.warning("%s: not finished before the partition was taken away", task)
+        self._forget(names)
+
+    def on_lost(self, names: List[TopicPartition]) -> None:
+        """Forget; somebody else may already have them."""
+        self._forget(names)
+
+    def _forget(self, names: List[TopicPartition]) -> None:
+        for partition in self.assignment.selected(names):
+            # First of all, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
+            partition.forget()
+            running = len(self._settling.running([partition]))
+            self.dropped += len(partition.early or ()) + partition.tracker.in_flight - running
+            self._recovery.ended(partition)
+            self.assignment.remove(partition.topic, partition.number)
+        self._settling.unpark()
+        self.serve()
+
+    # ---- commits --------------------------------------------------------------------------------------------------
+
+    def on_committed(self, stored: List[Tuple[str, int, int]]) -> None:
+        """The answer to a commit."""
+        self.committer.answered(stored)
+
+    def on_metadata_refused(self) -> None:
+        """The broker takes no metadata as long as ours."""
+        self.committer.refuse_map()

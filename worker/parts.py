@@ -1,0 +1,30 @@
+"""What one consumer process is made of. `build` puts it together; what has to wait for the slot's lock (journal, recovery, the
+client) the consumer thread makes itself."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from kafka_worker.draining.settling import Settling
+from kafka_worker.draining.stopping import Stopping
+from kafka_worker.gates.gates import Gates
+from kafka_worker.kafka.backpressure import Backpressure
+from kafka_worker.outcomes.decisions import Decisions
+from kafka_worker.pools.thread_pool import Runner
+from kafka_worker.recovery.journal import Journal
+from kafka_worker.recovery.quarantine import Quarantine
+
+
+class Parts(NamedTuple):
+    """Of the consumer thread, but for the pool's and the quarantine's threads, and `stopping`, which the main thread sees."""
+
+    pool: Runner
+    quarantine: Quarantine
+    gates: Gates
+    decisions: Decisions
+    backpressure: Backpressure
+    settling: Settling
+    stopping: Stopping
+    topics: List[str]  # to subscribe to; patterns too
+    consumer_properties: Dict[str, Any]
+    open_journal: Callable[[], Optional[Journal]]  # called when the slot's lock is held; None: there is none
