@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, Sequence
 
@@ -17,16 +18,17 @@ import pytest
 
 from kafka_worker.shared.configuration.load import load
 from kafka_worker.shared.ipc.control import ControlServer
+from kafka_worker.shared.ipc.snapshot import as_json
 from kafka_worker.shared.system import runtime_files
 from tests.support.kafka_jars import ROOT
-from tests.unit.ops.test_status import TASK, child, slot, snapshot
+from tests.unit.reports import TASK, child, slot, snapshot
 
 pytestmark = pytest.mark.processes
 
 HEALTHY, DEGRADED, NOT_RUNNING, FAULT, REFUSED = 0, 1, 2, 70, 78
 COMMAND_SECONDS = 30.0
 KEY = "Kundin-Müller\x1b[2J"  # not ASCII, and it would clear the screen
-WELL = snapshot(slot(reported=child(tasks=[{**TASK, "key": KEY}], in_flight=3, busy_seconds=1.5)))
+WELL = as_json(snapshot(slot(child=child(tasks=[replace(TASK, key=KEY)]))))
 BROKEN = {**WELL, "problems": ["slot 0: \x1b]0;all is well\x07"]}
 
 

@@ -6,15 +6,15 @@ Counters are those of a slot's present process and begin anew with the next, whi
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Tuple
+from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Tuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 
+from kafka_worker.shared.ipc.snapshot import BreakerReport, ChildReport, SlotReport, Snapshot
+
 PREFIX = "kafka_worker_"
 BREAKER_STATES = ("closed", "half-open", "open")
-
-Report = Dict[str, Any]
 
 
 class Named(NamedTuple):
@@ -22,44 +22,44 @@ class Named(NamedTuple):
 
     name: str  # without the prefix; one that ends in _total is a counter
     meaning: str
-    value: Callable[[Report], float]
+    value: Callable[[Any], float]
 
 
-def _joined(slot: Report) -> bool:
-    return bool(slot["pid"] and slot["child"] and slot["child"]["joined"])
+def _joined(slot: SlotReport) -> bool:
+    return bool(slot.pid and slot.child and slot.child.joined)
 
 
-def _longest(child: Report) -> float:
-    return max([task["seconds"] for task in child["tasks"]], default=0.0)
+def _longest(child: ChildReport) -> float:
+    return max([task.seconds for task in child.tasks], default=0.0)
 
 
 OF_SLOT = (
-    Named("restarts_total", "Times the slot's process was replaced after it had ended.", lambda slot: slot["restarts"]),
+    Named("restarts_total", "Times the slot's process was replaced after it had ended.", lambda slot: slot.restarts),
     Named("up", "Whether the slot's process runs and has its place in the group.", _joined),
 )
 OF_CHILD = (
-    Named("tasks_done_total", "Tasks whose handler returned.", lambda child: child["done"]),
-    Named("attempts_failed_total", "Attempts that raised.", lambda child: child["failed"]),
-    Named("dead_letters_total", "Dead letters that are stored.", lambda child: child["dead_letters"]),
-    Named("dead_letters_unstored", "Dead letters that could not be stored yet.", lambda child: child["dead_letters_waiting"]),
-    Named("retrying", "Tasks that wait for their next attempt.", lambda child: child["retrying"]),
-    Named("suspects", "Messages that ran when a process died and are not done yet.", lambda child: child["suspects"]),
-    Named("in_flight", "Messages delivered that have no outcome yet.", lambda child: child["in_flight"]),
-    Named("threads", "Handler threads that may run tasks.", lambda child: child["threads"]),
-    Named("busy_seconds_total", "Time spent in handlers, of all threads together.", lambda child: child["busy_seconds"]),
+    Named("tasks_done_total", "Tasks whose handler returned.", lambda child: child.done),
+    Named("attempts_failed_total", "Attempts that raised.", lambda child: child.failed),
+    Named("dead_letters_total", "Dead letters that are stored.", lambda child: child.dead_letters),
+    Named("dead_letters_unstored", "Dead letters that could not be stored yet.", lambda child: child.dead_letters_waiting),
+    Named("retrying", "Tasks that wait for their next attempt.", lambda child: child.retrying),
+    Named("suspects", "Messages that ran when a process died and are not done yet.", lambda child: child.suspects),
+    Named("in_flight", "Messages delivered that have no outcome yet.", lambda child: child.in_flight),
+    Named("threads", "Handler threads that may run tasks.", lambda child: child.threads),
+    Named("busy_seconds_total", "Time spent in handlers, of all threads together.", lambda child: child.busy_seconds),
     Named("longest_task_seconds", "For how long the longest running task runs.", _longest),
-    Named("poll_age_seconds", "Since when the poll loop has not turned.", lambda child: child["poll_age"]),
-    Named("resident_bytes", "Memory of the process that is in RAM.", lambda child: child["rss"]),
+    Named("poll_age_seconds", "Since when the poll loop has not turned.", lambda child: child.poll_age),
+    Named("resident_bytes", "Memory of the process that is in RAM.", lambda child: child.rss),
 )
 OF_PARTITION = (
-    Named("lag", "Messages behind the committed offset, as of the last fetch.", lambda partition: max(0, partition["lag"])),
-    Named("partition_in_flight", "Messages of the partition without an outcome.", lambda partition: partition["in_flight"]),
-    Named("partition_paused", "Whether fetching is stopped.", lambda partition: partition["paused"]),
-    Named("partition_held", "Whether nothing is started or fetched until a cause is gone.", lambda p: bool(p["held"])),
+    Named("lag", "Messages behind the committed offset, as of the last fetch.", lambda partition: max(0, partition.lag)),
+    Named("partition_in_flight", "Messages of the partition without an outcome.", lambda partition: partition.in_flight),
+    Named("partition_paused", "Whether fetching is stopped.", lambda partition: partition.paused),
+    Named("partition_held", "Whether nothing is started or fetched until a cause is gone.", lambda p: bool(p.held)),
 )
 
 
-def text(snapshot: Report) -> str:
+def text(snapshot: Snapshot) -> str:
     """All of it, as Prometheus reads it."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(list(_families(snapshot))))
@@ -76,23 +76,23 @@ class _Collector:
         return self._families
 
 
-def _families(snapshot: Report) -> Iterator[Metric]:
-    slots = snapshot["slots"]
-    children = [((str(slot["slot"]),), slot["child"]) for slot in slots if slot["child"] and slot["pid"]]
-    partitions = [((p["topic"], str(p["partition"])), p) for _, child in children for p in child["partitions"]]
-    breakers = [((*labels, each["name"]), each) for labels, child in children for each in child["breakers"]]
-    about = {name: str(snapshot[name]) for name in ("group", "host", "handler", "ordering", "membership")}
+def _families(snapshot: Snapshot) -> Iterator[Metric]:
+    slots = snapshot.slots
+    children = [((str(slot.slot),), slot.child) for slot in slots if slot.child and slot.pid]
+    partitions = [((p.topic, str(p.partition)), p) for _, child in children for p in child.partitions]
+    breakers = [((*labels, each.name), each) for labels, child in children for each in child.breakers]
+    about = {name: str(getattr(snapshot, name)) for name in ("group", "host", "handler", "ordering", "membership")}
     yield InfoMetricFamily(PREFIX + "service", "Which service this is.", value=about)
-    yield GaugeMetricFamily(PREFIX + "healthy", "Whether nothing is wrong: see status.", value=not snapshot["problems"])
-    yield from (_family(named, ["slot"], [((str(slot["slot"]),), slot) for slot in slots]) for named in OF_SLOT)
+    yield GaugeMetricFamily(PREFIX + "healthy", "Whether nothing is wrong: see status.", value=not snapshot.problems)
+    yield from (_family(named, ["slot"], [((str(slot.slot),), slot) for slot in slots]) for named in OF_SLOT)
     yield from (_family(named, ["slot"], children) for named in OF_CHILD)
     yield from (_family(named, ["topic", "partition"], partitions) for named in OF_PARTITION)
-    opened = Named("breaker_opened_total", "Times the circuit breaker opened.", lambda breaker: breaker["opened_times"])
+    opened = Named("breaker_opened_total", "Times the circuit breaker opened.", lambda breaker: breaker.opened_times)
     yield _family(opened, ["slot", "breaker"], breakers)
     yield _states(breakers)
 
 
-def _family(named: Named, labels: List[str], reports: Iterable[Tuple[Tuple[str, ...], Report]]) -> Metric:
+def _family(named: Named, labels: List[str], reports: Iterable[Tuple[Tuple[str, ...], Any]]) -> Metric:
     kind = CounterMetricFamily if named.name.endswith("_total") else GaugeMetricFamily
     family = kind(PREFIX + named.name, named.meaning, labels=labels)
     for values, report in reports:
@@ -100,12 +100,12 @@ def _family(named: Named, labels: List[str], reports: Iterable[Tuple[Tuple[str, 
     return family
 
 
-def _states(breakers: Iterable[Tuple[Tuple[str, ...], Report]]) -> Metric:
+def _states(breakers: Iterable[Tuple[Tuple[str, ...], BreakerReport]]) -> Metric:
     """One series a state, as Prometheus has it for what is one of several."""
     family = GaugeMetricFamily(
         PREFIX + "breaker_state", "1 for the state that the circuit breaker is in.", labels=["slot", "breaker", "state"]
     )
     for values, breaker in breakers:
         for state in BREAKER_STATES:
-            family.add_metric([*values, state], float(breaker["state"] == state))
+            family.add_metric([*values, state], float(breaker.state == state))
     return family

@@ -1,124 +1,124 @@
-"""What counts as healthy, and the snapshot as text for a person in a hurry. Pure."""
+"""The snapshot as text for a person in a hurry. Pure."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, List
+from typing import Any, Callable, Iterable, List, Tuple
 
 from kafka_worker.shared.ipc.health import MEGABYTE, totals
+from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, SlotReport, Snapshot, Stage, TaskReport
 
-#: Of a child that has not reported.
-NOTHING_YET: Dict[str, Any] = {
-    "done": 0, "rate": 0.0, "partitions": [], "stage": "", "joined": False, "threads": 0, "rss": 0,
-}  # fmt: skip
+MOST_TASKS = 10
+SECONDS_A_MINUTE = 60
+
+#: A table: the heading of each column, and how it is read from what a line is about.
+Columns = Tuple[Tuple[str, Callable[[Any], str]], ...]
 
 
-def text(snapshot: Dict[str, Any]) -> str:
+def text(snapshot: Snapshot) -> str:
     """The answer to `supervisor.py status`."""
-    sums = totals(snapshot["slots"])
+    sums = totals(snapshot.slots)
     lines = [
         "%s  %s, up %s, group %s on %s, topics %s"
         % (
-            "DEGRADED" if snapshot["problems"] else "HEALTHY", snapshot["state"], _duration(snapshot["uptime"]),
-            snapshot["group"], snapshot["host"], ", ".join(snapshot["topics"]),
+            "DEGRADED" if snapshot.problems else "HEALTHY", snapshot.state, _duration(snapshot.uptime),
+            snapshot.group, snapshot.host, ", ".join(snapshot.topics),
         ),
         "%d processes x %s threads, handler %s, ordering %s, membership %s; restarts %d"
         % (
-            snapshot["processes"], _threads(snapshot), snapshot["handler"], snapshot["ordering"],
-            snapshot["membership"], snapshot["restarts"],
+            snapshot.processes, _threads(snapshot), snapshot.handler, snapshot.ordering,
+            snapshot.membership, snapshot.restarts,
         ),
         "lag %d, in flight %d, done %d (%.1f per second), failed attempts %d, waiting for a retry %d, dead letters %d"
         % tuple(sums[name] for name in ("lag", "in_flight", "done", "rate", "failed", "retrying", "dead_letters")),
     ]  # fmt: skip
     if sums["suspects"]:
         lines.append("suspects %d: ran when a process died, and are run apart, each alone" % sums["suspects"])
-    lines += ["  problem: " + problem for problem in snapshot["problems"]]
-    lines += ["  to be recycled: " + wish for wish in _to_be_recycled(snapshot["slots"])]
-    lines += ["", *_slot_table(snapshot["slots"]), "", *_task_table(snapshot["slots"])]
-    return "\n".join(lines)
+    lines += ["  problem: " + problem for problem in snapshot.problems]
+    lines += ["  to be recycled: slot %d: %s" % wish for wish in _to_be_recycled(snapshot.slots)]
+    return "\n".join([*lines, "", *_table(SLOT_COLUMNS, snapshot.slots), "", *_running_tasks(snapshot.slots)])
 
 
-def _threads(snapshot: Dict[str, Any]) -> str:
-    lowest, highest = snapshot["threads"], snapshot["threads_max"]
+def _threads(snapshot: Snapshot) -> str:
+    lowest, highest = snapshot.threads, snapshot.threads_max
     return str(lowest) if lowest >= highest else "%d to %d" % (lowest, highest)
 
 
-def _to_be_recycled(slots: List[Dict[str, Any]]) -> List[str]:
-    wishing = [(slot["slot"], slot["child"]["renew"]) for slot in slots if slot["child"] and slot["pid"]]
-    return ["slot %d: %s" % wish for wish in wishing if wish[1]]
+def _to_be_recycled(slots: List[SlotReport]) -> List[Tuple[int, str]]:
+    return [(slot.slot, slot.child.renew) for slot in slots if slot.child and slot.pid and slot.child.renew]
 
 
-def _slot_table(slots: List[Dict[str, Any]]) -> List[str]:
-    rows = [
-        (
-            "SLOT",
-            "PID",
-            "STATE",
-            "UP",
-            "THREADS",
-            "RSS MB",
-            "DONE",
-            "PER SECOND",
-            "IN FLIGHT",
-            "LAG",
-            "RESTARTS",
-            "LAST EXIT",
-            "PARTITIONS",
-        )
-    ]
-    for slot in slots:
-        child = slot["child"] or NOTHING_YET
-        partitions = child["partitions"]
-        rows.append(
-            (
-                str(slot["slot"]), str(slot["pid"] or "-"), _stage(slot, child), _duration(slot["uptime"]),
-                str(child["threads"]), "%.0f" % (child["rss"] / MEGABYTE), str(child["done"]),
-                "%.1f" % child["rate"], str(sum(p["in_flight"] for p in partitions)), str(sum(max(0, p["lag"]) for p in
-                partitions)), str(slot["restarts"]), slot["last_exit"] or "-", _listed(partitions),
-            )
-        )  # fmt: skip
-    return _aligned(rows)
+def _running_tasks(slots: List[SlotReport]) -> List[str]:
+    running = [(slot, task) for slot in slots if slot.child and slot.pid for task in slot.child.tasks]
+    if not running:
+        return ["no task runs now"]
+    return _table(TASK_COLUMNS, sorted(running, key=lambda row: -row[1].seconds)[:MOST_TASKS])
 
 
-def _stage(slot: Dict[str, Any], child: Dict[str, Any]) -> str:
-    if slot["state"] != "running":
-        return str(slot["state"])
-    return "joining" if child["stage"] == "consuming" and not child["joined"] else str(child["stage"])
+# ---- columns ----------------------------------------------------------------------------------------------------------
 
 
-def _listed(partitions: List[Dict[str, Any]]) -> str:
-    marks = sorted((p["topic"], p["partition"], _mark(p)) for p in partitions)
+def _reported(read: Callable[[ChildReport], Any], otherwise: str = "0") -> Callable[[SlotReport], str]:
+    """Of what the slot's process has said; `otherwise`: as long as it has said nothing."""
+    return lambda slot: str(read(slot.child)) if slot.child else otherwise
+
+
+def _stage(slot: SlotReport) -> str:
+    if slot.state != "running" or slot.child is None:
+        return slot.state
+    is_joining = slot.child.stage is Stage.CONSUMING and not slot.child.joined
+    return "joining" if is_joining else slot.child.stage.value
+
+
+def _listed(child: ChildReport) -> str:
+    marks = sorted((each.topic, each.partition, _mark(each)) for each in child.partitions)
     return " ".join("%s[%d]%s" % mark for mark in marks) or "-"
 
 
-def _mark(partition: Dict[str, Any]) -> str:
-    return "(held)" if partition["held"] else "(paused)" if partition["paused"] else ""
+def _mark(partition: PartitionReport) -> str:
+    return "(held)" if partition.held else "(paused)" if partition.paused else ""
 
 
-def _task_table(slots: List[Dict[str, Any]]) -> List[str]:
-    running = [
-        (task["seconds"], slot, task) for slot in slots if slot["child"] and slot["pid"] for task in slot["child"]["tasks"]
-    ]
-    if not running:
-        return ["no task runs now"]
-    rows = [("RUNNING FOR", "TASK", "KEY", "ATTEMPT", "SLOT", "PID", "THREAD")]
-    for seconds, slot, task in sorted(running, key=lambda row: -row[0])[:10]:
-        rows.append(
-            (
-                _duration(seconds), "%s[%d] offset %d" % (task["topic"], task["partition"], task["offset"]),
-                task["key"] or "-", str(task["attempt"]), str(slot["slot"]), str(slot["pid"]), task["thread"],
-            )
-        )  # fmt: skip
-    return _aligned(rows)
+SLOT_COLUMNS: Columns = (
+    ("SLOT", lambda slot: str(slot.slot)),
+    ("PID", lambda slot: str(slot.pid or "-")),
+    ("STATE", _stage),
+    ("UP", lambda slot: _duration(slot.uptime)),
+    ("THREADS", _reported(lambda child: child.threads)),
+    ("RSS MB", _reported(lambda child: "%.0f" % (child.rss / MEGABYTE))),
+    ("DONE", _reported(lambda child: child.done)),
+    ("PER SECOND", _reported(lambda child: "%.1f" % child.rate, "0.0")),
+    ("IN FLIGHT", _reported(lambda child: sum(each.in_flight for each in child.partitions))),
+    ("LAG", _reported(lambda child: sum(max(0, each.lag) for each in child.partitions))),
+    ("RESTARTS", lambda slot: str(slot.restarts)),
+    ("LAST EXIT", lambda slot: slot.last_exit or "-"),
+    ("PARTITIONS", _reported(_listed, "-")),
+)
 
 
-def _aligned(rows: List[Any]) -> List[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+def _of_task(read: Callable[[TaskReport], str]) -> Callable[[Tuple[SlotReport, TaskReport]], str]:
+    return lambda row: read(row[1])
+
+
+TASK_COLUMNS: Columns = (
+    ("RUNNING FOR", _of_task(lambda task: _duration(task.seconds))),
+    ("TASK", _of_task(lambda task: "%s[%d] offset %d" % (task.topic, task.partition, task.offset))),
+    ("KEY", _of_task(lambda task: task.key or "-")),
+    ("ATTEMPT", _of_task(lambda task: str(task.attempt))),
+    ("SLOT", lambda row: str(row[0].slot)),
+    ("PID", lambda row: str(row[0].pid)),
+    ("THREAD", _of_task(lambda task: task.thread)),
+)
+
+
+def _table(columns: Columns, rows: Iterable[Any]) -> List[str]:
+    cells = [[heading for heading, _ in columns], *([read(row) for _, read in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
 
 
 def _duration(seconds: float) -> str:
-    if seconds < 60:  # noqa: PLR2004
+    if seconds < SECONDS_A_MINUTE:
         return "%.1fs" % seconds
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(int(seconds), SECONDS_A_MINUTE)
     hours, minutes = divmod(minutes, 60)
     return "%dh%02dm" % (hours, minutes) if hours else "%dm%02ds" % (minutes, rest)

@@ -11,6 +11,7 @@ from kafka_worker.ops import status
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.ipc import control
+from kafka_worker.shared.ipc.snapshot import Snapshot, from_json
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 from kafka_worker.shared.system.streams import show
@@ -29,9 +30,9 @@ def run(configuration: Configuration) -> int:
     if configuration.command == "metrics":
         from kafka_worker.ops import metrics  # here, because its library is not needed for the rest
 
-        show(_safe(metrics.text(snapshot).rstrip("\n")))
+        show(_safe(metrics.text(from_json(Snapshot, snapshot)).rstrip("\n")))
         return HEALTHY
-    show(json.dumps(snapshot, indent=2) if configuration.as_json else _safe(status.text(snapshot)))
+    show(json.dumps(snapshot, indent=2) if configuration.as_json else _safe(status.text(from_json(Snapshot, snapshot))))
     return DEGRADED if snapshot["problems"] else HEALTHY
 
 

@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 from enum import Enum
-from typing import Any, Dict, FrozenSet, Mapping, Optional
+from typing import Dict, FrozenSet, Mapping, Optional
 
 from kafka_worker import start
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel
-from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, from_json
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
 from kafka_worker.supervision.systemd import VARIABLES
@@ -70,7 +70,7 @@ class Child:
         self.pid = process.pid
         self.channel = channel
         self.started_at = now
-        self.report: Optional[Dict[str, Any]] = None
+        self.report: Optional[ChildReport] = None
         self.status: Optional[int] = None  # exit status, once reaped; negative: the signal that killed it
         self.kill_at: Optional[float] = None  # in the supervisor's awake seconds
         self._process = process
@@ -93,7 +93,7 @@ class Child:
         """Take in the heartbeats that have come."""
         self.channel.flush()
         for message in self.channel.receive():
-            self.report = message["report"]
+            self.report = from_json(ChildReport, message["report"])
             self._heard_at = awake
         if self.state is ChildState.STARTING and self.stage not in (None, Stage.STARTING):
             self.move(ChildState.RUNNING)
@@ -101,7 +101,7 @@ class Child:
     @property
     def stage(self) -> Optional[Stage]:
         """How far it says it has come; None before its first heartbeat."""
-        return Stage(self.report["stage"]) if self.report else None
+        return self.report.stage if self.report else None
 
     def heartbeat_age(self, awake: float) -> float:
         """Awake seconds since it was last heard."""
@@ -112,10 +112,9 @@ class Child:
         of the whole group, whose commits wait for it whenever somebody joins."""
         if self.state is ChildState.RUNNING and self.heartbeat_age(awake) > timeout:
             return "no heartbeat for %.1f s" % self.heartbeat_age(awake)
-        if self.state is ChildState.RUNNING and self.stage is Stage.CONSUMING and self.report:
-            age = float(self.report["poll_age"])
-            if age > timeout:
-                return "its poll loop has not turned for %.1f s" % age
+        report = self.report
+        if self.state is ChildState.RUNNING and report and report.stage is Stage.CONSUMING and report.poll_age > timeout:
+            return "its poll loop has not turned for %.1f s" % report.poll_age
         return None
 
     def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:

@@ -63,7 +63,7 @@ class Slot:
     def wishes_recycling(self) -> str:
         """Why its process wishes to be recycled, if it can be now; else empty."""
         child = self.child
-        return str(child.report.get("renew", "")) if child and child.report and self.settled and not self.retiring else ""
+        return child.report.renew if child and child.report and self.settled and not self.retiring else ""
 
     def report(self, now: float, awake: float) -> SlotReport:
         """For the snapshot."""
@@ -89,9 +89,9 @@ class Slot:
 
     def say_what_was_cut_off(self) -> None:
         """Name the tasks that run in a child about to be killed, as far as its last heartbeat told."""
-        tasks = (self.child.report or {}).get("tasks", []) if self.child else []
-        for task in tasks:
+        report = self.child.report if self.child else None
+        for task in report.tasks if report else []:
             log.error(
                 "slot %d: cut off: %s[%d] offset %d, running for %.1f s at its last heartbeat; it runs again",
-                self.number, task["topic"], task["partition"], task["offset"], task["seconds"],
+                self.number, task.topic, task.partition, task.offset, task.seconds,
             )  # fmt: skip

@@ -19,8 +19,7 @@ from typing import Callable, ClassVar, Dict, FrozenSet, Mapping
 from kafka_worker.shared import routes
 from kafka_worker.shared.exit_codes import ExitCode, described
 from kafka_worker.shared.ipc import control, health
-from kafka_worker.shared.ipc.channel import Message
-from kafka_worker.shared.ipc.snapshot import as_json, snapshot_of
+from kafka_worker.shared.ipc.snapshot import Snapshot, as_json, snapshot_of
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
 from kafka_worker.shared.system import runtime_files
@@ -83,7 +82,7 @@ class Supervisor:
         self._inbox = SignalInbox([*self.REACTIONS, signal.SIGCHLD])
         self._selector.register(self._inbox, selectors.EVENT_READ)
         self._control = control.ControlServer(
-            runtime_files.control_socket(settings), self._selector, {"status": self._snapshot}
+            runtime_files.control_socket(settings), self._selector, {"status": lambda: as_json(self._snapshot())}
         )
         self._premises = premises
         premises.guard(self._control)
@@ -288,13 +287,13 @@ class Supervisor:
 
     # ---- what others may know -------------------------------------------------------------------------------------
 
-    def _snapshot(self) -> Message:
+    def _snapshot(self) -> Snapshot:
         now = time.monotonic()
         awake = self._awake.seconds
         slots = [self._slots[number].report(now, awake) for number in sorted(self._slots)]
         working = State.RUNNING if self._state.now is State.ROLLING else self._state.now
-        problems = health.problems(working.value, [as_json(slot) for slot in slots])
-        return as_json(snapshot_of(self._settings, self._state.now.value, now - self._started_at, problems, slots))
+        conditions = health.conditions(working.value, slots)
+        return snapshot_of(self._settings, self._state.now.value, now - self._started_at, conditions, slots)
 
     def _tell_systemd(self, now: float) -> None:
         self._notifier.ping(now)

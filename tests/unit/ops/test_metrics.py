@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from dataclasses import replace
+from typing import Any, Optional
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from kafka_worker.ops import metrics
+from kafka_worker.shared.ipc.snapshot import Snapshot
+from tests.unit import reports
+from tests.unit.reports import BREAKER, HELD, TASK, child, slot
 
-BREAKER = {"name": "payments", "state": "open", "opened_times": 2}
-PARTITION = {"topic": "orders", "partition": 5, "lag": -1, "in_flight": 3, "paused": True, "held": "no room"}
-CHILD = {
-    "joined": True, "done": 10, "failed": 2, "dead_letters": 1, "dead_letters_waiting": 0, "retrying": 4, "suspects": 0,
-    "in_flight": 3, "threads": 8, "busy_seconds": 1.5, "poll_age": 0.1, "rss": 40_000_000, "tasks": [{"seconds": 7.0}],
-    "partitions": [PARTITION], "breakers": [BREAKER],
-}  # fmt: skip
+CHILD = child(
+    failed=2, dead_letters=1, retrying=4, tasks=[replace(TASK, seconds=7.0)], breakers=[replace(BREAKER, opened_times=2)],
+    partitions=[replace(HELD, partition=5, lag=-1)],
+)  # fmt: skip
 
 
-def snapshot(**changes: Any) -> Dict[str, Any]:
-    slots = [{"slot": 0, "pid": 7, "restarts": 1, "child": CHILD}, {"slot": 1, "pid": 0, "restarts": 9, "child": CHILD}]
-    about = dict.fromkeys(("group", "host", "handler", "ordering", "membership"), "x")
-    return {**about, "problems": [], "slots": slots, **changes}
+def snapshot(**changes: Any) -> Snapshot:
+    slots = [slot(0, child=CHILD, restarts=1), slot(1, child=CHILD, pid=0, restarts=9)]
+    return replace(reports.snapshot(*slots), **{"problems": [], **changes})
 
 
 class Read:
     """The text, read again."""
 
-    def __init__(self, of: Dict[str, Any]) -> None:
+    def __init__(self, of: Snapshot) -> None:
         families = text_string_to_metric_families(metrics.text(of))
         self._samples = {(each.name, frozenset(each.labels.items())): each.value for one in families for each in one.samples}
 

@@ -1,53 +1,24 @@
 from __future__ import annotations
 
-from typing import Any, Dict, List
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import List
 
 import pytest
 
 from kafka_worker.ops import status
 from kafka_worker.shared.ipc import health
-
-TASK = {
-    "topic": "orders", "partition": 5, "offset": 4711, "key": "customer-9", "attempt": 2, "thread": "handler-3",
-    "seconds": 754.0,
-}  # fmt: skip
-PARTITION = {"topic": "orders", "partition": 5, "lag": 120, "in_flight": 3, "paused": False, "held": ""}
-HELD = {**PARTITION, "partition": 7, "paused": True, "held": "no room"}
+from kafka_worker.shared.ipc.snapshot import SlotReport, Snapshot, Stage, as_json, from_json
+from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot, snapshot
 
 
-BREAKER = {
-    "name": "payments", "state": "open", "failed_share": 0.95, "calls": 40, "opened_times": 1, "seconds_in_state": 12.0,
-    "probe_in": 3.0,
-}  # fmt: skip
-
-
-def child(**changes: Any) -> Dict[str, Any]:
-    well = {
-        "stage": "consuming", "joined": True, "broker_away": False, "poll_age": 0.1, "dead_letters_waiting": 0, "done": 10,
-        "rate": 2.5, "failed": 1, "retrying": 0, "dead_letters": 0, "suspects": 0, "tasks": [], "breakers": [],
-        "partitions": [PARTITION], "threads": 4, "rss": 40_000_000, "renew": "", "oversized": False, "trouble": "",
-    }  # fmt: skip
-    return {**well, **changes}
-
-
-def slot(number: int = 0, reported: Any = None, **changes: Any) -> Dict[str, Any]:
-    well = {
-        "slot": number, "pid": 1000 + number, "state": "running", "heartbeat_age": 0.4, "uptime": 61.0, "restarts": 0,
-        "last_exit": None, "restart_in": -1.0, "successor_pid": 0, "child": reported or child(),
-    }  # fmt: skip
-    return {**well, **changes}
-
-
-def snapshot(*slots: Dict[str, Any], state: str = "running") -> Dict[str, Any]:
-    return {
-        "state": state, "uptime": 3725.0, "group": "workers", "host": "host-a", "topics": ["orders", "returns"],
-        "processes": len(slots), "threads": 4, "threads_max": 4, "handler": "m:f", "ordering": "key", "membership": "static",
-        "restarts": 2, "problems": health.problems(state, slots), "slots": list(slots),
-    }  # fmt: skip
+def problems(state: str, *slots: SlotReport) -> List[str]:
+    return [condition.text for condition in health.conditions(state, slots)]
 
 
 def test_a_service_at_work_has_no_problem() -> None:
-    assert health.problems("running", [slot(0), slot(1)]) == []
+    assert problems("running", slot(0), slot(1)) == []
 
 
 @pytest.mark.parametrize(
@@ -58,61 +29,86 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(state="starting", child=None), "slot 0: process 1000 is starting"),
         (slot(state="aborting"), "slot 0: process 1000 is aborting"),
         (slot(heartbeat_age=7.0), "slot 0: no heartbeat for 7.0 s"),
-        (slot(reported=child(trouble="no task process can be had")), "slot 0: no task process can be had"),
-        (slot(reported=child(poll_age=9.0)), "slot 0: its poll loop has not turned for 9.0 s"),
-        (slot(reported=child(broker_away=True)), "slot 0: no broker answers"),
-        (slot(reported=child(stage="waiting")), "slot 0: waits for the slot's former process to end"),
-        (slot(reported=child(joined=False)), "slot 0: not in the group yet"),
-        (slot(reported=child(oversized=True, rss=250_000_000)),
+        (slot(child=child(trouble="no task process can be had")), "slot 0: no task process can be had"),
+        (slot(child=child(poll_age=9.0)), "slot 0: its poll loop has not turned for 9.0 s"),
+        (slot(child=child(broker_away=True)), "slot 0: no broker answers"),
+        (slot(child=child(stage=Stage.WAITING)), "slot 0: waits for the slot's former process to end"),
+        (slot(child=child(joined=False)), "slot 0: not in the group yet"),
+        (slot(child=child(oversized=True, rss=250_000_000)),
          "slot 0: uses more than its share of MEMORY_LIMIT right after its start: 250 MB"),
-        (slot(reported=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),
-        (slot(reported=child(breakers=[BREAKER, {**BREAKER, "state": "closed"}])),
+        (slot(child=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),
+        (slot(child=child(breakers=[BREAKER, replace(BREAKER, state="closed")])),
          "slot 0: circuit breaker of payments is open for 12.0 s (share 0.95 of 40 calls failed), next probe in 3.0 s"),
-        (slot(reported=child(breakers=[{**BREAKER, "state": "half-open", "probe_in": -1.0}])),
+        (slot(child=child(breakers=[replace(BREAKER, state="half-open", probe_in=-1.0)])),
          "slot 0: circuit breaker of payments is half-open for 12.0 s (share 0.95 of 40 calls failed)"),
-        (slot(reported=child(partitions=[HELD, PARTITION])), "slot 0: orders[7] is held: no room"),
-        (slot(reported=child(partitions=[HELD, {**HELD, "partition": 8}])), "slot 0: orders[7] and 1 more are held: no room"),
+        (slot(child=child(partitions=[HELD, PARTITION])), "slot 0: orders[7] is held: no room"),
+        (slot(child=child(partitions=[HELD, replace(HELD, partition=8)])), "slot 0: orders[7] and 1 more are held: no room"),
     ],
 )  # fmt: skip
-def test_each_condition_is_one_problem_of_its_slot(broken: Dict[str, Any], problem: str) -> None:
-    assert health.problems("running", [broken, slot(1)]) == [problem]
+def test_each_condition_is_one_problem_of_its_slot(broken: SlotReport, problem: str) -> None:
+    assert problems("running", broken, slot(1)) == [problem]
 
 
 def test_a_process_whose_successor_waits_already_may_stop() -> None:
     replaced = slot(state="stopping", successor_pid=7)
 
-    assert health.problems("running", [replaced]) == []
-    assert health.problems("running", [{**replaced, "successor_pid": 0}]) == ["slot 0: process 1000 is stopping"]
+    assert problems("running", replaced) == []
+    assert problems("running", replace(replaced, successor_pid=0)) == ["slot 0: process 1000 is stopping"]
 
 
 @pytest.mark.parametrize("state", ["starting", "stopping"])
 def test_a_supervisor_that_does_not_run_its_service_is_a_problem(state: str) -> None:
-    assert health.problems(state, [slot()]) == ["the supervisor is %s" % state]
+    assert problems(state, slot()) == ["the supervisor is %s" % state]
 
 
 def test_several_problems_are_all_told() -> None:
-    broken = slot(heartbeat_age=7.0, reported=child(broker_away=True, joined=False))
+    broken = slot(heartbeat_age=7.0, child=child(broker_away=True, joined=False))
 
-    assert len(health.problems("starting", [broken, slot(1, pid=0)])) == 5
+    assert len(problems("starting", broken, slot(1, pid=0))) == 5
+
+
+def test_each_kind_of_condition_is_in_the_documentation() -> None:
+    text = (Path(__file__).resolve().parents[3] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
+
+    assert [kind.value for kind in health.Kind if "`%s`" % kind.value not in text] == []
+
+
+def test_a_condition_has_a_kind_that_stays_and_says_whose_it_is() -> None:
+    shown = as_json(snapshot(slot(1, child=child(broker_away=True)), state="stopping"))
+
+    assert shown["conditions"] == [
+        {"kind": "supervisor", "slot": None, "text": "the supervisor is stopping"},
+        {"kind": "no-broker", "slot": 1, "text": "slot 1: no broker answers"},
+    ]
+    assert shown["problems"] == [condition["text"] for condition in shown["conditions"]]
+
+
+def test_a_snapshot_is_the_same_after_its_way_over_the_socket_and_of_an_older_or_a_younger_service_what_is_known() -> None:
+    ours = snapshot(slot(0, child=child(tasks=[TASK], breakers=[BREAKER])), slot(1, child=None, last_exit="exit 70"))
+    sent = json.loads(json.dumps(as_json(ours)))
+    older = {name: value for name, value in sent.items() if name != "conditions"}
+
+    assert from_json(Snapshot, sent) == ours
+    assert from_json(Snapshot, {**older, "tomorrow": 1}) == replace(ours, conditions=[])
 
 
 def test_totals_leave_out_what_a_dead_child_said_last_and_unknown_lag() -> None:
-    unknown = {**PARTITION, "lag": -1}
-    sums = health.totals([slot(0), slot(1, pid=0), slot(2, reported=child(partitions=[PARTITION, unknown]))])
+    unknown = replace(PARTITION, lag=-1)
+    sums = health.totals([slot(0), slot(1, pid=0), slot(2, child=child(partitions=[PARTITION, unknown]))])
 
     assert (sums["done"], sums["failed"], sums["lag"], sums["in_flight"], sums["partitions"]) == (20, 2, 240, 9, 3)
 
 
 def test_the_text_names_a_stuck_task_in_full_in_one_line() -> None:
-    shown = status.text(snapshot(slot(0), slot(1, reported=child(tasks=[TASK]))))
+    shown = status.text(snapshot(slot(0), slot(1, child=child(tasks=[TASK]))))
 
     (line,) = [line for line in shown.splitlines() if "4711" in line]
     assert line.split() == ["12m34s", "orders[5]", "offset", "4711", "customer-9", "2", "1", "1001", "handler-3"]
 
 
 def test_the_text_shows_the_ten_longest_tasks_the_longest_first() -> None:
-    tasks = [{**TASK, "offset": 5000 + age, "seconds": float(age)} for age in range(15)]
-    shown = status.text(snapshot(slot(0, reported=child(tasks=tasks))))
+    tasks = [replace(TASK, offset=5000 + age, seconds=float(age)) for age in range(15)]
+    shown = status.text(snapshot(slot(0, child=child(tasks=tasks))))
 
     rows = [line.split() for line in shown.splitlines() if "] offset 50" in line]
     assert [int(row[3]) for row in rows] == list(range(5014, 5004, -1))
@@ -127,14 +123,14 @@ def test_a_healthy_text_says_so_first_and_where_it_runs() -> None:
 
 
 def test_a_degraded_text_says_so_first_and_then_each_problem() -> None:
-    lines = status.text(snapshot(slot(reported=child(broker_away=True, joined=False)))).splitlines()
+    lines = status.text(snapshot(slot(child=child(broker_away=True, joined=False)))).splitlines()
 
     assert lines[0].startswith("DEGRADED  running")
     assert lines[3:5] == ["  problem: slot 0: no broker answers", "  problem: slot 0: not in the group yet"]
 
 
 def test_suspects_are_told_of_while_there_are_any() -> None:
-    assert "suspects 2: " in status.text(snapshot(slot(reported=child(suspects=2)), slot(1)))
+    assert "suspects 2: " in status.text(snapshot(slot(child=child(suspects=2)), slot(1)))
     assert "suspects" not in status.text(snapshot(slot()))
 
 
@@ -145,7 +141,7 @@ def test_the_text_of_a_service_that_has_just_started_is_no_error() -> None:
 
 
 def test_the_text_shows_threads_memory_and_who_is_to_be_recycled() -> None:
-    shown = {**snapshot(slot(reported=child(threads=17, rss=123_456_789, renew="3600 s old"))), "threads_max": 32}
+    shown = snapshot(slot(child=child(threads=17, rss=123_456_789, renew="3600 s old")), threads_max=32)
 
     lines = status.text(shown).splitlines()
 
@@ -156,8 +152,8 @@ def test_the_text_shows_threads_memory_and_who_is_to_be_recycled() -> None:
 
 
 def test_paused_and_held_partitions_are_marked() -> None:
-    paused = {**PARTITION, "partition": 6, "paused": True}
-    shown = status.text(snapshot(slot(reported=child(partitions=[paused, HELD, PARTITION]))))
+    paused = replace(PARTITION, partition=6, paused=True)
+    shown = status.text(snapshot(slot(child=child(partitions=[paused, HELD, PARTITION]))))
 
     assert "orders[5] orders[6](paused) orders[7](held)" in shown
 

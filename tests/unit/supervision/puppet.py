@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import socket
-from typing import Any, Dict, List, Optional, cast
+from typing import Any, List, Optional, cast
 
 from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.ipc.snapshot import Stage, as_json
 from kafka_worker.supervision.child import Child, ChildState
+from tests.unit.reports import child
 
 
 class Process:
@@ -38,9 +40,12 @@ class Puppet:
 
     def says(self, stage: str, awake: float = 50.0, **more: Any) -> None:
         """A heartbeat, heard at `awake`."""
-        report: Dict[str, Any] = {"stage": stage, "poll_age": 0.0, **more}
-        self.line.send({"report": report})
+        self.writes(stage, **more)
         self.child.hear(awake)
+
+    def writes(self, stage: str, **more: Any) -> None:
+        """A heartbeat that nobody has heard yet."""
+        self.line.send({"report": as_json(child(stage=Stage(stage), **{"poll_age": 0.0, **more}))})
 
     def becomes(self, *states: ChildState) -> None:
         for state in states:

@@ -5,6 +5,7 @@ from typing import Iterator
 
 import pytest
 
+from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.supervision.child import TRANSITIONS, Child, ChildState, without_systemd
 from kafka_worker.supervision.systemd import VARIABLES
 from tests.unit.supervision.puppet import Puppet
@@ -104,19 +105,19 @@ def test_a_reaped_child_has_a_status_and_gets_no_signal(puppet: Puppet) -> None:
 
 def test_the_last_words_of_a_reaped_child_can_still_be_heard(puppet: Puppet) -> None:
     puppet.says("consuming")
-    puppet.line.send({"report": {"stage": "closed", "poll_age": 0.0}})
+    puppet.writes("closed")
     puppet.line.close()
     puppet.ends(0)
     puppet.child.reap()
 
     puppet.child.hear(51.0)
 
-    assert puppet.child.report == {"stage": "closed", "poll_age": 0.0}
+    assert puppet.child.stage is Stage.CLOSED
 
 
 def test_the_last_words_of_a_child_are_heard_although_something_was_sent_to_it_after_its_end(puppet: Puppet) -> None:
     puppet.says("draining")
-    puppet.line.send({"report": {"stage": "closed", "poll_age": 0.0}})
+    puppet.writes("closed")
     puppet.line.close()
     puppet.child.stop(leave=True, kill_at=110.0)
     puppet.ends(0)

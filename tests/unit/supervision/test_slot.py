@@ -5,6 +5,7 @@ from typing import Callable, Iterator, List
 
 import pytest
 
+from kafka_worker.shared.ipc.snapshot import Stage, TaskReport
 from kafka_worker.supervision.child import ChildState
 from kafka_worker.supervision.slot import Slot
 from tests.unit.supervision.puppet import Puppet
@@ -96,7 +97,8 @@ def test_the_report_of_a_working_slot_tells_of_its_processes(make: Make) -> None
 
     assert (report.slot, report.state, report.pid, report.successor_pid) == (3, "running", 1, 2)
     assert (report.uptime, report.heartbeat_age, report.restart_in) == (10.0, 2.5, -1.0)
-    assert report.child == {"stage": "consuming", "poll_age": 0.0}
+    assert report.child is not None
+    assert report.child.stage is Stage.CONSUMING
 
 
 def test_the_report_of_an_empty_slot_tells_when_it_is_filled_again() -> None:
@@ -112,7 +114,7 @@ def test_the_report_of_an_empty_slot_tells_when_it_is_filled_again() -> None:
 def test_what_a_kill_cuts_off_is_named(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     slot, puppet = Slot(3, 100.0), make(1)
     slot.child = puppet.child
-    puppet.says("consuming", tasks=[{"topic": "t", "partition": 1, "offset": 42, "seconds": 7.5}])
+    puppet.says("consuming", tasks=[TaskReport("t", 1, 42, None, 1, "handler-0", 7.5)])
 
     with caplog.at_level(logging.ERROR):
         slot.say_what_was_cut_off()

@@ -2,84 +2,124 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List
+from enum import Enum
+from typing import Any, Dict, Iterable, Iterator, List, Tuple
+
+from kafka_worker.shared.ipc.snapshot import (
+    BreakerReport,
+    ChildReport,
+    Condition,
+    PartitionReport,
+    SlotReport,
+    Snapshot,
+    Stage,
+)
 
 MEGABYTE = 1_000_000
 LONGEST_POLL_AGE = 5.0  # seconds; the loop turns ten times a second
 
 
-def problems(state: str, slots: Iterable[Dict[str, Any]]) -> List[str]:
-    """Why the service is not well, one line each; none: healthy."""
-    found = [] if state == "running" else ["the supervisor is %s" % state]
+class Kind(str, Enum):
+    """What is not well, in a word that programs can go by."""
+
+    SUPERVISOR = "supervisor"  # it does not run its service: it starts or stops
+    NO_PROCESS = "no-process"
+    NOT_RUNNING = "not-running"  # the process starts or ends
+    NO_HEARTBEAT = "no-heartbeat"
+    POLL_LOOP = "poll-loop"
+    NO_BROKER = "no-broker"
+    SEAT_TAKEN = "seat-taken"
+    NOT_JOINED = "not-joined"
+    OVERSIZED = "oversized"
+    TROUBLE = "trouble"  # something keeps it from running tasks
+    UNSTORED = "dead-letters-unstored"
+    HELD = "held"
+    BREAKER = "breaker"
+
+
+Found = Iterator[Tuple[Kind, str]]
+
+
+def conditions(state: str, slots: Iterable[SlotReport]) -> List[Condition]:
+    """Why the service is not well; none: healthy."""
+    found = [] if state == "running" else [Condition(Kind.SUPERVISOR.value, None, "the supervisor is %s" % state)]
     for slot in slots:
-        found += ["slot %d: %s" % (slot["slot"], problem) for problem in _of_slot(slot)]
+        found += [Condition(kind.value, slot.slot, "slot %d: %s" % (slot.slot, text)) for kind, text in _of_slot(slot)]
     return found
 
 
-def _of_slot(slot: Dict[str, Any]) -> List[str]:
-    child = slot["child"]
-    if not slot["pid"]:
-        return ["no process, next start in %.1f s (last: %s)" % (max(0.0, slot["restart_in"]), slot["last_exit"])]
-    if slot["state"] != "running" or child is None:
-        if slot["successor_pid"] and slot["state"] == "stopping":
-            return []  # it is being replaced, and its work goes on in a moment
-        return ["process %d is %s" % (slot["pid"], slot["state"])]
-    conditions = {
-        "no heartbeat for %.1f s" % slot["heartbeat_age"]: slot["heartbeat_age"] > LONGEST_POLL_AGE,
-        "its poll loop has not turned for %.1f s" % child["poll_age"]: child["poll_age"] > LONGEST_POLL_AGE,
-        "no broker answers": child["broker_away"],
-        "waits for the slot's former process to end": child["stage"] == "waiting",
-        "not in the group yet": child["stage"] == "consuming" and not child["joined"],
-        "uses more than its share of MEMORY_LIMIT right after its start: %d MB" % (child["rss"] / MEGABYTE): child[
-            "oversized"
-        ],
-        child["trouble"]: bool(child["trouble"]),
-        "%d dead letters can't be stored" % child["dead_letters_waiting"]: child["dead_letters_waiting"] > 0,
-    }
-    more = _held(child["partitions"]) + _breakers(child["breakers"])
-    return [text for text, holds in conditions.items() if holds] + more
+def _of_slot(slot: SlotReport) -> Found:
+    if not slot.pid:
+        yield Kind.NO_PROCESS, "no process, next start in %.1f s (last: %s)" % (max(0.0, slot.restart_in), slot.last_exit)
+    elif slot.state != "running" or slot.child is None:
+        if not slot.successor_pid or slot.state != "stopping":  # else its work goes on in a moment
+            yield Kind.NOT_RUNNING, "process %d is %s" % (slot.pid, slot.state)
+    else:
+        if slot.heartbeat_age > LONGEST_POLL_AGE:
+            yield Kind.NO_HEARTBEAT, "no heartbeat for %.1f s" % slot.heartbeat_age
+        yield from _of_child(slot.child)
+        yield from _held(slot.child.partitions)
+        yield from _breakers(slot.child.breakers)
 
 
-def _held(partitions: Iterable[Dict[str, Any]]) -> List[str]:
+def _of_child(child: ChildReport) -> Found:
+    if child.poll_age > LONGEST_POLL_AGE:
+        yield Kind.POLL_LOOP, "its poll loop has not turned for %.1f s" % child.poll_age
+    if child.broker_away:
+        yield Kind.NO_BROKER, "no broker answers"
+    if child.stage is Stage.WAITING:
+        yield Kind.SEAT_TAKEN, "waits for the slot's former process to end"
+    if child.stage is Stage.CONSUMING and not child.joined:
+        yield Kind.NOT_JOINED, "not in the group yet"
+    if child.oversized:
+        megabytes = child.rss / MEGABYTE
+        yield Kind.OVERSIZED, "uses more than its share of MEMORY_LIMIT right after its start: %d MB" % megabytes
+    if child.trouble:
+        yield Kind.TROUBLE, child.trouble
+    if child.dead_letters_waiting:
+        yield Kind.UNSTORED, "%d dead letters can't be stored" % child.dead_letters_waiting
+
+
+def _held(partitions: Iterable[PartitionReport]) -> Found:
     """One line for all of them: what holds one holds many, as a rule."""
-    held = sorted(("%s[%d]" % (p["topic"], p["partition"]), p["held"]) for p in partitions if p["held"])
-    if not held:
-        return []
-    more = " and %d more" % (len(held) - 1) if held[1:] else ""
-    return ["%s%s held: %s" % (held[0][0], more + " are" if more else " is", held[0][1])]
+    held = sorted(("%s[%d]" % (each.topic, each.partition), each.held) for each in partitions if each.held)
+    if held:
+        more = " and %d more" % (len(held) - 1) if held[1:] else ""
+        yield Kind.HELD, "%s%s held: %s" % (held[0][0], more + " are" if more else " is", held[0][1])
 
 
-def _breakers(reports: Iterable[Dict[str, Any]]) -> List[str]:
-    return [
-        "circuit breaker of %s is %s for %.1f s (share %.2f of %d calls failed)%s"
-        % (
-            breaker["name"], breaker["state"], breaker["seconds_in_state"], breaker["failed_share"], breaker["calls"],
-            ", next probe in %.1f s" % breaker["probe_in"] if breaker["probe_in"] >= 0 else "",
-        )
-        for breaker in reports
-        if breaker["state"] != "closed"
-    ]  # fmt: skip
+def _breakers(reports: Iterable[BreakerReport]) -> Found:
+    for breaker in reports:
+        if breaker.state != "closed":
+            yield (
+                Kind.BREAKER,
+                "circuit breaker of %s is %s for %.1f s (share %.2f of %d calls failed)%s"
+                % (
+                    breaker.name, breaker.state, breaker.seconds_in_state, breaker.failed_share, breaker.calls,
+                    ", next probe in %.1f s" % breaker.probe_in if breaker.probe_in >= 0 else "",
+                ),
+            )  # fmt: skip
 
 
-def totals(slots: Iterable[Dict[str, Any]]) -> Dict[str, Any]:
+def totals(slots: Iterable[SlotReport]) -> Dict[str, Any]:
     """Sums over the children that report: running, done, failed, in flight, lag, …"""
-    children = [slot["child"] for slot in slots if slot["child"] and slot["pid"]]
-    partitions = [partition for child in children for partition in child["partitions"]]
+    children = [slot.child for slot in slots if slot.child and slot.pid]
+    partitions = [partition for child in children for partition in child.partitions]
     summed = {
-        name: sum(child[name] for child in children)
+        name: sum(getattr(child, name) for child in children)
         for name in ("done", "rate", "failed", "retrying", "dead_letters", "suspects")
     }
-    summed["in_flight"] = sum(partition["in_flight"] for partition in partitions)
-    summed["lag"] = sum(max(0, partition["lag"]) for partition in partitions)
+    summed["in_flight"] = sum(partition.in_flight for partition in partitions)
+    summed["lag"] = sum(max(0, partition.lag) for partition in partitions)
     summed["partitions"] = len(partitions)
-    summed["running"] = sum(1 for slot in slots if slot["state"] == "running")
+    summed["running"] = sum(1 for slot in slots if slot.state == "running")
     return summed
 
 
-def one_line(snapshot: Dict[str, Any]) -> str:
+def one_line(snapshot: Snapshot) -> str:
     """For systemd's status line."""
-    sums = totals(snapshot["slots"])
+    sums = totals(snapshot.slots)
     return "%s: %d/%d processes, %d partitions, lag %d, in flight %d, restarts %d%s" % (
-        snapshot["state"], sums["running"], snapshot["processes"], sums["partitions"], sums["lag"], sums["in_flight"],
-        snapshot["restarts"], "; degraded: " + snapshot["problems"][0] if snapshot["problems"] else "",
+        snapshot.state, sums["running"], snapshot.processes, sums["partitions"], sums["lag"], sums["in_flight"],
+        snapshot.restarts, "; degraded: " + snapshot.problems[0] if snapshot.problems else "",
     )  # fmt: skip

@@ -6,15 +6,18 @@ Times are seconds; ages are used instead of points in time, so that no reader ne
 
 from __future__ import annotations
 
+import functools
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Mapping, Optional, Type, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from kafka_worker.shared import routes
 from kafka_worker.shared.settings import Settings
 
 VERSION = 1  # of the structure; raised when a field changes its meaning or goes away
+
+Report = TypeVar("Report")
 
 
 class Stage(str, Enum):
@@ -113,7 +116,16 @@ class SlotReport:
     last_exit: Optional[str]
     restart_in: float  # seconds until the next start; -1: none is due
     successor_pid: int  # of a rolling restart; 0: none
-    child: Optional[Dict[str, Any]]  # its last ChildReport
+    child: Optional[ChildReport]  # its last one
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Why the service is not well."""
+
+    kind: str  # one of health.Kind: a short word that does not change
+    slot: Optional[int]  # None: it is the supervisor's
+    text: str
 
 
 @dataclass(frozen=True)
@@ -136,9 +148,12 @@ class Snapshot:
     restarts: int
     problems: List[str]  # why it is degraded; empty: healthy
     slots: List[SlotReport]
+    conditions: List[Condition] = field(default_factory=list)  # the problems, each with its kind
 
 
-def snapshot_of(settings: Settings, state: str, uptime: float, problems: List[str], slots: List[SlotReport]) -> Snapshot:
+def snapshot_of(
+    settings: Settings, state: str, uptime: float, conditions: List[Condition], slots: List[SlotReport]
+) -> Snapshot:
     """The supervisor's own part, from its settings and what it knows of its slots."""
     return Snapshot(
         version=VERSION,
@@ -155,11 +170,35 @@ def snapshot_of(settings: Settings, state: str, uptime: float, problems: List[st
         threads=settings.threads,
         threads_max=settings.threads_max,
         restarts=sum(slot.restarts for slot in slots),
-        problems=problems,
+        problems=[condition.text for condition in conditions],
         slots=slots,
+        conditions=conditions,
     )
 
 
 def as_json(report: Any) -> Dict[str, Any]:
     """Any of the reports as plain data."""
     return asdict(report)
+
+
+def from_json(kind: Type[Report], data: Mapping[str, Any]) -> Report:
+    """A report of this kind again, from plain data. Fields that are not known here are left out: they are younger than we."""
+    hints = _hints(cast("Any", kind))
+    return kind(**{name: _typed(hints[name], value) for name, value in data.items() if name in hints})
+
+
+def _typed(hint: Any, value: Any) -> Any:
+    parts = [part for part in get_args(hint) if part is not type(None)]
+    if value is None:
+        return value
+    if get_origin(hint) is list:
+        return [_typed(parts[0], each) for each in value]
+    kind = parts[0] if parts else hint
+    if is_dataclass(kind):
+        return from_json(cast("Any", kind), value)
+    return kind(value) if issubclass(kind, Enum) else value
+
+
+@functools.lru_cache(maxsize=None)
+def _hints(kind: Any) -> Dict[str, Any]:
+    return get_type_hints(kind)
