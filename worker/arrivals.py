@@ -11,7 +11,7 @@ from typing import Iterable, List
 
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.home import UNKNOWN
+from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.recovery.offset_map import decode
 from kafka_worker.recovery.recovery import Recovery
 
@@ -44,12 +44,12 @@ class Arrivals:
         for partition in partitions:
             name = (partition.topic, partition.number)
             if name not in committed:
-                partition.early, partition.held = partition.early or [], UNTOLD
+                partition.flow.put_off(UNTOLD)
                 continue
-            partition.held = ""
+            partition.flow.told()
             if not self._recovery.restore(partition, *committed[name], homes.get(partition.topic, UNKNOWN)):
                 consumer.rewind(name)
-                partition.early = partition.early and []  # they come again
+                partition.flow.drop_early()
         self.check_soon()
 
     def check_soon(self) -> None:
@@ -64,17 +64,17 @@ class Arrivals:
                 self._look_at = now + LOOK_SECONDS
                 consumer.ids.ask(partition.topic for partition in assignment)
             return []
-        known = [partition for partition in assignment if partition.early is None]
-        anew = [partition for partition in known if partition.home.differs(homes.get(partition.topic, UNKNOWN))]
+        known = [partition for partition in assignment if not partition.flow.untold]
+        anew = [partition for partition in known if partition.stored.home.differs(homes.get(partition.topic, UNKNOWN))]
         for partition in known:
-            partition.home = homes.get(partition.topic, UNKNOWN).completed(partition.home)
+            partition.stored.told_home(homes.get(partition.topic, UNKNOWN))
         return anew
 
     def again(self, consumer: GroupConsumer, assignment: Iterable[Partition], now: float) -> List[Partition]:
         """Once in a turn: ask again about those of which nothing was told. Those of which it was told now."""
-        waiting = [partition for partition in assignment if partition.early is not None]
+        waiting = [partition for partition in assignment if partition.flow.untold]
         if not waiting or now < self._again_at:
             return []
         self._again_at = now + LOOK_SECONDS
         self.receive(consumer, waiting, AGAIN_SECONDS)
-        return [partition for partition in waiting if not partition.held]
+        return [partition for partition in waiting if not partition.flow.held]

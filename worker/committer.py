@@ -46,7 +46,7 @@ class Committer:
     def finished(self) -> bool:
         """Whether the broker holds all that we owe it. What is missing is sent, one commit after the other."""
         # Where nothing has come yet, the commit is only to be found again by: that is not owed any more.
-        owed = [p for p in self._assignment if p.named or p.tracker.next_offset >= 0]
+        owed = [p for p in self._assignment if p.stored.named or p.tracker.next_offset >= 0]
         return not self._commits.in_flight and self._send(owed, self._positions(), self._clock())
 
     def answered(self, stored: List[Tuple[str, int, int]]) -> None:
@@ -59,7 +59,7 @@ class Committer:
         """The offset itself must get through: commit without the map from now on."""
         log.warning("The broker refuses metadata of this length: after a crash, more than what was running may run again")
         for partition in self._assignment:
-            partition.map_refused = True
+            partition.stored.refuse_map()
 
     @property
     def acknowledged_at(self) -> float:
@@ -76,6 +76,6 @@ class Committer:
         if dirty and self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
             self._commits.sent()
             for partition, target, text in dirty:
-                partition.sent = (target, text)
+                partition.stored.sent(target, text)
         self._commits.looked(self._assignment, now)
         return not dirty

@@ -15,7 +15,6 @@ from kafka_worker.draining.draining import BROKEN, Draining
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.ownership import Ownership
-from kafka_worker.partitions.partition_report import partition_report
 from kafka_worker.partitions.task import Task
 from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import HandlerThread
@@ -108,7 +107,7 @@ class ConsumerLoop:
         soon = (
             decisions.busy(now)
             or self._parts.gates.probing
-            or any(p.paused and not (p.held or p.origin) for p in self._ownership.assignment)
+            or any(p.flow.paused and not (p.flow.held or p.retries_of) for p in self._ownership.assignment)
         )
         longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
@@ -172,6 +171,6 @@ class ConsumerLoop:
             dropped=self._ownership.dropped,
             suspects=parts.quarantine.count,
             trouble=parts.decisions.trouble,
-            partitions=[partition_report(p, consumer.end, parts.gates.why(p)) for p in self._ownership.assignment],
+            partitions=[p.report(consumer.end((p.topic, p.number)), parts.gates.why(p)) for p in self._ownership.assignment],
             breakers=parts.gates.reports(now),
         )

@@ -70,7 +70,7 @@ class Ownership(RebalanceListener):
         partitions = [self.assignment.add(*name) for name in names]
         self._arrivals.receive(self._consumer, partitions)
         self.committer.soon()
-        self._quarantine.receive(partition for partition in partitions if partition.early is None)
+        self._quarantine.receive(partition for partition in partitions if not partition.flow.untold)
         self.serve()
 
     def pause_unwanted(self) -> None:
@@ -85,11 +85,9 @@ class Ownership(RebalanceListener):
         self.changes += 1
 
     def _new_partition(self, topic: str, number: int) -> Partition:
-        partition = Partition(topic, number, self._ordering.queue, self._recovery.memory)
+        retries_of = self._decisions.retry_topics.origin(topic)
+        partition = Partition(topic, number, self._ordering.queue, self._recovery.memory, retries_of)
         partition.dependencies = self._gates.dependencies
-        partition.origin = self._decisions.retry_topics.origin(topic)
-        if partition.origin:
-            partition.queue.topic = partition.origin
         return partition
 
     # ---- messages come --------------------------------------------------------------------------------------------
@@ -101,12 +99,12 @@ class Ownership(RebalanceListener):
             if partition is None:
                 self.dropped += len(batch)  # delivered just before a revocation; whoever has the partition now gets them
                 continue
-            if partition.early is not None:
-                partition.early += batch
+            if partition.flow.untold:
+                partition.flow.keep(batch)
                 continue
-            if not partition.named and partition.tracker.next_offset < 0:
+            if not partition.stored.named and partition.tracker.next_offset < 0:
                 self.committer.soon()  # now there is something to commit
-            expected = max(partition.tracker.next_offset, partition.committed)
+            expected = max(partition.tracker.next_offset, partition.stored.committed)
             if batch[0].offset() < expected:
                 log.warning("%s: offsets went back from %d to %d", partition, expected, batch[0].offset())
                 partition = self._begun_anew(partition)
@@ -122,21 +120,20 @@ class Ownership(RebalanceListener):
         for partition in self._arrivals.again(self._consumer, self.assignment, now):
             self._quarantine.receive([partition])
             self.serve()
-            early, partition.early = partition.early, None
-            self.deliver(early or [])
+            self.deliver(partition.flow.take_early())
 
     def on_end(self, name: TopicPartition, offset: int) -> None:
         """The end of a partition: the only sign of progress behind messages that are never delivered."""
         partition = self.assignment.get(*name)
         if partition is not None:
-            partition.eof = offset
-            if not partition.named:
+            partition.at_end(offset)
+            if not partition.stored.named:
                 self.committer.soon()
 
     def _start(self, partition: Partition, batch: List[Any]) -> None:
-        tasks = intake.tasks(partition, batch, None if partition.origin else self._ordering.lane_of)
+        tasks = intake.tasks(partition, batch, None if partition.retries_of else self._ordering.lane_of)
         self._backpressure.note(partition, batch)
-        if partition.origin:
+        if partition.retries_of:
             self._decisions.delayed(tasks)
         else:
             partition.queue.extend(tasks)
@@ -145,11 +142,11 @@ class Ownership(RebalanceListener):
     def _begun_anew(self, partition: Partition) -> Partition:
         """The topic was made anew, or somebody moved the group. What runs of the old offsets is dropped, and what was known of
         them is void."""
-        partition.forget()
+        partition.closing.forget()
         self._recovery.void(partition)
         again = self.assignment.add(partition.topic, partition.number)
         if self._stopping.wish is not None:
-            again.close(self._stopping.until())
+            again.closing.close(self._stopping.until())
         self.committer.soon()
         self._arrivals.check_soon()
         self._quarantine.receive([again])
@@ -178,9 +175,9 @@ class Ownership(RebalanceListener):
     def _forget(self, names: List[TopicPartition]) -> None:
         for partition in self.assignment.selected(names):
             # First of all, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
-            partition.forget()
+            partition.closing.forget()
             running = len(self._settling.running([partition]))
-            self.dropped += len(partition.early or ()) + partition.tracker.in_flight - running
+            self.dropped += partition.flow.early + partition.tracker.in_flight - running
             self._recovery.ended(partition)
             self.assignment.remove(partition.topic, partition.number)
         self._settling.unpark()

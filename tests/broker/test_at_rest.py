@@ -49,7 +49,9 @@ def test_while_a_rebalance_waits_for_a_long_task_what_is_done_is_committed_wheth
     eventually(lambda: len(started(first, "long")) == 2, SECONDS, "both long tasks run")
 
     engine(name, group, "second", ordering="key").start(wait=False)
-    eventually(lambda: any(each.closed for each in first.loop._ownership.assignment), SECONDS, "a partition is taken away")
+    eventually(
+        lambda: any(each.closing.closed for each in first.loop._ownership.assignment), SECONDS, "a partition is taken away"
+    )
     at_first = len(ended(first, "step"))
 
     beside: Dict[int, int] = dict.fromkeys(range(2), STEPS)

@@ -149,7 +149,7 @@ def test_an_offset_is_committed_only_when_the_results_are_stored(
         return [admin.committed(group, name)[0] for name in (one, several)]
 
     eventually(
-        lambda: all(missing in partition.held for partition in running.loop._ownership.assignment), SECONDS, "it is known"
+        lambda: all(missing in partition.flow.held for partition in running.loop._ownership.assignment), SECONDS, "it is known"
     )
     eventually(lambda: committed() == [1, 1], SECONDS, "all before it is committed")
     assert sorted(running.ledger.done()) == ["0", "1", "3", "4", "5"]  # not the follower: results of a key keep their order

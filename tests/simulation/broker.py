@@ -6,7 +6,7 @@ import json
 import random
 from typing import Dict, List, Optional, Set, Tuple
 
-from kafka_worker.partitions.home import UNKNOWN, Home
+from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.recovery.offset_map import decode, encode
 from tests.simulation.oracle import Id, Name, Oracle
 

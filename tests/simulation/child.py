@@ -158,10 +158,12 @@ class Life:
             del self.broker.since[name]  # it ends, and wants no more of them
         for partition in taken:
             name = (partition.topic, partition.number)
-            self.oracle.believed(name, [each for first, behind in partition.known for each in range(first, behind)])
+            self.oracle.believed(
+                name, [each for first, behind in partition.stored.done_before for each in range(first, behind)]
+            )
             known = self.oracle.known[name]
             self.oracle.forgets([task for task in self.oracle.remembered(name) if task.offset not in known])
-            self.host.names[name] = partition.names
+            self.host.names[name] = partition.stored.names
 
     def _gone(self, names: List[Name]) -> None:
         """What of these is in a thread's hand counts no more, whatever becomes of it."""
@@ -196,7 +198,7 @@ class Life:
             what = "cancelled" if context.cancelled else "return"
         else:
             self.scheduler.wait(seconds)
-        self.oracle.returned(task, self.scheduler.now, done=what == "return", remembered=not partition.revoked)
+        self.oracle.returned(task, self.scheduler.now, done=what == "return", remembered=not partition.closing.revoked)
         return self._ended(task, what)
 
     def _ended(self, task: Id, what: str) -> Any:

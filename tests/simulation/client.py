@@ -9,7 +9,7 @@ from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Se
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from kafka_worker.partitions.home import Home
+from kafka_worker.partitions.stored import Home
 from tests.simulation.broker import NOTHING, TOPIC, Broker, Message, of_value
 from tests.simulation.oracle import Id, Name
 from tests.simulation.scheduler import Scheduler

@@ -9,9 +9,10 @@ from unittest.mock import patch
 
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes import decisions
-from kafka_worker.partitions import assignment
-from kafka_worker.partitions.assignment import Names, Partition
+from kafka_worker.partitions import stored
+from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.commits import Commits
+from kafka_worker.partitions.stored import Names
 from kafka_worker.partitions.tracker import OPEN, RUNNING, Segment
 from kafka_worker.process import ChildProcess
 from kafka_worker.recovery.journal import Journal
@@ -26,7 +27,7 @@ _numbers = itertools.count()
 
 def _by_nothing(self: Recovery, partition: Partition, offset: int, metadata: Any, *home: Any) -> bool:
     if decode(metadata) is None:
-        partition.names = Names("nothing!", partition.names.own)
+        partition.stored.names = Names("nothing!", partition.stored.names.own)
     return _restore(self, partition, offset, metadata, *home)
 
 
@@ -37,7 +38,7 @@ def _kept_as_it_was(self: Journal, index: int) -> None:
 
 def _opened(self: Recovery, *arguments: Any, **options: Any) -> None:
     name = "%08d" % next(_numbers)
-    assignment.new_name = lambda: name  # for all assignments of this process
+    stored.new_name = lambda: name  # for all assignments of this process
     _init(self, *arguments, **options)
 
 

@@ -15,7 +15,7 @@ from kafka_worker.kafka import backpressure, consumer, outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes import decisions, results, retry
 from kafka_worker.outcomes.retry import RetryPolicy
-from kafka_worker.partitions import assignment, commits, intake, lanes, task, tracker
+from kafka_worker.partitions import assignment, closing, commits, flow, intake, lanes, stored, task, tracker
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools import thread_pool
 from kafka_worker.pools.thread_pool import Pool
@@ -40,8 +40,8 @@ ORDINARY, HOT, MOVING = 1, 6, 60
 #: Where threads may change, and how much a line counts towards it: most where one thread looks at what another moves.
 WEIGHTS = Weighted(finely=Pool._serve_one.__code__)
 for _module in (
-    arrivals, assignment, commits, committer, consumer, decisions, draining, intake, journal, loop, outbox, ownership,
-    process, recovery, results, retry, backpressure,
+    arrivals, assignment, closing, commits, committer, consumer, decisions, draining, flow, intake, journal, loop, outbox,
+    ownership, process, recovery, results, retry, stored, backpressure,
 ):  # fmt: skip
     WEIGHTS.add(_module, ORDINARY)
 for _module in (lanes, settling, task, tracker):
@@ -206,7 +206,7 @@ def in_place(life: Life) -> Iterator[None]:
             (outbox, {"Producer": life.producer}),
             (quarantine, {"TaskProcess": task_process}),
             (tracker, {"SEGMENT_SIZE": SEGMENT}),
-            (assignment, {"new_name": lambda: "%08x" % life.broker.chance.getrandbits(32)}),
+            (stored, {"new_name": lambda: "%08x" % life.broker.chance.getrandbits(32)}),
             (journal, {"SEGMENT_SIZE": SEGMENT, "RECORDS": RECORDS, "_RECORD": journal._HEADER.size + SEGMENT,
                        "SCARCE": 4, "boot_id": lambda: b"boot"}),
         ):  # fmt: skip

@@ -14,7 +14,8 @@ import threading
 from typing import List, Tuple
 
 from kafka_worker.handler.loading import load
-from kafka_worker.partitions.assignment import Names, Partition
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.stored import Names
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool

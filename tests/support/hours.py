@@ -6,7 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Callable, List, Optional, Sequence, Set
 
-from kafka_worker.partitions.home import ID_LENGTH, Home
+from kafka_worker.partitions.stored import ID_LENGTH, Home
 from kafka_worker.recovery.offset_map import decode, encode
 from tests.support.bulk import Bulk, ranges_of
 from tests.support.eventually import eventually

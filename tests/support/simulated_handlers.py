@@ -11,9 +11,8 @@ from typing import Callable, Dict, List, Sequence, Set, Tuple
 from kafka_worker.gates.gates import Gates
 from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.attempts import age_of
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
-from kafka_worker.partitions.task import Task, finish, mark_open, mark_running
+from kafka_worker.partitions.task import Task, age_of, finish, mark_open, mark_running
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.settings import Settings
 from tests.unit.fakes import Message

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from kafka_worker.isolation.task_process import TaskProcess
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.attempts import Attempt
+from kafka_worker.partitions.task import Attempt
 from tests.unit.fakes import TOPIC, Message, some_settings
 
 HANDLER = "tests.support.task_handlers:handle"

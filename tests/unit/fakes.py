@@ -7,8 +7,8 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Opti
 
 from kafka_worker.handler.loading import Call
 from kafka_worker.kafka.consumer import RebalanceListener, TopicPartition
-from kafka_worker.partitions.home import UNKNOWN, Home
 from kafka_worker.partitions.queues import Queue
+from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of

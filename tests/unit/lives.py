@@ -6,8 +6,8 @@ from typing import Dict, Optional, Set, Tuple
 
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.home import UNKNOWN, Home
 from kafka_worker.partitions.queues import FirstComeFirstServed
+from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.tracker import RUNNING
 from kafka_worker.recovery.journal import Journal
@@ -34,7 +34,7 @@ class Life:
         self.recovery: Recovery = of.recovery if of else Recovery(journal, use_map=use_map, busy=self.busy.__contains__)
         self.partition = Partition("topic", 0, FirstComeFirstServed, self.recovery.memory)
         self.valid = self.recovery.restore(self.partition, committed, metadata, home)
-        self.next = max(0, self.partition.committed)
+        self.next = max(0, self.partition.stored.committed)
         self.open: Dict[int, Task] = {}
 
     def deliver(self, count: int) -> Set[int]:
@@ -56,11 +56,12 @@ class Life:
 
     def send(self) -> Tuple[int, str]:
         """A commit, of which no answer has come yet."""
-        target = max(self.partition.committed, self.partition.target(-1001))
+        target = max(self.partition.stored.committed, self.partition.target(-1001))
         return target, self.recovery.metadata(self.partition, target)
 
     def answered(self, target: int, text: str) -> None:
-        self.partition.committed, self.partition.metadata = target, text
+        self.partition.stored.sent(target, text)
+        self.partition.stored.acknowledged(target)
         self.recovery.acknowledged(self.partition, target)
 
     def commit(self) -> Tuple[int, str]:

@@ -11,7 +11,7 @@ from kafka_worker import arrivals
 from kafka_worker.arrivals import UNTOLD
 from kafka_worker.kafka.consumer import TopicPartition
 from kafka_worker.partitions import commits
-from kafka_worker.partitions.home import Home
+from kafka_worker.partitions.stored import Home
 from kafka_worker.recovery.offset_map import encode
 from tests.unit.fakes import Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until

@@ -149,7 +149,7 @@ def test_memory_is_given_back_only_when_no_task_can_start_any_more(
     """Else a task that starts a moment later would write its end into what is somebody else's memory by then."""
     revoked: List[bool] = []
     for name in ("ended", "void"):
-        monkeypatch.setattr(Recovery, name, lambda _self, partition: revoked.append(partition.revoked))
+        monkeypatch.setattr(Recovery, name, lambda _self, partition: revoked.append(partition.closing.revoked))
 
     bench.play(assign(), deliver(5), until(lambda: bench.done == {5}), end(), stop())
 
@@ -240,7 +240,7 @@ def test_a_child_that_is_fenced_by_itself_after_a_loss_joins_anew(bench: Bench) 
 
 
 def until_closed(_message: Any, partition: Partition, _attempt: int) -> None:
-    eventually(lambda: partition.closed, 10, "the partition is closed")
+    eventually(lambda: partition.closing.closed, 10, "the partition is closed")
 
 
 class FromRetryTopic(Message):
@@ -281,7 +281,7 @@ def test_what_sleeps_from_a_retry_topic_is_weighed_like_all_else(bench: Bench) -
     large._value = bytes(10 * memory.MEBIBYTE)  # more than may be in flight
 
     def look(_group: ScriptedGroup) -> List[Message]:
-        seen.extend((partition.tracker.weight, partition.paused) for partition in bench.loop._ownership.assignment)
+        seen.extend((partition.tracker.weight, partition.flow.paused) for partition in bench.loop._ownership.assignment)
         return []
 
     bench.play(

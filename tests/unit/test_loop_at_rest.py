@@ -10,7 +10,7 @@ import pytest
 from kafka_worker import loop
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.home import UNKNOWN
+from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.recovery.offset_map import encode
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.system.deadline import Deadline
@@ -52,7 +52,7 @@ class UntilClosed:
         self.release = threading.Event()
 
     def __call__(self, _message: Any, partition: Partition, _attempt: int) -> None:
-        eventually(lambda: partition.closed, SECONDS, "the partition is closed")
+        eventually(lambda: partition.closing.closed, SECONDS, "the partition is closed")
         self._then()
         self.release.wait(SECONDS)
 
@@ -89,7 +89,7 @@ def test_a_partition_assigned_during_the_drain_is_paused_and_nothing_of_it_is_st
 
 def test_what_is_done_during_the_drain_is_committed_when_it_is_due(bench: Bench) -> None:
     def one_after_the_other(message: Any, partition: Partition, _attempt: int) -> None:
-        eventually(lambda: partition.closed, SECONDS, "the partition is closed")
+        eventually(lambda: partition.closing.closed, SECONDS, "the partition is closed")
         if message.offset() > 0:
             done_before = (*OURS, message.offset())
             eventually(lambda: done_before in bench.group.commits, SECONDS, f"{done_before} is committed")
@@ -112,7 +112,7 @@ def test_what_is_done_while_a_revocation_waits_is_committed_when_it_is_due_also_
             next_one.wait(SECONDS)
             next_one.clear()
             return
-        eventually(lambda: partition.closed, SECONDS, "the partition is closed")
+        eventually(lambda: partition.closing.closed, SECONDS, "the partition is closed")
         for done in (1, 2):
             next_one.set()
             eventually(lambda: (*OTHER, done) in bench.group.commits, SECONDS, f"{done} of the other is committed")  # noqa: B023
@@ -149,12 +149,14 @@ def test_while_a_revocation_waits_partitions_that_stay_are_served_as_ever_and_th
 
     def call(message: Any, partition: Partition, attempt: int) -> None:
         if message.partition() == 1:
-            eventually(lambda: bench.loop._ownership.assignment.selected([OURS])[0].closed, SECONDS, "the revocation waits")
+            eventually(
+                lambda: bench.loop._ownership.assignment.selected([OURS])[0].closing.closed, SECONDS, "the revocation waits"
+            )
             tried.append(attempt)
             if attempt == 1:
                 raise ValueError(7)
             return
-        eventually(lambda: partition.closed, SECONDS, "the partition is closed")
+        eventually(lambda: partition.closing.closed, SECONDS, "the partition is closed")
         turned, reported = bench.loop.turned_at, bench.loop.report.partitions
         eventually(lambda: tried == [1, 2], SECONDS, "what has failed is tried again")
         eventually(lambda: bench.loop.turned_at > turned, SECONDS, "the loop turns")
@@ -207,11 +209,11 @@ def test_handlers_are_told_of_a_deadline_that_was_brought_forward(bench: Bench) 
     told: List[bool] = []
 
     def call(_message: Any, partition: Partition, _attempt: int) -> None:
-        eventually(lambda: partition.deadline is not None, SECONDS, "the partition is closed")
-        before, stopping = partition.deadline or 0.0, bench.loop.stopping
+        eventually(lambda: partition.closing.deadline is not None, SECONDS, "the partition is closed")
+        before, stopping = partition.closing.deadline or 0.0, bench.loop.stopping
         assert stopping
         stopping.deadline.hurry(1.0)
-        eventually(lambda: (partition.deadline or before) < before, SECONDS, "the deadline has come nearer")
+        eventually(lambda: (partition.closing.deadline or before) < before, SECONDS, "the deadline has come nearer")
         told.append(True)
 
     bench.call = call

@@ -9,7 +9,7 @@ import pytest
 from kafka_worker.isolation.task_process import TaskProcessError
 from kafka_worker.outcomes import decisions
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.attempts import Attempt, age_of
+from kafka_worker.partitions.task import Attempt, age_of
 from tests.unit.loops import Bench, assign, deliver, stop, until
 
 TIMES = 6  # more than MAX_ATTEMPTS

@@ -32,7 +32,7 @@ LOOKS: Dict[str, Tuple[Look, Any]] = {
     "what a commit would say": (lambda p: p.target(TAKEN), MOVING),
     "in flight": (lambda p: p.tracker.in_flight, 1),
     "map": (without_outcome, MOVING),
-    "whether it is settled": (lambda p: p.settled(-1), False),
+    "whether it is settled": (lambda p: p.closing.settled(-1), False),
 }
 
 
@@ -91,7 +91,7 @@ def test_a_call_that_is_given_up_meanwhile_is_waited_for_or_leaves_a_gap_and_not
         pool.threads.append(thread)
         settling = Settling(pool, Quarantine(some_settings(), 0, pool, SuspectsFile(None)), cast("Any", None), lambda: 0.0)
         return (
-            lambda: (bool(settling.described([made])), made.given_up == MOVING),
+            lambda: (bool(settling.described([made])), made.closing.abandoned_from == MOVING),
             lambda: thread.hung.update({id(task): task}),
         )
 
@@ -105,7 +105,7 @@ def test_a_dependency_that_answers_a_thread_of_the_handlers_own_meanwhile_does_n
         made = Partition("topic", 0)
 
         def use() -> None:
-            with made.dependencies.call("payments", made):
+            with made.dependencies.call("payments", made.topic, made.closing):
                 pass
 
         use()

@@ -10,7 +10,7 @@ from typing import Callable, Iterable, List, Tuple
 
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, in_words, offset_of, partition_of
+from kafka_worker.partitions.task import Task, in_words, kept_back, offset_of, partition_of
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.recovery.quarantine import Quarantine
 
@@ -33,7 +33,7 @@ class Settling:
         """Close these partitions, and look whether they are at rest. Asked again and again, and true at the latest at `until`
         (monotonic seconds), which may have come nearer meanwhile."""
         for partition in partitions:
-            partition.close(until)
+            partition.closing.close(until)
         now = self._clock()
         if now >= until:
             return True
@@ -42,8 +42,8 @@ class Settling:
         running = self._waited_for(partitions)
         if self._decisions.undecided().intersection(partitions):
             return False
-        settled = [partition.settled(_highest(running, partition)) for partition in partitions]
-        if all(settled) and not any(partition.in_transit for partition in partitions):
+        settled = [partition.closing.settled(_highest(running, partition)) for partition in partitions]
+        if all(settled) and not any(partition.flow.in_transit for partition in partitions):
             return True
         self.unpark()
         return False
@@ -51,10 +51,8 @@ class Settling:
     def unpark(self) -> None:
         """Start what was parked and lies below the frontier of its partition after all; forget what is not ours any more."""
         parked = [self._pool.parked.popleft() for _ in range(len(self._pool.parked))]
-        self._decisions.requeue(task for task in parked if offset_of(task) < partition_of(task).frontier)
-        self._pool.parked.extend(
-            task for task in parked if offset_of(task) >= partition_of(task).frontier and not partition_of(task).revoked
-        )
+        self._decisions.requeue(task for task in parked if not kept_back(task))
+        self._pool.parked.extend(task for task in parked if kept_back(task) and not partition_of(task).closing.revoked)
 
     def running(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
         """What runs of these partitions."""
@@ -74,8 +72,7 @@ class Settling:
         waited_for = []
         for thread, task in self.running(partitions):
             if thread.hangs(task):  # asked once: the main thread may say so at any moment
-                partition = partition_of(task)
-                partition.given_up = min(partition.given_up, offset_of(task))
+                partition_of(task).closing.abandon(offset_of(task))
             else:
                 waited_for.append((thread, task))
         return waited_for

@@ -101,14 +101,14 @@ class Breakers:
             outcome = self._ended.popleft()
             breaker = self._of_dependency(outcome.name)
             if breaker is not None:
-                self._users[outcome.name].add(self._handler_of(outcome.partition.queue.topic))
+                self._users[outcome.name].add(self._handler_of(outcome.topic))
                 self._count(breaker, outcome, now)
 
     def _count(self, breaker: Breaker, outcome: Outcome, now: float) -> None:
         probe = outcome.began >= breaker.since  # what began earlier speaks of another time
         if outcome.error is None:
             breaker.succeeded(1, now, probe=probe)
-        elif outcome.partition.closed:
+        elif outcome.closing.closed:
             return  # perhaps it was broken off because it was cancelled
         elif self._counts(outcome.error) and breaker.failed(outcome.error, now, probe=probe, before=outcome.before):
             self._behind[outcome.error] = breaker

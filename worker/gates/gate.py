@@ -9,9 +9,8 @@ from enum import Enum
 from typing import Deque, Dict, Optional, Tuple
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.attempts import failed_before
 from kafka_worker.partitions.queues import Queue
-from kafka_worker.partitions.task import Task, attempt_of, offset_of, partition_of
+from kafka_worker.partitions.task import Task, attempt_of, failed_before, offset_of, partition_of
 from kafka_worker.partitions.tracker import DONE, RUNNING
 
 IDLE_LOOKS = 2  # a task between a queue and its call runs at the second look, or it will not run without another permit
@@ -105,7 +104,7 @@ class Gate:
         """How many probes are done since the last look. Those of partitions that go away are given up: nothing will be heard
         of some of them."""
         self._note()
-        self._probes = {place: probe for place, probe in self._probes.items() if not partition_of(probe.task).closed}
+        self._probes = {place: probe for place, probe in self._probes.items() if not partition_of(probe.task).closing.closed}
         done = [place for place, probe in self._probes.items() if probe.look()]
         for place in done:
             del self._probes[place]
@@ -133,7 +132,7 @@ class Gate:
         """Of those that were set aside, the ones that have waited longest."""
         chosen = [self.aside.popleft() for _ in range(min(most, len(self.aside)))]
         for task in sorted(chosen, key=lambda task: -offset_of(task)):  # queues without order take them at their front
-            if not partition_of(task).revoked:
+            if not partition_of(task).closing.revoked:
                 partition_of(task).queue.put(task)
 
     def _note(self) -> None:

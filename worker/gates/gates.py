@@ -16,10 +16,9 @@ from kafka_worker.gates.breakers import Breakers
 from kafka_worker.gates.gate import Access, Gate, PermitQueue
 from kafka_worker.gates.rate_limit import TokenBucket
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.attempts import failed_before, spared
 from kafka_worker.partitions.dependencies import Dependencies
 from kafka_worker.partitions.queues import Queue
-from kafka_worker.partitions.task import Task, attempt_of, in_words, partition_of
+from kafka_worker.partitions.task import Task, attempt_of, failed_before, in_words, partition_of, spared
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.shared.foreign.errors import names_of, plain
 from kafka_worker.shared.ipc.snapshot import BreakerReport
@@ -64,7 +63,7 @@ class Gates:
         if now - self._counted_at >= COUNT_SECONDS:
             self._count_done(now)
         ours = list(partitions)
-        closing = {self._handler(partition) for partition in ours if partition.closed}
+        closing = {self._handler(partition) for partition in ours if partition.closing.closed}
         self._look_at_probes(now)
         changed = [self._set(handler, gate, closing=handler in closing) for handler, gate in self._gates.items()]
         for handler, gate in self._gates.items():
@@ -186,8 +185,8 @@ class Gates:
 
     def _hold(self, handler: str, gate: Gate, partitions: List[Partition]) -> None:
         for partition in partitions:
-            if partition.closed:  # nothing more of it will be started, so that a stop need not wait for it
-                partition.given_up = 0
+            if partition.closing.closed:  # nothing more of it will be started, so that a stop need not wait for it
+                partition.closing.abandon(0)
         if gate.access is Access.METERED:
             self._probe(gate, self._breakers.wanted(handler), sum(len(partition.queue) for partition in partitions))
 

@@ -6,7 +6,7 @@ from typing import Any, ContextManager, List, Optional, Tuple
 
 from kafka_worker.handler.decoding import headers_of
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.attempts import failed_before
+from kafka_worker.partitions.task import failed_before
 
 
 class Context:
@@ -55,19 +55,20 @@ class Context:
         """`with context.dependency("payments"): call()` tells the circuit breaker of that name whether the block succeeds or
         raises. While too many do, nothing of the handlers that use the name is started. What the block raises goes on as
         usual. Raises ValueError for a name that is not 1 to 100 printable characters."""
-        return self._partition.dependencies.call(name, self._partition, failed_before(self.attempt))
+        partition = self._partition
+        return partition.dependencies.call(name, partition.queue.topic, partition.closing, failed_before(self.attempt))
 
     @property
     def cancelled(self) -> bool:
         """True when the service stops or the partition is taken away, and when the call has taken longer than it should. A
         handler that can should come to its end: by returning when it is done (that counts until `deadline`), by raising
         when it is not: the task runs again, and where its partition goes away that is no failed attempt."""
-        return self._partition.closed or self._place in self._partition.overdue
+        return self._partition.closing.closed or self._place in self._partition.overdue
 
     @property
     def deadline(self) -> Optional[float]:
         """The `time.monotonic()` after which this task's result counts no more; None while nothing presses."""
-        limits = (self._partition.deadline, self._partition.overdue.get(self._place))
+        limits = (self._partition.closing.deadline, self._partition.overdue.get(self._place))
         return min((limit for limit in limits if limit is not None), default=None)
 
     @property

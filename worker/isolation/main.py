@@ -168,7 +168,7 @@ class TaskMain:
         # First the note, then the look, and `_cancel` the other way round: a cancellation that comes early is not lost.
         self._current = (number, partition, message.offset())
         if self._cancelled[0] == number:
-            partition.close(self._cancelled[1])
+            partition.closing.close(self._cancelled[1])
         try:
             returned = call(message, partition, attempt)
             results = sends_of(returned, ())
@@ -203,7 +203,7 @@ class TaskMain:
                 "%s offset %d has run for %g s and is told that it is cancelled; it is here:",
                 partition, offset, self._settings.handler_timeout_seconds, exc_info=RemoteTraceback(_main_stack()),
             )  # fmt: skip
-        partition.close(deadline)
+        partition.closing.close(deadline)
 
 
 def _main_stack() -> str:
@@ -223,5 +223,5 @@ def _calls(partition: Partition, raised: Optional[BaseException] = None) -> List
     taken = [ended.popleft() for _ in range(len(ended))]  # threads of the handler's own may still add to it
     return [
         (name, began, None if error is None else told(error), error is not None and any(error is cause for cause in causes))
-        for name, _partition, began, error, _before in taken
+        for name, _topic, _closing, began, error, _before in taken
     ]

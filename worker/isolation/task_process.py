@@ -18,8 +18,8 @@ from kafka_worker.isolation.frames import LOST, GarbledError
 from kafka_worker.isolation.spawn import TICK_SECONDS, Spawned
 from kafka_worker.isolation.watchdog import Watchdog
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.attempts import failed_before
 from kafka_worker.partitions.dependencies import Outcome
+from kafka_worker.partitions.task import failed_before
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.errors import PlainError, UndecodableError
 from kafka_worker.shared.foreign.exceptions import RemoteTraceback, rebuilt
@@ -201,8 +201,8 @@ class TaskProcess:
 
 
 def _wish(partition: Partition, cancelled: Callable[[], bool]) -> Wish:
-    if partition.closed:
-        return True, False, partition.deadline
+    if partition.closing.closed:
+        return True, False, partition.closing.deadline
     late = cancelled()
     return late, late, None
 
@@ -212,7 +212,7 @@ def _pass_on(calls: List[Tuple[Any, ...]], partition: Partition, raised: Optiona
     with that very error."""
     for name, began, error, led_to_it in calls:
         problem = raised if led_to_it else None if error is None else rebuilt(error)
-        partition.dependencies.ended.append(Outcome(name, partition, began, problem, before))
+        partition.dependencies.ended.append(Outcome(name, partition.queue.topic, partition.closing, began, problem, before))
 
 
 def _described(message: Any) -> Dict[str, Any]:

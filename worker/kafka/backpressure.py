@@ -63,8 +63,10 @@ class Backpressure:
             consumer.pause([(p.topic, p.number) for p in pause])
         if resume:
             consumer.resume([(p.topic, p.number) for p in resume])
-        for partition in pause + resume:
-            partition.paused = partition in pause
+        for partition in pause:
+            partition.flow.pause()
+        for partition in resume:
+            partition.flow.resume()
         return room
 
 
@@ -86,7 +88,7 @@ class Limits:
         ordinary: List[Load] = []
         sleeping: List[Load] = []
         for load in loads:
-            (sleeping if load[0].origin else ordinary).append(load)
+            (sleeping if load[0].retries_of else ordinary).append(load)
         pause, resume, room = self._decided(ordinary, flows=True)
         more = self._decided(sleeping, flows=False)
         return pause + more[0], resume + more[1], room
@@ -98,20 +100,20 @@ class Limits:
         common = self._limit - count * own
         something = [load for load in loads if load[1]]
         share = max(1, own + common // min(count, len(something) + 1))
-        counted = [_capped(load, share) if load[0].held else load for load in something]
+        counted = [_capped(load, share) if load[0].flow.held else load for load in something]
         lent = sum([weight - own for _, _, weight, _ in counted if weight > own])
         scarce = lent >= max(1, common)
         full = flows and sum([number for _, number, _, _ in counted]) >= self._limit
         most = min(1, own) if full else own if scarce else share
         # What is too heavy for its partition's own part waits for what others have borrowed, if that comes back.
-        wait = flows and scarce and any(weight > own and not partition.held for partition, _, weight, _ in something)
+        wait = flows and scarce and any(weight > own and not partition.flow.held for partition, _, weight, _ in something)
         pause: List[Partition] = []
         resume: List[Partition] = []
         for partition, _, weight, step in loads:
-            stop = bool(partition.held) or weight >= most or (wait and weight + step > own)
-            if stop and not partition.paused:
+            stop = bool(partition.flow.held) or weight >= most or (wait and weight + step > own)
+            if stop and not partition.flow.paused:
                 pause.append(partition)
-            elif partition.paused and not stop and weight <= most // 2:
+            elif partition.flow.paused and not stop and weight <= most // 2:
                 resume.append(partition)
         left = 1 if scarce else self._limit - sum([weight for _, _, weight, _ in counted])
         return pause, resume, max(1, min(self._batch, left))

@@ -125,8 +125,8 @@ class Outbox:
     def give_up(self) -> List[Task]:
         """The tasks of closed partitions whose records were refused and wait to be sent again: they are not. Whoever gets the
         partition next runs the task again; nobody should wait for a topic that may be missing for hours."""
-        hopeless = [letter for _, letters in self._again for letter in letters if letter.partition.closed]
-        self._again = [waiting for waiting in self._again if not waiting[1][0].partition.closed]
+        hopeless = [letter for _, letters in self._again for letter in letters if letter.partition.closing.closed]
+        self._again = [waiting for waiting in self._again if not waiting[1][0].partition.closing.closed]
         for letter in hopeless:
             self._settled(letter)
         return [letter.task for letter in hopeless]
@@ -134,7 +134,7 @@ class Outbox:
     def _produce(self, letters: List[_Letter]) -> None:
         """All of one task, in this order."""
         for place, letter in enumerate(letters):
-            if letter.partition.revoked:
+            if letter.partition.closing.revoked:
                 self._settled(letter)
                 continue  # whoever owns the partition now decides about it
             try:
@@ -146,7 +146,7 @@ class Outbox:
                 self._not_taken(letters[place:], problem)
                 return
             self.in_transit += 1
-            letter.partition.in_transit += 1
+            letter.partition.flow.sent()
 
     def _hand_over(self, letter: _Letter) -> None:
         record = letter.record
@@ -180,12 +180,12 @@ class Outbox:
     def _answered(self, letter: _Letter, problem: Optional[KafkaError]) -> None:
         """The producer's callback. It must not raise: that would surface in `poll`, far from here."""
         self.in_transit -= 1
-        letter.partition.in_transit -= 1
+        letter.partition.flow.answered()
         if problem is not None:
             self._refused([letter], problem)
             return
         self._settled(letter)
-        if letter.refused and not letter.partition.held:
+        if letter.refused and not letter.partition.flow.held:
             log.info("%s goes on: nothing of it waits to be stored any more", letter.partition)
         letter.stored(letter.task)
 
@@ -194,11 +194,11 @@ class Outbox:
         letter = letters[0]
         self._broken = self._broken or problem.fatal() or problem.name() == "_FATAL"
         partition, topic = letter.partition, letter.record.topic
+        why = "a %s can't be stored in %s: %s" % (letter.what, topic, problem.str())
+        partition.flow.refused(why, again=letter.refused)
         if not letter.refused:
             letter.refused = True
             self.unstored[letter.what] += 1
-            partition.unstored += 1
-        partition.held = "a %s can't be stored in %s: %s" % (letter.what, topic, problem.str())
         self._again.append((self._clock() + RESEND_SECONDS, letters))
         self._complaint.log(
             logging.ERROR,
@@ -213,10 +213,7 @@ class Outbox:
         if not letter.refused:
             return
         self.unstored[letter.what] -= 1
-        partition = letter.partition
-        partition.unstored -= 1
-        if not partition.unstored:
-            partition.held = ""
+        letter.partition.flow.settled()
 
 
 def _by_task(due: List[List[_Letter]]) -> Iterable[List[_Letter]]:

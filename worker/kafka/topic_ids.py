@@ -16,7 +16,7 @@ from typing import Any, Dict, Iterable, Mapping, Optional
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from kafka_worker.partitions.home import ID_LENGTH, Home
+from kafka_worker.partitions.stored import ID_LENGTH, Home
 from kafka_worker.shared.logs import Seldom
 
 log = logging.getLogger(__name__)

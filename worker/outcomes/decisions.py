@@ -18,8 +18,7 @@ from kafka_worker.outcomes.results import ResultSender
 from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.attempts import age_of
-from kafka_worker.partitions.task import Task, attempt_of, finish, in_words, offset_of, partition_of
+from kafka_worker.partitions.task import Task, age_of, attempt_of, finish, in_words, offset_of, partition_of
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.recovery.quarantine import Quarantine
@@ -80,7 +79,7 @@ class Decisions:
         now = self._clock()
         while self._pool.undecided:
             undecided = self._pool.undecided.popleft()
-            if not undecided.partition.revoked:  # else it is not committed, and runs again where the partition went
+            if not undecided.partition.closing.revoked:  # else it is not committed, and runs again where the partition went
                 self._decide[type(undecided)](undecided, now)
         for task in self._retries.due(now):
             self._wake(task, now)
@@ -109,7 +108,7 @@ class Decisions:
 
     def complete(self, task: Task) -> None:
         """The task has its outcome, as all that it had to have stored is stored: its followers may run."""
-        if partition_of(task).revoked:
+        if partition_of(task).closing.revoked:
             return  # its segment may be somebody else's by now
         self._quarantine.settled(task)
         if finish(task):
@@ -142,7 +141,7 @@ class Decisions:
     def _batch_failed(self, batch: BatchFailed, _now: float) -> None:
         """Not known is by whom a batch has failed: each of its messages is called alone now, and no attempt is counted."""
         first = batch.tasks[0]
-        if batch.partition.closed:
+        if batch.partition.closing.closed:
             self._leave_undone(batch)
             return
         log.warning(
@@ -155,7 +154,7 @@ class Decisions:
     def _raised(self, raised: Raised, now: float) -> None:
         """The whole decision about a failed task, from the top: what comes first has the first word."""
         task, error = raised.task, raised.error
-        if raised.partition.closed and not isinstance(error, VERDICTS):
+        if raised.partition.closing.closed and not isinstance(error, VERDICTS):
             self._leave_undone(raised)
             return
         if isinstance(error, TaskProcessError):
@@ -241,5 +240,4 @@ class Decisions:
 def _leave(tasks: Iterable[Task]) -> None:
     """These are not done any more by us: each leaves a gap, which nobody waits for and nothing is committed past."""
     for task in tasks:
-        partition = partition_of(task)
-        partition.given_up = min(partition.given_up, offset_of(task))
+        partition_of(task).closing.abandon(offset_of(task))

@@ -11,8 +11,7 @@ import itertools
 from typing import Callable, List, Optional, Tuple
 
 from kafka_worker.handler.errors import WorthAgain
-from kafka_worker.partitions.attempts import Attempt, age_of
-from kafka_worker.partitions.task import Task, attempt_of, partition_of, with_attempt
+from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, partition_of, with_attempt
 from kafka_worker.shared.foreign.answers import Retry
 from kafka_worker.shared.settings import Settings
 
@@ -104,4 +103,4 @@ class RetrySchedule:
 
 def _hopeless(task: Task, due: float, deadline: float) -> bool:
     partition = partition_of(task)
-    return partition.closed and (due > deadline or bool(partition.origin))
+    return partition.closing.closed and (due > deadline or bool(partition.retries_of))

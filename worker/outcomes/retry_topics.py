@@ -15,8 +15,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from kafka_worker.handler.decoding import readable_headers
 from kafka_worker.kafka.outbox import Headers, OutgoingRecord
 from kafka_worker.outcomes.retry import LONGEST_SECONDS
-from kafka_worker.partitions.attempts import Attempt, age_of
-from kafka_worker.partitions.task import Task, attempt_of, in_words, message_of, partition_of
+from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, in_words, message_of, partition_of
 from kafka_worker.shared.configuration.failure_settings import retry_topic, seconds_of
 
 log = logging.getLogger(__name__)
@@ -107,7 +106,7 @@ class RetryTopics:
         """What to produce so that a task that sleeps goes to the end of its topic, or of one of a longer delay, because it
         stands in the way of others; None: it does not, or not for longer than the delay of its topic, as others there do."""
         wait, partition = self.sleeps(task, now), partition_of(task)
-        if not partition.paused or partition.held or wait < self._seconds[partition.topic]:
+        if not partition.flow.paused or partition.flow.held or wait < self._seconds[partition.topic]:
             return None
         return self._made(message_of(task), attempt_of(task), wait, age_of(attempt_of(task), now))
 
@@ -132,7 +131,7 @@ class RetryTopics:
     def delayed(self, task: Task, now: float) -> Task:
         """What a task really is that was delivered from a retry topic; `now`: monotonic."""
         offset, segment, message, lane, _attempt, partition = task
-        origin = partition.origin
+        origin = partition.retries_of
         told = _told(message, origin)
         wall = self._wall()
         if not told:

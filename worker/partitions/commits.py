@@ -43,11 +43,12 @@ class Commits:
         has moved, or what is done beyond it has changed."""
         dirty = []
         for partition in partitions:
-            if partition.early is not None:
+            if partition.flow.untold:
                 continue  # not even what the broker holds is known
-            target = max(partition.committed, partition.target(positions.get((partition.topic, partition.number), -1)))
+            stored, position = partition.stored, positions.get((partition.topic, partition.number), -1)
+            target = max(stored.committed, partition.target(position))
             text = metadata(partition, target) if target >= 0 else ""
-            if target > partition.committed or text != partition.metadata:
+            if not stored.holds(target, text):
                 dirty.append((partition, target, text))
         return dirty
 
@@ -68,8 +69,7 @@ class Commits:
         stored = []
         for topic, number, offset in committed:
             partition = assignment.get(topic, number)
-            if partition is not None and offset == partition.sent[0] and not self.in_flight:
-                partition.committed, partition.metadata = partition.sent
+            if partition is not None and not self.in_flight and partition.stored.acknowledged(offset):
                 stored.append((partition, offset))
             self.acknowledged_at = now
         return stored
@@ -82,4 +82,5 @@ class Commits:
 def _nameless(partition: Partition) -> bool:
     """Whether there is something to commit of it, and nothing is committed by this assignment. (Of one that is empty, or that
     nobody leads, there may be nothing for hours.)"""
-    return not partition.named and partition.early is None and max(partition.committed, partition.target(-1)) >= 0
+    stored = partition.stored
+    return not (stored.named or partition.flow.untold) and max(stored.committed, partition.target(-1)) >= 0

@@ -7,27 +7,21 @@ import contextlib
 import math
 import time
 from collections import deque
-from typing import Callable, Deque, Iterator, NamedTuple, Optional, Protocol
+from typing import Callable, Deque, Iterator, NamedTuple, Optional
 
-from kafka_worker.partitions.queues import Queue
+from kafka_worker.partitions.closing import Closing
 from kafka_worker.shared.foreign.exceptions import noted
 from kafka_worker.shared.foreign.plain import plain_text
 
 LONGEST_NAME = 100  # characters
 
 
-class Source(Protocol):
-    """A partition, as far as it is asked about here."""
-
-    closed: bool
-    queue: Queue
-
-
 class Outcome(NamedTuple):
     """A call of a dependency that has ended."""
 
     name: str
-    partition: Source  # of the message whose handler called
+    topic: str  # of the message whose handler called, and what becomes of its partition
+    closing: Closing
     began: float  # monotonic seconds
     error: Optional[Exception]  # a copy (see `exceptions`); None: it succeeded
     before: float  # monotonic seconds, when the message failed the last time; infinite: it did not
@@ -42,7 +36,7 @@ class Dependencies:
         self.ended: Deque[Outcome] = deque()
 
     @contextlib.contextmanager
-    def call(self, name: str, partition: Source, before: float = math.inf) -> Iterator[None]:
+    def call(self, name: str, topic: str, closing: Closing, before: float = math.inf) -> Iterator[None]:
         """The block is one call of the dependency `name`. What it raises goes on as usual. Raises ValueError for a name that
         is not fit to be shown."""
         known = plain_text(name) if isinstance(name, str) else ""
@@ -52,6 +46,6 @@ class Dependencies:
         try:
             yield
         except BaseException as error:  # whatever it is, the call has failed
-            self.ended.append(Outcome(known, partition, began, noted(error), before))
+            self.ended.append(Outcome(known, topic, closing, began, noted(error), before))
             raise
-        self.ended.append(Outcome(known, partition, began, None, before))
+        self.ended.append(Outcome(known, topic, closing, began, None, before))

@@ -76,7 +76,7 @@ def _pieces(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Segme
     """(first offset, segment, messages): as few pieces as possible. Offsets usually follow each other; holes make it
     slower."""
     first = batch[0].offset()
-    if partition.known:
+    if partition.stored.done_before:
         yield from _not_done_before(partition, batch)
         return
     if batch[-1].offset() - first != len(batch) - 1:
@@ -94,13 +94,10 @@ def _pieces(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Segme
 def _not_done_before(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Segment, List[Any]]]:
     """The same for a partition of which something beyond the committed offset is known to be done: that is taken, and
     completed at once."""
-    known = partition.known
     for message in batch:
         offset = message.offset()
         segment, _ = partition.tracker.take(offset)
-        while known and known[0][1] <= offset:
-            known.pop(0)
-        if known and known[0][0] <= offset:
+        if partition.stored.skips(offset):
             segment.complete(offset)
         else:
             yield offset, segment, [message]

@@ -23,7 +23,7 @@ from collections import deque
 from typing import Callable, List, Optional, Tuple
 
 from kafka_worker.handler.loading import Call
-from kafka_worker.partitions.task import Task, finish, mark_open, mark_running, offset_of, partition_of
+from kafka_worker.partitions.task import Task, finish, kept_back, mark_open, mark_running, partition_of
 from kafka_worker.partitions.undecided import Raised, Returned, sends_of
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
@@ -153,8 +153,7 @@ class AsyncPool(Pool):
         return place
 
     def _begin(self, place: Coroutine, task: Task) -> None:
-        partition = partition_of(task)
-        if partition.closed and offset_of(task) >= partition.frontier:
+        if kept_back(task):
             self.parked.append(task)
             self._leave(place)
             return
@@ -200,5 +199,5 @@ class AsyncPool(Pool):
         seconds, thread, partition = time.monotonic() - place.started, self.threads[0], partition_of(task)
         thread.count(partition.queue.topic, int(not failed), int(failed), seconds)
         thread.histogram[bisect_left(BUCKETS, seconds)] += 1
-        if partition.revoked:
+        if partition.closing.revoked:
             thread.stale += 1

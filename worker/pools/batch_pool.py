@@ -12,7 +12,7 @@ from bisect import bisect_left
 from typing import Callable, List, Optional, Tuple
 
 from kafka_worker.handler.batch import BatchCall, alone
-from kafka_worker.partitions.task import Task, finish, mark_open, mark_running, offset_of, partition_of
+from kafka_worker.partitions.task import Task, finish, kept_back, mark_open, mark_running, partition_of
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, failed, sends_of
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
 from kafka_worker.shared.foreign.exceptions import copied
@@ -62,8 +62,7 @@ class BatchPool(Pool):
         if not thread.batch:
             thread.started = time.monotonic()
         thread.batch.append(task)
-        partition = partition_of(task)
-        if partition.closed and offset_of(task) >= partition.frontier:
+        if kept_back(task):
             self.parked.append(task)
             thread.batch.pop()
             return False
@@ -104,5 +103,5 @@ class BatchPool(Pool):
         partition = partition_of(first)
         thread.count(partition.queue.topic, done, failed, seconds)
         thread.histogram[bisect_left(BUCKETS, seconds)] += 1
-        if partition.revoked:
+        if partition.closing.revoked:
             thread.stale += done + failed

@@ -196,7 +196,8 @@ class Pool:
             except IndexError:
                 break
             offset, segment, message, lane, attempt, partition = task
-            if partition.closed and offset >= partition.frontier:
+            closing = partition.closing
+            if closing.closed and offset >= closing.frontier:  # `kept_back` written out
                 self.parked.append(task)
                 continue
             # In the journal this is the witness of what ran when the process died.
@@ -223,7 +224,7 @@ class Pool:
             if ended - started >= BUCKETS[0]:
                 slow += 1
                 thread.histogram[bisect_left(BUCKETS, ended - started)] += 1
-            if partition.revoked:
+            if closing.revoked:
                 thread.stale += 1
         thread.task = None
         if done + failed:

@@ -24,7 +24,7 @@ import secrets
 import struct
 from typing import Dict, Iterable, List, Set, Tuple
 
-from kafka_worker.partitions.assignment import JournalRecord, Names
+from kafka_worker.partitions.stored import JournalRecord, Names
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING, SEGMENT_SIZE, Memory, Range
 

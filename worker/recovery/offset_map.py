@@ -17,7 +17,7 @@ import re
 import zlib
 from typing import Iterable, List, NamedTuple, Optional, Tuple
 
-from kafka_worker.partitions.home import Home
+from kafka_worker.partitions.stored import Home
 from kafka_worker.partitions.tracker import Range
 
 MOST_CHARACTERS = 4000  # of 4,095: what a broker is configured to take may be a little less

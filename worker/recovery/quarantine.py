@@ -70,7 +70,7 @@ class Quarantine(Pool):
         known = self._suspects.read()
         for partition in partitions:
             offsets = {offset for topic, number, offset in known if (topic, number) == (partition.topic, partition.number)}
-            done = {offset for offset in offsets if _done(partition, offset)}
+            done = set(filter(partition.stored.is_done, offsets))
             self._suspects.forget((partition.topic, partition.number, offset) for offset in done)
             if offsets - done:
                 partition.queue = Sorting(partition.queue, self._wake_others, offsets - done, self.admit)
@@ -90,9 +90,9 @@ class Quarantine(Pool):
         """Suspects of closed partitions that wait for their turn, which they do not get: one after the other they might take
         longer than a drain. Whoever gets the partition next knows them."""
         waiting = list(iter(self._next, None))
-        self._queue.extend(task for task in waiting if not partition_of(task).closed)
+        self._queue.extend(task for task in waiting if not partition_of(task).closing.closed)
         self.wake(len(waiting))
-        return [task for task in waiting if partition_of(task).closed]
+        return [task for task in waiting if partition_of(task).closing.closed]
 
     def _next(self) -> Optional[Task]:
         try:
@@ -170,7 +170,3 @@ class Sorting(Queue):
         else:
             self._others.put(task)
             self._wake(1)  # a suspect's follower comes from our threads, which do not serve that queue
-
-
-def _done(partition: Partition, offset: int) -> bool:
-    return offset < partition.committed or any(first <= offset < behind for first, behind in partition.known)

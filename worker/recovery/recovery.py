@@ -12,8 +12,8 @@ import logging
 import time
 from typing import Callable, Iterable, List, Optional
 
-from kafka_worker.partitions.assignment import JournalRecord, Names, Partition
-from kafka_worker.partitions.home import UNKNOWN, Home
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.stored import UNKNOWN, Home, JournalRecord
 from kafka_worker.partitions.tracker import Memory, Range, merged, plain_memory
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.offset_map import decode, encode
@@ -40,9 +40,9 @@ class Recovery:
         if self._journal is None:
             return plain_memory(base)
         self._spare(partition)
-        memory = self._journal.allocate(partition.topic, partition.number, base, partition.names)
+        memory = self._journal.allocate(partition.topic, partition.number, base, partition.stored.names)
         if memory[2] < 0:
-            partition.unrecorded = True
+            partition.stored.leave_unrecorded()
             self._full.log(
                 logging.WARNING,
                 "The journal is full: what is done of %s from offset %d on since the last commit runs again if this process "
@@ -66,44 +66,33 @@ class Recovery:
         if made_anew:
             log.warning("%s was made anew: the committed offset %d is of the one before", partition, offset)
             offset, metadata = -1001, None
-        partition.home = home.completed(ours.home) if ours else home
-        partition.committed = max(-1, offset)
-        partition.metadata = metadata or ""
+        partition.stored.found(offset, metadata or "", home.completed(ours.home) if ours else home)
         if ours:
-            partition.names = Names(ours.writer, partition.names.own)
+            partition.stored.found_ours(ours.writer)
         self._recall(partition, ours.done if ours and self._use_map else [], offset)
         return not made_anew
 
     def _recall(self, partition: Partition, mapped: List[Range], offset: int) -> None:
         """What was done beyond the offset, by the map and by the journal."""
-        known = list(mapped)
-        for record in self._inherited(partition):
-            if merged([*known, *record.done], beyond=offset) == merged(known, beyond=offset):
-                self._release([record.number])
-            else:
-                partition.inherited.append(record)
-        known += [done for record in partition.inherited for done in record.done]
-        partition.known = merged(known, beyond=offset)
-        if partition.known:
-            count = sum(behind - first for first, behind in partition.known)
+        self._release(record.number for record in partition.stored.recall(mapped, self._inherited(partition), offset))
+        count = sum(behind - first for first, behind in partition.stored.done_before)
+        if count:
             log.info("%s: %d messages beyond offset %d were done before, and are not run again", partition, count, offset)
 
     def metadata(self, partition: Partition, target: int) -> str:
         """What a commit of `target` should carry."""
         self._spare(partition)
-        if not self._use_map or partition.map_refused:
-            return encode(partition.names.own, partition.home, target, [])
-        done = [*partition.tracker.done_beyond(target), *partition.known]
-        return encode(partition.names.own, partition.home, target, merged(done, beyond=target))
+        stored, done = partition.stored, []
+        if self._use_map and not stored.map_refused:
+            done = merged([*partition.tracker.done_beyond(target), *stored.done_before], beyond=target)
+        return encode(stored.names.own, stored.home, target, done)
 
     def acknowledged(self, partition: Partition, offset: int) -> None:
         """The broker has stored this offset and what we sent with it: memories of what lies below it can go, and those of
         others as far as our own have the same by now."""
-        partition.named = True
         self._release(segment.record for segment in partition.tracker.committed(offset))
-        behind = offset if partition.unrecorded else max(offset, partition.tracker.next_offset)
-        self._release(record.number for record in partition.inherited if record.done[-1][1] <= behind)
-        partition.inherited = [record for record in partition.inherited if record.done[-1][1] > behind]
+        behind = offset if partition.stored.unrecorded else max(offset, partition.tracker.next_offset)
+        self._release(record.number for record in partition.stored.release(behind))
 
     def ended(self, partition: Partition) -> None:
         """The assignment is over. What was noted of it counts again only if the broker still holds its commit when the
@@ -116,7 +105,9 @@ class Recovery:
         self._release(self._records(partition))
 
     def _inherited(self, partition: Partition) -> List[JournalRecord]:
-        return [] if self._journal is None else self._journal.inherit(partition.topic, partition.number, partition.names)
+        return (
+            [] if self._journal is None else self._journal.inherit(partition.topic, partition.number, partition.stored.names)
+        )
 
     def _records(self, partition: Partition) -> List[int]:
         """All of this assignment. A handler that still runs may write into its segment long after, so a record with such a
@@ -126,15 +117,15 @@ class Recovery:
         records = [segment.record for segment in partition.tracker.segments()]
         if self._busy(partition):
             self._journal.running(records)
-        return records + [record.number for record in partition.inherited]
+        return records + [record.number for record in partition.stored.inherited]
 
     def _spare(self, partition: Partition) -> None:
         """One task may hold the commit back for hours: what stands in the map that the broker holds is given up in the
         journal. Not only after a commit: while the map stays the same there is none."""
         if self._journal is None or not self._journal.scarce() or not partition.tracker.finished:
             return
-        carried = decode(partition.metadata) if self._use_map and not partition.map_refused else None
-        if carried is not None and carried.base == partition.committed:
+        carried = decode(partition.stored.metadata) if self._use_map and not partition.stored.map_refused else None
+        if carried is not None and carried.base == partition.stored.committed:
             self._release(segment.record for segment in partition.tracker.held_elsewhere(carried.done))
 
     def _release(self, records: Iterable[int]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task
+from kafka_worker.partitions.task import Task, kept_back
 from tests.unit.fakes import Message
 
 
@@ -26,7 +26,7 @@ class Closing:
         chance.shuffle(self.waiting)  # lanes and retries: the order of starts is any
 
     def start(self) -> None:
-        startable = [task for task in self.waiting if not self.partition.closed or task[0] < self.partition.frontier][:1]
+        startable = [task for task in self.waiting if not kept_back(task)][:1]
         self.waiting = [task for task in self.waiting if task not in startable]
         self.running += startable
 
@@ -38,12 +38,12 @@ class Closing:
 
     def fail(self) -> None:
         """It was told that it is cancelled, and raises."""
-        if self.running and self.partition.closed:
+        if self.running and self.partition.closing.closed:
             task = self.running.pop(self.chance.randrange(len(self.running)))
-            self.partition.given_up = min(self.partition.given_up, task[0])
+            self.partition.closing.abandon(task[0])
 
     def settled(self) -> bool:
-        return self.partition.settled(max((task[0] for task in self.running), default=-1))
+        return self.partition.closing.settled(max((task[0] for task in self.running), default=-1))
 
 
 @settings(max_examples=150, deadline=None)
@@ -60,7 +60,7 @@ def test_a_closed_partition_settles_and_then_its_watermark_covers_everything_don
         chance.choice([closing.start, closing.finish])()
     needed = max([*closing.done, *(task[0] for task in closing.running)], default=-1)
 
-    closing.partition.close(None)
+    closing.partition.closing.close(None)
     turns = 0
     while not closing.settled():
         chance.choice([closing.start, closing.finish])()
@@ -88,17 +88,17 @@ def test_it_settles_too_when_handlers_give_up_and_nothing_more_is_started_or_com
     for _ in range(steps):
         chance.choice([closing.start, closing.finish])()
 
-    partition.close(None)
+    partition.closing.close(None)
     turns = 0
     while not closing.settled():
         before = list(closing.waiting)
         closing.start()
-        assert all(task[0] < partition.given_up for task in before if task not in closing.waiting)
+        assert all(task[0] < partition.closing.abandoned_from for task in before if task not in closing.waiting)
         chance.choice([closing.finish, closing.fail])()
         turns += 1
         assert turns < 2000, "it never settles"
 
     watermark = partition.tracker.watermark()
     assert not closing.running
-    assert watermark <= partition.given_up
+    assert watermark <= partition.closing.abandoned_from
     assert [offset for offset in offsets if offset < watermark] == sorted(o for o in closing.done if o < watermark)

@@ -61,7 +61,7 @@ class Bench:
 
     def call(self, name: str, topic: str = TOPIC, error: Any = None) -> None:
         """A handler uses a dependency, which raises."""
-        with self.gates.dependencies.call(name, Partition(topic, 0)):
+        with self.gates.dependencies.call(name, topic, Partition(topic, 0).closing):
             if error is not None:
                 raise error
 

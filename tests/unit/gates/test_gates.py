@@ -216,7 +216,7 @@ def test_what_is_done_counts_before_what_failed_since() -> None:
 def test_what_is_done_of_retry_topics_and_apart_counts_like_what_fails_there() -> None:
     bench = Bench(TOPIC + ".retry.30s", tasks=40)
     (partition,) = bench.partitions
-    partition.origin = partition.queue.topic = TOPIC
+    partition.retries_of = partition.queue.topic = TOPIC
     bench.turn(COUNT_SECONDS)
     bench.pool.threads[0].done_of[TOPIC] = 15
     bench.apart.done_of[TOPIC] = 5
@@ -229,7 +229,7 @@ def test_what_is_done_of_retry_topics_and_apart_counts_like_what_fails_there() -
 def test_probes_of_a_partition_that_goes_away_make_room_for_others() -> None:
     bench = Bench("a").until_half_open()
     bench.taken()
-    bench.partitions[0].forget()
+    bench.partitions[0].closing.forget()
     again = Partition("a", 0)
     segment, _ = again.tracker.take(0, 5)
     again.queue.extend([(offset, segment, Message(offset), None, 1, again) for offset in range(5)])
@@ -275,12 +275,12 @@ def test_a_closed_partition_that_is_held_is_not_waited_for() -> None:
     (partition,) = bench.partitions
     last, _ = bench.taken()
     last[1].complete(19)
-    partition.close(None)
+    partition.closing.close(None)
 
     bench.turn()
 
     assert bench.queues == []
-    assert partition.settled(-1)
+    assert partition.closing.settled(-1)
 
 
 @pytest.mark.parametrize("kind", [InOrderOfOffset, FirstComeFirstServed])

@@ -73,7 +73,7 @@ def test_what_failed_by_a_dependency_is_tried_when_others_do_not_use_it() -> Non
 
 def test_a_call_that_began_before_the_round_is_no_probe_of_it() -> None:
     bench = Bench()
-    slow = bench.gates.dependencies.call("payments", Partition(TOPIC, 0))
+    slow = bench.gates.dependencies.call("payments", TOPIC, Partition(TOPIC, 0).closing)
     slow.__enter__()
     for _ in range(4):
         with pytest.raises(ConnectionError):

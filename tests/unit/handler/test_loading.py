@@ -229,7 +229,7 @@ def test_context_is_cancelled_with_a_deadline_when_the_partition_closes() -> Non
     context = Context(Message(0), partition, 1)
     before = (context.cancelled, context.deadline)
 
-    partition.close(12.5)
+    partition.closing.close(12.5)
 
     assert before == (False, None)
     assert (context.cancelled, context.deadline) == (True, 12.5)

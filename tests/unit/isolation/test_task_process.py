@@ -100,7 +100,7 @@ def test_calls_of_dependencies_arrive_with_what_they_led_to(shared: Runner) -> N
     with pytest.raises(RemoteError, match="no answer") as raised:
         shared.call("depend", "raise")
 
-    assert (well.name, well.partition, well.error) == ("well", shared.partition, None)
+    assert (well.name, well.closing, well.error) == ("well", shared.partition.closing, None)
     assert (ill.name, str(ill.error)) == ("ill", "refused")
     assert well.began <= ill.began <= time.monotonic()
     assert [outcome.error for outcome in ended] == [None, raised.value]
@@ -177,11 +177,11 @@ def test_a_running_task_hears_that_its_partition_is_closed_and_the_next_one_is_n
         returned: List[Any] = []
         thread = threading.Thread(target=lambda: returned.append(runner.call("until_cancelled")))
         thread.start()
-        runner.partition.close(None)
-        runner.partition.close(12.5)
+        runner.partition.closing.close(None)
+        runner.partition.closing.close(12.5)
         thread.join(10)
 
-        runner.partition.closed = False
+        runner.partition.closing.closed = False
         assert returned == [12.5]
         assert runner.call("facts")["rest"][3] is False
 

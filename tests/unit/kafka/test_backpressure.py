@@ -12,7 +12,7 @@ def decided(limit: int, *counts: int, paused: Tuple[int, ...] = ()) -> Tuple[Lis
     """The numbers of the partitions to pause and to resume."""
     partitions = [Partition("topic", number) for number in range(len(counts))]
     for number in paused:
-        partitions[number].paused = True
+        partitions[number].flow.paused = True
     pause, resume, _ = Limits(limit).decide([load(*pair) for pair in zip(partitions, counts)])
     return [p.number for p in pause], [p.number for p in resume]
 
@@ -50,12 +50,12 @@ def test_with_more_partitions_than_room_each_may_have_one() -> None:
 
 def test_a_held_partition_is_paused_with_nothing_in_flight_and_stays_so_until_it_is_not_held() -> None:
     held, other = Partition("topic", 0), Partition("topic", 1)
-    held.held = "its dead letters can't be stored"
+    held.flow.held = "its dead letters can't be stored"
     loads = [load(held, 0), load(other, 0)]
     first = Limits(100).decide(loads)[:2]
-    held.paused = True
+    held.flow.paused = True
     later = Limits(100).decide(loads)[:2]
-    held.held = ""
+    held.flow.held = ""
     at_last = Limits(100).decide(loads)[:2]
 
     assert (first, later, at_last) == (([held], []), ([], []), ([], [held]))
@@ -63,7 +63,7 @@ def test_a_held_partition_is_paused_with_nothing_in_flight_and_stays_so_until_it
 
 def test_what_sleeps_in_a_retry_topic_has_room_of_its_own_and_makes_nothing_full() -> None:
     ordinary, retry = Partition("topic", 0), Partition("topic.retry.1h", 0)
-    retry.origin = "topic"
+    retry.retries_of = "topic"
 
     assert Limits(100).decide([load(ordinary, 99), load(retry, 500)])[:2] == ([retry], [])
     assert Limits(100).decide([load(ordinary, 100), load(retry, 99)])[:2] == ([ordinary], [])
@@ -103,7 +103,7 @@ def test_for_a_message_heavier_than_all_that_may_be_in_flight_only_the_heavy_one
     held: str, step: int, *, stopped: bool
 ) -> None:
     heavy, other = Partition("topic", 0), Partition("topic", 1)
-    heavy.held, heavy.paused = held, True
+    heavy.flow.held, heavy.flow.paused = held, True
 
     pause, _, room = Limits(100).decide([load(heavy, 1, HEAVY), load(other, 0, step=step)])
 
@@ -112,21 +112,21 @@ def test_for_a_message_heavier_than_all_that_may_be_in_flight_only_the_heavy_one
 
 def test_a_message_heavier_than_all_that_may_be_in_flight_is_taken_when_nothing_is() -> None:
     partition = Partition("topic", 0)
-    partition.paused = True
+    partition.flow.paused = True
 
     assert Limits(100).decide([load(partition, 0, step=HEAVY)])[:2] == ([], [partition])
 
 
 def test_a_partition_that_is_held_with_all_the_room_stops_none_that_comes_then() -> None:
     held, fresh = Partition("topic", 0), Partition("topic", 1)
-    held.held, held.paused, fresh.paused = "it can't be stored", True, True
+    held.flow.held, held.flow.paused, fresh.flow.paused = "it can't be stored", True, True
 
     assert Limits(100).decide([load(held, 100), load(fresh, 0)])[:2] == ([], [fresh])
 
 
 def test_a_heavy_message_that_sleeps_in_a_retry_topic_keeps_no_other_from_sleeping_beside_it() -> None:
     one, other = Partition("topic.retry.1h", 0), Partition("topic.retry.1h", 1)
-    one.origin = other.origin = "topic"
-    other.paused = True
+    one.retries_of = other.retries_of = "topic"
+    other.flow.paused = True
 
     assert Limits(100).decide([load(one, 1, HEAVY), load(other, 0, step=HEAVY)])[:2] == ([one], [other])

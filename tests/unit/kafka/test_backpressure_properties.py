@@ -36,17 +36,17 @@ class Process:
 
     def turn(self) -> None:
         for number, weights in enumerate(self.in_flight):
-            if number not in self.stuck and not self.partitions[number].held:
+            if number not in self.stuck and not self.partitions[number].flow.held:
                 del weights[: self.random.randint(0, len(weights))]
         pause, resume, room = self.limits.decide(self.loads())
         for partition in pause + resume:
-            partition.paused = partition in pause
+            partition.flow.paused = partition in pause
         self.deliver(room)
 
     def deliver(self, room: int) -> None:
         """As a client does: runs of one partition, of what it has fetched ahead."""
         weight = 0
-        open_ones = [number for number, partition in enumerate(self.partitions) if not partition.paused]
+        open_ones = [number for number, partition in enumerate(self.partitions) if not partition.flow.paused]
         while open_ones and room > 0 and weight < self.prefetch:
             number = self.random.choice(open_ones)
             for _ in range(min(room, self.random.choice([1, 3, room]))):
@@ -61,7 +61,7 @@ class Process:
         number = self.random.randrange(len(self.partitions))
         self.stuck ^= {number}
         other = self.random.choice(self.partitions)
-        other.held = "" if other.held else "it can't be stored"
+        other.flow.held = "" if other.flow.held else "it can't be stored"
 
     @property
     def number(self) -> int:
@@ -116,7 +116,7 @@ def test_whatever_comes_to_stay_in_some_partitions_the_others_go_on(process: Pro
         if process.weights == [1]:
             process.stuck.add(number)
         else:
-            process.partitions[number].held = "it can't be stored"
+            process.partitions[number].flow.held = "it can't be stored"
     last, taken = process.in_flight[-1], itertools.count()
     for _ in range(20):
         last.clear()

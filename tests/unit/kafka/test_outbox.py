@@ -29,27 +29,28 @@ def sent(desk: Desk, offset: int = 7) -> Task:
 def test_a_record_counts_as_stored_only_after_the_acknowledgement(desk: Desk) -> None:
     task = sent(desk)
     desk.outbox.serve()
-    before = (list(desk.stored), desk.outbox.in_transit, desk.partition.in_transit)
+    before = (list(desk.stored), desk.outbox.in_transit, desk.partition.flow.in_transit)
 
     desk.answer()
 
     assert before == ([], 1, 1)
-    assert (desk.stored, desk.outbox.in_transit, desk.partition.in_transit) == ([task], 0, 0)
+    assert (desk.stored, desk.outbox.in_transit, desk.partition.flow.in_transit) == ([task], 0, 0)
 
 
 def test_what_the_broker_refuses_holds_its_partition_and_is_sent_again_until_it_is_stored(desk: Desk) -> None:
     task = sent(desk)
     desk.answer(MISSING)
-    refused = (list(desk.stored), desk.outbox.unstored["dead letter"], len(desk.letters), desk.partition.held)
+    refused = (list(desk.stored), desk.outbox.unstored["dead letter"], len(desk.letters), desk.partition.flow.held)
 
     desk.now += RESEND_SECONDS
     desk.outbox.serve()
-    still_held = desk.partition.held
+    still_held = desk.partition.flow.held
     desk.answer()
 
     assert refused == ([], 1, 1, "a dead letter can't be stored in topic.dlq: Broker: Unknown topic or partition")
     assert still_held  # an attempt is no cure
-    assert (desk.stored, desk.outbox.unstored["dead letter"], len(desk.letters), desk.partition.held) == ([task], 0, 2, "")
+    assert (desk.stored, desk.outbox.unstored["dead letter"], len(desk.letters)) == ([task], 0, 2)
+    assert not desk.partition.flow.held
 
 
 def test_a_partition_is_held_until_its_last_record_is_stored(desk: Desk) -> None:
@@ -61,18 +62,18 @@ def test_a_partition_is_held_until_its_last_record_is_stored(desk: Desk) -> None
     first, second = desk.producers[0].letters[2:]
 
     first["on_delivery"](None, None)
-    in_between = desk.partition.held
+    in_between = desk.partition.flow.held
     second["on_delivery"](None, None)
 
     assert in_between
-    assert not desk.partition.held
+    assert not desk.partition.flow.held
 
 
 def test_what_the_client_refuses_is_sent_again_too(desk: Desk) -> None:
     sent(desk)
     desk.producers[0].refusal = [KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))]
     sent(desk, 8)
-    held = desk.partition.held
+    held = desk.partition.flow.held
 
     desk.now += RESEND_SECONDS
     desk.outbox.serve()
@@ -86,7 +87,7 @@ def test_a_full_queue_of_the_client_is_no_fault_of_the_topic_and_passes_soon(des
     sent(desk)
     desk.producers[0].refusal = [BufferError()]
     sent(desk, 8)
-    waiting = (desk.partition.held, desk.outbox.unstored["dead letter"], len(desk.letters))
+    waiting = (desk.partition.flow.held, desk.outbox.unstored["dead letter"], len(desk.letters))
 
     desk.now += ROOM_SECONDS
     desk.outbox.serve()
@@ -116,7 +117,7 @@ def test_the_alarm_names_place_topic_reason_and_remedy(
 
 
 def test_nothing_is_sent_of_a_partition_that_went_away(desk: Desk) -> None:
-    desk.partition.forget()
+    desk.partition.closing.forget()
 
     sent(desk)
 
@@ -126,7 +127,7 @@ def test_nothing_is_sent_of_a_partition_that_went_away(desk: Desk) -> None:
 
 def test_what_is_refused_when_its_partition_went_away_is_forgotten(desk: Desk) -> None:
     sent(desk)
-    desk.partition.forget()
+    desk.partition.closing.forget()
     desk.answer(MISSING)
 
     desk.now += RESEND_SECONDS
@@ -142,7 +143,7 @@ def test_of_a_closed_partition_what_was_refused_is_given_up_and_what_is_on_its_w
     on_its_way = sent(desk, 8)
     open_still = desk.outbox.give_up()
 
-    desk.partition.close(None)
+    desk.partition.closing.close(None)
     given_up = desk.outbox.give_up()
     desk.answer()
 

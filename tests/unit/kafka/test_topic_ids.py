@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from kafka_worker.kafka import topic_ids
 from kafka_worker.kafka.topic_ids import TopicIds
-from kafka_worker.partitions.home import ID_LENGTH, UNKNOWN, Home
+from kafka_worker.partitions.stored import ID_LENGTH, UNKNOWN, Home
 from kafka_worker.recovery.offset_map import decode, encode
 
 

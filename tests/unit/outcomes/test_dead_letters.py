@@ -8,7 +8,7 @@ import pytest
 
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes.dead_letters import DeadLetters
-from kafka_worker.partitions.attempts import Attempt
+from kafka_worker.partitions.task import Attempt
 from tests.unit.kafka.desk import Desk
 
 NOW = 1_700_000_000.25  # 2023-11-14T22:13:20.250 UTC

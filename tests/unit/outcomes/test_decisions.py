@@ -63,7 +63,7 @@ class Table:
     def became(self) -> Tuple[List[int], float, List[str], bool]:
         """What runs at once, in how many seconds the next one does (0: none waits), what was sent, whether there is a gap."""
         due = self.decisions.next_due()
-        return self.queued, 0.0 if due is None else due - self.now, self.letters, self.partition.given_up == 7
+        return self.queued, 0.0 if due is None else due - self.now, self.letters, self.partition.closing.abandoned_from == 7
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_what_is_left_is_decided(table: Table, left: str, became: Any) -> None:
 @pytest.mark.parametrize("left", LEAVES)
 def test_of_a_partition_that_goes_away_only_verdicts_and_results_count(table: Table, left: str) -> None:
     undecided = LEAVES[left](table)
-    table.partition.close(None)
+    table.partition.closing.close(None)
 
     table.leave(undecided)
 
@@ -123,7 +123,7 @@ def test_of_a_partition_that_goes_away_only_verdicts_and_results_count(table: Ta
 @pytest.mark.parametrize("left", LEAVES)
 def test_of_a_partition_that_went_away_nothing_is_decided(table: Table, left: str) -> None:
     undecided = LEAVES[left](table)
-    table.partition.forget()
+    table.partition.closing.forget()
 
     table.leave(undecided)
 

@@ -59,13 +59,13 @@ def test_a_result_that_can_not_be_stored_holds_the_partition_until_it_is(desk: D
     outcomes = Outcomes(desk)
     outcomes.send(desk, Send("a", 1))
     desk.answer(MISSING)
-    held = (desk.partition.held, desk.outbox.unstored["result"], list(outcomes.done))
+    held = (desk.partition.flow.held, desk.outbox.unstored["result"], list(outcomes.done))
     desk.now += RESEND_SECONDS
     desk.outbox.serve()
     desk.answer()
 
     assert held == ("a result can't be stored in a: Broker: Unknown topic or partition", 1, [])
-    assert (desk.partition.held, outcomes.done) == ("", [7])
+    assert (desk.partition.flow.held, outcomes.done) == ("", [7])
 
 
 def test_the_consumer_thread_looks_more_often_while_results_come(desk: Desk) -> None:
@@ -139,7 +139,7 @@ def test_what_the_client_can_not_take_as_it_is_is_a_failed_attempt_of_its_task(d
     assert isinstance(raised, Raised)
     assert (raised.task[0], str(raised.error)) == (7, str(refusal))
     assert [letter["value"] for letter in desk.letters] == [b"0"]
-    assert (outcomes.done, desk.partition.held, desk.outbox.in_transit) == ([], "", 0)
+    assert (outcomes.done, desk.partition.flow.held, desk.outbox.in_transit) == ([], "", 0)
 
 
 def test_of_a_batch_it_is_nobodys_yet_and_each_is_called_alone(desk: Desk) -> None:

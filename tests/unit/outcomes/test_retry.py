@@ -7,9 +7,8 @@ import pytest
 
 from kafka_worker.outcomes.retry import LONGEST_SECONDS, SHORTEST_SECONDS, RetryPolicy, RetrySchedule
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.attempts import age_of
 from kafka_worker.partitions.lanes import Lane
-from kafka_worker.partitions.task import Task, with_attempt
+from kafka_worker.partitions.task import Task, age_of, with_attempt
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import UndecodableError
 from tests.unit.fakes import Message, some_settings
@@ -158,8 +157,8 @@ def test_tasks_come_back_in_the_order_in_which_they_are_due() -> None:
 
 def test_of_a_closed_retry_topic_all_are_given_up() -> None:
     closed = Partition("topic.retry.1s", 0)
-    closed.origin = "topic"
-    closed.close(50.0)
+    closed.retries_of = "topic"
+    closed.closing.close(50.0)
     schedule = RetrySchedule()
     schedule.hold(task(0, closed), 1.0)
 
@@ -169,7 +168,7 @@ def test_of_a_closed_retry_topic_all_are_given_up() -> None:
 
 def test_only_tasks_of_closed_partitions_that_come_too_late_are_given_up() -> None:
     closed, still_open = Partition("topic", 0), Partition("topic", 1)
-    closed.close(50.0)
+    closed.closing.close(50.0)
     schedule = RetrySchedule()
     for offset, partition, due in ((0, closed, 50.0), (1, closed, 50.1), (2, still_open, 90.0), (3, closed, 70.0)):
         schedule.hold(task(offset, partition), due)

@@ -10,8 +10,7 @@ from kafka_worker.handler.context import Context
 from kafka_worker.kafka.outbox import OutgoingRecord
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.attempts import Attempt, age_of
-from kafka_worker.partitions.task import Task, partition_of
+from kafka_worker.partitions.task import Attempt, Task, age_of, partition_of
 from tests.unit.fakes import TOPIC, Message
 
 NOW = 1_700_000_000.0
@@ -36,7 +35,7 @@ def task(attempt: int = 1, **given: Any) -> Task:
 def delivered(headers: Mapping[str, Optional[bytes]], wall: float = NOW, now: float = 500.0) -> Any:
     """What a message in a retry topic is taken for: (task, seconds until it is due)."""
     partition = Partition("topic.retry.30s", 1)
-    partition.origin = TOPIC
+    partition.retries_of = TOPIC
     message = Message(7, b"key", b"value", partition=1)
     message.given_headers = list(headers.items())
     ours = topics(wall)
@@ -160,7 +159,7 @@ def test_what_sleeps_long_and_stands_in_the_way_of_others_goes_to_the_end(
 ) -> None:
     sleeper, left = delivered(told(wait))
     partition = partition_of(sleeper)
-    partition.paused, partition.held = paused, held
+    partition.flow.paused, partition.flow.held = paused, held
 
     record = topics().lap(sleeper, 500.0)
 

@@ -18,8 +18,8 @@ def test_a_partition_that_comes_back_is_a_new_one_and_the_old_one_is_forgotten()
     late.complete(0)
 
     assert assignment.get("t", 1) is new
-    assert old.revoked
-    assert old.closed
+    assert old.closing.revoked
+    assert old.closing.closed
     assert new.tracker.watermark() == -1
 
 
@@ -32,7 +32,7 @@ def test_a_removed_partition_is_not_ours() -> None:
 
     assert assignment.get("t", 1) is None
     assert len(assignment) == 0
-    assert partition.revoked
+    assert partition.closing.revoked
 
 
 def test_selected_leaves_out_what_is_not_ours() -> None:
@@ -53,13 +53,13 @@ def test_close_closes_every_partition_with_the_deadline() -> None:
 
     assignment.close(12.5)
 
-    assert [(each.closed, each.deadline) for each in both] == [(True, 12.5), (True, 12.5)]
+    assert [(each.closing.closed, each.closing.deadline) for each in both] == [(True, 12.5), (True, 12.5)]
 
 
 def test_target_is_the_watermark_while_something_is_in_flight() -> None:
     partition = Partition("t", 0)
     taken(partition, 3).complete(0)
-    partition.eof = 50
+    partition.at_end(50)
 
     assert partition.target(position=60) == 1
 
@@ -73,7 +73,7 @@ def test_target_is_as_far_as_the_client_has_read_when_nothing_is_in_flight() -> 
 
 def test_target_of_a_partition_that_gave_no_message_is_its_end() -> None:
     partition = Partition("t", 0)
-    partition.eof = 10
+    partition.at_end(10)
 
     assert partition.target(position=-1001) == 10
 
@@ -81,44 +81,44 @@ def test_target_of_a_partition_that_gave_no_message_is_its_end() -> None:
 def test_a_closed_partition_with_nothing_done_and_nothing_running_is_settled() -> None:
     partition = Partition("t", 0)
     taken(partition, 5)
-    partition.close(1.0)
+    partition.closing.close(1.0)
 
-    assert partition.settled(-1)
+    assert partition.closing.settled(-1)
 
 
 def test_a_closed_partition_is_not_settled_while_a_task_runs() -> None:
     partition = Partition("t", 0)
     taken(partition, 5)
-    partition.close(1.0)
+    partition.closing.close(1.0)
 
-    assert not partition.settled(3)
-    assert partition.frontier == 4
+    assert not partition.closing.settled(3)
+    assert partition.closing.frontier == 4
 
 
 def test_a_closed_partition_is_not_settled_while_a_gap_lies_below_what_is_done() -> None:
     partition = Partition("t", 0)
     segment = taken(partition, 5)
     segment.complete(2)
-    partition.close(1.0)
+    partition.closing.close(1.0)
 
-    before = partition.settled(-1)
+    before = partition.closing.settled(-1)
     segment.complete(0)
     segment.complete(1)
 
     assert not before
-    assert partition.settled(-1)
-    assert partition.frontier == 3
+    assert partition.closing.settled(-1)
+    assert partition.closing.frontier == 3
 
 
 def test_a_forgotten_partition_starts_nothing_below_any_frontier() -> None:
     partition = Partition("t", 0)
     taken(partition, 5).complete(4)
-    partition.close(1.0)
-    partition.settled(-1)
+    partition.closing.close(1.0)
+    partition.closing.settled(-1)
 
-    partition.forget()
+    partition.closing.forget()
 
-    assert partition.frontier == -1
+    assert partition.closing.frontier == -1
 
 
 def test_its_name_in_the_log_is_topic_and_number() -> None:

@@ -48,7 +48,7 @@ def test_while_an_assignment_has_no_commit_of_its_own_the_next_look_is_soon() ->
     assignment, partition = owned(done=0, taken=1)
     commits.looked(assignment, 100.0)
     unnamed = commits.due(100.0 + SOON)
-    partition.named = True
+    partition.stored.named = True
     commits.looked(assignment, 100.0)
 
     assert unnamed
@@ -71,7 +71,7 @@ def test_as_long_as_a_newer_commit_is_on_its_way_an_answer_proves_nothing_of_wha
     assignment, partition = owned(done=3, taken=5)
     for text in ("older", "newer"):
         commits.sent()
-        partition.sent = (3, text)
+        partition.stored.sent(3, text)
 
     commits.answered()
     at_first = commits.acknowledged(assignment, [("t", 0, 3)], 101.0)
@@ -79,17 +79,18 @@ def test_as_long_as_a_newer_commit_is_on_its_way_an_answer_proves_nothing_of_wha
 
     assert at_first == []
     assert commits.acknowledged(assignment, [("t", 0, 3)], 101.0) == [(partition, 3)]
-    assert partition.metadata == "newer"
+    assert partition.stored.metadata == "newer"
 
 
 def test_an_assignment_of_which_there_is_nothing_to_commit_hurries_nobody() -> None:
     commits = Commits(5.0)
     assignment = Assignment()
     empty, untold = assignment.add("empty", 0), assignment.add("untold", 0)
-    untold.early, untold.committed = [], 7
+    untold.flow.put_off("not told")
+    untold.stored.committed = 7
     commits.looked(assignment, 100.0)
     nobody = commits.due(104.9)
-    empty.eof = 0
+    empty.at_end(0)
     commits.looked(assignment, 100.0)
 
     assert not nobody
@@ -100,7 +101,7 @@ def test_dirty_is_what_lies_beyond_the_last_acknowledged_commit() -> None:
     assignment, partition = owned(done=3, taken=5)
     first = Commits.dirty(assignment, {}, nothing)
 
-    partition.committed = 3
+    partition.stored.committed = 3
 
     assert first == [(partition, 3, "")]
     assert Commits.dirty(assignment, {}, nothing) == []
@@ -108,7 +109,7 @@ def test_dirty_is_what_lies_beyond_the_last_acknowledged_commit() -> None:
 
 def test_what_is_done_beyond_the_commit_makes_it_dirty_too() -> None:
     assignment, partition = owned(done=3, taken=5)
-    partition.committed, partition.metadata = 3, "before"
+    partition.stored.committed, partition.stored.metadata = 3, "before"
 
     assert Commits.dirty(assignment, {}, lambda _partition, target: "after %d" % target) == [(partition, 3, "after 3")]
 
@@ -117,7 +118,7 @@ def test_an_answer_to_a_commit_of_an_earlier_assignment_changes_nothing() -> Non
     assignment, partition = owned(done=3, taken=5)
 
     assert Commits(5.0).acknowledged(assignment, [("t", 0, 50)], 100.0) == []
-    assert partition.committed == -1
+    assert partition.stored.committed == -1
 
 
 def test_a_position_counts_only_when_nothing_is_in_flight() -> None:
@@ -137,22 +138,22 @@ def test_a_partition_of_which_nothing_is_known_is_not_committed() -> None:
 
 def test_an_acknowledgement_cleans_the_partition_and_notes_the_time() -> None:
     assignment, partition = owned(done=3, taken=5)
-    partition.sent = (3, "map")
+    partition.stored.sent(3, "map")
     commits = Commits(5.0)
 
     stored = commits.acknowledged(assignment, [("t", 0, 3)], 100.0)
 
     assert stored == [(partition, 3)]
-    assert (partition.committed, partition.metadata, commits.acknowledged_at) == (3, "map", 100.0)
+    assert (partition.stored.committed, partition.stored.metadata, commits.acknowledged_at) == (3, "map", 100.0)
 
 
 def test_an_old_acknowledgement_does_not_move_the_commit_back() -> None:
     assignment, partition = owned(done=3, taken=5)
-    partition.committed = 3
+    partition.stored.committed = 3
 
     Commits(5.0).acknowledged(assignment, [("t", 0, 1)], 100.0)
 
-    assert partition.committed == 3
+    assert partition.stored.committed == 3
 
 
 def test_an_acknowledgement_for_a_partition_that_went_away_is_no_error() -> None:

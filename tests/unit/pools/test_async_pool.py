@@ -195,8 +195,8 @@ def test_the_follower_in_a_lane_runs_after_success_and_not_after_failure() -> No
 
 def test_tasks_of_a_closed_partition_start_only_below_its_frontier() -> None:
     work = Work(4)
-    work.partition.close(None)
-    work.partition.frontier = 2
+    work.partition.closing.close(None)
+    work.partition.closing.frontier = 2
     with looping(nothing) as pool:
         work.give(pool, *[work.task(offset) for offset in range(4)])
         eventually(lambda: len(pool.parked) == 2 and not pool.running(), 5, "the rest is parked")
@@ -215,7 +215,7 @@ def test_what_ends_after_its_partition_went_away_is_counted_as_stale() -> None:
     with looping(call) as pool:
         work.give(pool, work.task(0))
         eventually(pool.running, 5, "it runs")
-        work.partition.forget()
+        work.partition.closing.forget()
         release.set()
         eventually(lambda: pool.threads[0].stale == 1, 5, "the end is noted")
 

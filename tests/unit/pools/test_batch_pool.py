@@ -187,7 +187,7 @@ def test_what_must_be_alone_is_parked_when_its_partition_closes_while_it_waits_b
     work = Work(3)
 
     def handler(_messages: List[int]) -> None:
-        work.partition.close(None)
+        work.partition.closing.close(None)
 
     with batching(handler) as pool:
         work.give(pool, *[numbered(work, offset, attempt=2 if offset == 2 else 1) for offset in range(3)])
@@ -198,8 +198,8 @@ def test_what_must_be_alone_is_parked_when_its_partition_closes_while_it_waits_b
 
 def test_tasks_of_a_closed_partition_start_only_below_its_frontier() -> None:
     work = Work(4)
-    work.partition.close(None)
-    work.partition.frontier = 2
+    work.partition.closing.close(None)
+    work.partition.closing.frontier = 2
     with batching(lambda _messages: None) as pool:
         give_all(work, pool, 4)
         eventually(lambda: len(pool.parked) == 2 and not pool.running(), 5, "the rest is parked")

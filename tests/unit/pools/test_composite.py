@@ -9,6 +9,8 @@ import pytest
 
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.closing import Closing
+from kafka_worker.partitions.tracker import Tracker
 from kafka_worker.partitions.undecided import Raised
 from kafka_worker.pools import composite
 from kafka_worker.pools.async_pool import AsyncPool
@@ -75,15 +77,18 @@ def test_several_pools_offer_what_every_pool_can_do_and_nothing_that_only_one_ca
     assert type(pool.tuned) is Pool
 
 
-class Watched(Partition):
+class Watched(Closing):
     """Notes at each look at `closed`, which follows the note of a task, since when that task runs as far as the pool says."""
 
-    pool: Runner
-    seen: List[float]
     is_closed = False
 
+    def __init__(self, tracker: Tracker, pool: Runner) -> None:
+        self.pool = pool
+        self.seen: List[float] = []
+        super().__init__(tracker)
+
     def _look(self) -> bool:
-        newest = self.tracker.next_offset - 1
+        newest = self._tracker.next_offset - 1
         self.seen += [thread.started for thread, task in self.pool.running() if task[0] == newest]
         return self.is_closed
 
@@ -94,13 +99,13 @@ class Watched(Partition):
 def test_no_task_is_ever_seen_with_the_beginning_of_another(kind: str, request: pytest.FixtureRequest) -> None:
     """Else a call that has just begun could be taken for one that hangs."""
     pool = built("a=" + kind)
-    end, partition = made_to_end(pool), Watched("a", 0)
-    partition.pool, partition.seen = pool, []
+    end, partition = made_to_end(pool), Partition("a", 0)
+    partition.closing = watched = Watched(partition.tracker, pool)
     pool.start()
     request.addfinalizer(end)
     pool.serve([partition.queue])
     for offset in range(4):
-        partition.seen.clear()
+        watched.seen.clear()
         given = time.monotonic()
         # Of the last two one was tried before, and is called apart from its batch.
         segment, message = partition.tracker.take(offset)[0], Message(offset, value=b"7")
@@ -108,5 +113,5 @@ def test_no_task_is_ever_seen_with_the_beginning_of_another(kind: str, request: 
         pool.wake(1)
         eventually(lambda offset=offset: partition.tracker.watermark() == offset + 1, 5, "it is done")  # type: ignore[misc]
 
-        assert partition.seen
-        assert min(partition.seen) >= given
+        assert watched.seen
+        assert min(watched.seen) >= given

@@ -6,7 +6,7 @@ from typing import List, Optional, Sequence
 
 import pytest
 
-from kafka_worker.partitions.assignment import Names
+from kafka_worker.partitions.stored import Names
 from kafka_worker.partitions.tracker import DONE, HOLE, RUNNING, SEGMENT_SIZE, Range
 from kafka_worker.recovery import journal
 from kafka_worker.recovery.journal import RECORDS, SCARCE, Journal

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafka_worker.partitions.home import UNKNOWN, Home
+from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.partitions.tracker import Range
 from kafka_worker.recovery.offset_map import MOST_CHARACTERS, OffsetMap, decode, encode
 

@@ -215,7 +215,9 @@ def test_where_no_task_process_can_be_had_nobody_is_to_blame(apart: Apart, monke
 def until_closed(apart: Apart) -> Callable[[int], object]:
     """How long each suspect runs: until its partition is closed."""
     return lambda _offset: eventually(
-        lambda: all(partition.closed for partition in apart.bench.loop._ownership.assignment), 10, "the partition is closed"
+        lambda: all(partition.closing.closed for partition in apart.bench.loop._ownership.assignment),
+        10,
+        "the partition is closed",
     )
 
 
@@ -242,7 +244,7 @@ def test_a_death_is_blamed_on_what_ran_in_that_process_and_not_on_what_ran_apart
 def test_what_was_done_before_is_no_suspect_any_more(apart: Apart) -> None:
     apart.blame(4, 5, 8)
     partition = Partition(TOPIC, 0)
-    partition.committed, partition.known = 5, [(8, 9)]
+    partition.stored.committed, partition.stored.done_before = 5, [(8, 9)]
     ours = apart.alone()
     before = partition.queue
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.home import UNKNOWN, Home
+from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.partitions.tracker import SEGMENT_SIZE, merged
 from kafka_worker.recovery import journal
 from kafka_worker.recovery.offset_map import decode
@@ -176,7 +176,7 @@ MIRROR = Home("d" * 16, "3" * 16)
 def life_in(home: Home, path: str) -> Tuple[int, str]:
     """What is committed when a process has done ten messages there, the first of which runs."""
     life = Life(path, *NOTHING)
-    life.partition.home = home
+    life.partition.stored.home = home
     life.deliver(10)
     life.finish(*range(1, 9))
     place = life.commit()
@@ -190,7 +190,7 @@ def test_what_was_done_in_the_same_topic_counts_also_where_its_id_is_not_told(pa
 
     assert again.valid
     assert again.deliver(10) == {0}
-    assert again.partition.home == HERE
+    assert again.partition.stored.home == HERE
 
 
 @pytest.mark.parametrize("home", [ANEW, Home("", "2" * 16)])
@@ -200,7 +200,7 @@ def test_a_commit_that_is_left_of_a_topic_that_was_made_anew_says_nothing_not_ev
     again = Life(path, *place, home=home)
 
     assert not again.valid
-    assert (again.partition.committed, again.partition.metadata, again.partition.home) == (-1, "", home)
+    assert (again.partition.stored.committed, again.partition.stored.metadata, again.partition.stored.home) == (-1, "", home)
     again.next = 0
     assert again.deliver(10) == set(range(10))
     assert Life(path, *again.commit(), home=home).deliver(10) == set(range(10))
@@ -211,7 +211,7 @@ def test_a_commit_that_was_brought_from_another_cluster_holds_and_what_was_done_
     again = Life(path, *life_in(HERE, path), home=MIRROR)
 
     assert again.valid
-    assert again.partition.committed == 0
+    assert again.partition.stored.committed == 0
     assert again.deliver(10) == set(range(10))
 
 
@@ -219,7 +219,7 @@ def test_an_offset_that_an_operator_set_in_a_topic_made_anew_holds() -> None:
     again = Life(None, 7, "", home=ANEW)
 
     assert again.valid
-    assert again.partition.committed == 7
+    assert again.partition.stored.committed == 7
 
 
 def wait_at_zero_while_others_are_done(life: Life, segments: int) -> None:
@@ -239,7 +239,7 @@ def test_a_task_that_waits_for_hours_never_fills_the_journal(path: str, monkeypa
     first = Life(path, *Life(None, 0, None).commit())
     wait_at_zero_while_others_are_done(first, 41)
 
-    again = Life(path, first.partition.committed, first.partition.metadata)
+    again = Life(path, first.partition.stored.committed, first.partition.stored.metadata)
 
     assert again.deliver(41 * SEGMENT_SIZE + 1) == {0, 41 * SEGMENT_SIZE}
 
@@ -252,14 +252,14 @@ def test_a_process_that_finds_very_much_done_does_not_fill_the_journal_with_it(
     monkeypatch.setattr(journal, "SCARCE", 4)
     first = Life(path, *Life(None, 0, None).commit())
     wait_at_zero_while_others_are_done(first, 40)
-    again = Life(path, first.partition.committed, first.partition.metadata)
+    again = Life(path, first.partition.stored.committed, first.partition.stored.metadata)
 
     for _ in range(40):
         again.deliver(SEGMENT_SIZE)
         assert again.partition.tracker.in_flight == 1
     assert caplog.records == []
 
-    third = Life(path, first.partition.committed, first.partition.metadata)
+    third = Life(path, first.partition.stored.committed, first.partition.stored.metadata)
     assert third.deliver(40 * SEGMENT_SIZE) == {0}
 
 
@@ -271,7 +271,7 @@ def test_a_full_journal_is_told_once_and_costs_no_more_than_what_it_did_not_hold
     wait_at_zero_while_others_are_done(first, 20)
     complaints = [record.message for record in caplog.records]
 
-    again = Life(path, first.partition.committed, first.partition.metadata, use_map=False)
+    again = Life(path, first.partition.stored.committed, first.partition.stored.metadata, use_map=False)
 
     assert again.deliver(20 * SEGMENT_SIZE) == {0, *range(8 * SEGMENT_SIZE, 20 * SEGMENT_SIZE)}
     assert ["The journal is full" in complaint for complaint in complaints] == [True]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafka_worker.partitions.home import UNKNOWN, Home
+from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.recovery import journal
 from tests.unit.lives import NOTHING, Life
 

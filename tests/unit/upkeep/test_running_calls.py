@@ -67,7 +67,7 @@ def test_a_call_past_the_first_limit_is_told_so_and_until_when_and_its_neighbour
 
     assert (calls.context(5).cancelled, calls.context(5).deadline) == (True, 130.0)
     assert (calls.context(6).cancelled, calls.context(6).deadline) == (False, None)
-    calls.partition.close(120.0)
+    calls.partition.closing.close(120.0)
     assert calls.context(5).deadline == 120.0
 
 

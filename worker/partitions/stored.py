@@ -1,0 +1,142 @@
+"""What the broker holds of one assignment of a partition, what is on its way there, and what was done before. Pure; consumer
+thread only."""
+
+from __future__ import annotations
+
+import secrets
+from typing import List, NamedTuple
+
+from kafka_worker.partitions.tracker import Range, merged
+
+ID_LENGTH = 16
+
+
+class Home(NamedTuple):
+    """Which topic of which cluster messages are from: short forms of ids, empty where they are not known."""
+
+    cluster: str
+    topic: str
+
+    def differs(self, other: Home) -> bool:
+        """Whether these are two topics for sure."""
+        return any(one and another and one != another for one, another in zip(self, other))
+
+    def elsewhere(self, other: Home) -> bool:
+        """Whether the other is in another cluster for sure."""
+        return Home(self.cluster, "").differs(other)
+
+    def completed(self, other: Home) -> Home:
+        """This, and from the other what is not known here."""
+        return Home(self.cluster or other.cluster, self.topic or other.topic)
+
+
+UNKNOWN = Home("", "")
+
+
+class Names(NamedTuple):
+    """The two commits under which what an assignment noted in the journal is true."""
+
+    found: str  # that the broker held when the partition was assigned; our own when none of ours did
+    own: str  # that this assignment makes
+
+
+def new_name() -> str:
+    """Of one assignment of one partition: what it commits carries it, and nothing else ever does. Eight characters."""
+    return secrets.token_urlsafe(6)
+
+
+class JournalRecord(NamedTuple):
+    """A record of the journal that an earlier assignment left, and that still counts."""
+
+    number: int
+    done: List[Range]
+
+
+class Stored:
+    """Of one assignment."""
+
+    __slots__ = (
+        "_sent", "committed", "done_before", "home", "inherited", "map_refused", "metadata", "named", "names", "unrecorded",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        """Nothing is known yet."""
+        # What the broker holds: at first what it told, then what it acknowledged; -1: nothing, as far as known.
+        self.committed = -1
+        self.metadata = ""  # that goes with it
+        self._sent = (-1, "")  # offset and metadata of the last commit on its way
+        self.map_refused = False  # the broker takes no metadata as long as ours
+        own = new_name()
+        self.names = Names(own, own)
+        self.named = False  # the broker holds a commit of this assignment, so that it is found after a death
+        self.home = UNKNOWN  # which topic of which cluster its messages are from
+        self.done_before: List[Range] = []  # not delivered yet, and done before
+        self.inherited: List[JournalRecord] = []  # what earlier assignments noted in the journal, and this one goes by
+        self.unrecorded = False  # the journal had no room for some of it
+
+    # ---- commits --------------------------------------------------------------------------------------------------
+
+    def found(self, offset: int, metadata: str, home: Home) -> None:
+        """The broker holds this, of that topic; -1001: nothing."""
+        self.committed = max(-1, offset)
+        self.metadata = metadata
+        self.home = home
+
+    def found_ours(self, name: str) -> None:
+        """What the broker holds is a commit of ours, which carries this name."""
+        self.names = Names(name, self.names.own)
+
+    def told_home(self, home: Home) -> None:
+        """Its topic is this one, as far as is known now."""
+        self.home = home.completed(self.home)
+
+    def holds(self, offset: int, metadata: str) -> bool:
+        """Whether there is nothing new in committing this."""
+        return offset <= self.committed and metadata == self.metadata
+
+    def sent(self, offset: int, metadata: str) -> None:
+        """A commit is on its way."""
+        self._sent = (offset, metadata)
+
+    def acknowledged(self, offset: int) -> bool:
+        """The broker has stored a commit of this offset; whether it is the last one that was sent."""
+        if offset != self._sent[0]:
+            return False
+        self.committed, self.metadata = self._sent
+        self.named = True
+        return True
+
+    def refuse_map(self) -> None:
+        """The broker takes no metadata as long as ours."""
+        self.map_refused = True
+
+    # ---- what was done before -------------------------------------------------------------------------------------
+
+    def leave_unrecorded(self) -> None:
+        """The journal has no room for some of what is done from now on."""
+        self.unrecorded = True
+
+    def recall(self, mapped: List[Range], noted: List[JournalRecord], offset: int) -> List[JournalRecord]:
+        """What was done beyond `offset`, by the map that the commit carries and by the journal; the records that add nothing
+        to the map."""
+        known = merged(mapped, beyond=offset)
+        adding = [record for record in noted if merged([*mapped, *record.done], beyond=offset) != known]
+        self.inherited = adding
+        self.done_before = merged([*mapped, *(done for record in adding for done in record.done)], beyond=offset)
+        return [record for record in noted if record not in adding]
+
+    def is_done(self, offset: int) -> bool:
+        """Whether it was done before this assignment."""
+        return offset < self.committed or any(first <= offset < behind for first, behind in self.done_before)
+
+    def skips(self, offset: int) -> bool:
+        """The message there is delivered, and so is never asked about again; whether it was done before."""
+        while self.done_before and self.done_before[0][1] <= offset:
+            self.done_before.pop(0)
+        return bool(self.done_before) and self.done_before[0][0] <= offset
+
+    def release(self, behind: int) -> List[JournalRecord]:
+        """The records of earlier assignments that nobody needs any more once all below `behind` is noted elsewhere."""
+        released = [record for record in self.inherited if record.done[-1][1] <= behind]
+        self.inherited = [record for record in self.inherited if record.done[-1][1] > behind]
+        return released
