@@ -19,11 +19,21 @@ import sys
 NAME = "kafka_worker"
 FOLDER = os.path.dirname(os.path.realpath(__file__))
 CONFIGURATION = 78  # of `exit_codes`
+IN_CHECKOUT, INSTALLED = "supervisor.py", "kafka-worker"  # what the command is called
 
 
 def command(module: str, *words: str) -> list[str]:
     """What starts another process of ours: the `main` of `kafka_worker.<module>`, which finds the words in `sys.argv`."""
     return [sys.executable, os.path.join(FOLDER, "start.py"), module, *words]
+
+
+def program() -> str:
+    """What the command calls itself in its texts: the name that it was started by. Where that was no name of its own (`python
+    -m`, the first run), the one that can be typed here."""
+    name = os.path.basename(sys.argv[0])
+    if name in (IN_CHECKOUT, INSTALLED):
+        return name
+    return IN_CHECKOUT if os.path.exists(os.path.join(os.path.dirname(FOLDER), IN_CHECKOUT)) else INSTALLED
 
 
 def run(module: str) -> int:

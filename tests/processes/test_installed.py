@@ -68,15 +68,16 @@ def test_the_wheel_has_every_module_and_the_mark_that_it_is_typed(installed: Ins
     assert packed == ours
 
 
-def test_the_installed_command_says_what_that_of_the_checkout_says(installed: Installed, tmp_path: Path) -> None:
+def test_the_installed_command_says_what_that_of_the_checkout_says_but_by_its_own_name(
+    installed: Installed, tmp_path: Path
+) -> None:
     for words in (["--help"], ["dead-letters", "--help"], ["--version"]):
-        said = [
-            run(*program, *words, cwd=tmp_path)
-            for program in (
-                (installed.python, str(ROOT / "supervisor.py")), (installed.command,), (installed.python, "-m", "kafka_worker")
-            )
-        ]  # fmt: skip
-        assert said[0] == said[1] == said[2]
+        checkout = run(installed.python, str(ROOT / "supervisor.py"), *words, cwd=tmp_path)
+        command = run(installed.command, *words, cwd=tmp_path)
+        module = run(installed.python, "-m", "kafka_worker", *words, cwd=tmp_path)
+
+        assert "kafka-worker" not in checkout
+        assert command == module == checkout.replace("supervisor.py", "kafka-worker")
 
 
 def test_the_installed_service_serves_a_handler_of_site_packages(installed: Installed, tmp_path: Path, project: Path) -> None:

@@ -141,3 +141,11 @@ def test_nothing_names_a_path_of_the_machine_it_was_written_on() -> None:
         found += [f"{name}: {match.group()}" for match in MACHINE_PATH.finditer(text)]
 
     assert found == []
+
+
+def test_invariants_are_numbered_once_and_in_order() -> None:
+    _, _, text = (ROOT / "docs" / "DESIGN.md").read_text("utf-8").partition("\n## Invariants\n")
+    numbers = re.findall(r"^(\d+)\. ", text, re.MULTILINE)
+    in_one_list = re.findall(r"^(\d+)\. ", text.partition("\n#")[0], re.MULTILINE)
+
+    assert numbers == in_one_list == [str(number) for number in range(1, len(numbers) + 1)]

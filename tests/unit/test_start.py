@@ -45,6 +45,29 @@ def test_the_users_imports_come_from_where_he_is_then_from_pythonpath_as_everywh
     assert sys.path == [str(project), *users, STANDARD, "site"]
 
 
+@pytest.mark.parametrize(
+    ("started", "in_checkout", "name"),
+    [
+        ("supervisor.py", True, "supervisor.py"),
+        ("/opt/venv/bin/kafka-worker", True, "kafka-worker"),
+        ("/opt/venv/bin/kafka-worker", False, "kafka-worker"),
+        ("/site-packages/kafka_worker/__main__.py", False, "kafka-worker"),
+        ("/checkout/worker/__main__.py", True, "supervisor.py"),
+        ("/checkout/worker/start.py", True, "supervisor.py"),
+        ("/site-packages/kafka_worker/start.py", False, "kafka-worker"),
+    ],
+)
+def test_the_command_calls_itself_as_it_was_started(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, started: str, *, in_checkout: bool, name: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started])
+    monkeypatch.setattr(start, "FOLDER", str(tmp_path / "worker"))
+    if in_checkout:
+        (tmp_path / "supervisor.py").touch()
+
+    assert start.program() == name
+
+
 def test_a_module_of_the_users_is_named_when_it_hides_another(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (project / "colorsys.py").write_text("")
     (project / "of_the_user_alone.py").write_text("")

@@ -44,6 +44,9 @@ def refuse(faults: List[str], command: str = "run") -> ExitCode:
     """The configuration can't work: say all of it at once, and start nothing."""
     undone = "started" if command == "run" else "done"
     print("The configuration is wrong, nothing was %s:" % undone, *faults, sep="\n  - ", file=sys.stderr)
-    more = " A first look without a Kafka: make run" if command == "run" else ""
-    print("All settings: supervisor.py --help, .env.example." + more, file=sys.stderr)
+    program = start.program()
+    in_checkout = program == start.IN_CHECKOUT
+    more = "A first look without a Kafka: %s" % ("make run" if in_checkout else "python -m kafka_worker.ops.first_run")
+    settings = "All settings: %s --help%s." % (program, ", .env.example" if in_checkout else "")
+    print(settings, *([more] if command == "run" else []), file=sys.stderr)
     return ExitCode.CONFIGURATION

@@ -161,8 +161,9 @@ def embedded(environment: Mapping[str, str]) -> int:
         directory = things.enter_context(tempfile.TemporaryDirectory(prefix="first-run-"))
         flags = {**FLAGS, "--bootstrap-servers": broker.address, "--runtime-directory": directory}
         words = [word for flag in flags.items() for word in flag]
-        say("$ python supervisor.py " + " ".join(shlex.quote(word) for word in words))
-        say(f"Meanwhile: python supervisor.py status --group {GROUP} --runtime-directory {directory}")
+        program = "python supervisor.py" if start.program() == start.IN_CHECKOUT else start.program()
+        say(f"$ {program} " + " ".join(shlex.quote(word) for word in words))
+        say(f"Meanwhile: {program} status --group {GROUP} --runtime-directory {directory}")
         service = things.enter_context(contextlib.closing(Service(words, environment, directory)))
         return FirstRun(service, Account(partitions), inbox).run()
 

@@ -1,4 +1,4 @@
-"""The command line of `supervisor.py`, made from the table of settings. Wrong words become faults, so that
+"""The command line of the service, made from the table of settings. Wrong words become faults, so that
 they are reported together with everything else that is wrong, and with the nearest right flag.
 """
 
@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
-from kafka_worker import __version__
+from kafka_worker import __version__, start
 from kafka_worker.shared.configuration import dead_letter_flags
 from kafka_worker.shared.configuration.given import Given
 from kafka_worker.shared.exit_codes import ExitCode
@@ -26,14 +26,14 @@ _SWITCHES = {
 }
 _EXAMPLES = """\
 examples:
-  supervisor.py --bootstrap-servers kafka:9092 --group orders --processes 8
-  supervisor.py --check-config
-  supervisor.py status --json
-  supervisor.py dead-letters replay --error Timeout --since 2h
+  {0} --bootstrap-servers kafka:9092 --group orders --processes 8
+  {0} --check-config
+  {0} status --json
+  {0} dead-letters replay --error Timeout --since 2h
 
-usage: supervisor.py [options]
-       supervisor.py status [--json] [options]   what the service of this group on this host is doing
-       supervisor.py metrics [options]           the same as numbers, in Prometheus' text format
+usage: {0} [options]
+       {0} status [--json] [options]   what the service of this group on this host is doing
+       {0} metrics [options]           the same as numbers, in Prometheus' text format
 """ + dead_letter_flags.EXAMPLES  # fmt: skip
 _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
@@ -81,9 +81,9 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The parser of all flags. The commands are words that it leaves over."""
     made = _Parser(
-        prog="supervisor.py",
+        prog=start.program(),
         usage=argparse.SUPPRESS,
-        description=_EXAMPLES,
+        description=_EXAMPLES.format(start.program()),
         epilog=_EPILOG + "\n".join(f"  {code:<3d} {meaning}" for code, meaning in _MEANINGS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -128,7 +128,7 @@ def _astray(arguments: Arguments) -> List[str]:
     """The faults of switches that the command would ignore."""
     found = []
     if arguments.as_json and arguments.command == "run":
-        found.append(f"--json ({COMMAND_LINE}) goes with status only. Write: supervisor.py status --json")
+        found.append(f"--json ({COMMAND_LINE}) goes with status only. Write: {start.program()} status --json")
     if arguments.as_json and arguments.command == "metrics":
         found.append(f"--json ({COMMAND_LINE}) goes with status, not with metrics. Leave it out.")
     if arguments.check_only and arguments.command != "run":

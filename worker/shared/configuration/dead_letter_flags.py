@@ -1,4 +1,4 @@
-"""The words of `supervisor.py dead-letters`: what they are, and what is wrong with those that were given. Pure; the clock is
+"""The words of the command `dead-letters`: what they are, and what is wrong with those that were given. Pure; the clock is
 passed in.
 """
 
@@ -48,10 +48,11 @@ FLAGS = (
     Flag("--full", "", "the whole value and traceback, however long", ("show",)),
 )  # fmt: skip
 _FILTERS = ("error", "key", "since", "until", "partition", "offset")
+#: With the program's name put in.
 EXAMPLES = """\
-       supervisor.py dead-letters list [filters] [--json]      what failed, newest last
-       supervisor.py dead-letters show PARTITION:OFFSET        all of one letter
-       supervisor.py dead-letters replay|drop PARTITION:OFFSET… | filters | --all [--dry-run]"""
+       {0} dead-letters list [filters] [--json]      what failed, newest last
+       {0} dead-letters show PARTITION:OFFSET        all of one letter
+       {0} dead-letters replay|drop PARTITION:OFFSET… | filters | --all [--dry-run]"""
 
 
 @dataclass(frozen=True)
