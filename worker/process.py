@@ -208,7 +208,7 @@ class ChildProcess:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
             self._seat.check()
             if self._stage.now is Stage.CONSUMING:
-                self._upkeep.look()
+                self._upkeep.check()
             self._channel.offer(self._report())
 
     def _report(self) -> Dict[str, object]:

@@ -95,7 +95,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def test_the_end_of_the_supervisor_is_heard_although_a_report_could_not_be_sent_before(bench: Bench) -> None:
     bench.child._stage.move(Stage.CONSUMING)
-    bench.child._upkeep = SimpleNamespace(look=lambda: None)
+    bench.child._upkeep = SimpleNamespace(check=lambda: None)
 
     def turn(number: int) -> None:
         if number == 1:

@@ -31,7 +31,7 @@ NEVER = -math.inf
 
 
 class State(str, Enum):
-    """Of a breaker."""
+    """Whether a breaker lets calls through."""
 
     CLOSED = "closed"  # as if it were not there
     OPEN = "open"  # nothing is started

@@ -57,7 +57,7 @@ class Probe:
     def __init__(self, task: Task) -> None:
         """Just taken."""
         self.task = task
-        self.idle = 0  # how often it was seen neither running nor done
+        self.idle = 0  # how often it was found neither running nor done
 
     @property
     def under_way(self) -> bool:
@@ -65,7 +65,7 @@ class Probe:
         one) or waits for what it sent to be stored."""
         return self.idle < IDLE_LOOKS
 
-    def look(self) -> bool:
+    def check(self) -> bool:
         """Whether it is done."""
         offset, segment, _message, _lane, _attempt, partition = self.task
         if offset < partition.tracker.watermark():
@@ -105,7 +105,7 @@ class Gate:
         of some of them."""
         self._note()
         self._probes = {place: probe for place, probe in self._probes.items() if not partition_of(probe.task).closing.closed}
-        done = [place for place, probe in self._probes.items() if probe.look()]
+        done = [place for place, probe in self._probes.items() if probe.check()]
         for place in done:
             del self._probes[place]
         return len(done)

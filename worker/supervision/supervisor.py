@@ -45,7 +45,7 @@ ABORT_SECONDS = 2.0  # for a hung child to print its stacks
 
 
 class State(str, Enum):
-    """The supervisor's own."""
+    """How far the supervisor has come with its service."""
 
     STARTING = "starting"  # until every slot's process has imported the handler once
     RUNNING = "running"

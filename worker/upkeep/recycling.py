@@ -11,7 +11,7 @@ GROWN = 1.1  # times what it was then: now a new one would be
 
 
 class Recycling:
-    """Of one process."""
+    """Says of one process when it should be recycled."""
 
     def __init__(self, messages: int, seconds: float, soft_limit: int, chance: Callable[[], float]) -> None:
         """Recycle after so many messages, so many seconds, and above so many bytes in RAM; 0: never. `chance` gives a number

@@ -30,7 +30,7 @@ def resident_bytes() -> int:
 
 
 class Upkeep:
-    """Of one process, from its first turn as a member of the group."""
+    """Looks after one process, from its first turn as a member of the group on."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Upkeep:
         chance: Callable[[], float] = random.random,
         resident: Callable[[], int] = resident_bytes,
     ) -> None:
-        """Nothing is looked at before the first `look`."""
+        """Nothing is looked at before the first `check`."""
         shares = memory.shares(settings)
         self._pool = pool
         self._clock = clock
@@ -59,8 +59,8 @@ class Upkeep:
         self._bytes = 0
         self._reason = ""
 
-    def look(self) -> None:
-        """Look, and set the number of threads."""
+    def check(self) -> None:
+        """Measure, and set the number of threads."""
         now = self._clock()
         self._began = now if self._began is None else self._began
         self._bytes = self._resident()

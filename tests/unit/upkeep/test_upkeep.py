@@ -32,7 +32,7 @@ class Watched:
 
     def look(self, seconds: float = 0.0) -> Any:
         self.now += seconds
-        self.upkeep.look()
+        self.upkeep.check()
         return self.upkeep.fields()
 
     def work(self, seconds: float) -> int:
