@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Callable, List, NoReturn, cast
+from typing import Any, Callable, Iterator, List, NoReturn, TypeVar, cast
 
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.composite import Pools
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
+
+R = TypeVar("R", bound=Runner)
 
 
 class EndError(Exception):
@@ -37,6 +39,17 @@ def made_to_end(pool: Runner) -> Callable[[], None]:
     return end
 
 
+@contextlib.contextmanager
+def started(pool: R) -> Iterator[R]:
+    """It runs until the end of the block."""
+    end = made_to_end(pool)
+    pool.start()
+    try:
+        yield pool
+    finally:
+        end()
+
+
 def parts_of(pool: Runner) -> List[Pool]:
     """The pools of which it is made."""
     return list(pool._parts.values()) if isinstance(pool, Pools) else [cast("Pool", pool)]
@@ -53,6 +66,7 @@ def _one_made_to_end(pool: Pool) -> Callable[[], None]:
 
     def end() -> None:
         pool.serve([_End()])
+        pool.resize(len(pool.threads))  # none rests
         pool.wake(len(pool.threads))
 
     pool._serve = until_end  # type: ignore[method-assign]

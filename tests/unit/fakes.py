@@ -1,15 +1,11 @@
-"""What unit tests put in the place of Kafka, and a pool whose threads end with the test."""
+"""What unit tests put in the place of Kafka."""
 
 from __future__ import annotations
 
-import contextlib
-from typing import Any, Callable, Dict, Iterable, Iterator, List, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
-from kafka_worker.handler.loading import Call
 from kafka_worker.kafka.consumer import RebalanceListener, TopicPartition
-from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.stored import UNKNOWN, Home
-from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
 from kafka_worker.shared.settings import Settings
@@ -71,39 +67,6 @@ def some_settings(**changes: Any) -> Settings:
         "restart_limit": 10, "runtime_directory": "/nowhere", "state_directory": "/nowhere", "topics": (TOPIC,),
     }  # fmt: skip
     return Settings(**{**values, **changes})
-
-
-class Ending(Queue):
-    """Ends each handler thread that takes from it."""
-
-    def __init__(self) -> None:
-        self._tasks: List[Any] = []
-        self.pop = self._end
-
-    @staticmethod
-    def _end() -> NoReturn:
-        raise SystemExit
-
-
-class EndingPool(Pool):
-    """Its threads take the end for the end, and not for an error."""
-
-    def _serve(self, thread: HandlerThread, turn: int) -> None:
-        with contextlib.suppress(SystemExit):
-            super()._serve(thread, turn)
-
-
-@contextlib.contextmanager
-def started(threads: int, call: Call) -> Iterator[Pool]:
-    """A pool that runs, until the end of the block."""
-    pool = EndingPool(threads, call)
-    pool.start()
-    try:
-        yield pool
-    finally:
-        pool.serve([Ending()])
-        pool.resize(len(pool.threads))  # none rests
-        pool.wake(len(pool.threads))
 
 
 #: One step of a script: the messages of a fetch, or None to come again because it is not time yet.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, ContextManager, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, List, Optional, Set
 
 from kafka_worker import build, loop
 from kafka_worker.draining.stopping import Stop
@@ -20,7 +20,8 @@ from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.system.deadline import Deadline
-from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings, started
+from tests.support.ending import started
+from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings
 
 OURS = (TOPIC, 0)
 
@@ -43,7 +44,7 @@ class Bench:
         monkeypatch.setattr(commits, "SOON", 60.0)  # no commits but those that a test is about
         monkeypatch.setattr(loop, "REPORT_SECONDS", 0.0)  # in each turn
         self.call: Call = lambda *_: None
-        self.started: Callable[[int, Call], ContextManager[Pool]] = started
+        self.pool: Callable[[Call], Pool] = lambda call: Pool(2, call)
         self.quarantine: Callable[..., Quarantine] = Quarantine
         self.calls: List[int] = []
         self.done: Set[int] = set()
@@ -61,7 +62,7 @@ class Bench:
         stage.move(Stage.WAITING)
         stage.move(Stage.CONSUMING)
         settings = some_settings(**{"commit_interval_seconds": 60.0, "drain_seconds": 10.0, **changes})
-        with self.started(2, self._noted) as pool:
+        with started(self.pool(self._noted)) as pool:
             quarantine = self.quarantine(settings, 0, pool, SuspectsFile(None))
             self.parts = build.parts(settings, pool, quarantine, _Delays(self.delays), Member("host", 0))
             self.loop = ConsumerLoop(settings, self.parts, stage)

@@ -8,7 +8,7 @@ import pytest
 
 from kafka_worker.shared.exit_codes import ExitCode
 from tests.unit.loops import Bench, assign, deliver, stop, until
-from tests.unit.pools.test_batch_pool import batching
+from tests.unit.pools.kinds import batch_pool
 
 POISON = 2
 
@@ -29,7 +29,7 @@ class Batches:
 @pytest.mark.parametrize("ordering", ["none", "key"])
 def test_each_is_called_alone_and_only_the_culprit_fails(monkeypatch: pytest.MonkeyPatch, ordering: str) -> None:
     handler, bench = Batches(), Bench(monkeypatch)
-    bench.started = lambda *_: batching(handler, contexts=True)
+    bench.pool = lambda _call: batch_pool(handler, contexts=True)
     bench.delays[POISON] = 60.0
 
     code = bench.play(
@@ -47,7 +47,7 @@ def test_each_is_called_alone_and_only_the_culprit_fails(monkeypatch: pytest.Mon
 
 def test_a_failing_batch_does_not_open_the_circuit_breaker_by_its_innocent_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     handler, bench = Batches(), Bench(monkeypatch)
-    bench.started = lambda *_: batching(handler, contexts=True)
+    bench.pool = lambda _call: batch_pool(handler, contexts=True)
     bench.delays[POISON] = 60.0
 
     bench.play(

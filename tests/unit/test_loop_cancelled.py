@@ -14,7 +14,7 @@ from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, Step
 from tests.unit.kafka.desk import Producer
 from tests.unit.loops import Bench, assign, deliver, revoke, stop, until
-from tests.unit.pools.test_batch_pool import batching
+from tests.unit.pools.kinds import batch_pool
 from tests.unit.test_loop import until_closed
 from tests.unit.test_loop_results import QuickProducer
 
@@ -108,7 +108,7 @@ def test_of_a_batch_that_gives_up_nothing_is_called_alone_and_what_was_done_coun
         eventually(lambda: contexts[0].cancelled, 10, "it is cancelled")
         raise error
 
-    bench.started = lambda *_: batching(obey, contexts=True)
+    bench.pool = lambda _call: batch_pool(obey, contexts=True)
     bench.play(assign(), deliver(0, 1, 2), until(lambda: calls), stop(), ordering="none")
 
     assert calls == [[0, 1, 2]]

@@ -13,28 +13,19 @@ import pytest
 
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Lane
-from kafka_worker.partitions.tracker import RUNNING
-from kafka_worker.partitions.undecided import Raised, Returned
 from kafka_worker.pools.async_pool import AsyncPool
-from kafka_worker.shared.foreign.answers import Send
-from tests.support.ending import made_to_end
+from tests.support.ending import started
 from tests.support.eventually import eventually
-from tests.unit.fakes import in_words
-from tests.unit.pools.test_thread_pool import Work
+from tests.unit.pools.kinds import Work
 
 Handler = Callable[[Any, Partition, int], Awaitable[Any]]
 
 
 @contextlib.contextmanager
 def looping(call: Handler, coroutines: int = 1000) -> Iterator[AsyncPool]:
-    pool = AsyncPool(coroutines, call)
-    end = made_to_end(pool)
-    pool.start()
-    try:
+    with started(AsyncPool(coroutines, call)) as pool:
         yield pool
-    finally:
         eventually(lambda: not pool.running(), 5, "no call is left")
-        end()
 
 
 async def nothing(_message: Any, _partition: Partition, _attempt: int) -> None:
@@ -49,7 +40,7 @@ def test_thousands_run_at_once_and_each_is_done_once() -> None:
         await asyncio.sleep(0.1)
 
     with looping(call) as pool:
-        work.give(pool, *[work.task(offset) for offset in range(1000)])
+        work.give_all(pool)
         eventually(lambda: work.watermark == 1000, 5, "all are done")
 
     assert sorted(calls) == list(range(1000))
@@ -66,49 +57,10 @@ def test_never_more_run_than_allowed_and_all_get_their_turn() -> None:
         await asyncio.sleep(0)
 
     with looping(call, coroutines=3) as pool:
-        work.give(pool, *[work.task(offset) for offset in range(50)])
+        work.give_all(pool)
         eventually(lambda: work.watermark == 50, 5, "all are done")
 
     assert max(most) == 3
-
-
-def test_what_runs_is_seen_by_its_place_and_flagged_in_the_journal() -> None:
-    work, release = Work(2), threading.Event()
-
-    async def call(*_: Any) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, release.wait, 5)
-
-    with looping(call) as pool:
-        work.give(pool, work.task(0), work.task(1))
-        eventually(lambda: len(pool.running()) == 2 and work.segment.seen() == bytes([RUNNING] * 2), 5, "both run")
-        names = {thread.name for thread, _task in pool.running()}
-        release.set()
-
-    assert names == {"coroutine-0", "coroutine-1"}
-
-
-class FalseError(Exception):
-    def __len__(self) -> int:
-        return 0
-
-
-@pytest.mark.parametrize(
-    "error", [ValueError("no"), SystemExit(1), KeyboardInterrupt(), asyncio.CancelledError(), FalseError()]
-)
-def test_whatever_a_call_raises_is_its_failure_and_the_loop_goes_on(error: BaseException) -> None:
-    async def call(message: Any, _partition: Partition, _attempt: int) -> None:
-        await asyncio.sleep(0)
-        if message.offset() == 0:
-            raise error
-
-    work = Work(2)
-    with looping(call) as pool:
-        work.give(pool, work.task(0), work.task(1))
-        eventually(lambda: pool.threads[0].done == 1 and pool.undecided, 5, "the second is done")
-
-    (raised,) = pool.undecided
-    assert isinstance(raised, Raised)
-    assert (raised.task[0], in_words(raised.error), work.watermark) == (0, in_words(error), 0)
 
 
 def refusing(_loop: asyncio.AbstractEventLoop, coroutine: Any, **_options: Any) -> Any:
@@ -152,7 +104,7 @@ def test_a_message_that_can_not_be_read_fails_alone() -> None:
 
     work = Work(2)
     with looping(call) as pool:
-        work.give(pool, work.task(0), work.task(1))
+        work.give_all(pool)
         eventually(lambda: pool.threads[0].done == 1 and pool.undecided, 5, "the second is done")
 
 
@@ -176,50 +128,6 @@ def test_a_handlers_own_tasks_can_not_end_the_loop(deed: str) -> None:
         eventually(lambda: work.segment.last_done() == 1, 5, "the loop goes on")
 
 
-def test_the_follower_in_a_lane_runs_after_success_and_not_after_failure() -> None:
-    async def call(message: Any, _partition: Partition, _attempt: int) -> None:
-        await asyncio.sleep(0)
-        if message.offset() == 1:
-            raise ValueError
-
-    work, lane = Work(3), Lane()
-    with looping(call) as pool:
-        for offset in range(3):
-            lane.admit(work.task(offset, lane))
-        work.give(pool, work.task(0, lane))
-        eventually(lambda: len(pool.undecided) == 1 and not pool.running(), 5, "the second has failed")
-
-    assert work.watermark == 1
-    assert not lane.idle
-
-
-def test_tasks_of_a_closed_partition_start_only_below_its_frontier() -> None:
-    work = Work(4)
-    work.partition.closing.close(None)
-    work.partition.closing.frontier = 2
-    with looping(nothing) as pool:
-        work.give(pool, *[work.task(offset) for offset in range(4)])
-        eventually(lambda: len(pool.parked) == 2 and not pool.running(), 5, "the rest is parked")
-
-    assert [task[0] for task in pool.parked] == [2, 3]
-    assert work.watermark == 2
-
-
-def test_what_ends_after_its_partition_went_away_is_counted_as_stale() -> None:
-    release = threading.Event()
-
-    async def call(*_: Any) -> None:
-        await asyncio.get_running_loop().run_in_executor(None, release.wait, 5)
-
-    work = Work(1)
-    with looping(call) as pool:
-        work.give(pool, work.task(0))
-        eventually(pool.running, 5, "it runs")
-        work.partition.closing.forget()
-        release.set()
-        eventually(lambda: pool.threads[0].stale == 1, 5, "the end is noted")
-
-
 def test_every_call_begins_in_an_empty_context() -> None:
     variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=-1)
     seen: List[int] = []
@@ -228,31 +136,12 @@ def test_every_call_begins_in_an_empty_context() -> None:
         seen.append(variable.get())
         variable.set(message.offset())
 
-    work, lane = Work(3), Lane()
+    work = Work(3)
     with looping(call, coroutines=1) as pool:
-        for offset in range(3):
-            lane.admit(work.task(offset, lane))
-        work.give(pool, work.task(0, lane))
+        work.give_in_one_lane(pool)
         eventually(lambda: work.watermark == 3, 5, "all are done")
 
     assert seen == [-1, -1, -1]
-
-
-def test_what_is_to_be_sent_keeps_the_task_in_flight_and_its_key_waiting() -> None:
-    async def call(*_: Any) -> Send:
-        return Send("t", 1)
-
-    work, lane = Work(2), Lane()
-    with looping(call) as pool:
-        for offset in range(2):
-            lane.admit(work.task(offset, lane))
-        work.give(pool, work.task(0, lane))
-        eventually(lambda: pool.undecided and not pool.running(), 5, "the call has returned")
-
-    (returned,) = pool.undecided
-    assert isinstance(returned, Returned)
-    assert ([task[0] for task in returned.tasks], [send.topic for send in returned.sends]) == ([0], ["t"])
-    assert work.watermark == 0
 
 
 async def waits_here(release: threading.Event) -> None:

@@ -17,8 +17,9 @@ from kafka_worker.recovery import quarantine
 from kafka_worker.recovery.quarantine import AT_ONCE, Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.exit_codes import ExitCode
+from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
-from tests.unit.fakes import TOPIC, Ending, EndingPool, Message, Step, some_settings
+from tests.unit.fakes import TOPIC, Message, Step, some_settings
 from tests.unit.loops import Bench, assign, deliver, revoke, stop, until
 
 DEADLY = TaskDiedError("killed by SIGSEGV", 1 << 20, "a stack")
@@ -55,9 +56,10 @@ class Apart:
             self.letters.append(task[0])
             self.bench.parts.decisions.complete(task)
 
-        class OfThisTest(EndingPool, Quarantine):
+        class OfThisTest(Quarantine):
             def __init__(self, settings: Any, slot: int, pool: Pool, _none: SuspectsFile) -> None:
-                Quarantine.__init__(self, settings, slot, pool, apart.suspects)
+                super().__init__(settings, slot, pool, apart.suspects)
+                self.end = made_to_end(self)
 
         monkeypatch.setattr(quarantine, "TaskProcess", Process)
         monkeypatch.setattr(DeadLetters, "send", send)
@@ -78,8 +80,7 @@ class Apart:
 
     @staticmethod
     def end(one: Quarantine) -> None:
-        one.serve([Ending()])
-        one.wake(len(one.threads))
+        one.end()  # type: ignore[attr-defined]
 
     @property
     def known(self) -> Dict[int, int]:

@@ -13,8 +13,9 @@ from kafka_worker.recovery import suspects_file
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.system import runtime_files
 from kafka_worker.upkeep.time_limits import LONGEST_LOOK, TimeLimits
+from tests.support.ending import started
 from tests.support.eventually import eventually
-from tests.unit.fakes import Message, some_settings, started
+from tests.unit.fakes import Message, some_settings
 
 
 class Hang:
@@ -52,7 +53,7 @@ def pool() -> Iterator[Pool]:
     def hangs_here(*_: Any) -> None:
         release.wait(10)
 
-    with started(1, hangs_here) as made:
+    with started(Pool(1, hangs_here)) as made:
         yield made
         release.set()
 
