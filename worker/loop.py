@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Callable, List, Optional, Tuple
 
-from kafka_worker.draining.draining import BROKEN, Draining
+from kafka_worker.draining.ending import BROKEN, Ending
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.ownership import Ownership
@@ -127,19 +127,19 @@ class ConsumerLoop:
     def _end(self) -> ExitCode:
         """In order, as far as that makes sense. What has begun to end by itself may still be asked to, with less time."""
         assignment, stopping = self._ownership.assignment, self._parts.stopping
-        draining = Draining(self._consumer, assignment, stopping, self._cut_off, self._turn_at_rest, self._clock)
+        end = Ending(self._consumer, assignment, stopping, self._cut_off, self._turn_at_rest, self._clock)
         if self._consumer.ending not in BROKEN:
             stopping.found = Stop(Deadline(self._settings.drain_seconds, self._clock), leave=False)
             self._stage.move(Stage.DRAINING)
-            draining.settle(self._parts.settling)
-            draining.finish_commits(self._ownership.committer.finished)
+            end.drain(self._parts.settling)
+            end.finish_commits(self._ownership.committer.finished)
         if self._consumer.ending in BROKEN:
             assignment.close(self._clock())
         else:
             self._publish(self._clock())  # the last word of a client that does not close
             self._stage.move(Stage.CLOSING)
-            draining.leave()
-        # What a client that is closed still tells: nothing of its partitions.
+            end.leave()
+        # The client is closed, and tells nothing of partitions any more: the rest of the report stays.
         self.report = replace(self.report, ending=self._consumer.ending, dropped=self._ownership.dropped)
         return self._consumer.ending or (ExitCode.GAVE_UP if self._cut_off else ExitCode.OK)
 

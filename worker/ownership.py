@@ -10,7 +10,7 @@ from typing import Any, Callable, List, Tuple
 
 from kafka_worker.arrivals import Arrivals
 from kafka_worker.committer import Committer
-from kafka_worker.draining.draining import BROKEN
+from kafka_worker.draining.ending import BROKEN
 from kafka_worker.kafka.consumer import GroupConsumer, RebalanceListener, TopicPartition
 from kafka_worker.kafka.properties import milliseconds
 from kafka_worker.partitions import intake

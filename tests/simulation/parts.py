@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Deque, Dict, Iterator, List, Tuple
 from unittest.mock import patch
 
 from kafka_worker import arrivals, build, committer, loop, ownership, process
-from kafka_worker.draining import draining, settling
+from kafka_worker.draining import ending, settling
 from kafka_worker.kafka import backpressure, consumer, outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes import decisions, results, retry
@@ -40,7 +40,7 @@ ORDINARY, HOT, MOVING = 1, 6, 60
 #: Where threads may change, and how much a line counts towards it: most where one thread looks at what another moves.
 WEIGHTS = Weighted(finely=Pool._serve_one.__code__)
 for _module in (
-    arrivals, assignment, closing, commits, committer, consumer, decisions, draining, flow, intake, journal, loop, outbox,
+    arrivals, assignment, closing, commits, committer, consumer, decisions, ending, flow, intake, journal, loop, outbox,
     ownership, process, recovery, results, retry, stored, backpressure,
 ):  # fmt: skip
     WEIGHTS.add(_module, ORDINARY)

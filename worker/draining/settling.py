@@ -1,5 +1,6 @@
-"""How partitions are brought to rest that are closed, because they go away or because the process ends: what runs is finished,
-what lies between finished tasks is run too, the rest is left for whoever comes next. Consumer thread only.
+"""How partitions are drained, because they go away or because the process ends: they are closed, what runs of them is
+finished, what lies between finished tasks is run too, the rest is left for whoever comes next. Then they are settled. Consumer
+thread only.
 
 Whoever waits for that does his duties meanwhile: nothing else of the process, or of the group, has to wait too.
 """

@@ -1,5 +1,5 @@
-"""When and how a process ends. Two threads have a say in it, each in a field of its own: the main thread passes on what it is
-asked, the consumer thread may find by itself that it must.
+"""Whether, until when and how a process should end; `ending` does it. Two threads have a say in it, each in a field of its
+own: the main thread passes on what it is asked, the consumer thread may find by itself that it must.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Stop:
 
 
 class Stopping:
-    """Of one process. Any thread may look; what it sees may be brought forward at any moment."""
+    """What is wished of one process. Any thread may look; what it sees may be brought forward at any moment."""
 
     def __init__(self) -> None:
         """It goes on."""

@@ -1,5 +1,5 @@
-"""How a process ends in order: what runs is finished, what is done is committed, the seat is left or kept. The consumer thread
-goes on turning meanwhile, and all of it keeps a deadline that may come nearer on the way.
+"""How a process ends in order: it is drained, what is done is committed, the seat is left or kept. The consumer thread goes on
+turning meanwhile, and all of it keeps a deadline (see `stopping`) that may come nearer on the way.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ CLOSE_SECONDS = 1.0  # for leaving the group; then closing the client may take a
 BROKEN = (ExitCode.FENCED, ExitCode.FAULT)
 
 
-class Draining:
-    """The steps, in their order."""
+class Ending:
+    """The three steps, in their order: `drain`, `finish_commits`, `leave`."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Draining:
         self._turn = turn
         self._clock = clock
 
-    def settle(self, settling: Settling) -> None:
+    def drain(self, settling: Settling) -> None:
         """Start nothing, finish what runs. Messages that still come are taken and not started: dropping them would let the
         position pass them."""
         self._consumer.pause([(p.topic, p.number) for p in self._assignment])
