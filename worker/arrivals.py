@@ -23,7 +23,7 @@ UNTOLD = "the broker has not told what was committed"
 
 
 class Arrivals:
-    """Of one process."""
+    """What one process waits to hear of the partitions that it was just given."""
 
     def __init__(self, recovery: Recovery) -> None:
         """Nothing is assigned yet."""

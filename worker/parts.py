@@ -16,7 +16,8 @@ from kafka_worker.recovery.quarantine import Quarantine
 
 
 class Parts(NamedTuple):
-    """Of the consumer thread, but for the pool's and the quarantine's threads, and `stopping`, which the main thread sees."""
+    """All belong to the consumer thread, but for the pool's and the quarantine's threads, and `stopping`, which the main
+    thread sees."""
 
     pool: Runner
     quarantine: Quarantine

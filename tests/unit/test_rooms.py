@@ -142,3 +142,11 @@ def test_the_wheel_has_all_rooms() -> None:
 
     assert listed
     assert set(re.findall(r'"(.*?)"', listed[1])) == {f"{PACKAGE}.{name}".rstrip(".") for name in packages}
+
+
+def test_the_house_in_the_design_names_every_file_and_no_other() -> None:
+    house = (ROOT / "docs" / "DESIGN.md").read_text().partition("\n## The house\n")[2].partition("\n*Who may import whom*")[0]
+    named = set(re.findall(r"\b(\w+)\.py\b", house)) - {"supervisor"}  # the one in the root, too
+    files = {path.stem for path in MODULES.values()} - {"__init__", "__main__", "supervisor"}
+
+    assert named - {"__init__"} == files

@@ -69,7 +69,7 @@ class Settling:
         return [*self._pool.running(), *self._quarantine.running()]
 
     def _waited_for(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
-        """The same without calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""
+        """What runs of them but calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""
         waited_for = []
         for thread, task in self.running(partitions):
             if thread.hangs(task):  # asked once: the main thread may say so at any moment

@@ -46,7 +46,7 @@ TRANSITIONS: Dict[State, FrozenSet[State]] = {
 
 
 class Breaker:
-    """Of one handler, of one thing that handlers depend on, or of the dead letters. Consumer thread only."""
+    """The breaker of one handler, of one thing that handlers depend on, or of the dead letters. Consumer thread only."""
 
     def __init__(
         self,
@@ -136,11 +136,11 @@ class Breaker:
         return (first and in_a_row >= self._in_a_row) or self._window.reached(self._share, now)
 
     def why(self) -> Optional[str]:
-        """In words, while it holds anything up."""
+        """Why it holds calls up, in words; None when it does not."""
         return None if self.state is State.CLOSED else "the circuit breaker of %s is %s" % (self.name, self.state.value)
 
     def report(self, now: float) -> BreakerReport:
-        """For the snapshot."""
+        """What the snapshot says of it."""
         calls, bad = self._window.counts(now) if self.state is State.CLOSED else self._verdict
         elapsed = max(0.0, now - self.since)
         return BreakerReport(

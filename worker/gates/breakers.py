@@ -48,7 +48,7 @@ class Breakers:
         self._full = False  # whether a name was left out, and said so
 
     def __iter__(self) -> Iterator[Breaker]:
-        """All of them."""
+        """All breakers that there are by now."""
         yield from self._handlers.values()
         yield from self._dependencies.values()
         if self._storm is not None:
@@ -93,7 +93,7 @@ class Breakers:
         return excused
 
     def reports(self, now: float) -> List[BreakerReport]:
-        """For the snapshot."""
+        """What the snapshot says of each."""
         return [breaker.report(now) for breaker in self]
 
     def _take(self, now: float) -> None:

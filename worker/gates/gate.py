@@ -55,7 +55,7 @@ class Probe:
     __slots__ = ("idle", "task")
 
     def __init__(self, task: Task) -> None:
-        """Just taken."""
+        """The task was just taken."""
         self.task = task
         self.idle = 0  # how often it was found neither running nor done
 
@@ -79,7 +79,7 @@ class Gate:
     """The way to one handler."""
 
     def __init__(self) -> None:
-        """Open."""
+        """The gate is open."""
         self.access = Access.FREE
         self.permits: Deque[None] = deque()
         self.taken: Deque[Task] = deque()  # by handler threads, with a permit
@@ -129,7 +129,7 @@ class Gate:
         return sum(failed_before(attempt_of(task)) < self.succeeded_at for task in self.aside)
 
     def put_back(self, most: int) -> None:
-        """Of those that were set aside, the ones that have waited longest."""
+        """Put back those of the tasks set aside that have waited longest."""
         chosen = [self.aside.popleft() for _ in range(min(most, len(self.aside)))]
         for task in sorted(chosen, key=lambda task: -offset_of(task)):  # queues without order take them at their front
             if not partition_of(task).closing.revoked:

@@ -115,7 +115,7 @@ class Gates:
         return self._breakers.why(self._handler(partition))
 
     def reports(self, now: float) -> List[BreakerReport]:
-        """Of the circuit breakers, for the snapshot."""
+        """What the snapshot says of the circuit breakers."""
         return self._breakers.reports(now)
 
     @property

@@ -38,7 +38,7 @@ class TimeWindow(Window):
         self._pieces: Deque[List[float]] = deque()  # [since, good, bad]
 
     def add(self, good: int, bad: int, now: float) -> None:
-        """Into the newest piece, or a new one."""
+        """Count them in the newest piece, or in a new one."""
         if not self._pieces or now - self._pieces[-1][0] >= self._seconds / PIECES:
             self._pieces.append([now, 0, 0])
             self._forget(now)
@@ -46,13 +46,13 @@ class TimeWindow(Window):
         self._pieces[-1][2] += bad
 
     def counts(self, now: float) -> Tuple[int, int]:
-        """Of the pieces that are young enough."""
+        """The calls in the pieces that are young enough, and how many of them failed."""
         self._forget(now)
         bad = int(sum(piece[2] for piece in self._pieces))
         return int(sum(piece[1] for piece in self._pieces)) + bad, bad
 
     def reached(self, share: float, now: float) -> bool:
-        """Of the calls that there were."""
+        """Whether the share of failures among the calls that there were is reached."""
         calls, bad = self.counts(now)
         return calls >= self._min_calls and bad >= share * calls
 
@@ -84,11 +84,11 @@ class CountWindow(Window):
             self._cut(self._runs[0], self._calls - self._size)
 
     def counts(self, now: float) -> Tuple[int, int]:  # noqa: ARG002
-        """Of those that are remembered."""
+        """The calls that are remembered, and how many of them failed."""
         return self._calls, self._bad
 
     def reached(self, share: float, now: float) -> bool:  # noqa: ARG002
-        """Of `size` calls: those that there were not yet count as good."""
+        """Whether the share of failures among `size` calls is reached: those that there were not yet count as good."""
         return self._bad >= share * self._size
 
     def clear(self) -> None:

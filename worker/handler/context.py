@@ -37,7 +37,7 @@ class Context:
 
     @property
     def key(self) -> Optional[bytes]:
-        """Key as produced, or None."""
+        """The key as it was produced, or None."""
         return self._message.key()  # type: ignore[no-any-return]
 
     @property

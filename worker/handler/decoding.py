@@ -51,7 +51,7 @@ def headers_of(message: Any) -> List[Tuple[str, Any]]:
 
 
 def readable_headers(message: Any) -> List[Tuple[str, Any]]:
-    """The same without raising, for whoever passes a message on: headers that are lost say so."""
+    """The headers without raising, for whoever passes a message on: those that are lost say so."""
     with contextlib.suppress(UndecodableError):
         headers_of(message)
     return headers_of(message)

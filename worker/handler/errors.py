@@ -25,7 +25,7 @@ class ErrorClasses:
         return any(name in self._names or plain(name) in self._names for name in names)
 
     def __len__(self) -> int:
-        """How many names."""
+        """How many names there are."""
         return len(self._names)
 
 
@@ -33,12 +33,12 @@ class WorthAgain:
     """Whether an error leaves hope that another attempt succeeds. The handler's own word comes before the settings."""
 
     def __init__(self, settings: Settings) -> None:
-        """By FATAL_ERRORS and RETRYABLE_ERRORS."""
+        """The names come from FATAL_ERRORS and RETRYABLE_ERRORS."""
         self._retryable = ErrorClasses(settings.retryable_errors)
         self._fatal = ErrorClasses(settings.fatal_errors)
 
     def __call__(self, error: BaseException) -> bool:
-        """Whether it does."""
+        """Whether an error of these classes is worth another attempt."""
         if isinstance(error, (UndecodableError, Reject)):
             return False
         if isinstance(error, Retry):

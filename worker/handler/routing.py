@@ -15,7 +15,7 @@ class UnroutedError(Exception):
 
 
 class Handlers:
-    """All of them, from HANDLER or HANDLERS."""
+    """All handlers of a process, from HANDLER or HANDLERS."""
 
     def __init__(self, settings: Settings, load_one: Optional[Callable[[str, str], Handler]] = None) -> None:
         """Loads the user's functions, by `load_one(name, setting)` if given; what is wrong with them is kept in `faults`."""
@@ -45,7 +45,7 @@ class Handlers:
         return handler.kind if handler else None
 
     def of_kind(self, kind: Kind) -> List[Handler]:
-        """Those that are called in this way."""
+        """The handlers that are called in this way."""
         return [handler for handler in self.by_name.values() if handler.kind is kind]
 
     def call_of_kind(self, kind: Kind) -> Any:
@@ -66,7 +66,7 @@ class Handlers:
 
 
 class _Calls(Dict[str, Any]):
-    """By topic; found out at its first message."""
+    """What to call for a topic, found out at its first message."""
 
     def __init__(self, handlers: Handlers) -> None:
         super().__init__()

@@ -31,7 +31,7 @@ def _single(kind: Kind, call: Any) -> Call:
 
 
 class _Batch:
-    """A batch of one."""
+    """A batch handler that is called with one message."""
 
     def __init__(self, call: BatchCall) -> None:
         self._call = call

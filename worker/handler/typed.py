@@ -87,7 +87,7 @@ def _tombstone(takes_none: bool) -> None:
 
 
 def _of_model(hint: Any) -> Callable[[bytes], Any]:
-    """By pydantic."""
+    """Makes a pydantic model of the bytes."""
     if hasattr(hint, "model_validate_json"):
         hint.model_rebuild()  # forward references that lead nowhere are found now, not at the first message
         validate = hint.model_validate_json
@@ -105,7 +105,7 @@ def _of_model(hint: Any) -> Callable[[bytes], Any]:
 
 
 def _of_pydantic(problem: Any) -> UndecodableError:
-    """Its word without the values."""
+    """What pydantic says is wrong, without the values."""
     first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return UndecodableError(first["msg"])
@@ -115,7 +115,7 @@ def _of_pydantic(problem: Any) -> UndecodableError:
 
 
 def _of_struct(hint: Any) -> Callable[[bytes], Any]:
-    """By msgspec."""
+    """Makes a msgspec Struct of the bytes."""
     msgspec = sys.modules["msgspec"]
     decode = msgspec.json.Decoder(hint).decode
     violation, malformed = msgspec.ValidationError, (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

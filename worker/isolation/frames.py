@@ -33,7 +33,7 @@ class Frames:
         self._outgoing = memoryview(b"")
 
     def fileno(self) -> int:
-        """For a poll."""
+        """The descriptor to poll."""
         return self._socket.fileno()
 
     @property
@@ -75,7 +75,7 @@ class Frames:
             raise GarbledError("no frame of ours has come") from problem
 
     def _missing(self) -> int:
-        """Bytes that must still come, as far as known."""
+        """How many bytes must still come, as far as that is known."""
         have = len(self._incoming) - _LENGTH.size
         if have < 0:
             return -have

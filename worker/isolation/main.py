@@ -56,23 +56,23 @@ class RemoteMessage:
         self._data = data
 
     def topic(self) -> str:
-        """Topic."""
+        """The topic."""
         return str(self._data["topic"])
 
     def partition(self) -> int:
-        """Partition number."""
+        """The number of the partition."""
         return int(self._data["partition"])
 
     def offset(self) -> int:
-        """Offset."""
+        """The offset in the partition."""
         return int(self._data["offset"])
 
     def key(self) -> Optional[bytes]:
-        """Key as produced."""
+        """The key as it was produced."""
         return self._data["key"]  # type: ignore[no-any-return]
 
     def value(self) -> Optional[bytes]:
-        """Value as produced."""
+        """The value as it was produced."""
         return self._data["value"]  # type: ignore[no-any-return]
 
     def headers(self) -> List[Tuple[str, Optional[bytes]]]:
@@ -82,7 +82,7 @@ class RemoteMessage:
         return self._data["headers"]  # type: ignore[no-any-return]
 
     def timestamp(self) -> Tuple[int, int]:
-        """Kind and milliseconds."""
+        """The kind of the timestamp, and its milliseconds."""
         return self._data["timestamp"]  # type: ignore[no-any-return]
 
 

@@ -40,7 +40,8 @@ class Isolated:
         self._process_of(thread).start()
 
     def __call__(self, message: Any, partition: Partition, attempt: int) -> Any:
-        """As `TaskProcess.run`, with the second time limit of the settings; the first one is the time keeper's."""
+        """Runs one task as `TaskProcess.run` does, with the second time limit of the settings; the first is kept by
+        the main thread."""
         place = (message.partition(), message.offset())
         return self._process_of(threading.current_thread().name).run(
             message, partition, attempt, self._settings.handler_kill_seconds or None, lambda: place in partition.overdue

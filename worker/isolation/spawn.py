@@ -187,7 +187,7 @@ class Spawned:
             self.kill()
 
     def kill(self) -> None:
-        """The end, by force."""
+        """End the process by force."""
         self._signal(signal.SIGKILL)
         if not self.ended(KILL_SECONDS):
             self.how = "not ended by SIGKILL"

@@ -147,7 +147,7 @@ class MessageWeights:
             self._last = weight
 
     def weighed(self, loads: List[Load]) -> List[Load]:
-        """The same with larger numbers, where the messages weigh more than so many may."""
+        """The loads with larger numbers, where messages weigh more than so many may."""
         if 2 * len(loads) * self._largest * sum([number for _, number, _, _ in loads]) < self._bytes:
             return loads  # below what each partition may have in any case, even if all were as large as the largest
         return [self._weighed(partition, number) for partition, number, _, _ in loads]

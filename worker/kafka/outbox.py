@@ -80,7 +80,7 @@ class _Letter:
 
     @property
     def partition(self) -> Partition:
-        """Of its task."""
+        """The partition of its task."""
         return partition_of(self.task)
 
 
@@ -132,7 +132,7 @@ class Outbox:
         return [letter.task for letter in hopeless]
 
     def _produce(self, letters: List[_Letter]) -> None:
-        """All of one task, in this order."""
+        """Produce all records of one task, in this order."""
         for place, letter in enumerate(letters):
             if letter.partition.closing.revoked:
                 self._settled(letter)

@@ -60,7 +60,7 @@ OF_PARTITION = (
 
 
 def text(snapshot: Snapshot) -> str:
-    """All of it, as Prometheus reads it."""
+    """The whole snapshot, as Prometheus reads it."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(list(_families(snapshot))))
     return generate_latest(registry).decode()

@@ -34,7 +34,7 @@ VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and c
 
 
 class Counts(NamedTuple):
-    """For the report."""
+    """What a report tells of failed tasks."""
 
     retrying: int  # tasks that wait for their next attempt
     dead_letters: int  # stored by this process
@@ -125,7 +125,7 @@ class Decisions:
         return self._outbox.in_transit > 0 or self._results.busy(now)
 
     def counts(self) -> Counts:
-        """How much of what there is."""
+        """What to tell of failed tasks now."""
         return Counts(len(self._retries), self._dead_letters.count, self._dead_letters.waiting)
 
     @property

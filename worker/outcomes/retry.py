@@ -97,7 +97,7 @@ class RetrySchedule:
         return self._heap[0][0] if self._heap else None
 
     def __len__(self) -> int:
-        """How many wait."""
+        """How many tasks wait."""
         return len(self._heap)
 
 

@@ -41,31 +41,31 @@ class DelayedMessage:
         self._headers = _theirs(message)
 
     def topic(self) -> str:
-        """The first one."""
+        """The topic that it was in at first."""
         return self._topic
 
     def partition(self) -> int:
-        """In the first topic."""
+        """Its partition in the first topic."""
         return self._partition
 
     def offset(self) -> int:
-        """In that partition."""
+        """Its offset in that partition."""
         return self._offset
 
     def timestamp(self) -> Tuple[int, int]:
-        """(kind, milliseconds) as produced first."""
+        """The (kind, milliseconds) with which it was produced first."""
         return self._timestamp
 
     def headers(self) -> List[Tuple[str, Any]]:
-        """Without ours."""
+        """The headers without those that are ours."""
         return self._headers
 
     def key(self) -> Any:
-        """As produced."""
+        """The key as it was produced."""
         return self._message.key()
 
     def value(self) -> Any:
-        """As produced."""
+        """The value as it was produced."""
         return self._message.value()
 
 
@@ -80,7 +80,7 @@ class RetryTopics:
         self._wall = wall
 
     def __iter__(self) -> Any:
-        """Their names, to subscribe to."""
+        """The names of the retry topics, to subscribe to."""
         return iter(self._origins)
 
     def origin(self, topic: str) -> str:

@@ -69,8 +69,8 @@ class Partition:
         return max(position, watermark if watermark >= 0 else self._eof)
 
     def report(self, end: int, held: str = "") -> PartitionReport:
-        """For the snapshot, of this moment. `end` is the partition's end as the last fetch told, or -1; `held` says why
-        nothing of it is started."""
+        """What the snapshot says of it at this moment. `end` is the partition's end as the last fetch told, or -1; `held` says
+        why nothing of it is started."""
         end = max(self._eof, end)
         committed, watermark = self.stored.committed, self.tracker.watermark()
         # Before our first commit: what was committed before is where delivery began, and nothing is done below the watermark.
@@ -88,7 +88,7 @@ class Partition:
         )
 
     def __str__(self) -> str:
-        """As in the log: `topic[3]`."""
+        """How logs name it: `topic[3]`."""
         return "%s[%d]" % (self.topic, self.number)
 
 
@@ -121,7 +121,7 @@ class Assignment:
         return iter(self._partitions.values())
 
     def __len__(self) -> int:
-        """How many."""
+        """How many partitions are ours."""
         return len(self._partitions)
 
     def close(self, deadline: float) -> None:
@@ -130,5 +130,5 @@ class Assignment:
             partition.closing.close(deadline)
 
     def selected(self, wanted: List[Tuple[str, int]]) -> List[Partition]:
-        """Those of `wanted` that are ours."""
+        """The partitions of `wanted` that are ours."""
         return [self._partitions[name] for name in wanted if name in self._partitions]

@@ -31,7 +31,7 @@ class Dependencies:
     """The calls of one process that have ended and were not looked at yet."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        """None yet."""
+        """No call has ended yet."""
         self._clock = clock
         self.ended: Deque[Outcome] = deque()
 

@@ -6,7 +6,7 @@ from typing import Any, List, Optional
 
 
 class Flow:
-    """Of one assignment."""
+    """Whether more of one assignment should come."""
 
     __slots__ = ("_early", "_unstored", "held", "in_transit", "paused")
 

@@ -46,7 +46,7 @@ def tasks(partition: Partition, batch: List[Any], lane_of: Optional[LaneOf]) -> 
 
 
 def _in_lanes(partition: Partition, batch: List[Any], lane_of: LaneOf) -> List[Task]:
-    """In order, each into its lane."""
+    """Take the messages in order, each into its lane."""
     tasks: List[Task] = []
     lanes = partition.lanes
     for first, segment, messages in _pieces(partition, batch):
@@ -64,7 +64,7 @@ def _in_lanes(partition: Partition, batch: List[Any], lane_of: LaneOf) -> List[T
 
 
 def _free(partition: Partition, batch: List[Any]) -> List[Task]:
-    """The same as tasks without a lane, built without a Python instruction a message."""
+    """The messages as tasks without a lane, built without a Python instruction a message."""
     tasks: List[Task] = []
     repeat = itertools.repeat
     for offset, segment, messages in _pieces(partition, batch):

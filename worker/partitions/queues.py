@@ -23,7 +23,7 @@ class Queue:
     _tasks: Sized
 
     def __len__(self) -> int:
-        """How many wait."""
+        """How many tasks wait."""
         return len(self._tasks)
 
 
@@ -32,7 +32,7 @@ class InOrderOfOffset(Queue):
     first keeps the gap between the watermark and the furthest offset done small, and with it what a crash has to run again."""
 
     def __init__(self) -> None:
-        """Empty. A list that grows by ever higher offsets stays a heap without any sifting."""
+        """The queue is empty. A list that grows by ever higher offsets stays a heap without any sifting."""
         heap: List[Any] = []
         self._tasks = heap
         self.extend = heap.extend
@@ -44,7 +44,7 @@ class FirstComeFirstServed(Queue):
     """For tasks without lanes, which never wait for each other: half the price."""
 
     def __init__(self) -> None:
-        """Empty."""
+        """The queue is empty."""
         tasks: Deque[Any] = deque()
         self._tasks = tasks
         self.extend = tasks.extend

@@ -53,7 +53,7 @@ class JournalRecord(NamedTuple):
 
 
 class Stored:
-    """Of one assignment."""
+    """What the broker holds of one assignment."""
 
     __slots__ = (
         "_sent", "committed", "done_before", "home", "inherited", "map_refused", "metadata", "named", "names", "unrecorded",

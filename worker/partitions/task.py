@@ -49,7 +49,7 @@ def id_of(task: Task) -> TaskId:
 
 
 def in_words(task: Task) -> str:
-    """As in the log: `orders[3] offset 17`."""
+    """How logs name it: `orders[3] offset 17`."""
     return "%s offset %d" % (task[5], task[0])
 
 
@@ -60,7 +60,7 @@ def kept_back(task: Task) -> bool:
 
 
 def with_attempt(task: Task, attempt: int) -> Task:
-    """The same task, as that attempt."""
+    """The task again, as that attempt."""
     return (*task[:4], attempt, task[5])
 
 

@@ -24,7 +24,7 @@ class _OfTasks:
 
     @property
     def partition(self) -> Partition:
-        """Of all of them."""
+        """The partition of all these tasks."""
         return partition_of(self.tasks[0])
 
 
@@ -40,7 +40,7 @@ class Raised(_OfTasks):
 
     @property
     def task(self) -> Task:
-        """The only one."""
+        """The only task."""
         return self.tasks[0]
 
 
@@ -50,7 +50,7 @@ class Returned(_OfTasks):
     __slots__ = ("sends",)
 
     def __init__(self, tasks: Sequence[Task], sends: List[Send]) -> None:
-        """In the order of the list."""
+        """The tasks stand in the order of the list."""
         super().__init__(tasks)
         self.sends = sends
 

@@ -41,7 +41,7 @@ class Coroutine(HandlerThread):
     __slots__ = ("future",)
 
     def __init__(self, name: str) -> None:
-        """Free."""
+        """No task runs here yet."""
         super().__init__(name)
         self.future: Optional[asyncio.Task[None]] = None  # kept, because the loop itself holds its tasks weakly only
 

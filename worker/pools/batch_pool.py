@@ -58,7 +58,7 @@ class BatchPool(Pool):
         return None
 
     def _note(self, thread: HandlerThread, task: Task) -> bool:
-        """As everywhere, a task is noted before its partition is asked whether it is closed; whether it may run."""
+        """Whether the task may run; as everywhere, it is noted before its partition is asked whether it is closed."""
         if not thread.batch:
             thread.started = time.monotonic()
         thread.batch.append(task)

@@ -56,7 +56,7 @@ class Pools:
 
     @property
     def threads(self) -> List[HandlerThread]:
-        """Those of all pools."""
+        """The threads of all pools."""
         return [thread for part in self._parts.values() for thread in part.threads]
 
     @property
@@ -66,11 +66,11 @@ class Pools:
 
     @property
     def tuned(self) -> Optional[Pool]:
-        """That of plain handlers, if there are any."""
+        """The pool of plain handlers, if there are any."""
         return self._parts.get(Kind.THREAD)
 
     def start(self) -> None:
-        """Start them all."""
+        """Start all pools."""
         for part in self._parts.values():
             part.start()
 

@@ -37,7 +37,7 @@ class HandlerThread:
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
-        """Idle, with nothing done."""
+        """The thread is idle, with nothing done."""
         self.name = name
         self.apart = False  # its calls run in a task process, which keeps their time limit
         self.ident = 0  # of the thread, for its stack; 0: not started

@@ -113,7 +113,7 @@ def _of_bitmap(base: int, payload: bytes) -> Optional[List[Range]]:
 
 
 def _number(value: int) -> bytes:
-    """LEB128."""
+    """The number in LEB128."""
     if value < len(_SHORT):
         return _SHORT[value]
     out = bytearray()

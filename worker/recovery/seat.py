@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 
 class Seat:
-    """Of one slot. The consumer thread takes it, the main thread looks after it. By hand it is never given up: as long as
-    there is anything of us, the slot's journal is ours too."""
+    """The seat of one slot. The consumer thread takes it, the main thread looks after it. It is never given up by hand: as
+    long as there is anything of us, the slot's journal is ours too."""
 
     def __init__(self, settings: Settings, slot: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing is on disk yet."""

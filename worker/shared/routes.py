@@ -34,7 +34,7 @@ class Route(NamedTuple):
 
 
 def routes_of(settings: Settings) -> Tuple[Route, ...]:
-    """All of them, in their order."""
+    """All routes, in their order."""
     return parsed(settings.handlers) or tuple(Route(topic, settings.handler) for topic in settings.topics)
 
 

@@ -321,7 +321,7 @@ class Settings:
         return Settings(**again)
 
     def __repr__(self) -> str:
-        """As `described`, on one line, because settings end up in logs and tracebacks."""
+        """What `described` says, on one line, because settings end up in logs and tracebacks."""
         return f"Settings({', '.join(self._lines())})"
 
     def described(self) -> str:

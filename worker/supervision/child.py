@@ -65,7 +65,7 @@ class Child:
     """A process and what is known of it. Ages are measured in the supervisor's awake seconds (see `awake`)."""
 
     def __init__(self, slot: int, process: subprocess.Popen[bytes], channel: Channel, now: float, awake: float) -> None:
-        """Spawned just now."""
+        """The process was spawned just now."""
         self.slot = slot
         self.pid = process.pid
         self.channel = channel
@@ -133,7 +133,7 @@ class Child:
         self.signal(signal.SIGABRT)
 
     def kill(self) -> None:
-        """The end, by force."""
+        """End the process by force."""
         self.kill_at = None
         self.signal(signal.SIGKILL)
 

@@ -20,7 +20,7 @@ TOUCH_SECONDS = 3600.0  # who cleans looks for what was not used for days
 
 
 class Premises:
-    """Of one supervisor, from its start to its end."""
+    """The premises of one supervisor, from its start to its end."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         """Make the folder. Raises OSError and UnsafeDirectoryError."""

@@ -18,7 +18,7 @@ class Slot:
     """Its child, and the successor that waits for that one's seat during a rolling restart."""
 
     def __init__(self, number: int, now: float) -> None:
-        """Empty, and due to be filled now."""
+        """The slot is empty, and due to be filled now."""
         self.number = number
         self.record = SlotRecord()
         self.child: Optional[Child] = None
@@ -46,7 +46,7 @@ class Slot:
 
     @property
     def empty(self) -> bool:
-        """No process is left."""
+        """Whether no process is left."""
         return self.child is None and self.successor is None
 
     @property
@@ -66,7 +66,7 @@ class Slot:
         return child.report.renew if child and child.report and self.settled and not self.retiring else ""
 
     def report(self, now: float, awake: float) -> SlotReport:
-        """For the snapshot."""
+        """What the snapshot says of it."""
         child = self.child
         return SlotReport(
             slot=self.number,

@@ -30,7 +30,7 @@ class Notifier:
             self._ping_every = int(environment.get("WATCHDOG_USEC", "0")) / 1e6 / 3
 
     def ready(self) -> None:
-        """Started, or done with reloading."""
+        """Tell that we are started, or done with reloading."""
         self._announce("READY=1")
 
     def reloading(self, now: float) -> None:
@@ -38,7 +38,7 @@ class Notifier:
         self._announce("RELOADING=1\nMONOTONIC_USEC=%d" % (now * 1e6))
 
     def stopping(self) -> None:
-        """The end begins."""
+        """Tell that the end begins."""
         self._announce("STOPPING=1")
 
     def status_due(self, now: float) -> bool:
@@ -49,7 +49,7 @@ class Notifier:
         return True
 
     def status(self, text: str) -> None:
-        """One line for `systemctl status`."""
+        """Tell how it is, in one line for `systemctl status`."""
         if text != self._status:
             self._status = text
             self._send("STATUS=" + text)

@@ -26,7 +26,7 @@ Running = Callable[[], Iterable[Tuple[HandlerThread, Task]]]
 
 
 class TimeLimits:
-    """Main thread only."""
+    """The time limits of one process, kept by its main thread."""
 
     def __init__(
         self,
@@ -148,5 +148,5 @@ class RunningCalls:
 
 
 def _place_in_context(task: Task) -> Tuple[int, int]:
-    """As the handler's context knows it."""
+    """Where it is, in the form in which the handler's context knows it."""
     return message_of(task).partition(), message_of(task).offset()

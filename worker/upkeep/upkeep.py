@@ -75,7 +75,7 @@ class Upkeep:
             self._tune(self._concurrency, self._tuned, now)
 
     def fields(self) -> Dict[str, Any]:
-        """For the heartbeat."""
+        """What the heartbeat says of it."""
         return {
             "threads": self._pool.limit, "rss": self._bytes, "renew": self._reason, "oversized": self._recycling.oversized,
         }  # fmt: skip

@@ -44,16 +44,16 @@ class Resolution(NamedTuple):
     by: str
 
     def __str__(self) -> str:
-        """As an operator reads it."""
+        """What an operator reads: who did what, and when."""
         return "%s at %s by %s" % (self.action, self.at, self.by)
 
     def header(self) -> Tuple[str, bytes]:
-        """As the marker holds it."""
+        """The header by which a marker says it."""
         return RESOLVED, ("%d:%d %s" % (*self.place, self)).encode(errors="replace")
 
 
 def resolution_of(record: DeadLetterRecord) -> Optional[Resolution]:
-    """Of a marker that can be read; else None."""
+    """What a record resolves, if it is a marker that can be read; else None."""
     found = _MARKER.fullmatch(_text(dict(record.headers).get(RESOLVED)))
     return Resolution((int(found[1]), int(found[2])), found[3], found[4], found[5]) if found else None
 
@@ -84,12 +84,12 @@ class Letter:
         return Letter(record, ours, [(name, value) for name, value in record.headers if not name.startswith(PREFIX)])
 
     def without_value(self) -> Letter:
-        """For whoever keeps many."""
+        """The letter without its value, for whoever keeps many."""
         return replace(self, record=self.record._replace(value=None))
 
     @property
     def place(self) -> LetterId:
-        """By which an operator names it."""
+        """Where it stands in its dead-letter topic, by which an operator names it."""
         return self.record.partition, self.record.offset
 
     @property
@@ -115,7 +115,7 @@ class Letter:
 
     @property
     def error(self) -> str:
-        """Class and message."""
+        """The class and the message of the error."""
         return self.ours.get("error") or self.ours.get("death", "")
 
     def origin(self, suffix: str) -> str:

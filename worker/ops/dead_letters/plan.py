@@ -23,7 +23,7 @@ BATCH_LETTERS, BATCH_BYTES = 500, 16_000_000  # stored in one go
 
 
 class Action(str, Enum):
-    """As a marker tells it."""
+    """What is done to a letter, in the word of its marker."""
 
     REPLAYED = "replayed"
     DROPPED = "dropped"
@@ -50,7 +50,7 @@ class Summary:
     skipped: Counts[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
-        """One line."""
+        """The summary in one line."""
         why = " (%s)" % ", ".join("%d %s" % (count, reason) for reason, count in sorted(self.skipped.items()))
         skipped = sum(self.skipped.values())
         line = "%s %d, skipped %d%s, failed %d" % (self.action.value, self.done, skipped, why if skipped else "", self.failed)

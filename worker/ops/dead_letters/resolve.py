@@ -89,7 +89,7 @@ class Resolver:
         return problems
 
     def _mark(self, letters: List[Letter]) -> Dict[LetterId, str]:
-        """The same."""
+        """Store the markers of these letters. What went wrong, by letter; empty where nothing did."""
         note = "it was replayed, but that could not be noted: " if self._summary.action is Action.REPLAYED else ""
         markers = [marker(letter, self._summary.action, iso(time.time()), self._by) for letter in letters]
         problems = zip(letters, self._cluster.store(markers))

@@ -52,7 +52,7 @@ class MockCluster:
         self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, JOIN_DELAY_MS)
 
     def address(self) -> str:
-        """For `bootstrap.servers`."""
+        """What to set `bootstrap.servers` to."""
         return str(self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode())
 
     def create_topic(self, name: str, partitions: int) -> None:
@@ -152,7 +152,7 @@ def main() -> int:
 
 
 def serve(topics: Sequence[str]) -> None:
-    """The same; raises EmbeddedBrokerError."""
+    """Serve these topics until standard input ends. Raises EmbeddedBrokerError."""
     cluster = MockCluster()
     for topic in topics:
         name, _, partitions = topic.rpartition(":")

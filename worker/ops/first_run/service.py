@@ -63,7 +63,7 @@ class Service:
             self._process.send_signal(signal.SIGTERM)
 
     def exit_status(self) -> int:
-        """As `subprocess` gives it. Waits for the end, and forces it in the end."""
+        """The exit code, as `subprocess` gives it. Waits for the end, and forces it when that takes too long."""
         try:
             return self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:

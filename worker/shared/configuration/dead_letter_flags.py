@@ -28,7 +28,7 @@ class Flag(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Of the field in which an argument parser leaves it."""
+        """The field in which an argument parser leaves it."""
         return "letters_" + self.word.strip("-").replace("-", "_")
 
 

@@ -80,7 +80,7 @@ class Send:
         self.headers: List[Tuple[str, Optional[bytes]]] = [(_name(name), _bytes("header", each)) for name, each in pairs]
 
     def checked(self) -> Send:
-        """The same, as it is now, which nobody else can change. Raises as at first, for what was changed into what can't be
+        """A copy of it as it is now, which nobody else can change. Raises as at first, for what was changed into what can't be
         written."""
         return Send(self.topic, self.value, self.key, self.headers)
 

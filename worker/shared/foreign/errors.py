@@ -40,7 +40,7 @@ def names_of(error: BaseException) -> Tuple[str, ...]:
 
 
 def names_of_class(error: BaseException) -> Tuple[str, ...]:
-    """The same, whatever the error says."""
+    """The names of an error's class and its bases, whatever the error says of itself."""
     kinds: Tuple[type, ...] = type.__dict__["__mro__"].__get__(type(error))  # whatever its metaclass says
     return tuple(_name(kind) for kind in kinds if kind is not object)
 

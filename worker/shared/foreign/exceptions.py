@@ -56,8 +56,8 @@ class RemoteError(CopiedError):
 
 
 def copied(error: BaseException) -> Exception:
-    """The same with nothing of the user's in it: made in the thread that ran his code, for all others. Never raises. If it, or
-    what caused it, was copied before (see `noted`), those copies are among its causes."""
+    """The exception with nothing of the user's in it: made in the thread that ran his code, for all others. Never raises.
+    If it, or what caused it, was copied before (see `noted`), those copies are among its causes."""
     if issubclass(type(error), PlainError):
         return error  # type: ignore[return-value]
     try:

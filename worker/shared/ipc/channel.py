@@ -32,7 +32,7 @@ class Channel:
         self.writable = True  # false: the other side takes nothing any more
 
     def fileno(self) -> int:
-        """For a selector."""
+        """The descriptor that a selector waits for."""
         return self._socket.fileno()
 
     @property

@@ -117,7 +117,7 @@ def totals(slots: Iterable[SlotReport]) -> Dict[str, Any]:
 
 
 def one_line(snapshot: Snapshot) -> str:
-    """For systemd's status line."""
+    """How the service is, in one line for `systemctl status`."""
     sums = totals(snapshot.slots)
     return "%s: %d/%d processes, %d partitions, lag %d, in flight %d, restarts %d%s" % (
         snapshot.state, sums["running"], snapshot.processes, sums["partitions"], sums["lag"], sums["in_flight"],

@@ -18,7 +18,7 @@ class Deadline:
 
     @property
     def at(self) -> float:
-        """In monotonic seconds."""
+        """The point in time, in monotonic seconds."""
         return min(self._ends)
 
     def remaining(self) -> float:

@@ -24,7 +24,7 @@ _UNITS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
 
 class Shares(NamedTuple):
-    """Of one process, in bytes."""
+    """The shares of one process, in bytes."""
 
     process: int
     soft: int  # resident memory beyond which it is recycled

@@ -35,7 +35,7 @@ class UnsafeDirectoryError(Exception):
 
 
 class NoRoomError(UnsafeDirectoryError):
-    """The same, for a reason that may pass by itself."""
+    """A folder that can't be used, for a reason that may pass by itself."""
 
 
 def folder(settings: Settings) -> str:
@@ -44,7 +44,7 @@ def folder(settings: Settings) -> str:
 
 
 def state_folder(settings: Settings) -> str:
-    """The one of what should survive a restart of the host."""
+    """The folder of what should survive a restart of the host."""
     return os.path.join(settings.state_directory, _name(settings))
 
 
@@ -70,7 +70,7 @@ def prepare(settings: Settings) -> str:
 
 
 def prepare_state(settings: Settings) -> str:
-    """The same for the folder of what should survive a restart of the host."""
+    """Make and check the folder of what should survive a restart of the host."""
     return _private(settings.state_directory, _name(settings), "STATE_DIRECTORY")
 
 

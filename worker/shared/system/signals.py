@@ -31,7 +31,7 @@ class SignalInbox:
             signal.signal(number, _recorded_by_the_wakeup_descriptor)
 
     def fileno(self) -> int:
-        """For a selector."""
+        """The descriptor that a selector waits for."""
         return self._reader.fileno()
 
     def take(self) -> List[int]:
