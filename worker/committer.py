@@ -77,5 +77,5 @@ class Committer:
             self._commits.sent()
             for partition, target, text in dirty:
                 partition.stored.sent(target, text)
-        self._commits.looked(self._assignment, now)
+        self._commits.checked(self._assignment, now)
         return not dirty

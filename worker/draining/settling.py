@@ -38,7 +38,7 @@ class Settling:
         now = self._clock()
         if now >= until:
             return True
-        self._decisions.give_up(min(until, now + PATIENCE_SECONDS))
+        self._decisions.abandon(min(until, now + PATIENCE_SECONDS))
         # In this order: what runs no more has left its outcome, or is undecided, or is on its way to be stored.
         running = self._waited_for(partitions)
         if self._decisions.undecided().intersection(partitions):

@@ -210,8 +210,8 @@ class Spawned:
 
 
 def _high(ends: contextlib.ExitStack, descriptor: int) -> int:
-    """The same descriptor above the standard ones, which it may stand among where a handler, or who started us, has closed
-    those: Popen would put other files there. It is closed when `ends` does."""
+    """A copy of the descriptor above the standard ones, which it may stand among where a handler, or who started us, has
+    closed those: Popen would put other files there. It is closed when `ends` does."""
     copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD)
     ends.callback(os.close, copy)
     return copy

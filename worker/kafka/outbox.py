@@ -107,8 +107,8 @@ class Outbox:
     def send_all(
         self, what: str, task: Task, records: Sequence[OutgoingRecord], stored: Callable[[Task], None], failed: Failed
     ) -> None:
-        """The same for several records, in this order; `stored` is called for each. When the client can't take one of them as
-        it is, `failed` is called, and that one and those behind it are not sent."""
+        """Send several records of one task, in this order; `stored` is called for each. When the client can't take one of
+        them as it is, `failed` is called, and that one and those behind it are not sent."""
         self._produce([_Letter(what, task, record, stored, failed) for record in records])
 
     def serve(self) -> None:
@@ -122,7 +122,7 @@ class Outbox:
             for letters in _by_task(due):
                 self._produce(letters)
 
-    def give_up(self) -> List[Task]:
+    def abandon(self) -> List[Task]:
         """The tasks of closed partitions whose records were refused and wait to be sent again: they are not. Whoever gets the
         partition next runs the task again; nobody should wait for a topic that may be missing for hours."""
         hopeless = [letter for _, letters in self._again for letter in letters if letter.partition.closing.closed]

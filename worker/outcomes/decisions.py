@@ -101,10 +101,10 @@ class Decisions:
         for task in tasks:
             self._sleep(self.retry_topics.delayed(task, now), now)
 
-    def give_up(self, deadline: float) -> None:
+    def abandon(self, deadline: float) -> None:
         """Of closed partitions: retries that are not due before the deadline, records that the broker refuses, and suspects
         that wait for their turn leave a gap that nobody will fill."""
-        _leave(self._retries.give_up(deadline) + self._outbox.give_up() + self._quarantine.give_up())
+        _leave(self._retries.abandon(deadline) + self._outbox.abandon() + self._quarantine.abandon())
 
     def complete(self, task: Task) -> None:
         """The task has its outcome, as all that it had to have stored is stored: its followers may run."""

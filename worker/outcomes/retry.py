@@ -83,7 +83,7 @@ class RetrySchedule:
             tasks.append(heapq.heappop(self._heap)[2])
         return tasks
 
-    def give_up(self, deadline: float) -> List[Task]:
+    def abandon(self, deadline: float) -> List[Task]:
         """Drop the tasks of closed partitions that are not due before `deadline`, and return them. Of retry topics all: they
         are never in order, so that each rebalance would wait for one that has done nothing yet."""
         hopeless = [entry for entry in self._heap if _hopeless(entry[2], entry[0], deadline)]

@@ -56,7 +56,7 @@ class Commits:
         """A commit is on its way."""
         self.in_flight += 1
 
-    def looked(self, partitions: Iterable[Partition], now: float) -> None:
+    def checked(self, partitions: Iterable[Partition], now: float) -> None:
         """What was dirty was sent, or could not be: look again after the interval."""
         soon = any(map(_nameless, partitions))
         self._next = now + (min(self._interval, SOON) if soon else self._interval)

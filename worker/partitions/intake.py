@@ -92,7 +92,7 @@ def _pieces(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Segme
 
 
 def _not_done_before(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Segment, List[Any]]]:
-    """The same for a partition of which something beyond the committed offset is known to be done: that is taken, and
+    """The messages of a partition of which something beyond the committed offset is known to be done: that is taken, and
     completed at once."""
     for message in batch:
         offset = message.offset()

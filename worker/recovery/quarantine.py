@@ -86,7 +86,7 @@ class Quarantine(Pool):
         """The task has an outcome."""
         self._suspects.forget([id_of(task)])
 
-    def give_up(self) -> List[Task]:
+    def abandon(self) -> List[Task]:
         """Suspects of closed partitions that wait for their turn, which they do not get: one after the other they might take
         longer than a drain. Whoever gets the partition next knows them."""
         waiting = list(iter(self._next, None))

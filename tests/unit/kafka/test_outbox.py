@@ -141,14 +141,14 @@ def test_of_a_closed_partition_what_was_refused_is_given_up_and_what_is_on_its_w
     refused = sent(desk, 7)
     desk.answer(MISSING)
     on_its_way = sent(desk, 8)
-    open_still = desk.outbox.give_up()
+    open_still = desk.outbox.abandon()
 
     desk.partition.closing.close(None)
-    given_up = desk.outbox.give_up()
+    abandoned = desk.outbox.abandon()
     desk.answer()
 
     assert open_still == []
-    assert given_up == [refused]
+    assert abandoned == [refused]
     assert desk.stored == [on_its_way]
     assert desk.outbox.unstored["dead letter"] == 0
 

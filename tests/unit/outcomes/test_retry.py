@@ -162,7 +162,7 @@ def test_of_a_closed_retry_topic_all_are_given_up() -> None:
     schedule = RetrySchedule()
     schedule.hold(task(0, closed), 1.0)
 
-    assert [each[0] for each in schedule.give_up(50.0)] == [0]
+    assert [each[0] for each in schedule.abandon(50.0)] == [0]
     assert len(schedule) == 0
 
 
@@ -173,7 +173,7 @@ def test_only_tasks_of_closed_partitions_that_come_too_late_are_given_up() -> No
     for offset, partition, due in ((0, closed, 50.0), (1, closed, 50.1), (2, still_open, 90.0), (3, closed, 70.0)):
         schedule.hold(task(offset, partition), due)
 
-    given_up = schedule.give_up(50.0)
+    abandoned = schedule.abandon(50.0)
 
-    assert sorted(each[0] for each in given_up) == [1, 3]
+    assert sorted(each[0] for each in abandoned) == [1, 3]
     assert [each[0] for each in schedule.due(100.0)] == [0, 2]

@@ -24,7 +24,7 @@ def owned(done: int, taken: int) -> Tuple[Assignment, Partition]:
 def test_a_commit_is_due_after_the_interval_and_not_while_one_is_in_flight() -> None:
     commits = Commits(5.0)
     commits.sent()
-    commits.looked([], 100.0)
+    commits.checked([], 100.0)
     while_in_flight = commits.due(200.0)
     commits.answered()
 
@@ -36,7 +36,7 @@ def test_a_commit_is_due_after_the_interval_and_not_while_one_is_in_flight() -> 
 def test_when_nothing_was_dirty_the_next_look_is_after_the_interval() -> None:
     commits = Commits(5.0)
 
-    commits.looked([], 100.0)
+    commits.checked([], 100.0)
 
     assert not commits.due(104.9)
     assert commits.due(105.0)
@@ -46,10 +46,10 @@ def test_while_an_assignment_has_no_commit_of_its_own_the_next_look_is_soon() ->
     """What it does is not found again after a death before."""
     commits = Commits(5.0)
     assignment, partition = owned(done=0, taken=1)
-    commits.looked(assignment, 100.0)
+    commits.checked(assignment, 100.0)
     unnamed = commits.due(100.0 + SOON)
     partition.stored.named = True
-    commits.looked(assignment, 100.0)
+    commits.checked(assignment, 100.0)
 
     assert unnamed
     assert not commits.due(104.9)
@@ -60,7 +60,7 @@ def test_while_an_assignment_has_no_commit_of_its_own_the_next_look_is_soon() ->
 def test_where_no_answer_can_be_heard_none_is_waited_for_but_the_interval_is() -> None:
     commits = Commits(5.0)
     commits.sent()
-    commits.looked([], 100.0)
+    commits.checked([], 100.0)
 
     assert not commits.due(104.9, deaf=True)
     assert commits.due(105.0, deaf=True)
@@ -88,10 +88,10 @@ def test_an_assignment_of_which_there_is_nothing_to_commit_hurries_nobody() -> N
     empty, untold = assignment.add("empty", 0), assignment.add("untold", 0)
     untold.flow.put_off("not told")
     untold.stored.committed = 7
-    commits.looked(assignment, 100.0)
+    commits.checked(assignment, 100.0)
     nobody = commits.due(104.9)
     empty.at_end(0)
-    commits.looked(assignment, 100.0)
+    commits.checked(assignment, 100.0)
 
     assert not nobody
     assert commits.due(100.0 + SOON)
