@@ -8,7 +8,7 @@ from typing import Dict, List, Optional, Set, Tuple
 
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.recovery.offset_map import decode, encode
-from tests.simulation.oracle import Id, Name, Oracle
+from tests.simulation.oracle import Id, Oracle, TopicPartition
 
 TOPIC, PARTITIONS = "topic", 2
 KEYS = (b"a", b"b", b"c")
@@ -67,9 +67,9 @@ class Broker:
     def __init__(self, chance: random.Random, oracle: Oracle) -> None:
         self.chance = chance
         self.oracle = oracle
-        self.group: Dict[Name, Tuple[int, str]] = {}
-        self.since: Dict[Name, float] = {}  # of a partition that is the child's: since when commits of it go through
-        self.assignments: Dict[Name, int] = {}  # how often it was given away
+        self.group: Dict[TopicPartition, Tuple[int, str]] = {}
+        self.since: Dict[TopicPartition, float] = {}  # of a partition that is the child's: since when commits of it go through
+        self.assignments: Dict[TopicPartition, int] = {}  # how often it was given away
         self._others = 0
         self.tells_ids = chance.random() < 0.5  # old ones do not
         self._made = 0  # topics of this name before
@@ -78,7 +78,7 @@ class Broker:
             self.append((TOPIC, number), chance.randint(0, 12))
             oracle.begin((TOPIC, number), 0)
 
-    def append(self, name: Name, count: int) -> None:
+    def append(self, name: TopicPartition, count: int) -> None:
         """Messages are produced."""
         self.oracle.keys[name] += [self.chance.choice(KEYS) for _ in range(count)]
 
@@ -108,12 +108,12 @@ class Broker:
             self.group[name] = (offset, "")
             self.oracle.begin(name, offset)
 
-    def held(self, name: Name) -> Set[int]:
+    def held(self, name: TopicPartition) -> Set[int]:
         """The offsets that the broker knows as done."""
         offset, metadata = self.group.get(name, (0, ""))
         return {*range(offset), *self._mapped(offset, metadata)} if self._of_this_topic(metadata) else set()
 
-    def store(self, name: Name, offset: int, metadata: Optional[str]) -> None:
+    def store(self, name: TopicPartition, offset: int, metadata: Optional[str]) -> None:
         """A commit."""
         self.group[name] = (offset, metadata or "")
         if self._of_this_topic(metadata):
@@ -129,7 +129,7 @@ class Broker:
         done = carried.done if carried is not None and carried.base == offset else []
         return [each for first, behind in done for each in range(first, behind)]
 
-    def elsewhere(self, name: Name, now: float) -> None:
+    def elsewhere(self, name: TopicPartition, now: float) -> None:
         """Another member of the group has the partition, and does some of it."""
         self._others += 1
         held, keys = self.held(name), self.oracle.keys[name]
@@ -146,7 +146,7 @@ class Broker:
         """Whether everything has its outcome, and is committed."""
         return all(self.group.get(name, (0, ""))[0] >= len(keys) for name, keys in self.oracle.keys.items())
 
-    def writer(self, name: Name) -> str:
+    def writer(self, name: TopicPartition) -> str:
         """Who committed last."""
         carried = decode(self.group.get(name, (0, ""))[1])
         return carried.writer if carried is not None else ""

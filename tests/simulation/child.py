@@ -19,7 +19,7 @@ from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import Stage
 from tests.simulation.broker import Broker, Message, as_value
 from tests.simulation.client import Client, Producer
-from tests.simulation.oracle import Id, Name
+from tests.simulation.oracle import Id, TopicPartition
 from tests.simulation.parts import WEIGHTS, SimulatedChild, in_place
 from tests.simulation.scheduler import Scheduler
 
@@ -36,7 +36,7 @@ class Host:
         self.noted: Optional[Set[Id]] = None  # what the last process had in its hands when it was killed; None: it was not
         self.called: Set[Id] = set()  # what of it ran
         self.fresh: Dict[Id, float] = {}  # what its processes may remember as done, and since when
-        self.names: Dict[Name, Tuple[str, ...]] = {}  # of a partition: the commits that prove it
+        self.names: Dict[TopicPartition, Tuple[str, ...]] = {}  # of a partition: the commits that prove it
 
 
 class Plan(NamedTuple):
@@ -144,7 +144,7 @@ class Life:
         attempts = self._child._settings.max_attempts
         return Producer(self.broker, self.scheduler, attempts, self.in_hand, self.rejected)
 
-    def _given(self, names: List[Name]) -> None:
+    def _given(self, names: List[TopicPartition]) -> None:
         """Of these has to be known what the broker says, and what this slot noted under a commit that the broker has."""
         for name in names:
             known = self.broker.held(name)
@@ -152,7 +152,7 @@ class Life:
                 known.update(task.offset for task in self.oracle.remembered(name))
             self.oracle.known[name] = known
 
-    def _taken(self, names: List[Name]) -> None:
+    def _taken(self, names: List[TopicPartition]) -> None:
         taken = self._child._loop._ownership.assignment.selected(names)
         for name in set(names).difference((each.topic, each.number) for each in taken):
             del self.broker.since[name]  # it ends, and wants no more of them
@@ -165,7 +165,7 @@ class Life:
             self.oracle.forgets([task for task in self.oracle.remembered(name) if task.offset not in known])
             self.host.names[name] = partition.stored.names
 
-    def _gone(self, names: List[Name]) -> None:
+    def _gone(self, names: List[TopicPartition]) -> None:
         """What of these is in a thread's hand counts no more, whatever becomes of it."""
         running = [*self._child._pool.running(), *self._child._quarantine.running()]
         self.oracle.forgets([task[2].id for _, task in running if task[2].id.name in names])

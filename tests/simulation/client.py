@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError
+from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.partitions.stored import Home
 from tests.simulation.broker import NOTHING, TOPIC, Broker, Message, of_value
-from tests.simulation.oracle import Id, Name
+from tests.simulation.oracle import Id, TopicPartition
 from tests.simulation.scheduler import Scheduler
 
 LATENCY = (0.0, 0.02, 0.7)  # seconds until a commit, or a record, arrives
@@ -19,8 +20,8 @@ LATENCY = (0.0, 0.02, 0.7)  # seconds until a commit, or a record, arrives
 
 class _Commit(NamedTuple):
     arrives: float
-    places: List[TopicPartition]
-    epochs: Dict[Name, int]
+    places: List[ClientPartition]
+    epochs: Dict[TopicPartition, int]
 
 
 class Client:
@@ -36,15 +37,17 @@ class Client:
         self._callbacks: Dict[str, Callable[..., None]] = {}
         self._moves = moves
         self._way: List[_Commit] = []
-        self._answers: List[Tuple[Optional[KafkaError], List[TopicPartition]]] = []
-        self._fetch: Dict[Name, int] = {}  # what is assigned, and what is delivered next of it
-        self._position: Dict[Name, int] = {}
-        self._epoch: Dict[Name, int] = {}  # that the client knows of
-        self._seen: Dict[Name, int] = {}  # that the child may know of: what was delivered is looked at by the next poll
-        self._paused: Set[Name] = set()
-        self.on_gone: Callable[[List[Name]], None] = lambda _names: None
-        self.on_taken: Callable[[List[Name]], None] = lambda _names: None
-        self.on_given: Callable[[List[Name]], None] = lambda _names: None
+        self._answers: List[Tuple[Optional[KafkaError], List[ClientPartition]]] = []
+        self._fetch: Dict[TopicPartition, int] = {}  # what is assigned, and what is delivered next of it
+        self._position: Dict[TopicPartition, int] = {}
+        self._epoch: Dict[TopicPartition, int] = {}  # that the client knows of
+        self._seen: Dict[
+            TopicPartition, int
+        ] = {}  # that the child may know of: what was delivered is looked at by the next poll
+        self._paused: Set[TopicPartition] = set()
+        self.on_gone: Callable[[List[TopicPartition]], None] = lambda _names: None
+        self.on_taken: Callable[[List[TopicPartition]], None] = lambda _names: None
+        self.on_given: Callable[[List[TopicPartition]], None] = lambda _names: None
 
     # ---- membership ----
 
@@ -54,8 +57,8 @@ class Client:
     def unsubscribe(self) -> None:
         self._take(sorted(self._fetch), "revoke")
 
-    def assignment(self) -> List[TopicPartition]:
-        return [TopicPartition(*name) for name in self._fetch]
+    def assignment(self) -> List[ClientPartition]:
+        return [ClientPartition(*name) for name in self._fetch]
 
     def close(self) -> None:
         self._take(sorted(self._fetch), "revoke")
@@ -93,12 +96,12 @@ class Client:
             self._give(missing)
             del self._moves[0]
 
-    def _give(self, names: List[Name]) -> None:
+    def _give(self, names: List[TopicPartition]) -> None:
         for name in names:
             self._broker.assignments[name] = self._broker.assignments.get(name, 0) + 1
             self._broker.since[name] = self._scheduler.now
         self.on_given(names)
-        self._callbacks["assign"](self, [TopicPartition(*name) for name in names])
+        self._callbacks["assign"](self, [ClientPartition(*name) for name in names])
         self.on_taken(names)
         for name in names:
             offset = self._broker.group.get(name, (0, ""))[0]
@@ -107,14 +110,14 @@ class Client:
             self._epoch[name] = self._seen[name] = self._oracle.epochs[name]
             self._paused.discard(name)
 
-    def _take(self, names: List[Name], how: str) -> None:
+    def _take(self, names: List[TopicPartition], how: str) -> None:
         if not names:
             return
         if how == "lost":
             for commit in self._way:
                 self._answers.append((KafkaError(KafkaError.ILLEGAL_GENERATION), commit.places))
             self._way = []
-        self._callbacks[how](self, [TopicPartition(*name) for name in names])
+        self._callbacks[how](self, [ClientPartition(*name) for name in names])
         self.arrived(flush=True)
         for name in names:
             del self._fetch[name], self._position[name], self._epoch[name]
@@ -154,7 +157,7 @@ class Client:
         if self._moves and self._moves[0] <= self._scheduler.now:
             self._move(inside=inside)
 
-    def _deliverable(self) -> List[Name]:
+    def _deliverable(self) -> List[TopicPartition]:
         return [name for name, at in self._fetch.items() if name not in self._paused and at < len(self._oracle.keys[name])]
 
     def _delivered(self, most: int) -> List[Message]:
@@ -169,13 +172,13 @@ class Client:
         keys = self._oracle.keys[name]
         return [Message(self._oracle.place(name, offset), keys[offset]) for offset in range(first, behind)]
 
-    def pause(self, places: List[TopicPartition]) -> None:
+    def pause(self, places: List[ClientPartition]) -> None:
         self._paused.update((place.topic, place.partition) for place in places)
 
-    def resume(self, places: List[TopicPartition]) -> None:
+    def resume(self, places: List[ClientPartition]) -> None:
         self._paused.difference_update((place.topic, place.partition) for place in places)
 
-    def seek(self, place: TopicPartition) -> None:
+    def seek(self, place: ClientPartition) -> None:
         name = (place.topic, place.partition)
         self._fetch[name], self._position[name] = 0, NOTHING
         self._broker.assignments[name] += 1
@@ -183,22 +186,22 @@ class Client:
             self._broker.since[name] = self._scheduler.now
         self._oracle.forgets(self._oracle.remembered(name))
 
-    def position(self, places: List[TopicPartition]) -> List[TopicPartition]:
-        return [TopicPartition(p.topic, p.partition, self._position.get((p.topic, p.partition), NOTHING)) for p in places]
+    def position(self, places: List[ClientPartition]) -> List[ClientPartition]:
+        return [ClientPartition(p.topic, p.partition, self._position.get((p.topic, p.partition), NOTHING)) for p in places]
 
-    def get_watermark_offsets(self, place: TopicPartition, cached: bool) -> Tuple[int, int]:
+    def get_watermark_offsets(self, place: ClientPartition, cached: bool) -> Tuple[int, int]:
         return 0, len(self._oracle.keys[place.topic, place.partition])
 
     # ---- commits ----
 
-    def commit(self, offsets: List[TopicPartition], asynchronous: bool) -> None:
+    def commit(self, offsets: List[ClientPartition], asynchronous: bool) -> None:
         arrives = max([self._scheduler.now + self._chance.choice(LATENCY), *(commit.arrives for commit in self._way)])
         self._way.append(_Commit(arrives, offsets, dict(self._seen)))
 
-    def committed(self, places: List[TopicPartition], timeout: float) -> List[TopicPartition]:
+    def committed(self, places: List[ClientPartition], timeout: float) -> List[ClientPartition]:
         self.arrived()
         stored = [self._broker.group.get((place.topic, place.partition), (NOTHING, "")) for place in places]
-        return [TopicPartition(p.topic, p.partition, *each) for p, each in zip(places, stored)]
+        return [ClientPartition(p.topic, p.partition, *each) for p, each in zip(places, stored)]
 
     def arrived(self, *, flush: bool = False) -> None:
         """Commits whose time has come are stored; `flush`: all of them."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
-Name = Tuple[str, int]
+TopicPartition = Tuple[str, int]
 
 LATEST_COMMIT_SECONDS = 16.0  # an interval, two polls of an idle topic, and the broker's time
 
@@ -17,7 +17,7 @@ LATEST_COMMIT_SECONDS = 16.0  # an interval, two polls of an idle topic, and the
 class Id(NamedTuple):
     """One message in one epoch."""
 
-    name: Name
+    name: TopicPartition
     epoch: int
     offset: int
 
@@ -35,28 +35,30 @@ class Oracle:
     """Notes, and complains by `fault`."""
 
     def __init__(self) -> None:
-        self.epochs: Dict[Name, int] = {}
-        self.histories: Dict[Tuple[Name, int], History] = {}
-        self.keys: Dict[Name, List[bytes]] = {}
+        self.epochs: Dict[TopicPartition, int] = {}
+        self.histories: Dict[Tuple[TopicPartition, int], History] = {}
+        self.keys: Dict[TopicPartition, List[bytes]] = {}
         self.calls: Set[Id] = set()  # that are running, in a handler, of the process that lives
         self.cancelled: Dict[Id, int] = {}  # attempts that ended because we told them to
         self.failures: Dict[Id, int] = {}  # attempts that failed by themselves
         self.fresh: Dict[Id, float] = {}  # outcomes that the slot may remember, and since when
-        self.known: Dict[Name, Set[int]] = {}  # offsets that the present owner has to know as done, of the present epoch
+        self.known: Dict[
+            TopicPartition, Set[int]
+        ] = {}  # offsets that the present owner has to know as done, of the present epoch
         self.reruns = 0
         self.fault: Callable[[str], None] = _raise
 
-    def begin(self, name: Name, first: int) -> None:
+    def begin(self, name: TopicPartition, first: int) -> None:
         """A new epoch."""
         self.epochs[name] = self.epochs.get(name, 0) + 1
         self.histories[name, self.epochs[name]] = History(first)
         self.known[name] = set()
 
-    def now(self, name: Name) -> History:
+    def now(self, name: TopicPartition) -> History:
         """The history of the present epoch."""
         return self.histories[name, self.epochs[name]]
 
-    def place(self, name: Name, offset: int) -> Id:
+    def place(self, name: TopicPartition, offset: int) -> Id:
         """In the present epoch."""
         return Id(name, self.epochs[name], offset)
 
@@ -100,26 +102,26 @@ class Oracle:
         for task in tasks:
             self.fresh.pop(task, None)
 
-    def remembered(self, name: Name) -> List[Id]:
+    def remembered(self, name: TopicPartition) -> List[Id]:
         """What the slot may remember as done, of the present epoch."""
         return [task for task in self.fresh if task.name == name and task.epoch == self.epochs[name]]
 
     # ---- the broker ----
 
-    def committed(self, name: Name, offset: int, done: List[int]) -> None:
+    def committed(self, name: TopicPartition, offset: int, done: List[int]) -> None:
         """The broker has stored this offset, and a map that says what is done beyond it."""
         history = self.now(name)
         wrong = [each for each in [*range(history.first, offset), *done] if each not in history.done]
         if wrong:
             self.fault("%s: committed %d %s without an outcome of %s" % (name, offset, done, wrong))
 
-    def believed(self, name: Name, offsets: List[int]) -> None:
+    def believed(self, name: TopicPartition, offsets: List[int]) -> None:
         """The child takes these for done."""
         wrong = [offset for offset in offsets if offset not in self.now(name).done]
         if wrong:
             self.fault("%s: %s are taken for done, and have no outcome" % (name, wrong))
 
-    def late(self, name: Name, held: Set[int], since: float, now: float) -> None:
+    def late(self, name: TopicPartition, held: Set[int], since: float, now: float) -> None:
         """The broker holds these offsets of a partition that has been the child's `since` then, and could have been told
         more."""
         for task in self.remembered(name):
