@@ -85,7 +85,7 @@ class Ownership(RebalanceListener):
         self.changes += 1
 
     def _new_partition(self, topic: str, number: int) -> Partition:
-        retries_of = self._decisions.retry_topics.origin(topic)
+        retries_of = self._decisions.retry_topics.retries_of(topic)
         partition = Partition(topic, number, self._ordering.queue, self._recovery.memory, retries_of)
         partition.dependencies = self._gates.dependencies
         return partition

@@ -75,17 +75,17 @@ class RetryTopics:
     def __init__(self, topics: Sequence[str], delays: Sequence[str], wall: Callable[[], float] = time.time) -> None:
         """`topics`: the ordinary ones; `delays` like "30s"; none: long waits are spent like short ones."""
         self._delays = sorted((seconds_of(delay), delay) for delay in delays)
-        self._origins = {retry_topic(topic, delay): topic for topic in topics for delay in delays}
+        self._firsts = {retry_topic(topic, delay): topic for topic in topics for delay in delays}
         self._seconds = {retry_topic(topic, delay): seconds for topic in topics for seconds, delay in self._delays}
         self._wall = wall
 
     def __iter__(self) -> Any:
         """The names of the retry topics, to subscribe to."""
-        return iter(self._origins)
+        return iter(self._firsts)
 
-    def origin(self, topic: str) -> str:
+    def retries_of(self, topic: str) -> str:
         """The ordinary topic that a retry topic belongs to; empty for any other topic."""
-        return self._origins.get(topic, "")
+        return self._firsts.get(topic, "")
 
     def record(self, task: Task, delay: float, age: float) -> Optional[OutgoingRecord]:
         """What to produce so that the task runs again in `delay` seconds as its next attempt; None: the wait is too short for
@@ -113,7 +113,7 @@ class RetryTopics:
     def _made(self, message: Any, attempt: int, delay: float, age: float) -> Optional[OutgoingRecord]:
         fitting = [name for seconds, name in self._delays if seconds <= delay]
         topic, now = message.topic(), self._wall()
-        if not fitting or topic not in self._origins.values():
+        if not fitting or topic not in self._firsts.values():
             return None
         ours = {
             "topic": topic,
@@ -131,27 +131,27 @@ class RetryTopics:
     def delayed(self, task: Task, now: float) -> Task:
         """What a task really is that was delivered from a retry topic; `now`: monotonic."""
         offset, segment, message, lane, _attempt, partition = task
-        origin = partition.retries_of
-        told = _told(message, origin)
+        first = partition.retries_of
+        told = _told(message, first)
         wall = self._wall()
         if not told:
             log.warning("%s carries none of our headers: it runs now, as a first attempt", in_words(task))
-            return offset, segment, DelayedMessage(message, origin, told, now), lane, 1, partition
+            return offset, segment, DelayedMessage(message, first, told, now), lane, 1, partition
         age = max(0.0, wall - told["first-failed-at"] / 1000)
         wait = min(max(0.0, told["due-at"] / 1000 - wall), LONGEST_SECONDS)
         attempt = Attempt(max(2, told["attempt"]), now - age, now)
-        return offset, segment, DelayedMessage(message, origin, told, now + wait), lane, attempt, partition
+        return offset, segment, DelayedMessage(message, first, told, now + wait), lane, attempt, partition
 
 
 def _theirs(message: Any) -> Headers:
     return [(name, value) for name, value in readable_headers(message) if name not in OURS]
 
 
-def _told(message: Any, origin: str) -> Dict[str, int]:
+def _told(message: Any, first: str) -> Dict[str, int]:
     """The numbers of our headers; nothing unless all are there and fit, because then they are not ours."""
     headers = dict(readable_headers(message))
     numbers = {name: headers.get(PREFIX + name) for name in _NUMBERS}
-    if headers.get(PREFIX + "topic") != origin.encode() or not all(map(_is_number, numbers.values())):
+    if headers.get(PREFIX + "topic") != first.encode() or not all(map(_is_number, numbers.values())):
         return {}
     return {name: int(value) for name, value in numbers.items() if value is not None}
 

@@ -6,7 +6,7 @@ from typing import Any, List, Optional
 
 
 class Flow:
-    """Whether more of one assignment should come."""
+    """What comes of one assignment, and what it is kept from."""
 
     __slots__ = ("_early", "_unstored", "held", "in_transit", "paused")
 

@@ -53,7 +53,7 @@ class JournalRecord(NamedTuple):
 
 
 class Stored:
-    """What the broker holds of one assignment."""
+    """What is stored of one assignment, here and at the broker. Others read its fields, and change them by its methods."""
 
     __slots__ = (
         "_sent", "committed", "done_before", "home", "inherited", "map_refused", "metadata", "named", "names", "unrecorded",

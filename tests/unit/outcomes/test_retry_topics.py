@@ -45,9 +45,9 @@ def delivered(headers: Mapping[str, Optional[bytes]], wall: float = NOW, now: fl
 
 def test_each_topic_has_one_for_each_delay_and_knows_its_origin() -> None:
     assert set(topics()) == {f"{topic}.retry.{delay}" for topic in (TOPIC, "other") for delay in ("30s", "10m", "2h")}
-    assert topics().origin("other.retry.10m") == "other"
-    assert topics().origin("foreign.retry.10m") == ""
-    assert topics().origin(TOPIC) == ""
+    assert topics().retries_of("other.retry.10m") == "other"
+    assert topics().retries_of("foreign.retry.10m") == ""
+    assert topics().retries_of(TOPIC) == ""
 
 
 @pytest.mark.parametrize(
