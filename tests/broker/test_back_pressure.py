@@ -83,9 +83,7 @@ def test_a_partition_whose_key_is_blocked_starves_no_other(
 
     eventually(lambda: len(running.ledger.done()) == 900, 3.5, "the other partitions are done")
     assert [entry.id for entry in running.ledger.running()] == ["blocking"]
-    eventually(
-        lambda: {p.partition for p in running.loop.report.partitions if p.paused} == {0}, 2.0, "only the blocked one is paused"
-    )
+    eventually(lambda: running.paused() == {0}, 2.0, "only the blocked one is paused")
     admin.wait_committed(group, name)
     assert len(running.ledger.of("end")) == 1201
 
@@ -105,16 +103,16 @@ def test_nothing_stays_paused_when_partitions_go_and_come_back(
     sent = blocked_at_first()
     admin.produce(name, [each.row for each in sent])
     stays = engine(name, group, max_in_flight=8).start()
-    eventually(lambda: all(p.paused for p in stays.loop.report.partitions), SECONDS, "all partitions are paused")
+    eventually(lambda: len(stays.paused()) == PARTITIONS, SECONDS, "all partitions are paused")
 
     comes = engine(name, group, "engine-1", max_in_flight=8).start()
     eventually(lambda: len(comes.loop.report.partitions) == 2, SECONDS, "the newcomer has its share")
     comes.stop()
 
     oracle = Oracle(stays.ledger, sent)
-    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    oracle.wait_done()
     admin.wait_committed(group, name)
-    eventually(lambda: not any(p.paused for p in stays.loop.report.partitions), SECONDS, "nothing is paused")
+    eventually(lambda: not stays.paused(), SECONDS, "nothing is paused")
     assert len(stays.loop.report.partitions) == PARTITIONS
     assert not oracle.run_twice()
 
@@ -131,7 +129,7 @@ def test_nothing_stays_paused_after_a_kill(
     os.kill(running.children()[0], signal.SIGKILL)
 
     oracle = Oracle(running.ledger, sent)
-    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    oracle.wait_done()
     admin.wait_committed(group, name)
     eventually(lambda: not paused(running), SECONDS, "nothing is paused")
 
@@ -187,13 +185,11 @@ def test_a_message_heavier_than_all_that_may_be_in_flight_whose_dead_letter_can_
         name, group, memory_limit=limited, producer_properties={"topic.metadata.propagation.max.ms": "500"}
     ).start()
     admin.produce(name, [bad.row], {"message.max.bytes": 10_000_000})
-    eventually(
-        lambda: {p.partition for p in running.loop.report.partitions if p.held} == {0}, SECONDS, "its partition is held"
-    )
+    eventually(lambda: running.held() == {0}, SECONDS, "its partition is held")
 
     light = [message(f"light-{n}", keys[1], n) for n in range(100)]
     admin.produce(name, [light[0].row, good.row, *[each.row for each in light[1:]]], {"message.max.bytes": 10_000_000})
 
     oracle = Oracle(running.ledger, [*light, good])
-    eventually(lambda: not oracle.missing(), SECONDS, "the other partition goes on")
-    assert {p.partition for p in running.loop.report.partitions if p.held} == {0}
+    oracle.wait_done(SECONDS, "the other partition goes on")
+    assert running.held() == {0}

@@ -66,7 +66,7 @@ def test_in_an_outage_no_message_burns_its_attempts_and_afterwards_all_are_done(
     outage.unlink()
 
     oracle = Oracle(running.ledger, sent)
-    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    oracle.wait_done()
     eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
     # All are started at most once before it is noticed, and then the probes of each round.
     assert calls <= len({each.key for each in sent}) + THREADS + PROBES * (OUTAGE_SECONDS / OPEN_SECONDS + 1)
@@ -104,7 +104,7 @@ def test_partitions_come_and_go_and_a_process_stops_quickly_while_the_breaker_is
     outage.unlink()
 
     oracle = Oracle(stays.ledger, sent)
-    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    oracle.wait_done()
     eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
     assert shared - began < QUICK
     assert (stopped - asked < QUICK, code) == (True, ExitCode.OK)
@@ -154,7 +154,7 @@ def test_a_dependency_that_a_handler_names_holds_it_although_most_of_its_message
     outage.unlink()
 
     oracle = Oracle(running.ledger, sent)
-    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    oracle.wait_done()
     eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
     assert admin.records(letters) == []
     assert oracle.order_violations_per_key() == []
@@ -189,7 +189,7 @@ def test_good_messages_get_through_although_all_that_was_there_is_hopeless(
     good = [message(f"good-{number}", key=f"good-{number}") for number in range(20)]
     admin.produce(name, [each.row for each in good])
 
-    eventually(lambda: not Oracle(running.ledger, good).missing(), SECONDS, "the good ones are done")
+    Oracle(running.ledger, good).wait_done(SECONDS, "the good ones are done")
 
 
 @pytest.mark.parametrize(("trouble", "storm"), [("data", 0.0), ("raise", 0.0), ("data", 0.5)])
@@ -267,7 +267,7 @@ def test_lists_and_coroutines_are_held_and_tried_too(
     outage.unlink()
 
     oracle = Oracle(running.ledger, sent)
-    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    oracle.wait_done()
     eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")
     assert max(entry.attempt for entry in running.ledger.of("start")) <= 2
     assert admin.records(letters) == []

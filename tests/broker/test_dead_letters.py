@@ -38,7 +38,7 @@ def problems(running: Service) -> List[str]:
 
 def held(running: Engine) -> Set[int]:
     """The partitions that are, and are paused."""
-    return {p.partition for p in running.loop.report.partitions if p.held and p.paused}
+    return running.held() & running.paused()
 
 
 def in_each(count: int, prefix: str) -> List[Sent]:
@@ -122,7 +122,7 @@ def test_a_letter_that_is_too_large_holds_its_partition_alone_and_the_alarm_name
     later = in_each(20, "later")
     admin.produce(name, [each.row for each in later])
     of_others = [each for each in later if each.key != later[0].key]
-    eventually(lambda: not Oracle(running.ledger, of_others).missing(), SECONDS, "other partitions go on")
+    Oracle(running.ledger, of_others).wait_done(SECONDS, "other partitions go on")
     assert len(Oracle(running.ledger, later).missing()) == 20  # and this one is fetched no more
 
     admin.configure(letters, "max.message.bytes", "1000000")
@@ -151,7 +151,7 @@ def test_a_dead_letter_topic_that_is_deleted_and_given_back_under_load_costs_not
     admin.produce(name, [each.row for pair in zip(meanwhile, good[:10]) for each in pair] + [each.row for each in good[10:]])
     eventually(lambda: held(running) == {0}, SECONDS, "the partition is held")
     of_others = [each for each in good if each.key != good[0].key]
-    eventually(lambda: not Oracle(running.ledger, of_others).missing(), SECONDS, "other partitions go on")
+    Oracle(running.ledger, of_others).wait_done(SECONDS, "other partitions go on")
     admin.create_topic(letters, partitions=1)
 
     admin.wait_committed(group, name)

@@ -47,7 +47,7 @@ def test_two_topics_have_a_thread_handler_and_an_async_one_in_the_same_process(
     running = routed(engine, group, f"{first}=work", f"{second}=coroutine").start()
 
     oracle = Oracle(running.ledger, sent)
-    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    oracle.wait_done(SECONDS)
     eventually(lambda: admin.lag(group, first) + admin.lag(group, second) == 0, SECONDS, "everything is committed")
     assert {(entry.id[0], entry.thread.split("-")[0]) for entry in running.ledger.entries()} == {
         ("1", "handler"),
@@ -104,7 +104,7 @@ def test_a_thousand_coroutines_do_three_thousand_messages_of_half_a_second_in_a_
     running = engine(name, group, handler=HANDLERS + "coroutine", threads=1, coroutines=1000, max_in_flight=6000).start()
 
     oracle = Oracle(running.ledger, sent)
-    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    oracle.wait_done(SECONDS)
     took = time.monotonic() - began
     record_property("seconds for 3,000 messages of 0.5 s", took)
     eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is committed")

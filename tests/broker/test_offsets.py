@@ -33,6 +33,12 @@ def make_anew(admin: Admin, name: str) -> None:
     admin.create_topic(name, partitions=1)
 
 
+def wait_dealt_with(admin: Admin, group: str, name: str, running: Engine, sent: List[Sent]) -> None:
+    """Until exactly these are done and committed."""
+    Oracle(running.ledger, sent).wait_done(SECONDS)
+    eventually(lambda: admin.committed(group, name) == {0: len(sent)}, SECONDS, "exactly they are committed")
+
+
 def test_nothing_unfinished_is_ever_committed(
     admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
 ) -> None:
@@ -83,7 +89,7 @@ def test_a_topic_that_was_made_anew_is_consumed_from_its_beginning(
     running = engine(name, group).start()
 
     oracle = Oracle(running.ledger, numbered("old", 20) + numbered("new", 5))
-    eventually(lambda: not oracle.missing(), SECONDS, "the new ones are done too")
+    oracle.wait_done(SECONDS, "the new ones are done too")
     admin.wait_committed(group, name)
     assert admin.committed(group, name) == {0: 5}
     assert not oracle.started_twice()
@@ -99,7 +105,7 @@ def test_several_topics_are_consumed_by_one_group(
     running = service(f"{first},{second}", group, processes=2).start()
 
     oracle = Oracle(running.ledger, numbered("first", 50) + numbered("second", 50))
-    eventually(lambda: not oracle.missing(), SECONDS, "both topics are done")
+    oracle.wait_done(SECONDS, "both topics are done")
     admin.wait_committed(group, first)
     admin.wait_committed(group, second)
     assert not oracle.started_twice()
@@ -121,7 +127,7 @@ def test_a_topic_that_does_not_exist_yet_is_waited_for(
     admin.produce(later, [each.row for each in numbered("later", 5)])
 
     oracle = Oracle(running.ledger, numbered("first", 5) + numbered("later", 5))
-    eventually(lambda: not oracle.missing(), SECONDS, "both topics are done")
+    oracle.wait_done(SECONDS, "both topics are done")
     admin.wait_committed(group, later)
     assert running.children() == children
 
@@ -145,9 +151,7 @@ def test_a_topic_that_is_made_anew_under_a_running_service_is_consumed_and_commi
     make_anew(admin, name)
     admin.produce(name, [each.row for each in numbered("new", 5)])
 
-    oracle = Oracle(running.ledger, numbered("new", 5))
-    eventually(lambda: not oracle.missing(), SECONDS, "the new ones are done")
-    eventually(lambda: admin.committed(group, name) == {0: 5}, SECONDS, "exactly they are committed")
+    wait_dealt_with(admin, group, name, running, numbered("new", 5))
 
 
 @pytest.mark.parametrize("reset", ["earliest", "latest"])
@@ -164,9 +168,7 @@ def test_of_a_topic_made_anew_under_a_running_service_nothing_is_skipped_that_ha
     make_anew(admin, name)
     admin.produce(name, [each.row for each in numbered("new", 25)])
 
-    oracle = Oracle(running.ledger, numbered("new", 25))
-    eventually(lambda: not oracle.missing(), SECONDS, "all new ones are done")
-    eventually(lambda: admin.committed(group, name) == {0: 25}, SECONDS, "they are committed")
+    wait_dealt_with(admin, group, name, running, numbered("new", 25))
 
 
 @pytest.mark.parametrize("reset", ["earliest", "latest"])
@@ -187,9 +189,7 @@ def test_an_offset_that_outlived_its_topic_is_no_place_to_go_on_from_in_the_next
     admin.move(group, name, {0: 20}, outlives)
     running = engine(name, group, consumer_properties={"auto.offset.reset": reset}).start()
 
-    oracle = Oracle(running.ledger, numbered("new", 25))
-    eventually(lambda: not oracle.missing(), SECONDS, "all new ones are done")
-    eventually(lambda: admin.committed(group, name) == {0: 25}, SECONDS, "they are committed")
+    wait_dealt_with(admin, group, name, running, numbered("new", 25))
 
 
 def test_nothing_is_run_again_when_the_broker_does_not_tell_at_once_what_was_committed(

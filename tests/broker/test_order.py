@@ -42,7 +42,7 @@ def starts_by(entries: Iterable[Entry], lane: Callable[[Entry], object]) -> Dict
 
 
 def done(admin: Admin, group: str, name: str, oracle: Oracle) -> None:
-    eventually(lambda: not oracle.missing(), SECONDS, "everything is done")
+    oracle.wait_done(SECONDS)
     admin.wait_committed(group, name)
 
 

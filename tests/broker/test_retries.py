@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Callable, List
+from typing import TYPE_CHECKING, Callable
 
 import pytest
 
@@ -13,17 +13,12 @@ from tests.support.messages import message
 if TYPE_CHECKING:
     from tests.support.admin import Admin
     from tests.support.engine import Engine
-    from tests.support.ledger import Ledger
     from tests.support.service import Service
 
 SECONDS = 30.0
 DRAIN_SECONDS = 30.0
 AT_ONCE = 8.0  # seconds, for a process to end on a busy machine; measured: 0.5
 TROUBLES = ["raise", "system_exit", "keyboard_interrupt", "recurse", "unprintable"]
-
-
-def attempts(ledger: Ledger, name: str) -> List[int]:
-    return [entry.attempt for entry in ledger.of("start") if entry.id == name]
 
 
 def test_what_fails_twice_and_then_works_sees_attempts_1_2_and_3_and_is_no_dead_letter(
@@ -36,7 +31,7 @@ def test_what_fails_twice_and_then_works_sees_attempts_1_2_and_3_and_is_no_dead_
     running = engine(name, group, max_attempts=3, retry_backoff_seconds=0.2).start()
 
     admin.wait_committed(group, name)
-    assert attempts(running.ledger, "unlucky") == [1, 2, 3]
+    assert running.ledger.attempts("unlucky") == [1, 2, 3]
     assert running.ledger.done() == ["unlucky"]
     assert admin.records(letters) == []
     starts = [entry.at for entry in running.ledger.of("start")]
@@ -55,8 +50,8 @@ def test_a_handler_says_by_what_it_raises_when_to_try_again_and_when_never(
     running = engine(name, group, max_attempts=5, retry_backoff_seconds=600.0, retry_backoff_max_seconds=600.0).start()
 
     admin.wait_committed(group, name)
-    assert attempts(running.ledger, "hopeless") == [1]
-    assert attempts(running.ledger, "busy") == [1, 2]
+    assert running.ledger.attempts("hopeless") == [1]
+    assert running.ledger.attempts("busy") == [1, 2]
     first, second = (entry.at for entry in running.ledger.of("start") if entry.id == "busy")
     assert second - first >= 1.0
     (letter,) = admin.records(letters)
@@ -76,7 +71,7 @@ def test_classes_of_errors_and_the_time_since_the_first_failure_decide_what_is_t
     ).start()  # fmt: skip
 
     admin.wait_committed(group, name)
-    tried = {each: attempts(running.ledger, each) for each in ("raise", "system_exit", "keyboard_interrupt")}
+    tried = {each: running.ledger.attempts(each) for each in ("raise", "system_exit", "keyboard_interrupt")}
     # The waits of the retryable one are 0.4 s, and 0.8 s that would end too late.
     assert tried == {"raise": [1], "system_exit": [1, 2], "keyboard_interrupt": [1]}
     told = {(letter.key or b"").decode(): dict(letter.headers) for letter in admin.records(letters)}
@@ -101,7 +96,7 @@ def test_whatever_a_handler_raises_it_is_tried_max_attempts_times_and_the_proces
 
     admin.wait_committed(group, name)
 
-    assert {trouble: attempts(running.ledger, trouble) for trouble in TROUBLES} == {trouble: [1, 2, 3] for trouble in TROUBLES}
+    assert {trouble: running.ledger.attempts(trouble) for trouble in TROUBLES} == {trouble: [1, 2, 3] for trouble in TROUBLES}
     assert running.ledger.done() == ["good"]
     headers = {(letter.key or b"").decode(): dict(letter.headers) for letter in admin.records(letters)}
     assert set(headers) == set(TROUBLES)
@@ -125,7 +120,7 @@ def test_a_message_that_waits_for_its_retry_holds_no_thread_and_not_the_poll(
 
     def tried_again() -> bool:
         turns.add(running.loop.turned_at)
-        return len(attempts(running.ledger, "failing")) == 2
+        return len(running.ledger.attempts("failing")) == 2
 
     eventually(tried_again, SECONDS, "it is tried again")
     failed = running.ledger.of("fail")[0]
@@ -135,7 +130,7 @@ def test_a_message_that_waits_for_its_retry_holds_no_thread_and_not_the_poll(
     pauses = sorted(turns)
     assert max(later - earlier for earlier, later in zip(pauses, pauses[1:])) < 1.0
     admin.wait_committed(group, name)
-    assert attempts(running.ledger, "failing") == [1, 2]
+    assert running.ledger.attempts("failing") == [1, 2]
 
 
 def test_a_stop_does_not_wait_for_a_far_retry_and_the_message_runs_again_afterwards(
@@ -158,7 +153,7 @@ def test_a_stop_does_not_wait_for_a_far_retry_and_the_message_runs_again_afterwa
     assert admin.committed(group, name) == {0: 1}  # up to the failing one
     running.start()
     admin.wait_committed(group, name)
-    assert attempts(running.ledger, "failing") == [1, 1]
+    assert running.ledger.attempts("failing") == [1, 1]
     assert "failing" in running.ledger.done()
 
 
@@ -173,7 +168,7 @@ def test_nothing_behind_a_waiting_retry_is_committed(
     running = engine(name, group, ordering=ordering, retry_backoff_seconds=1.5, commit_interval_seconds=0.05).start()
 
     seen = set()
-    while attempts(running.ledger, "1") != [1, 2]:
+    while running.ledger.attempts("1") != [1, 2]:
         seen.add(admin.committed(group, name)[0])
     assert seen <= {None, 0, 1}
     assert 1 in seen

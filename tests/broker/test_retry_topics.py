@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Callable, Dict, Iterator, List
+from typing import TYPE_CHECKING, Callable, Dict, Iterator
 
 import pytest
 
@@ -17,7 +17,6 @@ from tests.support.messages import message
 if TYPE_CHECKING:
     from tests.support.admin import Admin, Headers, Record
     from tests.support.engine import Engine
-    from tests.support.ledger import Ledger
     from tests.support.service import Service
 
 SECONDS = 40.0
@@ -35,10 +34,6 @@ def _soon(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def headers(record: Record) -> Dict[str, str]:
     return {name: bytes(value or b"").decode() for name, value in record.headers}  # type: ignore[arg-type]
-
-
-def attempts(ledger: Ledger, name: str) -> List[int]:
-    return [entry.attempt for entry in ledger.of("start") if entry.id == name]
 
 
 def test_what_fails_takes_the_long_way_until_it_works_or_is_a_dead_letter_of_the_topic_it_came_from(
@@ -61,7 +56,7 @@ def test_what_fails_takes_the_long_way_until_it_works_or_is_a_dead_letter_of_the
     eventually(lambda: "unlucky" in running.ledger.done(), SECONDS, "the third attempt works")
     eventually(lambda: admin.records(letters), SECONDS, "the other one is a dead letter")
     admin.wait_committed(group, long_way)
-    assert {each: attempts(running.ledger, each) for each in ("unlucky", "hopeless")} == {
+    assert {each: running.ledger.attempts(each) for each in ("unlucky", "hopeless")} == {
         "unlucky": [1, 2, 3],
         "hopeless": [1, 2, 3],
     }
@@ -94,7 +89,7 @@ def test_a_process_that_is_killed_while_a_message_takes_the_long_way_costs_neith
 
     eventually(lambda: "unlucky" in running.ledger.done(), SECONDS, "it is done")
     admin.wait_committed(group, long_way)
-    assert attempts(running.ledger, "unlucky") == [1, 2]
+    assert running.ledger.attempts("unlucky") == [1, 2]
 
 
 def test_a_stop_does_not_wait_for_what_sleeps_in_a_retry_topic_and_leaves_it_there(
@@ -129,8 +124,8 @@ def test_what_is_due_soon_is_not_kept_waiting_by_what_is_due_in_hours_in_the_sam
 
     eventually(lambda: running.ledger.done() == ["soon"], SECONDS, "it is done")
     waiting = {headers(record)["retry.offset"]: headers(record) for record in admin.records(long_way)}
-    assert attempts(running.ledger, "soon") == [1, 2]
-    assert all(attempts(running.ledger, "far-%d" % number) == [1] for number in range(20))
+    assert running.ledger.attempts("soon") == [1, 2]
+    assert all(running.ledger.attempts("far-%d" % number) == [1] for number in range(20))
     assert [waiting[str(number)]["retry.attempt"] for number in range(20)] == ["2"] * 20
     assert all(float(told["retry.due-at"]) / 1000 - time.time() > 3000 for at, told in waiting.items() if int(at) < 20)
 
@@ -145,12 +140,12 @@ def test_a_missing_retry_topic_holds_the_partition_until_it_is_made(
         name, group, producer_properties={"topic.metadata.propagation.max.ms": "500"},
         consumer_properties={"topic.metadata.refresh.interval.ms": "500"}, **LONG_WAYS,
     ).start()  # fmt: skip
-    eventually(lambda: [p.held for p in running.loop.report.partitions if p.held and p.paused], SECONDS, "it is held")
+    eventually(lambda: running.held() & running.paused(), SECONDS, "it is held")
     assert f"its retry could not be stored in {name}.retry.1s" in caplog.text
 
     admin.create_topic(name + ".retry.1s", partitions=1)
 
     eventually(lambda: running.ledger.done() == ["unlucky"], SECONDS, "it is done")
     admin.wait_committed(group, name)
-    assert attempts(running.ledger, "unlucky") == [1, 2]
-    eventually(lambda: not any(p.held or p.paused for p in running.loop.report.partitions), SECONDS, "nothing is held")
+    assert running.ledger.attempts("unlucky") == [1, 2]
+    eventually(lambda: not running.held() | running.paused(), SECONDS, "nothing is held")

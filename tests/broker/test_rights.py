@@ -135,11 +135,11 @@ def test_a_dead_letter_topic_that_we_may_not_write_to_holds_the_partition_until_
     allow = forbid(strict.bootstrap, ResourceType.TOPIC, letters, AclOperation.WRITE)
     admin.produce(name, [message("hopeless", trouble="reject").row])
     running = engine(name, group, bootstrap_servers=strict.bootstrap).start()
-    eventually(lambda: [p.held for p in running.loop.report.partitions if p.held and p.paused], SECONDS, "it is held")
+    eventually(lambda: running.held() & running.paused(), SECONDS, "it is held")
     assert "allow us to write to that topic (ACL: WRITE)" in caplog.text
 
     allow()
 
     admin.wait_committed(group, name)
     assert len(admin.records(letters)) == 1
-    eventually(lambda: not any(p.held or p.paused for p in running.loop.report.partitions), SECONDS, "nothing is held")
+    eventually(lambda: not running.held() | running.paused(), SECONDS, "nothing is held")

@@ -129,16 +129,15 @@ def test_a_configured_cluster_gets_the_real_service(folder: str, environment: Di
     assert done.stdout == ""
 
 
-def test_a_misspelt_cluster_is_no_reason_for_a_first_run(folder: str, environment: Dict[str, str]) -> None:
-    done = subprocess.run(
-        COMMAND,
-        cwd=folder,
-        env={**environment, "KAFKA_BOOTSTRAP_SERVER": "127.0.0.1:1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
+def ended(folder: str, environment: Dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """The command, which ends by itself."""
+    return subprocess.run(
+        [*COMMAND, *words], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=30
     )
+
+
+def test_a_misspelt_cluster_is_no_reason_for_a_first_run(folder: str, environment: Dict[str, str]) -> None:
+    done = ended(folder, {**environment, "KAFKA_BOOTSTRAP_SERVER": "127.0.0.1:1"})
 
     assert done.returncode == 78
     assert "did you mean KAFKA_BOOTSTRAP_SERVERS?" in done.stderr
@@ -146,15 +145,7 @@ def test_a_misspelt_cluster_is_no_reason_for_a_first_run(folder: str, environmen
 
 
 def test_words_are_passed_on_to_the_real_service(folder: str, environment: Dict[str, str]) -> None:
-    done = subprocess.run(
-        [*COMMAND, "--help"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=30,
-    )
+    done = ended(folder, environment, "--help")
 
     assert done.returncode == 0
     assert "supervisor.py status" in done.stdout

@@ -46,7 +46,7 @@ def do_all(admin: Admin, name: str, prefix: str, running: Service) -> None:
     sent = numbered(prefix)
     admin.produce(name, [each.row for each in sent])
     oracle = Oracle(running.ledger, sent)
-    eventually(lambda: not oracle.missing(), SECONDS, f"all {prefix} messages are done")
+    oracle.wait_done(SECONDS, f"all {prefix} messages are done")
 
 
 def kill_everything(running: Service) -> None:
@@ -150,9 +150,9 @@ def test_what_was_done_of_a_topic_before_it_was_made_anew_counts_no_more_while_a
     first, *others = numbered("new")
     admin.produce(name, [first.row])
     oracle = Oracle(running.ledger, [first])
-    eventually(lambda: not oracle.missing(), SECONDS, "its first message is done")
+    oracle.wait_done(SECONDS, "its first message is done")
     os.kill(running.children()[0], signal.SIGKILL)
     admin.produce(name, [each.row for each in others])
 
     oracle = Oracle(running.ledger, others)
-    eventually(lambda: not oracle.missing(), SECONDS, "all others are done after the death too")
+    oracle.wait_done(SECONDS, "all others are done after the death too")

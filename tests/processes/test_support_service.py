@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Callable
 
 import pytest
 
-from tests.support.eventually import eventually
 from tests.support.messages import between, messages
 from tests.support.oracle import Oracle
 from tests.support.service import Service
@@ -27,7 +26,7 @@ def test_a_service_that_is_ready_works_and_stops_and_leaves_nothing(
     oracle = Oracle(running.ledger, sent)
 
     admin.produce(name, [each.row for each in sent])
-    eventually(lambda: not oracle.missing(), 30, "all messages are done")
+    oracle.wait_done(30, "all messages are done")
     children = running.children()
     running.terminate()
     code = running.wait(20)

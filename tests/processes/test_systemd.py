@@ -22,7 +22,7 @@ Send = Callable[[SystemdService, List[Sent]], Oracle]
 
 
 def wait_done(oracle: Oracle) -> None:
-    eventually(lambda: not oracle.missing(), DONE_SECONDS, "every message was worked on")
+    oracle.wait_done(DONE_SECONDS, "every message was worked on")
 
 
 def test_started_means_that_every_process_runs_and_then_messages_are_consumed_and_committed(

@@ -5,7 +5,7 @@ look at everything. What it can't show (signals, exit codes, restarts) the real 
 from __future__ import annotations
 
 import threading
-from typing import Optional
+from typing import Optional, Set
 
 from kafka_worker import build
 from kafka_worker.draining.stopping import Stop
@@ -58,6 +58,14 @@ class Engine:
             self._thread.join(STOP_SECONDS)
             self._end_pool()
         return self.code
+
+    def paused(self) -> Set[int]:
+        """The partitions that are."""
+        return {each.partition for each in self.loop.report.partitions if each.paused}
+
+    def held(self) -> Set[int]:
+        """The partitions that wait for something beside their handlers."""
+        return {each.partition for each in self.loop.report.partitions if each.held}
 
     def _run(self) -> None:
         self.code = self.loop.consume_messages()

@@ -66,6 +66,10 @@ class Ledger:
         """The events of one kind."""
         return [entry for entry in self.entries() if entry.event == event]
 
+    def attempts(self, name: str) -> List[int]:
+        """As which attempts a message was started, in order."""
+        return [entry.attempt for entry in self.of("start") if entry.id == name]
+
     def done(self) -> List[str]:
         """The ids of all tasks that came to their end at least once, in the order of their first end."""
         return list(dict.fromkeys(entry.id for entry in self.of("end")))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Dict, Iterable, List, Optional, Sequence, Tuple
 
+from tests.support.eventually import eventually
+
 if TYPE_CHECKING:
     from tests.support.ledger import Entry, Ledger
     from tests.support.messages import Sent
@@ -22,6 +24,10 @@ class Oracle:
         """Ids that never came to their end. At the end of every test: none."""
         done = set(self._ledger.done())
         return [each.id for each in self._sent if each.id not in done]
+
+    def wait_done(self, seconds: float = 60.0, what: str = "everything is done") -> None:
+        """Until everything sent has come to its end: nothing is lost."""
+        eventually(lambda: not self.missing(), seconds, what)
 
     def run_twice(self) -> List[str]:
         """Ids that came to their end more than once."""

@@ -71,7 +71,7 @@ class Scene:
 
     def wait_done(self) -> None:
         """Until everything sent has come to its end: nothing is lost."""
-        eventually(lambda: not self.oracle.missing(), SECONDS, f"{len(self.sent)} messages are done")
+        self.oracle.wait_done(SECONDS, f"{len(self.sent)} messages are done")
 
     def assert_each_ran_once(self) -> None:
         """Everything sent is done, was started once, and in order."""

@@ -87,7 +87,7 @@ def weather(seconds: float, admin: Admin, topic: str, group: str, engine: Callab
     oracle = Oracle(ledger, sent)
     with meanwhile(watcher.look, feeder(admin, topic, sent)):
         joined = storm(seconds, lambda member: engine(topic, group, name=member).start())
-        eventually(lambda: not oracle.missing(), SECONDS, f"all {len(sent)} messages are done")
+        oracle.wait_done(SECONDS, f"all {len(sent)} messages are done")
         eventually(lambda: admin.lag(group, topic) == 0, SECONDS, "and committed")
     twice = len(oracle.run_twice())
     assert watcher.wrong == []

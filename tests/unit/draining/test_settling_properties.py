@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import List
+from typing import Callable, List
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,12 +46,18 @@ class Closing:
         return self.partition.closing.settled(max((task[0] for task in self.running), default=-1))
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    offsets=st.sets(st.integers(0, 3000), min_size=1, max_size=30).map(sorted),
-    steps=st.integers(0, 40),
-    chance=st.integers(0, 2**32).map(random.Random),
-)
+def whatever_was_done(test: Callable[..., None]) -> Callable[..., None]:
+    """With any offsets, so many steps before the partition is closed, and any order of things."""
+    return settings(max_examples=150, deadline=None)(
+        given(
+            offsets=st.sets(st.integers(0, 3000), min_size=1, max_size=30).map(sorted),
+            steps=st.integers(0, 40),
+            chance=st.integers(0, 2**32).map(random.Random),
+        )(test)
+    )
+
+
+@whatever_was_done
 def test_a_closed_partition_settles_and_then_its_watermark_covers_everything_done_and_nothing_else(
     offsets: List[int], steps: int, chance: random.Random
 ) -> None:
@@ -74,12 +80,7 @@ def test_a_closed_partition_settles_and_then_its_watermark_covers_everything_don
     assert all(offset <= needed for offset in closing.done)
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    offsets=st.sets(st.integers(0, 3000), min_size=1, max_size=30).map(sorted),
-    steps=st.integers(0, 40),
-    chance=st.integers(0, 2**32).map(random.Random),
-)
+@whatever_was_done
 def test_it_settles_too_when_handlers_give_up_and_nothing_more_is_started_or_committed_beyond_such_a_gap(
     offsets: List[int], steps: int, chance: random.Random
 ) -> None:
