@@ -30,7 +30,7 @@ KEYS = 1000
 
 def fill(bootstrap: str, messages: int) -> str:
     """A topic with that many JSON messages of about 115 bytes."""
-    topic = Admin(bootstrap).create_topic("bench-%s" % uuid.uuid4().hex[:8], PARTITIONS)
+    topic = Admin(bootstrap).create_topic(f"bench-{uuid.uuid4().hex[:8]}", PARTITIONS)
     producer = Producer({"bootstrap.servers": bootstrap, "linger.ms": 50, "queue.buffering.max.messages": messages})
     for number in range(messages):
         value = json.dumps({"id": number, "scenario": "x" * 60, "steps": number * 3, "ok": True})
@@ -53,11 +53,11 @@ def measure(side: str, words: argparse.Namespace, bootstrap: str, topic: str) ->
 
 def report(rounds: List[Dict[str, Dict[str, float]]]) -> str:
     """The table."""
-    lines = ["%-10s %14s %14s %8s %6s" % ("side", "us/message", "CPU us/message", "ratio", "aim")]
+    lines = [f"{'side':<10} {'us/message':>14} {'CPU us/message':>14} {'ratio':>8} {'aim':>6}"]
     for side in SIDES:
         ratio = statistics.median(each["raw"]["seconds"] / each[side]["seconds"] for each in rounds)
         wall, cpu = (statistics.median(each[side][name] for each in rounds) for name in ("seconds", "cpu"))
-        lines.append("%-10s %14.2f %14.2f %8.2f %6s" % (side, wall, cpu, ratio, AIMS.get(side, "")))
+        lines.append(f"{side:<10} {wall:14.2f} {cpu:14.2f} {ratio:8.2f} {AIMS.get(side, ''):>6}")
     return "\n".join(lines)
 
 
@@ -85,7 +85,7 @@ def main() -> None:
         rounds = []
         for number in range(words.rounds):
             rounds.append({side: measure(side, words, bootstrap, topic) for side in SIDES})
-            print("round %d: load %.1f" % (number + 1, os.getloadavg()[0]), file=sys.stderr)
+            print(f"round {number + 1}: load {os.getloadavg()[0]:.1f}", file=sys.stderr)
     print(report(rounds))
 
 

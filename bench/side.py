@@ -40,7 +40,7 @@ def settings(words: argparse.Namespace) -> Settings:
     folder = tempfile.gettempdir()
     return Settings(
         bootstrap_servers=words.bootstrap,
-        group_id="bench-%s" % uuid.uuid4(),
+        group_id=f"bench-{uuid.uuid4()}",
         topics=(words.topic,),
         processes=1,
         threads=words.threads,

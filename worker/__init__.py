@@ -24,8 +24,8 @@ if not TYPE_CHECKING:
     def __getattr__(name: str) -> object:
         """Public names are imported when somebody asks for one: the service imports in its own way (see `start`)."""
         if name not in __all__:
-            raise AttributeError("module %r has no attribute %r" % (__name__, name))
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
         room = "handler.context" if name == "Context" else "shared.foreign.answers"
-        return getattr(import_module("%s.%s" % (__name__, room)), name)
+        return getattr(import_module(f"{__name__}.{room}"), name)

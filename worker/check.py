@@ -38,7 +38,7 @@ def faults(settings: Settings) -> List[str]:
     # A group of our own: without any, which is a fault told elsewhere, the client would abort the process.
     consumer = {**consumer_properties(settings, "check"), "group.id": "check"}
     refused = _of_client(Consumer, consumer) + _of_client(Producer, producer_properties(settings, "check"))
-    found = ["The Kafka client refuses its properties: %s" % named(text, settings) for text in dict.fromkeys(refused)]
+    found = [f"The Kafka client refuses its properties: {named(text, settings)}" for text in dict.fromkeys(refused)]
     found += validation.faults(settings)  # which loading the handlers would tell only of one that is right
     found += Handlers(settings).faults
     return list(dict.fromkeys(found))

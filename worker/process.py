@@ -55,7 +55,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     ignore(signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)  # a terminal sends them to everybody; the supervisor decides
     channel = Channel(socket.socket(fileno=words.channel))
     settings = received_settings(channel)
-    logs.set_up(settings.log_level, settings.log_format, "slot-%d" % words.slot)
+    logs.set_up(settings.log_level, settings.log_format, f"slot-{words.slot}")
     start.users_first()
     _end(ChildProcess(settings, words.slot, channel).run())
 

@@ -43,12 +43,12 @@ def run(module: str) -> int:
     from importlib import import_module
 
     try:
-        main = import_module("%s.%s" % (NAME, module)).main
+        main = import_module(f"{NAME}.{module}").main
     except Exception as problem:
         stand_ins = hidden()
         if not stand_ins:
             raise
-        print("; ".join(["%s: %s" % (type(problem).__name__, problem), *stand_ins]), file=sys.stderr)
+        print("; ".join([f"{type(problem).__name__}: {problem}", *stand_ins]), file=sys.stderr)
         return CONFIGURATION
     return int(main() or 0)
 
@@ -110,7 +110,7 @@ def hidden() -> list[str]:
         place = os.path.dirname(place) if os.path.basename(file).startswith("__init__.") else place
         spec = PathFinder.find_spec(name, others) if place in users else None
         if spec is not None and spec.origin:
-            found.append("%s hides %s" % (file, spec.origin))
+            found.append(f"{file} hides {spec.origin}")
     return found
 
 

@@ -115,7 +115,7 @@ def test_what_is_due_soon_is_not_kept_waiting_by_what_is_due_in_hours_in_the_sam
 ) -> None:
     name = topic(partitions=1)
     long_way = admin.create_topic(name + ".retry.1s", partitions=1)
-    far = [message("far-%d" % number, key=str(number), trouble="far").row for number in range(20)]
+    far = [message(f"far-{number}", key=str(number), trouble="far").row for number in range(20)]
     admin.produce(name, far)
 
     running = engine(name, group, max_in_flight=8, **LONG_WAYS).start()
@@ -125,7 +125,7 @@ def test_what_is_due_soon_is_not_kept_waiting_by_what_is_due_in_hours_in_the_sam
     eventually(lambda: running.ledger.done() == ["soon"], SECONDS, "it is done")
     waiting = {headers(record)["retry.offset"]: headers(record) for record in admin.records(long_way)}
     assert running.ledger.attempts("soon") == [1, 2]
-    assert all(running.ledger.attempts("far-%d" % number) == [1] for number in range(20))
+    assert all(running.ledger.attempts(f"far-{number}") == [1] for number in range(20))
     assert [waiting[str(number)]["retry.attempt"] for number in range(20)] == ["2"] * 20
     assert all(float(told["retry.due-at"]) / 1000 - time.time() > 3000 for at, told in waiting.items() if int(at) < 20)
 

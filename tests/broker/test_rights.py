@@ -41,7 +41,7 @@ class Guarded(Cluster):
 
     def _configuration(self, number: int, listeners: List[str], controllers: List[str]) -> Dict[str, str]:
         plain = super()._configuration(number, listeners, controllers)
-        self.guarded = "127.0.0.1:%d" % free_ports("127.0.0.1", 1)[0]
+        self.guarded = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
         door = f",GUARDED://{self.guarded}"
         return {
             **plain,

@@ -103,7 +103,7 @@ def test_status_is_degraded_while_a_process_does_not_answer(scene: Scene) -> Non
 
 
 def test_status_is_degraded_while_no_broker_answers(scene: Scene, service: Any) -> None:
-    nowhere = "127.0.0.1:%d" % free_ports("127.0.0.1", 1)[0]
+    nowhere = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
     alone = service(scene.topic, scene.group, nowhere).start()
     eventually(lambda: any("no broker" in each for each in problems(alone)), SECONDS, "somebody notices")
 

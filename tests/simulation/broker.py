@@ -93,7 +93,7 @@ class Broker:
 
     def home(self) -> Home:
         """What it tells of the topic."""
-        return Home("c" * 16, "%016x" % self._made) if self.tells_ids else UNKNOWN
+        return Home("c" * 16, f"{self._made:016x}") if self.tells_ids else UNKNOWN
 
     def group_deleted(self) -> None:
         """On purpose: everything is to run again."""
@@ -140,7 +140,7 @@ class Broker:
             self.oracle.outcome(self.oracle.place(name, offset), now, remembered=False)
         target = min([offset for offset in range(first, len(keys)) if offset not in done], default=len(keys))
         beyond = [(offset, offset + 1) for offset in sorted(done) if offset >= target]
-        self.store(name, target, encode("%08x" % self._others, self.home(), target, _joined(beyond)))
+        self.store(name, target, encode(f"{self._others:08x}", self.home(), target, _joined(beyond)))
 
     def settled(self) -> bool:
         """Whether everything has its outcome, and is committed."""

@@ -37,7 +37,7 @@ def _kept_as_it_was(self: Journal, index: int) -> None:
 
 
 def _opened(self: Recovery, *arguments: Any, **options: Any) -> None:
-    name = "%08d" % next(_numbers)
+    name = f"{next(_numbers):08}"
     stored.new_name = lambda: name  # for all assignments of this process
     _init(self, *arguments, **options)
 

@@ -69,14 +69,14 @@ class Oracle:
         if task.epoch == self.epochs[task.name]:
             done, keys = self.now(task.name).done, self.keys[task.name]
             if task.offset in self.known.get(task.name, ()):
-                self.fault("%s runs again, although that it was done was remembered" % (task,))
+                self.fault(f"{task} runs again, although that it was done was remembered")
             earlier = [
                 offset
                 for offset in range(self.now(task.name).first, task.offset)
                 if keys[offset] == keys[task.offset] and offset not in done
             ]
             if earlier:
-                self.fault("%s starts before %s of the same key" % (task, earlier))
+                self.fault(f"{task} starts before {earlier} of the same key")
             self.reruns += task.offset in done
         self.calls.add(task)
 
@@ -95,7 +95,7 @@ class Oracle:
     def dead_letter(self, task: Id, most_attempts: int, *, rejected: bool) -> None:
         """A dead letter is about to be stored."""
         if not rejected and self.failures.get(task, 0) < most_attempts:
-            self.fault("%s is a dead letter after %d failures of its own" % (task, self.failures.get(task, 0)))
+            self.fault(f"{task} is a dead letter after {self.failures.get(task, 0)} failures of its own")
 
     def forgets(self, tasks: Iterable[Id]) -> None:
         """The slot need not remember that these are done."""
@@ -113,13 +113,13 @@ class Oracle:
         history = self.now(name)
         wrong = [each for each in [*range(history.first, offset), *done] if each not in history.done]
         if wrong:
-            self.fault("%s: committed %d %s without an outcome of %s" % (name, offset, done, wrong))
+            self.fault(f"{name}: committed {offset} {done} without an outcome of {wrong}")
 
     def believed(self, name: TopicPartition, offsets: List[int]) -> None:
         """The child takes these for done."""
         wrong = [offset for offset in offsets if offset not in self.now(name).done]
         if wrong:
-            self.fault("%s: %s are taken for done, and have no outcome" % (name, wrong))
+            self.fault(f"{name}: {wrong} are taken for done, and have no outcome")
 
     def late(self, name: TopicPartition, held: Set[int], since: float, now: float) -> None:
         """The broker holds these offsets of a partition that has been the child's `since` then, and could have been told
@@ -128,7 +128,7 @@ class Oracle:
             if task.offset not in held:
                 age = now - max(since, self.fresh[task])
                 if age > LATEST_COMMIT_SECONDS:
-                    self.fault("%s is done for %.1f s, and no commit says so" % (task, age))
+                    self.fault(f"{task} is done for {age:.1f} s, and no commit says so")
 
     def missing(self) -> List[Id]:
         """What has no outcome yet."""
@@ -146,12 +146,12 @@ class Oracle:
         hands, None: it ended by its own will; `called` those whose handler was running."""
         if noted is None:
             if places:
-                self.fault("%s are suspects, and nothing has died" % (places,))
+                self.fault(f"{places} are suspects, and nothing has died")
             return
         allowed = {(*task.name, task.offset) for task in noted}
         wanted = {(*task.name, task.offset) for task in called}
         if not wanted <= places <= allowed:
-            self.fault("suspects are %s, and what ran was %s" % (places, called))
+            self.fault(f"suspects are {places}, and what ran was {called}")
 
 
 def _raise(text: str) -> None:

@@ -206,7 +206,7 @@ def in_place(life: Life) -> Iterator[None]:
             (outbox, {"Producer": life.producer}),
             (quarantine, {"TaskProcess": task_process}),
             (tracker, {"SEGMENT_SIZE": SEGMENT}),
-            (stored, {"new_name": lambda: "%08x" % life.broker.chance.getrandbits(32)}),
+            (stored, {"new_name": lambda: f"{life.broker.chance.getrandbits(32):08x}"}),
             (journal, {"SEGMENT_SIZE": SEGMENT, "RECORDS": RECORDS, "_RECORD": journal._HEADER.size + SEGMENT,
                        "SCARCE": 4, "boot_id": lambda: b"boot"}),
         ):  # fmt: skip

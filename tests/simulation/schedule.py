@@ -57,14 +57,14 @@ class Schedule:
         if problem:
             return problem
         missing = self.oracle.missing()
-        return "without an outcome: %s" % missing if missing else ""
+        return f"without an outcome: {missing}" if missing else ""
 
     def _live(self, plan: Plan) -> str:
         life = Life(self.broker, self._host, plan, self._now)
         problem = life.run()
         self._now = life.scheduler.now + 0.1
         end = "killed" if life.code is None else life.code.name
-        self.lives.append("%s after %d steps: %s" % (end, life.scheduler.steps, plan))
+        self.lives.append(f"{end} after {life.scheduler.steps} steps: {plan}")
         return problem
 
     def _plan(self) -> Plan:
@@ -110,5 +110,5 @@ def first_problem(seeds: Iterable[int]) -> Optional[str]:
             problem = schedule.play()
             if problem:
                 lives = "\n".join(schedule.lives)
-                return "%s\nSIMULATION_SEED=%d, schedule %d of these\n%s" % (problem, seed, count, lives)
+                return f"{problem}\nSIMULATION_SEED={seed}, schedule {count} of these\n{lives}"
     return None

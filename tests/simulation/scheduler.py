@@ -138,7 +138,7 @@ class Scheduler:
         if self.steps == self.kill_at:
             self.kill()
         if self.steps > MOST_STEPS:
-            self.fault("it goes round and round in %s" % (self._current and self._current.name))
+            self.fault(f"it goes round and round in {self._current and self._current.name}")
         self._switch(self._choose())
 
     def wait(self, seconds: Optional[float], ready: Optional[Callable[[], bool]] = None, *, lazy: bool = False) -> None:

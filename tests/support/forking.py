@@ -75,7 +75,7 @@ def leave_one_behind(number: int) -> None:
 
 def pool_of(kind: str) -> Pool:
     """Of this kind of handler."""
-    call = load("tests.support.forking:%s" % kind).call
+    call = load(f"tests.support.forking:{kind}").call
     if kind == "process_soon":
         return AsyncPool(10, call)
     return BatchPool(2, call, 3) if kind == "process_list" else Pool(2, call)

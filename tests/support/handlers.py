@@ -97,7 +97,7 @@ def batch(messages: List[Dict[str, Any]], contexts: List[Any]) -> None:
     with contextlib.ExitStack() as stack:
         for index, (message, context) in enumerate(zip(messages, contexts)):
             if message.get("trouble") == "item":
-                bad[index] = "message %s says so" % message["id"]
+                bad[index] = f"message {message['id']} says so"
             else:
                 stack.enter_context(_noted(message, context))
         time.sleep(max(map(_seconds, messages)))

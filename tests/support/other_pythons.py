@@ -36,7 +36,7 @@ def interpreters() -> Dict[Version, str]:
 
 def _works(interpreter: str, version: Version) -> bool:
     """Also that it can make environments: Debian's needs a package more for that. A shim may stand for nothing."""
-    program = "import ensurepip, sys; print(sys.version_info[:2] == %r)" % (version,)
+    program = f"import ensurepip, sys; print(sys.version_info[:2] == {version!r})"
     asked = subprocess.run(
         [interpreter, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False
     )

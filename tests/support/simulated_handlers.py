@@ -100,8 +100,9 @@ class Simulation:
 
     def account(self) -> str:
         states = {report.name: report.state for report in self.gates.reports(self.now)}
-        return "%.1f s: %d done, %d dead letters, %d calls, %s" % (
-            self.now, len(self.done), len(self.letters), len(self.starts), states,
+        return (
+            f"{self.now:.1f} s: {len(self.done)} done, {len(self.letters)} dead letters, {len(self.starts)} calls, "
+            f"{states}"
         )  # fmt: skip
 
     def away(self, moment: float) -> bool:
@@ -143,7 +144,7 @@ class Simulation:
             if self.away(began):
                 self._fail(task, ConnectionError("refused"))
             elif offset in self.hopeless:
-                self._fail(task, self._error("message %d" % offset))
+                self._fail(task, self._error(f"message {offset}"))
             else:
                 finish(task)
                 self._pool.threads[0].count(TOPIC, 1, 0, 0.0)

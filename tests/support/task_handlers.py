@@ -106,7 +106,7 @@ def hang(_argument: Any, _context: Any) -> None:
 def stop(seconds: float, _context: Any) -> str:
     """Is stopped, as by an operator or a debugger, for so long; 0: for good."""
     if seconds:
-        subprocess.Popen(["sh", "-c", "sleep %f; kill -CONT %d" % (seconds, os.getpid())])
+        subprocess.Popen(["sh", "-c", f"sleep {seconds:f}; kill -CONT {os.getpid()}"])
     os.kill(os.getpid(), signal.SIGSTOP)
     return "woken"
 

@@ -21,4 +21,4 @@ def of_order(order: Order, context: Any) -> None:
     """Writes into the ledger that it was called, and so what with."""
     ledger = Ledger(os.environ["LEDGER"])
     place = {"partition": context.partition, "offset": context.offset, "attempt": context.attempt}
-    ledger.write("end", "%s for %.2f" % (order.id, order.price), None, **place)
+    ledger.write("end", f"{order.id} for {order.price:.2f}", None, **place)

@@ -16,7 +16,7 @@ TOPIC = "topic"
 
 def in_words(error: BaseException) -> str:
     """The same for an error and its copy."""
-    return "%s: %s" % (plain(names_of(error)[0]), text_of(error))
+    return f"{plain(names_of(error)[0])}: {text_of(error)}"
 
 
 class Message:

@@ -81,7 +81,7 @@ class Settling:
     def described(self, partitions: Iterable[Partition]) -> List[str]:
         """What runs of these partitions and does not hang, in words for the log."""
         return [
-            "%s, running for %.1f s in %s" % (in_words(task), self._clock() - thread.started, thread.name)
+            f"{in_words(task)}, running for {self._clock() - thread.started:.1f} s in {thread.name}"
             for thread, task in self._waited_for(partitions)
         ]
 

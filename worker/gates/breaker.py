@@ -137,7 +137,7 @@ class Breaker:
 
     def why(self) -> Optional[str]:
         """Why it holds calls up, in words; None when it does not."""
-        return None if self.state is State.CLOSED else "the circuit breaker of %s is %s" % (self.name, self.state.value)
+        return None if self.state is State.CLOSED else f"the circuit breaker of {self.name} is {self.state.value}"
 
     def report(self, now: float) -> BreakerReport:
         """What the snapshot says of it."""
@@ -185,4 +185,4 @@ class Breaker:
 
 
 def _described(error: BaseException) -> str:
-    return "%s: %s" % (plain(names_of(error)[0]), text_of(error)[:LONGEST_TEXT])
+    return f"{plain(names_of(error)[0])}: {text_of(error)[:LONGEST_TEXT]}"

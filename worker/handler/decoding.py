@@ -20,7 +20,7 @@ def decode(value: Optional[bytes]) -> Any:
     try:
         return json.loads(value.decode("utf-8"))
     except (ValueError, RecursionError) as problem:  # also UnicodeDecodeError, and integers of over 4,300 digits
-        raise UndecodableError("%s: %s" % (type(problem).__name__, problem)) from problem
+        raise UndecodableError(f"{type(problem).__name__}: {problem}") from problem
 
 
 def invalid(path: Iterable[object], wanted: str, more: int = 0) -> InvalidMessageError:
@@ -29,8 +29,8 @@ def invalid(path: Iterable[object], wanted: str, more: int = 0) -> InvalidMessag
     The path is told as a JSON pointer (RFC 6901). `wanted` must not repeat the value that stands there: it may be personal
     data, and a dead letter's reason ends in logs and in the eyes of people who may not read the message."""
     place = "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    rest = " (and %d more)" % more if more else ""
-    text = "%s: %s" % (_shortened(place, _LONGEST_PLACE) or "the whole message", wanted)
+    rest = f" (and {more} more)" if more else ""
+    text = f"{_shortened(place, _LONGEST_PLACE) or 'the whole message'}: {wanted}"
     return InvalidMessageError(_shortened(text, _LONGEST_TEXT - len(rest)) + rest)
 
 

@@ -58,7 +58,7 @@ class Handler(NamedTuple):
 def load(name: str, settings: Optional[Settings] = None, setting: str = "HANDLER") -> Handler:
     """The handler `module:function`, which `setting` names, ready to be called with what the settings let through. Raises
     HandlerError, also for whatever its import raises."""
-    source = "%s=%s" % (setting, name)
+    source = f"{setting}={name}"
     function = _imported(name, source)
     kind = _kind(function, source)
     takes_context = _takes_context(function, source)
@@ -92,7 +92,7 @@ def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: Se
     try:
         return decoder_for(element_of(hint) if kind is Kind.BATCH else hint, settings)
     except HintError as problem:
-        raise HandlerError("%s: %s" % (source, problem)) from problem
+        raise HandlerError(f"{source}: {problem}") from problem
     except SchemaError as problem:
         raise HandlerError(str(problem)) from problem
 
@@ -105,14 +105,14 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
         raise
     except BaseException as problem:  # a user's module may raise anything, SystemExit included
         raise HandlerError(
-            "%s cannot be imported: %s: %s (wanted: module:function, importable from the folder the service runs in)%s"
-            % (source, plain(names_of(problem)[0]), text_of(problem), "; ".join(["", *start.hidden()]))
+            f"{source} cannot be imported: {plain(names_of(problem)[0])}: {text_of(problem)} (wanted: "
+            f"module:function, importable from the folder the service runs in){'; '.join(['', *start.hidden()])}"
         ) from problem
     finally:
         if forks.copied:
             forks.end()
     if not callable(function):
-        raise HandlerError("%s is a %s, not a function" % (source, type(function).__name__))
+        raise HandlerError(f"{source} is a {type(function).__name__}, not a function")
     return function
 
 
@@ -120,14 +120,14 @@ def _kind(function: Callable[..., Any], source: str) -> Kind:
     """What the function's form says. Raises HandlerError for forms whose call would do nothing."""
     forms = (function, getattr(function, "__call__", None))  # noqa: B004 (an object with a method of that name)
     if any(generator(form) for form in forms for generator in (isgeneratorfunction, isasyncgenfunction)):
-        raise HandlerError("%s is a generator, whose call does nothing; wanted: a function, without yield" % source)
+        raise HandlerError(f"{source} is a generator, whose call does nothing; wanted: a function, without yield")
     is_batch = _first_parameter(function) == "messages"
     if not any(iscoroutinefunction(form) for form in forms):
         return Kind.BATCH if is_batch else Kind.THREAD
     if is_batch:
         raise HandlerError(
-            "%s is an async function of messages, a list; wanted: an async function of one message, of which COROUTINES run "
-            "at once, or a plain function of messages" % source
+            f"{source} is an async function of messages, a list; wanted: an async function of one message, of "
+            "which COROUTINES run at once, or a plain function of messages"
         )
     return Kind.ASYNC
 
@@ -155,4 +155,4 @@ def _takes_context(function: Callable[..., Any], source: str) -> bool:
             continue
         if arguments == 1 or len(required) == 2:  # noqa: PLR2004 (message and context; an optional second is the user's own)
             return arguments == 2  # noqa: PLR2004
-    raise HandlerError("%s takes %s; wanted: %s" % (source, signature, WANTED))
+    raise HandlerError(f"{source} takes {signature}; wanted: {WANTED}")

@@ -75,7 +75,7 @@ class _Calls(Dict[str, Any]):
     def __missing__(self, topic: str) -> Any:
         handler = self._handlers.of(topic)
         if handler is None:  # a pattern that the Kafka client understands in another way than we do
-            raise UnroutedError("no entry of HANDLERS matches %s" % topic)
+            raise UnroutedError(f"no entry of HANDLERS matches {topic}")
         self[topic] = handler.call
         return handler.call
 
@@ -85,12 +85,13 @@ def _contradictions(handler: Handler, settings: Settings) -> List[str]:
     found = []
     if handler.kind is Kind.BATCH and settings.ordering == "partition":
         found.append(
-            "ORDERING=partition leaves one message at a time to %s, which takes a list. Use ORDERING=key or none, or a "
-            "function of one message." % handler.name
+            f"ORDERING=partition leaves one message at a time to {handler.name}, which takes a list. Use "
+            "ORDERING=key or none, or a function of one message."
         )
     if handler.kind is not Kind.THREAD and settings.isolation == "process":
         found.append(
-            "ISOLATION=process is for functions of one message, and %s is %s. Use ISOLATION=none, or a plain function of one "
-            "message." % (handler.name, "an async function" if handler.kind is Kind.ASYNC else "a function of a list")
+            f"ISOLATION=process is for functions of one message, and {handler.name} is "
+            f"{'an async function' if handler.kind is Kind.ASYNC else 'a function of a list'}. Use "
+            "ISOLATION=none, or a plain function of one message."
         )
     return found

@@ -34,7 +34,7 @@ class Schema:
         try:
             import jsonschema_rs
         except ImportError as problem:
-            raise SchemaError("MESSAGE_SCHEMA needs the library jsonschema-rs, which is not here: %s" % problem) from problem
+            raise SchemaError(f"MESSAGE_SCHEMA needs the library jsonschema-rs, which is not here: {problem}") from problem
         self._violation = jsonschema_rs.ValidationError
         content = _content(path)
         try:
@@ -43,15 +43,15 @@ class Schema:
                 content, mask="value", base_uri=Path(path).absolute().as_uri(), retriever=_retrieved
             )
         except self._violation as problem:
-            raise _refused(path, "is not a usable JSON Schema: %s" % invalid(problem.instance_path, problem.message)) from None
+            raise _refused(path, f"is not a usable JSON Schema: {invalid(problem.instance_path, problem.message)}") from None
         except Exception as problem:  # whatever else a library makes of a stranger's file
-            raise _refused(path, "is not a usable JSON Schema: %s" % problem) from problem
+            raise _refused(path, f"is not a usable JSON Schema: {problem}") from problem
 
     def check(self, document: Any, value: bytes) -> None:
         """Raises InvalidMessageError when this document, decoded from this value, does not fit."""
         # Each level needs a bracket, and few messages have so many.
         if value.count(b"[") + value.count(b"{") > DEEPEST and _is_deeper(document, DEEPEST):
-            raise invalid((), "nested deeper than %d levels, the most that a schema is applied to" % DEEPEST)
+            raise invalid((), f"nested deeper than {DEEPEST} levels, the most that a schema is applied to")
         try:
             self._validator.validate(document)
         except self._violation as problem:
@@ -77,15 +77,13 @@ def _content(path: str) -> Any:
     try:
         return json.loads(Path(path).read_bytes())
     except OSError as problem:
-        raise _refused(path, "can't be read: %s" % (problem.strerror or problem)) from problem
+        raise _refused(path, f"can't be read: {problem.strerror or problem}") from problem
     except (ValueError, RecursionError) as problem:  # also UnicodeDecodeError
-        raise _refused(path, "is not JSON: %s" % problem) from problem
+        raise _refused(path, f"is not JSON: {problem}") from problem
 
 
 def _refused(path: str, reason: str) -> SchemaError:
-    return SchemaError(
-        "MESSAGE_SCHEMA=%s %s (wanted: the path of a file with a JSON Schema, draft 4 to 2020-12)" % (path, reason)
-    )
+    return SchemaError(f"MESSAGE_SCHEMA={path} {reason} (wanted: the path of a file with a JSON Schema, draft 4 to 2020-12)")
 
 
 def _retrieved(uri: str) -> Any:

@@ -126,7 +126,7 @@ def _of_struct(hint: Any) -> Callable[[bytes], Any]:
         except violation as problem:
             raise _of_msgspec(str(problem)) from None
         except malformed as problem:
-            raise UndecodableError("%s: %s" % (type(problem).__name__, problem)) from None
+            raise UndecodableError(f"{type(problem).__name__}: {problem}") from None
 
     return decoder
 

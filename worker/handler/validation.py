@@ -50,7 +50,7 @@ def _checked(decoder: Decoder, wanted: Schema) -> Decoder:
 def _limited(decoder: Decoder, limit: int) -> Decoder:
     def limited(value: Optional[bytes]) -> Any:
         if value is not None and len(value) > limit:
-            raise TooLongError("%d bytes, and MAX_MESSAGE_BYTES=%d" % (len(value), limit))
+            raise TooLongError(f"{len(value)} bytes, and MAX_MESSAGE_BYTES={limit}")
         return decoder(value)
 
     return limited

@@ -81,7 +81,7 @@ class Frames:
             return -have
         (wanted,) = _LENGTH.unpack_from(self._incoming)
         if wanted > LONGEST_FRAME:
-            raise GarbledError("a frame of %d bytes has come" % wanted)
+            raise GarbledError(f"a frame of {wanted} bytes has come")
         return int(wanted) - have
 
     def close(self) -> None:

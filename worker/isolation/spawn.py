@@ -143,7 +143,7 @@ class Spawned:
     @property
     def stopped(self) -> bool:
         """Whether somebody has stopped it: a SIGSTOP, a debugger. Told by Linux only."""
-        with contextlib.suppress(OSError), open("/proc/%d/stat" % self.pid, "rb") as file:
+        with contextlib.suppress(OSError), open(f"/proc/{self.pid}/stat", "rb") as file:
             return file.read().rpartition(b") ")[2][:1] in (b"T", b"t")
         return False
 
@@ -229,4 +229,4 @@ def shortened(words: str) -> str:
     stacks = words.partition("\nExtension modules:")[0].strip()
     if len(stacks) <= WORDS_HEAD + WORDS_TAIL:
         return stacks
-    return "%s\n...\n%s" % (stacks[:WORDS_HEAD], stacks[-WORDS_TAIL:])
+    return f"{stacks[:WORDS_HEAD]}\n...\n{stacks[-WORDS_TAIL:]}"

@@ -39,7 +39,7 @@ class TaskDiedError(PlainError):
     def __init__(self, how: str, peak_memory: int, last_stack: str) -> None:
         """`how`: "killed by SIGSEGV", "exit 42", "killed after 30.0 s", "silent for 30.0 s"; `peak_memory`: the most that the
         process had, in bytes; `last_stack`: of its threads, the last calls first, where it left one."""
-        super().__init__("its task process: %s (peak memory %d MiB)" % (how, peak_memory >> 20))
+        super().__init__(f"its task process: {how} (peak memory {peak_memory >> 20} MiB)")
         self.how = how
         self.peak_memory = peak_memory
         self.last_stack = last_stack
@@ -90,7 +90,7 @@ class TaskProcess:
         try:
             process = self._living()
         except HandlerError as fault:
-            raise TaskProcessError("the handler can't be loaded: %s" % fault) from None
+            raise TaskProcessError(f"the handler can't be loaded: {fault}") from None
         self._number += 1
         watchdog = Watchdog(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
@@ -136,15 +136,15 @@ class TaskProcess:
 
     def _started(self) -> Spawned:
         try:
-            process = Spawned(self._settings, "slot-%d/%s" % (self._slot, self._name))
+            process = Spawned(self._settings, f"slot-{self._slot}/{self._name}")
         except Exception as problem:  # descriptors, memory, processes, threads, a folder: whatever it is that is missing
-            raise TaskProcessError("no task process can be started: %s" % problem) from problem
+            raise TaskProcessError(f"no task process can be started: {problem}") from problem
         try:
             fault = process.loaded()
         except (OSError, EOFError, GarbledError):
             process.see_it_end()
             process.close()
-            raise TaskProcessError("the task process ended before it could run anything: %s" % process.how) from None
+            raise TaskProcessError(f"the task process ended before it could run anything: {process.how}") from None
         if fault is not None:
             process.close()
             raise HandlerError(fault)
@@ -178,14 +178,14 @@ class TaskProcess:
             process.abort()
             if stopped:
                 self.close()
-                raise TaskProcessError("the task process was stopped (SIGSTOP, a debugger) and %s" % watchdog.reason)
+                raise TaskProcessError(f"the task process was stopped (SIGSTOP, a debugger) and {watchdog.reason}")
             raise self._died(process, watchdog.reason)
 
     def _ended(self, process: Spawned, *, by_itself: bool) -> PlainError:
         """What its end in the middle of a task was."""
         if process.work.pending:  # it never got the whole task
             self.close()
-            return TaskProcessError("the task process ended before the task began: %s" % process.how)
+            return TaskProcessError(f"the task process ended before the task began: {process.how}")
         if process.code == LOST or not by_itself:
             self.close()
             return ConnectionLostError("its task process has lost its connection: the handler closes descriptors of others")

@@ -40,7 +40,7 @@ class Watchdog:
         """Why the process must be killed, or None."""
         age = self._awake.seconds
         if self._kill_after is not None and age - self._stopped >= self._kill_after:
-            return "killed after %.1f s" % (age - self._stopped)
+            return f"killed after {age - self._stopped:.1f} s"
         if age - self._heard_at > self._silence:
-            return "silent for %.1f s" % (age - self._heard_at)
+            return f"silent for {age - self._heard_at:.1f} s"
         return None

@@ -241,7 +241,7 @@ class GroupConsumer:
             if error is None:
                 stored.append((place.topic, place.partition, place.offset))
             else:
-                self._on_commit_error(error, "%s[%d]" % (place.topic, place.partition))
+                self._on_commit_error(error, f"{place.topic}[{place.partition}]")
         log.debug("Committed: %s", stored)
         if stored:
             self._succeeded()
@@ -336,4 +336,4 @@ def _names(partitions: List[ClientPartition]) -> List[TopicPartition]:
 
 
 def _listed(names: List[TopicPartition]) -> str:
-    return ", ".join("%s[%d]" % name for name in sorted(names)) or "nothing"
+    return ", ".join(f"{topic}[{number}]" for topic, number in sorted(names)) or "nothing"

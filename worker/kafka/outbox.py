@@ -194,7 +194,7 @@ class Outbox:
         letter = letters[0]
         self._broken = self._broken or problem.fatal() or problem.name() == "_FATAL"
         partition, topic = letter.partition, letter.record.topic
-        why = "a %s can't be stored in %s: %s" % (letter.what, topic, problem.str())
+        why = f"a {letter.what} can't be stored in {topic}: {problem.str()}"
         partition.flow.refused(why, again=letter.refused)
         if not letter.refused:
             letter.refused = True

@@ -102,7 +102,7 @@ class Member(NamedTuple):
 def member_name(host: str, slot: int) -> str:
     """One name for a slot's place in the group, its client and its logs. The host is in it, so that two hosts never share
     one."""
-    return "%s-%d" % (host, slot)
+    return f"{host}-{slot}"
 
 
 def milliseconds(properties: Dict[str, Any], name: str) -> float:

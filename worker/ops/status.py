@@ -18,29 +18,29 @@ def text(snapshot: Snapshot) -> str:
     """The answer to `supervisor.py status`."""
     sums = totals(snapshot.slots)
     lines = [
-        "%s  %s, up %s, group %s on %s, topics %s"
-        % (
-            "DEGRADED" if snapshot.problems else "HEALTHY", snapshot.state, _duration(snapshot.uptime),
-            snapshot.group, snapshot.host, ", ".join(snapshot.topics),
+        (
+            f"{'DEGRADED' if snapshot.problems else 'HEALTHY'}  {snapshot.state}, up {_duration(snapshot.uptime)}, "
+            f"group {snapshot.group} on {snapshot.host}, topics {', '.join(snapshot.topics)}"
         ),
-        "%d processes x %s threads, handler %s, ordering %s, membership %s; restarts %d"
-        % (
-            snapshot.processes, _threads(snapshot), snapshot.handler, snapshot.ordering,
-            snapshot.membership, snapshot.restarts,
+        (
+            f"{snapshot.processes} processes x {_threads(snapshot)} threads, handler {snapshot.handler}, ordering "
+            f"{snapshot.ordering}, membership {snapshot.membership}; restarts {snapshot.restarts}"
         ),
-        "lag %d, in flight %d, done %d (%.1f per second), failed attempts %d, waiting for a retry %d, dead letters %d"
-        % tuple(sums[name] for name in ("lag", "in_flight", "done", "rate", "failed", "retrying", "dead_letters")),
+        (
+            "lag {lag}, in flight {in_flight}, done {done} ({rate:.1f} per second), failed attempts {failed}, "
+            "waiting for a retry {retrying}, dead letters {dead_letters}"
+        ).format(**sums),
     ]  # fmt: skip
     if sums["suspects"]:
-        lines.append("suspects %d: ran when a process died, and are run apart, each alone" % sums["suspects"])
+        lines.append(f"suspects {sums['suspects']}: ran when a process died, and are run apart, each alone")
     lines += ["  problem: " + problem for problem in snapshot.problems]
-    lines += ["  to be recycled: slot %d: %s" % wish for wish in _to_be_recycled(snapshot.slots)]
+    lines += [f"  to be recycled: slot {slot}: {wish}" for slot, wish in _to_be_recycled(snapshot.slots)]
     return "\n".join([*lines, "", *_table(SLOT_COLUMNS, snapshot.slots), "", *_running_tasks(snapshot.slots)])
 
 
 def _threads(snapshot: Snapshot) -> str:
     lowest, highest = snapshot.threads, snapshot.threads_max
-    return str(lowest) if lowest >= highest else "%d to %d" % (lowest, highest)
+    return str(lowest) if lowest >= highest else f"{lowest} to {highest}"
 
 
 def _to_be_recycled(slots: List[SlotReport]) -> List[Tuple[int, str]]:
@@ -71,7 +71,7 @@ def _stage(slot: SlotReport) -> str:
 
 def _listed(child: ChildReport) -> str:
     marks = sorted((each.topic, each.partition, _mark(each)) for each in child.partitions)
-    return " ".join("%s[%d]%s" % mark for mark in marks) or "-"
+    return " ".join(f"{topic}[{number}]{mark}" for topic, number, mark in marks) or "-"
 
 
 def _mark(partition: PartitionReport) -> str:
@@ -84,9 +84,9 @@ SLOT_COLUMNS: Columns = (
     ("STATE", _stage),
     ("UP", lambda slot: _duration(slot.uptime)),
     ("THREADS", _reported(lambda child: child.threads)),
-    ("RSS MB", _reported(lambda child: "%.0f" % (child.rss / MEGABYTE))),
+    ("RSS MB", _reported(lambda child: f"{child.rss / MEGABYTE:.0f}")),
     ("DONE", _reported(lambda child: child.done)),
-    ("PER SECOND", _reported(lambda child: "%.1f" % child.rate, "0.0")),
+    ("PER SECOND", _reported(lambda child: f"{child.rate:.1f}", "0.0")),
     ("IN FLIGHT", _reported(lambda child: sum(each.in_flight for each in child.partitions))),
     ("LAG", _reported(lambda child: sum(max(0, each.lag) for each in child.partitions))),
     ("RESTARTS", lambda slot: str(slot.restarts)),
@@ -101,7 +101,7 @@ def _of_task(read: Callable[[TaskReport], str]) -> Callable[[Tuple[SlotReport, T
 
 TASK_COLUMNS: Columns = (
     ("RUNNING FOR", _of_task(lambda task: _duration(task.seconds))),
-    ("TASK", _of_task(lambda task: "%s[%d] offset %d" % (task.topic, task.partition, task.offset))),
+    ("TASK", _of_task(lambda task: f"{task.topic}[{task.partition}] offset {task.offset}")),
     ("KEY", _of_task(lambda task: task.key or "-")),
     ("ATTEMPT", _of_task(lambda task: str(task.attempt))),
     ("SLOT", lambda row: str(row[0].slot)),
@@ -118,7 +118,7 @@ def _table(columns: Columns, rows: Iterable[Any]) -> List[str]:
 
 def _duration(seconds: float) -> str:
     if seconds < SECONDS_A_MINUTE:
-        return "%.1fs" % seconds
+        return f"{seconds:.1f}s"
     minutes, rest = divmod(int(seconds), SECONDS_A_MINUTE)
     hours, minutes = divmod(minutes, 60)
-    return "%dh%02dm" % (hours, minutes) if hours else "%dm%02ds" % (minutes, rest)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

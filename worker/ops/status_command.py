@@ -25,7 +25,7 @@ def run(configuration: Configuration) -> int:
     try:
         snapshot = _snapshot(configuration.settings)
     except control.NotRunningError as problem:
-        print(escaped("Not running: %s" % problem), file=sys.stderr)
+        print(escaped(f"Not running: {problem}"), file=sys.stderr)
         return NOT_RUNNING
     if configuration.command == "metrics":
         from kafka_worker.ops import metrics  # here, because its library is not needed for the rest

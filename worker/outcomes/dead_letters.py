@@ -72,7 +72,7 @@ class DeadLetters:
             "partition": message.partition(),
             "offset": message.offset(),
             "group": self._group,
-            "error": "%s: %s" % (plain(name), text),
+            "error": f"{plain(name)}: {text}",
             "error-class": name,
             "error-message": text,
             "traceback": traceback_of(error, LONGEST_TRACEBACK),

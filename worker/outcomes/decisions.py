@@ -185,7 +185,7 @@ class Decisions:
 
     def _wait_for_a_process(self, task: Task, error: TaskProcessError, now: float) -> None:
         """It is our inability, or the machine's: the task was not tried, and waits as it is."""
-        self._trouble = "no task process can be had: %s" % error
+        self._trouble = f"no task process can be had: {error}"
         self._trouble_until = now + 2 * NO_PROCESS_SECONDS
         self._complaint.log(
             logging.ERROR,

@@ -89,7 +89,7 @@ class Partition:
 
     def __str__(self) -> str:
         """How logs name it: `topic[3]`."""
-        return "%s[%d]" % (self.topic, self.number)
+        return f"{self.topic}[{self.number}]"
 
 
 class Assignment:

@@ -41,7 +41,7 @@ class Dependencies:
         is not fit to be shown."""
         known = plain_text(name) if isinstance(name, str) else ""
         if not known.isprintable() or not 0 < len(known) <= LONGEST_NAME:
-            raise ValueError("a dependency's name must be 1 to %d printable characters, not %r" % (LONGEST_NAME, name))
+            raise ValueError(f"a dependency's name must be 1 to {LONGEST_NAME} printable characters, not {name!r}")
         began = self._clock()
         try:
             yield

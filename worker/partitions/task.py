@@ -50,7 +50,7 @@ def id_of(task: Task) -> TaskId:
 
 def in_words(task: Task) -> str:
     """How logs name it: `orders[3] offset 17`."""
-    return "%s offset %d" % (task[5], task[0])
+    return f"{task[5]} offset {task[0]}"
 
 
 def kept_back(task: Task) -> bool:

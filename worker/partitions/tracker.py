@@ -110,7 +110,7 @@ class Tracker:
         twice would let the watermark pass a task that still runs.
         """
         if offset < self.next_offset:
-            raise ValueError("offset %d was delivered after %d" % (offset, self.next_offset - 1))
+            raise ValueError(f"offset {offset} was delivered after {self.next_offset - 1}")
         segment = self._segments[-1] if self._segments else None
         if segment is None or offset - segment.base >= SEGMENT_SIZE:
             segment = Segment(offset, self._memory(offset))

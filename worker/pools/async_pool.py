@@ -147,7 +147,7 @@ class AsyncPool(Pool):
         return True
 
     def _another(self) -> Coroutine:
-        place = Coroutine("coroutine-%d" % len(self._places))
+        place = Coroutine(f"coroutine-{len(self._places)}")
         place.ident = threading.get_ident()
         self._places.append(place)
         return place

@@ -35,9 +35,9 @@ def _part(settings: Settings, handlers: Handlers, kind: Kind) -> Pool:
 def described(settings: Settings, handlers: Handlers) -> List[str]:
     """What works in this process, one line for each kind."""
     lines = {
-        Kind.THREAD: "Using %d threads for concurrent processing." % settings.threads,
-        Kind.BATCH: "Using %d threads for batches of up to %d messages." % (settings.threads, settings.batch_size),
-        Kind.ASYNC: "Using one event loop for up to %d calls at once." % settings.coroutines,
+        Kind.THREAD: f"Using {settings.threads} threads for concurrent processing.",
+        Kind.BATCH: f"Using {settings.threads} threads for batches of up to {settings.batch_size} messages.",
+        Kind.ASYNC: f"Using one event loop for up to {settings.coroutines} calls at once.",
     }
     return [line for kind, line in lines.items() if handlers.of_kind(kind)]
 

@@ -66,8 +66,8 @@ def decode(text: Optional[str]) -> Optional[OffsetMap]:
 
 
 def _head(writer: str, home: Home, base: int, form: str, payload: bytes) -> str:
-    head = "k2:%s:%s:%s:%d:%s:%d:" % (writer, *home, base, form, len(payload))
-    return "%s%08x:" % (head, zlib.crc32(head.encode() + payload))
+    head = "k2:{}:{}:{}:{}:{}:{}:".format(writer, *home, base, form, len(payload))
+    return f"{head}{zlib.crc32(head.encode() + payload):08x}:"
 
 
 def _runs(base: int, ranges: List[Range], room: int) -> Tuple[bytes, int]:

@@ -62,7 +62,7 @@ class Quarantine(Pool):
         new = [place for place in places if place not in known]
         if new:
             self._suspects.blame(new, "was running when its process died")
-            listed = ", ".join("%s[%d] offset %d" % place for place in new[:LISTED])
+            listed = ", ".join("{}[{}] offset {}".format(*place) for place in new[:LISTED])
             log.warning("Running when this slot's process died, and now run apart, each alone: %s", listed)
 
     def receive(self, partitions: Iterable[Partition]) -> None:

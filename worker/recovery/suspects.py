@@ -58,7 +58,7 @@ def remembered(suspects: Suspects, now: float) -> Suspects:
 def encoded(suspects: Suspects) -> str:
     """As text, one suspect a line, for a person to read."""
     lines = [json.dumps([*place, *suspicion]) for place, suspicion in suspects.items()]
-    return '{"version": %d, "suspects": [\n%s\n]}\n' % (VERSION, ",\n".join(lines))
+    return '{{"version": {}, "suspects": [\n{}\n]}}\n'.format(VERSION, ",\n".join(lines))
 
 
 def decoded(text: str) -> Suspects:
@@ -66,10 +66,10 @@ def decoded(text: str) -> Suspects:
     try:
         content = json.loads(text)
         if content["version"] != VERSION:
-            raise ValueError("version %r" % content["version"])
+            raise ValueError(f"version {content['version']!r}")
         return dict(map(_entry, content["suspects"]))
     except (TypeError, KeyError, RecursionError, OverflowError) as problem:
-        raise ValueError("%s: %s" % (type(problem).__name__, problem)) from problem
+        raise ValueError(f"{type(problem).__name__}: {problem}") from problem
 
 
 def _entry(row: Iterable[object]) -> Tuple[TaskId, Suspicion]:
@@ -77,11 +77,11 @@ def _entry(row: Iterable[object]) -> Tuple[TaskId, Suspicion]:
     if not (isinstance(topic, str) and isinstance(how, str)) or not all(
         isinstance(number, int) and not isinstance(number, bool) for number in (partition, offset, deaths)
     ):
-        raise ValueError("not a suspect: %.100r" % (row,))
+        raise ValueError(f"not a suspect: {row!r:.100}")
     return (topic, partition, offset), Suspicion(deaths, _seconds(first), _seconds(last), how)  # type: ignore[arg-type, return-value]
 
 
 def _seconds(value: object) -> float:
     if not isinstance(value, (int, float)) or not math.isfinite(value):  # else it would never be too old
-        raise ValueError("not a time: %r" % (value,))
+        raise ValueError(f"not a time: {value!r}")
     return float(value)

@@ -22,10 +22,10 @@ def described(status: int) -> str:
     """An exit status in words, as `subprocess.Popen.returncode` gives it (negative: killed by that signal)."""
     if status < 0:
         try:
-            return "killed by %s" % signal.Signals(-status).name
+            return f"killed by {signal.Signals(-status).name}"
         except ValueError:
-            return "killed by signal %d" % -status
+            return f"killed by signal {-status}"
     try:
-        return "exit %d (%s)" % (status, ExitCode(status).name.lower().replace("_", " "))
+        return f"exit {status} ({ExitCode(status).name.lower().replace('_', ' ')})"
     except ValueError:
-        return "exit %d" % status
+        return f"exit {status}"

@@ -24,7 +24,7 @@ class _Harmless(logging.Formatter):
             told = getattr(ei[1], "remote_traceback", None)
             return told.rstrip() if type(told) is str and told else super().formatException(ei)
         except BaseException as problem:
-            return "(its traceback raised %s)" % type(problem).__name__
+            return f"(its traceback raised {type(problem).__name__})"
 
 
 class _OneLine(_Harmless):
@@ -62,7 +62,7 @@ def _formatter(form: str, name: str) -> logging.Formatter:
             static_fields={"process": name, "pid": os.getpid()},
         )
     template = JOURNAL if form == "journal" else TEXT
-    return _OneLine(template.format(name="%s[%d]" % (name.replace("%", "%%"), os.getpid())))
+    return _OneLine(template.format(name=f"{name.replace('%', '%%')}[{os.getpid()}]"))
 
 
 class NotAgain(logging.Filter):
@@ -110,6 +110,6 @@ class Seldom:
             self._left_out += 1
             return
         if self._left_out:
-            message += " (%d more like this in between)" % self._left_out
+            message += f" ({self._left_out} more like this in between)"
         self._next, self._left_out = now + self._every, 0
         self._log.log(level, message, *arguments)

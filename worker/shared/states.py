@@ -23,6 +23,6 @@ class StateMachine(Generic[State]):
     def move(self, to: State) -> None:
         """Go to this state. Raises ValueError for a move that the table does not know."""
         if to not in self._transitions[self.now]:
-            raise ValueError("%s can't go from %s to %s" % (self._name, self.now.value, to.value))
-        self._note("%s -> %s" % (self.now.value, to.value))
+            raise ValueError(f"{self._name} can't go from {self.now.value} to {to.value}")
+        self._note(f"{self.now.value} -> {to.value}")
         self.now = to

@@ -74,7 +74,7 @@ class Child:
         self.status: Optional[int] = None  # exit status, once reaped; negative: the signal that killed it
         self.kill_at: Optional[float] = None  # in the supervisor's awake seconds
         self._process = process
-        self._state = StateMachine("slot %d: a child" % slot, TRANSITIONS, self._note)
+        self._state = StateMachine(f"slot {slot}: a child", TRANSITIONS, self._note)
         self._heard_at = awake
 
     @property
@@ -111,10 +111,10 @@ class Child:
         """Why it counts as hung, or None. An import of the user's may take its time; a poll loop that does not turn is a fault
         of the whole group, whose commits wait for it whenever somebody joins."""
         if self.state is ChildState.RUNNING and self.heartbeat_age(awake) > timeout:
-            return "no heartbeat for %.1f s" % self.heartbeat_age(awake)
+            return f"no heartbeat for {self.heartbeat_age(awake):.1f} s"
         report = self.report
         if self.state is ChildState.RUNNING and report and report.stage is Stage.CONSUMING and report.poll_age > timeout:
-            return "its poll loop has not turned for %.1f s" % report.poll_age
+            return f"its poll loop has not turned for {report.poll_age:.1f} s"
         return None
 
     def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:

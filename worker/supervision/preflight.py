@@ -31,22 +31,22 @@ def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
     except subprocess.TimeoutExpired:
         return []
     except OSError as problem:
-        return ["No process can be started: %s" % problem]
+        return [f"No process can be started: {problem}"]
     try:
         return [str(fault) for fault in json.loads(done.stdout)]
     except ValueError:
         last = done.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1]
         setting = "HANDLERS" if settings.handlers else "HANDLER"
-        return ["%s=%s ends the process that imports it (exit %d): %s" % (setting, described(settings), done.returncode, last)]
+        return [f"{setting}={described(settings)} ends the process that imports it (exit {done.returncode}): {last}"]
 
 
 def refuse(faults: List[str], command: str = "run") -> ExitCode:
     """The configuration can't work: say all of it at once, and start nothing."""
     undone = "started" if command == "run" else "done"
-    print("The configuration is wrong, nothing was %s:" % undone, *faults, sep="\n  - ", file=sys.stderr)
+    print(f"The configuration is wrong, nothing was {undone}:", *faults, sep="\n  - ", file=sys.stderr)
     program = start.program()
     in_checkout = program == start.IN_CHECKOUT
-    more = "A first look without a Kafka: %s" % ("make run" if in_checkout else "python -m kafka_worker.ops.first_run")
-    settings = "All settings: %s --help%s." % (program, ", .env.example" if in_checkout else "")
+    more = f"A first look without a Kafka: {'make run' if in_checkout else 'python -m kafka_worker.ops.first_run'}"
+    settings = f"All settings: {program} --help{', .env.example' if in_checkout else ''}."
     print(settings, *([more] if command == "run" else []), file=sys.stderr)
     return ExitCode.CONFIGURATION

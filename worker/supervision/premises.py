@@ -35,7 +35,7 @@ class Premises:
 
     def enter(self) -> bool:
         """Whether they are ours; if not, it is said whose they are."""
-        ours = self._lock.try_acquire("process %d" % os.getpid())
+        ours = self._lock.try_acquire(f"process {os.getpid()}")
         if not ours:
             log.error(
                 "Group %s is already run on this host by %s. Stop that one, or give this one another KAFKA_GROUP_ID "

@@ -56,14 +56,14 @@ class RollingRestart:
     def successor_failed(self, number: int, child: Child) -> None:
         """The new process can't even start: keep the old ones, which work."""
         how = described(child.status or 0)
-        self._give_up("slot %d: the next process %d ended before its turn: %s" % (number, child.pid, how))
+        self._give_up(f"slot {number}: the next process {child.pid} ended before its turn: {how}")
 
     def _start_successor(self, slot: Slot, now: float, awake: float) -> None:
         try:
             slot.successor = self._spawn(slot, now, awake)
             self._old = slot.child
         except OSError as problem:
-            self._give_up("slot %d: the next process could not be started: %s" % (slot.number, problem))
+            self._give_up(f"slot {slot.number}: the next process could not be started: {problem}")
 
     def _give_up(self, reason: str) -> None:
         log.error("%s; the running processes stay", reason)

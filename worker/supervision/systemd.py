@@ -35,7 +35,7 @@ class Notifier:
 
     def reloading(self, now: float) -> None:
         """A rolling restart begins; `ready` ends it, also when it failed."""
-        self._announce("RELOADING=1\nMONOTONIC_USEC=%d" % (now * 1e6))
+        self._announce(f"RELOADING=1\nMONOTONIC_USEC={int(now * 1e6)}")
 
     def stopping(self) -> None:
         """Tell that the end begins."""
@@ -67,7 +67,7 @@ class Notifier:
         """Ask for more time to stop or reload, once a second."""
         if now >= self._next_extension:
             self._next_extension = now + 1.0
-            self._send("EXTEND_TIMEOUT_USEC=%d" % (EXTENSION_SECONDS * 1e6))
+            self._send(f"EXTEND_TIMEOUT_USEC={int(EXTENSION_SECONDS * 1e6)}")
 
     def _announce(self, text: str) -> None:
         """Say what must not get lost: a service whose READY=1 did not arrive would be killed."""

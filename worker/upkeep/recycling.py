@@ -27,11 +27,11 @@ class Recycling:
         """Why the process should be recycled; empty: it should not. `age` in seconds, `resident` in bytes."""
         self._weigh(age, resident)
         if self._soft_limit and resident > self._soft_limit and not self.oversized:
-            return "RSS %d MB above its share of %d MB" % (resident / MEGABYTE, self._soft_limit / MEGABYTE)
+            return f"RSS {resident // MEGABYTE} MB above its share of {int(self._soft_limit) // MEGABYTE} MB"
         if self._messages and done >= self._messages:
-            return "%d messages done" % done
+            return f"{done} messages done"
         if self._seconds and age >= self._seconds:
-            return "%.0f s old" % age
+            return f"{age:.0f} s old"
         return ""
 
     def _weigh(self, age: float, resident: int) -> None:

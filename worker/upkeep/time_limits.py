@@ -64,14 +64,14 @@ class TimeLimits:
         hung = [overrun for overrun in overruns if overrun.hard]
         for overrun in overruns:
             if overrun.hard:
-                what = "HANDLER_KILL_SECONDS = %g: this process drains without it and is replaced" % self._hard
+                what = f"HANDLER_KILL_SECONDS = {self._hard:g}: this process drains without it and is replaced"
                 self._log(logging.ERROR, overrun, what)
             else:
-                what = "HANDLER_TIMEOUT_SECONDS = %g: it is told that it is cancelled" % self._soft
+                what = f"HANDLER_TIMEOUT_SECONDS = {self._soft:g}: it is told that it is cancelled"
                 self._log(logging.WARNING, overrun, what)
         if hung:  # a thousand coroutines may hang at once, and each change of the file costs milliseconds
             tasks = [id_of(overrun.task) for overrun in hung]
-            self._suspects.blame(tasks, "ran for longer than HANDLER_KILL_SECONDS = %g" % self._hard)
+            self._suspects.blame(tasks, f"ran for longer than HANDLER_KILL_SECONDS = {self._hard:g}")
             self._hang = True
 
     def _log(self, level: int, overrun: Overrun, what: str) -> None:

@@ -90,7 +90,7 @@ def test_a_call_that_began_before_the_round_is_no_probe_of_it() -> None:
 def test_names_of_dependencies_are_bounded_in_number_and_form(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench()
     for number in range(150):
-        bench.call("host-%d" % number)
+        bench.call(f"host-{number}")
     bench.turn()
 
     assert len(bench.gates.reports(0.0)) == 102  # the handler's and that of the dead letters are two

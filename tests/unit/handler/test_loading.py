@@ -83,7 +83,7 @@ number = 7
 
 
 def called(name: str, message: Message) -> Any:
-    return loading.load("%s:%s" % (HERE, name)).call(message, Partition("topic", 3), 2)
+    return loading.load(f"{HERE}:{name}").call(message, Partition("topic", 3), 2)
 
 
 @pytest.mark.parametrize("name", ["one", "Holder.inner"])
@@ -109,13 +109,13 @@ def test_a_handler_of_any_number_of_arguments_gets_the_message_alone() -> None:
 @pytest.mark.parametrize("name", ["none", "three", "keyword_only"])
 def test_a_handler_that_takes_something_else_is_refused_with_the_wanted_form(name: str) -> None:
     with pytest.raises(HandlerError, match=r"wanted: process_message\(message\) or"):
-        loading.load("%s:%s" % (HERE, name))
+        loading.load(f"{HERE}:{name}")
 
 
 @pytest.mark.parametrize("name", ["generator", "async_generator"])
 def test_a_function_whose_call_does_nothing_yet_is_refused(name: str) -> None:
     with pytest.raises(HandlerError, match="whose call does nothing"):
-        loading.load("%s:%s" % (HERE, name))
+        loading.load(f"{HERE}:{name}")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_function_whose_call_does_nothing_yet_is_refused(name: str) -> None:
     [("one", Kind.THREAD), ("coroutine", Kind.ASYNC), ("an_async_object", Kind.ASYNC), ("messages", Kind.BATCH)],
 )
 def test_the_form_of_a_function_says_how_it_is_called(name: str, kind: Kind) -> None:
-    assert loading.load("%s:%s" % (HERE, name)).kind is kind
+    assert loading.load(f"{HERE}:{name}").kind is kind
 
 
 def test_a_coroutine_handler_gets_message_and_context_when_it_is_awaited() -> None:
@@ -147,7 +147,7 @@ def test_something_that_is_no_function_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["no.such.module:f", HERE + ":missing", HERE, ":f", HERE + ":"])
 def test_a_handler_that_is_not_there_is_refused_by_its_name(name: str) -> None:
-    with pytest.raises(HandlerError, match="HANDLER=%s cannot be imported" % name):
+    with pytest.raises(HandlerError, match=f"HANDLER={name} cannot be imported"):
         loading.load(name)
 
 

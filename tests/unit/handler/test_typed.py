@@ -144,7 +144,7 @@ instance = Holder()
 
 
 def called(name: str, value: Optional[bytes]) -> Any:
-    loaded = loading.load("%s:%s" % (HERE, name), some_settings())
+    loaded = loading.load(f"{HERE}:{name}", some_settings())
     return loaded.call(Message(5, value=value), Partition("topic", 0), 1)
 
 
@@ -274,7 +274,7 @@ def test_a_hint_that_cannot_be_resolved_is_told_once_and_leaves_plain_json(caplo
 
 @pytest.mark.parametrize("name", ["of_unfinished", "of_unfinished_struct", "of_both"])
 def test_a_model_that_cannot_be_used_is_a_fault_of_the_handler(name: str) -> None:
-    with pytest.raises(HandlerError, match="^HANDLER=%s:%s: messages can't be decoded into " % (HERE, name)):
+    with pytest.raises(HandlerError, match=f"^HANDLER={HERE}:{name}: messages can't be decoded into "):
         called(name, b"{}")
 
 
@@ -284,7 +284,7 @@ def test_the_element_type_of_a_list_handler_is_found() -> None:
 
 
 def test_a_handler_of_lists_gets_models_and_one_invalid_message_fails_alone() -> None:
-    call = loading.load("%s:of_a_batch" % HERE, some_settings()).call
+    call = loading.load(f"{HERE}:of_a_batch", some_settings()).call
     values = (b'{"number": 1}', b'{"number": "many"}', b'{"number": 3}')
     tasks = [(offset, None, Message(offset, value=value), None, 1, None) for offset, value in enumerate(values)]
 

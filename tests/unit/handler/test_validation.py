@@ -219,7 +219,7 @@ def test_a_schema_that_cannot_be_used_is_one_line_that_names_setting_and_place(
 
     (fault,) = validation.faults(settings)
 
-    assert fault.startswith("MESSAGE_SCHEMA=%s " % settings.message_schema)
+    assert fault.startswith(f"MESSAGE_SCHEMA={settings.message_schema} ")
     assert fault.endswith("(wanted: the path of a file with a JSON Schema, draft 4 to 2020-12)")
     assert reason in fault
     assert "\n" not in fault
@@ -231,7 +231,7 @@ def test_a_schema_that_cannot_be_used_is_one_line_that_names_setting_and_place(
 def test_a_schema_that_cannot_be_read_is_refused(path: str) -> None:
     (fault,) = validation.faults(some_settings(message_schema=path))
 
-    assert fault.startswith("MESSAGE_SCHEMA=%s can't be read: " % path)
+    assert fault.startswith(f"MESSAGE_SCHEMA={path} can't be read: ")
 
 
 def test_a_reference_to_a_file_is_followed_from_the_schema_on(schema: Callable[..., Settings], tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_a_reference_to_a_file_is_followed_from_the_schema_on(schema: Callable[.
 def test_a_reference_to_a_network_is_never_followed(schema: Callable[..., Settings]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
-        (fault,) = validation.faults(schema({"$ref": "http://127.0.0.1:%d/schema.json" % server.getsockname()[1]}))
+        (fault,) = validation.faults(schema({"$ref": f"http://127.0.0.1:{server.getsockname()[1]}/schema.json"}))
 
         with pytest.raises(BlockingIOError):  # nobody has come
             server.accept()

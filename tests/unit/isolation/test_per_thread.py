@@ -23,7 +23,7 @@ class Recorded:
     made: List[Recorded]
 
     def __init__(self, _settings: Any, slot: int, name: str) -> None:
-        self.name = "%d %s" % (slot, name)
+        self.name = f"{slot} {name}"
         self.started = False
         self.made.append(self)
 

@@ -58,7 +58,7 @@ def test_a_process_whose_successor_waits_already_may_stop() -> None:
 
 @pytest.mark.parametrize("state", ["starting", "stopping"])
 def test_a_supervisor_that_does_not_run_its_service_is_a_problem(state: str) -> None:
-    assert problems(state, slot()) == ["the supervisor is %s" % state]
+    assert problems(state, slot()) == [f"the supervisor is {state}"]
 
 
 def test_several_problems_are_all_told() -> None:
@@ -70,7 +70,7 @@ def test_several_problems_are_all_told() -> None:
 def test_each_kind_of_condition_is_in_the_documentation() -> None:
     text = (Path(__file__).resolve().parents[3] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
 
-    assert [kind.value for kind in health.Kind if "`%s`" % kind.value not in text] == []
+    assert [kind.value for kind in health.Kind if f"`{kind.value}`" not in text] == []
 
 
 def test_a_condition_has_a_kind_that_stays_and_says_whose_it_is() -> None:

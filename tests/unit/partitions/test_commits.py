@@ -111,7 +111,7 @@ def test_what_is_done_beyond_the_commit_makes_it_dirty_too() -> None:
     assignment, partition = owned(done=3, taken=5)
     partition.stored.committed, partition.stored.metadata = 3, "before"
 
-    assert Commits.dirty(assignment, {}, lambda _partition, target: "after %d" % target) == [(partition, 3, "after 3")]
+    assert Commits.dirty(assignment, {}, lambda _partition, target: f"after {target}") == [(partition, 3, "after 3")]
 
 
 def test_an_answer_to_a_commit_of_an_earlier_assignment_changes_nothing() -> None:

@@ -94,7 +94,7 @@ def test_anything_else_is_no_map(text: Optional[str]) -> None:
 @given(st.text())
 def test_no_text_makes_the_reader_fail(text: str) -> None:
     assert decode(text) is None
-    assert decode("k2:0123abcd:::5:r:%d:00000000:%s" % (len(text), text)) is None
+    assert decode(f"k2:0123abcd:::5:r:{len(text)}:00000000:{text}") is None
 
 
 @given(bases, dense, st.data())

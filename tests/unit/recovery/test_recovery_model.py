@@ -82,7 +82,7 @@ class Broker:
 
     @property
     def home(self) -> Home:
-        return Home("c" * 16, "%016x" % self.topic) if self.tells_ids else UNKNOWN
+        return Home("c" * 16, f"{self.topic:016x}") if self.tells_ids else UNKNOWN
 
     def make_anew(self, *, offsets_survive: bool) -> None:
         """The broker deletes the offsets, if not at once. Whoever has the partition is told by its id or its first message."""

@@ -37,7 +37,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
 def test_a_text_line_has_time_level_process_and_message(said: Said) -> None:
     line = said("text", "hello %s", "world")
 
-    assert line.endswith(" INFO slot-1[%d] hello world\n" % os.getpid())
+    assert line.endswith(f" INFO slot-1[{os.getpid()}] hello world\n")
     assert line[:4].isdigit()
 
 
@@ -56,7 +56,7 @@ def test_a_message_never_spans_lines(said: Said, form: str, message: str) -> Non
     [(logging.CRITICAL, 3), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7)],
 )
 def test_a_journal_line_begins_with_the_priority_and_has_no_time_of_its_own(said: Said, level: int, priority: int) -> None:
-    assert said("journal", "hello", level=level) == "<%d>slot-1[%d] hello\n" % (priority, os.getpid())
+    assert said("journal", "hello", level=level) == f"<{priority}>slot-1[{os.getpid()}] hello\n"
 
 
 def test_a_json_line_is_one_object_with_all_fields(said: Said) -> None:

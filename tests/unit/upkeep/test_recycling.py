@@ -21,9 +21,9 @@ def test_messages_and_age_count_with_a_tenth_of_chance(chance: float, after: int
     by_age = recycling(seconds=100.0, chance=chance)
 
     assert by_messages.reason(0.0, after - 1, 0) == ""
-    assert by_messages.reason(0.0, after + 1, 0) == "%d messages done" % (after + 1)
+    assert by_messages.reason(0.0, after + 1, 0) == f"{after + 1} messages done"
     assert by_age.reason(after - 1.0, 0, 0) == ""
-    assert by_age.reason(after + 1.0, 0, 0) == "%d s old" % (after + 1)
+    assert by_age.reason(after + 1.0, 0, 0) == f"{after + 1} s old"
 
 
 def test_who_outgrows_the_soft_limit_later_is_recycled_at_once() -> None:

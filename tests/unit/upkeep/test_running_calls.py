@@ -24,7 +24,7 @@ class Calls:
         self.threads: List[HandlerThread] = []
 
     def begin(self, offset: int, at: float, thread: Optional[HandlerThread] = None) -> HandlerThread:
-        thread = thread or HandlerThread("handler-%d" % len(self.threads))
+        thread = thread or HandlerThread(f"handler-{len(self.threads)}")
         if thread not in self.threads:
             self.threads.append(thread)
         thread.started, thread.task = at, (offset, self.segment, Message(offset), None, 1, self.partition)

@@ -87,7 +87,7 @@ class Cluster:
         try:
             low, high = self._consumer.get_watermark_offsets(place, timeout=max(0.1, deadline.remaining()))
         except KafkaException as problem:
-            raise self._failed("%s[%d]" % (place.topic, place.partition), problem.args[0]) from problem
+            raise self._failed(f"{place.topic}[{place.partition}]", problem.args[0]) from problem
         return int(low), int(high)
 
     def read(self, topic: str, ranges: Mapping[int, Range]) -> Iterator[DeadLetterRecord]:
@@ -98,7 +98,7 @@ class Cluster:
         while left:
             first = self._consumer.poll(POLL_SECONDS)
             if first is None and deadline.expired():
-                raise NoBrokerError(self._complaint or "nothing came for %d s" % ANSWER_SECONDS)
+                raise NoBrokerError(self._complaint or f"nothing came for {ANSWER_SECONDS:.0f} s")
             for message in [] if first is None else [first, *self._consumer.consume(BATCH, 0)]:
                 deadline = Deadline(ANSWER_SECONDS)
                 yield from self._taken(message, left)
@@ -108,7 +108,7 @@ class Cluster:
         """The record that a message holds, if it is among what is `left`; a partition that is at its end leaves that."""
         error, number = message.error(), message.partition()
         if error is not None and error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001 (that is its public name)
-            raise self._failed("reading %s[%s]" % (message.topic(), number), error)
+            raise self._failed(f"reading {message.topic()}[{number}]", error)
         if error is None and message.offset() < left.get(number, 0):
             yield _record(message)
         # The end comes as an event when the last offsets hold markers of transactions, which nobody is given.
@@ -155,7 +155,7 @@ class Cluster:
             try:
                 future.result(2 * ANSWER_SECONDS)
             except KafkaException as problem:
-                problems.append("%s[%d]: %s" % (place.topic, place.partition, problem.args[0].str()))
+                problems.append(f"{place.topic}[{place.partition}]: {problem.args[0].str()}")
         return problems
 
     def _producing(self) -> Producer:
@@ -176,7 +176,7 @@ class Cluster:
         except (KafkaException, ValueError, TypeError) as problem:
             text = problem.args[0].str() if isinstance(problem, KafkaException) else str(problem)
             raise PropertyError(
-                "The Kafka client refuses its properties: %s" % identity.named(text, self._settings)
+                f"The Kafka client refuses its properties: {identity.named(text, self._settings)}"
             ) from problem
 
     def _note(self, error: KafkaError) -> None:
@@ -187,7 +187,7 @@ class Cluster:
 
     def _failed(self, what: str, error: KafkaError) -> BrokerError:
         away = error.name() in ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE")
-        return NoBrokerError(self._complaint or error.str()) if away else BrokerError("%s: %s" % (what, error.str()))
+        return NoBrokerError(self._complaint or error.str()) if away else BrokerError(f"{what}: {error.str()}")
 
 
 def _record(message: Any) -> DeadLetterRecord:

@@ -32,14 +32,14 @@ def run(settings: Settings, wanted: DeadLetterRequest) -> int:
         with Cluster(settings) as cluster:
             return _run(settings, wanted, cluster)
     except PropertyError as problem:
-        complain("The configuration is wrong: %s" % problem)
+        complain(f"The configuration is wrong: {problem}")
         return ExitCode.CONFIGURATION
     except NoBrokerError as problem:
-        complain("No broker answers at %s: %s" % (settings.bootstrap_servers, problem))
+        complain(f"No broker answers at {settings.bootstrap_servers}: {problem}")
         complain(identity.forgotten(settings) or "Are address and protocol right?")
         return NO_BROKER
     except BrokerError as problem:
-        complain("The broker refuses: %s" % problem)
+        complain(f"The broker refuses: {problem}")
         return SOME_FAILED
     except KeyboardInterrupt:
         complain("Interrupted")
@@ -54,7 +54,7 @@ def _run(settings: Settings, wanted: DeadLetterRequest, cluster: Cluster) -> int
         return ExitCode.CONFIGURATION
     missing = set(wanted.places).difference(*(scope.places() for scope in scopes))
     for partition, offset in sorted(missing):
-        complain("%d:%d: there is no such letter" % (partition, offset))
+        complain(f"{partition}:{offset}: there is no such letter")
     if wanted.action == "list":
         _list(scopes, wanted)
     elif wanted.action == "show":
@@ -82,8 +82,8 @@ def _print_list(scope: Scope, wanted: DeadLetterRequest, letters: List[Listed], 
         _print_objects(scope, letters, whole=False)
         return
     what = "replayed or dropped" if wanted.resolved else "open"
-    more = ", the newest %d (--limit shows more)" % len(letters) if count > len(letters) else ""
-    print("%s: %s letters %s%s" % (scope.name, count or "no", what, more))
+    more = f", the newest {len(letters)} (--limit shows more)" if count > len(letters) else ""
+    print(f"{scope.name}: {count or 'no'} letters {what}{more}")
     if letters:
         print(*text.listed(letters, scope.suffix), sep="\n")
 

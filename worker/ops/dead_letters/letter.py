@@ -45,11 +45,11 @@ class Resolution(NamedTuple):
 
     def __str__(self) -> str:
         """What an operator reads: who did what, and when."""
-        return "%s at %s by %s" % (self.action, self.at, self.by)
+        return f"{self.action} at {self.at} by {self.by}"
 
     def header(self) -> Tuple[str, bytes]:
         """The header by which a marker says it."""
-        return RESOLVED, ("%d:%d %s" % (*self.place, self)).encode(errors="replace")
+        return RESOLVED, "{}:{} {}".format(*self.place, self).encode(errors="replace")
 
 
 def resolution_of(record: DeadLetterRecord) -> Optional[Resolution]:

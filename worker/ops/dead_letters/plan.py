@@ -51,9 +51,10 @@ class Summary:
 
     def __str__(self) -> str:
         """The summary in one line."""
-        why = " (%s)" % ", ".join("%d %s" % (count, reason) for reason, count in sorted(self.skipped.items()))
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(self.skipped.items()))
         skipped = sum(self.skipped.values())
-        line = "%s %d, skipped %d%s, failed %d" % (self.action.value, self.done, skipped, why if skipped else "", self.failed)
+        why = f" ({reasons})" if skipped else ""
+        line = f"{self.action.value} {self.done}, skipped {skipped}{why}, failed {self.failed}"
         return "dry run, nothing was changed: would have " + line if self.dry else line
 
 
@@ -62,7 +63,7 @@ def reason_to_skip(letter: Letter, resolution: Optional[Resolution], wanted: Dea
     if resolution is not None and not wanted.again:
         return "resolved already"
     if wanted.action == "replay" and letter.replays >= MOST_REPLAYS and not wanted.again:
-        return "replayed %d times already" % MOST_REPLAYS
+        return f"replayed {MOST_REPLAYS} times already"
     return ""
 
 
@@ -72,9 +73,9 @@ def replayed(letter: Letter, suffix: str, topics: Mapping[str, Sequence[int]]) -
     could take it before it is read."""
     target = letter.origin(suffix)
     if target + suffix != letter.record.topic:
-        return "it names %s as its topic, whose dead letters are not kept here" % target
+        return f"it names {target} as its topic, whose dead letters are not kept here"
     if target not in topics:
-        return "topic %s does not exist, or may not be seen with these rights" % target
+        return f"topic {target} does not exist, or may not be seen with these rights"
     partition = letter.partition if letter.partition in topics[target] else -1
     headers = [*letter.theirs, (REPLAYS, b"%d" % (letter.replays + 1))]
     return Outgoing(target, partition, letter.record.key, letter.record.value, headers)

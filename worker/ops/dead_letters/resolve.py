@@ -31,7 +31,7 @@ class Resolver:
         self._cluster = cluster
         self._wanted = wanted
         self._topics = topics
-        self._by = "%s@%s" % (_user(), socket.gethostname())
+        self._by = f"{_user()}@{socket.gethostname()}"
         self._resolved: Set[LetterId] = set()  # by us, in one scope
         self._summary = Summary(Action.REPLAYED if wanted.action == "replay" else Action.DROPPED, wanted.dry_run)
         self._progress_at = time.monotonic() + PROGRESS_SECONDS
@@ -77,7 +77,7 @@ class Resolver:
             self._cluster.topics()  # raises, when it is because there is no broker any more
         if time.monotonic() >= self._progress_at:
             self._progress_at = time.monotonic() + PROGRESS_SECONDS
-            complain("so far: %s" % self._summary)
+            complain(f"so far: {self._summary}")
 
     def _replay(self, scope: Scope, batch: List[Letter]) -> Dict[LetterId, str]:
         """What went wrong, by letter; empty where nothing did."""
@@ -96,7 +96,7 @@ class Resolver:
         return {letter.place: note + problem for letter, problem in problems if problem}
 
     def _tell(self, scope: Scope, letter: Letter, problem: str) -> None:
-        line = "%s %d:%d: " % (scope.name, *letter.place)
+        line = "{} {}:{}: ".format(scope.name, *letter.place)
         if problem:
             self._summary.failed += 1
             complain(line + problem)
@@ -104,7 +104,7 @@ class Resolver:
         self._summary.done += 1
         self._resolved.add(letter.place)
         if self._summary.dry:
-            print(line + "would be %s, from %s" % (self._summary.action.value, source(letter, scope.suffix)))
+            print(line + f"would be {self._summary.action.value}, from {source(letter, scope.suffix)}")
 
     def _purge(self, scope: Scope) -> int:
         """Free what lies in front of the first open letter; how often that was refused. Letters and markers have come since
@@ -115,10 +115,10 @@ class Resolver:
         useless = {number: offset for number, offset in lowest.items() if offset > ranges[number][0]}
         for number, offset in useless.items():
             verb = "would free" if self._wanted.dry_run else "frees"
-            print("%s[%d]: %s everything below offset %d" % (scope.name, number, verb, offset))
+            print(f"{scope.name}[{number}]: {verb} everything below offset {offset}")
         problems = [] if self._wanted.dry_run or not useless else self._cluster.delete_before(scope.name, useless)
         for problem in problems:
-            complain("nothing was freed: %s" % problem)
+            complain(f"nothing was freed: {problem}")
         return len(problems)
 
 
@@ -138,4 +138,4 @@ def _user() -> str:
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a user without a name, as in some containers
-        return "uid %d" % os.getuid()
+        return f"uid {os.getuid()}"

@@ -64,7 +64,7 @@ def scopes_of(
         if name in topics:
             yield Scope(cluster, name, topics[name], suffix, wanted)
         else:
-            complain("%s: none. There is no such topic, or it may not be seen with these rights" % name)
+            complain(f"{name}: none. There is no such topic, or it may not be seen with these rights")
 
 
 def _names(topic: str, suffix: str, topics: Mapping[str, List[int]]) -> List[str]:

@@ -24,9 +24,9 @@ def listed(letters: Iterable[Listed], suffix: str) -> List[str]:
 
 
 def _row(letter: Letter, resolution: Optional[Resolution], suffix: str) -> Tuple[str, ...]:
-    error = letter.error if resolution is None else "(%s) %s" % (resolution, letter.error)
+    error = letter.error if resolution is None else f"({resolution}) {letter.error}"
     return (
-        "%d:%d" % letter.place,
+        "{}:{}".format(*letter.place),
         escaped(source(letter, suffix)),
         iso(letter.failed_at),
         escaped(letter.ours.get("attempts", "?"))[:10],
@@ -39,21 +39,21 @@ def _row(letter: Letter, resolution: Optional[Resolution], suffix: str) -> Tuple
 def source(letter: Letter, suffix: str) -> str:
     """Where the message came from, as in the log: `orders[3]@1234`."""
     known = letter.partition >= 0 and letter.offset >= 0
-    return letter.origin(suffix) + ("[%d]@%d" % (letter.partition, letter.offset) if known else "")
+    return letter.origin(suffix) + (f"[{letter.partition}]@{letter.offset}" if known else "")
 
 
 def shown(letter: Letter, resolution: Optional[Resolution], suffix: str, *, full: bool) -> List[str]:
     """Everything about one letter."""
     record = letter.record
     single = {name: text for name, text in letter.ours.items() if name not in _MULTILINE}
-    lines = ["%s %d:%d, %s" % (escaped(record.topic), *letter.place, escaped(str(resolution or "open")))]
+    lines = ["{} {}:{}, {}".format(escaped(record.topic), *letter.place, escaped(str(resolution or "open")))]
     lines += ["  from: " + escaped(source(letter, suffix)), "  timestamp: " + iso(record.timestamp / 1000)]
     lines.append("  key: " + ("none" if record.key is None else str(readable(record.key, len(record.key)))))
-    lines += ["  %s: %s" % (escaped(name), _limited(text, SHOWN_TEXT, full)) for name, text in sorted(single.items())]
-    lines += ["  header %s: %s" % (escaped(name), _header(value, full)) for name, value in letter.theirs]
+    lines += [f"  {escaped(name)}: {_limited(text, SHOWN_TEXT, full)}" for name, text in sorted(single.items())]
+    lines += [f"  header {escaped(name)}: {_header(value, full)}" for name, value in letter.theirs]
     for name in _MULTILINE:
         if name in letter.ours:
-            lines += ["  %s:" % name, *_block(letter.ours[name].splitlines(), full)]
+            lines += [f"  {name}:", *_block(letter.ours[name].splitlines(), full)]
     return lines + _value(record.value, full)
 
 
@@ -68,8 +68,8 @@ def _value(value: Optional[bytes], full: bool) -> List[str]:
         pretty = json.dumps(json.loads(value.decode("utf-8")), indent=2, ensure_ascii=False).split("\n")
     except (ValueError, RecursionError):
         text = _limited(value.decode("utf-8", errors="backslashreplace"), SHOWN_VALUE, full)
-        return ["  value, %d bytes, not JSON:" % len(value), "    " + text]
-    return ["  value, %d bytes of JSON:" % len(value), *_block(pretty, full)]
+        return [f"  value, {len(value)} bytes, not JSON:", "    " + text]
+    return [f"  value, {len(value)} bytes of JSON:", *_block(pretty, full)]
 
 
 def _block(lines: Sequence[str], full: bool) -> List[str]:
@@ -79,7 +79,7 @@ def _block(lines: Sequence[str], full: bool) -> List[str]:
     for number, line in enumerate(lines):
         if len(line) > left and not full:
             shown_lines.append("    " + escaped(line[:left]))
-            shown_lines.append("    … cut here, in line %d of %d: --full shows all" % (number + 1, len(lines)))
+            shown_lines.append(f"    … cut here, in line {number + 1} of {len(lines)}: --full shows all")
             return shown_lines
         left -= len(line)
         shown_lines.append("    " + escaped(line))
@@ -89,7 +89,7 @@ def _block(lines: Sequence[str], full: bool) -> List[str]:
 def _limited(text: str, longest: int, full: bool) -> str:
     if full or len(text) <= longest:
         return escaped(text)
-    return escaped(text[:longest]) + "… %d more characters: --full shows them" % (len(text) - longest)
+    return escaped(text[:longest]) + f"… {len(text) - longest} more characters: --full shows them"
 
 
 def _cut(text: str, longest: int) -> str:

@@ -73,7 +73,7 @@ class Send:
         ValueError for what can't be written so, here, where the handler's own traceback shows it."""
         self.topic = plain_text(topic) if isinstance(topic, str) else ""
         if not _TOPIC.match(self.topic):
-            raise ValueError("the topic of a Send must be 1 to 249 letters, digits, . _ -, not %r" % (topic,))
+            raise ValueError(f"the topic of a Send must be 1 to 249 letters, digits, . _ -, not {topic!r}")
         self.value = _bytes("value", value if value is None or isinstance(value, (bytes, str)) else _json(value))
         self.key = _bytes("key", key)
         pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
@@ -90,7 +90,7 @@ def _name(name: Any) -> str:
     plain = plain_text(name if isinstance(name, str) else str(name))
     plain.encode()
     if "\0" in plain:
-        raise ValueError("the name of a header must not have a NUL in it: %r" % plain)
+        raise ValueError(f"the name of a header must not have a NUL in it: {plain!r}")
     return plain
 
 
@@ -105,7 +105,7 @@ def _bytes(what: str, value: Union[str, bytes, None]) -> Optional[bytes]:
         return plain_bytes(value)
     if isinstance(value, str):
         return plain_text(value).encode()
-    raise TypeError("the %s of a Send must be text, bytes or None, not %s" % (what, type(value).__name__))
+    raise TypeError(f"the {what} of a Send must be text, bytes or None, not {type(value).__name__}")
 
 
 for _public in (BatchError, Reject, Retry, Send):

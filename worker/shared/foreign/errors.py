@@ -47,7 +47,7 @@ def names_of_class(error: BaseException) -> Tuple[str, ...]:
 
 def _name(kind: type) -> str:
     try:
-        return "%s.%s" % (_printable(kind.__module__), _printable(kind.__qualname__))
+        return f"{_printable(kind.__module__)}.{_printable(kind.__qualname__)}"
     except BaseException:
         return "unknown.Unnamed"
 
@@ -83,7 +83,7 @@ def text_of(error: BaseException) -> str:
     try:
         return plain_text(str(error))
     except BaseException as problem:
-        return "(its text raised %s)" % plain(names_of(problem)[0])
+        return f"(its text raised {plain(names_of(problem)[0])})"
 
 
 def traceback_of(error: BaseException, longest: int) -> str:
@@ -94,7 +94,7 @@ def traceback_of(error: BaseException, longest: int) -> str:
         lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-MOST_FRAMES)
         return plain_text("".join(lines))[-longest:]
     except BaseException as problem:
-        return "(its traceback raised %s)" % plain(names_of(problem)[0])
+        return f"(its traceback raised {plain(names_of(problem)[0])})"
 
 
 class UndecodableError(Exception):

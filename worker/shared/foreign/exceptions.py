@@ -38,7 +38,7 @@ class RemoteTraceback(PlainError):  # noqa: N818 (a text, not an error)
 
     def __init__(self, text: str) -> None:
         """`text`: as Python formatted it where the exception was raised."""
-        super().__init__("\n%s" % text)
+        super().__init__(f"\n{text}")
 
 
 class RemoteError(CopiedError):
@@ -64,7 +64,7 @@ def copied(error: BaseException) -> Exception:
         copy = rebuilt(told(error))
         copy.causes += tuple(before for before in map(_before, causes_of(error)) if before is not None)
     except BaseException as problem:  # out of memory, or a process that forbids all that
-        text = "%s, and telling of it raised %s" % (names_of(error)[0], names_of(problem)[0])
+        text = f"{names_of(error)[0]}, and telling of it raised {names_of(problem)[0]}"
         return rebuilt(_data(("builtins.RuntimeError", "builtins.Exception"), text))
     return copy
 

@@ -111,7 +111,7 @@ class ControlServer:
     def _answer(self, request: Message) -> Message:
         command = self._commands.get(str(request.get("command")))
         if command is None:
-            return {"error": "unknown command; known: %s" % ", ".join(sorted(self._commands))}
+            return {"error": f"unknown command; known: {', '.join(sorted(self._commands))}"}
         return command()
 
 
@@ -128,7 +128,7 @@ def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = Fal
             connection.settimeout(timeout)
             connection.connect(path)
         except OSError as problem:
-            raise NotRunningError("no supervisor answers at %s (%s)" % (path, problem.strerror or problem)) from problem
+            raise NotRunningError(f"no supervisor answers at {path} ({problem.strerror or problem})") from problem
         _must_be_ours(connection, path, nearby=nearby)
         channel = Channel(connection)
         channel.send(request)
@@ -138,15 +138,15 @@ def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = Fal
             channel.flush()
             for answer in channel.receive():
                 return answer
-    raise NotRunningError("the supervisor at %s accepted the question and did not answer within %.0f s" % (path, timeout))
+    raise NotRunningError(f"the supervisor at {path} accepted the question and did not answer within {timeout:.0f} s")
 
 
 def _must_be_ours(connection: socket.socket, path: str, *, nearby: bool) -> None:
     pid, user = _peer(connection)
     if os.getuid() not in (0, user) and user:
-        raise NotRunningError("user %d answers at %s, and not yours" % (user, path))
+        raise NotRunningError(f"user {user} answers at {path}, and not yours")
     if nearby and not pid:
-        raise NotRunningError("who answers at %s is on another host" % path)
+        raise NotRunningError(f"who answers at {path} is on another host")
 
 
 def _peer(connection: socket.socket) -> Tuple[int, int]:

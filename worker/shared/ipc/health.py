@@ -42,21 +42,21 @@ Found = Iterator[Tuple[Kind, str]]
 
 def conditions(state: str, slots: Iterable[SlotReport]) -> List[Condition]:
     """Why the service is not well; none: healthy."""
-    found = [] if state == "running" else [Condition(Kind.SUPERVISOR.value, None, "the supervisor is %s" % state)]
+    found = [] if state == "running" else [Condition(Kind.SUPERVISOR.value, None, f"the supervisor is {state}")]
     for slot in slots:
-        found += [Condition(kind.value, slot.slot, "slot %d: %s" % (slot.slot, text)) for kind, text in _of_slot(slot)]
+        found += [Condition(kind.value, slot.slot, f"slot {slot.slot}: {text}") for kind, text in _of_slot(slot)]
     return found
 
 
 def _of_slot(slot: SlotReport) -> Found:
     if not slot.pid:
-        yield Kind.NO_PROCESS, "no process, next start in %.1f s (last: %s)" % (max(0.0, slot.restart_in), slot.last_exit)
+        yield Kind.NO_PROCESS, f"no process, next start in {max(0.0, slot.restart_in):.1f} s (last: {slot.last_exit})"
     elif slot.state != "running" or slot.child is None:
         if not slot.successor_pid or slot.state != "stopping":  # else its work goes on in a moment
-            yield Kind.NOT_RUNNING, "process %d is %s" % (slot.pid, slot.state)
+            yield Kind.NOT_RUNNING, f"process {slot.pid} is {slot.state}"
     else:
         if slot.heartbeat_age > LONGEST_POLL_AGE:
-            yield Kind.NO_HEARTBEAT, "no heartbeat for %.1f s" % slot.heartbeat_age
+            yield Kind.NO_HEARTBEAT, f"no heartbeat for {slot.heartbeat_age:.1f} s"
         yield from _of_child(slot.child)
         yield from _held(slot.child.partitions)
         yield from _breakers(slot.child.breakers)
@@ -64,7 +64,7 @@ def _of_slot(slot: SlotReport) -> Found:
 
 def _of_child(child: ChildReport) -> Found:
     if child.poll_age > LONGEST_POLL_AGE:
-        yield Kind.POLL_LOOP, "its poll loop has not turned for %.1f s" % child.poll_age
+        yield Kind.POLL_LOOP, f"its poll loop has not turned for {child.poll_age:.1f} s"
     if child.broker_away:
         yield Kind.NO_BROKER, "no broker answers"
     if child.stage is Stage.WAITING:
@@ -73,32 +73,30 @@ def _of_child(child: ChildReport) -> Found:
         yield Kind.NOT_JOINED, "not in the group yet"
     if child.oversized:
         megabytes = child.rss / MEGABYTE
-        yield Kind.OVERSIZED, "uses more than its share of MEMORY_LIMIT right after its start: %d MB" % megabytes
+        yield Kind.OVERSIZED, f"uses more than its share of MEMORY_LIMIT right after its start: {int(megabytes)} MB"
     if child.trouble:
         yield Kind.TROUBLE, child.trouble
     if child.dead_letters_waiting:
-        yield Kind.UNSTORED, "%d dead letters can't be stored" % child.dead_letters_waiting
+        yield Kind.UNSTORED, f"{child.dead_letters_waiting} dead letters can't be stored"
 
 
 def _held(partitions: Iterable[PartitionReport]) -> Found:
     """One line for all of them: what holds one holds many, as a rule."""
-    held = sorted(("%s[%d]" % (each.topic, each.partition), each.held) for each in partitions if each.held)
+    held = sorted((f"{each.topic}[{each.partition}]", each.held) for each in partitions if each.held)
     if held:
-        more = " and %d more" % (len(held) - 1) if held[1:] else ""
-        yield Kind.HELD, "%s%s held: %s" % (held[0][0], more + " are" if more else " is", held[0][1])
+        more = f" and {len(held) - 1} more" if held[1:] else ""
+        yield Kind.HELD, f"{held[0][0]}{more + ' are' if more else ' is'} held: {held[0][1]}"
 
 
 def _breakers(reports: Iterable[BreakerReport]) -> Found:
     for breaker in reports:
         if breaker.state != "closed":
-            yield (
-                Kind.BREAKER,
-                "circuit breaker of %s is %s for %.1f s (share %.2f of %d calls failed)%s"
-                % (
-                    breaker.name, breaker.state, breaker.seconds_in_state, breaker.failed_share, breaker.calls,
-                    ", next probe in %.1f s" % breaker.probe_in if breaker.probe_in >= 0 else "",
-                ),
-            )  # fmt: skip
+            probe = f", next probe in {breaker.probe_in:.1f} s" if breaker.probe_in >= 0 else ""
+            text = (
+                f"circuit breaker of {breaker.name} is {breaker.state} for {breaker.seconds_in_state:.1f} s "
+                f"(share {breaker.failed_share:.2f} of {breaker.calls} calls failed){probe}"
+            )
+            yield Kind.BREAKER, text
 
 
 def totals(slots: Iterable[SlotReport]) -> Dict[str, Any]:
@@ -119,7 +117,8 @@ def totals(slots: Iterable[SlotReport]) -> Dict[str, Any]:
 def one_line(snapshot: Snapshot) -> str:
     """How the service is, in one line for `systemctl status`."""
     sums = totals(snapshot.slots)
-    return "%s: %d/%d processes, %d partitions, lag %d, in flight %d, restarts %d%s" % (
-        snapshot.state, sums["running"], snapshot.processes, sums["partitions"], sums["lag"], sums["in_flight"],
-        snapshot.restarts, "; degraded: " + snapshot.problems[0] if snapshot.problems else "",
+    return (
+        f"{snapshot.state}: {sums['running']}/{snapshot.processes} processes, {sums['partitions']} partitions, lag "
+        f"{sums['lag']}, in flight {sums['in_flight']}, restarts {snapshot.restarts}"
+        f"{'; degraded: ' + snapshot.problems[0] if snapshot.problems else ''}"
     )  # fmt: skip

@@ -50,8 +50,8 @@ def state_folder(settings: Settings) -> str:
 
 def _name(settings: Settings) -> str:
     """A short name with a digest, because a Unix socket's whole path must fit 107 bytes."""
-    identity = "%s@%s" % (settings.group_id, settings.host)
-    return "%s-%s" % (_readable(settings), hashlib.sha256(identity.encode()).hexdigest()[:10])
+    identity = f"{settings.group_id}@{settings.host}"
+    return f"{_readable(settings)}-{hashlib.sha256(identity.encode()).hexdigest()[:10]}"
 
 
 def _readable(settings: Settings) -> str:
@@ -63,8 +63,8 @@ def prepare(settings: Settings) -> str:
     path = _private(settings.runtime_directory, _name(settings), "RUNTIME_DIRECTORY")
     if len(os.fsencode(control_socket(settings))) > 107:  # noqa: PLR2004 (sun_path of unix(7), less its NUL)
         raise UnsafeDirectoryError(
-            "RUNTIME_DIRECTORY %s is too long for a Unix socket in it (107 bytes in all); choose a shorter one"
-            % settings.runtime_directory
+            f"RUNTIME_DIRECTORY {settings.runtime_directory} is too long for a Unix socket in it (107 bytes in "
+            "all); choose a shorter one"
         )
     return path
 
@@ -95,7 +95,7 @@ def _private(directory: str, name: str, setting: str) -> str:
             os.fchmod(ours, 0o700)  # it may have been there already
     except OSError as problem:
         kind = NoRoomError if problem.errno in _PASSING else UnsafeDirectoryError
-        raise kind("%s %s cannot be used: %s" % (setting, path, problem)) from problem
+        raise kind(f"{setting} {path} cannot be used: {problem}") from problem
     return path
 
 
@@ -104,11 +104,11 @@ def _must_be_safe(found: os.stat_result, directory: str, setting: str) -> None:
     if found.st_uid not in (os.getuid(), 0):
         raise UnsafeDirectoryError(_foreign(directory, setting))
     if found.st_uid and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
-        raise UnsafeDirectoryError("%s %s can be written to by everybody: chmod o-w it" % (setting, directory))
+        raise UnsafeDirectoryError(f"{setting} {directory} can be written to by everybody: chmod o-w it")
 
 
 def _foreign(path: str, setting: str) -> str:
-    return "%s belongs to another user; set %s to one of yours" % (path, setting)
+    return f"{path} belongs to another user; set {setting} to one of yours"
 
 
 def hold(path: str) -> int:
@@ -134,7 +134,7 @@ def control_socket(settings: Settings) -> str:
 
 def other_control_sockets(settings: Settings) -> List[str]:
     """Those of services that may be this one under another name of its host."""
-    pattern = "%s-*" % glob.escape(os.path.join(settings.runtime_directory, _readable(settings)))
+    pattern = f"{glob.escape(os.path.join(settings.runtime_directory, _readable(settings)))}-*"
     return sorted(set(glob.glob(os.path.join(pattern, "control"))) - {control_socket(settings)})
 
 
@@ -145,12 +145,12 @@ def supervisor_lock(settings: Settings) -> str:
 
 def slot_lock(settings: Settings, slot: int) -> str:
     """Path of the lock that a slot's child holds from before it joins the group until after it has left."""
-    return os.path.join(folder(settings), "slot-%d.lock" % slot)
+    return os.path.join(folder(settings), f"slot-{slot}.lock")
 
 
 def slot_journal(settings: Settings, slot: int) -> str:
     """Path of the file in which a slot's child notes what is done; the slot's lock guards it."""
-    return os.path.join(folder(settings), "slot-%d.journal" % slot)
+    return os.path.join(folder(settings), f"slot-{slot}.journal")
 
 
 def is_there(path: str, found: os.stat_result) -> bool:

@@ -63,7 +63,7 @@ def guarded(command: Callable[[List[str]], int]) -> int:
         print("Interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except OSError as problem:
-        print("It can't be done: %s" % problem, file=sys.stderr)
+        print(f"It can't be done: {problem}", file=sys.stderr)
         silence()  # what is left to be printed would fail once more, at the very end
     except Exception:
         traceback.print_exc()
