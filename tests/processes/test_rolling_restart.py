@@ -30,12 +30,19 @@ def roll(service: Service) -> None:
     eventually(lambda: service.log.count("Rolling restart: done") > rolled, SECONDS, "the rolling restart is done")
 
 
+def owned(service: Service) -> int:
+    """How many partitions its processes have, by their own word."""
+    return sum(map(len, service.partitions().values()))
+
+
 def test_a_rolling_restart_disturbs_nobody_and_runs_nothing_twice(scene: Scene) -> None:
     witness = scene.service("other", threads=2)
     service = scene.service(threads=2)
     for each in (witness, service):
         each.wait_ready()
     eventually(lambda: len(set(scene.owners().values())) == 4, SECONDS, "each of the four has partitions")
+    # The broker knows that before they do: what they say of it would come later.
+    eventually(lambda: owned(witness) + owned(service) == PARTITIONS, SECONDS, "they know it too")
     old, owners = service.children(), scene.owners()
     before = (len(witness.log.splitlines()), Counter(revocations(service.log)))
     with scene.load():
