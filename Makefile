@@ -4,6 +4,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 PYTEST := $(VENV)/bin/python -m pytest
 # Tests of processes and brokers mostly wait: three pytests at once keep two cores a third busy.
+UNIT := $(PYTEST) --numprocesses 2 tests/unit
 SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup
 
 .DEFAULT_GOAL := help
@@ -33,7 +34,7 @@ test: lint type test-unit test-pythons kafka ## everything; the last part is the
 	$(PYTEST) -m alone tests/broker tests/processes
 
 test-unit: install ## seconds; no broker, no processes
-	$(PYTEST) tests/unit
+	$(UNIT)
 
 test-pythons: install kafka ## unit tests and one end-to-end test on the oldest and newest Python here
 	$(VENV)/bin/python -m tests.support.other_pythons
