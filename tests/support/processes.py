@@ -8,6 +8,9 @@ import signal
 from pathlib import Path
 from typing import List
 
+from tests.support.eventually import eventually
+
+GONE_SECONDS = 5.0  # for the kernel to take processes away
 MARKER = "SERVICE_TEST_ID"  # in the environment of a test's service, which all its processes inherit
 
 
@@ -22,10 +25,11 @@ def marker_value(name: str) -> str:
 
 
 def kill_marked(value: str) -> None:
-    """SIGKILL for each process of a service that is there now."""
+    """SIGKILL for each process of a service that is there now. They are gone when this returns."""
     for pid in marked_processes(value):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not marked_processes(value), GONE_SECONDS, "what was killed is gone")
 
 
 def resident_bytes(pid: int) -> int:

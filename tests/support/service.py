@@ -18,11 +18,11 @@ from kafka_worker.shared.settings import TABLE
 from tests.support.eventually import eventually
 from tests.support.kafka_jars import ROOT
 from tests.support.ledger import Ledger
-from tests.support.processes import MARKER, kill_marked, marked_processes, marker_value
+from tests.support.processes import GONE_SECONDS, MARKER, kill_marked, marked_processes, marker_value
 
 READY_SECONDS = 60.0
 COMMAND_SECONDS = 30.0
-GONE_SECONDS = 5.0  # for the kernel to take processes away
+
 SHOWN_LINES = 300  # of the log, when a test fails
 
 
@@ -144,7 +144,6 @@ class Service:
             self._process.kill()
             self._process.wait()
         kill_marked(self._marker)
-        eventually(lambda: not self.pids(), GONE_SECONDS, "the processes of a service are gone")
 
     # ---- what it says ----
 
