@@ -2,8 +2,8 @@
 """Keeps N consumer processes in one Kafka consumer group: spawns, watches, restarts, rolls and stops them.
 
     python supervisor.py --processes 8          run the service (all settings: --help)
-    python supervisor.py metrics                the same as numbers, for Prometheus
     python supervisor.py status [--json]        what is it doing, and why; exit 0 healthy, 1 degraded, 2 not running
+    python supervisor.py metrics                the same as numbers, for Prometheus
     python supervisor.py dead-letters list      what failed; also show, replay, drop: --help
 
 | signal | effect |
