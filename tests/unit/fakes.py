@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker.kafka.consumer import RebalanceListener, TopicPartition
@@ -118,8 +119,9 @@ class ScriptedGroup:
         for offsets in self._unanswered:
             self.listener.on_committed(offsets)
         self._unanswered = []
-        messages = self._steps[0](self) if self._steps else []
+        messages = self._steps[0](self) if self._steps else None
         if messages is None:
+            time.sleep(0.001)  # like the client, which waits without the GIL: a loop that spins starves the handlers
             return []
         del self._steps[:1]
         return messages
