@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
+import time
 from typing import TYPE_CHECKING, Callable, Iterator, List, Set
 
 import pytest
@@ -22,6 +24,7 @@ SECONDS = 60.0
 PARTITIONS = 2
 # How soon the producer believes that a topic does not exist; by itself after 5 s.
 BELIEF = "topic.metadata.propagation.max.ms"
+SMALL = {"compression.type": "zstd", "message.max.bytes": 2_000_000}  # a large message, on its way here
 QUICKLY = {"KAFKA_PRODUCER_" + BELIEF.upper().replace(".", "_"): "500", "MAX_ATTEMPTS": "1"}
 
 
@@ -158,3 +161,29 @@ def test_a_dead_letter_topic_that_is_deleted_and_given_back_under_load_costs_not
     assert Oracle(running.ledger, good).missing() == []
     assert {letter.key for letter in admin.records(letters)} >= {each.key.encode() for each in meanwhile}
     eventually(lambda: not held(running), SECONDS, "nothing is held")
+
+
+def test_a_letter_that_its_topic_does_not_take_as_it_is_stops_no_other_and_is_stored_as_it_can_be(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kafka 4 takes no time that is more than an hour ahead, by default. And brokers refuse a batch for one of its records."""
+    name = topic(partitions=PARTITIONS)
+    limits = {"message.timestamp.after.max.ms": "3600000", "max.message.bytes": "60000"}
+    letters = admin.create_topic(name + ".dlq", partitions=1, config=limits)
+    others = hopeless(20, "hopeless")
+    odd = message("odd", others[0].key, trouble="reject")
+    large = message("large", others[1].key, trouble="reject", text="ab" * 500_000)
+    microseconds = time.time_ns() // 1000
+    admin.produce(name, [each.row for each in others[:10]], SMALL)
+    admin.produce(name, [odd.row], SMALL, timestamp=microseconds)
+    admin.produce(name, [each.row for each in (large, *others[10:])], SMALL)
+
+    running = engine(name, group, producer_properties={"compression.type": "none"}).start()
+
+    admin.wait_committed(group, name)
+    stored = {json.loads(letter.value or b"")["id"]: letter for letter in admin.records(letters)}
+    assert set(stored) == {each.id for each in (*others, odd, large)}
+    assert dict(stored["odd"].headers)["dead-letter.timestamp"] == b"%d" % microseconds
+    assert abs(stored["odd"].timestamp / 1000 - time.time()) < 600
+    assert not running.held()
+    assert not [record for record in caplog.records if record.levelname == "ERROR" and "stored" in record.getMessage()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
@@ -17,7 +18,7 @@ from tests.support.ports import free_ports
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.admin import Admin, Row
+    from tests.support.admin import Admin, Headers, Row
     from tests.support.engine import Engine
     from tests.support.service import Service
 
@@ -112,6 +113,38 @@ def test_a_replayed_message_keeps_its_bytes_and_goes_to_the_partition_it_came_fr
     assert [each.partition for each in again] == [0, 0, 1]
     assert {(each.key, each.value) for each in again} == {(b"key", b"\xff\x00")}
     assert again[0].headers == [("theirs", b"\x80"), ("dead-letter.replays", b"1")]
+
+
+def test_what_strangers_wrote_hides_no_letter_and_one_message_that_is_refused_stops_no_other(desk: Desk) -> None:
+    of_our_own: Headers = [("dead-letter.topic", desk.topic.encode()), ("dead-letter.partition", b"0")]
+    claims: Headers = [*of_our_own, ("dead-letter.topic", b"\x1b[2J"), ("dead-letter.replays", b"999")]
+    large = b'"%s"' % (b"ab" * 500_000)
+    desk.admin.configure(desk.topic, "max.message.bytes", "20000")
+    desk.admin.produce(
+        desk.dlq,
+        [
+            (b"k", b"1", [*of_our_own, ("dead-letter.replays", b"999")]),
+            (b"k", large, of_our_own),
+            (b"k", random.Random(1).randbytes(30_000), of_our_own),
+            (b"k", b"4", of_our_own),
+            (b"k", b"5", claims),
+        ],
+        {"compression.type": "zstd", "message.max.bytes": 2_000_000},
+    )
+    at = next(iter({each.partition for each in desk.admin.records(desk.dlq)}))
+    for place in (f"{at}:{'9' * 5000}", f"{1 - at}:0", f"{at}:99", f"{at}:1\x1b"):
+        said = f"{place} replayed at 2026-11-30T09:00:00Z by anna@host".encode()
+        desk.admin.produce(desk.dlq, [(b"k", None, [("dead-letter.resolved", said)])])
+
+    assert "0 (999 claimed)" in desk.does("list")
+    assert r"\x1b[2J" in desk.does("drop", "--all", "--dry-run")
+    done = desk.does("replay", "--all", code=1)
+
+    assert "replayed 3, skipped 0, failed 2" in done
+    assert "Message size too large" in done
+    assert "\x1b" not in done
+    assert [each.value for each in desk.admin.records(desk.topic)] == [b"1", b"4", large]
+    assert len(desk.letters("--resolved")) == 3
 
 
 def test_a_message_that_fails_again_and_again_is_not_replayed_in_a_circle(desk: Desk, engine: Callable[..., Engine]) -> None:

@@ -148,10 +148,10 @@ class Admin:
         self._client.delete_consumer_groups([group])[group].result(SECONDS)
 
     def produce(
-        self, topic: str, rows: Iterable[Row], properties: Optional[Mapping[str, Any]] = None
+        self, topic: str, rows: Iterable[Row], properties: Optional[Mapping[str, Any]] = None, timestamp: int = 0
     ) -> List[Tuple[int, int]]:
         """Send (key, value, headers) rows, in order; their (partition, offset), all acknowledged. `properties`
-        go to the producer.
+        go to the producer. `timestamp`: milliseconds since 1970; 0: that of now.
         """
         places: Dict[int, Tuple[int, int]] = {}  # by row: acknowledgements come partition by partition
         problems: List[KafkaError] = []
@@ -168,7 +168,7 @@ class Admin:
         with self._sending:
             producer = self._producer(properties or {})
             for index, (key, value, headers) in enumerate(rows):
-                producer.produce(topic, value, key, headers=headers or [], on_delivery=note(index))
+                producer.produce(topic, value, key, headers=headers or [], timestamp=timestamp, on_delivery=note(index))
                 producer.poll(0)
             unsent = producer.flush(SECONDS)
         if problems or unsent:

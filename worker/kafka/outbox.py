@@ -2,6 +2,10 @@
 idempotently, and its task may count as done only when the broker has acknowledged it. One that can't be stored is sent again
 and again; its task stays in flight, and its partition is held: fetched no more, until all such records of it are stored.
 
+Brokers take or refuse whole batches, and do not say for which of their records. So what is refused for anything that may be
+a record's own fault is sent once more at once, alone and as small as can be (`alone`): the innocent are stored, one that was
+only compressed worse than it came is too, and of one whose time is refused the time of now is taken.
+
 Of several records of a task none goes out before those that come before it, as long as it is the client that has no room or
 says no.
 
@@ -21,6 +25,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, in_words, partition_of
 from kafka_worker.shared.logs import Seldom
+from kafka_worker.shared.producing import alone
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +36,10 @@ Headers = List[Tuple[str, Union[str, bytes, None]]]
 
 #: What to do, by the name of the broker's refusal; of the client's, where it is the first to refuse.
 _REMEDIES = {
-    "MSG_SIZE_TOO_LARGE": "raise max.message.bytes of that topic (or KAFKA_PRODUCER_MESSAGE_MAX_BYTES, if you have set it)",
+    "MSG_SIZE_TOO_LARGE": "raise max.message.bytes of that topic: it is too large for it, alone and compressed by zstd",
     "RECORD_LIST_TOO_LARGE": "raise max.message.bytes and segment.bytes of that topic",
+    "INVALID_TIMESTAMP": "see whether this machine's clock is right: the topic refuses even the time of now",
+    "INVALID_RECORD": "give that topic cleanup.policy=delete: a compacted one takes no record without a key",
     "UNKNOWN_TOPIC_OR_PART": "create the topic",
     "_UNKNOWN_TOPIC": "create the topic",
     "_UNKNOWN_PARTITION": "create the topic",
@@ -42,10 +49,10 @@ _REMEDIES = {
 }
 _ANY_REMEDY = "mend the topic or the broker"
 
-#: What the client says at once of the topic, the rights, or itself. Whatever else it says at once is about the record.
+#: What is said of the topic, the rights, the broker, or the client itself. Whatever else is said may be about the record.
 _MENDABLE = frozenset({
     "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_AUTHORIZATION_FAILED",
-    "CLUSTER_AUTHORIZATION_FAILED", "_FATAL", "_STATE", "_CRIT_SYS_RESOURCE",
+    "CLUSTER_AUTHORIZATION_FAILED", "_MSG_TIMED_OUT", "_FATAL", "_STATE", "_CRIT_SYS_RESOURCE",
 })  # fmt: skip
 
 
@@ -66,7 +73,7 @@ Failed = Callable[[Exception], None]
 class _Letter:
     """A record on its way, until it is stored."""
 
-    __slots__ = ("failed", "record", "refused", "stored", "task", "what")
+    __slots__ = ("alone", "failed", "record", "refused", "stored", "task", "what")
 
     def __init__(
         self, what: str, task: Task, record: OutgoingRecord, stored: Callable[[Task], None], failed: Optional[Failed] = None
@@ -77,6 +84,7 @@ class _Letter:
         self.stored = stored
         self.failed = failed
         self.refused = False  # at least once, and so it counts as unstored
+        self.alone = False  # not to be sent with others
 
     @property
     def partition(self) -> Partition:
@@ -84,18 +92,38 @@ class _Letter:
         return partition_of(self.task)
 
 
+class _Client:
+    """A producer: made with its first record, and made anew when it can't go on."""
+
+    def __init__(self, properties: Dict[str, Any]) -> None:
+        self._properties = properties
+        self._producer: Optional[Producer] = None
+        self.broken = False  # the producer has met a fatal error, and takes nothing any more
+        self.in_transit = 0  # sent and not answered
+
+    def producer(self) -> Producer:
+        """The one to send by."""
+        if self.broken and not self.in_transit:  # an idempotent producer never recovers from a fatal error; another may
+            self._producer, self.broken = None, False
+        if self._producer is None:
+            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
+        return self._producer
+
+    def poll(self) -> None:
+        """Receive acknowledgements."""
+        if self._producer is not None:
+            self._producer.poll(0)
+
+
 class Outbox:
     """Sends records, and says when each is stored."""
 
     def __init__(self, properties: Dict[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
         """`properties`: librdkafka's, for the producer; `clock`: monotonic seconds."""
-        self._properties = properties
         self._clock = clock
-        self._producer: Optional[Producer] = None  # made with the first record: most processes never send one
-        self._broken = False  # the producer has met a fatal error, and takes nothing any more
+        self._usual, self._alone = _Client(properties), _Client(alone(properties))  # most processes never use either
         self._again: List[Tuple[float, List[_Letter]]] = []  # each list in its order
-        self._complaint = Seldom(log, clock)
-        self.in_transit = 0  # sent and not answered
+        self._complaint, self._told_of_time = Seldom(log, clock), Seldom(log, clock)
         self.unstored: CounterType[str] = Counter()  # refused at least once and not stored yet, by `what`
 
     def send(self, what: str, task: Task, record: OutgoingRecord, stored: Callable[[Task], None]) -> None:
@@ -111,10 +139,15 @@ class Outbox:
         them as it is, `failed` is called, and that one and those behind it are not sent."""
         self._produce([_Letter(what, task, record, stored, failed) for record in records])
 
+    @property
+    def in_transit(self) -> int:
+        """How many were sent and not answered."""
+        return self._usual.in_transit + self._alone.in_transit
+
     def serve(self) -> None:
         """Receive acknowledgements, and send again what could not be stored."""
-        if self._producer is not None:
-            self._producer.poll(0)
+        self._usual.poll()
+        self._alone.poll()
         if self._again:
             now = self._clock()
             due = [letters for at, letters in self._again if at <= now]
@@ -140,59 +173,82 @@ class Outbox:
             try:
                 self._hand_over(letter)
             except BufferError:
+                if not self._of(letter).in_transit:  # nothing is in its way: it is larger than that client's whole queue
+                    for each in letters[place:]:
+                        each.alone = True
                 self._again.append((self._clock() + ROOM_SECONDS, letters[place:]))
                 return
             except Exception as problem:  # whatever it is, it must not end our thread
                 self._not_taken(letters[place:], problem)
                 return
-            self.in_transit += 1
             letter.partition.flow.sent()
 
     def _hand_over(self, letter: _Letter) -> None:
-        record = letter.record
-        self._client().produce(
+        record, client = letter.record, self._of(letter)
+        client.producer().produce(
             record.topic,
             value=record.value,
             key=record.key,
             headers=record.headers,
             timestamp=record.timestamp,
-            on_delivery=lambda problem, _report: self._answered(letter, problem),
+            on_delivery=lambda problem, _report: self._answered(client, letter, problem),
         )
+        client.in_transit += 1
+
+    def _of(self, letter: _Letter) -> _Client:
+        return self._alone if letter.alone else self._usual
 
     def _not_taken(self, letters: List[_Letter], problem: Exception) -> None:
         """The client has refused the first of them at once."""
         told = problem.args[0] if isinstance(problem, KafkaException) else KafkaError(KafkaError._FAIL, repr(problem))  # noqa: SLF001
         failed = letters[0].failed
         if failed is None or told.fatal() or told.name() in _MENDABLE:
-            self._refused(letters, told)
+            self._heard(self._of(letters[0]), letters, told)
             return
         for letter in letters:
             self._settled(letter)
         failed(problem)
 
-    def _client(self) -> Producer:
-        if self._broken and not self.in_transit:  # an idempotent producer never recovers from a fatal error; another may
-            self._producer, self._broken = None, False
-        if self._producer is None:
-            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
-        return self._producer
-
-    def _answered(self, letter: _Letter, problem: Optional[KafkaError]) -> None:
+    def _answered(self, client: _Client, letter: _Letter, problem: Optional[KafkaError]) -> None:
         """The producer's callback. It must not raise: that would surface in `poll`, far from here."""
-        self.in_transit -= 1
+        client.in_transit -= 1
         letter.partition.flow.answered()
         if problem is not None:
-            self._refused([letter], problem)
+            self._heard(client, [letter], problem)
             return
         self._settled(letter)
         if letter.refused and not letter.partition.flow.held:
             log.info("%s goes on: nothing of it waits to be stored any more", letter.partition)
         letter.stored(letter.task)
 
+    def _heard(self, client: _Client, letters: List[_Letter], problem: KafkaError) -> None:
+        """A client, or the broker, has refused the first of these, and the others wait behind it."""
+        client.broken = client.broken or problem.fatal() or problem.name() == "_FATAL"
+        if self._otherwise(letters[0], problem):
+            self._produce(letters)
+        else:
+            self._refused(letters, problem)
+
+    def _otherwise(self, letter: _Letter, problem: KafkaError) -> bool:
+        """Whether it may be taken in another way, for which it is ready now."""
+        if problem.fatal() or problem.name() in _MENDABLE:
+            return False
+        if not letter.alone:
+            letter.alone = True
+            return True
+        if problem.name() != "INVALID_TIMESTAMP" or not letter.record.timestamp:
+            return False
+        self._told_of_time.log(
+            logging.WARNING,
+            "%s: its %s goes to %s with the time of now, because its own is refused there: %d ms since 1970",
+            in_words(letter.task), letter.what, letter.record.topic, letter.record.timestamp,
+        )  # fmt: skip
+        letter.record = letter.record._replace(timestamp=0)
+        return True
+
     def _refused(self, letters: List[_Letter], problem: KafkaError) -> None:
         """The first of them can't be stored, and the others wait behind it."""
         letter = letters[0]
-        self._broken = self._broken or problem.fatal() or problem.name() == "_FATAL"
         partition, topic = letter.partition, letter.record.topic
         why = f"a {letter.what} can't be stored in {topic}: {problem.str()}"
         partition.flow.refused(why, again=letter.refused)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, NamedTuple
 
+from kafka_worker.shared.producing import TOGETHER
 from kafka_worker.shared.routes import ignored
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import memory
@@ -37,11 +38,8 @@ PRODUCER_DEFAULTS: Dict[str, Any] = {
     "message.timeout.ms": 30000,
     # A missing topic is known, by its name, after this long; by default the message would time out first.
     "topic.metadata.propagation.max.ms": 5000,
-    "message.max.bytes": 1000000000,  # a dead letter is as large as its message: the broker judges, not the client
     "compression.type": "lz4",
-    # A batch is refused as a whole when it is larger than the topic allows: with the client's 1 MB, small records would never
-    # get into a topic of small messages. This is the default of the Java client; a larger record goes alone.
-    "batch.size": 16384,
+    **TOGETHER,
 }
 
 

@@ -51,7 +51,7 @@ class DeadLetters:
             message.key(),
             message.value(),
             _theirs(message) + self._ours(task, error, age),
-            max(0, message.timestamp()[1]),
+            _time_of(message),
         )
         self._outbox.send(WHAT, task, record, self._stored)
 
@@ -71,6 +71,7 @@ class DeadLetters:
             "topic": message.topic(),
             "partition": message.partition(),
             "offset": message.offset(),
+            "timestamp": _time_of(message),  # also where the topic does not take it as the letter's own
             "group": self._group,
             "error": f"{plain(name)}: {text}",
             "error-class": name,
@@ -84,6 +85,11 @@ class DeadLetters:
             **_of_death(error),
         }
         return [(PREFIX + key, str(value).encode(errors="replace")) for key, value in ours.items()]
+
+
+def _time_of(message: Any) -> int:
+    """Milliseconds since 1970; 0: it has none."""
+    return max(0, int(message.timestamp()[1]))
 
 
 def _theirs(message: Any) -> Headers:

@@ -17,6 +17,7 @@ class Producer:
     """Keeps the records; `answer` is the broker's word about all that came since."""
 
     def __init__(self) -> None:
+        self.properties: Dict[str, Any] = {}
         self.letters: List[Dict[str, Any]] = []
         self.refusal: List[Exception] = []
         self.room = 0  # so many are taken before one is refused
@@ -51,13 +52,14 @@ class Desk:
         self.outbox = Outbox({}, lambda: self.now)
         self.partition = Partition("topic", 0)
 
-    def _made(self, *_: Any, **__: Any) -> Producer:
+    def _made(self, properties: Dict[str, Any], **_: Any) -> Producer:
         self.producers.append(Producer())
+        self.producers[-1].properties = properties
         return self.producers[-1]
 
     def refuse(self, behind: int, refusal: Exception) -> None:
         """The client refuses the record that comes after so many others."""
-        producer = cast("Producer", self.outbox._client())
+        producer = cast("Producer", self.outbox._usual.producer())
         producer.room, producer.refusal = behind, [refusal]
 
     @property

@@ -71,7 +71,7 @@ def test_a_partition_is_held_until_its_last_record_is_stored(desk: Desk) -> None
 
 def test_what_the_client_refuses_is_sent_again_too(desk: Desk) -> None:
     sent(desk)
-    desk.producers[0].refusal = [KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))]
+    desk.producers[0].refusal = [KafkaException(KafkaError(KafkaError._UNKNOWN_TOPIC))]
     sent(desk, 8)
     held = desk.partition.flow.held
 
@@ -110,10 +110,76 @@ def test_the_alarm_names_place_topic_reason_and_remedy(
 ) -> None:
     sent(desk)
     desk.answer(KafkaError(code))
+    desk.answer(KafkaError(code))
 
     (alarm,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert alarm.getMessage().startswith("topic[0] offset 7: its dead letter could not be stored in topic.dlq: ")
     assert remedy in alarm.getMessage()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_RECORD, KafkaError._INVALID_DIFFERENT_RECORD, KafkaError.INVALID_MSG,
+        KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.POLICY_VIOLATION, KafkaError.UNKNOWN,
+    ],
+)  # fmt: skip
+def test_what_is_refused_in_company_is_sent_again_at_once_each_alone_so_that_only_the_culprit_waits(
+    desk: Desk, code: int
+) -> None:
+    innocent, culprit, another = sent(desk, 7), sent(desk, 8), sent(desk, 9)
+    desk.answer(KafkaError(code))
+    together, apart = desk.producers
+    at_once = (len(together.letters), len(apart.letters), desk.outbox.in_transit, desk.partition.flow.held)
+
+    for letter in apart.letters[:]:
+        letter["on_delivery"](KafkaError(code) if letter is apart.letters[1] else None, None)
+
+    assert at_once == (3, 3, 3, "")
+    assert [apart.properties[name] for name in ("batch.num.messages", "compression.type")] == [1, "zstd"]
+    assert desk.stored == [innocent, another]
+    assert desk.outbox.unstored["dead letter"] == 1
+    assert desk.partition.flow.held.startswith("a dead letter can't be stored in topic.dlq")
+    desk.now += RESEND_SECONDS
+    desk.outbox.serve()
+    apart.letters[-1]["on_delivery"](None, None)
+    assert (desk.stored[-1], len(together.letters), desk.partition.flow.held) == (culprit, 3, "")
+
+
+@pytest.mark.parametrize("code", [KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.TOPIC_AUTHORIZATION_FAILED])
+def test_what_is_wrong_with_the_topic_is_nobodys_own_fault(desk: Desk, code: int) -> None:
+    sent(desk)
+
+    desk.answer(KafkaError(code))
+
+    assert len(desk.producers) == 1
+    assert desk.partition.flow.held
+
+
+def test_where_its_own_time_is_refused_it_is_stored_with_the_time_of_now(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    task = desk.task(7)
+    record = OutgoingRecord("topic.dlq", b"key", b"value", [], 1_700_000_000_000_000)
+    desk.outbox.send("dead letter", task, record, desk.stored.append)
+    for _ in range(2):
+        desk.answer(KafkaError(KafkaError.INVALID_TIMESTAMP))
+    times = [letter["timestamp"] for letter in desk.letters]
+    desk.answer()
+
+    assert times == [1_700_000_000_000_000, 1_700_000_000_000_000, 0]
+    assert desk.stored == [task]
+    assert "goes to topic.dlq with the time of now, because its own is refused there: 1700000000000000 ms" in caplog.text
+    assert not [record for record in caplog.records if record.levelno == logging.ERROR]
+
+
+def test_where_even_the_time_of_now_is_refused_the_alarm_says_what_to_look_at(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    sent(desk)
+    for _ in range(2):
+        desk.answer(KafkaError(KafkaError.INVALID_TIMESTAMP))
+
+    assert desk.partition.flow.held
+    assert "see whether this machine's clock is right" in caplog.text
 
 
 def test_nothing_is_sent_of_a_partition_that_went_away(desk: Desk) -> None:

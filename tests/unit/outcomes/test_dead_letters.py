@@ -6,6 +6,8 @@ from typing import Any, Dict, Optional
 
 import pytest
 
+from kafka_worker.isolation.spawn import WORDS_HEAD, WORDS_TAIL
+from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes.dead_letters import DeadLetters
 from kafka_worker.partitions.task import Attempt
@@ -55,6 +57,7 @@ def test_a_letter_has_the_bytes_key_headers_and_time_of_its_message_and_says_why
         ("topic", b"topic"),
         ("partition", b"0"),
         ("offset", b"7"),
+        ("timestamp", b"1500"),
         ("group", b"group"),
         ("error", b"ValueError: why"),
         ("error-class", b"builtins.ValueError"),
@@ -132,3 +135,14 @@ def test_of_a_long_traceback_the_end_is_kept(desk: Office) -> None:
 
 def test_a_message_without_time_makes_a_letter_without_a_negative_time(desk: Office) -> None:
     assert desk.sent(ValueError(), given_timestamp=(0, -1))["timestamp"] == 0
+
+
+def test_the_largest_letter_has_no_more_headers_than_the_documentation_says(desk: Office) -> None:
+    wide = "\U0001f4a9"  # four bytes
+    error = TaskDiedError("killed after 1000000.0 s", 1 << 60, wide * (WORDS_HEAD + WORDS_TAIL))
+    error.args = (wide * 9000,)
+    error.names = (wide * 200 + "." + wide * 200, "builtins.Exception")  # type: ignore[attr-defined]
+
+    headers = desk.sent(error)["headers"]
+
+    assert sum(len(name) + len(value) for name, value in headers) + 700 < 60_000  # and the longest topic, group and host

@@ -6,7 +6,7 @@ given to the client all the same, because the rights of the service are for that
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from kafka_worker.ops.dead_letters.letter import DeadLetterRecord
 from kafka_worker.ops.dead_letters.plan import Outgoing
 from kafka_worker.shared.configuration import identity
+from kafka_worker.shared.producing import TOGETHER, alone
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 
@@ -37,6 +38,15 @@ class PropertyError(Exception):
     """The client refuses a property that the user has set."""
 
 
+class Stored(NamedTuple):
+    """What became of a record that was to be stored."""
+
+    problem: str  # why it was not; empty: it was
+    partition: int = -1  # where it stands now
+    offset: int = -1
+    by_broker: bool = False  # whether it was a broker that said no
+
+
 class Cluster:
     """The connection. Use it in a `with`."""
 
@@ -47,7 +57,7 @@ class Cluster:
         self._refused = ""  # why a broker will have nothing to do with us, or we with it
         self._common = {**_QUIET, **settings.client_properties, "bootstrap.servers": settings.bootstrap_servers}
         self._producer_properties = settings.producer_properties
-        self._producer: Optional[Producer] = None
+        self._producers: Dict[bool, Producer] = {}  # by whether each record goes alone
         self._consumer: Consumer = self._made(
             Consumer,
             {
@@ -115,24 +125,33 @@ class Cluster:
         if error is not None or message.offset() >= left.get(number, 0) - 1:
             left.pop(number, None)
 
-    def store(self, records: Sequence[Outgoing]) -> List[str]:
-        """Have these stored by all replicas, in this order. For each the reason why it was not; empty: it was."""
-        problems = ["no answer"] * len(records)
+    def store(self, records: Sequence[Outgoing]) -> List[Stored]:
+        """Have these stored by all replicas, in this order. What a broker refuses is offered once more, each alone: it refuses
+        whole batches, and some records are smaller by another compression."""
+        found = self._sent(self._producing(), records)
+        refused = [index for index, each in enumerate(found) if each.by_broker]
+        if refused:
+            again = self._sent(self._producing(apart=True), [records[index] for index in refused])
+            for index, each in zip(refused, again):
+                found[index] = each
+        return found
+
+    def _sent(self, producer: Producer, records: Sequence[Outgoing]) -> List[Stored]:
+        found = [Stored("no answer")] * len(records)
 
         def noted(index: int) -> Any:
-            def on_delivery(error: Optional[KafkaError], _message: object) -> None:
-                problems[index] = "" if error is None else error.str()
+            def on_delivery(error: Optional[KafkaError], message: Any) -> None:
+                found[index] = Stored("", message.partition(), message.offset()) if error is None else _not_stored(error)
 
             return on_delivery
 
-        producer = self._producing()
         for index, record in enumerate(records):
             try:
                 self._produce(producer, record, noted(index))
             except KafkaException as problem:
-                problems[index] = str(problem.args[0].str())
+                found[index] = _not_stored(problem.args[0])
         producer.flush(2 * ANSWER_SECONDS)  # the client itself gives each record up after half of that
-        return problems
+        return found
 
     @staticmethod
     def _produce(producer: Producer, record: Outgoing, on_delivery: Any) -> None:
@@ -142,6 +161,8 @@ class Cluster:
                     record.topic, record.value, record.key, record.partition, headers=record.headers, on_delivery=on_delivery
                 )
             except BufferError:  # a queue made small by the user's properties
+                if not len(producer):
+                    raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)) from None  # it would never have room
                 producer.poll(POLL_SECONDS)
             else:
                 return
@@ -158,17 +179,17 @@ class Cluster:
                 problems.append(f"{place.topic}[{place.partition}]: {problem.args[0].str()}")
         return problems
 
-    def _producing(self) -> Producer:
-        if self._producer is None:
+    def _producing(self, *, apart: bool = False) -> Producer:
+        if apart not in self._producers:
             ours = {
                 "enable.idempotence": True,
                 "acks": "all",
                 "message.timeout.ms": int(1000 * ANSWER_SECONDS),
-                "message.max.bytes": 1000000000,  # the broker judges, not the client
-                "batch.size": 16384,  # a broker refuses all of a batch that is larger than its topic takes
+                **TOGETHER,
             }
-            self._producer = self._made(Producer, {**self._producer_properties, **ours})
-        return self._producer
+            properties = {**self._producer_properties, **ours}
+            self._producers[apart] = self._made(Producer, alone(properties) if apart else properties)
+        return self._producers[apart]
 
     def _made(self, client: Any, properties: Dict[str, Any]) -> Any:
         try:
@@ -188,6 +209,10 @@ class Cluster:
     def _failed(self, what: str, error: KafkaError) -> BrokerError:
         away = error.name() in ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE")
         return NoBrokerError(self._complaint or error.str()) if away else BrokerError(f"{what}: {error.str()}")
+
+
+def _not_stored(error: KafkaError) -> Stored:
+    return Stored(error.str(), by_broker=error.code() > 0 or error.name() == "_INVALID_DIFFERENT_RECORD")
 
 
 def _record(message: Any) -> DeadLetterRecord:

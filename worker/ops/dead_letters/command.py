@@ -16,7 +16,7 @@ from kafka_worker.ops.dead_letters import text
 from kafka_worker.ops.dead_letters.cluster import BrokerError, Cluster, NoBrokerError, PropertyError
 from kafka_worker.ops.dead_letters.letter import Listed
 from kafka_worker.ops.dead_letters.resolve import Resolver
-from kafka_worker.ops.dead_letters.scope import Scope, complain, scopes_of
+from kafka_worker.ops.dead_letters.scope import Scope, complain, scopes_of, tell
 from kafka_worker.shared.configuration import identity
 from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
 from kafka_worker.shared.exit_codes import ExitCode
@@ -83,7 +83,7 @@ def _print_list(scope: Scope, wanted: DeadLetterRequest, letters: List[Listed], 
         return
     what = "replayed or dropped" if wanted.resolved else "open"
     more = f", the newest {len(letters)} (--limit shows more)" if count > len(letters) else ""
-    print(f"{scope.name}: {count or 'no'} letters {what}{more}")
+    tell(f"{scope.name}: {count or 'no'} letters {what}{more}")
     if letters:
         print(*text.listed(letters, scope.suffix), sep="\n")
 

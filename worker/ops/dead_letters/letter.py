@@ -1,26 +1,36 @@
 """What a record of a dead-letter topic says: a letter, or the marker of one that was dealt with. Pure.
 
 Kafka can't take a single record out of a topic. So who replays or drops a letter leaves a marker behind it in the same
-partition: an empty record with one header, `dead-letter.resolved`, that names the letter, what was done, when and by whom. It
-lives at least as long as its letter, because retention takes a partition's oldest records first.
+partition: a record without a value whose header `dead-letter.resolved` names the letter, what was done, when and by whom. It
+lives at least as long as its letter, because retention takes a partition's oldest records first. Anything else says nothing:
+a marker in another partition, in front of its letter, or in other words than ours.
+
+How often a message was replayed is what markers say, whose second header, `dead-letter.replayed-to`, names the place that the
+message has in its topic since: a letter from that place is of that message. The header `dead-letter.replays`, which goes along
+with the message, is no more than a claim: whoever produces messages can write it.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId, moment
 from kafka_worker.shared.foreign.escaping import readable
 
 PREFIX = "dead-letter."  # of the headers that the service adds (the worker's dead_letter module has the same)
-RESOLVED, REPLAYS = PREFIX + "resolved", PREFIX + "replays"
+RESOLVED, REPLAYED_TO, REPLAYS = PREFIX + "resolved", PREFIX + "replayed-to", PREFIX + "replays"
+UNKNOWN = "unknown"
 MOST_REPLAYS = 3  # of one message, until somebody insists
-_MARKER = re.compile(r"(\d+):(\d+) (replayed|dropped) at (\S+) by (.*)", re.DOTALL)
+_LONGEST_NAME = 200  # characters, of who did it
+_PLACE = r"(\d{1,10}):(\d{1,19})"
+_MARKER = re.compile(_PLACE + rf" (replayed|dropped) at (\S{{1,40}}) by (.{{1,{_LONGEST_NAME}}})", re.DOTALL | re.ASCII)
+_REPLAYED_TO = re.compile(_PLACE + r", the (\d{1,9})\. time", re.ASCII)
 
 Headers = List[Tuple[str, Any]]
+MessageId = Tuple[int, int]  # partition and offset of a message in the topic whose dead letters these are
 
 
 class DeadLetterRecord(NamedTuple):
@@ -35,6 +45,13 @@ class DeadLetterRecord(NamedTuple):
     headers: Headers
 
 
+class Replay(NamedTuple):
+    """Where a message that was replayed stands now."""
+
+    place: MessageId
+    times: int  # that it was replayed, with this one
+
+
 class Resolution(NamedTuple):
     """What became of a letter."""
 
@@ -42,31 +59,53 @@ class Resolution(NamedTuple):
     action: str  # "replayed" or "dropped"
     at: str
     by: str
+    replay: Optional[Replay] = None
 
     def __str__(self) -> str:
         """What an operator reads: who did what, and when."""
-        return f"{self.action} at {self.at} by {self.by}"
+        return f"{self.action} at {self.at} by {self.by[:_LONGEST_NAME]}"
 
-    def header(self) -> Tuple[str, bytes]:
-        """The header by which a marker says it."""
-        return RESOLVED, "{}:{} {}".format(*self.place, self).encode(errors="replace")
-
-
-def resolution_of(record: DeadLetterRecord) -> Optional[Resolution]:
-    """What a record resolves, if it is a marker that can be read; else None."""
-    found = _MARKER.fullmatch(_text(dict(record.headers).get(RESOLVED)))
-    return Resolution((int(found[1]), int(found[2])), found[3], found[4], found[5]) if found else None
+    def headers(self) -> Headers:
+        """The headers by which a marker says it."""
+        found = [(RESOLVED, "{}:{} {}".format(*self.place, self).encode(errors="replace"))]
+        if self.replay is not None:
+            found.append((REPLAYED_TO, "{}:{}, the {}. time".format(*self.replay.place, self.replay.times).encode()))
+        return found
 
 
 def is_marker(record: DeadLetterRecord) -> bool:
     """Whether it is no letter. One that can't be read is none either, and resolves nothing."""
-    return any(name == RESOLVED for name, _ in record.headers)
+    return not record.value and any(name == RESOLVED for name, _ in record.headers)
 
 
-def resolutions(records: Iterable[DeadLetterRecord]) -> Dict[LetterId, Resolution]:
-    """All that the markers among the records say, the newest of each letter."""
-    found = (resolution_of(record) for record in records)
-    return {each.place: each for each in found if each is not None}
+def resolution_of(record: DeadLetterRecord) -> Optional[Resolution]:
+    """What a record resolves, if it is a marker that can be read and stands behind its letter; else None."""
+    said = dict(record.headers)
+    found = _MARKER.fullmatch(_text(said.get(RESOLVED))) if is_marker(record) else None
+    if found is None or int(found[1]) != record.partition or int(found[2]) >= record.offset:
+        return None
+    to = _REPLAYED_TO.fullmatch(_text(said.get(REPLAYED_TO))) if found[3] == "replayed" else None
+    replay = Replay((int(to[1]), int(to[2])), int(to[3])) if to else None
+    return Resolution((int(found[1]), int(found[2])), found[3], found[4], found[5], replay)
+
+
+@dataclass
+class History:
+    """What was done about letters, as the markers say."""
+
+    resolutions: Dict[LetterId, Resolution] = field(default_factory=dict)  # the newest of each letter
+    replays: Dict[MessageId, int] = field(default_factory=dict)  # how often the message was replayed that stands there
+
+
+def history(records: Iterable[DeadLetterRecord]) -> History:
+    """What the markers among the records say."""
+    found = History()
+    for each in map(resolution_of, records):
+        if each is not None:
+            found.resolutions[each.place] = each
+            if each.replay is not None:
+                found.replays[each.replay.place] = each.replay.times
+    return found
 
 
 @dataclass(frozen=True)
@@ -76,12 +115,15 @@ class Letter:
     record: DeadLetterRecord
     ours: Dict[str, str]  # headers of the service, without their prefix
     theirs: Headers  # those of the message
+    replays: int = 0  # how often the message was replayed before it became this letter
 
     @staticmethod
-    def of(record: DeadLetterRecord) -> Letter:
-        """The letter that a record holds."""
+    def of(record: DeadLetterRecord, replays: Optional[Mapping[MessageId, int]] = None) -> Letter:
+        """The letter that a record holds. `replays`: how often messages were replayed, by where they stood then."""
         ours = {name[len(PREFIX) :]: _text(value) for name, value in record.headers if name.startswith(PREFIX)}
-        return Letter(record, ours, [(name, value) for name, value in record.headers if not name.startswith(PREFIX)])
+        theirs = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
+        letter = Letter(record, ours, theirs)
+        return replace(letter, replays=(replays or {}).get(letter.source, 0))
 
     def without_value(self) -> Letter:
         """The letter without its value, for whoever keeps many."""
@@ -103,15 +145,26 @@ class Letter:
         return self._number("offset")
 
     @property
-    def replays(self) -> int:
-        """How often the message was replayed before it became this letter."""
+    def source(self) -> MessageId:
+        """Where the message came from, in its topic."""
+        return self.partition, self.offset
+
+    @property
+    def claimed_replays(self) -> int:
+        """How often the message was replayed by its own word."""
         return max(0, self._number("replays"))
+
+    @property
+    def timestamp(self) -> int:
+        """That of the message, milliseconds since 1970. The letter has another where its topic does not take that one."""
+        said = self._number("timestamp")
+        return self.record.timestamp if said < 0 else said
 
     @property
     def failed_at(self) -> float:
         """When it failed for the last time, seconds since 1970; for a letter that does not say so, the message's own time."""
         said = moment(self.ours.get("last-failed-at", ""))
-        return self.record.timestamp / 1000 if said is None else said
+        return self.timestamp / 1000 if said is None else said
 
     @property
     def error(self) -> str:
@@ -150,7 +203,7 @@ def iso(seconds: float) -> str:
     try:
         return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):  # a forged or senseless timestamp
-        return "unknown"
+        return UNKNOWN
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Container, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Container, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple, Union
 from typing import Counter as Counts
 
 from kafka_worker.ops.dead_letters.letter import (
@@ -14,8 +14,11 @@ from kafka_worker.ops.dead_letters.letter import (
     DeadLetterRecord,
     Headers,
     Letter,
+    MessageId,
+    Replay,
     Resolution,
     is_marker,
+    resolution_of,
 )
 from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId
 
@@ -81,11 +84,12 @@ def replayed(letter: Letter, suffix: str, topics: Mapping[str, Sequence[int]]) -
     return Outgoing(target, partition, letter.record.key, letter.record.value, headers)
 
 
-def marker(letter: Letter, action: Action, at: str, by: str) -> Outgoing:
-    """The record that resolves a letter, in the letter's own partition."""
+def marker(letter: Letter, action: Action, at: str, by: str, to: Optional[MessageId] = None) -> Outgoing:
+    """The record that resolves a letter, in the letter's own partition. `to`: where it was replayed to, if that is known."""
     record = letter.record
-    header = Resolution(letter.place, action.value, at, by).header()
-    return Outgoing(record.topic, record.partition, record.key, None, [header])
+    replay = None if to is None else Replay(to, letter.replays + 1)
+    headers = Resolution(letter.place, action.value, at, by, replay).headers()
+    return Outgoing(record.topic, record.partition, record.key, None, headers)
 
 
 def batches(letters: Iterable[Letter]) -> Iterator[List[Letter]]:
@@ -105,9 +109,19 @@ def batches(letters: Iterable[Letter]) -> Iterator[List[Letter]]:
 def first_open(
     records: Iterable[DeadLetterRecord], resolved: Container[LetterId], ranges: Mapping[int, Tuple[int, int]]
 ) -> Dict[int, int]:
-    """For each partition the offset of the first letter that is not resolved, or the end: what lies below is of no use."""
+    """For each partition the offset of the first letter that is not resolved, or of the first marker that says how often the
+    message of such a letter was replayed, or the end: what lies below is of no use."""
     lowest = {number: behind for number, (_first, behind) in ranges.items()}
+    told: Dict[MessageId, LetterId] = {}  # where a message stands that was replayed: the marker that says so
+    sources: Set[MessageId] = set()
     for record in records:
-        if not is_marker(record) and (record.partition, record.offset) not in resolved:
+        if is_marker(record):
+            resolution = resolution_of(record)
+            if resolution is not None and resolution.replay is not None:
+                told[resolution.replay.place] = (record.partition, record.offset)
+        elif (record.partition, record.offset) not in resolved:
             lowest[record.partition] = min(lowest[record.partition], record.offset)
+            sources.add(Letter.of(record).source)
+    for number, offset in (told[source] for source in sources.intersection(told)):
+        lowest[number] = min(lowest[number], offset)
     return lowest

@@ -12,10 +12,10 @@ import sys
 import time
 from typing import Dict, Iterator, List, Mapping, Set
 
-from kafka_worker.ops.dead_letters.cluster import Cluster
-from kafka_worker.ops.dead_letters.letter import Letter, iso, resolutions
+from kafka_worker.ops.dead_letters.cluster import Cluster, Stored
+from kafka_worker.ops.dead_letters.letter import Letter, MessageId, history, iso
 from kafka_worker.ops.dead_letters.plan import Action, Outgoing, Summary, batches, first_open, marker, reason_to_skip, replayed
-from kafka_worker.ops.dead_letters.scope import Scope, complain
+from kafka_worker.ops.dead_letters.scope import Scope, complain, tell
 from kafka_worker.ops.dead_letters.text import source
 from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId
 from kafka_worker.shared.system.streams import show
@@ -67,10 +67,12 @@ class Resolver:
 
     def _perform(self, scope: Scope, batch: List[Letter]) -> None:
         """Do it to these letters, and count what came of it."""
-        problems = self._replay(scope, batch) if self._wanted.action == "replay" else {}
+        went: Dict[LetterId, Stored] = self._replay(scope, batch) if self._wanted.action == "replay" else {}
+        problems = {place: each.problem for place, each in went.items()}
         good = [letter for letter in batch if not problems.get(letter.place)]
         if not self._wanted.dry_run:
-            problems.update(self._mark(good))
+            places = {place: (each.partition, each.offset) for place, each in went.items() if each.offset >= 0}
+            problems.update(self._mark(good, places))
         for letter in batch:
             self._tell(scope, letter, problems.get(letter.place, ""))
         if self._summary.failed and not good:
@@ -79,21 +81,22 @@ class Resolver:
             self._progress_at = time.monotonic() + PROGRESS_SECONDS
             complain(f"so far: {self._summary}")
 
-    def _replay(self, scope: Scope, batch: List[Letter]) -> Dict[LetterId, str]:
-        """What went wrong, by letter; empty where nothing did."""
+    def _replay(self, scope: Scope, batch: List[Letter]) -> Dict[LetterId, Stored]:
+        """What became of it, by letter."""
         planned = {letter.place: replayed(letter, scope.suffix, self._topics) for letter in batch}
-        problems = {place: plan for place, plan in planned.items() if isinstance(plan, str)}
+        went = {place: Stored(plan) for place, plan in planned.items() if isinstance(plan, str)}
         ready = {place: plan for place, plan in planned.items() if isinstance(plan, Outgoing)}
         if not self._wanted.dry_run:
-            problems.update(zip(ready, self._cluster.store(list(ready.values()))))
-        return problems
+            went.update(zip(ready, self._cluster.store(list(ready.values()))))
+        return went
 
-    def _mark(self, letters: List[Letter]) -> Dict[LetterId, str]:
-        """Store the markers of these letters. What went wrong, by letter; empty where nothing did."""
+    def _mark(self, letters: List[Letter], went: Mapping[LetterId, MessageId]) -> Dict[LetterId, str]:
+        """Store the markers of these letters, whose messages went to these places. What went wrong, by letter."""
         note = "it was replayed, but that could not be noted: " if self._summary.action is Action.REPLAYED else ""
-        markers = [marker(letter, self._summary.action, iso(time.time()), self._by) for letter in letters]
-        problems = zip(letters, self._cluster.store(markers))
-        return {letter.place: note + problem for letter, problem in problems if problem}
+        now = iso(time.time())
+        markers = [marker(letter, self._summary.action, now, self._by, went.get(letter.place)) for letter in letters]
+        stored = zip(letters, self._cluster.store(markers))
+        return {letter.place: note + each.problem for letter, each in stored if each.problem}
 
     def _tell(self, scope: Scope, letter: Letter, problem: str) -> None:
         line = "{} {}:{}: ".format(scope.name, *letter.place)
@@ -104,18 +107,18 @@ class Resolver:
         self._summary.done += 1
         self._resolved.add(letter.place)
         if self._summary.dry:
-            print(line + f"would be {self._summary.action.value}, from {source(letter, scope.suffix)}")
+            tell(line + f"would be {self._summary.action.value}, from {source(letter, scope.suffix)}")
 
     def _purge(self, scope: Scope) -> int:
         """Free what lies in front of the first open letter; how often that was refused. Letters and markers have come since
         the command began, so the topic is read anew."""
         ranges = scope.now()
-        known = self._resolved.union(resolutions(self._cluster.read(scope.name, ranges)))
+        known = self._resolved.union(history(self._cluster.read(scope.name, ranges)).resolutions)
         lowest = first_open(self._cluster.read(scope.name, ranges), known, ranges)
         useless = {number: offset for number, offset in lowest.items() if offset > ranges[number][0]}
         for number, offset in useless.items():
             verb = "would free" if self._wanted.dry_run else "frees"
-            print(f"{scope.name}[{number}]: {verb} everything below offset {offset}")
+            tell(f"{scope.name}[{number}]: {verb} everything below offset {offset}")
         problems = [] if self._wanted.dry_run or not useless else self._cluster.delete_before(scope.name, useless)
         for problem in problems:
             complain(f"nothing was freed: {problem}")

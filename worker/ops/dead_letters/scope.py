@@ -7,7 +7,7 @@ import sys
 from typing import Dict, Iterator, List, Mapping, Set
 
 from kafka_worker.ops.dead_letters.cluster import Cluster, Range
-from kafka_worker.ops.dead_letters.letter import Letter, Listed, is_marker, resolutions, selected
+from kafka_worker.ops.dead_letters.letter import Letter, Listed, history, is_marker, selected
 from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId
 from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.routes import Route
@@ -34,19 +34,18 @@ class Scope:
     def letters(self) -> Iterator[Listed]:
         """All letters that are wanted, in the order of their partitions. The topic is read twice, because what resolves a
         letter stands behind it, and a whole topic may not fit into memory."""
-        ranges = self._narrowed()
-        known = resolutions(self._cluster.read(self.name, ranges))
-        for record in self._cluster.read(self.name, ranges):
-            letter = Letter.of(record)
+        known = history(self._cluster.read(self.name, self._ranges))
+        for record in self._cluster.read(self.name, self._narrowed()):
+            letter = Letter.of(record, known.replays)
             if not is_marker(record) and selected(letter, self._wanted):
-                yield letter, known.get(letter.place)
+                yield letter, known.resolutions.get(letter.place)
 
     def places(self) -> Set[LetterId]:
         """The letters that were named by their places, and are there."""
         return {letter.place for letter, _ in self.letters()} if self._wanted.places else set()
 
     def _narrowed(self) -> Dict[int, Range]:
-        """What must be read: of places that were named, only their partitions from there on."""
+        """What must be read for letters: of places that were named, only their partitions from there on."""
         lowest: Dict[int, int] = {}
         for partition, offset in self._wanted.places:
             lowest[partition] = min(offset, lowest.get(partition, offset))
@@ -73,6 +72,11 @@ def _names(topic: str, suffix: str, topics: Mapping[str, List[int]]) -> List[str
     if not route.is_pattern:
         return [topic + suffix]
     return sorted(name for name in topics if name.endswith(suffix) and route.matches(name[: -len(suffix)]))
+
+
+def tell(line: str) -> None:
+    """Say what was asked, on standard output. Names of topics, and more, are strangers' words."""
+    print(escaped(line))
 
 
 def complain(line: str) -> None:

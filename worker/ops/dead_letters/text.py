@@ -7,7 +7,7 @@ import base64
 import json
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
-from kafka_worker.ops.dead_letters.letter import Letter, Listed, Resolution, iso
+from kafka_worker.ops.dead_letters.letter import UNKNOWN, Letter, Listed, Resolution, iso
 from kafka_worker.shared.foreign.escaping import escaped, readable
 
 ERROR_WIDTH, KEY_WIDTH = 70, 40  # characters, in a list
@@ -30,10 +30,15 @@ def _row(letter: Letter, resolution: Optional[Resolution], suffix: str) -> Tuple
         escaped(source(letter, suffix)),
         iso(letter.failed_at),
         escaped(letter.ours.get("attempts", "?"))[:10],
-        str(letter.replays),
+        _replays(letter),
         _cut(readable(letter.record.key, KEY_WIDTH + 1) or "-", KEY_WIDTH),
         _cut(escaped(error[: ERROR_WIDTH + 1]), ERROR_WIDTH) or "?",
     )
+
+
+def _replays(letter: Letter) -> str:
+    claimed = letter.claimed_replays
+    return f"{letter.replays}" + (f" ({claimed} claimed)" if claimed not in (0, letter.replays) else "")
 
 
 def source(letter: Letter, suffix: str) -> str:
@@ -45,9 +50,10 @@ def source(letter: Letter, suffix: str) -> str:
 def shown(letter: Letter, resolution: Optional[Resolution], suffix: str, *, full: bool) -> List[str]:
     """Everything about one letter."""
     record = letter.record
-    single = {name: text for name, text in letter.ours.items() if name not in _MULTILINE}
+    single = {name: text for name, text in letter.ours.items() if name not in (*_MULTILINE, "timestamp", "replays")}
     lines = ["{} {}:{}, {}".format(escaped(record.topic), *letter.place, escaped(str(resolution or "open")))]
-    lines += ["  from: " + escaped(source(letter, suffix)), "  timestamp: " + iso(record.timestamp / 1000)]
+    lines += [f"  from: {escaped(source(letter, suffix))}", f"  timestamp: {_time(letter.timestamp)}"]
+    lines += [f"  replays: {_replays(letter)}"] if letter.replays or letter.claimed_replays else []
     lines.append("  key: " + ("none" if record.key is None else str(readable(record.key, len(record.key)))))
     lines += [f"  {escaped(name)}: {_limited(text, SHOWN_TEXT, full)}" for name, text in sorted(single.items())]
     lines += [f"  header {escaped(name)}: {_header(value, full)}" for name, value in letter.theirs]
@@ -55,6 +61,11 @@ def shown(letter: Letter, resolution: Optional[Resolution], suffix: str, *, full
         if name in letter.ours:
             lines += [f"  {name}:", *_block(letter.ours[name].splitlines(), full)]
     return lines + _value(record.value, full)
+
+
+def _time(timestamp: int) -> str:
+    shown_time = iso(timestamp / 1000)
+    return f"{timestamp} ms since 1970" if shown_time == UNKNOWN else shown_time
 
 
 def _header(value: Any, full: bool) -> str:
@@ -105,8 +116,9 @@ def as_object(letter: Letter, resolution: Optional[Resolution], suffix: str, *, 
         "offset": record.offset,
         "from": {"topic": letter.origin(suffix), "partition": letter.partition, "offset": letter.offset},
         "failed_at": iso(letter.failed_at),
-        "timestamp": record.timestamp,
+        "timestamp": letter.timestamp,
         "replays": letter.replays,
+        "claimed_replays": letter.claimed_replays,
         "resolved": None if resolution is None else str(resolution),
         "key": readable(record.key, len(record.key or b"")),
         "dead_letter": {name: text for name, text in letter.ours.items() if whole or name not in _MULTILINE},

@@ -23,6 +23,7 @@ from kafka_worker.ops.first_run.embedded_broker import EmbeddedBroker, EmbeddedB
 from kafka_worker.ops.first_run.service import STOP_SECONDS, Service
 from kafka_worker.shared.configuration import load
 from kafka_worker.shared.exit_codes import ExitCode, described
+from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.settings import TABLE
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.signals import SignalInbox
@@ -104,7 +105,7 @@ class FirstRun:
         for key, _ in self._selector.select(0.2):
             if key.fileobj is self._service:
                 for line in self._service.read_lines():
-                    print(line, flush=True)
+                    print(escaped(line), flush=True)
                     self._count(line)
         if self._inbox.take():
             if not self._interrupted:

@@ -12,7 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_worker.ops.dead_letters.letter import DeadLetterRecord, Letter, Resolution, is_marker, resolutions, selected
+from kafka_worker.ops.dead_letters.cluster import Stored
+from kafka_worker.ops.dead_letters.letter import (
+    DeadLetterRecord,
+    Letter,
+    Resolution,
+    selected,
+)
 from kafka_worker.ops.dead_letters.plan import (
     BATCH_BYTES,
     BATCH_LETTERS,
@@ -20,45 +26,21 @@ from kafka_worker.ops.dead_letters.plan import (
     Summary,
     batches,
     first_open,
-    marker,
     reason_to_skip,
     replayed,
 )
 from kafka_worker.ops.dead_letters.resolve import Resolver
 from kafka_worker.ops.dead_letters.text import as_object, listed, shown
 from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
-
-DLQ = "orders.dlq"
-TOPICS = {"orders": [0, 1, 2, 3], DLQ: [0, 1]}
-FAILED = "1970-01-02T00:00:00+00:00"
-
-
-def record(
-    offset: int = 17, partition: int = 1, *, value: Optional[bytes] = b"{}", key: Optional[bytes] = b"k", **ours: str
-) -> DeadLetterRecord:
-    said = {
-        "topic": "orders", "partition": "3", "offset": "1234", "error": "TimeoutError: no answer", "attempts": "3",
-        "last-failed-at": FAILED, **ours,
-    }  # fmt: skip
-    headers: List[Tuple[str, Any]] = [("theirs", b"1")]
-    headers += [("dead-letter." + name.replace("_", "-"), text.encode()) for name, text in said.items()]
-    return DeadLetterRecord(DLQ, partition, offset, 5000, key, value, headers)
-
-
-def letter(**changes: Any) -> Letter:
-    return Letter.of(record(**changes))
-
-
-def marked(place: Tuple[int, int], action: Action = Action.REPLAYED, at: int = 99) -> DeadLetterRecord:
-    made = marker(letter(partition=place[0], offset=place[1]), action, "2026-11-30T09:00:00Z", "anna@host")
-    return DeadLetterRecord(made.topic, made.partition, at, 0, made.key, made.value, made.headers)
+from tests.unit.ops.dead_letters.letters import DLQ, TOPICS, letter, marked, record
 
 
 def test_a_letter_says_where_it_came_from_and_how_it_failed() -> None:
-    found = letter(replays="2")
+    found = letter(2)
 
     assert (found.place, found.partition, found.offset) == ((1, 17), 3, 1234)
     assert (found.failed_at, found.replays, found.error) == (86400.0, 2, "TimeoutError: no answer")
+    assert (found.timestamp, letter(timestamp="1500").timestamp) == (5000, 1500)
     assert found.theirs == [("theirs", b"1")]
 
 
@@ -101,34 +83,8 @@ def test_a_key_that_is_no_text_is_found_as_the_list_shows_it() -> None:
     assert selected(letter(key=b"\xff\x1b"), DeadLetterRequest("list", key=r"\xff\x1b"))
 
 
-def test_a_marker_resolves_its_letter_and_is_none_itself() -> None:
-    records = [record(17), record(18), marked((1, 17), at=19), marked((1, 17), Action.DROPPED, at=20)]
-
-    found = resolutions(records)
-
-    assert [is_marker(each) for each in records] == [False, False, True, True]
-    assert found == {(1, 17): Resolution((1, 17), "dropped", "2026-11-30T09:00:00Z", "anna@host")}
-
-
-@given(st.binary(max_size=60))
-def test_a_marker_that_can_not_be_read_resolves_nothing(junk: bytes) -> None:
-    odd = DeadLetterRecord(DLQ, 0, 5, 0, None, None, [("dead-letter.resolved", junk + b"!")])
-
-    assert is_marker(odd)
-    assert resolutions([odd]) == {}
-
-
-@given(st.integers(0, 1 << 31), st.integers(0, 1 << 60), st.sampled_from(Action), st.text(min_size=1, max_size=20))
-def test_what_a_marker_says_is_read_again(partition: int, offset: int, action: Action, by: str) -> None:
-    header = Resolution((partition, offset), action.value, "2026-11-30T09:00:00Z", by).header()
-
-    (found,) = resolutions([DeadLetterRecord(DLQ, partition, 9, 0, None, None, [header])]).values()
-
-    assert (found.place, found.action) == ((partition, offset), action.value)
-
-
 def test_a_message_is_replayed_as_it_was_with_one_header_of_ours() -> None:
-    made = replayed(letter(value=b"\xff", replays="1"), ".dlq", TOPICS)
+    made = replayed(letter(1, value=b"\xff", replays="999"), ".dlq", TOPICS)
 
     assert not isinstance(made, str)
     assert made[:4] == ("orders", 3, b"k", b"\xff")
@@ -151,11 +107,11 @@ def test_a_letter_is_skipped_when_it_is_resolved_or_was_replayed_too_often() -> 
     done = Resolution((1, 17), "dropped", "", "")
     replay, again = DeadLetterRequest("replay"), DeadLetterRequest("replay", again=True)
 
-    assert reason_to_skip(letter(replays="2"), None, replay) == ""
-    assert reason_to_skip(letter(replays="3"), None, replay) == "replayed 3 times already"
-    assert reason_to_skip(letter(replays="3"), None, DeadLetterRequest("drop")) == ""
+    assert reason_to_skip(letter(2), None, replay) == ""
+    assert reason_to_skip(letter(3), None, replay) == "replayed 3 times already"
+    assert reason_to_skip(letter(3), None, DeadLetterRequest("drop")) == ""
     assert reason_to_skip(letter(), done, replay) == "resolved already"
-    assert [reason_to_skip(letter(replays="9"), each, again) for each in (None, done)] == ["", ""]
+    assert [reason_to_skip(letter(9), each, again) for each in (None, done)] == ["", ""]
 
 
 def test_the_account_says_what_was_skipped_and_why() -> None:
@@ -169,9 +125,9 @@ def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(ca
     blocked: List[Any] = []
 
     class Stores:
-        def store(self, records: List[Any]) -> List[str]:
+        def store(self, records: List[Any]) -> List[Stored]:
             blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-            return ["" for _ in records]
+            return [Stored("", 3, 99) for _ in records]
 
     class Holds:
         name, suffix = DLQ, ".dlq"
@@ -192,9 +148,9 @@ def test_a_replay_goes_on_to_its_end_also_when_nobody_hears_of_it(monkeypatch: p
     stored: List[Any] = []
 
     class Refuses:
-        def store(self, records: List[Any]) -> List[str]:
+        def store(self, records: List[Any]) -> List[Stored]:
             stored.extend(records)
-            return ["refused" for _ in records]
+            return [Stored("refused") for _ in records]
 
         def topics(self) -> None:
             pass
@@ -225,6 +181,19 @@ def test_space_is_free_up_to_the_first_letter_that_is_open() -> None:
     assert first_open(records, {(1, 10), (1, 11), (1, 13)}, {0: (5, 6), 1: (10, 14)}) == {0: 5, 1: 14}
 
 
+def test_a_dry_run_shows_nothing_of_strangers_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    class Holds:
+        name, suffix = DLQ, ".dlq"
+
+        def letters(self) -> List[Any]:
+            return [(letter(topic="\x1b]0;evil\x07orders"), None)]
+
+    wanted = DeadLetterRequest("drop", all=True, dry_run=True)
+    Resolver(cast("Any", None), wanted, TOPICS).run([cast("Any", Holds())])
+
+    assert r"would be dropped, from \x1b]0;evil\x07orders[3]@1234" in capsys.readouterr().out
+
+
 def test_batches_are_neither_too_many_letters_nor_too_many_bytes() -> None:
     many = [letter()] * (2 * BATCH_LETTERS + 1)
     large = [letter(value=bytes(BATCH_BYTES // 2))] * 5
@@ -235,7 +204,7 @@ def test_batches_are_neither_too_many_letters_nor_too_many_bytes() -> None:
 
 
 def test_a_list_has_one_line_a_letter() -> None:
-    lines = listed([(letter(), None), (letter(offset=200000, key=None, replays="1"), None)], ".dlq")
+    lines = listed([(letter(), None), (letter(1, offset=200000, key=None, replays="1"), None)], ".dlq")
 
     assert lines == [
         "letter    from            failed at             attempts  replays  key  error",
