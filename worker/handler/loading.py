@@ -99,8 +99,10 @@ def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: Se
 
 def _imported(name: str, source: str) -> Callable[..., Any]:
     module_name, _, function_name = name.partition(":")
+    *path, last = function_name.split(".")
     try:
-        function = functools.reduce(getattr, function_name.split("."), importlib.import_module(module_name))
+        owner = functools.reduce(getattr, path, importlib.import_module(module_name))
+        function: Callable[..., Any] = getattr(owner, last)
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # a user's module may raise anything, SystemExit included
@@ -113,12 +115,21 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
             forks.end()
     if not callable(function):
         raise HandlerError(f"{source} is a {type(function).__name__}, not a function")
+    if inspect.isclass(owner) and inspect.isfunction(inspect.getattr_static(owner, last)):
+        raise HandlerError(
+            f"{source} is a method of a class, and there is no object; wanted: a function, or a method of an object"
+        )
     return function
 
 
 def _kind(function: Callable[..., Any], source: str) -> Kind:
     """What the function's form says. Raises HandlerError for forms whose call would do nothing."""
-    forms = (function, getattr(function, "__call__", None))  # noqa: B004 (an object with a method of that name)
+    innermost = function.func if isinstance(function, functools.partial) else function  # a partial of a partial is one
+    if inspect.isclass(innermost):
+        raise HandlerError(f"{source} is a class, whose call makes an object and no more; wanted: a function")
+    if isinstance(innermost, functools._lru_cache_wrapper):  # noqa: SLF001 (there is no other name for it)
+        raise HandlerError(f"{source} is cached: of two equal messages the second would do nothing; wanted: a plain function")
+    forms = (innermost, getattr(innermost, "__call__", None))  # noqa: B004 (an object with a method of that name)
     if any(generator(form) for form in forms for generator in (isgeneratorfunction, isasyncgenfunction)):
         raise HandlerError(f"{source} is a generator, whose call does nothing; wanted: a function, without yield")
     is_batch = _first_parameter(function) == "messages"

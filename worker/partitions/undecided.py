@@ -5,12 +5,12 @@ succeeds leaves nothing but its flag, and costs none of this. Pure.
 
 from __future__ import annotations
 
-import inspect
 from typing import Any, List, Optional, Sequence, Union
 
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, partition_of
 from kafka_worker.shared.foreign.answers import Send
+from kafka_worker.shared.foreign.undone import must_be_done
 
 
 class _OfTasks:
@@ -80,14 +80,13 @@ def sends_of(result: Any, tasks: Sequence[Task]) -> Optional[Returned]:
     failed attempt then. What is to be produced is copied: whoever has the handler's own may change it at any time."""
     if isinstance(result, Send):
         return Returned(tasks, [Send.checked(result)])
-    if inspect.isawaitable(result):
-        if inspect.iscoroutine(result):
-            result.close()  # else Python complains that nobody awaited it
-        raise TypeError("the handler returned something to be awaited, so it has done nothing yet; wanted: async def")
+    must_be_done(result)
     if not isinstance(result, (list, tuple)):
         return None
     listed = list(result)
     if not any(isinstance(each, Send) for each in listed):
+        for each in listed:
+            must_be_done(each)
         return None
     if not all(isinstance(each, Send) for each in listed):
         raise TypeError("the handler returned a list in which some are a Send and some are not")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from typing import Any, List, Optional
 
@@ -78,6 +79,17 @@ class Holder:
     def inner(message: Any) -> Any:
         return message
 
+    def method(self, message: Any) -> Any:
+        return message
+
+
+holder = Holder()
+cached = functools.lru_cache(maxsize=None)(one)
+partial = functools.partial(with_an_optional_second, own="partial's")
+partial_of_an_async_object = functools.partial(an_async_object)
+partial_of_a_generator = functools.partial(generator)
+partial_of_a_class = functools.partial(functools.partial(Holder))
+
 
 number = 7
 
@@ -112,15 +124,34 @@ def test_a_handler_that_takes_something_else_is_refused_with_the_wanted_form(nam
         loading.load(f"{HERE}:{name}")
 
 
-@pytest.mark.parametrize("name", ["generator", "async_generator"])
-def test_a_function_whose_call_does_nothing_yet_is_refused(name: str) -> None:
-    with pytest.raises(HandlerError, match="whose call does nothing"):
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("generator", "whose call does nothing"),
+        ("async_generator", "whose call does nothing"),
+        ("partial_of_a_generator", "whose call does nothing"),
+        ("Holder", "is a class, whose call makes an object"),
+        ("partial_of_a_class", "is a class, whose call makes an object"),
+        ("Holder.method", "is a method of a class, and there is no object"),
+        ("cached", "of two equal messages the second would do nothing"),
+    ],
+)
+def test_what_does_nothing_when_it_is_called_is_refused(name: str, why: str) -> None:
+    with pytest.raises(HandlerError, match=why):
         loading.load(f"{HERE}:{name}")
 
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("one", Kind.THREAD), ("coroutine", Kind.ASYNC), ("an_async_object", Kind.ASYNC), ("messages", Kind.BATCH)],
+    [
+        ("one", Kind.THREAD),
+        ("coroutine", Kind.ASYNC),
+        ("an_async_object", Kind.ASYNC),
+        ("messages", Kind.BATCH),
+        ("holder.method", Kind.THREAD),
+        ("partial", Kind.THREAD),
+        ("partial_of_an_async_object", Kind.ASYNC),
+    ],
 )
 def test_the_form_of_a_function_says_how_it_is_called(name: str, kind: Kind) -> None:
     assert loading.load(f"{HERE}:{name}").kind is kind
