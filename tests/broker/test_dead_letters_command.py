@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 import pytest
 
-from kafka_worker.ops import commands
-from kafka_worker.ops.dead_letters import cluster
+from kafka_worker.ops import commands, connection
 from tests.support.eventually import eventually
 from tests.support.messages import message
 from tests.support.ports import free_ports
@@ -182,7 +181,7 @@ def test_what_can_not_be_done_is_said_with_its_reason(
 
 
 def test_without_a_broker_it_gives_up_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cluster.ANSWER_SECONDS <= 10
+    assert connection.ANSWER_SECONDS <= 10
     monkeypatch.setattr(cluster, "ANSWER_SECONDS", 2.0)
     (port,) = free_ports("127.0.0.1", 1)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{port}")

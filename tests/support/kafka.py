@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import uuid
 from pathlib import Path
-from typing import Dict, Iterable, List, Mapping, Optional
+from typing import Dict, Iterable, List, Mapping, Optional, Tuple
 
 from tests.support import kafka_jars
 from tests.support.kafka_node import Node, PortTakenError
@@ -141,13 +141,29 @@ class GivenCluster:
         self.bootstrap = bootstrap
 
 
+def described_group(bootstrap: str, group: str) -> Dict[Tuple[str, int], Tuple[str, str, str]]:
+    """What Kafka's own kafka-consumer-groups --describe says: for each partition CURRENT-OFFSET, LOG-END-OFFSET and LAG."""
+    said = _tool(
+        "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
+        "--bootstrap-server", bootstrap, "--describe", "--group", group,
+    )  # fmt: skip
+    rows = [line.split() for line in said.splitlines() if line.startswith(group)]
+    return {(row[1], int(row[2])): (row[3], row[4], row[5]) for row in rows}
+
+
 def console_producer(bootstrap: str, topic: str, lines: Iterable[str], *options: str) -> None:
     """Send each line as a message by Kafka's own console producer, as somebody at a terminal would."""
     where = ("--bootstrap-server", bootstrap, "--topic", topic)
-    command = kafka_jars.java("kafka.tools.ConsoleProducer", *where, *options)
+    said = _tool("kafka.tools.ConsoleProducer", *where, *options, typed="".join(line + "\n" for line in lines))
+    if "ERROR" in said:
+        raise RuntimeError(f"the console producer failed:\n{said}")
+
+
+def _tool(name: str, *words: str, typed: str = "") -> str:
+    """What one of Kafka's own commands says."""
     done = subprocess.run(
-        command,
-        input="".join(line + "\n" for line in lines),
+        kafka_jars.java(name, *words),
+        input=typed,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -155,5 +171,6 @@ def console_producer(bootstrap: str, topic: str, lines: Iterable[str], *options:
         timeout=PRODUCER_SECONDS,
         env={"PATH": os.environ["PATH"]},
     )
-    if done.returncode or "ERROR" in done.stdout:
-        raise RuntimeError(f"the console producer failed ({done.returncode}):\n{done.stdout}")
+    if done.returncode:
+        raise RuntimeError(f"{name} failed ({done.returncode}):\n{done.stdout}")
+    return done.stdout

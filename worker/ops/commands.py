@@ -37,8 +37,12 @@ def command(words: List[str], closed: List[str]) -> int:
         from kafka_worker.ops import status_command  # here, as the next one, because a supervisor has no use for it
 
         return status_command.run(configuration)
+    if configuration.command == "lag":
+        from kafka_worker.ops.lag import command as lag  # which brings the Kafka client, as the next one
+
+        return lag.run(configuration.settings, as_json=configuration.as_json)
     if configuration.letters is not None:
-        from kafka_worker.ops.dead_letters import command as dead_letters  # which brings the Kafka client
+        from kafka_worker.ops.dead_letters import command as dead_letters
 
         return dead_letters.run(configuration.settings, configuration.letters)
     if "standard error" in closed:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, List, Tuple
+from typing import Any, Callable, List, Tuple
 
+from kafka_worker.ops.tables import Columns, duration, table
 from kafka_worker.shared.ipc.health import MEGABYTE, totals
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, SlotReport, Snapshot, Stage, TaskReport
 
 MOST_TASKS = 10
-SECONDS_A_MINUTE = 60
-
-#: A table: the heading of each column, and how it is read from what a line is about.
-Columns = Tuple[Tuple[str, Callable[[Any], str]], ...]
 
 
 def text(snapshot: Snapshot) -> str:
@@ -19,7 +16,7 @@ def text(snapshot: Snapshot) -> str:
     sums = totals(snapshot.slots)
     lines = [
         (
-            f"{'DEGRADED' if snapshot.problems else 'HEALTHY'}  {snapshot.state}, up {_duration(snapshot.uptime)}, "
+            f"{'DEGRADED' if snapshot.problems else 'HEALTHY'}  {snapshot.state}, up {duration(snapshot.uptime)}, "
             f"group {snapshot.group} on {snapshot.host}, topics {', '.join(snapshot.topics)}"
         ),
         (
@@ -35,7 +32,7 @@ def text(snapshot: Snapshot) -> str:
         lines.append(f"suspects {sums['suspects']}: ran when a process died, and are run apart, each alone")
     lines += ["  problem: " + problem for problem in snapshot.problems]
     lines += [f"  to be recycled: slot {slot}: {wish}" for slot, wish in _to_be_recycled(snapshot.slots)]
-    return "\n".join([*lines, "", *_table(SLOT_COLUMNS, snapshot.slots), "", *_running_tasks(snapshot.slots)])
+    return "\n".join([*lines, "", *table(SLOT_COLUMNS, snapshot.slots), "", *_running_tasks(snapshot.slots)])
 
 
 def _threads(snapshot: Snapshot) -> str:
@@ -51,7 +48,7 @@ def _running_tasks(slots: List[SlotReport]) -> List[str]:
     running = [(slot, task) for slot in slots if slot.child and slot.pid for task in slot.child.tasks]
     if not running:
         return ["no task runs now"]
-    return _table(TASK_COLUMNS, sorted(running, key=lambda row: -row[1].seconds)[:MOST_TASKS])
+    return table(TASK_COLUMNS, sorted(running, key=lambda row: -row[1].seconds)[:MOST_TASKS])
 
 
 # ---- columns ----------------------------------------------------------------------------------------------------------
@@ -82,7 +79,7 @@ SLOT_COLUMNS: Columns = (
     ("SLOT", lambda slot: str(slot.slot)),
     ("PID", lambda slot: str(slot.pid or "-")),
     ("STATE", _stage),
-    ("UP", lambda slot: _duration(slot.uptime)),
+    ("UP", lambda slot: duration(slot.uptime)),
     ("THREADS", _reported(lambda child: child.threads)),
     ("RSS MB", _reported(lambda child: f"{child.rss / MEGABYTE:.0f}")),
     ("DONE", _reported(lambda child: child.done)),
@@ -100,7 +97,7 @@ def _of_task(read: Callable[[TaskReport], str]) -> Callable[[Tuple[SlotReport, T
 
 
 TASK_COLUMNS: Columns = (
-    ("RUNNING FOR", _of_task(lambda task: _duration(task.seconds))),
+    ("RUNNING FOR", _of_task(lambda task: duration(task.seconds))),
     ("TASK", _of_task(lambda task: f"{task.topic}[{task.partition}] offset {task.offset}")),
     ("KEY", _of_task(lambda task: task.key or "-")),
     ("ATTEMPT", _of_task(lambda task: str(task.attempt))),
@@ -108,17 +105,3 @@ TASK_COLUMNS: Columns = (
     ("PID", lambda row: str(row[0].pid)),
     ("THREAD", _of_task(lambda task: task.thread)),
 )
-
-
-def _table(columns: Columns, rows: Iterable[Any]) -> List[str]:
-    cells = [[heading for heading, _ in columns], *([read(row) for _, read in columns] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*cells)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
-
-
-def _duration(seconds: float) -> str:
-    if seconds < SECONDS_A_MINUTE:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(int(seconds), SECONDS_A_MINUTE)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"

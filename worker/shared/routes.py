@@ -70,6 +70,22 @@ def ignored(settings: Settings) -> str:
     return ",".join("^.*" + text.replace(".", "[.]") for text in ours)
 
 
+def consumed(settings: Settings, existing: Collection[str]) -> List[str]:
+    """The topics that are consumed, each once: those that are named, whether they exist or not, those of the `existing` that a
+    pattern fits, and their retry topics."""
+    found = [name for topic in settings.topics for name in _fitting(topic, existing, settings.dead_letter_suffix)]
+    found += [topic + RETRY_MARK + delay for topic in settings.topics for delay in settings.retry_topics]
+    return list(dict.fromkeys(found))
+
+
+def _fitting(topic: str, existing: Collection[str], suffix: str) -> List[str]:
+    route = Route(topic, "")
+    if not route.is_pattern:
+        return [topic]
+    theirs = [name for name in existing if not name.endswith(suffix) and RETRY_MARK not in name]
+    return sorted(name for name in theirs if route.matches(name))
+
+
 def described(settings: Settings) -> str:
     """The handler, or the handler of each topic, for log and status."""
     return ", ".join(settings.handlers) or settings.handler

@@ -1,41 +1,20 @@
-"""The Kafka client of the command `dead-letters`: reads whole topics, stores records, frees space. Every wait has a limit.
-
-It reads as a member of no group: partitions are assigned by hand, and nothing is committed. The service's own group id is
-given to the client all the same, because the rights of the service are for that one.
-"""
+"""The Kafka client of the command `dead-letters`: reads whole topics, stores records, frees space."""
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from kafka_worker.ops.connection import ANSWER_SECONDS, POLL_SECONDS, Connection, NoBrokerError, Range
 from kafka_worker.ops.dead_letters.letter import DeadLetterRecord
 from kafka_worker.ops.dead_letters.plan import Outgoing
-from kafka_worker.shared.configuration import identity
 from kafka_worker.shared.producing import TOGETHER, alone
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 
-ANSWER_SECONDS = 10.0  # for a broker to say anything
 BATCH = 500
-POLL_SECONDS = 0.2
-_QUIET = {"log_level": 0}  # what the client has to say comes as errors too, and those are told
-
-Range = Tuple[int, int]  # first offset, and the one behind the last
-
-
-class BrokerError(Exception):
-    """The broker refuses something; the text says what."""
-
-
-class NoBrokerError(BrokerError):
-    """No broker answers."""
-
-
-class PropertyError(Exception):
-    """The client refuses a property that the user has set."""
 
 
 class Stored(NamedTuple):
@@ -47,58 +26,14 @@ class Stored(NamedTuple):
     by_broker: bool = False  # whether it was a broker that said no
 
 
-class Cluster:
+class Cluster(Connection):
     """The connection. Use it in a `with`."""
 
     def __init__(self, settings: Settings) -> None:
         """Nothing is asked yet. Raises PropertyError."""
-        self._settings = settings
-        self._complaint = ""  # the client's last: why nothing comes
-        self._refused = ""  # why a broker will have nothing to do with us, or we with it
-        self._common = {**_QUIET, **settings.client_properties, "bootstrap.servers": settings.bootstrap_servers}
+        super().__init__(settings)
         self._producer_properties = settings.producer_properties
         self._producers: Dict[bool, Producer] = {}  # by whether each record goes alone
-        self._consumer: Consumer = self._made(
-            Consumer,
-            {
-                "queued.max.messages.kbytes": 8192,
-                "fetch.wait.max.ms": 10,  # a second look would wait until the fetch of the first is answered
-                **settings.consumer_properties,
-                "group.id": settings.group_id,
-                "enable.auto.commit": False,
-                "enable.partition.eof": True,
-                "auto.offset.reset": "earliest",  # what retention takes while we read is gone
-            },
-        )
-
-    def __enter__(self) -> Cluster:  # noqa: PYI034 (typing.Self needs Python 3.11)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._consumer.close()
-
-    def topics(self) -> Dict[str, List[int]]:
-        """All topics that this user may see, with the numbers of their partitions. Asked by name, one might be made."""
-        try:
-            found = self._consumer.list_topics(timeout=ANSWER_SECONDS).topics
-        except KafkaException as problem:
-            self._consumer.poll(0)  # brings the complaints
-            if self._refused:
-                raise PropertyError(identity.refused(self._refused, self._settings)) from problem
-            raise NoBrokerError(self._complaint or str(problem.args[0].str())) from problem
-        return {name: sorted(topic.partitions) for name, topic in found.items() if topic.error is None}
-
-    def ranges(self, topic: str, partitions: Sequence[int]) -> Dict[int, Range]:
-        """What each partition holds now."""
-        deadline = Deadline(ANSWER_SECONDS)
-        return {number: self._range(TopicPartition(topic, number), deadline) for number in partitions}
-
-    def _range(self, place: TopicPartition, deadline: Deadline) -> Range:
-        try:
-            low, high = self._consumer.get_watermark_offsets(place, timeout=max(0.1, deadline.remaining()))
-        except KafkaException as problem:
-            raise self._failed(f"{place.topic}[{place.partition}]", problem.args[0]) from problem
-        return int(low), int(high)
 
     def read(self, topic: str, ranges: Mapping[int, Range]) -> Iterator[DeadLetterRecord]:
         """What stands in these offsets, each partition in its order. Raises BrokerError."""
@@ -190,25 +125,6 @@ class Cluster:
             properties = {**self._producer_properties, **ours}
             self._producers[apart] = self._made(Producer, alone(properties) if apart else properties)
         return self._producers[apart]
-
-    def _made(self, client: Any, properties: Dict[str, Any]) -> Any:
-        try:
-            return client({**self._common, **properties, "error_cb": self._note})
-        except (KafkaException, ValueError, TypeError) as problem:
-            text = problem.args[0].str() if isinstance(problem, KafkaException) else str(problem)
-            raise PropertyError(
-                f"The Kafka client refuses its properties: {identity.named(text, self._settings)}"
-            ) from problem
-
-    def _note(self, error: KafkaError) -> None:
-        if error.name() != "_ALL_BROKERS_DOWN":  # which says less than what came before
-            self._complaint = error.str()
-        if error.name() in ("_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED"):
-            self._refused = error.str()
-
-    def _failed(self, what: str, error: KafkaError) -> BrokerError:
-        away = error.name() in ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE")
-        return NoBrokerError(self._complaint or error.str()) if away else BrokerError(f"{what}: {error.str()}")
 
 
 def _not_stored(error: KafkaError) -> Stored:

@@ -12,38 +12,23 @@ import itertools
 import json
 from typing import List
 
+from kafka_worker.ops.connection import NOT_ALL, told
 from kafka_worker.ops.dead_letters import text
-from kafka_worker.ops.dead_letters.cluster import BrokerError, Cluster, NoBrokerError, PropertyError
+from kafka_worker.ops.dead_letters.cluster import Cluster
 from kafka_worker.ops.dead_letters.letter import Listed
 from kafka_worker.ops.dead_letters.resolve import Resolver
-from kafka_worker.ops.dead_letters.scope import Scope, complain, scopes_of, tell
-from kafka_worker.shared.configuration import identity
+from kafka_worker.ops.dead_letters.scope import Scope, scopes_of
 from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.streams import complain, tell
 
 SHOWN = 50  # letters of a list without --limit
-OK, SOME_FAILED, NO_BROKER = 0, 1, 2
 
 
 def run(settings: Settings, wanted: DeadLetterRequest) -> int:
     """The command; its exit code."""
-    try:
-        with Cluster(settings) as cluster:
-            return _run(settings, wanted, cluster)
-    except PropertyError as problem:
-        complain(f"The configuration is wrong: {problem}")
-        return ExitCode.CONFIGURATION
-    except NoBrokerError as problem:
-        complain(f"No broker answers at {settings.bootstrap_servers}: {problem}")
-        complain(identity.forgotten(settings) or "Are address and protocol right?")
-        return NO_BROKER
-    except BrokerError as problem:
-        complain(f"The broker refuses: {problem}")
-        return SOME_FAILED
-    except KeyboardInterrupt:
-        complain("Interrupted")
-        return SOME_FAILED
+    return told(settings, Cluster, lambda cluster: _run(settings, wanted, cluster))
 
 
 def _run(settings: Settings, wanted: DeadLetterRequest, cluster: Cluster) -> int:
@@ -60,8 +45,8 @@ def _run(settings: Settings, wanted: DeadLetterRequest, cluster: Cluster) -> int
     elif wanted.action == "show":
         _show(scopes, wanted)
     elif Resolver(cluster, wanted, topics).run(scopes):
-        return SOME_FAILED
-    return SOME_FAILED if missing else OK
+        return NOT_ALL
+    return NOT_ALL if missing else ExitCode.OK
 
 
 def _list(scopes: List[Scope], wanted: DeadLetterRequest) -> None:

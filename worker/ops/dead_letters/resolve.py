@@ -15,10 +15,10 @@ from typing import Dict, Iterator, List, Mapping, Set
 from kafka_worker.ops.dead_letters.cluster import Cluster, Stored
 from kafka_worker.ops.dead_letters.letter import Letter, MessageId, history, iso
 from kafka_worker.ops.dead_letters.plan import Action, Outgoing, Summary, batches, first_open, marker, reason_to_skip, replayed
-from kafka_worker.ops.dead_letters.scope import Scope, complain, tell
+from kafka_worker.ops.dead_letters.scope import Scope
 from kafka_worker.ops.dead_letters.text import source
 from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId
-from kafka_worker.shared.system.streams import show
+from kafka_worker.shared.system.streams import complain, show, tell
 
 PROGRESS_SECONDS = 5.0
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from typing import Dict, Iterator, List, Mapping, Set
 
-from kafka_worker.ops.dead_letters.cluster import Cluster, Range
+from kafka_worker.ops.connection import Range
+from kafka_worker.ops.dead_letters.cluster import Cluster
 from kafka_worker.ops.dead_letters.letter import Letter, Listed, history, is_marker, selected
 from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId
-from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.routes import Route
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.streams import complain
 
 
 class Scope:
@@ -72,15 +71,3 @@ def _names(topic: str, suffix: str, topics: Mapping[str, List[int]]) -> List[str
     if not route.is_pattern:
         return [topic + suffix]
     return sorted(name for name in topics if name.endswith(suffix) and route.matches(name[: -len(suffix)]))
-
-
-def tell(line: str) -> None:
-    """Say what was asked, on standard output. Names of topics, and more, are strangers' words."""
-    print(escaped(line))
-
-
-def complain(line: str) -> None:
-    """Tell what is wrong, or how far it is: not on standard output, which is for what was asked. That nobody reads it ends
-    nothing in the middle."""
-    with contextlib.suppress(OSError):
-        print(escaped(line), file=sys.stderr)

@@ -18,11 +18,12 @@ from kafka_worker.shared.setting import Setting
 from kafka_worker.shared.settings import TABLE
 
 COMMAND_LINE = "the command line"
-COMMANDS = ("status", "metrics", dead_letter_flags.COMMAND)
+COMMANDS = ("status", "metrics", "lag", dead_letter_flags.COMMAND)
+_WITH_JSON = ("status", "lag", dead_letter_flags.COMMAND)
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
     "--check-config": "validate, print the effective settings with secrets masked, and exit",
-    "--json": "with status or dead-letters: print all of it as JSON",
+    "--json": "with status, lag or dead-letters: print all of it as JSON",
 }
 _EXAMPLES = """\
 examples:
@@ -34,6 +35,7 @@ examples:
 usage: {0} [options]
        {0} status [--json] [options]   what the service of this group on this host is doing
        {0} metrics [options]           the same as numbers, in Prometheus' text format
+       {0} lag [--json] [options]      how far the whole group is, on all hosts, also when none of them runs
 """ + dead_letter_flags.EXAMPLES  # fmt: skip
 _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
@@ -45,8 +47,8 @@ exit status:
 """
 _MEANINGS = {
     ExitCode.OK: "drained and closed; done; status: healthy",
-    1: "status: degraded; dead-letters: something could not be done",
-    2: "status: not running; dead-letters: no broker answers",
+    1: "status: degraded; lag, dead-letters: something could not be done",
+    2: "status: not running; lag, dead-letters: no broker answers",
     ExitCode.FAULT: "a fault in the service itself",
     ExitCode.GAVE_UP: "gave up for now: a deadline was cut, or the restart limit reached",
     ExitCode.FENCED: "another member with the same id took over",
@@ -129,8 +131,8 @@ def _astray(arguments: Arguments) -> List[str]:
     found = []
     if arguments.as_json and arguments.command == "run":
         found.append(f"--json ({COMMAND_LINE}) goes with status only. Write: {start.program()} status --json")
-    if arguments.as_json and arguments.command == "metrics":
-        found.append(f"--json ({COMMAND_LINE}) goes with status, not with metrics. Leave it out.")
+    elif arguments.as_json and arguments.command not in _WITH_JSON:
+        found.append(f"--json ({COMMAND_LINE}) goes with status, not with {arguments.command}. Leave it out.")
     if arguments.check_only and arguments.command != "run":
         found.append(f"--check-config ({COMMAND_LINE}) goes with no command. Leave out one of the two.")
     return found
@@ -161,7 +163,7 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
         return
     if rest and not unknown:
         stray = f"{' '.join(rest)} ({COMMAND_LINE}) is not a command."
-        arguments.faults.append(f"{stray} Write status, metrics or dead-letters, or no command to run the service.")
+        arguments.faults.append(f"{stray} Write status, metrics, lag or dead-letters, or no command to run the service.")
 
 
 def _wrong_flag(word: str, more: Sequence[str]) -> str:

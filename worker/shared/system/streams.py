@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ import traceback
 from typing import Callable, List
 
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.escaping import escaped
 
 NAMES = ("standard input", "standard output", "standard error")
 
@@ -48,6 +50,18 @@ def show(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         silence()
+
+
+def tell(line: str) -> None:
+    """Say what was asked, on standard output. Names of topics, and more, are strangers' words."""
+    print(escaped(line))
+
+
+def complain(line: str) -> None:
+    """Tell what is wrong, or how far it is: not on standard output, which is for what was asked. That nobody reads it ends
+    nothing in the middle."""
+    with contextlib.suppress(OSError):
+        print(escaped(line), file=sys.stderr)
 
 
 def guarded(command: Callable[[List[str]], int]) -> int:

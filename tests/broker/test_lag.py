@@ -1,0 +1,97 @@
+"""`supervisor.py lag`: how far the whole group is, from Kafka alone."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import TYPE_CHECKING, Any, Callable, Dict, Tuple
+
+import pytest
+from confluent_kafka import Producer
+
+from kafka_worker.ops import commands
+from tests.support.eventually import eventually
+from tests.support.kafka import described_group
+from tests.support.messages import message
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.admin import Admin
+    from tests.support.engine import Engine
+
+SECONDS = 30.0
+MINUTES_AGO = 600.0
+
+
+def told(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
+    capsys.readouterr()
+    found = commands.main(["lag", *words])
+    said = capsys.readouterr()
+    assert found == code, said.out + said.err
+    return said.out + said.err
+
+
+def partitions_of(report: Dict[str, Any]) -> Dict[Tuple[str, int], Dict[str, Any]]:
+    return {(row["topic"], row["partition"]): row for row in report["partitions"]}
+
+
+def a_message() -> bytes:
+    value = message(uuid.uuid4().hex).row[1]
+    assert value is not None
+    return value
+
+
+def fill(bootstrap: str, name: str) -> None:
+    """0: four messages, the first two of long ago. 1: two of a transaction, and its marker. 2: two. 3: nothing."""
+    plain = Producer({"bootstrap.servers": bootstrap})
+    for number, age in ((0, 2 * MINUTES_AGO), (0, MINUTES_AGO), (0, 0), (0, 0), (2, 0), (2, 0)):
+        plain.produce(name, a_message(), partition=number, timestamp=int(1000 * (time.time() - age)))
+    assert plain.flush(SECONDS) == 0
+    transactional = Producer({"bootstrap.servers": bootstrap, "transactional.id": uuid.uuid4().hex})
+    transactional.init_transactions(SECONDS)
+    transactional.begin_transaction()
+    for _ in range(2):
+        transactional.produce(name, a_message(), partition=1)
+    transactional.commit_transaction(SECONDS)
+
+
+def test_the_lag_of_a_group_is_told_without_it_and_as_kafkas_own_tool_tells_it(
+    admin: Admin,
+    topic: Callable[..., str],
+    group: str,
+    engine: Callable[..., Engine],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    name = topic(partitions=4)
+    monkeypatch.chdir(tmp_path)  # no .env of a developer
+    for variable, value in (("BOOTSTRAP_SERVERS", admin.bootstrap), ("GROUP_ID", group), ("TOPIC", name)):
+        monkeypatch.setenv("KAFKA_" + variable, value)
+    fill(admin.bootstrap, name)
+    admin.move(group, name, {0: 1, 1: 2})
+
+    report = json.loads(told(capsys, "--json"))
+    rows = partitions_of(report)
+    theirs = eventually(lambda: described_group(admin.bootstrap, group), SECONDS, "the tool finds the group's coordinator")
+
+    assert set(theirs) == {(name, 0), (name, 1)}  # it knows of no partition that has no commit
+    for place, (committed, end, lag) in theirs.items():
+        assert (rows[place]["committed"], rows[place]["end"], rows[place]["lag"]) == (int(committed), int(end), int(lag))
+    assert [rows[name, number]["lag"] for number in range(4)] == [3, 1, 2, 0]
+    assert MINUTES_AGO <= rows[name, 0]["lag_seconds"] < MINUTES_AGO + SECONDS
+    assert rows[name, 1]["lag_seconds"] == 0  # but a marker
+    assert report["lag"] == 6
+    assert report["state"] == "empty"
+
+    running = engine(name, group).start()
+    eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is dealt with")
+    said = told(capsys)
+    running.stop()
+
+    assert f"group {group} is stable, 1 members have partitions; lag 0" in said
+    assert said.count("engine-0") == 4
+    monkeypatch.setenv("KAFKA_TOPIC", f"{name},{name}-absent")
+    assert f"{name}-absent: there is no such topic" in told(capsys, code=1)

@@ -1,0 +1,35 @@
+"""How far a group is, from what Kafka says of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from kafka_worker.ops.lag.rows import Member, Offsets, first_undone, oldest, rows, total
+
+T = "orders"
+OFFSETS = Offsets(
+    committed={(T, 0): 5, (T, 1): -1, (T, 2): 2, (T, 3): 7},
+    beginnings={(T, 0): 0, (T, 1): 10, (T, 2): 4, (T, 3): 0},
+    ends={(T, 0): 9, (T, 1): 12, (T, 2): 6},
+)
+
+
+@pytest.mark.parametrize(("reset", "first"), [("earliest", 10), ("latest", 12), ("largest", 12)])
+def test_a_group_goes_on_where_it_has_committed_else_where_it_is_sent_and_never_at_what_is_gone(
+    reset: str, first: int
+) -> None:
+    assert first_undone(OFFSETS, reset) == {(T, 0): 5, (T, 1): first, (T, 2): 4, (T, 3): 7}
+
+
+def test_a_row_says_what_is_known_and_that_something_is_not() -> None:
+    undone = first_undone(OFFSETS, "earliest")
+    produced = {(T, 0): 940.0, (T, 1): None, (T, 2): 1005.0}
+
+    found = rows(OFFSETS, undone, produced, {(T, 0): Member("host-1", "10.0.0.7")}, now=1000.0)
+
+    assert [row.lag for row in found] == [4, 2, 2, -1]
+    assert [row.lag_seconds for row in found] == [60.0, 0.0, 0.0, -1]  # a producer's clock may be ahead
+    assert [row.end for row in found] == [9, 12, 6, -1]
+    assert [row.member for row in found] == ["host-1", "", "", ""]
+    assert total(found) == 8
+    assert oldest(found) == 60.0

@@ -1,0 +1,1 @@
+"""How far the whole group is, asked of Kafka itself."""

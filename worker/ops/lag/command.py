@@ -1,0 +1,90 @@
+"""`python supervisor.py lag`: how far the whole group is, on whatever machines, also when nothing of it runs.
+
+Exit code: 0 told, 1 something of it can't be told (with its reason), 2 no broker answers, 78 something is wrong with what is
+set.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from typing import Dict, List, Tuple
+
+from kafka_worker.ops.connection import NOT_ALL, BrokerError, told
+from kafka_worker.ops.lag.group import Group
+from kafka_worker.ops.lag.rows import Member, Offsets, Place, Row, first_undone, oldest, rows, total
+from kafka_worker.ops.tables import Columns, duration, table
+from kafka_worker.shared import routes
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.streams import complain, show
+
+COLUMNS: Columns = (
+    ("PARTITION", lambda row: f"{row.topic}[{row.partition}]"),
+    ("COMMITTED", lambda row: _known(row.committed)),
+    ("END", lambda row: _known(row.end)),
+    ("LAG", lambda row: _known(row.lag)),
+    ("BEHIND", lambda row: "?" if row.lag_seconds < 0 else duration(row.lag_seconds) if row.lag_seconds else "-"),
+    ("MEMBER", lambda row: row.member or "-"),
+    ("FROM", lambda row: row.address or "-"),
+)
+
+
+def run(settings: Settings, *, as_json: bool) -> int:
+    """The command; its exit code."""
+    return told(settings, Group, lambda group: _run(settings, group, as_json=as_json))
+
+
+def _run(settings: Settings, group: Group, *, as_json: bool) -> int:
+    complaints: List[str] = []
+    places = _places(settings, group.topics(), complaints)
+    state, members = _members(group, complaints)
+    found = _rows(settings, group, places, members)
+    complaints += [f"{row.topic}[{row.partition}]: its end can't be told: no broker leads it" for row in found if row.end < 0]
+    if as_json:
+        sums = {"lag": total(found), "lag_seconds": oldest(found)}
+        show(
+            json.dumps({"group": settings.group_id, "state": state, **sums, "partitions": list(map(asdict, found))}, indent=2)
+        )
+    else:
+        show("\n".join(map(escaped, _text(settings, state, found))))
+    for line in complaints:
+        complain(line)
+    return NOT_ALL if complaints else ExitCode.OK
+
+
+def _places(settings: Settings, topics: Dict[str, List[int]], complaints: List[str]) -> List[Place]:
+    """All partitions that the group consumes."""
+    wanted = routes.consumed(settings, topics)
+    unseen = "there is no such topic, or it may not be seen with these rights"
+    complaints += [f"{name}: {unseen}" for name in wanted if name not in topics]
+    return [(name, number) for name in wanted for number in topics.get(name, ())]
+
+
+def _members(group: Group, complaints: List[str]) -> Tuple[str, Dict[Place, Member]]:
+    try:
+        return group.members()
+    except BrokerError as problem:  # another right is asked for than that to consume
+        complaints.append(f"Who its members are can't be told: {problem}")
+        return "?", {}
+
+
+def _rows(settings: Settings, group: Group, places: List[Place], members: Dict[Place, Member]) -> List[Row]:
+    offsets = Offsets(group.committed(places), group.beginnings(places), group.ends(places))
+    undone = first_undone(offsets, settings.consumer_properties.get("auto.offset.reset", "earliest"))
+    behind = {place: offset for place, offset in undone.items() if offset < offsets.ends.get(place, offset + 1)}
+    produced = {**dict.fromkeys(undone.keys() - behind.keys()), **group.produced(behind)}
+    return rows(offsets, undone, produced, members, time.time())
+
+
+def _text(settings: Settings, state: str, found: List[Row]) -> List[str]:
+    owners = {row.member for row in found if row.member}
+    head = f"group {settings.group_id} is {state.replace('_', ' ')}, {len(owners)} members have partitions; lag {total(found)}"
+    behind = oldest(found)
+    return [head + (f", the oldest message waits for {duration(behind)}" if behind else ""), "", *table(COLUMNS, found)]
+
+
+def _known(number: int) -> str:
+    return "-" if number < 0 else str(number)

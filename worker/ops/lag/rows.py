@@ -1,0 +1,96 @@
+"""How far a group is, partition by partition. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+
+UNKNOWN = -1
+LATEST = ("latest", "end", "largest")  # of auto.offset.reset; by default we begin at the first message
+
+Place = Tuple[str, int]  # topic and partition
+
+
+class Member(NamedTuple):
+    """Who has a partition."""
+
+    name: str  # its client id
+    address: str
+
+
+class Offsets(NamedTuple):
+    """What Kafka knows of the partitions. What could not be told is missing."""
+
+    committed: Mapping[Place, int]  # of all that are asked for; UNKNOWN: nothing is committed
+    beginnings: Mapping[Place, int]
+    ends: Mapping[Place, int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One partition. -1: not known."""
+
+    topic: str
+    partition: int
+    committed: int  # -1: nothing yet
+    end: int
+    lag: int  # messages from where the group goes on to the end; markers of transactions count, as for Kafka's own tool
+    lag_seconds: float  # since the first of them was produced; 0: there is none
+    member: str  # who has the partition; empty: nobody
+    address: str
+
+
+def first_undone(offsets: Offsets, reset: str) -> Dict[Place, int]:
+    """Where the group goes on: at what it has committed, else where auto.offset.reset (`reset`) sends it. Without the places
+    of which that can't be told."""
+    found = {}
+    for place, committed in offsets.committed.items():
+        first = offsets.beginnings.get(place, UNKNOWN)
+        at = committed if committed != UNKNOWN else offsets.ends.get(place, UNKNOWN) if reset in LATEST else first
+        if at != UNKNOWN:
+            found[place] = max(at, first)  # what retention has taken is behind nobody
+    return found
+
+
+def rows(
+    offsets: Offsets,
+    undone: Mapping[Place, int],
+    produced: Mapping[Place, Optional[float]],
+    members: Mapping[Place, Member],
+    now: float,
+) -> List[Row]:
+    """One a partition, by topic and number. `undone`: where the group goes on; `produced`: when the first message from there
+    on was, in seconds since 1970, as is `now` (None: there is no message)."""
+    nobody = Member("", "")
+    return [
+        Row(
+            *place,
+            committed,
+            offsets.ends.get(place, UNKNOWN),
+            _lag(undone.get(place), offsets.ends.get(place)),
+            _seconds(place, produced, now),
+            *members.get(place, nobody),
+        )
+        for place, committed in sorted(offsets.committed.items())
+    ]
+
+
+def _lag(undone: Optional[int], end: Optional[int]) -> int:
+    return UNKNOWN if undone is None or end is None else max(0, end - undone)
+
+
+def _seconds(place: Place, produced: Mapping[Place, Optional[float]], now: float) -> float:
+    if place not in produced:
+        return UNKNOWN
+    at = produced[place]
+    return 0.0 if at is None else max(0.0, now - at)  # a producer's clock may be ahead of ours
+
+
+def total(found: Iterable[Row]) -> int:
+    """Messages that the group has before it, as far as they are known."""
+    return sum(max(0, row.lag) for row in found)
+
+
+def oldest(found: Iterable[Row]) -> float:
+    """For how many seconds the oldest of them waits."""
+    return max([row.lag_seconds for row in found], default=0.0)

@@ -1,0 +1,26 @@
+"""How commands show things to a person: tables, and how long something is. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable, List, Tuple
+
+SECONDS_A_MINUTE = 60
+
+#: A table: the heading of each column, and how it is read from what a line is about.
+Columns = Tuple[Tuple[str, Callable[[Any], str]], ...]
+
+
+def table(columns: Columns, rows: Iterable[Any]) -> List[str]:
+    """Its lines, as wide as what stands in them."""
+    cells = [[heading for heading, _ in columns], *([read(row) for _, read in columns] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+
+
+def duration(seconds: float) -> str:
+    """Seconds, in the unit that fits."""
+    if seconds < SECONDS_A_MINUTE:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(int(seconds), SECONDS_A_MINUTE)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{rest:02}s"
