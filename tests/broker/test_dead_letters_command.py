@@ -182,7 +182,7 @@ def test_what_can_not_be_done_is_said_with_its_reason(
 
 def test_without_a_broker_it_gives_up_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert connection.ANSWER_SECONDS <= 10
-    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 2.0)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 2.0)
     (port,) = free_ports("127.0.0.1", 1)
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", f"127.0.0.1:{port}")
     began = time.monotonic()
