@@ -77,4 +77,4 @@ class Arrivals:
             return []
         self._again_at = now + LOOK_SECONDS
         self.receive(consumer, waiting, AGAIN_SECONDS)
-        return [partition for partition in waiting if not partition.flow.held]
+        return [partition for partition in waiting if not partition.flow.put_off_still]

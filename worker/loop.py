@@ -21,10 +21,11 @@ from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.report import LoopReport
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.snapshot import PartitionReport, Stage
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.standstill.standstills import Standstills
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class ConsumerLoop:
         self._clock = clock
         self._ownership: Ownership
         self._consumer: GroupConsumer
+        self._standstills = Standstills(settings, parts)
         self._cut_off: List[str] = []  # what the drain deadline interrupted
         self._publish_at = 0.0
         self._told: Any = None  # the news that the last report was made with
@@ -97,7 +99,7 @@ class ConsumerLoop:
             self._parts.pool.wake(len(self._parts.pool.threads))
         self._ownership.committer.turn(now, inside=inside)
         if now >= self._publish_at or self._news() != self._told:
-            self._publish(now)
+            self._publish(now, inside=inside)
         return now
 
     def _patience(self, now: float) -> float:
@@ -154,7 +156,17 @@ class ConsumerLoop:
         """What somebody waits to hear: that we are in the group, that we end, what is ours."""
         return self._consumer.joined, self._consumer.away, self._consumer.ending, self._ownership.changes
 
-    def _publish(self, now: float) -> None:
+    def _partitions(self, now: float, *, inside: bool) -> List[PartitionReport]:
+        """`inside` a client callback nothing comes and no commit is answered, and who is not in the group, or sees no broker,
+        waits for that."""
+        consumer, why = self._consumer, self._parts.gates.why
+        reports = [(p, p.report(consumer.end((p.topic, p.number)), why(p))) for p in self._ownership.assignment]
+        if inside or consumer.away or not consumer.joined or self.stopping is not None:
+            self._standstills.excuse(reports)
+            return [report for _, report in reports]
+        return self._standstills.told(reports, consumer.ends, now)
+
+    def _publish(self, now: float, *, inside: bool = False) -> None:
         self._publish_at = now + REPORT_SECONDS
         self._told = self._news()
         consumer, parts = self._consumer, self._parts
@@ -171,6 +183,6 @@ class ConsumerLoop:
             dropped=self._ownership.dropped,
             suspects=parts.quarantine.count,
             trouble=parts.decisions.trouble,
-            partitions=[p.report(consumer.end((p.topic, p.number)), parts.gates.why(p)) for p in self._ownership.assignment],
+            partitions=self._partitions(now, inside=inside),
             breakers=parts.gates.reports(now),
         )

@@ -5,6 +5,7 @@ Consumer thread only; the callbacks run inside `fetch`.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from typing import Any, Callable, List, Tuple
 
@@ -19,9 +20,11 @@ from kafka_worker.partitions.lanes import ORDERINGS
 from kafka_worker.parts import Parts
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared.settings import Settings
+from kafka_worker.standstill.unreadable import Fault
 
 log = logging.getLogger(__name__)
 
+UNREADABLE_SECONDS = 5.0  # between two tries to read on: what is damaged stays so, room and rights may come back
 NAP_SECONDS = 0.002  # between two looks while a revocation waits: nothing can be fetched there
 
 
@@ -42,6 +45,7 @@ class Ownership(RebalanceListener):
         self._recovery = recovery
         self._clock = clock
         self._duties = duties
+        self._settings = settings
         self._ordering = ORDERINGS[settings.ordering]
         self._by_partition = intake.by_partition(parts.topics)
         longest_poll = milliseconds(parts.consumer_properties, "max.poll.interval.ms")
@@ -104,9 +108,12 @@ class Ownership(RebalanceListener):
                 continue
             if not partition.stored.named and partition.tracker.next_offset < 0:
                 self.committer.soon()  # now there is something to commit
-            expected = max(partition.tracker.next_offset, partition.stored.committed)
-            if batch[0].offset() < expected:
-                log.warning("%s: offsets went back from %d to %d", partition, expected, batch[0].offset())
+            if partition.flow.unread:
+                batch = self._readable(partition, batch)  # noqa: PLW2901
+                if not batch:
+                    continue
+            if batch[0].offset() < partition.expected:
+                log.warning("%s: offsets went back from %d to %d", partition, partition.expected, batch[0].offset())
                 partition = self._begun_anew(partition)
             self._start(partition, batch)
 
@@ -121,14 +128,41 @@ class Ownership(RebalanceListener):
             self._quarantine.receive([partition])
             self.serve()
             self.deliver(partition.flow.take_early())
+        self._try_to_read_on(now)
 
     def on_end(self, name: TopicPartition, offset: int) -> None:
         """The end of a partition: the only sign of progress behind messages that are never delivered."""
         partition = self.assignment.get(*name)
-        if partition is not None:
+        if partition is not None and partition.flow.read_to_the_end():
             partition.at_end(offset)
             if not partition.stored.named:
                 self.committer.soon()
+
+    def on_unreadable(self, name: TopicPartition, offset: int, error: str, said: str) -> None:
+        """Nothing more of this partition comes. The others go on."""
+        partition = self.assignment.get(*name)
+        if partition is None:
+            return
+        fault = Fault(*name, max(offset, partition.expected), error, said)
+        try_at = self._clock() + UNREADABLE_SECONDS if fault.may_pass else math.inf
+        if partition.flow.unreadable(fault.text(self._settings), fault.offset, try_at):
+            log.error("%s is held, the others go on, and nothing is lost: %s", partition, partition.flow.unread)
+            self.changes += 1
+
+    def _try_to_read_on(self, now: float) -> None:
+        """Once in a turn: what could not be read, and may be by now."""
+        for partition in self.assignment:
+            if now >= partition.flow.try_at:
+                partition.flow.try_again()
+                self._consumer.rewind((partition.topic, partition.number), partition.flow.unread_at)
+
+    def _readable(self, partition: Partition, batch: List[Any]) -> List[Any]:
+        """What of these does not lie behind what could not be read."""
+        readable = partition.flow.readable(batch, partition.expected)
+        if not partition.flow.unread:
+            log.info("%s goes on: offset %d can be read now", partition, batch[0].offset())
+            self.changes += 1
+        return readable
 
     def _start(self, partition: Partition, batch: List[Any]) -> None:
         tasks = intake.tasks(partition, batch, None if partition.retries_of else self._ordering.lane_of)

@@ -141,7 +141,13 @@ class Admin:
         """Move what the group has committed, partition to offset, as an operator may while it has no members."""
         places = [TopicPartition(topic, number, offset, metadata) for number, offset in offsets.items()]
         request = ConsumerGroupTopicPartitions(group, places)
-        self._client.alter_consumer_group_offsets([request])[group].result(SECONDS)
+
+        def moved() -> bool:
+            """A coordinator that has just begun may refuse it, partition by partition."""
+            answer = self._client.alter_consumer_group_offsets([request])[group].result(SECONDS)
+            return all(place.error is None for place in answer.topic_partitions)
+
+        eventually(moved, SECONDS, f"the offsets of {group} are moved")
 
     def delete_group(self, group: str) -> None:
         """With everything it has committed. It must have no members."""

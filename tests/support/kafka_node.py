@@ -61,6 +61,10 @@ class Node:
         assert self._process, "this broker was not started"
         return self._process.pid
 
+    def stored(self, topic: str, partition: int) -> Path:
+        """The file in which it keeps the messages of a partition (all of them, as tests send few)."""
+        return self._folder / "data" / f"{topic}-{partition}" / f"{0:020}.log"
+
     @property
     def running(self) -> bool:
         """Frozen counts as running."""

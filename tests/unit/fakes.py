@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
+from confluent_kafka import OFFSET_BEGINNING
+
 from kafka_worker.kafka.consumer import RebalanceListener, TopicPartition
+from kafka_worker.kafka.ends import End
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
@@ -89,6 +92,16 @@ class Ids:
         return asked or None
 
 
+class Ends:
+    """In the place of `Ends`: what the test says."""
+
+    def __init__(self) -> None:
+        self.known: Dict[TopicPartition, End] = {}
+
+    def of(self, _names: Iterable[TopicPartition], _now: float) -> Dict[TopicPartition, End]:
+        return self.known
+
+
 class ScriptedGroup:
     """In the place of `GroupConsumer`: each fetch plays the next step. Commits are acknowledged by the next fetch."""
 
@@ -103,9 +116,11 @@ class ScriptedGroup:
         self.lost = False
         self.ending: Optional[ExitCode] = None
         self.ids = Ids()
+        self.ends = Ends()
         self.accepts = True  # whether a commit can be sent
         self.commits: List[Tuple[str, int, int]] = []
         self.deeds: List[str] = []
+        self.rewound: List[int] = []  # the offsets
         self.paused: List[TopicPartition] = []  # each time anew
         self.held: Dict[TopicPartition, Tuple[int, Optional[str]]] = {}  # offset and metadata that the broker has, if any
 
@@ -139,8 +154,9 @@ class ScriptedGroup:
     def positions(self, _names: List[TopicPartition]) -> Dict[TopicPartition, int]:
         return {}
 
-    def rewind(self, name: TopicPartition) -> None:
+    def rewind(self, name: TopicPartition, offset: int = OFFSET_BEGINNING) -> None:
         self.deeds.append("rewind")
+        self.rewound.append(offset)
 
     def end(self, _name: TopicPartition) -> int:
         return -1

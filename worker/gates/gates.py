@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from typing import Callable, Deque, Dict, Iterable, List, Optional, Sequence
+from typing import Callable, Deque, Dict, Iterable, List, Optional, Sequence, Set
 
 from kafka_worker.gates.breakers import Breakers
 from kafka_worker.gates.gate import Access, Gate, PermitQueue
@@ -117,6 +117,10 @@ class Gates:
     def reports(self, now: float) -> List[BreakerReport]:
         """What the snapshot says of the circuit breakers."""
         return self._breakers.reports(now)
+
+    def waiting(self) -> Set[Partition]:
+        """The partitions of tasks that wait for others to succeed."""
+        return {partition_of(task) for gate in self._gates.values() for task in gate.aside}
 
     @property
     def probing(self) -> bool:

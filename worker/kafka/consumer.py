@@ -11,11 +11,12 @@ import functools
 import logging
 import time
 from operator import methodcaller
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
+from kafka_worker.kafka.ends import Ends
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.shared.exit_codes import ExitCode
@@ -46,6 +47,10 @@ class RebalanceListener:
 
     def on_end(self, name: TopicPartition, offset: int) -> None:
         """Everything of this partition up to `offset` was delivered, and there is no more for now."""
+
+    def on_unreadable(self, name: TopicPartition, offset: int, error: str, said: str) -> None:
+        """This partition can't be read from there on; the name of the client's error, and its text. What comes behind may be
+        past something that was never delivered."""
 
     def on_metadata_refused(self) -> None:
         """The broker takes no metadata as long as ours."""
@@ -92,8 +97,10 @@ class GroupConsumer:
         self._refused_since: Optional[float] = None
         self._next_look = 0.0
         self._ahead = False  # the client's positions are past messages that the listener has not got yet, or never gets
-        self._rewinding: Set[TopicPartition] = set()  # that should begin anew; what comes before they do is of no use
+        # That should be read from another offset on; what comes before they are is of no use.
+        self._rewinding: Dict[TopicPartition, int] = {}
         self.ids = TopicIds(properties)
+        self.ends = Ends(self.ids.client)
         self.joined = False  # the group has given us an assignment, even an empty one
         self.lost = False  # it was gone for a session timeout, and has given us no assignment since
         self.away = False  # no broker answers, as far as we know
@@ -159,9 +166,9 @@ class GroupConsumer:
             return {}
         return {(place.topic, place.partition): place.offset for place in places if place.error is None}
 
-    def rewind(self, name: TopicPartition) -> None:
-        """Begin the partition anew, with its first message."""
-        self._rewinding.add(name)
+    def rewind(self, name: TopicPartition, offset: int = OFFSET_BEGINNING) -> None:
+        """Read the partition from this offset on, whatever came of it: anew, from its first message, if none is given."""
+        self._rewinding[name] = offset
 
     def end(self, name: TopicPartition) -> int:
         """The partition's end as the last fetch told, or -1."""
@@ -195,20 +202,25 @@ class GroupConsumer:
 
     def _rewind(self) -> None:
         """The client refuses it until it has begun to fetch."""
-        for name in list(self._rewinding):
-            place = ClientPartition(*name, OFFSET_BEGINNING)
+        for name, offset in list(self._rewinding.items()):
+            place = ClientPartition(*name, offset)
             try:
                 self._consumer.resume([place])
                 self._consumer.seek(place)
             except KafkaException as problem:
-                log.debug("%s[%d] can't be begun anew yet: %s", *name, problem)
+                log.debug("%s[%d] can't be read from elsewhere yet: %s", *name, problem)
             else:
-                self._rewinding.discard(name)
+                del self._rewinding[name]
+
+    def _stay(self, names: List[TopicPartition]) -> None:
+        """These come or go: where they were to be read from means nothing any more."""
+        for name in names:
+            self._rewinding.pop(name, None)
 
     @_harmless
     def _on_assign(self, consumer: Consumer, partitions: List[ClientPartition]) -> None:
         names = _names(partitions)
-        self._rewinding.difference_update(names)
+        self._stay(names)
         # The client remembers a pause from an earlier assignment; ours starts unpaused.
         consumer.resume(partitions)
         self._listener.on_assigned(names)
@@ -221,7 +233,7 @@ class GroupConsumer:
 
     @_harmless
     def _on_revoke(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
-        self._rewinding.difference_update(_names(partitions))
+        self._stay(_names(partitions))
         if partitions:
             log.info("Revoked: %s", _listed(_names(partitions)))
         self._listener.on_revoked(_names(partitions))
@@ -229,7 +241,7 @@ class GroupConsumer:
     @_harmless
     def _on_lost(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
         log.warning("Lost: %s (no contact with the group for a session timeout)", _listed(_names(partitions)))
-        self._rewinding.difference_update(_names(partitions))
+        self._stay(_names(partitions))
         self.joined, self.lost = False, True
         self._listener.on_lost(_names(partitions))
 
@@ -262,9 +274,12 @@ class GroupConsumer:
 
     def _on_event(self, message: Any) -> None:
         """A message that is no message: the client's word about a partition, a topic or itself."""
-        error = message.error()
+        error, name = message.error(), (message.topic(), message.partition())
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (that is its public name)
-            self._listener.on_end((message.topic(), message.partition()), message.offset())
+            self._listener.on_end(name, message.offset())
+        elif name[1] is not None and name[1] >= 0 and meaning(error.name()) in (Meaning.PASSING, Meaning.UNAUTHORISED):
+            offset = message.offset()
+            self._listener.on_unreadable(name, -1 if offset is None else offset, error.name(), error.str())
         else:
             self._on_error(error)
 

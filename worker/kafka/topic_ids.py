@@ -43,14 +43,19 @@ class TopicIds:
         """About these. What was asked before is asked no more."""
         self._asked = {}
         names = sorted(set(topics))
-        if names and self._client is None:
+        client = self.client() if names else None
+        if client is not None:
+            self._cluster = client.describe_cluster(request_timeout=ANSWER_SECONDS)
+            self._asked = client.describe_topics(TopicCollection(names), request_timeout=ANSWER_SECONDS)
+
+    def client(self) -> Optional[AdminClient]:
+        """By which things can be asked beside the consumer; None: there is none."""
+        if self._client is None:
             try:
                 self._client = AdminClient(self._properties)
             except KafkaException as problem:  # a property that a consumer takes, and it does not
                 self._complaint.log(logging.WARNING, "What topics are can't be asked, so it is not known: %s", problem)
-        if names and self._client is not None:
-            self._cluster = self._client.describe_cluster(request_timeout=ANSWER_SECONDS)
-            self._asked = self._client.describe_topics(TopicCollection(names), request_timeout=ANSWER_SECONDS)
+        return self._client
 
     def answer(self, patience: float = 0.0) -> Optional[Dict[str, Home]]:
         """What each topic that was asked about is; None: nothing was asked, or there is no answer yet. Tells it once."""

@@ -55,6 +55,7 @@ OF_PARTITION = (
     Named("lag", "Messages behind the committed offset, as of the last fetch.", lambda partition: max(0, partition.lag)),
     Named("partition_in_flight", "Messages of the partition without an outcome.", lambda partition: partition.in_flight),
     Named("partition_paused", "Whether fetching is stopped.", lambda partition: partition.paused),
+    Named("partition_stalled", "Whether it stands still, with nothing that explains it.", lambda p: bool(p.stalled)),
     Named("partition_held", "Whether nothing is started or fetched until a cause is gone.", lambda p: bool(p.held)),
 )
 

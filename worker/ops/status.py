@@ -72,7 +72,7 @@ def _listed(child: ChildReport) -> str:
 
 
 def _mark(partition: PartitionReport) -> str:
-    return "(held)" if partition.held else "(paused)" if partition.paused else ""
+    return "(held)" if partition.held else "(stalled)" if partition.stalled else "(paused)" if partition.paused else ""
 
 
 SLOT_COLUMNS: Columns = (

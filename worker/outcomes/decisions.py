@@ -89,6 +89,11 @@ class Decisions:
         """The partitions of what has been left since `serve` last looked: it may become a gap, or is still to be sent."""
         return {each.partition for each in self._pool.undecided.copy()}
 
+    def waiting(self) -> Set[Partition]:
+        """The partitions of what waits for something that we know of: to be decided, for its next attempt, for others to
+        succeed."""
+        return self.undecided() | self._retries.partitions() | self._gates.waiting()
+
     def requeue(self, tasks: Iterable[Task]) -> None:
         """Tasks that have waited elsewhere may run now."""
         for task in tasks:

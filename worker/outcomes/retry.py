@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from typing import Callable, List, Optional, Tuple
+from typing import Callable, List, Optional, Set, Tuple
 
 from kafka_worker.handler.errors import WorthAgain
+from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, partition_of, with_attempt
 from kafka_worker.shared.foreign.answers import Retry
 from kafka_worker.shared.settings import Settings
@@ -95,6 +96,10 @@ class RetrySchedule:
     def next_due(self) -> Optional[float]:
         """When the next one is due; None when none waits."""
         return self._heap[0][0] if self._heap else None
+
+    def partitions(self) -> Set[Partition]:
+        """The partitions of what waits."""
+        return {partition_of(task) for _, _, task in self._heap}
 
     def __len__(self) -> int:
         """How many tasks wait."""

@@ -9,7 +9,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Tuple, Type
 
 from kafka_worker.partitions.closing import Closing
 from kafka_worker.partitions.dependencies import Dependencies
-from kafka_worker.partitions.flow import Flow
+from kafka_worker.partitions.flow import Flow, Progress
 from kafka_worker.partitions.lanes import Lanes
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
 from kafka_worker.partitions.stored import Stored
@@ -21,8 +21,8 @@ class Partition:
     """One assignment of one partition: what it is. What happens to it is in three values of their own."""
 
     __slots__ = (
-        "_eof", "closing", "dependencies", "flow", "lanes", "number", "overdue", "queue", "retries_of", "stored",
-        "topic", "tracker",
+        "_eof", "closing", "commits", "dependencies", "flow", "lanes", "moves", "number", "overdue", "queue", "retries_of",
+        "stored", "topic", "tracker",
     )  # fmt: skip
 
     def __init__(
@@ -46,10 +46,21 @@ class Partition:
         self.stored = Stored()
         self.closing = Closing(self.tracker)
         self.flow = Flow()
+        self.moves, self.commits = Progress(), Progress()  # since when nothing comes or is done, or is committed
         # The end of their time, of calls that have run for too long; by partition and offset as their messages say them.
         # Handler threads read it.
         self.overdue: Dict[Tuple[int, int], Optional[float]] = {}
         self._eof = -1  # the offset of the last end-of-partition event; -1: none yet
+
+    @property
+    def expected(self) -> int:
+        """The lowest offset that should come next; -1: any."""
+        return max(self.tracker.next_offset, self.stored.committed)
+
+    @property
+    def read_to(self) -> int:
+        """Everything below was delivered, or need not be; -1: that is not known."""
+        return max(self.expected, self._eof)
 
     def at_end(self, offset: int) -> None:
         """Everything of it up to `offset` was delivered."""
@@ -63,7 +74,7 @@ class Partition:
         only sign then.
         """
         watermark = self.tracker.watermark()
-        if self.tracker.in_flight:
+        if self.tracker.in_flight or self.flow.unread:  # the client may be past what could not be read
             return watermark
         # Once something was delivered the event says nothing new, and something wrong if the topic was made anew since.
         return max(position, watermark if watermark >= 0 else self._eof)
@@ -84,7 +95,7 @@ class Partition:
             lag=max(0, end - since) if min(since, end) >= 0 else -1,
             in_flight=self.tracker.in_flight,
             paused=self.flow.paused,
-            held=self.flow.held or held,
+            held=self.flow.held or self.flow.unread or held,
         )
 
     def __str__(self) -> str:

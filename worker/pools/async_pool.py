@@ -91,6 +91,10 @@ class AsyncPool(Pool):
         current = [(place, place.task) for place in list(self._places)]
         return [(place, task) for place, task in current if task is not None]
 
+    def full(self, _topic: str) -> bool:
+        """Whether as many run as may."""
+        return self._full
+
     def _serve(self, thread: HandlerThread, _turn: int) -> None:
         """The life of the loop's thread."""
         thread.ident = threading.get_ident()

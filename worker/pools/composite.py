@@ -88,6 +88,11 @@ class Pools:
         for part in self._parts.values():
             part.wake(tasks)
 
+    def full(self, topic: str) -> bool:
+        """Whether the pool of the topic's kind has no hand free."""
+        kind = self._kind_of(topic)
+        return kind is not None and self._parts[kind].full(topic)
+
     def running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs now, in all of them."""
         return [pair for part in self._parts.values() for pair in part.running()]

@@ -100,6 +100,9 @@ class Runner(Protocol):
     def running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs now. Any thread."""
 
+    def full(self, topic: str) -> bool:
+        """Whether whoever runs tasks of this topic has no hand free."""
+
 
 class Pool:
     """Handler threads: `limit` of them run tasks, the others rest. The main thread may use `running`, `waiting` and, once they
@@ -159,6 +162,10 @@ class Pool:
         """What runs now."""
         current = [(thread, thread.task) for thread in self.threads]
         return [(thread, task) for thread, task in current if task is not None]
+
+    def full(self, _topic: str) -> bool:
+        """Whether no thread is free."""
+        return len({thread.name for thread, _ in self.running()}) >= self.limit
 
     def _serve(self, thread: HandlerThread, turn: int) -> None:
         """The life of a handler thread. `turn` begins as its number, and counts through the queues."""

@@ -283,6 +283,11 @@ class Settings:
         "the length of the window over which RESTART_LIMIT counts restarts",
         120.0, unit="seconds", lowest=1, highest=86_400,
     )
+    stall_seconds: float = _row(
+        "Time limits", "STALL_SECONDS", "--stall-seconds",
+        "how long a partition that has messages may stand still, without a reason that is known, before status says so",
+        15.0, unit="seconds", lowest=1, highest=86_400,
+    )
     log_level: str = _row(
         "Places and logs", "LOG_LEVEL", "--log-level",
         "the least severe log lines that are written",

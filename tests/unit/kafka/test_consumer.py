@@ -67,6 +67,7 @@ class Witness(RebalanceListener):
     def __init__(self) -> None:
         self.positions: Optional[Dict[TopicPartition, int]] = None
         self.ends: List[int] = []
+        self.unreadable: List[Any] = []
         self.group: GroupConsumer
 
     def on_revoked(self, names: List[TopicPartition]) -> None:
@@ -74,6 +75,9 @@ class Witness(RebalanceListener):
 
     def on_lost(self, names: List[TopicPartition]) -> None:
         raise LookupError("a fault")
+
+    def on_unreadable(self, name: TopicPartition, offset: int, error: str, said: str) -> None:
+        self.unreadable.append((name, offset, error))
 
     def on_end(self, name: TopicPartition, offset: int) -> None:
         self.ends.append(offset)
@@ -169,3 +173,35 @@ def test_a_partition_that_went_away_is_not_begun_anew(client: Client, witness: W
 
     assert len(witness.group.fetch(1, 0.1)) == 1
     assert client.sought == []
+
+
+@pytest.mark.parametrize(
+    ("code", "partition", "told"),
+    [
+        (KafkaError._BAD_COMPRESSION, 0, [(OURS, 7, "_BAD_COMPRESSION")]),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, 0, [(OURS, 7, "TOPIC_AUTHORIZATION_FAILED")]),
+        (KafkaError.UNKNOWN, 0, [(OURS, 7, "UNKNOWN")]),  # whatever else a fetch of it may be answered with
+        (KafkaError._MAX_POLL_EXCEEDED, -1, []),  # of no partition
+        (KafkaError._ALL_BROKERS_DOWN, 0, []),
+    ],
+)
+def test_an_error_of_one_partition_is_told_with_its_place(
+    client: Client, witness: Witness, code: int, partition: int, told: List[Any]
+) -> None:
+    event = Message(7, partition=partition)
+    event.error = lambda: KafkaError(code)  # type: ignore[assignment]
+    client.queue = [Message(6), event]
+
+    witness.group.fetch(1, 0.1)
+    witness.group.fetch(1, 0.1)
+
+    assert witness.unreadable == told
+    assert witness.group.ending is None
+
+
+def test_a_partition_is_read_on_from_where_it_is_told_to(client: Client, witness: Witness) -> None:
+    witness.group.rewind(OURS, 7)
+    client.queue = [Message(7)]
+
+    assert len(witness.group.fetch(1, 0.1)) == 1
+    assert client.sought == [(*OURS, 7)]

@@ -43,10 +43,23 @@ def test_a_service_at_work_has_no_problem() -> None:
          "slot 0: circuit breaker of payments is half-open for 12.0 s (share 0.95 of 40 calls failed)"),
         (slot(child=child(partitions=[HELD, PARTITION])), "slot 0: orders[7] is held: no room"),
         (slot(child=child(partitions=[HELD, replace(HELD, partition=8)])), "slot 0: orders[7] and 1 more are held: no room"),
+        (slot(child=child(partitions=[replace(PARTITION, stalled="nothing is delivered")])),
+         "slot 0: orders[5] is stalled: nothing is delivered"),
     ],
 )  # fmt: skip
 def test_each_condition_is_one_problem_of_its_slot(broken: SlotReport, problem: str) -> None:
     assert problems("running", broken, slot(1)) == [problem]
+
+
+def test_each_reason_for_which_partitions_stand_still_is_told_once_and_of_many_the_number() -> None:
+    held = [replace(HELD, partition=number, held=f"reason {number // 2}") for number in range(20)]
+
+    found = problems("running", slot(child=child(partitions=held)))
+
+    assert found[0] == "slot 0: orders[0] and 1 more are held: reason 0"
+    assert found[4:] == [
+        "slot 0: orders[8] and 1 more are held: reason 4", "slot 0: 10 more are held, for other reasons (status --json)",
+    ]  # fmt: skip
 
 
 def test_a_process_whose_successor_waits_already_may_stop() -> None:

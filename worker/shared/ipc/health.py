@@ -16,6 +16,7 @@ from kafka_worker.shared.ipc.snapshot import (
 )
 
 MEGABYTE = 1_000_000
+MOST_REASONS = 5  # why partitions stand still, that are told of one process
 LONGEST_POLL_AGE = 5.0  # seconds; the loop turns ten times a second
 
 
@@ -34,6 +35,7 @@ class Kind(str, Enum):
     TROUBLE = "trouble"  # something keeps it from running tasks
     UNSTORED = "dead-letters-unstored"
     HELD = "held"
+    STALLED = "stalled"  # partitions that stand still, with nothing that explains it
     BREAKER = "breaker"
 
 
@@ -58,7 +60,7 @@ def _of_slot(slot: SlotReport) -> Found:
         if slot.heartbeat_age > LONGEST_POLL_AGE:
             yield Kind.NO_HEARTBEAT, f"no heartbeat for {slot.heartbeat_age:.1f} s"
         yield from _of_child(slot.child)
-        yield from _held(slot.child.partitions)
+        yield from _standing(slot.child.partitions)
         yield from _breakers(slot.child.breakers)
 
 
@@ -80,12 +82,23 @@ def _of_child(child: ChildReport) -> Found:
         yield Kind.UNSTORED, f"{child.dead_letters_waiting} dead letters can't be stored"
 
 
-def _held(partitions: Iterable[PartitionReport]) -> Found:
-    """One line for all of them: what holds one holds many, as a rule."""
-    held = sorted((f"{each.topic}[{each.partition}]", each.held) for each in partitions if each.held)
-    if held:
-        more = f" and {len(held) - 1} more" if held[1:] else ""
-        yield Kind.HELD, f"{held[0][0]}{more + ' are' if more else ' is'} held: {held[0][1]}"
+def _standing(partitions: Iterable[PartitionReport]) -> Found:
+    """One line a reason: what holds one holds many, as a rule."""
+    ordered = sorted(partitions, key=lambda each: (each.topic, each.partition))
+    yield from _by_reason(Kind.HELD, "held", [(each, each.held) for each in ordered if each.held])
+    yield from _by_reason(Kind.STALLED, "stalled", [(each, each.stalled) for each in ordered if each.stalled])
+
+
+def _by_reason(kind: Kind, how: str, found: List[Tuple[PartitionReport, str]]) -> Found:
+    reasons: Dict[str, List[str]] = {}
+    for partition, why in found:
+        reasons.setdefault(why, []).append(f"{partition.topic}[{partition.partition}]")
+    for why, names in list(reasons.items())[:MOST_REASONS]:
+        more = f" and {len(names) - 1} more" if names[1:] else ""
+        yield kind, f"{names[0]}{more + ' are' if more else ' is'} {how}: {why}"
+    rest = sum(map(len, list(reasons.values())[MOST_REASONS:]))
+    if rest:
+        yield kind, f"{rest} more are {how}, for other reasons (status --json)"
 
 
 def _breakers(reports: Iterable[BreakerReport]) -> Found:

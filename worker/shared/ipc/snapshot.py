@@ -60,6 +60,7 @@ class PartitionReport:
     in_flight: int
     paused: bool  # for back-pressure, or because it is held
     held: str  # why nothing more of it is fetched or started, whatever room there is; empty: nothing is wrong
+    stalled: str = ""  # how it stands still, with nothing that explains it; empty: it does not
 
 
 @dataclass(frozen=True)

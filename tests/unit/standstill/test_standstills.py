@@ -1,0 +1,217 @@
+"""A partition that should move and does not is told, and one of which something explains it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Callable, Dict, List, Tuple, cast
+
+import pytest
+
+from kafka_worker import build
+from kafka_worker.kafka.ends import End, Ends
+from kafka_worker.kafka.properties import Member
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.stored import UNKNOWN
+from kafka_worker.partitions.task import Task
+from kafka_worker.partitions.undecided import Raised
+from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared.foreign.answers import Retry
+from kafka_worker.standstill.standstills import Standstills
+from tests.unit import fakes
+from tests.unit.fakes import TOPIC, Message, some_settings
+
+SECONDS = 15.0
+
+
+class Bench:
+    """One partition, which is looked at twice a second."""
+
+    def __init__(self, **changes: Any) -> None:
+        self.now = 100.0
+        settings = some_settings(threads=1, **changes)
+        self.pool = Pool(1, lambda *_: None)
+        quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
+        policy = RetryPolicy(settings, lambda: 1.0)
+        self.parts = build.parts(settings, self.pool, quarantine, policy, Member("host", 0), clock=lambda: self.now)
+        self.standstills = Standstills(settings, self.parts)
+        self.partition = Partition(TOPIC, 0)
+        self.partition.stored.found(0, "", UNKNOWN)
+        self.ends = fakes.Ends()
+
+    def take(self, offset: int = 0) -> Task:
+        """A message was delivered."""
+        segment, _ = self.partition.tracker.take(offset)
+        return offset, segment, Message(offset), None, 1, self.partition
+
+    def ends_at(self, latest: int, stable: int = -1, problem: str = "") -> None:
+        self.ends.known = {(TOPIC, 0): End(latest if stable < 0 else stable, latest, problem)}
+
+    def look(self, seconds: float) -> str:
+        """What is told after so many seconds."""
+        told = ""
+        for _ in range(int(seconds * 2) + 1):
+            self.now += 0.5
+            reported = [(self.partition, self.partition.report(-1))]
+            told = self.standstills.told(reported, cast("Ends", self.ends), self.now)[0].stalled
+        return told
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def of_another_partition() -> Task:
+    partition = Partition(TOPIC, 1)
+    return 0, partition.tracker.take(0)[0], Message(0), None, 1, partition
+
+
+def committed(bench: Bench, offset: int) -> None:
+    bench.partition.stored.found(offset, "", UNKNOWN)
+
+
+def test_nothing_is_told_of_a_partition_that_is_read_to_its_end(bench: Bench) -> None:
+    committed(bench, 7)
+    bench.ends_at(7)
+
+    assert bench.look(10 * SECONDS) == ""
+
+
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        ((9, 9, ""), "nothing is delivered from offset 7 on, where 2 are"),
+        ((9, 7, ""), "all behind offset 7 waits for a transaction"),
+        ((-1, -1, "no leader"), "the broker does not tell its end: no leader"),
+    ],
+)
+def test_what_the_broker_has_and_does_not_deliver_is_told_within_the_time_and_no_sooner(
+    bench: Bench, end: Tuple[int, int, str], words: str
+) -> None:
+    committed(bench, 7)
+    latest, stable, problem = end
+    bench.ends.known = {(TOPIC, 0): End(stable, latest, problem)}
+
+    before, after = bench.look(SECONDS - 1), bench.look(1)
+
+    assert before == ""
+    assert after.startswith(words)
+
+
+def test_time_counts_from_when_there_is_something_to_deliver(bench: Bench) -> None:
+    committed(bench, 7)
+    bench.ends_at(7)
+    bench.look(100)
+    bench.ends_at(8)
+
+    assert bench.look(SECONDS / 2) == ""
+    assert bench.look(SECONDS) != ""
+
+
+def test_what_is_paused_for_the_work_of_others_is_explained_and_what_is_paused_for_nothing_is_told(bench: Bench) -> None:
+    committed(bench, 7)
+    bench.ends_at(9)
+    bench.partition.flow.pause()
+    bench.pool.threads[0].task = of_another_partition()
+
+    explained = bench.look(3 * SECONDS)
+    bench.pool.threads[0].task = None
+
+    assert explained == ""
+    assert bench.look(1).startswith("nothing is delivered")
+
+
+def runs(bench: Bench, task: Task) -> None:
+    bench.pool.threads[0].task = task
+
+
+def waits_for_a_thread(bench: Bench, task: Task) -> None:
+    bench.partition.queue.put(task)
+    bench.pool.threads[0].task = of_another_partition()
+
+
+def waits_for_its_next_attempt(bench: Bench, task: Task) -> None:
+    bench.parts.decisions._retries.hold(task, bench.now + 3600)
+
+
+def is_to_be_decided(bench: Bench, task: Task) -> None:
+    bench.pool.undecided.append(Raised(task, Retry("")))
+
+
+def is_on_its_way_to_a_topic(bench: Bench, _task: Task) -> None:
+    bench.partition.flow.sent()
+
+
+def can_not_be_stored(bench: Bench, _task: Task) -> None:
+    bench.partition.flow.refused("no room", again=False)
+
+
+def can_not_be_read(bench: Bench, _task: Task) -> None:
+    bench.partition.flow.unreadable("it is damaged", 1, bench.now)
+
+
+EXPLAINED: List[Callable[[Bench, Task], None]] = [
+    runs, waits_for_a_thread, waits_for_its_next_attempt, is_to_be_decided, is_on_its_way_to_a_topic, can_not_be_stored,
+    can_not_be_read,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how", EXPLAINED)
+def test_what_is_in_flight_and_explained_is_not_told(bench: Bench, how: Callable[[Bench, Task], None]) -> None:
+    how(bench, bench.take())
+
+    assert bench.look(10 * SECONDS) == ""
+
+
+def test_what_waits_for_the_rate_limit_is_explained() -> None:
+    bench = Bench(max_messages_per_second=0.001)
+    bench.partition.queue.put(bench.take())
+
+    assert bench.look(10 * SECONDS) == ""
+
+
+@pytest.mark.parametrize("queued", [True, False])
+def test_what_is_in_flight_and_lost_sight_of_is_told(bench: Bench, queued: bool) -> None:
+    task = bench.take()
+    if queued:  # and the one thread there is has nothing to do
+        bench.partition.queue.put(task)
+
+    assert bench.look(SECONDS + 1).startswith("1 messages are in flight, and none of them runs or waits for anything")
+
+
+def test_what_is_done_and_not_committed_is_told_whatever_runs_beyond(bench: Bench) -> None:
+    offset, segment, *_ = bench.take(0)
+    segment.complete(offset)
+    told: Dict[int, str] = {}
+    for step in range(1, 40):  # the partition is busy all the time
+        following = bench.take(step)
+        bench.pool.threads[0].task = following
+        told[step] = bench.look(0.5)
+        following[1].complete(step)
+
+    assert told[5] == ""
+    assert told[39].startswith("what is done up to offset 39 is not committed: the broker stores no commit beyond 0")
+
+
+def test_a_moment_in_which_nothing_can_move_is_not_counted(bench: Bench) -> None:
+    committed(bench, 7)
+    bench.ends_at(9)
+    bench.look(SECONDS - 2)
+    bench.standstills.excuse([(bench.partition, bench.partition.report(-1))])
+
+    assert bench.look(SECONDS - 2) == ""
+
+
+def test_the_rest_of_the_report_stays(bench: Bench) -> None:
+    committed(bench, 7)
+    bench.ends_at(9)
+    bench.look(SECONDS + 1)
+    before = bench.partition.report(9)
+
+    (after,) = bench.standstills.told([(bench.partition, before)], cast("Ends", bench.ends), bench.now)
+
+    assert after.stalled
+    assert replace(after, stalled="") == before

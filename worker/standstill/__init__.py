@@ -1,0 +1,1 @@
+"""Why a partition stands still: what is told of it."""
