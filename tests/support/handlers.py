@@ -80,6 +80,17 @@ def work(message: Dict[str, Any], context: Any) -> None:
     _run(message, context, lambda: time.sleep(_seconds(message)))
 
 
+def computing(message: Dict[str, Any], context: Any) -> None:
+    """Like `work`, but uses the CPU for as long as others sleep."""
+    until = time.thread_time() + _seconds(message)
+
+    def compute() -> None:
+        while time.thread_time() < until:
+            pass
+
+    _run(message, context, compute)
+
+
 def cooperative(message: Dict[str, Any], context: Any) -> None:
     """Like `work`, but looks whether it is cancelled, and raises then."""
     _run(message, context, lambda: _sleep_unless_cancelled(_seconds(message), context))

@@ -32,8 +32,8 @@ class HandlerThread:
     """What one handler thread does and has done. Written by that thread alone, read by anybody."""
 
     __slots__ = (
-        "apart", "batch", "busy_seconds", "done", "done_of", "failed", "histogram", "hung", "ident", "name", "stale",
-        "started", "task",
+        "apart", "batch", "busy_seconds", "done", "done_of", "failed", "histogram", "hung", "ident", "name", "native_id",
+        "stale", "started", "task",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -41,6 +41,7 @@ class HandlerThread:
         self.name = name
         self.apart = False  # its calls run in a task process, which keeps their time limit
         self.ident = 0  # of the thread, for its stack; 0: not started
+        self.native_id = 0  # the kernel's name for it
         self.hung: Dict[int, Task] = {}  # by identity: nobody waits for the end of these any more. The main thread's
         self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
         self.batch: List[Task] = []  # the same of a batch handler's thread, in place of `task`
@@ -169,7 +170,7 @@ class Pool:
 
     def _serve(self, thread: HandlerThread, turn: int) -> None:
         """The life of a handler thread. `turn` begins as its number, and counts through the queues."""
-        thread.ident = threading.get_ident()
+        thread.ident, thread.native_id = threading.get_ident(), threading.get_native_id()
         number = turn
         while True:
             if number >= self.limit:

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import random
 import time
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterable, Optional
 
 from kafka_worker.pools.thread_pool import Pool, Runner
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import machine, memory
-from kafka_worker.upkeep.concurrency import ConcurrencyLimit, Sample
+from kafka_worker.upkeep.concurrency import ConcurrencyLimit
 from kafka_worker.upkeep.recycling import MEGABYTE, Recycling
+from kafka_worker.upkeep.samples import Sample
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,16 @@ def resident_bytes() -> int:
     import psutil
 
     return int(psutil.Process().memory_info().rss)
+
+
+def waited_for_cores(native_ids: Iterable[int]) -> float:
+    """Seconds for which these threads of ours have been kept waiting for a core, together; 0.0 where the kernel does not say
+    (Documentation/scheduler/sched-stats.rst of Linux). 15 us a thread."""
+    waited = 0
+    for native_id in native_ids:
+        with contextlib.suppress(OSError), open(f"/proc/self/task/{native_id}/schedstat", "rb") as file:
+            waited += int(file.read().split()[1])
+    return waited / 1e9
 
 
 class Upkeep:
@@ -56,14 +68,15 @@ class Upkeep:
         self._most = settings.threads_max
         self._most_reached = False
         self._began: Optional[float] = None
-        self._bytes = 0
+        self._bytes = self._first_bytes = 0
         self._reason = ""
 
     def check(self) -> None:
         """Measure, and set the number of threads."""
         now = self._clock()
-        self._began = now if self._began is None else self._began
         self._bytes = self._resident()
+        if self._began is None:
+            self._began, self._first_bytes = now, self._bytes
         was_oversized = self._recycling.oversized
         self._reason = self._recycling.reason(now - self._began, sum(t.done for t in self._pool.threads), self._bytes)
         if self._recycling.oversized and not was_oversized:
@@ -82,8 +95,7 @@ class Upkeep:
 
     def _tune(self, limit: ConcurrencyLimit, pool: Pool, now: float) -> None:
         before = limit.threads
-        roomy = not self._soft_limit or self._bytes <= self._soft_limit
-        threads = limit.take(_sample(pool, now), may_grow=roomy)
+        threads = limit.take(_sample(pool, now, known=before == self._most), most=self._most_by_memory(before))
         if threads != before:
             log.debug("%d threads, from %d", threads, before)
             pool.resize(threads)
@@ -91,16 +103,26 @@ class Upkeep:
             self._most_reached = True
             log.info("As many threads as THREADS_MAX allows: %d", threads)
 
+    def _most_by_memory(self, threads: int) -> float:
+        """How many threads there is memory for, when each needs its part of what has been added since the start."""
+        if not self._soft_limit:
+            return math.inf
+        return threads * (self._soft_limit - self._first_bytes) / max(1, self._bytes - self._first_bytes)
 
-def _sample(pool: Pool, now: float) -> Sample:
+
+def _sample(pool: Pool, now: float, *, known: bool) -> Sample:
+    """`known`: there are as many threads as may be, and whether more would be worth having is asked no more."""
     threads = pool.threads
     running = [thread for thread, _ in pool.running()]
+    cpu, waiting = time.process_time(), pool.waiting
+    stalled = waiting and len(running) >= pool.limit and not known
     return Sample(
         at=now,
         ended=sum(thread.done + thread.failed for thread in threads),
         ended_seconds=sum(thread.busy_seconds for thread in threads),
-        cpu_seconds=time.process_time(),
+        cpu_seconds=cpu,
+        wanted_seconds=cpu + waited_for_cores(thread.native_id for thread in threads) if stalled else cpu,
         ages=sum(max(0.0, now - thread.started) for thread in running),
         running=len(running),
-        waiting=pool.waiting,
+        waiting=waiting,
     )

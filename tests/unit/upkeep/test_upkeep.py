@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import hashlib
 import logging
+import os
+import threading
+import time
 from typing import Any, List
 
 import pytest
 
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
-from kafka_worker.upkeep.upkeep import Upkeep, resident_bytes
+from kafka_worker.upkeep.upkeep import Upkeep, resident_bytes, waited_for_cores
 from tests.unit.fakes import Message, some_settings
 
 MB = 1_000_000
@@ -55,6 +59,31 @@ def test_the_memory_of_this_process_is_known() -> None:
     assert 10 * MB < resident_bytes() < 10_000 * MB
 
 
+def test_what_threads_have_waited_for_a_core_is_known() -> None:
+    native_ids: List[int] = []
+
+    def compute() -> None:
+        native_ids.append(threading.get_native_id())
+        os.sched_setaffinity(0, {core})
+        while time.thread_time() < 0.03:
+            hashlib.sha256(b"x" * 100_000)  # which other threads may do at the same time, if they have a core
+        done.wait()
+
+    core = min(os.sched_getaffinity(0))
+    done = threading.Barrier(3)
+    threads = [threading.Thread(target=compute) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    while done.n_waiting < 2:
+        time.sleep(0.001)
+    waited = waited_for_cores([*native_ids, 1 << 30])  # one of them is none of ours
+    done.wait()
+    for thread in threads:
+        thread.join()
+
+    assert waited > 0.01
+
+
 def test_a_process_says_what_it_uses_and_when_it_wishes_to_be_recycled() -> None:
     watched = Watched(Pool(2, lambda *_: None), **LIMITED)
     well = watched.look()
@@ -95,6 +124,19 @@ def test_a_pool_with_a_given_number_of_threads_is_left_alone(backlog: Partition)
     watched = Watched(pool, threads=2, threads_max=2)
 
     assert {watched.work(1.0) for _ in range(20)} == {2}
+
+
+def test_a_pool_grows_as_far_as_its_calls_leave_memory_for_more_of_them(backlog: Partition) -> None:
+    pool = Lazy(2, lambda *_: None)
+    pool.serve([backlog.queue])
+    watched = Watched(pool, threads=2, threads_max=32, **LIMITED)
+    watched.look()  # at 40 MB, of 98
+    limits = []
+    for _ in range(40):
+        watched.resident = 40 * MB + 7 * MB * pool.limit
+        limits.append(watched.work(1.0))
+
+    assert limits[-1] == 8  # 9 would need 103
 
 
 def test_a_pool_does_not_grow_above_the_soft_limit(backlog: Partition) -> None:
