@@ -187,7 +187,11 @@ def in_place(life: Life) -> Iterator[None]:
         return thread
 
     threads = SimpleNamespace(
-        Thread=spawned, Condition=threading.Condition, get_ident=threading.get_ident, local=threading.local
+        Thread=spawned,
+        Condition=threading.Condition,
+        local=threading.local,
+        get_ident=threading.get_ident,
+        get_native_id=threading.get_native_id,
     )
     bound = [
         type(kind.__name__, (kind,), {"life": life, "scheduler": scheduler}) for kind in (_Tokens, _Selector, _TaskProcess)

@@ -12,6 +12,7 @@ import pytest
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.upkeep.upkeep import Upkeep, resident_bytes, waited_for_cores
+from tests.support.eventually import eventually
 from tests.unit.fakes import Message, some_settings
 
 MB = 1_000_000
@@ -74,8 +75,7 @@ def test_what_threads_have_waited_for_a_core_is_known() -> None:
     threads = [threading.Thread(target=compute) for _ in range(2)]
     for thread in threads:
         thread.start()
-    while done.n_waiting < 2:
-        time.sleep(0.001)
+    eventually(lambda: done.n_waiting == 2, 10.0, "both have computed enough")
     waited = waited_for_cores([*native_ids, 1 << 30])  # one of them is none of ours
     done.wait()
     for thread in threads:
