@@ -170,13 +170,14 @@ class ConsumerLoop:
         self._publish_at = now + REPORT_SECONDS
         self._told = self._news()
         consumer, parts = self._consumer, self._parts
-        retrying, letters, waiting = parts.decisions.counts()
+        failed, retrying, letters, waiting = parts.decisions.counts()
         self.report = LoopReport(
             joined=consumer.joined,
             broker_away=consumer.away,
             ending=consumer.ending,
             cut_off=tuple(self._cut_off),
             committed_at=self._ownership.committer.acknowledged_at,
+            failed=failed,
             retrying=retrying,
             dead_letters=letters,
             dead_letters_waiting=waiting,

@@ -28,6 +28,7 @@ class LoopReport:
     ending: Optional[ExitCode] = None  # why the process has to end, if the consumer thread has found that itself
     cut_off: Tuple[str, ...] = ()  # what the drain deadline interrupted
     committed_at: float = -1.0  # monotonic seconds of the last commit that the broker has acknowledged; -1: none yet
+    failed: int = 0  # attempts
     retrying: int = 0  # tasks waiting for their next attempt
     dead_letters: int = 0  # stored
     dead_letters_waiting: int = 0  # to be sent again
@@ -80,7 +81,7 @@ def child_report(
         commit_age=-1.0 if loop.committed_at < 0 else now - loop.committed_at,
         done=done,
         rate=rate.update(done, now),
-        failed=sum(thread.failed for thread in threads),
+        failed=loop.failed,
         retrying=loop.retrying,
         dead_letters=loop.dead_letters,
         dead_letters_waiting=loop.dead_letters_waiting,

@@ -16,7 +16,14 @@ NOW = 100.0
 
 PARTITIONS = [PartitionReport("topic", number, 5, 6, 9, 4, in_flight=3, paused=False, held="") for number in (0, 1)]
 LOOP = LoopReport(
-    dead_letters=2, dead_letters_waiting=1, joined=True, committed_at=NOW - 0.5, retrying=4, dropped=10, partitions=PARTITIONS
+    failed=2,
+    dead_letters=2,
+    dead_letters_waiting=1,
+    joined=True,
+    committed_at=NOW - 0.5,
+    retrying=4,
+    dropped=10,
+    partitions=PARTITIONS,
 )
 
 
@@ -38,7 +45,7 @@ def report(of: Pool) -> ChildReport:
 def test_numbers_of_all_threads_and_partitions_are_summed() -> None:
     threads = pool([NOW, NOW])
     for thread in threads.threads:
-        thread.done, thread.failed, thread.stale, thread.busy_seconds = 5, 1, 2, 1.5
+        thread.done, thread.stale, thread.busy_seconds = 5, 2, 1.5
         thread.histogram[3] = 6
 
     said = report(threads)

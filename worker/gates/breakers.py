@@ -20,6 +20,7 @@ from kafka_worker.partitions.dependencies import Dependencies, Outcome
 from kafka_worker.shared.foreign.answers import Retry
 from kafka_worker.shared.foreign.errors import PlainError, causes_of, names_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
+from kafka_worker.shared.routes import UNROUTED
 from kafka_worker.shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -142,7 +143,7 @@ class Breakers:
         return [breaker for breaker in guarding if breaker is not None and breaker.state is not State.CLOSED]
 
     def _of(self, handler: str) -> Optional[Breaker]:
-        if self._settings.breaker_failure_share and handler not in self._handlers:
+        if self._settings.breaker_failure_share and handler not in (UNROUTED, *self._handlers):
             self._handlers[handler] = self._made(handler)
         return self._handlers.get(handler)
 

@@ -22,10 +22,15 @@ from kafka_worker.partitions.task import Task, attempt_of, failed_before, in_wor
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.shared.foreign.errors import names_of, plain
 from kafka_worker.shared.ipc.snapshot import BreakerReport
+from kafka_worker.shared.routes import UNROUTED
 from kafka_worker.shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
+_NO_HANDLER = (
+    "no entry of HANDLERS is meant for this topic, though the Kafka client takes it to match a pattern there. Name the topic "
+    "in HANDLERS, or write the pattern so that it does not match it"
+)
 COUNT_SECONDS = 0.05  # between two looks at what is done, unless something has failed
 
 
@@ -112,7 +117,8 @@ class Gates:
 
     def why(self, partition: Partition) -> str:
         """What holds the partition up, in words; empty: nothing."""
-        return self._breakers.why(self._handler(partition))
+        handler = self._handler(partition)
+        return _NO_HANDLER if handler == UNROUTED else self._breakers.why(handler)
 
     def reports(self, now: float) -> List[BreakerReport]:
         """What the snapshot says of the circuit breakers."""
@@ -152,7 +158,9 @@ class Gates:
     def _set(self, handler: str, gate: Gate, *, closing: bool) -> bool:
         """Follow the breakers; whether that changes anything. There are no probes while partitions are brought to rest."""
         before = gate.access
-        if self._breakers.closed_for(handler):
+        if handler == UNROUTED:  # what is wrong is in the settings: no message is to pay for it
+            gate.access = Access.HELD
+        elif self._breakers.closed_for(handler):
             gate.access = Access.FREE
         else:
             gate.access = Access.METERED if self._breakers.wanted(handler) and not closing else Access.HELD

@@ -11,7 +11,7 @@ from kafka_worker.shared.settings import Settings
 
 
 class UnroutedError(Exception):
-    """A message came from a topic that no handler is meant for."""
+    """A message came from a topic that no handler is meant for. Nobody should meet it: such a topic's gate is shut."""
 
 
 class Handlers:

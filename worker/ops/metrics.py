@@ -39,7 +39,7 @@ OF_SLOT = (
 )
 OF_CHILD = (
     Named("tasks_done_total", "Tasks whose handler returned.", lambda child: child.done),
-    Named("attempts_failed_total", "Attempts that raised.", lambda child: child.failed),
+    Named("attempts_failed_total", "Attempts that raised, of partitions that stayed.", lambda child: child.failed),
     Named("dead_letters_total", "Dead letters that are stored.", lambda child: child.dead_letters),
     Named("dead_letters_unstored", "Dead letters that could not be stored yet.", lambda child: child.dead_letters_waiting),
     Named("retrying", "Tasks that wait for their next attempt.", lambda child: child.retrying),

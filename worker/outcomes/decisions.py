@@ -36,6 +36,7 @@ VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and c
 class Counts(NamedTuple):
     """What a report tells of failed tasks."""
 
+    failed: int  # attempts, but for those that were left undone because their partition went away
     retrying: int  # tasks that wait for their next attempt
     dead_letters: int  # stored by this process
     unstored_letters: int  # dead letters that wait to be sent again
@@ -63,6 +64,7 @@ class Decisions:
         self._quarantine = quarantine
         self._complaint = Seldom(log, clock)
         self._trouble, self._trouble_until = "", clock()
+        self._failed = 0
         self._retries = RetrySchedule()
         self._outbox = Outbox(producer_properties, clock)
         self._results = ResultSender(self._outbox, self.complete, pool.undecided.append)
@@ -131,7 +133,7 @@ class Decisions:
 
     def counts(self) -> Counts:
         """What to tell of failed tasks now."""
-        return Counts(len(self._retries), self._dead_letters.count, self._dead_letters.waiting)
+        return Counts(self._failed, len(self._retries), self._dead_letters.count, self._dead_letters.waiting)
 
     @property
     def trouble(self) -> str:
@@ -165,6 +167,7 @@ class Decisions:
         if isinstance(error, TaskProcessError):
             self._wait_for_a_process(task, error, now)
             return
+        self._failed += 1
         age = age_of(attempt_of(task), now)
         delay = self._delay(task, error, age)
         last = delay is None and not isinstance(error, TaskDiedError)

@@ -12,6 +12,7 @@ from kafka_worker.shared.settings import TABLE, Settings
 
 PATTERN = "^"  # a topic that begins so is a regular expression; the client says so too
 LONGEST_TOPIC = 249  # characters, Kafka's limit
+UNROUTED = ""  # in place of a handler's name
 RETRY_MARK = ".retry."  # in the name of a topic that retries wait in
 # The client matches by the C library's extended expressions, we by Python's. These mean different things in the two.
 _OURS_ALONE = re.compile(r"\\[A-Za-z0-9]|\(\?|[*+?}][?+]|\[:|\[\[[.=]")
@@ -50,13 +51,13 @@ def route_of(topic: str, routes: Sequence[Route]) -> Optional[Route]:
 
 
 def naming(settings: Settings) -> Callable[[str], str]:
-    """What gives the name of a topic's handler; for a topic that is not one of ours, the topic's own name."""
+    """What gives the name of a topic's handler; UNROUTED for a topic that has none: the client takes it to match a pattern."""
     routes = routes_of(settings)
 
     @functools.lru_cache(maxsize=None)
     def name_of(topic: str) -> str:
         route = route_of(topic, routes)
-        return route.handler if route else topic
+        return route.handler if route else UNROUTED
 
     return name_of
 

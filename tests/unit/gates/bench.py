@@ -13,6 +13,7 @@ from kafka_worker.shared.foreign.exceptions import copied
 from tests.unit.fakes import TOPIC, Message, some_settings
 
 OPEN_SECONDS, PROBES = 10.0, 2
+NOBODYS = "nobodys"  # a topic without a handler
 ERROR = ConnectionError("refused")
 
 
@@ -26,7 +27,9 @@ class Bench:
         self.now = 0.0
         self.pool = Pool(2, lambda *_: None)
         self.apart = HandlerThread("quarantine-0")
-        self.gates = Gates(settings, self.pool, lambda topic: topic, lambda: self.now, [self.apart])
+        self.gates = Gates(
+            settings, self.pool, lambda topic: "" if topic == NOBODYS else topic, lambda: self.now, [self.apart]
+        )
         self.partitions = [Partition(topic, 0, kind) for topic in topics or (TOPIC,)]
         for partition in self.partitions:
             partition.dependencies = self.gates.dependencies

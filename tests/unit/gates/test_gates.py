@@ -16,7 +16,7 @@ from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import UndecodableError
 from kafka_worker.shared.foreign.exceptions import rebuilt, told
 from tests.unit.fakes import TOPIC, Message
-from tests.unit.gates.bench import OPEN_SECONDS, PROBES, Bench, offsets
+from tests.unit.gates.bench import NOBODYS, OPEN_SECONDS, PROBES, Bench, offsets
 
 
 def test_usually_the_pool_takes_from_the_partitions_queues_themselves() -> None:
@@ -33,6 +33,21 @@ def test_nothing_of_a_handler_is_started_while_its_breaker_is_open_and_of_others
     assert [bench.gates.why(partition) for partition in bench.partitions] == ["the circuit breaker of a is open", ""]
     bench.turn(OPEN_SECONDS - 1)
     assert bench.queues == [bench.partitions[1].queue]
+
+
+def test_a_topic_that_no_handler_is_meant_for_is_held_so_that_none_of_its_messages_uses_up_its_attempts() -> None:
+    bench = Bench(NOBODYS, "b")
+
+    bench.turn(OPEN_SECONDS)
+
+    assert bench.queues == [bench.partitions[1].queue]
+    held, other = [bench.gates.why(partition) for partition in bench.partitions]
+    assert "no entry of HANDLERS is meant for this topic" in held
+    assert other == ""
+    assert [report.name for report in bench.gates.reports(bench.now)] == ["b", "dead letters"]
+    bench.partitions[0].closing.close(None)
+    bench.turn()
+    assert bench.partitions[0].closing.abandoned_from == 0  # a stop does not wait for it
 
 
 def test_a_failure_while_open_keeps_its_attempt_and_comes_again_when_it_is_closed() -> None:

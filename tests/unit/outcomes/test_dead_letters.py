@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kafka_worker.isolation.spawn import WORDS_HEAD, WORDS_TAIL
 from kafka_worker.isolation.task_process import TaskDiedError
@@ -131,6 +133,33 @@ def test_of_a_long_traceback_the_end_is_kept(desk: Office) -> None:
 
     assert len(kept) == 4000
     assert kept.endswith(b"the very end\n")
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["dead-letter.replays", "dead-letter.resolved", "dead-letter.topic", "theirs", ""]),
+            st.one_of(st.none(), st.binary(max_size=12), st.integers(-10, 10**6).map(lambda number: b"%d" % number)),
+        ),
+        max_size=6,
+    ),
+    st.integers(-(1 << 63), (1 << 63) - 1),
+    st.text(max_size=30),
+)
+def test_any_message_becomes_a_letter_that_says_nothing_in_our_name_but_what_we_know(
+    headers: List[Tuple[str, Optional[bytes]]], timestamp: int, text: str
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        letter = Office(patch).sent(ValueError(text), given_headers=headers, given_timestamp=(1, timestamp))
+
+    ours = [(name, value) for name, value in letter["headers"] if name.startswith("dead-letter.")]
+    claims = [value for name, value in ours if name == "dead-letter.replays"]
+    assert all(value.isdigit() and len(value) <= 3 for value in claims)
+    assert len(ours) - len(claims) == 14
+    assert dict(ours)["dead-letter.topic"] == b"topic"
+    assert 0 <= letter["timestamp"] == int(dict(ours)["dead-letter.timestamp"])
+    assert "dead-letter.resolved" not in dict(ours)
 
 
 def test_a_message_without_time_makes_a_letter_without_a_negative_time(desk: Office) -> None:

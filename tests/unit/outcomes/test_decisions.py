@@ -108,6 +108,7 @@ def test_what_is_left_is_decided(table: Table, left: str, became: Any) -> None:
     table.leave(LEAVES[left](table))
 
     assert table.became == became
+    assert table.decisions.counts().failed == (left not in ("no process", "a batch", "a result"))
 
 
 @pytest.mark.parametrize("left", LEAVES)
@@ -118,6 +119,7 @@ def test_of_a_partition_that_goes_away_only_verdicts_and_results_count(table: Ta
     table.leave(undecided)
 
     assert table.became == {"a verdict": LETTER, "a result": RESULT}.get(left, GAP)
+    assert table.decisions.counts().failed == (left == "a verdict")
 
 
 @pytest.mark.parametrize("left", LEAVES)
@@ -151,9 +153,9 @@ def test_what_waits_and_what_became_dead_letters_is_counted(table: Table) -> Non
     table.producer.answer()
     decisions.serve()
 
-    assert on_its_way == (Counts(retrying=1, dead_letters=0, unstored_letters=0), True)
-    assert refused == (Counts(retrying=1, dead_letters=0, unstored_letters=1), False)
-    assert (decisions.counts(), decisions.busy(table.now)) == (Counts(0, 1, 0), False)
+    assert on_its_way == (Counts(failed=2, retrying=1, dead_letters=0, unstored_letters=0), True)
+    assert refused == (Counts(failed=2, retrying=1, dead_letters=0, unstored_letters=1), False)
+    assert (decisions.counts(), decisions.busy(table.now)) == (Counts(2, 0, 1, 0), False)
 
 
 def test_results_make_it_busy_for_a_while_as_more_will_come(table: Table) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kafka_worker.handler.context import Context
 from kafka_worker.kafka.outbox import OutgoingRecord
+from kafka_worker.outcomes.retry import LONGEST_SECONDS
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Attempt, Task, age_of, partition_of
@@ -136,6 +139,40 @@ def test_a_message_without_headers_and_time_is_no_fault() -> None:
     (_, _, message, _, attempt, partition), _ = delivered({**TOLD, "retry.timestamp": dict(record.headers)["retry.timestamp"]})  # type: ignore[dict-item]
     assert Context(message, partition, attempt).timestamp is None
     assert delivered({})[1] == 0.0
+
+
+values = st.one_of(
+    st.none(),
+    st.binary(max_size=25),
+    st.integers(-(10**30), 10**30).map(lambda number: b"%d" % number),
+    st.sampled_from([b"9" * 18, b"9" * 19, b"9" * 5000, b"topic"]),
+)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([*TOLD, "theirs"]), values), max_size=10),
+    st.sampled_from([{}, TOLD]),
+    st.integers(-(1 << 63), (1 << 63) - 1),
+)
+def test_whatever_stands_in_a_retry_topic_runs_some_time_and_can_be_sent_on(
+    headers: List[Tuple[str, Optional[bytes]]], ours: Dict[str, Optional[bytes]], timestamp: int
+) -> None:
+    partition = Partition("topic.retry.30s", 1)
+    partition.retries_of = TOPIC
+    message = Message(7, b"key", b"value", partition=1)
+    message.given_headers, message.given_timestamp = [*ours.items(), *headers], (1, timestamp)
+    again = topics().delayed((7, partition.tracker.take(7)[0], message, None, 1, partition), 500.0)
+
+    assert 0.0 <= topics().sleeps(again, 500.0) <= LONGEST_SECONDS
+    _, _, delayed, _, attempt, _ = again
+    context = Context(delayed, partition, attempt)
+    assert (context.topic, context.attempt >= 1) == (TOPIC, True)
+    assert [name for name, _ in context.headers] == ["theirs"] * len(context.headers)
+    assert 0 <= age_of(attempt, 500.0) < float("inf")
+    record = topics().record(again, 60.0, age_of(attempt, 500.0))
+    assert record is not None
+    numbers = [bytes(value) for name, value in record.headers if name in TOLD and name != "retry.topic"]  # type: ignore[arg-type]
+    assert all(0 <= int(number) < 1 << 63 for number in numbers)
 
 
 def told(wait: float) -> Dict[str, Optional[bytes]]:

@@ -101,7 +101,7 @@ class ChildReport:
     commit_age: float  # seconds since the broker last acknowledged a commit
     done: int
     rate: float  # tasks done a second, of late
-    failed: int  # attempts that raised
+    failed: int  # attempts that raised, and not because their partition went away
     retrying: int  # tasks waiting for their next attempt
     dead_letters: int
     dead_letters_waiting: int  # could not be stored yet

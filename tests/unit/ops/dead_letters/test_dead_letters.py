@@ -238,9 +238,9 @@ def test_the_death_of_a_process_is_shown_with_its_stack() -> None:
 
 anything = st.one_of(st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass")), st.binary(max_size=40))
 names = st.one_of(
-    st.sampled_from(["topic", "error", "attempts", "traceback", "stack", "replays", "partition", "last-failed-at"]).map(
-        lambda name: "dead-letter." + name
-    ),
+    st.sampled_from(
+        ["topic", "error", "attempts", "traceback", "stack", "replays", "timestamp", "resolved", "partition", "last-failed-at"]
+    ).map(lambda name: "dead-letter." + name),
     st.text(max_size=10),
 )
 
@@ -261,4 +261,6 @@ def test_nothing_that_a_stranger_wrote_reaches_the_terminal_as_more_than_charact
     lines = [*listed([(strange, None), (strange, done)], ".dlq"), *shown(strange, done, ".dlq", full=full)]
 
     assert all(line.isprintable() for line in lines)
+    assert replayed(strange, ".dlq", TOPICS)
+    assert selected(strange, DeadLetterRequest("list", error="e", key="k", since=0.0, until=1.0, partition=0)) in (True, False)
     assert json.dumps(as_object(strange, done, ".dlq", whole=True)).isascii()

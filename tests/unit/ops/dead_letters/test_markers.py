@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, List, Optional, Tuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafka_worker.ops.dead_letters.letter import (
@@ -81,6 +81,7 @@ def test_what_a_marker_says_is_read_again(partition: int, offset: int, action: A
     assert (found.place, found.action, found.replay) == ((partition, offset), action.value, replay)
 
 
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

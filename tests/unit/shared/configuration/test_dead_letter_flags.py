@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import Dict, List
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafka_worker.shared.configuration import command_line
-from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, moment, read
+from kafka_worker.shared.configuration.dead_letter_flags import FLAGS, DeadLetterRequest, moment, read
 from kafka_worker.shared.configuration.load import load
 
 NOW = 1_000_000.0
@@ -113,3 +113,22 @@ def test_with_several_handlers_a_topic_on_the_command_line_says_whose_dead_lette
 
     assert one.settings.topics == ("orders",)
     assert all_of_them.settings.topics == ("orders", "^pay")
+
+
+words = st.one_of(
+    st.text(max_size=12),
+    st.sampled_from(
+        ["list", "show", "replay", "drop", "3:17", "3:" + "9" * 18, "9" * 5000 + ":1", "\u0663:1", "1e9", "2h", "9" * 6 + "w"]
+    ),
+    st.datetimes().map(str),
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(words, max_size=4), st.dictionaries(st.sampled_from([flag.name for flag in FLAGS]), words), st.booleans())
+def test_any_words_are_understood_or_refused_in_words(said: List[str], given_flags: Dict[str, str], as_json: bool) -> None:
+    wanted, found = read(given_flags, said, NOW, as_json=as_json)
+
+    assert wanted is not None or found
+    assert all(fault.endswith((".", "?")) for fault in found)
+    assert wanted is None or all(partition >= 0 and offset >= 0 for partition, offset in wanted.places)
