@@ -176,6 +176,7 @@ class ConsumerLoop:
             broker_away=consumer.away,
             ending=consumer.ending,
             cut_off=tuple(self._cut_off),
+            unsettled_at=consumer.unsettled_at if consumer.joined else None,
             committed_at=self._ownership.committer.acknowledged_at,
             failed=failed,
             retrying=retrying,

@@ -25,6 +25,7 @@ class LoopReport:
 
     joined: bool = False  # the group has given us an assignment, even an empty one
     broker_away: bool = False  # no broker answers
+    unsettled_at: Optional[float] = None  # monotonic seconds since when the group rebalances; None: it does not
     ending: Optional[ExitCode] = None  # why the process has to end, if the consumer thread has found that itself
     cut_off: Tuple[str, ...] = ()  # what the drain deadline interrupted
     committed_at: float = -1.0  # monotonic seconds of the last commit that the broker has acknowledged; -1: none yet
@@ -77,6 +78,7 @@ def child_report(
         stage=stage,
         joined=loop.joined,
         broker_away=loop.broker_away,
+        unsettled=0.0 if loop.unsettled_at is None else now - loop.unsettled_at,
         poll_age=poll_age,
         commit_age=-1.0 if loop.committed_at < 0 else now - loop.committed_at,
         done=done,

@@ -117,6 +117,7 @@ class ScriptedGroup:
         self.ending: Optional[ExitCode] = None
         self.ids = Ids()
         self.ends = Ends()
+        self.unsettled_at: Optional[float] = None
         self.accepts = True  # whether a commit can be sent
         self.commits: List[Tuple[str, int, int]] = []
         self.deeds: List[str] = []

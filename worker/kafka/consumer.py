@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import re
 import time
 from operator import methodcaller
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
@@ -105,7 +106,9 @@ class GroupConsumer:
         self.lost = False  # it was gone for a session timeout, and has given us no assignment since
         self.away = False  # no broker answers, as far as we know
         self.ending: Optional[ExitCode] = None  # the process should end with this
-        self._consumer = create_consumer({**properties, "error_cb": self._on_error, "on_commit": self._on_commit})
+        self.unsettled_at: Optional[float] = None  # since when the group rebalances; None: it does not, as far as is known
+        callbacks = {"error_cb": self._on_error, "on_commit": self._on_commit, "stats_cb": self._on_statistics}
+        self._consumer = create_consumer({**properties, **callbacks})
         self._consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def fetch(self, most: int, timeout: float) -> List[Any]:
@@ -246,6 +249,15 @@ class GroupConsumer:
         self._listener.on_lost(_names(partitions))
 
     @_harmless
+    def _on_statistics(self, text: str) -> None:
+        """Only here the client tells that it waits for others in a rebalance. It is large, so that it is not read whole."""
+        state = _JOIN_STATE.search(text, text.rfind('"cgrp"'))
+        if state is None or state[1] == "steady":
+            self.unsettled_at = None
+        elif self.unsettled_at is None:
+            self.unsettled_at = self._clock()
+
+    @_harmless
     def _on_commit(self, problem: Optional[KafkaError], partitions: List[ClientPartition]) -> None:
         stored = []
         for place in partitions:
@@ -344,6 +356,7 @@ class GroupConsumer:
 
 
 _error = methodcaller("error")
+_JOIN_STATE = re.compile(r'"join_state": *"([^"]*)"')
 
 
 def _names(partitions: List[ClientPartition]) -> List[TopicPartition]:

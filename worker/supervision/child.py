@@ -21,6 +21,9 @@ from kafka_worker.supervision.systemd import VARIABLES
 log = logging.getLogger(__name__)
 
 
+START_SECONDS = 600.0  # for the import of the handler: the slowest known, of large models, take a minute or two
+
+
 class ChildState(str, Enum):
     """What the supervisor thinks of a child."""
 
@@ -75,7 +78,7 @@ class Child:
         self.kill_at: Optional[float] = None  # in the supervisor's awake seconds
         self._process = process
         self._state = StateMachine(f"slot {slot}: a child", TRANSITIONS, self._note)
-        self._heard_at = awake
+        self._heard_at = self._spawned_at = awake
 
     @property
     def state(self) -> ChildState:
@@ -108,8 +111,10 @@ class Child:
         return awake - self._heard_at
 
     def hangs(self, awake: float, timeout: float) -> Optional[str]:
-        """Why it counts as hung, or None. An import of the user's may take its time; a poll loop that does not turn is a fault
-        of the whole group, whose commits wait for it whenever somebody joins."""
+        """Why it counts as hung, or None. An import of the user's may take its time, but not for ever; a poll loop that does
+        not turn is a fault of the whole group, whose commits wait for it whenever somebody joins."""
+        if self.state is ChildState.STARTING and awake - self._spawned_at > START_SECONDS:
+            return f"it has not imported the handler within {awake - self._spawned_at:.0f} s"
         if self.state is ChildState.RUNNING and self.heartbeat_age(awake) > timeout:
             return f"no heartbeat for {self.heartbeat_age(awake):.1f} s"
         report = self.report

@@ -205,3 +205,17 @@ def test_a_partition_is_read_on_from_where_it_is_told_to(client: Client, witness
 
     assert len(witness.group.fetch(1, 0.1)) == 1
     assert client.sought == [(*OURS, 7)]
+
+
+def test_since_when_a_rebalance_waits_for_others_is_known_from_the_clients_statistics(
+    client: Client, witness: Witness
+) -> None:
+    now = [100.0]
+    witness.group._clock = lambda: now[0]
+    seen = []
+    for state in ("steady", "wait-join", "wait-sync", "steady"):
+        witness.group._on_statistics('{ "topics": { "cgrp": {} }, "cgrp": { "state": "up", "join_state": "' + state + '", "r')
+        seen.append(witness.group.unsettled_at)
+        now[0] += 5.0
+
+    assert seen == [None, 105.0, 105.0, None]

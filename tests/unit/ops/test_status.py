@@ -34,6 +34,8 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(child=child(broker_away=True)), "slot 0: no broker answers"),
         (slot(child=child(stage=Stage.WAITING)), "slot 0: waits for the slot's former process to end"),
         (slot(child=child(joined=False)), "slot 0: not in the group yet"),
+        (slot(child=child(unsettled=40.4)),
+         "slot 0: a rebalance of the group has not ended for 40 s: it waits for some member"),
         (slot(child=child(oversized=True, rss=250_000_000)),
          "slot 0: uses more than its share of MEMORY_LIMIT right after its start: 250 MB"),
         (slot(child=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),

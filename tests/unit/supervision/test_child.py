@@ -62,8 +62,11 @@ def test_a_child_whose_poll_loop_stands_still_hangs_although_it_reports(puppet: 
     assert puppet.child.hangs(50.0, timeout=30.0) == "its poll loop has not turned for 31.0 s"
 
 
-def test_an_import_may_take_its_time(puppet: Puppet) -> None:
-    assert puppet.child.hangs(5000.0, timeout=30.0) is None
+def test_an_import_may_take_its_time_but_not_for_ever(puppet: Puppet) -> None:
+    puppet.says("starting", awake=640.0)
+
+    assert puppet.child.hangs(650.0, timeout=30.0) is None
+    assert puppet.child.hangs(650.5, timeout=30.0) == "it has not imported the handler within 600 s"
 
 
 def test_a_child_that_waits_for_its_seat_does_not_hang(puppet: Puppet) -> None:

@@ -17,6 +17,7 @@ from kafka_worker.shared.ipc.snapshot import (
 
 MEGABYTE = 1_000_000
 MOST_REASONS = 5  # why partitions stand still, that are told of one process
+LONGEST_REBALANCE = 15.0  # seconds; it takes one or two, and as long as members finish what runs
 LONGEST_POLL_AGE = 5.0  # seconds; the loop turns ten times a second
 
 
@@ -31,6 +32,7 @@ class Kind(str, Enum):
     NO_BROKER = "no-broker"
     SEAT_TAKEN = "seat-taken"
     NOT_JOINED = "not-joined"
+    REBALANCE = "rebalance"  # one that does not end
     OVERSIZED = "oversized"
     TROUBLE = "trouble"  # something keeps it from running tasks
     UNSTORED = "dead-letters-unstored"
@@ -73,6 +75,8 @@ def _of_child(child: ChildReport) -> Found:
         yield Kind.SEAT_TAKEN, "waits for the slot's former process to end"
     if child.stage is Stage.CONSUMING and not child.joined:
         yield Kind.NOT_JOINED, "not in the group yet"
+    if child.unsettled > LONGEST_REBALANCE:
+        yield Kind.REBALANCE, f"a rebalance of the group has not ended for {child.unsettled:.0f} s: it waits for some member"
     if child.oversized:
         megabytes = child.rss / MEGABYTE
         yield Kind.OVERSIZED, f"uses more than its share of MEMORY_LIMIT right after its start: {int(megabytes)} MB"

@@ -117,6 +117,7 @@ class ChildReport:
     threads: int = 0  # that may run tasks now
     rss: int = 0  # bytes of memory in RAM; 0: not looked at yet
     renew: str = ""  # why it wishes to be recycled; empty: it does not (the name stays, for those who read the JSON)
+    unsettled: float = 0.0  # seconds since when a rebalance of the group goes on; 0: none does
     oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that recycling would not help
 
 
