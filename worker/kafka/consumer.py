@@ -289,7 +289,7 @@ class GroupConsumer:
         error, name = message.error(), (message.topic(), message.partition())
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (that is its public name)
             self._listener.on_end(name, message.offset())
-        elif name[1] is not None and name[1] >= 0 and meaning(error.name()) in (Meaning.PASSING, Meaning.UNAUTHORISED):
+        elif _of_one_partition(*name) and meaning(error.name()) in (Meaning.PASSING, Meaning.UNAUTHORISED):
             offset = message.offset()
             self._listener.on_unreadable(name, -1 if offset is None else offset, error.name(), error.str())
         else:
@@ -357,6 +357,11 @@ class GroupConsumer:
 
 _error = methodcaller("error")
 _JOIN_STATE = re.compile(r'"join_state": *"([^"]*)"')
+
+
+def _of_one_partition(topic: Optional[str], number: Optional[int]) -> bool:
+    """What the client says of the group, or of itself, has no topic and yet a number, 0; of a whole topic, none."""
+    return topic is not None and number is not None and number >= 0
 
 
 def _names(partitions: List[ClientPartition]) -> List[TopicPartition]:

@@ -176,20 +176,22 @@ def test_a_partition_that_went_away_is_not_begun_anew(client: Client, witness: W
 
 
 @pytest.mark.parametrize(
-    ("code", "partition", "told"),
+    ("code", "place", "told"),
     [
-        (KafkaError._BAD_COMPRESSION, 0, [(OURS, 7, "_BAD_COMPRESSION")]),
-        (KafkaError.TOPIC_AUTHORIZATION_FAILED, 0, [(OURS, 7, "TOPIC_AUTHORIZATION_FAILED")]),
-        (KafkaError.UNKNOWN, 0, [(OURS, 7, "UNKNOWN")]),  # whatever else a fetch of it may be answered with
-        (KafkaError._MAX_POLL_EXCEEDED, -1, []),  # of no partition
-        (KafkaError._ALL_BROKERS_DOWN, 0, []),
+        (KafkaError._BAD_COMPRESSION, OURS, [(OURS, 7, "_BAD_COMPRESSION")]),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, OURS, [(OURS, 7, "TOPIC_AUTHORIZATION_FAILED")]),
+        (KafkaError.UNKNOWN, OURS, [(OURS, 7, "UNKNOWN")]),  # whatever else a fetch of it may be answered with
+        (KafkaError.UNKNOWN, (TOPIC, -1), []),  # of the whole topic
+        (KafkaError.GROUP_AUTHORIZATION_FAILED, (None, 0), []),  # of no topic: so the client says it of the group
+        (KafkaError._ALL_BROKERS_DOWN, OURS, []),
     ],
 )
 def test_an_error_of_one_partition_is_told_with_its_place(
-    client: Client, witness: Witness, code: int, partition: int, told: List[Any]
+    client: Client, witness: Witness, code: int, place: Any, told: List[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = Message(7, partition=partition)
-    event.error = lambda: KafkaError(code)  # type: ignore[assignment]
+    event = Message(7, partition=place[1])
+    monkeypatch.setattr(event, "error", lambda: KafkaError(code))
+    monkeypatch.setattr(event, "topic", lambda: place[0])
     client.queue = [Message(6), event]
 
     witness.group.fetch(1, 0.1)
