@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+import json
+import time
+from pathlib import Path
 from typing import Callable, Dict, Iterator, List
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AclBinding,
     AclBindingFilter,
@@ -17,6 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from kafka_worker.kafka import outbox
+from kafka_worker.ops import commands, connection
 from tests.support.admin import Admin
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
@@ -68,13 +73,20 @@ def alice(password: str) -> Dict[str, str]:
 
 def forbid(bootstrap: str, kind: ResourceType, name: str, operation: AclOperation) -> Callable[[], None]:
     """From now on nobody may do this to that group or topic, until what is returned is called."""
+    return rule(bootstrap, kind, name, operation, AclPermissionType.DENY)
+
+
+def rule(
+    bootstrap: str, kind: ResourceType, name: str, operation: AclOperation, permission: AclPermissionType
+) -> Callable[[], None]:
+    """Holds until what is returned is called. What has a rule is no longer open to everybody in other ways."""
     client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
-    rule = (kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, AclPermissionType.DENY)
-    for future in client.create_acls([AclBinding(*rule)]).values():
+    binding = (kind, name, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*", operation, permission)
+    for future in client.create_acls([AclBinding(*binding)]).values():
         future.result(SECONDS)
 
     def allow() -> None:
-        for future in client.delete_acls([AclBindingFilter(*rule)]).values():
+        for future in client.delete_acls([AclBindingFilter(*binding)]).values():
             future.result(SECONDS)
 
     return allow
@@ -119,6 +131,62 @@ def test_the_dead_letters_command_says_whom_the_broker_does_not_believe(
     for told in (strict.guarded, "Authentication failed", "KAFKA_CLIENT_SASL_USERNAME", "KAFKA_CLIENT_SASL_PASSWORD"):
         assert told in asked.stderr, asked.stderr
     assert "wrong-one" not in asked.stderr + asked.stdout
+
+
+class Doctor:
+    """`check`, asked with these variables. `wrong` is what has not come out well."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
+        self._capsys, self._monkeypatch, self._variables = capsys, monkeypatch, variables
+
+    def wrong(self, code: int, **changes: str) -> Dict[str, str]:
+        with self._monkeypatch.context() as patch:
+            for name, value in {**self._variables, **changes}.items():
+                patch.setenv(name, value)
+            assert commands.main(["check", "--json"]) == code
+        found = {each["check"]: each for each in json.loads(self._capsys.readouterr().out)}
+        assert all(each["fix"] for each in found.values() if each["state"] in ("warn", "fail"))
+        return {name: each["text"] for name, each in found.items() if each["state"] in ("warn", "fail")}
+
+
+def test_the_doctor_finds_each_thing_that_is_wrong_and_nothing_where_all_is_right(
+    strict: Guarded,
+    group: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.chdir(tmp_path)  # no .env of a developer
+    admin = Admin(strict.bootstrap)
+    name = admin.create_topic(partitions=2)
+    doctor = Doctor(
+        capsys, monkeypatch,
+        KAFKA_BOOTSTRAP_SERVERS=strict.bootstrap, KAFKA_GROUP_ID=group, KAFKA_TOPIC=name, PROCESSES="2",
+        RUNTIME_DIRECTORY=str(tmp_path / "run"),
+    )  # fmt: skip
+
+    assert set(doctor.wrong(1)) == {"dead letters"}
+    letters = admin.create_topic(name + ".dlq", partitions=1)
+    assert doctor.wrong(0) == {}
+
+    admin.configure(letters, "cleanup.policy", "compact")
+    admin.configure(letters, "max.message.bytes", "1000")
+    for operation in (AclOperation.READ, AclOperation.DESCRIBE_CONFIGS):
+        rule(strict.bootstrap, ResourceType.TOPIC, letters, operation, AclPermissionType.ALLOW)
+    forbid(strict.bootstrap, ResourceType.GROUP, group, AclOperation.READ)
+    producer = Producer({"bootstrap.servers": strict.bootstrap})
+    producer.produce(name, b"{}", timestamp=int(1000 * (time.time() + 1800)))
+    assert producer.flush(SECONDS) == 0
+    too_long = {"KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "1900000", "KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS": "1900000"}
+    found = doctor.wrong(1, PROCESSES="3", **too_long)
+
+    assert set(found) == {"dead letters stay", "size of dead letters", "rights", "group", "partitions", "session", "clock"}
+    assert found["rights"] == f"no right to write {letters}"
+    assert set(doctor.wrong(1, KAFKA_TOPIC=name + "-absent")) >= {"topics", "dead letters"}
+    assert set(doctor.wrong(1, KAFKA_BOOTSTRAP_SERVERS=strict.guarded, **alice("wrong-one"))) == {"credentials"}
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 1.0)
+    assert set(doctor.wrong(2, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")) == {"brokers"}
+    assert set(doctor.wrong(78, PROCESSES="none", HANDLER="nowhere:work")) == {"configuration"}
 
 
 def test_a_dead_letter_topic_that_we_may_not_write_to_holds_the_partition_until_we_may(

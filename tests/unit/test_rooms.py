@@ -38,7 +38,7 @@ BELOW: Dict[str, Tuple[str, ...]] = {
     "process": ("build",),
     "check": ("handler", "kafka"),
     "supervision": ("shared",),
-    "ops": ("supervision",),
+    "ops": ("supervision", "kafka"),
     "examples": (),
 }
 OTHERS = {"worker", "tests", "bench", "supervisor"}  # folders and files that are no part of the package

@@ -28,6 +28,10 @@ def command(words: List[str], closed: List[str]) -> int:
         configuration = load(words)
     except ConfigurationError as problem:
         asked, found = problem.partial, problem.faults
+        if asked.command == "check":
+            from kafka_worker.ops.doctor import command as doctor
+
+            return doctor.run(asked, found)
         if asked.command == "run":  # what is right of it is enough to look for more: all faults are told together
             found = [*found, *preflight.faults(asked.settings, asked.child_environment)]
         return preflight.refuse(found, asked.command)
@@ -41,6 +45,10 @@ def command(words: List[str], closed: List[str]) -> int:
         from kafka_worker.ops.lag import command as lag  # which brings the Kafka client, as the next one
 
         return lag.run(configuration.settings, as_json=configuration.as_json)
+    if configuration.command == "check":
+        from kafka_worker.ops.doctor import command as doctor
+
+        return doctor.run(configuration)
     if configuration.letters is not None:
         from kafka_worker.ops.dead_letters import command as dead_letters
 

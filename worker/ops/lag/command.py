@@ -63,15 +63,15 @@ def _places(settings: Settings, topics: Dict[str, List[int]], complaints: List[s
     return [(name, number) for name in wanted for number in topics.get(name, ())]
 
 
-def _members(group: Group, complaints: List[str]) -> Tuple[str, Dict[Place, Member]]:
+def _members(group: Group, complaints: List[str]) -> Tuple[str, List[Member]]:
     try:
-        return group.members()
+        return group.described()
     except BrokerError as problem:  # another right is asked for than that to consume
         complaints.append(f"Who its members are can't be told: {problem}")
-        return "?", {}
+        return "?", []
 
 
-def _rows(settings: Settings, group: Group, places: List[Place], members: Dict[Place, Member]) -> List[Row]:
+def _rows(settings: Settings, group: Group, places: List[Place], members: List[Member]) -> List[Row]:
     offsets = Offsets(group.committed(places), group.beginnings(places), group.ends(places))
     undone = first_undone(offsets, settings.consumer_properties.get("auto.offset.reset", "earliest"))
     behind = {place: offset for place, offset in undone.items() if offset < offsets.ends.get(place, offset + 1)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from concurrent.futures import Future
-from typing import Any, Dict, Iterable, Iterator, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
@@ -15,6 +15,11 @@ from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 
 BATCH = 500
+_COMES = (
+    "NOT_COORDINATOR",
+    "COORDINATOR_NOT_AVAILABLE",
+    "COORDINATOR_LOAD_IN_PROGRESS",
+)  # in a moment the group's broker knows
 
 
 class Group(Connection):
@@ -26,27 +31,38 @@ class Group(Connection):
         self._name = settings.group_id
         self._admin: AdminClient = self._made(AdminClient, {})
 
-    def members(self) -> Tuple[str, Dict[Place, Member]]:
-        """The state of the group in Kafka's word, and who has which partition. Raises BrokerError."""
+    def described(self) -> Tuple[str, List[Member]]:
+        """The state of the group in Kafka's word, and its members. Raises BrokerError."""
         asked = self._admin.describe_consumer_groups([self._name], request_timeout=ANSWER_SECONDS)
         found = self._answer(f"group {self._name}", asked[self._name])
-        owners = {
-            (place.topic, place.partition): Member(member.client_id, member.host.lstrip("/"))
-            for member in found.members
-            for place in (member.assignment.topic_partitions if member.assignment else ())
-        }
-        return found.state.name.lower(), owners
+        return found.state.name.lower(), [
+            Member(
+                each.client_id,
+                each.group_instance_id or "",
+                each.host.lstrip("/"),
+                tuple((at.topic, at.partition) for at in (each.assignment.topic_partitions if each.assignment else ())),
+            )
+            for each in found.members
+        ]
 
     def committed(self, places: Iterable[Place]) -> Dict[Place, int]:
         """The offset that the group has committed of each; UNKNOWN: none. Raises BrokerError."""
+        deadline = Deadline(ANSWER_SECONDS)
+        while True:
+            found, error = self._asked([TopicPartition(*place) for place in places], deadline)
+            if error is None:
+                return {(each.topic, each.partition): max(UNKNOWN, each.offset) for each in found}
+            if error.name() not in _COMES or deadline.expired():
+                raise self._failed(f"group {self._name}", error)
+            self._consumer.poll(POLL_SECONDS)
+
+    def _asked(self, places: List[TopicPartition], deadline: Deadline) -> Tuple[List[TopicPartition], Optional[KafkaError]]:
+        """What is committed; what was in the way of one of them."""
         try:
-            found = self._consumer.committed([TopicPartition(*place) for place in places], timeout=ANSWER_SECONDS)
+            found = self._consumer.committed(places, timeout=max(0.1, deadline.remaining()))
         except KafkaException as problem:
-            raise self._failed(f"group {self._name}", problem.args[0]) from problem
-        for each in found:
-            if each.error is not None:
-                raise self._failed(f"{each.topic}[{each.partition}]", each.error)
-        return {(each.topic, each.partition): max(UNKNOWN, each.offset) for each in found}
+            return [], problem.args[0]
+        return found, next((each.error for each in found if each.error is not None), None)
 
     def beginnings(self, places: Iterable[Place]) -> Dict[Place, int]:
         """The first offset that each still holds. What can't be told is left out."""

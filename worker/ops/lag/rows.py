@@ -12,10 +12,12 @@ Place = Tuple[str, int]  # topic and partition
 
 
 class Member(NamedTuple):
-    """Who has a partition."""
+    """One of a group."""
 
     name: str  # its client id
+    instance: str  # its group.instance.id; empty: it has none
     address: str
+    partitions: Tuple[Place, ...]
 
 
 class Offsets(NamedTuple):
@@ -56,12 +58,12 @@ def rows(
     offsets: Offsets,
     undone: Mapping[Place, int],
     produced: Mapping[Place, Optional[float]],
-    members: Mapping[Place, Member],
+    members: Iterable[Member],
     now: float,
 ) -> List[Row]:
     """One a partition, by topic and number. `undone`: where the group goes on; `produced`: when the first message from there
     on was, in seconds since 1970, as is `now` (None: there is no message)."""
-    nobody = Member("", "")
+    owners = {place: (member.name, member.address) for member in members for place in member.partitions}
     return [
         Row(
             *place,
@@ -69,7 +71,7 @@ def rows(
             offsets.ends.get(place, UNKNOWN),
             _lag(undone.get(place), offsets.ends.get(place)),
             _seconds(place, produced, now),
-            *members.get(place, nobody),
+            *owners.get(place, ("", "")),
         )
         for place, committed in sorted(offsets.committed.items())
     ]

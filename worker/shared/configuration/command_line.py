@@ -18,12 +18,12 @@ from kafka_worker.shared.setting import Setting
 from kafka_worker.shared.settings import TABLE
 
 COMMAND_LINE = "the command line"
-COMMANDS = ("status", "metrics", "lag", dead_letter_flags.COMMAND)
-_WITH_JSON = ("status", "lag", dead_letter_flags.COMMAND)
+COMMANDS = ("status", "metrics", "lag", "check", dead_letter_flags.COMMAND)
+_WITH_JSON = ("status", "lag", "check", dead_letter_flags.COMMAND)
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
     "--check-config": "validate, print the effective settings with secrets masked, and exit",
-    "--json": "with status, lag or dead-letters: print all of it as JSON",
+    "--json": "with status, lag, check or dead-letters: print all of it as JSON",
 }
 _EXAMPLES = """\
 examples:
@@ -36,6 +36,7 @@ usage: {0} [options]
        {0} status [--json] [options]   what the service of this group on this host is doing
        {0} metrics [options]           the same as numbers, in Prometheus' text format
        {0} lag [--json] [options]      how far the whole group is, on all hosts, also when none of them runs
+       {0} check [--json] [options]    what is wrong, or will be, here and with the cluster, and how it is mended
 """ + dead_letter_flags.EXAMPLES  # fmt: skip
 _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
@@ -47,8 +48,8 @@ exit status:
 """
 _MEANINGS = {
     ExitCode.OK: "drained and closed; done; status: healthy",
-    1: "status: degraded; lag, dead-letters: something could not be done",
-    2: "status: not running; lag, dead-letters: no broker answers",
+    1: "status: degraded; lag, check, dead-letters: something could not be done",
+    2: "status: not running; lag, check, dead-letters: no broker answers",
     ExitCode.FAULT: "a fault in the service itself",
     ExitCode.GAVE_UP: "gave up for now: a deadline was cut, or the restart limit reached",
     ExitCode.FENCED: "another member with the same id took over",
@@ -163,7 +164,9 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
         return
     if rest and not unknown:
         stray = f"{' '.join(rest)} ({COMMAND_LINE}) is not a command."
-        arguments.faults.append(f"{stray} Write status, metrics, lag or dead-letters, or no command to run the service.")
+        arguments.faults.append(
+            f"{stray} Write status, metrics, lag, check or dead-letters, or no command to run the service."
+        )
 
 
 def _wrong_flag(word: str, more: Sequence[str]) -> str:

@@ -40,6 +40,12 @@ def cpu_quota(root: str = "/") -> Optional[float]:
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
+def memory_quota(root: str = "/") -> Optional[int]:
+    """The tightest limit of memory, in bytes, of our control group and those above it (version 2); None without a limit."""
+    told = [(_read(os.path.join(folder, "memory.max")) or "").strip() for version, folder in _groups(root) if version > 1]
+    return min((int(limit) for limit in told if limit.isdigit()), default=None)
+
+
 def _groups(root: str) -> Iterator[Tuple[int, str]]:
     """Version and folder of each group that may hold a quota of ours. Lines are `id:controllers:path`."""
     mounted = os.path.join(root, "sys/fs/cgroup")

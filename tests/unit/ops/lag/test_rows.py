@@ -25,7 +25,7 @@ def test_a_row_says_what_is_known_and_that_something_is_not() -> None:
     undone = first_undone(OFFSETS, "earliest")
     produced = {(T, 0): 940.0, (T, 1): None, (T, 2): 1005.0}
 
-    found = rows(OFFSETS, undone, produced, {(T, 0): Member("host-1", "10.0.0.7")}, now=1000.0)
+    found = rows(OFFSETS, undone, produced, [Member("host-1", "", "10.0.0.7", ((T, 0),))], now=1000.0)
 
     assert [row.lag for row in found] == [4, 2, 2, -1]
     assert [row.lag_seconds for row in found] == [60.0, 0.0, 0.0, -1]  # a producer's clock may be ahead

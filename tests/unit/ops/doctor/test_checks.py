@@ -1,0 +1,104 @@
+"""What the doctor makes of facts: one thing wrong at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Dict, Set
+
+import pytest
+
+from kafka_worker.ops.doctor.checks import CHECKS, examine
+from kafka_worker.ops.doctor.facts import Facts, Kafka, Topic
+from kafka_worker.ops.doctor.verdict import State, Verdict
+from kafka_worker.ops.lag.rows import Member
+from tests.unit.fakes import some_settings
+
+NOW = 1_700_000_000.0
+SETTINGS = some_settings(topics=("orders",), host="web-1", processes=2)
+ALL = frozenset({"READ", "WRITE", "DESCRIBE"})
+LARGE = {"max.message.bytes": "1000", "cleanup.policy": "delete"}
+SOUND = Kafka(
+    brokers=3,
+    consumed={"orders": Topic(8, ALL, LARGE, NOW - 5)},
+    letters={"orders.dlq": Topic(2, ALL, LARGE)},
+    members=[Member("web-2-0", "web-2-0", "10.0.0.2", ())],
+    properties={
+        "group.min.session.timeout.ms": "6000", "group.max.session.timeout.ms": "1800000", "offset.metadata.max.bytes": "4096",
+    },
+)  # fmt: skip
+FACTS = Facts(SETTINGS, NOW, memory=1 << 33, versions="1.0", kafka=SOUND)
+ABSENT = Topic(0)
+
+
+def verdicts(facts: Facts) -> Dict[str, Verdict]:
+    return {check.name: verdict for check, verdict in examine(facts)}
+
+
+def wrong(facts: Facts) -> Dict[str, State]:
+    found = verdicts(facts)
+    return {name: each.state for name, each in found.items() if each.state in (State.WARN, State.FAIL)}
+
+
+def with_kafka(**changes: Any) -> Facts:
+    return replace(FACTS, kafka=replace(SOUND, **changes))
+
+
+def with_letters(**properties: str) -> Facts:
+    changed = {**LARGE, **{name.replace("_", "."): value for name, value in properties.items()}}
+    return with_kafka(letters={"orders.dlq": Topic(2, ALL, changed)})
+
+
+def test_where_nothing_is_wrong_every_check_says_so() -> None:
+    assert {each.state for each in verdicts(FACTS).values()} == {State.OK}
+    assert len(verdicts(FACTS)) == len(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("facts", "name", "state"),
+    [
+        (replace(FACTS, faults=["PROCESSES = no"]), "configuration", State.FAIL),
+        (replace(FACTS, unusable=["HANDLER can't be imported"]), "handler", State.FAIL),
+        (replace(FACTS, unwritable=["/run/x"]), "folders", State.FAIL),
+        (replace(FACTS, memory=1 << 20), "memory", State.WARN),
+        (with_kafka(away="Connection refused"), "brokers", State.FAIL),
+        (with_kafka(refused="Authentication failed"), "credentials", State.FAIL),
+        (with_kafka(consumed={"orders": ABSENT}), "topics", State.FAIL),
+        (with_kafka(consumed={"orders": Topic(2, ALL, LARGE)}), "partitions", State.WARN),
+        (with_kafka(consumed={"orders": Topic(8, frozenset(), LARGE)}), "rights", State.FAIL),
+        (with_kafka(letters={"orders.dlq": Topic(2, frozenset({"READ"}), LARGE)}), "rights", State.FAIL),
+        (with_kafka(group_refused="GROUP_AUTHORIZATION_FAILED"), "group", State.FAIL),
+        (with_kafka(letters={"orders.dlq": ABSENT}), "dead letters", State.FAIL),
+        (with_letters(max_message_bytes="999"), "size of dead letters", State.WARN),
+        (with_letters(cleanup_policy="delete,compact"), "dead letters stay", State.FAIL),
+        (with_kafka(properties={**SOUND.properties, "group.max.session.timeout.ms": "59999"}), "session", State.FAIL),
+        (with_kafka(properties={**SOUND.properties, "offset.metadata.max.bytes": "100"}), "offset metadata", State.WARN),
+        (with_kafka(members=[Member("web-1-1", "web-1-1", "10.0.0.9", ())]), "host name", State.FAIL),
+        (with_kafka(consumed={"orders": Topic(8, ALL, LARGE, NOW + 86_400)}), "clock", State.WARN),
+    ],
+)
+def test_what_is_wrong_is_found_by_its_own_check_alone_which_says_how_to_mend_it(
+    facts: Facts, name: str, state: State
+) -> None:
+    assert wrong(facts) == {name: state}
+    assert verdicts(facts)[name].fix
+
+
+@pytest.mark.parametrize(
+    ("facts", "skipped"),
+    [
+        (with_kafka(away="nobody"), {"credentials", "topics", "rights", "group", "session", "clock", "dead letters stay"}),
+        (with_kafka(properties={}), {"session", "offset metadata"}),
+        (with_kafka(members=None), {"host name"}),
+        (with_kafka(consumed={"orders": Topic(8)}), {"rights", "size of dead letters", "clock"}),
+    ],
+)
+def test_what_can_not_be_told_is_skipped_and_nothing_is_said_to_be_wrong_with_it(facts: Facts, skipped: Set[str]) -> None:
+    found = verdicts(facts)
+
+    assert skipped <= {name for name, each in found.items() if each.state is State.SKIPPED}
+
+
+def test_a_host_name_that_runs_here_is_ours() -> None:
+    ours = with_kafka(members=[Member("web-1-0", "web-1-0", "10.0.0.1", ())])
+
+    assert wrong(replace(ours, runs_here=True)) == {}

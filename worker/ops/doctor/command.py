@@ -1,0 +1,99 @@
+"""`python supervisor.py check`: whether the service can work with these settings, on this machine, with this cluster; what is
+wrong, or will be; and how it is mended. It changes nothing, and may be asked whether or not the service runs.
+
+Exit code: 0 nothing has failed (there may be warnings), 1 something has, 2 no broker answers, 78 the configuration is wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import sys
+import time
+from typing import List, Sequence
+
+import confluent_kafka
+import psutil
+
+from kafka_worker import __version__
+from kafka_worker.ops.connection import NO_BROKER, NOT_ALL
+from kafka_worker.ops.doctor.checks import Outcome, examine
+from kafka_worker.ops.doctor.facts import Facts, Kafka
+from kafka_worker.ops.doctor.gathering import asked
+from kafka_worker.ops.doctor.verdict import State
+from kafka_worker.ops.tables import Columns, table
+from kafka_worker.shared.configuration.load import Configuration
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.ipc import control
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import machine, runtime_files
+from kafka_worker.shared.system.streams import show
+from kafka_worker.supervision import preflight
+
+COLUMNS: Columns = (
+    ("", lambda row: row[1].state.value),
+    ("CHECK", lambda row: row[0].name),
+    ("", lambda row: row[1].text),
+)
+CODES = {"configuration": ExitCode.CONFIGURATION, "handler": ExitCode.CONFIGURATION, "brokers": NO_BROKER}
+
+
+def run(configuration: Configuration, faults: Sequence[str] = ()) -> int:
+    """The command; its exit code. `faults`: of the configuration."""
+    found = examine(_facts(configuration, faults))
+    if configuration.as_json:
+        show(json.dumps([_as_object(outcome) for outcome in found], indent=2))
+    else:
+        show("\n".join(map(escaped, _text(found))))
+    failed = [check.name for check, verdict in found if verdict.state is State.FAIL]
+    return next((CODES[name] for name in CODES if name in failed), NOT_ALL if failed else ExitCode.OK)
+
+
+def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
+    settings = configuration.settings
+    return Facts(
+        settings,
+        time.time(),
+        faults=faults,
+        unusable=() if faults else preflight.faults(settings, configuration.child_environment),
+        unwritable=_unwritable(settings),
+        memory=min(psutil.virtual_memory().total, machine.memory_quota() or sys.maxsize),
+        runs_here=_runs_here(settings),
+        versions=(
+            f"kafka-worker {__version__}, confluent-kafka {confluent_kafka.__version__}, librdkafka "
+            f"{confluent_kafka.libversion()[0]}, Python {platform.python_version()}"
+        ),
+        kafka=Kafka() if faults else asked(settings),
+    )
+
+
+def _unwritable(settings: Settings) -> List[str]:
+    """The folders of ours that could neither be used nor made."""
+    return [folder for folder in (settings.runtime_directory, settings.state_directory) if not _usable(folder)]
+
+
+def _usable(folder: str) -> bool:
+    while not os.path.exists(folder) and folder != os.path.dirname(folder):
+        folder = os.path.dirname(folder)
+    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
+
+
+def _runs_here(settings: Settings) -> bool:
+    with contextlib.suppress(control.NotRunningError):
+        control.ask(runtime_files.control_socket(settings), {"command": "status"})
+        return True
+    return False
+
+
+def _text(found: Sequence[Outcome]) -> List[str]:
+    lines = table(COLUMNS, found)[1:]
+    remedies = [f"  {check.name}: {verdict.fix}" for check, verdict in found if verdict.fix]
+    return [*lines, *(["", "To mend it:", *remedies] if remedies else [])]
+
+
+def _as_object(outcome: Outcome) -> object:
+    check, verdict = outcome
+    return {"check": check.name, "state": verdict.state.value, "text": verdict.text, "fix": verdict.fix, "needs": check.needs}

@@ -1,0 +1,176 @@
+"""Checks of the cluster, and of our place in it. Pure."""
+
+from __future__ import annotations
+
+from typing import Callable, List, Mapping
+
+from kafka_worker.kafka.properties import CONSUMER_DEFAULTS, member_name
+from kafka_worker.ops.doctor.facts import Facts, Topic
+from kafka_worker.ops.doctor.verdict import State, Verdict, first_of, ok
+
+METADATA_BYTES = 4096  # of a commit, Kafka's default: what the offset map counts with
+AHEAD_SECONDS = 60.0  # clocks that are further apart are wrong
+
+
+def brokers(facts: Facts) -> Verdict:
+    at = facts.settings.bootstrap_servers
+    if facts.kafka.away:
+        return Verdict(
+            State.FAIL, f"nobody answers at {at}: {facts.kafka.away}", "look at KAFKA_BOOTSTRAP_SERVERS and network"
+        )
+    return ok(f"{facts.kafka.brokers} by {at}")
+
+
+def credentials(facts: Facts) -> Verdict:
+    if facts.kafka.refused:
+        return Verdict(State.FAIL, facts.kafka.refused, "correct the settings that it names")
+    return ok("the brokers and we believe each other")
+
+
+def topics(facts: Facts) -> Verdict:
+    return first_of(map(_missing(facts), _absent(facts.kafka.consumed)), _listed(facts.kafka.consumed))
+
+
+def partitions(facts: Facts) -> Verdict:
+    processes = facts.settings.processes
+    others = {each.name for each in facts.kafka.members or () if not each.name.startswith(facts.settings.host + "-")}
+    partitions = sum(topic.partitions for topic in facts.kafka.consumed.values())
+    text = f"{partitions} partitions for {processes} processes here and {len(others)} elsewhere"
+    if partitions < processes + len(others):
+        return Verdict(State.WARN, f"{text}: some get none", "lower PROCESSES, or add partitions (kafka-topics --alter)")
+    return ok(text)
+
+
+def rights(facts: Facts) -> Verdict:
+    wanted = [(name, topic, "READ") for name, topic in facts.kafka.consumed.items()]
+    wanted += [(name, topic, "WRITE") for name, topic in facts.kafka.letters.items()]
+    if any(topic.operations is None for _, topic, _ in wanted):
+        return Verdict(State.SKIPPED, "the brokers do not tell what we may do")
+    wrong = [
+        Verdict(State.FAIL, f"no right to {right.lower()} {name}", f"kafka-acls --add --operation {right} --topic {name}")
+        for name, topic, right in wanted
+        if topic.partitions and right not in (topic.operations or ())
+    ]
+    return first_of(wrong, "to read what is consumed, and to write dead letters")
+
+
+def group(facts: Facts) -> Verdict:
+    name = facts.settings.group_id
+    if facts.kafka.group_refused:
+        fix = f"kafka-acls --add --operation READ --group {name}"
+        return Verdict(State.FAIL, facts.kafka.group_refused, fix)
+    return ok(name if facts.kafka.members is None else f"{name} has {len(facts.kafka.members)} members")
+
+
+def letters(facts: Facts) -> Verdict:
+    return first_of(map(_missing(facts), _absent(facts.kafka.letters)), _listed(facts.kafka.letters))
+
+
+def letters_size(facts: Facts) -> Verdict:
+    suffix, name = facts.settings.dead_letter_suffix, "max.message.bytes"
+    sizes = {
+        letters: (int(topic.properties[name]), int(source.properties[name]))
+        for letters, topic in facts.kafka.letters.items()
+        for source in [facts.kafka.consumed.get(letters[: -len(suffix)])]
+        if source and name in topic.properties and name in source.properties
+    }
+    if not sizes:
+        return Verdict(State.SKIPPED, "the brokers do not tell how large messages may be")
+    wrong = [
+        Verdict(State.WARN, f"{letters} takes {own} bytes a message, its topic {theirs}", _alter(letters, name, theirs))
+        for letters, (own, theirs) in sizes.items()
+        if own < theirs
+    ]
+    return first_of(wrong, "dead letters may be as large as messages")
+
+
+def letters_kept(facts: Facts) -> Verdict:
+    name = "cleanup.policy"
+    policies = {letters: topic.properties[name] for letters, topic in facts.kafka.letters.items() if name in topic.properties}
+    if not policies:
+        return Verdict(State.SKIPPED, "the brokers do not tell how topics are cleaned")
+    wrong = [
+        Verdict(
+            State.FAIL,
+            f"{letters} is compacted: of one key it keeps the last",
+            _alter(letters, name, "delete"),
+        )
+        for letters, policy in policies.items()
+        if "compact" in policy
+    ]
+    return first_of(wrong, "no dead-letter topic is compacted")
+
+
+def session(facts: Facts) -> Verdict:
+    given = {**facts.settings.client_properties, **facts.settings.consumer_properties}
+    session = int(given.get("session.timeout.ms", CONSUMER_DEFAULTS["session.timeout.ms"]))
+    bounds = [facts.kafka.properties.get(f"group.{end}.session.timeout.ms") for end in ("min", "max")]
+    if None in bounds:
+        return Verdict(State.SKIPPED, "the brokers do not tell their bounds")
+    low, high = (int(str(bound)) for bound in bounds)
+    text = f"session.timeout.ms = {session}, the brokers allow {low} to {high}"
+    if not low <= session <= high:
+        return Verdict(State.FAIL, text, "set KAFKA_CONSUMER_SESSION_TIMEOUT_MS, or the brokers' group.max.session.timeout.ms")
+    return ok(text)
+
+
+def metadata(facts: Facts) -> Verdict:
+    told = facts.kafka.properties.get("offset.metadata.max.bytes")
+    if told is None:
+        return Verdict(State.SKIPPED, "the brokers do not tell how much may stand beside an offset")
+    if int(told) < METADATA_BYTES:
+        text = f"offset.metadata.max.bytes = {told}: what is done beyond an offset does not fit beside it"
+        return Verdict(
+            State.WARN, f"{text}, so more runs again elsewhere after a crash", f"set it to {METADATA_BYTES} or more"
+        )
+    return ok(f"{told} bytes may stand beside an offset")
+
+
+def host(facts: Facts) -> Verdict:
+    settings = facts.settings
+    if settings.membership != "static":
+        return ok("members have no fixed ids")
+    if facts.kafka.members is None:
+        return Verdict(State.SKIPPED, "the members of the group can't be told")
+    ours = {member_name(settings.host, slot) for slot in range(settings.processes)}
+    taken = sorted({each.address for each in facts.kafka.members if each.instance in ours})
+    if taken and not facts.runs_here:
+        text = f"{settings.host} stands for a machine at {', '.join(taken)} in the group, and nothing runs here"
+        return Verdict(State.FAIL, f"{text}: the two would fence each other", "give each machine a host name of its own")
+    return ok(f"{settings.host} stands for this machine alone")
+
+
+def clock(facts: Facts) -> Verdict:
+    newest = {name: topic.newest for name, topic in facts.kafka.consumed.items() if topic.newest > 0}
+    if not newest:
+        return Verdict(State.SKIPPED, "there is no message with a time to compare with")
+    wrong = [
+        Verdict(
+            State.WARN, f"{name} has a message from {at - facts.now:.0f} s ahead of our clock", "look at the clocks of both"
+        )
+        for name, at in newest.items()
+        if at - facts.now > AHEAD_SECONDS
+    ]
+    return first_of(wrong, "no message is ahead of our clock")
+
+
+def _absent(topics: Mapping[str, Topic]) -> List[str]:
+    return [name for name, topic in topics.items() if not topic.partitions]
+
+
+def _missing(facts: Facts) -> Callable[[str], Verdict]:
+    command = f"kafka-topics --bootstrap-server {facts.settings.bootstrap_servers} --create --topic"
+
+    def missing(name: str) -> Verdict:
+        text = f"{name}: there is no such topic, or it may not be seen with these rights"
+        return Verdict(State.FAIL, text, f"{command} {name} --partitions N")
+
+    return missing
+
+
+def _listed(topics: Mapping[str, Topic]) -> str:
+    return ", ".join(f"{name} ({topic.partitions} partitions)" for name, topic in topics.items()) or "none"
+
+
+def _alter(topic: str, name: str, value: object) -> str:
+    return f"kafka-configs --alter --topic {topic} --add-config {name}={value}"
