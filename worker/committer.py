@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Callable, Dict, Iterable, List, Tuple
 
 from kafka_worker.kafka.consumer import GroupConsumer, TopicPartition
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.commits import Commits
 from kafka_worker.recovery.recovery import Recovery
+from kafka_worker.shared import logs
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 
 class Committer:

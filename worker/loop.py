@@ -5,7 +5,6 @@ failures behind. The process's main thread reads the `LoopReport` that is publis
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import replace
 from functools import partial
@@ -20,6 +19,7 @@ from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.report import LoopReport
+from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.snapshot import PartitionReport, Stage
 from kafka_worker.shared.ipc.stage import StageHolder
@@ -27,7 +27,7 @@ from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.standstill.standstills import Standstills
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 POLL_SECONDS = 0.1  # longest wait for a message: failures, retries and a stop are noticed at this pace on an idle topic
 PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, or records on their way: any moment they may go on

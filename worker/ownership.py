@@ -4,7 +4,6 @@ Consumer thread only; the callbacks run inside `fetch`.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from typing import Any, Callable, List, Tuple
@@ -19,10 +18,11 @@ from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.lanes import ORDERINGS
 from kafka_worker.parts import Parts
 from kafka_worker.recovery.recovery import Recovery
+from kafka_worker.shared import logs
 from kafka_worker.shared.settings import Settings
 from kafka_worker.standstill.unreadable import Fault
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 UNREADABLE_SECONDS = 5.0  # between two tries to read on: what is damaged stays so, room and rights may come back
 NAP_SECONDS = 0.002  # between two looks while a revocation waits: nothing can be fetched there

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import logging
 import os
 import selectors
 import signal
@@ -39,7 +38,7 @@ from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.signals import SignalInbox, ignore
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 HEARTBEAT_SECONDS = 0.5
 CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and closing the client
@@ -55,13 +54,13 @@ def main(arguments: Optional[List[str]] = None) -> None:
     ignore(signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)  # a terminal sends them to everybody; the supervisor decides
     channel = Channel(socket.socket(fileno=words.channel))
     settings = received_settings(channel)
-    logs.set_up(settings.log_level, settings.log_format, f"slot-{words.slot}")
+    logs.set_up(settings.log_level, settings.log_format, f"slot-{words.slot}", words.slot)
     start.users_first()
     _end(ChildProcess(settings, words.slot, channel).run())
 
 
 def _end(code: ExitCode) -> None:
-    logging.shutdown()
+    logs.end()
     os._exit(code)
 
 

@@ -11,6 +11,7 @@ from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
 from kafka_worker.partitions.task import Task
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread
+from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import readable
 from kafka_worker.shared.ipc.snapshot import BreakerReport, ChildReport, PartitionReport, Stage, TaskReport
@@ -72,6 +73,7 @@ def child_report(
 ) -> ChildReport:
     """The heartbeat of this moment. `threads` are those of all pools, `running` is what runs in them now."""
     now = clock()
+    lost = logs.lost()
     done = sum(thread.done for thread in threads)
     return ChildReport(
         pid=os.getpid(),
@@ -96,6 +98,8 @@ def child_report(
         partitions=loop.partitions,
         breakers=loop.breakers,
         trouble=loop.trouble,
+        log_dropped=lost.dropped,
+        log_untold=lost.untold,
     )
 
 

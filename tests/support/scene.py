@@ -35,10 +35,11 @@ class Scene:
         self._make = make
 
     def service(self, host: str = "", **options: Any) -> Service:
-        """A service that was just started, on a host of another name if one is given."""
+        """A service that was just started, on a host of another name if one is given; `output` as in `Service.start`."""
+        output = options.pop("output", None)
         options.setdefault("prefix", on_host(host) if host else ())
         made = self._make(self.topic, self.group, self.admin.bootstrap, ledger=self.ledger, **options)
-        return made.start()
+        return made.start(output)
 
     def ready_service(self, **options: Any) -> Service:
         """The same, when it has all partitions."""

@@ -73,8 +73,9 @@ class Service:
 
     # ---- its life ----
 
-    def start(self) -> Service:
-        """Start the command; with what a former one left, if it was started before."""
+    def start(self, output: Optional[int] = None) -> Service:
+        """Start the command; with what a former one left, if it was started before. `output`: a descriptor to write to in
+        place of the log."""
         assert self.returncode is not None or self._process is None, "this service runs already"
         with open(self._log, "ab") as log:
             self._process = subprocess.Popen(
@@ -82,8 +83,8 @@ class Service:
                 cwd=self._cwd,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+                stdout=log if output is None else output,
+                stderr=log if output is None else output,
                 start_new_session=True,
             )
         return self

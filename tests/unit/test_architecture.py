@@ -31,6 +31,7 @@ USERS: Dict[Tuple[str, str], Tuple[str, ...]] = {
     ("os", "environ"): ("worker/shared/configuration/load.py", "worker/start.py", "worker/examples/"),
     ("os", "environb"): (),
     ("os", "getenv"): ("worker/examples/",),
+    ("logging", "getLogger"): ("worker/shared/logs.py", "worker/examples/"),
     ("signal", "signal"): ("worker/shared/system/signals.py",),
     ("signal", "set_wakeup_fd"): ("worker/shared/system/signals.py",),
 }

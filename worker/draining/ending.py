@@ -4,17 +4,17 @@ turning meanwhile, and all of it keeps a deadline (see `stopping`) that may come
 
 from __future__ import annotations
 
-import logging
 from typing import Callable, List
 
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stopping
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.partitions.assignment import Assignment
+from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.system.deadline import Deadline
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
 CLOSE_SECONDS = 1.0  # for leaving the group; then closing the client may take as long again, before the main thread cuts it

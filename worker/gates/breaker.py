@@ -13,17 +13,17 @@ noticed within one wait, however long they failed.
 
 from __future__ import annotations
 
-import logging
 import math
 from enum import Enum
 from typing import Dict, FrozenSet, Optional
 
 from kafka_worker.gates.windows import Window
+from kafka_worker.shared import logs
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.states import StateMachine
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 LONGEST_TEXT = 200  # characters of an error's text in the log
 MOST_PROBES = 256  # at once, the highest BREAKER_PROBES; and so many that fail one after the other open it again

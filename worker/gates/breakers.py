@@ -7,7 +7,6 @@ messages would need it can't be known before they run.
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 from weakref import WeakKeyDictionary
@@ -17,13 +16,14 @@ from kafka_worker.gates.windows import CountWindow, TimeWindow
 from kafka_worker.handler.errors import ErrorClasses, WorthAgain
 from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.partitions.dependencies import Dependencies, Outcome
+from kafka_worker.shared import logs
 from kafka_worker.shared.foreign.answers import Retry
 from kafka_worker.shared.foreign.errors import PlainError, causes_of, names_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.routes import UNROUTED
 from kafka_worker.shared.settings import Settings
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 MOST_DEPENDENCIES = 100  # names in a process: made from what messages say, they would grow without an end
 SILENT = (Retry, TaskDiedError)  # a wish of the handler's, and the end of its process: they say nothing of what it needs

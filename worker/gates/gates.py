@@ -8,7 +8,6 @@ know nothing of the gate.
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import Callable, Deque, Dict, Iterable, List, Optional, Sequence, Set
 
@@ -20,12 +19,13 @@ from kafka_worker.partitions.dependencies import Dependencies
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.task import Task, attempt_of, failed_before, in_words, partition_of, spared
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
+from kafka_worker.shared import logs
 from kafka_worker.shared.foreign.errors import names_of, plain
 from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.routes import UNROUTED
 from kafka_worker.shared.settings import Settings
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 _NO_HANDLER = (
     "no entry of HANDLERS is meant for this topic, though the Kafka client takes it to match a pattern there. Name the topic "

@@ -7,7 +7,6 @@ Both libraries are the user's: nothing here imports them, and whoever defined su
 from __future__ import annotations
 
 import inspect
-import logging
 import re
 import sys
 import types
@@ -15,9 +14,10 @@ import typing
 from typing import Any, Callable, Iterator, Optional, Union
 
 from kafka_worker.handler.decoding import invalid
+from kafka_worker.shared import logs
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 Decoder = Callable[[Optional[bytes]], Any]
 _UNIONS = (Union, getattr(types, "UnionType", Union))  # the second is what `X | Y` makes, from Python 3.10 on

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import faulthandler
-import logging
 import os
 import selectors
 import signal
@@ -39,7 +38,7 @@ from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks
 from kafka_worker.shared.system.signals import disregard
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
@@ -111,7 +110,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
 
 def end(status: int = ExitCode.OK) -> None:
     """Without waiting for any thread of the user's."""
-    logging.shutdown()
+    logs.end()
     os._exit(status)
 
 

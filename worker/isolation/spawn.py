@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import resource
 import select
@@ -20,12 +19,13 @@ from typing import IO, Any, List, Optional, Tuple
 
 from kafka_worker import start
 from kafka_worker.isolation.frames import Frames, GarbledError
+from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 ABORT_SECONDS = 2.0  # from SIGABRT, which prints the stacks, to SIGKILL
 TICK_SECONDS = 0.1  # at most so late is it noticed that it has ended without a word

@@ -7,7 +7,6 @@ the task's own, and that of its process's silence.
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
@@ -20,12 +19,13 @@ from kafka_worker.isolation.watchdog import Watchdog
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.dependencies import Outcome
 from kafka_worker.partitions.task import failed_before
+from kafka_worker.shared import logs
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.errors import PlainError, UndecodableError
 from kafka_worker.shared.foreign.exceptions import RemoteTraceback, rebuilt
 from kafka_worker.shared.settings import Settings
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 PAUSE_SECONDS = 2.0  # between two tries to have a task process, where none could be had
 

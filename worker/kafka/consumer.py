@@ -20,12 +20,13 @@ from confluent_kafka import TopicPartition as ClientPartition
 from kafka_worker.kafka.ends import Ends
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.kafka.topic_ids import TopicIds
+from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.logs import NotAgain, Seldom
 from kafka_worker.shared.system.deadline import Deadline
 
-log = logging.getLogger(__name__)
-client_log = logging.getLogger("librdkafka")
+log = logs.logger(__name__)
+client_log = logs.logger("librdkafka")
 client_log.addFilter(NotAgain(time.monotonic))
 
 TopicPartition = Tuple[str, int]  # topic and partition number

@@ -24,10 +24,11 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, in_words, partition_of
+from kafka_worker.shared import logs
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.producing import alone
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 RESEND_SECONDS = 5.0
 ROOM_SECONDS = 0.1  # until a record is offered again for which the client's own queue had no room
@@ -106,7 +107,7 @@ class _Client:
         if self.broken and not self.in_transit:  # an idempotent producer never recovers from a fatal error; another may
             self._producer, self.broken = None, False
         if self._producer is None:
-            self._producer = Producer(self._properties, logger=logging.getLogger("librdkafka"))
+            self._producer = Producer(self._properties, logger=logs.logger("librdkafka"))
         return self._producer
 
     def poll(self) -> None:

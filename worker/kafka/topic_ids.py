@@ -17,9 +17,10 @@ from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
 from kafka_worker.partitions.stored import ID_LENGTH, Home
+from kafka_worker.shared import logs
 from kafka_worker.shared.logs import Seldom
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 ANSWER_SECONDS = 5.0
 COMPLAINT_SECONDS = 600.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from dataclasses import replace
 from typing import List, Optional
@@ -14,7 +13,7 @@ from kafka_worker.shared.system import machine, streams
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.supervisor import run
 
-log = logging.getLogger("supervisor")
+log = logs.logger("supervisor")
 
 
 def main(words: Optional[List[str]] = None) -> int:
@@ -59,7 +58,7 @@ def command(words: List[str], closed: List[str]) -> int:
     settings = configuration.settings
     # The example handler is the user's side, so it reads its variable: also when the value came by command line or a file.
     environment = {**configuration.child_environment, "TASK_SECONDS": str(settings.task_seconds)}
-    if settings.log_format == "text" and "JOURNAL_STREAM" in environment:
+    if settings.log_format == "text" and streams.is_journal(environment.get("JOURNAL_STREAM")):
         settings = replace(settings, log_format="journal")
     logs.set_up(settings.log_level, settings.log_format, "supervisor")
     for warning in configuration.warnings:

@@ -88,6 +88,11 @@ def _families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from (_family(named, ["slot"], [((str(slot.slot),), slot) for slot in slots]) for named in OF_SLOT)
     yield from (_family(named, ["slot"], children) for named in OF_CHILD)
     yield from (_family(named, ["topic", "partition"], partitions) for named in OF_PARTITION)
+    dropped = Named(
+        "log_lines_dropped_total", "Lines of the log, and printed ones, that nobody has read.", lambda told: told.log_dropped
+    )
+    writers = [(("supervisor",), snapshot), *(((f"slot-{slot}",), child) for (slot,), child in children)]
+    yield _family(dropped, ["process"], writers)
     opened = Named("breaker_opened_total", "Times the circuit breaker opened.", lambda breaker: breaker.opened_times)
     yield _family(opened, ["slot", "breaker"], breakers)
     yield _states(breakers)

@@ -22,12 +22,13 @@ from kafka_worker.partitions.task import Task, age_of, attempt_of, finish, in_wo
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.shared import logs
 from kafka_worker.shared.foreign.answers import Reject
 from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain, text_of
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 NO_PROCESS_SECONDS = 5.0  # until it is tried again to have a task process, when none can be had
 VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and comes of no haste

@@ -8,7 +8,6 @@ carry any headers.
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -16,9 +15,10 @@ from kafka_worker.handler.decoding import readable_headers
 from kafka_worker.kafka.outbox import Headers, OutgoingRecord
 from kafka_worker.outcomes.retry import LONGEST_SECONDS
 from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, in_words, message_of, partition_of
+from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.failure_settings import retry_topic, seconds_of
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 PREFIX = "retry."
 _NUMBERS = ("partition", "offset", "timestamp", "attempt", "due-at", "first-failed-at")  # the last two in ms since 1970

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import logging
 import threading
 import time
 from bisect import bisect_left
@@ -27,10 +26,11 @@ from kafka_worker.partitions.task import Task, finish, kept_back, mark_open, mar
 from kafka_worker.partitions.undecided import Raised, Returned, sends_of
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
+from kafka_worker.shared import logs
 from kafka_worker.shared.foreign.exceptions import copied
 from kafka_worker.shared.system import forks
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 TURN_TASKS = 16  # of one partition before the next has its turn
 

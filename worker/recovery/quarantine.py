@@ -15,7 +15,6 @@ nothing of them, and costs nothing.
 
 from __future__ import annotations
 
-import logging
 import threading
 from typing import Any, Callable, Iterable, List, Optional, Set
 
@@ -26,9 +25,10 @@ from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
 from kafka_worker.partitions.task import Task, TaskId, id_of, offset_of, partition_of
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
 from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared import logs
 from kafka_worker.shared.settings import Settings
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 AT_ONCE = 4  # suspects that run, each in its own process
 LISTED = 20  # suspects in one log line

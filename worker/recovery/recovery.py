@@ -17,9 +17,10 @@ from kafka_worker.partitions.stored import UNKNOWN, Home, JournalRecord
 from kafka_worker.partitions.tracker import Memory, Range, merged, plain_memory
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.offset_map import decode, encode
+from kafka_worker.shared import logs
 from kafka_worker.shared.logs import Seldom
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 FULL_SECONDS = 600.0  # between two complaints about a full journal
 

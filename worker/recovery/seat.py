@@ -8,11 +8,12 @@ import os
 import time
 from typing import Callable, Optional
 
+from kafka_worker.shared import logs
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 
 class Seat:

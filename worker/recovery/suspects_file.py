@@ -17,11 +17,12 @@ from typing import Callable, Iterable, List, Optional
 
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.recovery.suspects import Suspects, blamed, decoded, encoded, remembered, without
+from kafka_worker.shared import logs
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 NAME = "suspects.json"
 LOCK_SECONDS = (

@@ -1,68 +1,146 @@
-"""Logging for every process of the service: one line a record, one `write` a line (lines of up to 4,096 bytes of several
-processes on one pipe do not mix), on standard error. The format follows where it goes: plain text, JSON when asked, and
-without a time of our own but with systemd's level prefix when standard error is the journal.
+"""Logging for every process of the service, on standard error. How a line looks: `log_format`. Who writes it, so that nobody
+waits for who reads it: `log_writer`.
+
+Our loggers are not the standard library's: whatever a user does with that in his modules (`dictConfig`, which silences all
+loggers that are there already, `basicConfig(force=True)`, `disable`, `setLoggerClass`, a record factory, handlers that block
+or raise), ours go on, and no code of his runs in our threads. So handlers on his root logger get his own records only, and
+those of his libraries; until he configures logging himself, these come out as ours do.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import logging
-import os
 import sys
-from typing import Any, Callable, Dict
+import threading
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-TEXT = "%(asctime)s %(levelname)s {name} %(message)s"
-JOURNAL = "<%(priority)d>{name} %(message)s"
-_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))  # syslog's
+from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.log_format import Format, format_of
+from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.shared.system.log_writer import LogWriter, same
 
-
-class _Harmless(logging.Formatter):
-    """An exception may be of a user's class, which may do anything when it is asked: whatever that is, it ends no thread that
-    logs. One that stands for a user's carries its traceback with it."""
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802 (the standard library's name)
-        try:
-            told = getattr(ei[1], "remote_traceback", None)
-            return told.rstrip() if type(told) is str and told else super().formatException(ei)
-        except BaseException as problem:
-            return f"(its traceback raised {type(problem).__name__})"
+END_SECONDS = 0.8  # for what still waits to be written when the process ends
+STDOUT, STDERR = 1, 2
 
 
-class _OneLine(_Harmless):
-    """Text in which a record never spans lines by accident: a message's own line breaks are escaped, so that nobody can
-    forge a log line with a crafted message. Tracebacks, which we make ourselves, keep theirs."""
+class Lost(NamedTuple):
+    """What nobody has read."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (the standard library's name)
-        # A NUL ends a line in the journal, too.
-        record.message = record.message.replace("\r", "\\r").replace("\n", "\\n").replace("\0", "\\0")
-        record.priority = next(priority for level, priority in _PRIORITIES if record.levelno >= level)
-        return super().formatMessage(record)
+    dropped: int  # lines since the process began
+    untold: int  # of these: the log does not say yet that they are missing
 
 
-def set_up(level: str, form: str, name: str) -> None:
-    """Send all logging of this process to standard error. `form` is text, json or journal; `name` says which
-    process it is.
-    """
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(form, name))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.raiseExceptions = False  # a closed standard error must not turn each log call into a traceback
+class _Home(NamedTuple):
+    """Where our lines go."""
+
+    level: int
+    line: Format
+    writers: List[LogWriter]  # that of standard error first
+
+    def write(self, record: logging.LogRecord) -> None:
+        self.writers[0].put(self.line(record))
 
 
-def _formatter(form: str, name: str) -> logging.Formatter:
-    if form == "json":
-        # Imported here, because a child that writes text need not carry it.
-        from pythonjsonlogger.json import JsonFormatter
+_home: Optional[_Home] = None  # as long as there is none (in commands, and in tests), the standard library does it
 
-        class Json(_Harmless, JsonFormatter):
-            """One object a record."""
 
-        return Json(
-            "%(asctime)s %(levelname)s %(name)s %(message)s",
-            rename_fields={"asctime": "time", "levelname": "level", "name": "logger"},
-            static_fields={"process": name, "pid": os.getpid()},
-        )
-    template = JOURNAL if form == "journal" else TEXT
-    return _OneLine(template.format(name=f"{name.replace('%', '%%')}[{os.getpid()}]"))
+class Logger(logging.Logger):
+    """One of ours."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (as all of these, the standard library's name)
+        return logging.getLogger(self.name).isEnabledFor(level) if _home is None else level >= _home.level
+
+    def _log(self, level: int, msg: object, args: Any, exc_info: Any = None, extra: Any = None, *_: Any, **__: Any) -> None:
+        if issubclass(type(exc_info), BaseException):
+            exc_info = (type(exc_info), exc_info, exc_info.__traceback__)
+        elif exc_info and not isinstance(exc_info, tuple):
+            exc_info = sys.exc_info()
+        self.handle(_record(self.name, level, msg, args, exc_info or None, extra))
+
+    def callHandlers(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if _home is None:
+            logging.getLogger(self.name).handle(record)
+        else:
+            _home.write(record)
+
+
+_Record = logging.LogRecord  # as it is: a user may put another one there
+
+
+def _record(name: str, level: int, text: object, args: Any, error: Any = None, extra: Any = None) -> logging.LogRecord:
+    record = _Record(name, level, "", 0, text, args, error)
+    vars(record).update(extra or {})
+    return record
+
+
+class _Rest(logging.Handler):
+    """What is logged by users and libraries. Without the lock of other handlers, which a record that takes long would hold."""
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        if _home is not None:
+            _home.write(record)
+        return True
+
+
+def logger(name: str) -> Logger:
+    """A logger of ours."""
+    return Logger(name)
+
+
+log = logger(__name__)
+
+
+def set_up(level: str, form: str, name: str, slot: Optional[int] = None) -> None:
+    """Send all logging of this process, and what is printed, to standard error and output by writers of their own. `form` is
+    text, json or journal; `name` says which process it is, and `slot` whose."""
+    global _home  # noqa: PLW0603 (there is one standard error)
+    line = format_of(form, name, slot)
+    stderr = LogWriter(STDERR, lambda count: line(_missing(count)))
+    stdout = stderr if same(STDOUT, STDERR) else LogWriter(STDOUT, _not_printed)
+    logging.basicConfig(level=level, handlers=[_Rest()], force=True)
+    _home = _Home(logging.getLogger().level, line, [stderr] if stdout is stderr else [stderr, stdout])
+    sys.stderr, sys.stdout = stderr.stream(sys.stderr), stdout.stream(sys.stdout)
+    atexit.register(end)
+
+
+def end() -> None:
+    """The process ends: what still waits is written, as far as somebody reads it. Handlers and streams of the user's may do
+    anything when they are asked for the last time."""
+    if _home is None:
+        return
+    deadline = Deadline(END_SECONDS)
+    with contextlib.suppress(RuntimeError):  # there may be no room for another thread
+        users = threading.Thread(target=_end_of_users, daemon=True)
+        users.start()
+        users.join(END_SECONDS / 2)
+    for writer in _home.writers:
+        writer.flush(deadline.remaining())
+
+
+def _end_of_users() -> None:
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+
+
+def lost() -> Lost:
+    """What nobody has read of what this process had to say."""
+    writers = _home.writers if _home else []
+    dropped = sum(writer.dropped for writer in writers)
+    return Lost(dropped, dropped - sum(writer.told for writer in writers))
+
+
+def _missing(count: int) -> logging.LogRecord:
+    text = "%d lines of the log are missing here: nobody has read it for a while"
+    return _record(log.name, logging.WARNING, text, (count,), extra=about(Event.LOG_DROPPED))
+
+
+def _not_printed(count: int) -> bytes:
+    """What reads standard output may be a program, to which a word of ours would be one of the handler's."""
+    log.warning("%d lines that handlers have printed are missing: nobody has read standard output for a while", count)
+    return b""
 
 
 class NotAgain(logging.Filter):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import signal
 import socket
 import subprocess
@@ -11,6 +10,7 @@ from enum import Enum
 from typing import Dict, FrozenSet, Mapping, Optional
 
 from kafka_worker import start
+from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, from_json
@@ -18,7 +18,7 @@ from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
 from kafka_worker.supervision.systemd import VARIABLES
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 
 START_SECONDS = 600.0  # for the import of the handler: the slowest known, of large models, take a minute or two

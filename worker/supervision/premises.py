@@ -8,12 +8,13 @@ import os
 import time
 from typing import Callable, Dict, Optional
 
+from kafka_worker.shared import logs
 from kafka_worker.shared.ipc.control import ControlServer
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 LOOK_SECONDS = 0.5
 TOUCH_SECONDS = 3600.0  # who cleans looks for what was not used for days

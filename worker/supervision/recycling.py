@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Dict, Optional
 
+from kafka_worker.shared import logs
 from kafka_worker.supervision.slot import Slot
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 60.0, 3600.0  # after a recycling that failed; doubles with each
 

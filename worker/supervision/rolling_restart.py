@@ -4,16 +4,16 @@ that a partition stands still only for as long as joining takes. Nobody else in 
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from typing import Callable, Deque, Dict, List, Optional
 
+from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.supervision.child import Child, ChildState
 from kafka_worker.supervision.slot import Slot
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 Spawn = Callable[[Slot, float, float], Child]
 

@@ -3,15 +3,15 @@ that a partition goes back to the slot it was in."""
 
 from __future__ import annotations
 
-import logging
 from typing import Optional
 
+from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.snapshot import SlotReport, Stage
 from kafka_worker.supervision.child import Child, ChildState
 from kafka_worker.supervision.restart_policy import SlotRecord
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 
 class Slot:

@@ -16,7 +16,7 @@ import time
 from enum import Enum
 from typing import Callable, ClassVar, Dict, FrozenSet, Mapping
 
-from kafka_worker.shared import routes
+from kafka_worker.shared import logs, routes
 from kafka_worker.shared.exit_codes import ExitCode, described
 from kafka_worker.shared.ipc import control, health
 from kafka_worker.shared.ipc.snapshot import Snapshot, as_json, snapshot_of
@@ -34,7 +34,7 @@ from kafka_worker.supervision.rolling_restart import RollingRestart
 from kafka_worker.supervision.slot import Slot
 from kafka_worker.supervision.systemd import Notifier
 
-log = logging.getLogger("supervisor")
+log = logs.logger("supervisor")
 
 TICK_SECONDS = 0.5  # longest sleep of the loop
 CLOSE_SECONDS = 2.5  # beyond the drain deadline, until a child that did not end by itself is killed
@@ -292,8 +292,9 @@ class Supervisor:
         awake = self._awake.seconds
         slots = [self._slots[number].report(now, awake) for number in sorted(self._slots)]
         working = State.RUNNING if self._state.now is State.ROLLING else self._state.now
-        conditions = health.conditions(working.value, slots)
-        return snapshot_of(self._settings, self._state.now.value, now - self._started_at, conditions, slots)
+        lost = logs.lost()
+        conditions = health.conditions(working.value, slots, lost.untold)
+        return snapshot_of(self._settings, self._state.now.value, now - self._started_at, conditions, slots, lost.dropped)
 
     def _tell_systemd(self, now: float) -> None:
         self._notifier.ping(now)

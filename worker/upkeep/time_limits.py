@@ -14,10 +14,11 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 from kafka_worker.partitions.task import Task, attempt_of, id_of, in_words, message_of, partition_of
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared import logs
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.awake import AwakeClock
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 CHECK_SECONDS = 0.1  # between two looks, at least
 LONGEST_LOOK = 0.5  # seconds between two looks; whoever comes later was kept from it, and so were the calls

@@ -4,7 +4,6 @@ worth having. Nothing of it costs anything a message."""
 from __future__ import annotations
 
 import contextlib
-import logging
 import math
 import os
 import random
@@ -12,13 +11,14 @@ import time
 from typing import Any, Callable, Dict, Iterable, Optional
 
 from kafka_worker.pools.thread_pool import Pool, Runner
+from kafka_worker.shared import logs
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import machine, memory
 from kafka_worker.upkeep.concurrency import ConcurrencyLimit
 from kafka_worker.upkeep.recycling import MEGABYTE, Recycling
 from kafka_worker.upkeep.samples import Sample
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 
 def resident_bytes() -> int:

@@ -60,6 +60,13 @@ def test_a_circuit_breaker_is_in_one_state() -> None:
     assert found("breaker_opened_total", slot="0", breaker="payments") == 2
 
 
+def test_lines_that_nobody_has_read_are_counted_for_each_process() -> None:
+    found = Read(replace(reports.snapshot(slot(0, child=child(log_dropped=7))), log_dropped=3))
+
+    dropped = [found("log_lines_dropped_total", process=process) for process in ("supervisor", "slot-0")]
+    assert dropped == [3, 7]
+
+
 def test_health_is_that_of_status() -> None:
     assert Read(snapshot())("healthy") == 1
     assert Read(snapshot(problems=["slot 1: …"]))("healthy") == 0

@@ -76,6 +76,15 @@ def test_a_supervisor_that_does_not_run_its_service_is_a_problem(state: str) -> 
     assert problems(state, slot()) == [f"the supervisor is {state}"]
 
 
+def test_a_log_that_nobody_reads_is_a_problem_until_it_is_told_there() -> None:
+    found = health.conditions("running", [slot(child=child(log_dropped=9, log_untold=7)), slot(child=child(log_dropped=9))], 2)
+
+    assert [(each.kind, each.slot, each.text.partition(": ")[2]) for each in found] == [
+        ("log", None, "nobody reads its log, or what handlers print: 2 lines are missing"),
+        ("log", 0, "nobody reads its log, or what handlers print: 7 lines are missing"),
+    ]
+
+
 def test_several_problems_are_all_told() -> None:
     broken = slot(heartbeat_age=7.0, child=child(broker_away=True, joined=False))
 

@@ -1,114 +1,170 @@
+"""Our lines go out whatever users do with the standard library's logging, and wait for nobody."""
+
 from __future__ import annotations
 
-import io
-import json
 import logging
+import logging.config
 import os
 import sys
-from typing import Callable, Iterator
+import threading
+from typing import Any, Callable, Dict, Iterator
 
 import pytest
 
 from kafka_worker.shared import logs
-from kafka_worker.shared.logs import NotAgain, Seldom
+from kafka_worker.shared.logs import Lost, NotAgain, Seldom
 
-Said = Callable[..., str]
-log = logging.getLogger("some.module")
+log = logs.logger("some.module")
+SECONDS = 30
 
 
 @pytest.fixture
-def said(monkeypatch: pytest.MonkeyPatch) -> Iterator[Said]:
-    """Sets logging up with a form, logs one record, and gives what came on standard error."""
+def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
+    """Logging is set up; gives the next lines on standard error."""
     root = logging.getLogger()
-    before = (root.handlers[:], root.level, logging.raiseExceptions)
+    before = (root.handlers[:], root.level, logging.raiseExceptions, logging.getLoggerClass(), logging.getLogRecordFactory())
+    reader, writer = os.pipe()
+    for name in ("STDERR", "STDOUT"):
+        monkeypatch.setattr(logs, name, writer)
+    for name in ("stderr", "stdout"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    monkeypatch.setattr(logs, "_home", None)
+    monkeypatch.setattr("atexit.register", lambda _end: None)
+    logs.set_up("INFO", "journal", "slot-1", 1)
+    assert logs._home
+    (ours,) = logs._home.writers
 
-    def say(form: str, message: str, *arguments: object, level: int = logging.INFO, name: str = "slot-1") -> str:
-        stream = io.StringIO()
-        monkeypatch.setattr(sys, "stderr", stream)
-        logs.set_up("DEBUG", form, name)
-        log.log(level, message, *arguments)
-        return stream.getvalue()
+    yield lambda: os.read(reader, 1 << 16).decode()
 
-    yield say
+    ours.close()
+    os.close(reader)
+    os.close(writer)
+    logging.disable(logging.NOTSET)
     root.handlers[:], logging.raiseExceptions = before[0], before[2]
     root.setLevel(before[1])
+    logging.setLoggerClass(before[3])
+    logging.setLogRecordFactory(before[4])
 
 
-def test_a_text_line_has_time_level_process_and_message(said: Said) -> None:
-    line = said("text", "hello %s", "world")
+class Blocks(logging.Handler):
+    """Of a user's who ships his log to somewhere that does not answer."""
 
-    assert line.endswith(f" INFO slot-1[{os.getpid()}] hello world\n")
-    assert line[:4].isdigit()
-
-
-@pytest.mark.parametrize("form", ["text", "journal"])
-@pytest.mark.parametrize("message", ["a\n<0>forged", "a\r\nforged", "a\x00<0>forged"])
-def test_a_message_never_spans_lines(said: Said, form: str, message: str) -> None:
-    line = said(form, "%s", message)
-
-    assert line.count("\n") == 1
-    assert line.endswith("forged\n")
-    assert not set("\r\x00") & set(line)
+    def emit(self, record: logging.LogRecord) -> None:
+        threading.Event().wait()
 
 
-@pytest.mark.parametrize(
-    ("level", "priority"),
-    [(logging.CRITICAL, 3), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.DEBUG, 7)],
-)
-def test_a_journal_line_begins_with_the_priority_and_has_no_time_of_its_own(said: Said, level: int, priority: int) -> None:
-    assert said("journal", "hello", level=level) == f"<{priority}>slot-1[{os.getpid()}] hello\n"
+class Leaves(logging.Logger):
+    """Of a user's who does not want to be asked."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802
+        sys.exit()
 
 
-def test_a_json_line_is_one_object_with_all_fields(said: Said) -> None:
-    line = said("json", "hello\n%s", "ä", level=logging.WARNING)
-
-    entry = json.loads(line)
-    assert line.count("\n") == 1
-    assert entry.pop("time")
-    assert entry == {
-        "level": "WARNING", "logger": "some.module", "message": "hello\nä", "process": "slot-1", "pid": os.getpid(),
-    }  # fmt: skip
+def leave(*_: Any, **__: Any) -> Any:
+    sys.exit()
 
 
-class OddError(Exception):
-    """Leaves when it is asked for its notes, or for what caused it."""
-
-    __notes__ = __cause__ = property(lambda _self: sys.exit())
-    __str__ = lambda _self: sys.exit()  # noqa: E731
-
-
-@pytest.mark.parametrize("form", ["text", "journal", "json"])
-def test_an_error_of_a_users_class_is_logged_whatever_it_does_when_it_is_asked(said: Said, form: str) -> None:
-    said(form, "before")
-    stream = sys.stderr
-
-    log.error("after", exc_info=OddError())
-
-    assert isinstance(stream, io.StringIO)
-    assert "after" in stream.getvalue()
-    assert "its traceback raised" in stream.getvalue()
+def silenced() -> None:
+    for each in logging.root.manager.loggerDict.values():
+        if isinstance(each, logging.Logger):
+            each.disabled = True
 
 
-def test_an_error_that_stands_for_another_shows_that_ones_traceback(said: Said) -> None:
-    said("text", "before")
-    stand_in = ValueError("stand-in")
-    stand_in.remote_traceback = "Traceback (of the other)"  # type: ignore[attr-defined]
+HABITS: Dict[str, Callable[[], object]] = {
+    "dictConfig": lambda: logging.config.dictConfig({"version": 1, "root": {"level": "CRITICAL"}}),
+    "basicConfig": lambda: logging.basicConfig(force=True, level="CRITICAL", handlers=[Blocks()]),
+    "disable": lambda: logging.disable(logging.CRITICAL),
+    "loggers that are there": silenced,
+    "a class of loggers": lambda: logging.setLoggerClass(Leaves),
+    "a record factory": lambda: logging.setLogRecordFactory(leave),
+    "no handlers": logging.root.handlers.clear,
+    "the end of logging": logging.shutdown,
+    "errors of logging": lambda: setattr(logging, "raiseExceptions", True),
+    "standard error": lambda: setattr(sys, "stderr", None),
+}
 
-    log.error("after", exc_info=stand_in)
 
-    assert isinstance(sys.stderr, io.StringIO)
-    assert sys.stderr.getvalue().endswith(" after\nTraceback (of the other)\n")
+@pytest.mark.parametrize("habit", HABITS)
+def test_whatever_users_do_with_logging_our_lines_go_out(read: Callable[[], str], habit: str) -> None:
+    HABITS[habit]()
+
+    log.info("ours")
+
+    assert read() == f"<6>slot-1[{os.getpid()}] ours\n"
 
 
-def test_a_percent_sign_in_the_process_name_is_a_percent_sign(said: Said) -> None:
-    assert "100%s[" in said("text", "hello", name="100%s")
+def test_the_lock_of_the_standard_library_s_logging_holds_up_nobody(read: Callable[[], str]) -> None:
+    locked, done = threading.Event(), threading.Event()
+
+    def configure() -> None:
+        with logging._lock:  # type: ignore[attr-defined]
+            locked.set()
+            done.wait(SECONDS)
+
+    thread = threading.Thread(target=configure)
+    thread.start()
+    locked.wait(SECONDS)
+
+    log.info("ours")
+
+    assert "ours" in read()
+    done.set()
+    thread.join()
 
 
-def test_a_closed_standard_error_is_no_error(said: Said) -> None:
-    said("text", "first")
-    sys.stderr.close()
+def test_what_users_log_comes_out_as_ours_does(read: Callable[[], str]) -> None:
+    logging.getLogger("users").debug("not wanted")
+    logging.getLogger("users").warning("his\n<0>own")
 
-    log.error("second")
+    assert read() == f"<4>slot-1[{os.getpid()}] his\\n<0>own\n"
+
+
+def test_a_level_that_is_not_wanted_costs_no_line(read: Callable[[], str]) -> None:
+    log.debug("not wanted")
+    log.error("wanted", exc_info=ValueError("why"))
+
+    assert read().splitlines() == [f"<3>slot-1[{os.getpid()}] wanted", "<3>  | ValueError: why"]
+
+
+def test_what_nobody_reads_is_counted_and_told_when_it_flows(read: Callable[[], str]) -> None:
+    for number in range(3000):
+        log.info("%0100d", number)
+    lost = logs.lost()
+
+    text = ""
+    while "of the log are missing" not in text:
+        text += read()
+
+    assert lost.dropped == lost.untold > 0
+    assert f"<4>slot-1[{os.getpid()}] {lost.dropped} lines of the log are missing here" in text
+
+
+def test_the_last_lines_come_out_at_the_end_though_a_handler_of_the_users_hangs(
+    read: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = threading.Event()
+
+    class Hangs(logging.Handler):
+        def flush(self) -> None:
+            gone.wait(SECONDS)
+
+    monkeypatch.setattr(logs, "END_SECONDS", 0.1)
+    handler = Hangs()
+    for number in range(10):
+        log.info("%d", number)
+
+    logs.end()
+
+    assert read().count("\n") == 10
+    gone.set()
+    handler.close()
+
+
+def test_as_long_as_nothing_is_set_up_the_standard_library_does_it(caplog: pytest.LogCaptureFixture) -> None:
+    log.warning("hello %s", "world")
+
+    assert caplog.messages == ["hello world"]
+    assert logs.lost() == Lost(0, 0)
 
 
 def test_seldom_logs_at_once_then_counts_and_then_says_how_many_were_left_out(caplog: pytest.LogCaptureFixture) -> None:

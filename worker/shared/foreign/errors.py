@@ -8,10 +8,12 @@ from __future__ import annotations
 import traceback
 from typing import List, Tuple
 
+from kafka_worker.shared.foreign.escaping import shortened
 from kafka_worker.shared.foreign.plain import plain_text
 
 MOST_CAUSES = 20  # errors in a chain
 LONGEST_NAME = 200  # characters of a module or a class
+LONGEST_TEXT = 2000  # characters of what an error says: it may have a whole message in it
 MOST_FRAMES = 50  # of each error in a chain; what is cut off at the front is our own and frameworks' most often
 
 
@@ -79,9 +81,9 @@ def causes_of(error: BaseException) -> List[BaseException]:
 
 
 def text_of(error: BaseException) -> str:
-    """`str(error)`, whatever the user's `__str__` raises: SystemExit would end a thread without a word."""
+    """`str(error)`, shortened, whatever the user's `__str__` raises: SystemExit would end a thread without a word."""
     try:
-        return plain_text(str(error))
+        return shortened(plain_text(str(error)), LONGEST_TEXT)
     except BaseException as problem:
         return f"(its text raised {plain(names_of(problem)[0])})"
 
@@ -92,7 +94,7 @@ def traceback_of(error: BaseException, longest: int) -> str:
         return str(error.remote_traceback[-longest:])  # type: ignore[attr-defined]
     try:
         lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-MOST_FRAMES)
-        return plain_text("".join(lines))[-longest:]
+        return "".join(shortened(plain_text(line), LONGEST_TEXT) for line in lines)[-longest:]
     except BaseException as problem:
         return f"(its traceback raised {plain(names_of(problem)[0])})"
 

@@ -11,7 +11,18 @@ from typing import Optional
 
 def escaped(text: str) -> str:
     """The text with everything escaped that is not to be seen as a character: controls, line breaks, directions."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def shortened(text: str, longest: int) -> str:
+    """About so many characters of a text, without its middle where it has more: the beginning says what it is, and the end may
+    say why."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]} …{len(text) - 2 * half} characters… {text[-half:]}"
 
 
 def readable(data: Optional[bytes], longest: int = 100) -> Optional[str]:

@@ -39,14 +39,17 @@ class Kind(str, Enum):
     HELD = "held"
     STALLED = "stalled"  # partitions that stand still, with nothing that explains it
     BREAKER = "breaker"
+    LOG = "log"  # nobody reads it, and lines are missing
 
 
 Found = Iterator[Tuple[Kind, str]]
 
 
-def conditions(state: str, slots: Iterable[SlotReport]) -> List[Condition]:
-    """Why the service is not well; none: healthy."""
+def conditions(state: str, slots: Iterable[SlotReport], log_untold: int = 0) -> List[Condition]:
+    """Why the service is not well; none: healthy. `log_untold` is of the supervisor's own log."""
     found = [] if state == "running" else [Condition(Kind.SUPERVISOR.value, None, f"the supervisor is {state}")]
+    if log_untold:
+        found.append(Condition(Kind.LOG.value, None, f"the supervisor: {_unread(log_untold)}"))
     for slot in slots:
         found += [Condition(kind.value, slot.slot, f"slot {slot.slot}: {text}") for kind, text in _of_slot(slot)]
     return found
@@ -82,6 +85,8 @@ def _of_child(child: ChildReport) -> Found:
         yield Kind.OVERSIZED, f"uses more than its share of MEMORY_LIMIT right after its start: {int(megabytes)} MB"
     if child.trouble:
         yield Kind.TROUBLE, child.trouble
+    if child.log_untold:
+        yield Kind.LOG, _unread(child.log_untold)
     if child.dead_letters_waiting:
         yield Kind.UNSTORED, f"{child.dead_letters_waiting} dead letters can't be stored"
 
@@ -103,6 +108,10 @@ def _by_reason(kind: Kind, how: str, found: List[Tuple[PartitionReport, str]]) -
     rest = sum(map(len, list(reasons.values())[MOST_REASONS:]))
     if rest:
         yield kind, f"{rest} more are {how}, for other reasons (status --json)"
+
+
+def _unread(lines: int) -> str:
+    return f"nobody reads its log, or what handlers print: {lines} lines are missing"
 
 
 def _breakers(reports: Iterable[BreakerReport]) -> Found:

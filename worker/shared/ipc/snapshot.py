@@ -118,6 +118,8 @@ class ChildReport:
     rss: int = 0  # bytes of memory in RAM; 0: not looked at yet
     renew: str = ""  # why it wishes to be recycled; empty: it does not (the name stays, for those who read the JSON)
     unsettled: float = 0.0  # seconds since when a rebalance of the group goes on; 0: none does
+    log_dropped: int = 0  # lines of its log, and of what handlers print, that are missing because nobody has read them
+    log_untold: int = 0  # of these: that they are missing is not written yet, because still nobody reads
     oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that recycling would not help
 
 
@@ -167,10 +169,11 @@ class Snapshot:
     problems: List[str]  # why it is degraded; empty: healthy
     slots: List[SlotReport]
     conditions: List[Condition] = field(default_factory=list)  # the problems, each with its kind
+    log_dropped: int = 0  # lines of the supervisor's own log that are missing because nobody has read them
 
 
 def snapshot_of(
-    settings: Settings, state: str, uptime: float, conditions: List[Condition], slots: List[SlotReport]
+    settings: Settings, state: str, uptime: float, conditions: List[Condition], slots: List[SlotReport], log_dropped: int
 ) -> Snapshot:
     """The supervisor's own part, from its settings and what it knows of its slots."""
     return Snapshot(
@@ -191,6 +194,7 @@ def snapshot_of(
         problems=[condition.text for condition in conditions],
         slots=slots,
         conditions=conditions,
+        log_dropped=log_dropped,
     )
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Dict, FrozenSet
 
+from kafka_worker.shared import logs
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.states import StateMachine
 
-log = logging.getLogger(__name__)
+log = logs.logger(__name__)
 
 TRANSITIONS: Dict[Stage, FrozenSet[Stage]] = {
     Stage.STARTING: frozenset({Stage.WAITING, Stage.CLOSED}),

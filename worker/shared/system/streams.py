@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import traceback
-from typing import Callable, List
+from typing import Callable, List, Optional
 
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import escaped
@@ -35,6 +35,13 @@ def prepare() -> List[str]:
         if hasattr(stream, "reconfigure"):  # a test's may not have it
             stream.reconfigure(errors="backslashreplace")
     return closed
+
+
+def is_journal(stream: Optional[str]) -> bool:
+    """Whether standard error is the one that systemd calls this (JOURNAL_STREAM, which whatever is started from a service
+    inherits, a terminal too)."""
+    status = os.fstat(2)
+    return stream == f"{status.st_dev}:{status.st_ino}"
 
 
 def silence() -> None:
