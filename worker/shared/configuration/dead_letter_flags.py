@@ -118,7 +118,7 @@ def _contradictions(wanted: DeadLetterRequest) -> List[str]:
         return (
             [] if wanted.places else [f"{COMMAND} show needs the places of letters, PARTITION:OFFSET, as the list shows them."]
         )
-    ways = [bool(wanted.places), wanted.filtered, wanted.all]
+    ways = [bool(wanted.places), wanted.filtered, bool(wanted.all)]
     if sum(ways) > 1:
         return [f"{COMMAND} {wanted.action} takes places, filters or --all, not several of them. Leave out the rest."]
     if not any(ways) and wanted.purge and wanted.limit is not None:
