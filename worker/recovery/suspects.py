@@ -16,7 +16,7 @@ from kafka_worker.partitions.task import TaskId
 VERSION = 1
 #: Seconds after the last death. Sidekiq's rule: its super_fetch counts how often a job was recovered within 72 hours.
 REMEMBERED_SECONDS = 72 * 3600.0
-MOST = 1000  # suspects: more than that many messages can't have run at once here, so the oldest are of no use
+MOST = 100_000  # suspects, the newest: those of all processes of the host, should all die at once, and eight megabytes
 LONGEST_HOW = 200  # characters
 
 

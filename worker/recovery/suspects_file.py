@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from typing import Callable, Iterable, List, Optional
+from typing import Callable, Iterable, List, Optional, Set
 
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.recovery.suspects import Suspects, blamed, decoded, encoded, remembered, without
@@ -30,13 +30,17 @@ LOCK_SECONDS = (
 )
 
 
+SHARE = 10  # times as long as a write has taken passes until what is done by then is forgotten
 Change = Callable[[Suspects], Suspects]
 
 
 class SuspectsFile:
     """Any thread. Nothing here raises: a memory that fails is one warning, and the messages are still run alone. And nothing
     waits for long: what can't be written, because another process keeps the file (it was stopped), is owed. It counts here at
-    once, and is written by a later change, or by `settle`."""
+    once, and is written by a later change, or by `settle`.
+
+    What is forgotten is always owed at first: thousands may have run when all processes of a host died, and the file is
+    written whole. Should that be lost, some messages run apart once more."""
 
     def __init__(self, settings: Optional[Settings], clock: Callable[[], float] = time.time) -> None:
         """`settings` None: a memory of this process alone. `clock` gives seconds since 1970."""
@@ -47,6 +51,9 @@ class SuspectsFile:
         self._kept = Seldom(log, time.monotonic)  # that somebody keeps the file
         self._stored: Suspects = {}  # as last read or written
         self._owed: List[Change] = []  # what is to be done to that
+        self._gone: Set[TaskId] = set()  # what is to be forgotten after that
+        self._kept_away = False  # somebody kept the file when we last wanted it
+        self._next = 0.0  # monotonic seconds: before that nothing is written that is only to be forgotten
         self.known: Suspects = {}  # both together
         if settings is not None:
             try:
@@ -67,18 +74,20 @@ class SuspectsFile:
         """These have come to their end. Costs nothing for messages that are no suspects."""
         listed = [place for place in suspects if place in self.known]
         if listed:
-            self._change([lambda before: without(before, listed)])
+            with self._lock:
+                self._gone.update(listed)
+                self.known = without(self.known, listed)
 
     def settle(self) -> bool:
         """Write what is owed, if that can be done without waiting; whether nothing is owed any more."""
-        if self._owed:
+        if self._owed or (self._gone and time.monotonic() >= self._next):
             self._change([])
-        return not self._owed
+        return not (self._owed or self._gone)
 
     def _change(self, changes: List[Change]) -> Suspects:
         with self._lock:
-            patience = 0.0 if self._owed else LOCK_SECONDS  # where one has waited in vain nobody waits again
-            self._owed = self._owed + changes
+            patience = 0.0 if self._kept_away else LOCK_SECONDS  # where one has waited in vain nobody waits again
+            self._owed = [*self._owed, *self._forgetting(), *changes]
             if self._folder is not None:
                 try:
                     self._on_disk(self._folder, patience)
@@ -89,6 +98,10 @@ class SuspectsFile:
                 self._stored, self._owed = self._with_owed(self._stored), []
             self.known = self._with_owed(self._stored)
             return self.known
+
+    def _forgetting(self) -> List[Change]:
+        gone, self._gone = self._gone, set()
+        return [lambda before: without(before, gone)] if gone else []
 
     def _with_owed(self, suspects: Suspects) -> Suspects:
         return functools.reduce(lambda before, change: change(before), self._owed, suspects)
@@ -101,10 +114,13 @@ class SuspectsFile:
             return
         lock = runtime_files.Lock(path + ".lock")
         try:
-            if lock.acquire_within(patience):
+            self._kept_away = not lock.acquire_within(patience)
+            if not self._kept_away:
+                began = time.monotonic()
                 after = self._with_owed(self._read(path))
                 _replace(path, encoded(after))
                 self._stored, self._owed = after, []
+                self._next = time.monotonic() + SHARE * (time.monotonic() - began)
             else:
                 self._stored = self._read(path)
                 self._kept.log(

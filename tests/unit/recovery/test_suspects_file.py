@@ -6,6 +6,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Iterator
+from unittest.mock import Mock
 
 import pytest
 
@@ -37,6 +38,8 @@ def test_what_one_process_remembers_all_do_and_those_after_them(tmp_path: Path) 
     counts = second.blame([HERE], "exit 42")
     first.forget([THERE])
 
+    assert set(first.known) == {HERE}
+    eventually(first.settle, 5, "it is written, not for each one at once")
     assert counts[HERE].deaths == 2
     assert set(memory(tmp_path).read()) == {HERE}
 
@@ -104,6 +107,25 @@ def test_what_is_owed_to_a_disk_that_fails_then_is_counted_once(tmp_path: Path, 
 
     assert here.settle()
     assert here.read()[HERE].deaths == 1
+
+
+def test_thousands_that_ran_when_all_processes_died_are_remembered_and_forgotten_without_a_write_for_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = memory(tmp_path)
+    written = Mock(wraps=suspects_file._replace)
+    monkeypatch.setattr(suspects_file, "_replace", written)
+    crowd = [("topic", 0, offset) for offset in range(3000)]
+
+    known = here.blame(crowd, "was running when its process died")
+    for place in crowd[:100]:
+        here.forget([place])
+        here.settle()
+    eventually(here.settle, 5, "nothing is owed")
+
+    assert len(known) == 3000
+    assert set(memory(tmp_path).read()) == set(crowd[100:])
+    assert written.call_count < 50
 
 
 def test_to_forget_what_was_never_suspect_touches_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
