@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafka_worker.shared.configuration import command_line
-from kafka_worker.shared.configuration.dead_letter_flags import FLAGS, DeadLetterRequest, moment, read
+from kafka_worker.shared.configuration.dead_letter_flags import FLAGS, DeadLetterRequest, Flag, moment, read
 from kafka_worker.shared.configuration.load import load
 
 NOW = 1_000_000.0
@@ -125,9 +125,9 @@ words = st.one_of(
 
 
 @settings(max_examples=40)
-@given(st.lists(words, max_size=4), st.dictionaries(st.sampled_from([flag.name for flag in FLAGS]), words), st.booleans())
-def test_any_words_are_understood_or_refused_in_words(said: List[str], given_flags: Dict[str, str], as_json: bool) -> None:
-    wanted, found = read(given_flags, said, NOW, as_json=as_json)
+@given(st.lists(words, max_size=4), st.dictionaries(st.sampled_from(FLAGS), words), st.booleans())
+def test_any_words_are_understood_or_refused_in_words(said: List[str], flags: Dict[Flag, str], as_json: bool) -> None:
+    wanted, found = read({flag.name: text if flag.value else True for flag, text in flags.items()}, said, NOW, as_json=as_json)
 
     assert wanted is not None or found
     assert all(fault.endswith((".", "?")) for fault in found)
