@@ -96,6 +96,19 @@ def test_a_full_queue_of_the_client_is_no_fault_of_the_topic_and_passes_soon(des
     assert len(desk.letters) == 2
 
 
+def test_what_is_larger_than_the_clients_whole_queue_does_not_wait_for_room_for_ever(desk: Desk) -> None:
+    desk.refuse(0, BufferError())
+    task = sent(desk)
+
+    desk.now += ROOM_SECONDS
+    desk.outbox.serve()
+    desk.answer()
+
+    usual, apart = desk.producers
+    assert (len(usual.letters), len(apart.letters), desk.stored) == (0, 1, [task])
+    assert apart.properties["queue.buffering.max.kbytes"] > 2_000_000
+
+
 @pytest.mark.parametrize(
     ("code", "remedy"),
     [
