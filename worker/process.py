@@ -5,12 +5,12 @@ ends the process by `os._exit`, because a thread that hangs can't be joined.
 
 from __future__ import annotations
 
-import argparse
 import faulthandler
 import os
 import selectors
 import signal
 import socket
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -45,18 +45,16 @@ CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and clos
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
-    """Only the supervisor starts it, with the descriptor of a channel to itself."""
-    parser = argparse.ArgumentParser(prog="process", description="One consumer process, started by supervisor.py.")
-    parser.add_argument("--slot", type=int, required=True)
-    parser.add_argument("--channel", type=int, required=True, help="descriptor of the socket to the supervisor")
-    words = parser.parse_args(arguments)
+    """Only the supervisor starts it: `--slot` with its number, `--channel` with the descriptor of a socket to itself."""
+    words = sys.argv[1:] if arguments is None else arguments
+    slot, channel_number = (int(words[words.index(flag) + 1]) for flag in ("--slot", "--channel"))
     faulthandler.enable()  # SIGABRT, which a hung child gets, prints the stacks of all threads
     ignore(signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)  # a terminal sends them to everybody; the supervisor decides
-    channel = Channel(socket.socket(fileno=words.channel))
+    channel = Channel(socket.socket(fileno=channel_number))
     settings = received_settings(channel)
-    logs.set_up(settings.log_level, settings.log_format, f"slot-{words.slot}", words.slot)
+    logs.set_up(settings.log_level, settings.log_format, f"slot-{slot}", slot)
     start.users_first()
-    _end(ChildProcess(settings, words.slot, channel).run())
+    _end(ChildProcess(settings, slot, channel).run())
 
 
 def _end(code: ExitCode) -> None:

@@ -22,8 +22,7 @@ HOMES: Dict[str, Tuple[str, ...]] = {
         "worker/kafka/ends.py", "worker/ops/first_run/embedded_broker.py", "worker/ops/dead_letters/cluster.py",
         "worker/ops/connection.py", "worker/ops/lag/group.py", "worker/ops/doctor/",
     ),
-    "pydantic": tuple("worker/shared/configuration/" + name for name in ("load", "command_line", "environment", "validation")),
-    "pydantic_settings": ("worker/shared/configuration/load", "worker/shared/configuration/validation"),
+    "pydantic": (),
     "dotenv": ("worker/shared/configuration/environment",),
 }  # fmt: skip
 # Where an attribute of a standard module may be used.

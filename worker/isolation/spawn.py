@@ -11,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -221,6 +220,8 @@ def _nowhere_on_disk() -> IO[bytes]:
     """A file for the last words of a process: in memory, because there may be nowhere to write to."""
     if hasattr(os, "memfd_create"):  # Linux
         return os.fdopen(os.memfd_create("last words"), "r+b", buffering=0)
+    import tempfile  # here, because it brings all that makes archives
+
     return tempfile.TemporaryFile(buffering=0)
 
 

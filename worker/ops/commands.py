@@ -1,19 +1,16 @@
-"""The command: what its words ask for, done. Returns exit codes; `supervisor.py` is how one types it."""
+"""The command: what its words ask for, done. Returns exit codes; `supervisor.py` is how one types it.
+
+Each command is imported when it is asked for: `status` has no use for what runs the service, nor the service for the Kafka
+client that others bring.
+"""
 
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import List, Optional
 
-from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.load import ConfigurationError, load
-from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.system import machine, streams
-from kafka_worker.supervision import preflight
-from kafka_worker.supervision.supervisor import run
-
-log = logs.logger("supervisor")
 
 
 def main(words: Optional[List[str]] = None) -> int:
@@ -26,22 +23,21 @@ def command(words: List[str], closed: List[str]) -> int:
     try:
         configuration = load(words)
     except ConfigurationError as problem:
-        asked, found = problem.partial, problem.faults
-        if asked.command == "check":
+        if problem.partial.command == "check":
             from kafka_worker.ops.doctor import command as doctor
 
-            return doctor.run(asked, found)
-        if asked.command == "run":  # what is right of it is enough to look for more: all faults are told together
-            found = [*found, *preflight.faults(asked.settings, asked.child_environment)]
-        return preflight.refuse(found, asked.command)
+            return doctor.run(problem.partial, problem.faults)
+        from kafka_worker.ops import service_command
+
+        return service_command.refuse(problem)
     if configuration.settings.core_dumps == "off":
         machine.forbid_core_dumps()
     if configuration.command in ("status", "metrics"):
-        from kafka_worker.ops import status_command  # here, as the next one, because a supervisor has no use for it
+        from kafka_worker.ops import status_command
 
         return status_command.run(configuration)
     if configuration.command == "lag":
-        from kafka_worker.ops.lag import command as lag  # which brings the Kafka client, as the next one
+        from kafka_worker.ops.lag import command as lag
 
         return lag.run(configuration.settings, as_json=configuration.as_json)
     if configuration.command == "check":
@@ -52,21 +48,6 @@ def command(words: List[str], closed: List[str]) -> int:
         from kafka_worker.ops.dead_letters import command as dead_letters
 
         return dead_letters.run(configuration.settings, configuration.letters)
-    if "standard error" in closed:
-        print("Nothing was started: standard error is closed, and that is where the log goes. Lead it to a file, or /dev/null")
-        return ExitCode.CONFIGURATION
-    settings = configuration.settings
-    # The example handler is the user's side, so it reads its variable: also when the value came by command line or a file.
-    environment = {**configuration.child_environment, "TASK_SECONDS": str(settings.task_seconds)}
-    if settings.log_format == "text" and streams.is_journal(environment.get("JOURNAL_STREAM")):
-        settings = replace(settings, log_format="journal")
-    logs.set_up(settings.log_level, settings.log_format, "supervisor")
-    for warning in configuration.warnings:
-        log.warning("%s", warning)
-    faults = machine.make_room(settings) or preflight.faults(settings, environment)
-    if faults:
-        return preflight.refuse(faults)
-    if configuration.check_only:
-        print(settings.described(), flush=True)
-        return ExitCode.OK
-    return run(settings, environment)
+    from kafka_worker.ops import service_command
+
+    return service_command.run(configuration, closed)

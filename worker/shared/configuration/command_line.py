@@ -81,6 +81,13 @@ class _Parser(argparse.ArgumentParser):
         raise _WrongWordError(message)
 
 
+class _Unmeasured(argparse.HelpFormatter):
+    """Checks flags as they are added. For that argparse would measure the terminal, by what makes archives, for each."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=80)
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of all flags. The commands are words that it leaves over."""
     made = _Parser(
@@ -88,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
         usage=argparse.SUPPRESS,
         description=_EXAMPLES.format(start.program()),
         epilog=_EPILOG + "\n".join(f"  {code:<3d} {meaning}" for code, meaning in _MEANINGS.items()),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Unmeasured,
         allow_abbrev=False,
     )
     made.add_argument("--version", action="version", version=__version__)
@@ -103,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
         groups[row.group].add_argument(
             row.flag, dest=name, default=argparse.SUPPRESS, metavar=row.placeholder, help=_help(row)
         )
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
     return made
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 COMMAND = "dead-letters"
@@ -160,6 +159,8 @@ def _time(text: str, now: float) -> Optional[float]:
 
 def moment(text: str) -> Optional[float]:
     """An ISO 8601 time in seconds since 1970, UTC unless it says otherwise; None for anything else."""
+    from datetime import datetime, timezone  # here, because most commands have no time in them
+
     try:
         read_time = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", text.strip()))
         return (read_time if read_time.tzinfo else read_time.replace(tzinfo=timezone.utc)).timestamp()

@@ -11,10 +11,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from dotenv.main import DotEnv
-from dotenv.parser import parse_stream
-from dotenv.variables import Variable, parse_variables
-
 from kafka_worker.shared.configuration.client_properties import OWNED, is_function
 from kafka_worker.shared.configuration.given import Given, Key
 from kafka_worker.shared.configuration.librdkafka_properties import PROPERTIES, nearest
@@ -71,6 +67,9 @@ def read_env_file(path: str, environ: Mapping[str, str]) -> EnvFile:
         return EnvFile({}, [], [])
     except (OSError, UnicodeDecodeError) as problem:
         return EnvFile({}, [f"{path} cannot be read: {problem}. Make it a readable UTF-8 text, or remove it."], [])
+    from dotenv.main import DotEnv  # here, because most services have no such file
+    from dotenv.parser import parse_stream
+
     # python-dotenv would only log these, and a setting would be lost.
     wrong = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
     if wrong:
@@ -90,6 +89,9 @@ def read_env_file(path: str, environ: Mapping[str, str]) -> EnvFile:
 
 def _emptied(text: str, known: Mapping[str, str]) -> Set[str]:
     """Names whose values are not what they look like: python-dotenv puts nothing where a variable is not there."""
+    from dotenv.parser import parse_stream
+    from dotenv.variables import Variable, parse_variables
+
     return {
         str(binding.key)
         for binding in parse_stream(io.StringIO(text))

@@ -7,7 +7,6 @@ The only module that reads `os.environ`.
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
@@ -173,6 +172,8 @@ def _runtime_directory(environ: Mapping[str, str]) -> str:
     of_session = environ.get("XDG_RUNTIME_DIR", "")
     if os.path.isabs(of_session):
         return os.path.join(of_session, "kafka-consumer")
+    import tempfile  # here, because it brings all that makes archives
+
     try:
         temporary = tempfile.gettempdir()
     except OSError:  # none can be written to; that is told when it is needed

@@ -6,7 +6,6 @@ import contextlib
 import os
 import signal
 import sys
-import traceback
 from typing import Callable, List, Optional
 
 from kafka_worker.shared.exit_codes import ExitCode
@@ -87,6 +86,8 @@ def guarded(command: Callable[[List[str]], int]) -> int:
         print(f"It can't be done: {problem}", file=sys.stderr)
         silence()  # what is left to be printed would fail once more, at the very end
     except Exception:
+        import traceback  # here, because it is never needed
+
         traceback.print_exc()
     else:
         return code

@@ -1,0 +1,45 @@
+"""`supervisor.py` without a command: what is set is checked, as far as it can be before it runs; then the service runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import List
+
+from kafka_worker.shared import logs
+from kafka_worker.shared.configuration.load import Configuration, ConfigurationError
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.system import machine, streams
+from kafka_worker.supervision import preflight
+from kafka_worker.supervision.supervisor import run as run_service
+
+log = logs.logger("supervisor")
+
+
+def run(configuration: Configuration, closed: List[str]) -> int:
+    """The command; its exit code. `closed`: what of standard input, output and error we were started without."""
+    if "standard error" in closed:
+        print("Nothing was started: standard error is closed, and that is where the log goes. Lead it to a file, or /dev/null")
+        return ExitCode.CONFIGURATION
+    settings = configuration.settings
+    # The example handler is the user's side, so it reads its variable: also when the value came by command line or a file.
+    environment = {**configuration.child_environment, "TASK_SECONDS": str(settings.task_seconds)}
+    if settings.log_format == "text" and streams.is_journal(environment.get("JOURNAL_STREAM")):
+        settings = replace(settings, log_format="journal")
+    logs.set_up(settings.log_level, settings.log_format, "supervisor")
+    for warning in configuration.warnings:
+        log.warning("%s", warning)
+    faults = machine.make_room(settings) or preflight.faults(settings, environment)
+    if faults:
+        return preflight.refuse(faults)
+    if configuration.check_only:
+        print(settings.described(), flush=True)
+        return ExitCode.OK
+    return run_service(settings, environment)
+
+
+def refuse(problem: ConfigurationError) -> int:
+    """What is set can't work: say why, and do nothing."""
+    asked, found = problem.partial, problem.faults
+    if asked.command == "run":  # what is right of it is enough to look for more: all faults are told together
+        found = [*found, *preflight.faults(asked.settings, asked.child_environment)]
+    return preflight.refuse(found, asked.command)
