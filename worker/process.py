@@ -45,10 +45,12 @@ CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and clos
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
-    """Only the supervisor starts it: `--slot` with its number, `--channel` with the descriptor of a socket to itself."""
+    """Only the supervisor starts it: `--slot` with its number, `--channel` with the descriptor of a socket to itself,
+    `--words` with that of the file for its last words."""
     words = sys.argv[1:] if arguments is None else arguments
-    slot, channel_number = (int(words[words.index(flag) + 1]) for flag in ("--slot", "--channel"))
-    faulthandler.enable()  # SIGABRT, which a hung child gets, prints the stacks of all threads
+    slot, channel_number, last_words = (int(words[words.index(flag) + 1]) for flag in ("--slot", "--channel", "--words"))
+    faulthandler.enable(file=last_words)  # SIGABRT, which a hung child gets, writes the stacks of all threads
+    os.set_inheritable(last_words, False)
     ignore(signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)  # a terminal sends them to everybody; the supervisor decides
     channel = Channel(socket.socket(fileno=channel_number))
     settings = received_settings(channel)

@@ -38,7 +38,7 @@ def test_a_process_whose_handler_holds_the_interpreter_shows_its_stacks_and_is_r
     log = service.log[log_before:]
     assert f"process {victim} hangs (no heartbeat for" in log
     assert f"process {victim} ended: killed by SIGABRT" in log
-    assert re.search(r"Fatal Python error: Aborted\n\n(?:Current thread|Thread) 0x", log)
+    assert re.search(r"\n  \| Fatal Python error: Aborted\n  \| (?:Current thread|Thread) 0x", log)
     assert re.search(r'File ".*handlers\.py", line \d+ in _trouble', log), "the stacks do not name the culprit"
     assert revocations(log) == []
     assert others

@@ -72,7 +72,7 @@ def test_a_log_that_nobody_reads_holds_up_nothing_and_says_what_is_missing_when_
     eventually(lambda: min(told()) > 0, SECONDS, "each process says that its log is not read")
     assert {each["kind"] for each in service.status()["conditions"]} == {"log"}
     assert 'log_lines_dropped_total{process="slot-1"}' in service.command("metrics").stdout
-    os.kill(before[0], signal.SIGKILL)
+    os.kill(before[0], signal.SIGABRT)
     eventually(lambda: service.children().get(0, before[0]) != before[0], SECONDS, "who crashes is replaced")
 
     flow = Reader(reader)

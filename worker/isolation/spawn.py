@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO, Any, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from kafka_worker import start
 from kafka_worker.isolation.frames import Frames, GarbledError
@@ -23,6 +23,7 @@ from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.shared.system.last_words import LastWords
 
 log = logs.logger(__name__)
 
@@ -32,8 +33,6 @@ KILL_SECONDS = 10.0  # for the kernel to end a process; beyond that it hangs in 
 CLOSE_SECONDS = 1.0  # from the end of its channels to SIGKILL
 NAP_SECONDS = 0.002
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of either
-LONGEST_WORDS = 1 << 20  # bytes read of what it wrote at its death
-WORDS_HEAD, WORDS_TAIL = 2000, 6000  # characters kept: what happened, and the main thread, which comes last
 
 STANDARD = 3  # so many descriptors of a process have a meaning of their own
 _ANSWER = 5  # fields: pid, number of the task, kind, content, calls of dependencies
@@ -83,7 +82,7 @@ class Spawned:
     def __init__(self, settings: Settings, name: str) -> None:
         """Started, and told its settings. Raises OSError or RuntimeError when the machine has no room for it."""
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
-            self._words = undo.enter_context(_nowhere_on_disk())
+            self._words = undo.enter_context(contextlib.closing(LastWords()))
             work, their_work = (undo.enter_context(end) for end in socket.socketpair())
             control, their_control = (undo.enter_context(end) for end in socket.socketpair())
             theirs.enter_context(their_work)
@@ -197,7 +196,7 @@ class Spawned:
 
     def last_stack(self) -> str:
         """What faulthandler wrote at its death, or nothing."""
-        return shortened(os.pread(self._words.fileno(), LONGEST_WORDS, 0).decode(errors="replace"))
+        return self._words.read()
 
     def close(self) -> None:
         """End it, and forget its descriptors."""
@@ -214,20 +213,3 @@ def _high(ends: contextlib.ExitStack, descriptor: int) -> int:
     copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD)
     ends.callback(os.close, copy)
     return copy
-
-
-def _nowhere_on_disk() -> IO[bytes]:
-    """A file for the last words of a process: in memory, because there may be nowhere to write to."""
-    if hasattr(os, "memfd_create"):  # Linux
-        return os.fdopen(os.memfd_create("last words"), "r+b", buffering=0)
-    import tempfile  # here, because it brings all that makes archives
-
-    return tempfile.TemporaryFile(buffering=0)
-
-
-def shortened(words: str) -> str:
-    """The stacks without the list of extension modules behind them, and without the middle where there are many threads."""
-    stacks = words.partition("\nExtension modules:")[0].strip()
-    if len(stacks) <= WORDS_HEAD + WORDS_TAIL:
-        return stacks
-    return f"{stacks[:WORDS_HEAD]}\n...\n{stacks[-WORDS_TAIL:]}"

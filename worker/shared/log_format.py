@@ -56,7 +56,8 @@ def _journal(record: logging.LogRecord, name: str, _slot: Optional[int]) -> byte
 
 def _lines(head: str, more: str, record: logging.LogRecord) -> bytes:
     first, *rest = _pieces(_message(record))
-    rest += [piece for line in _error(record).splitlines() for piece in _pieces(line)]
+    more_of_it = f"{_error(record)}\n{vars(record).get('stack', '')}"
+    rest += [piece for line in more_of_it.splitlines() if line for piece in _pieces(line)]
     return "".join([head + first + "\n", *(more + line + "\n" for line in rest)]).encode("utf-8", "backslashreplace")
 
 

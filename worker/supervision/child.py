@@ -16,6 +16,7 @@ from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, from_json
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
+from kafka_worker.shared.system.last_words import LastWords
 from kafka_worker.supervision.systemd import VARIABLES
 
 log = logs.logger(__name__)
@@ -46,15 +47,17 @@ TRANSITIONS: Dict[ChildState, FrozenSet[ChildState]] = {
 def spawn(settings: Settings, slot: int, environment: Mapping[str, str], now: float, awake: float) -> Child:
     """A fresh interpreter for the slot. Settings go over the channel: secrets never stand on a command line."""
     ours, theirs = socket.socketpair()
+    words = LastWords()
+    descriptors = [theirs.fileno(), words.fileno()]
     with theirs:
         process = subprocess.Popen(
-            start.command("process", "--slot", str(slot), "--channel", str(theirs.fileno())),
+            start.command("process", "--slot", str(slot), "--channel", str(descriptors[0]), "--words", str(descriptors[1])),
             env=without_systemd(environment),
             stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
+            pass_fds=descriptors,
             start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor alone
         )
-    child = Child(slot, process, Channel(ours), now, awake)
+    child = Child(slot, process, Channel(ours), words, now, awake)
     child.channel.send({"settings": settings.to_json()})
     return child
 
@@ -67,11 +70,14 @@ def without_systemd(environment: Mapping[str, str]) -> Dict[str, str]:
 class Child:
     """A process and what is known of it. Ages are measured in the supervisor's awake seconds (see `awake`)."""
 
-    def __init__(self, slot: int, process: subprocess.Popen[bytes], channel: Channel, now: float, awake: float) -> None:
+    def __init__(
+        self, slot: int, process: subprocess.Popen[bytes], channel: Channel, words: LastWords, now: float, awake: float
+    ) -> None:
         """The process was spawned just now."""
         self.slot = slot
         self.pid = process.pid
         self.channel = channel
+        self._words = words
         self.started_at = now
         self.report: Optional[ChildReport] = None
         self.status: Optional[int] = None  # exit status, once reaped; negative: the signal that killed it
@@ -159,4 +165,8 @@ class Child:
         if self.status is None:
             return False
         self.move(ChildState.EXITED)
+        stacks = self._words.read()
+        self._words.close()
+        if stacks:
+            log.error("slot %d: process %d has left the stacks of its threads", self.slot, self.pid, extra={"stack": stacks})
         return True

@@ -8,7 +8,6 @@ import re
 import resource
 import signal
 import socket
-import tempfile
 import threading
 import time
 from typing import Any, Callable, Iterator, List
@@ -321,11 +320,3 @@ def test_a_task_process_runs_whatever_the_handler_has_done_to_ours(tmp_path: Any
         os.dup2(stdin, 0)
         os.close(stdin)
         os.chdir(folder)
-
-
-def test_the_last_words_of_a_process_need_no_place_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", "/nonexistent")
-
-    with spawn._nowhere_on_disk() as words:
-        os.write(words.fileno(), b"SIGSEGV")
-        assert os.pread(words.fileno(), 100, 0) == b"SIGSEGV"

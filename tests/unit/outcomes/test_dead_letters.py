@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafka_worker.isolation.spawn import WORDS_HEAD, WORDS_TAIL
 from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes.dead_letters import DeadLetters
 from kafka_worker.partitions.task import Attempt
+from kafka_worker.shared.system.last_words import HEAD, TAIL
 from tests.unit.kafka.desk import Desk
 
 NOW = 1_700_000_000.25  # 2023-11-14T22:13:20.250 UTC
@@ -169,7 +169,7 @@ def test_a_message_without_time_makes_a_letter_without_a_negative_time(desk: Off
 
 def test_the_largest_letter_has_no_more_headers_than_the_documentation_says(desk: Office) -> None:
     wide = "\U0001f4a9"  # four bytes
-    error = TaskDiedError("killed after 1000000.0 s", 1 << 60, wide * (WORDS_HEAD + WORDS_TAIL))
+    error = TaskDiedError("killed after 1000000.0 s", 1 << 60, wide * (HEAD + TAIL))
     error.args = (wide * 9000,)
     error.names = (wide * 200 + "." + wide * 200, "builtins.Exception")  # type: ignore[attr-defined]
 

@@ -8,6 +8,7 @@ from typing import Any, List, Optional, cast
 
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import Stage, as_json
+from kafka_worker.shared.system.last_words import LastWords
 from kafka_worker.supervision.child import Child, ChildState
 from tests.unit.reports import child
 
@@ -36,7 +37,8 @@ class Puppet:
         ours, theirs = socket.socketpair()
         self.process = Process(pid)
         self.line = Channel(theirs)
-        self.child = Child(3, cast("Any", self.process), Channel(ours), now=100.0, awake=50.0)
+        self.words = LastWords()
+        self.child = Child(3, cast("Any", self.process), Channel(ours), self.words, now=100.0, awake=50.0)
 
     def says(self, stage: str, awake: float = 50.0, **more: Any) -> None:
         """A heartbeat, heard at `awake`."""
@@ -56,4 +58,5 @@ class Puppet:
 
     def close(self) -> None:
         self.line.close()
+        self.words.close()
         self.child.channel.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 from typing import Iterator
 
@@ -158,3 +159,14 @@ def test_a_death_by_signal_is_what_it_is(puppet: Puppet) -> None:
     puppet.child.reap()
 
     assert puppet.child.exit_code() == -signal.SIGKILL
+
+
+def test_the_stacks_that_a_child_has_left_are_told_when_it_is_reaped(puppet: Puppet, caplog: pytest.LogCaptureFixture) -> None:
+    os.write(puppet.words.fileno(), b"Fatal Python error: Aborted\n")
+    puppet.ends(-6)
+
+    assert puppet.child.reap()
+
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert vars(record)["stack"] == "Fatal Python error: Aborted"

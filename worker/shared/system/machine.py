@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kafka_worker.shared.settings import Settings
 
 FILES_OF_ANY = 64  # open in any of our processes: sockets to brokers, channels, libraries that are being loaded
-FILES_OF_A_CHILD = 4  # in the supervisor
+FILES_OF_A_CHILD = 6  # in the supervisor
 FILES_OF_A_TASK_PROCESS = 5  # in a child, of each thread with ISOLATION=process
 
 

@@ -115,9 +115,9 @@ def test_cores_are_the_smaller_of_affinity_and_the_quota_rounded_up(
     ("limits", "raised", "fault"),
     [
         ((1024, 4096), None, False),
-        ((70, 4096), 72, False),
+        ((70, 4096), 76, False),
         ((10, 10), None, True),
-        ((10, resource.RLIM_INFINITY), 72, False),
+        ((10, resource.RLIM_INFINITY), 76, False),
         ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None, False),
     ],
 )

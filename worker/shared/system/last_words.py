@@ -1,0 +1,37 @@
+"""What a process leaves behind when it is killed by a fault: the stacks that its faulthandler writes. Into memory that whoever
+started it has, too: there may be nowhere to write to, and nobody who reads standard error."""
+
+from __future__ import annotations
+
+import os
+
+LONGEST = 1 << 20  # bytes read of them
+HEAD, TAIL = 2000, 6000  # characters kept: what happened, and the main thread, which comes last
+
+
+class LastWords:
+    """The file, from the side of whoever starts the process, which has to inherit it."""
+
+    def __init__(self) -> None:
+        """Empty. Raises OSError when the machine has no room for it."""
+        if hasattr(os, "memfd_create"):  # Linux
+            self._file = os.fdopen(os.memfd_create("last words"), "r+b", buffering=0)
+        else:
+            import tempfile  # here, because it brings all that makes archives
+
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+
+    def fileno(self) -> int:
+        """For the process's faulthandler."""
+        return self._file.fileno()
+
+    def read(self) -> str:
+        """The stacks without the list of extension modules behind them, and without the middle where there are many threads;
+        empty: it left none."""
+        words = os.pread(self.fileno(), LONGEST, 0).decode(errors="replace")
+        stacks = words.partition("\nExtension modules:")[0].strip()
+        return stacks if len(stacks) <= HEAD + TAIL else f"{stacks[:HEAD]}\n...\n{stacks[-TAIL:]}"
+
+    def close(self) -> None:
+        """Forget it."""
+        self._file.close()
