@@ -49,7 +49,7 @@ class Arrivals:
             partition.flow.told()
             if not self._recovery.restore(partition, *committed[name], homes.get(partition.topic, UNKNOWN)):
                 consumer.rewind(name)
-                partition.flow.drop_early()
+                partition.flow.drop()
         self.check_soon()
 
     def check_soon(self) -> None:

@@ -12,6 +12,7 @@ from kafka_worker.draining.stopping import Stopping
 from kafka_worker.gates.gates import Gates
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.kafka.backpressure import Backpressure
+from kafka_worker.kafka.prefetch import Prefetch
 from kafka_worker.kafka.properties import Member, consumer_properties, member_name, producer_properties
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.decisions import Decisions
@@ -71,7 +72,8 @@ def parts(
         quarantine=quarantine,
         gates=gates,
         decisions=decisions,
-        backpressure=Backpressure(settings, lambda: stopping.wish is not None, clock),
+        backpressure=Backpressure(settings, clock),
+        prefetch=Prefetch(settings, pool.idle, clock),
         settling=Settling(pool, quarantine, decisions, clock),
         stopping=stopping,
         topics=list(dict.fromkeys([*settings.topics, *decisions.retry_topics])),

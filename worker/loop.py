@@ -30,7 +30,7 @@ from kafka_worker.standstill.standstills import Standstills
 log = logs.logger(__name__)
 
 POLL_SECONDS = 0.1  # longest wait for a message: failures, retries and a stop are noticed at this pace on an idle topic
-PAUSED_POLL_SECONDS = 0.02  # while partitions are paused, or records on their way: any moment they may go on
+BUSY_POLL_SECONDS = 0.02  # while records are on their way: any moment their tasks may go on
 REPORT_SECONDS = 0.5
 REST_POLL_SECONDS = 0.01  # while partitions are brought to rest, and the last commit is waited for
 
@@ -81,8 +81,11 @@ class ConsumerLoop:
     def _turn(self) -> None:
         self._ownership.check_topics()
         now = self._duties()
-        most = self._parts.backpressure.apply(self._consumer, self._ownership.assignment)
-        self._ownership.deliver(self._consumer.fetch(most, self._patience(now)))
+        its, ownership = self._parts, self._ownership
+        its.pool.idle.clear()
+        ownership.start()
+        patience, pace = self._patience(now), its.backpressure.pace
+        its.prefetch.turn(self._consumer, ownership.assignment, ownership.deliver, patience, pace)
 
     def _turn_at_rest(self) -> None:
         self._duties()
@@ -106,12 +109,7 @@ class ConsumerLoop:
         """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
         decisions = self._parts.decisions
         due = decisions.next_due()
-        soon = (
-            decisions.busy(now)
-            or self._parts.gates.probing
-            or any(p.flow.paused and not (p.flow.held or p.retries_of) for p in self._ownership.assignment)
-        )
-        longest = PAUSED_POLL_SECONDS if soon else POLL_SECONDS
+        longest = BUSY_POLL_SECONDS if decisions.busy(now) or self._parts.gates.probing else POLL_SECONDS
         return longest if due is None else max(0.001, min(longest, due - now))
 
     # ---- the end --------------------------------------------------------------------------------------------------

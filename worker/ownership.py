@@ -97,17 +97,12 @@ class Ownership(RebalanceListener):
     # ---- messages come --------------------------------------------------------------------------------------------
 
     def deliver(self, messages: List[Any]) -> None:
-        """These were fetched: whatever may run of them does."""
+        """These were fetched: they are in hand, each with its partition, until there is room for them."""
         for batch in intake.runs(messages, self._by_partition):
             partition = self.assignment.get(batch[0].topic(), batch[0].partition())
             if partition is None:
                 self.dropped += len(batch)  # delivered just before a revocation; whoever has the partition now gets them
                 continue
-            if partition.flow.untold:
-                partition.flow.keep(batch)
-                continue
-            if not partition.stored.named and partition.tracker.next_offset < 0:
-                self.committer.soon()  # now there is something to commit
             if partition.flow.unread:
                 batch = self._readable(partition, batch)  # noqa: PLW2901
                 if not batch:
@@ -115,7 +110,15 @@ class Ownership(RebalanceListener):
             if batch[0].offset() < partition.expected:
                 log.warning("%s: offsets went back from %d to %d", partition, partition.expected, batch[0].offset())
                 partition = self._begun_anew(partition)
-            self._start(partition, batch)
+            partition.flow.keep(batch)
+
+    def start(self) -> None:
+        """What is in hand is taken, as far as there is room for it, and whatever may run of it does."""
+        for partition, number in self._backpressure.granted(self.assignment):
+            if not partition.stored.named and partition.tracker.next_offset < 0:
+                self.committer.soon()  # now there is something to commit
+            for batch in partition.flow.taken(number):
+                self._start(partition, batch)
 
     def check_topics(self) -> None:
         """Once in a turn: whether they are still what they were, and whether the broker tells by now what it holds."""
@@ -127,7 +130,7 @@ class Ownership(RebalanceListener):
         for partition in self._arrivals.again(self._consumer, self.assignment, now):
             self._quarantine.receive([partition])
             self.serve()
-            self.deliver(partition.flow.take_early())
+            self.deliver(partition.flow.begin())
         self._try_to_read_on(now)
 
     def on_end(self, name: TopicPartition, offset: int) -> None:
@@ -211,7 +214,7 @@ class Ownership(RebalanceListener):
             # First of all, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
             partition.closing.forget()
             running = len(self._settling.running([partition]))
-            self.dropped += partition.flow.early + partition.tracker.in_flight - running
+            self.dropped += partition.flow.waiting + partition.tracker.in_flight - running
             self._recovery.ended(partition)
             self.assignment.remove(partition.topic, partition.number)
         self._settling.unpark()

@@ -9,6 +9,7 @@ from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stopping
 from kafka_worker.gates.gates import Gates
 from kafka_worker.kafka.backpressure import Backpressure
+from kafka_worker.kafka.prefetch import Prefetch
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.recovery.journal import Journal
@@ -24,6 +25,7 @@ class Parts(NamedTuple):
     gates: Gates
     decisions: Decisions
     backpressure: Backpressure
+    prefetch: Prefetch
     settling: Settling
     stopping: Stopping
     topics: List[str]  # to subscribe to; patterns too

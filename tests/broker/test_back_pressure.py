@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
+import time
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List
 
 import pytest
 
+from kafka_worker.kafka import consumer
+from kafka_worker.kafka.consumer import create_consumer
 from kafka_worker.shared.system.memory import LEAST_BYTES, MEBIBYTE, SUPERVISOR_BYTES
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, between, keys_of, message, messages
@@ -86,6 +90,47 @@ def test_a_partition_whose_key_is_blocked_starves_no_other(
     eventually(lambda: running.paused() == {0}, 2.0, "only the blocked one is paused")
     admin.wait_committed(group, name)
     assert len(running.ledger.of("end")) == 1201
+
+
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> List[int]:
+    """Bytes that the client has received from all brokers, at one moment after another."""
+    seen: List[int] = []
+
+    def note(statistics: str) -> None:
+        seen.append(sum(broker["rxbytes"] for broker in json.loads(statistics)["brokers"].values()))
+
+    def created(properties: Dict[str, Any]) -> Any:
+        return create_consumer({**properties, "statistics.interval.ms": 100, "stats_cb": note})
+
+    monkeypatch.setattr(consumer, "create_consumer", created)
+    return seen
+
+
+def test_with_a_backlog_no_thread_is_idle_and_next_to_nothing_is_fetched_twice(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], received: List[int]
+) -> None:
+    """Fewer tasks in flight than the client has fetched: what is beyond must neither be thrown away nor be waited for."""
+    name, threads, size, count = topic(partitions=PARTITIONS), 16, 2000, 4000
+    admin.produce(name, [message(f"{n}", f"{n}", padding="x" * size, sleep_ms=20).row for n in range(count)])
+    running = engine(name, group, threads=threads, max_in_flight=100).start()
+    eventually(lambda: done(running) >= 100, SECONDS, "it works")
+    began, first, busy = time.monotonic(), done(running), busy_seconds(running)
+
+    eventually(lambda: done(running) >= first + 2400, SECONDS, "most is done")
+
+    share = (busy_seconds(running) - busy) / (time.monotonic() - began) / threads
+    assert share > 0.9  # 0.98 on an idle machine
+    eventually(lambda: done(running) == count, SECONDS, "all is done")
+    assert received[-1] < 1.1 * count * (size + 300)
+
+
+def done(running: Engine) -> int:
+    return sum(thread.done for thread in running.pool.threads)
+
+
+def busy_seconds(running: Engine) -> float:
+    return sum(thread.busy_seconds for thread in running.pool.threads)
 
 
 def blocked_at_first() -> List[Sent]:

@@ -71,6 +71,11 @@ def _not_at_rest(self: ConsumerLoop) -> None:
     _at_rest(self)
 
 
+def _by_position(self: Partition, position: int) -> int:
+    watermark = self.tracker.watermark()
+    return watermark if self.tracker.in_flight else max(position, watermark)
+
+
 WEIGHTS[_two_looks.__code__] = MOVING
 
 #: By what was wrong: what takes the place of what.
@@ -82,6 +87,7 @@ MUTATIONS: Dict[str, List[Tuple[Any, str, Callable[..., Any]]]] = {
     ],
     "two looks at a flag that moves": [(Segment, "first_open", _two_looks)],
     "the seat is free before the end is noted": [(ChildProcess, "_consume", _seat_first)],
+    "the position is committed while something is in hand": [(Partition, "target", _by_position)],
     "no commit in a revocation": [(Commits, "due", _never_while_deaf)],
     "no commit in a drain": [(ConsumerLoop, "_turn_at_rest", _not_at_rest)],
     "a failure of a closed partition counts": [(decisions, "VERDICTS", BaseException)],

@@ -11,7 +11,7 @@ from unittest.mock import patch
 
 from kafka_worker import arrivals, build, committer, loop, ownership, process
 from kafka_worker.draining import ending, settling
-from kafka_worker.kafka import backpressure, consumer, outbox
+from kafka_worker.kafka import backpressure, consumer, outbox, prefetch
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes import decisions, results, retry
 from kafka_worker.outcomes.retry import RetryPolicy
@@ -41,7 +41,7 @@ ORDINARY, HOT, MOVING = 1, 6, 60
 WEIGHTS = Weighted(finely=Pool._serve_one.__code__)
 for _module in (
     arrivals, assignment, closing, commits, committer, consumer, decisions, ending, flow, intake, journal, loop, outbox,
-    ownership, process, recovery, results, retry, stored, backpressure,
+    ownership, process, recovery, results, retry, stored, backpressure, prefetch,
 ):  # fmt: skip
     WEIGHTS.add(_module, ORDINARY)
 for _module in (lanes, settling, task, tracker):
@@ -122,6 +122,27 @@ class _Tokens:
         self._items.popleft()
 
 
+class _Event:
+    """In the place of a threading.Event."""
+
+    scheduler: Scheduler
+
+    def __init__(self) -> None:
+        self._set = False
+
+    def is_set(self) -> bool:
+        return self._set
+
+    def set(self) -> None:
+        self._set = True
+
+    def clear(self) -> None:
+        self._set = False
+
+    def wait(self, seconds: float) -> None:
+        self.scheduler.wait(seconds, self.is_set)
+
+
 class _Selector:
     """In the place of that of the main thread."""
 
@@ -186,17 +207,19 @@ def in_place(life: Life) -> Iterator[None]:
         scheduler.spawn(target, name, *args)
         return thread
 
+    bound = [
+        type(kind.__name__, (kind,), {"life": life, "scheduler": scheduler})
+        for kind in (_Tokens, _Selector, _TaskProcess, _Event)
+    ]
+    tokens, selector, task_process, event = bound
     threads = SimpleNamespace(
         Thread=spawned,
         Condition=threading.Condition,
+        Event=event,
         local=threading.local,
         get_ident=threading.get_ident,
         get_native_id=threading.get_native_id,
     )
-    bound = [
-        type(kind.__name__, (kind,), {"life": life, "scheduler": scheduler}) for kind in (_Tokens, _Selector, _TaskProcess)
-    ]
-    tokens, selector, task_process = bound
     files = SimpleNamespace(slot_journal=lambda *_: life.host.path)
     selectors = SimpleNamespace(DefaultSelector=selector, EVENT_READ=1, BaseSelector=object)
     with contextlib.ExitStack() as stack:
@@ -205,7 +228,6 @@ def in_place(life: Life) -> Iterator[None]:
                        "Deadline": lambda seconds: Deadline(seconds, scheduler.monotonic)}),
             (thread_pool, {"time": time, "threading": threads, "SimpleQueue": tokens}),
             (ownership, {"time": time}),
-            (backpressure, {"time": time}),
             (consumer, {"create_consumer": life.client, "TopicIds": lambda _properties: Ids(life.broker)}),
             (outbox, {"Producer": life.producer}),
             (quarantine, {"TaskProcess": task_process}),

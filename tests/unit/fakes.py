@@ -113,6 +113,7 @@ class ScriptedGroup:
         self.stop: Callable[[Any], None]  # the loop of this group
         self.joined = True
         self.away = False
+        self.emptied = True
         self.lost = False
         self.ending: Optional[ExitCode] = None
         self.ids = Ids()

@@ -72,10 +72,10 @@ def test_a_result_from_before_offsets_went_back_does_not_count(bench: Bench) -> 
 def test_offsets_that_go_back_during_the_drain_start_nothing(bench: Bench) -> None:
     begun = threading.Event()
 
-    def slow(message: Any, _partition: Partition, _attempt: int) -> None:
+    def slow(message: Any, partition: Partition, _attempt: int) -> None:
         if message.offset() == 5:
             begun.set()
-            eventually(lambda: bench.played, 10, "the drain has got the second batch")
+            eventually(lambda: partition.closing.revoked, 10, "the drain has got the second batch")
 
     bench.call = slow
     bench.play(assign(), deliver(5), until(begun.is_set), stop(), deliver(0, 1))
@@ -281,16 +281,17 @@ def test_what_sleeps_from_a_retry_topic_is_weighed_like_all_else(bench: Bench) -
     large._value = bytes(10 * memory.MEBIBYTE)  # more than may be in flight
 
     def look(_group: ScriptedGroup) -> List[Message]:
-        seen.extend((partition.tracker.weight, partition.flow.paused) for partition in bench.loop._ownership.assignment)
+        seen.extend((partition.tracker.weight, partition.flow.waiting) for partition in bench.loop._ownership.assignment)
         return []
 
     bench.play(
         lambda group: group.listener.on_assigned([name]) or [],  # type: ignore[func-returns-value]
         lambda _: [large],
+        lambda _: [FromRetryTopic(1, 3600.0)],
         look,
         stop(),
         retry_topics=("1h",),
         memory_limit=str(memory.SUPERVISOR_BYTES + memory.LEAST_BYTES),
     )
 
-    assert seen == [(10 * memory.MEBIBYTE + OVERHEAD, True)]
+    assert seen == [(10 * memory.MEBIBYTE + OVERHEAD, 1)]

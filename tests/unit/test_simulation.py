@@ -13,7 +13,12 @@ def test_whatever_a_process_meets_nothing_is_lost_and_no_order_is_broken() -> No
 
 
 @pytest.mark.parametrize(
-    "fault", ["nothing committed proves what was noted", "a record with a task that still runs stays valid"]
+    "fault",
+    [
+        "nothing committed proves what was noted",
+        "a record with a task that still runs stays valid",
+        "the position is committed while something is in hand",
+    ],
 )
 def test_the_simulation_finds_a_fault_that_is_put_back(fault: str) -> None:
     with put_back(fault):

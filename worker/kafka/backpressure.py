@@ -1,27 +1,22 @@
-"""Back-pressure: which partitions to pause and which to resume, so that no more than `MAX_IN_FLIGHT` tasks are in flight in a
-process, no more bytes than its share of a MEMORY_LIMIT, and one slow partition can't take the room of the others.
+"""Back-pressure: how much of what was fetched is taken of which partition, so that no more than `MAX_IN_FLIGHT` tasks are in
+flight in a process, no more bytes than its share of a MEMORY_LIMIT, and one slow partition can't take the room of the others.
+What there is no room for waits (see `prefetch`).
 
 Half of the room belongs to the partitions in equal parts: whatever the others do, each has its *own* part. The other half is
 *common*, and lent to those that have something in flight, in equal parts, of which one is kept for whoever comes next. So a
 busy partition among idle ones has a quarter of the room and more, and still nobody can be shut out by it.
-
-Pausing throws away what the client has prefetched of the partition, so there is a distance between the limit at which a
-partition is paused and the one at which it is resumed.
 """
 
 from __future__ import annotations
 
-import time
 from typing import Any, Callable, Iterable, List, Tuple
 
-from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import memory
 
-LARGEST_BATCH = 500  # messages; beyond it a batch gets no cheaper (measured: 100 to 500 is best)
-WAIT_SECONDS = 0.02  # quick handlers make room sooner than a pause would pay (it throws the prefetched messages away)
-NAP_SECONDS = 0.0003
+MEMORY = 0.8  # of what has ended until the last look, at this one
+LEAST_PACE = 0.0005  # seconds: more often would cost more than it brings
 OVERHEAD = 500  # bytes that a message costs beside its value: its objects, its key, its task
 
 #: What a partition has in flight: the partition, the number of messages, what they weigh as a number of messages (that number,
@@ -30,93 +25,101 @@ Load = Tuple[Partition, int, int, int]
 
 
 class Backpressure:
-    """Pauses and resumes the partitions of one process. Consumer thread only."""
+    """The room of one process. Consumer thread only."""
 
-    def __init__(self, settings: Settings, hurried: Callable[[], bool], clock: Callable[[], float]) -> None:
-        """`hurried()`: whether there is no time to wait for handlers."""
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        """Nothing is in flight."""
         self._limits = Limits(settings.max_in_flight)
+        self._clock = clock
+        self._looked_at = clock()
+        self._ended = self._seconds = 0.0  # of late
+        self._in_flight = 0  # and granted, the last time that something waited
+        self.pace = 0.0  # seconds until a third of what is in flight has come to its end, if that goes on as it did
         shares = memory.shares(settings)
         # What sleeps in retry topics has as much room as all else, and both together have the share.
         parts = 2 if settings.retry_topics else 1
         self._weights = MessageWeights(shares.in_flight // parts, settings.max_in_flight) if shares else None
-        self._hurried = hurried
-        self._clock = clock
 
     def note(self, partition: Partition, batch: List[Any]) -> None:
         """These messages were just taken."""
         if self._weights:
             self._weights.note(partition, batch)
 
-    def apply(self, consumer: GroupConsumer, assignment: Assignment) -> int:
-        """Pause and resume what must be; how many messages may be fetched now."""
-        until = self._clock() + WAIT_SECONDS
-        while True:
-            numbers = [(partition, partition.tracker.in_flight) for partition in assignment]
-            loads = [(partition, number, number, 1) for partition, number in numbers]
-            if self._weights:
-                loads = self._weights.weighed(loads)
-            pause, resume, room = self._limits.decide(loads)
-            if not pause or self._clock() >= until or self._hurried():
-                break
-            time.sleep(NAP_SECONDS)
-        if pause:
-            consumer.pause([(p.topic, p.number) for p in pause])
-        if resume:
-            consumer.resume([(p.topic, p.number) for p in resume])
-        for partition in pause:
-            partition.flow.pause()
-        for partition in resume:
-            partition.flow.resume()
-        return room
+    def granted(self, assignment: Assignment) -> List[Tuple[Partition, int]]:
+        """How many more messages may be taken now, of those partitions of which some wait."""
+        if not any(partition.flow.waiting for partition in assignment):
+            return []
+        numbers = [(partition, partition.tracker.in_flight) for partition in assignment]
+        in_flight = sum([number for _, number in numbers])
+        loads = [(partition, number, number, 1) for partition, number in numbers]
+        if self._weights:
+            loads = self._weights.weighed(loads)
+        granted = self._limits.granted(loads)
+        more = sum([number for _, number in granted])
+        self._measure(in_flight, in_flight + more)
+        return granted
+
+    def _measure(self, before: int, after: int) -> None:
+        """So many are in flight, and now so many."""
+        now = self._clock()
+        self._ended = self._in_flight - before + MEMORY * self._ended
+        self._seconds = now - self._looked_at + MEMORY * self._seconds
+        self.pace = max(LEAST_PACE, self._seconds * after / 3 / max(1.0, self._ended))
+        self._looked_at, self._in_flight = now, after
 
 
 class Limits:
-    """Which partitions of one process must wait, by what each has in flight. Pure."""
+    """How much each partition of one process may have in flight, by what all have. Pure but for whose turn it is."""
 
     def __init__(self, max_in_flight: int) -> None:
         """`max_in_flight`: tasks, over all partitions."""
         self._limit = max_in_flight
-        # One batch may all come from one partition: an eighth of the room leaves the others theirs.
-        self._batch = max(1, min(LARGEST_BATCH, max_in_flight // 8))
+        self._turn = 0  # of the partition that is asked first
 
-    def decide(self, loads: Iterable[Load]) -> Tuple[List[Partition], List[Partition], int]:
-        """(to pause, to resume, how many messages may be taken in one go). One that is held is paused whatever it has. One
-        message at least, because a client that is not asked for messages does not serve its group either.
+    def granted(self, loads: List[Load]) -> List[Tuple[Partition, int]]:
+        """How many more messages may be taken of each partition of which some wait, as far as any may. None of one that is
+        held.
 
         What is in flight from retry topics sleeps, perhaps for hours: it has the same room once more for itself, or else a few
         batches of it would stop the ordinary topics, and is never what makes the process full."""
+        self._turn += 1
+        first = self._turn % max(1, len(loads))
         ordinary: List[Load] = []
         sleeping: List[Load] = []
-        for load in loads:
+        for load in [*loads[first:], *loads[:first]]:
             (sleeping if load[0].retries_of else ordinary).append(load)
-        pause, resume, room = self._decided(ordinary, flows=True)
-        more = self._decided(sleeping, flows=False)
-        return pause + more[0], resume + more[1], room
+        return self._granted(ordinary, flows=True) + self._granted(sleeping, flows=False)
 
-    def _decided(self, loads: List[Load], *, flows: bool) -> Tuple[List[Partition], List[Partition], int]:
+    def _granted(self, loads: List[Load], *, flows: bool) -> List[Tuple[Partition, int]]:
         """`flows`: what is in flight comes to its end soon, as a rule, so that others may wait for it."""
         count = max(1, len(loads))
         own = max(self._limit // (2 * count), min(1, self._limit // count))
         common = self._limit - count * own
         something = [load for load in loads if load[1]]
-        share = max(1, own + common // min(count, len(something) + 1))
+        wanted = sum([1 for partition, number, _, _ in loads if number or partition.flow.may_start])
+        share = max(1, own + common // min(count, wanted + 1))
         counted = [_capped(load, share) if load[0].flow.held else load for load in something]
         lent = sum([weight - own for _, _, weight, _ in counted if weight > own])
-        scarce = lent >= max(1, common)
-        full = flows and sum([number for _, number, _, _ in counted]) >= self._limit
-        most = min(1, own) if full else own if scarce else share
+        scarce, lendable = lent >= max(1, common), max(0, common - lent)
+        places = self._limit - sum([number for _, number, _, _ in counted])
+        room = self._limit - sum([weight for _, _, weight, _ in counted])
+        most = min(1, own) if flows and places <= 0 else own if scarce else share
         # What is too heavy for its partition's own part waits for what others have borrowed, if that comes back.
         wait = flows and scarce and any(weight > own and not partition.flow.held for partition, _, weight, _ in something)
-        pause: List[Partition] = []
-        resume: List[Partition] = []
+        granted: List[Tuple[Partition, int]] = []
         for partition, _, weight, step in loads:
-            stop = bool(partition.flow.held) or weight >= most or (wait and weight + step > own)
-            if stop and not partition.flow.paused:
-                pause.append(partition)
-            elif partition.flow.paused and not stop and weight <= most // 2:
-                resume.append(partition)
-        left = 1 if scarce else self._limit - sum([weight for _, _, weight, _ in counted])
-        return pause, resume, max(1, min(self._batch, left))
+            if not partition.flow.may_start or weight >= most or (wait and weight + step > own):
+                continue
+            lent_to_it = min(max(0, most - max(own, weight)), lendable)
+            number = min(max(0, own - weight) + lent_to_it, places if step == 1 else room) // step
+            if number <= 0 and (granted if step > 1 else weight or not own):
+                continue  # else it has one in any case: of its own part, or because the others have nothing so heavy
+            number = max(1, number)
+            granted.append((partition, number))
+            lendable = max(0, lendable - max(0, weight + number * step - max(own, weight)))
+            places -= number
+            room -= number * step
+        return granted
 
 
 def _capped(load: Load, share: int) -> Load:

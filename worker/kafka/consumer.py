@@ -106,6 +106,7 @@ class GroupConsumer:
         self.joined = False  # the group has given us an assignment, even an empty one
         self.lost = False  # it was gone for a session timeout, and has given us no assignment since
         self.away = False  # no broker answers, as far as we know
+        self.emptied = True  # the last fetch has left nothing in the client's queue
         self.ending: Optional[ExitCode] = None  # the process should end with this
         self.unsettled_at: Optional[float] = None  # since when the group rebalances; None: it does not, as far as is known
         callbacks = {"error_cb": self._on_error, "on_commit": self._on_commit, "stats_cb": self._on_statistics}
@@ -120,6 +121,7 @@ class GroupConsumer:
         self._rewind()
         first = self._consumer.poll(timeout)
         if first is None:
+            self.emptied = True
             self._look_for_broker()
             self._look_for_rights()
             return []
@@ -128,6 +130,7 @@ class GroupConsumer:
         if most > 1:
             batch += self._consumer.consume(most - 1, 0)
         self._ahead = False
+        self.emptied = len(batch) < most
         if self._rewinding:
             batch = [message for message in batch if (message.topic(), message.partition()) not in self._rewinding]
         if any(map(_error, batch)):

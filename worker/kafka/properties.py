@@ -21,9 +21,13 @@ CONSUMER_DEFAULTS: Dict[str, Any] = {
     # 0.23 s.
     "heartbeat.interval.ms": 500,
     "partition.assignment.strategy": "cooperative-sticky",
-    # The client would prefetch up to 64 MiB and then sleep for a second; each process gets 8 MiB and looks again soon.
-    "queued.min.messages": 2000,
-    "queued.max.messages.kbytes": 8192,
+    # The client would prefetch up to 64 MiB and then sleep for a second; here it looks again soon. Beside what these allow, it
+    # has one fetch: a little of each partition, so that all have something, and soon. (A fetch ends within a batch of the
+    # producer's, the rest of which is sent again: with much less a partition, that is more than a tenth.)
+    "queued.min.messages": 1000,
+    "queued.max.messages.kbytes": 4096,
+    "fetch.message.max.bytes": 131072,
+    "fetch.max.bytes": 2097152,
     "fetch.queue.backoff.ms": 20,
     "fetch.wait.max.ms": 100,
     # New topics and partitions are noticed after this long, not after five minutes.
@@ -67,14 +71,16 @@ def consumer_properties(settings: Settings, member: str) -> Dict[str, Any]:
 
 
 def _bounded(settings: Settings) -> Dict[str, Any]:
-    """Less ahead, where memory is short. The client itself raises fetch.max.bytes to message.max.bytes, and the broker sends a
+    """Less ahead, where memory is short: half of the share in the client's queue, half in its fetch; once more as much is in
+    hand (see `prefetch`). The client itself raises fetch.max.bytes to message.max.bytes, and the broker sends a
     message that is larger than either, alone."""
     shares = memory.shares(settings)
     if shares is None:
         return {}
+    half = shares.prefetch // 2
     return {
-        "queued.max.messages.kbytes": max(1, shares.prefetch // memory.KIBIBYTE),
-        "fetch.max.bytes": shares.prefetch,
+        "queued.max.messages.kbytes": min(CONSUMER_DEFAULTS["queued.max.messages.kbytes"], half // memory.KIBIBYTE),
+        "fetch.max.bytes": min(CONSUMER_DEFAULTS["fetch.max.bytes"], half),
     }
 
 

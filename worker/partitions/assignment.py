@@ -55,7 +55,7 @@ class Partition:
     @property
     def expected(self) -> int:
         """The lowest offset that should come next; -1: any."""
-        return max(self.tracker.next_offset, self.stored.committed)
+        return max(self.tracker.next_offset, self.stored.committed, self.flow.end)
 
     @property
     def read_to(self) -> int:
@@ -74,7 +74,8 @@ class Partition:
         only sign then.
         """
         watermark = self.tracker.watermark()
-        if self.tracker.in_flight or self.flow.unread:  # the client may be past what could not be read
+        # The client may be past what could not be read, and is past what is in hand.
+        if self.tracker.in_flight or self.flow.unread or self.flow.waiting:
             return watermark
         # Once something was delivered the event says nothing new, and something wrong if the topic was made anew since.
         return max(position, watermark if watermark >= 0 else self._eof)

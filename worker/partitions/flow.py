@@ -1,16 +1,22 @@
-"""Whether more of a partition should come, what of it waits outside, and since when nothing moves. Pure; consumer thread
-only."""
+"""Whether more of a partition should come, what of it is in hand (fetched, and not taken before there is room for it), and
+since when nothing moves. Pure; consumer thread only."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, Optional, Tuple
+from collections import deque
+from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
+
+RESUMED_AT = 1 / 4  # of what was in hand when it was paused: until that is used up, there is time to fetch more
 
 
 class Flow:
     """What comes of one assignment, and what it is kept from."""
 
-    __slots__ = ("_causes", "_early", "_unstored", "held", "in_transit", "paused", "try_at", "unread", "unread_at")
+    __slots__ = (
+        "_causes", "_enough", "_runs", "_unstored", "held", "in_transit", "paused", "try_at", "unread", "unread_at", "untold",
+        "waiting",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         """All may come."""
@@ -22,7 +28,10 @@ class Flow:
         self.try_at = math.inf  # when it is tried again, in monotonic seconds
         self._causes: Dict[str, str] = {}  # of being held
         self._unstored = 0  # those that were refused (see `outbox`)
-        self._early: Optional[List[Any]] = None  # messages that came while it is untold; None: it is told
+        self.untold = False  # nothing of it may start, because it is not known where it begins
+        self.waiting = 0  # messages in hand
+        self._runs: Deque[List[Any]] = deque()  # they themselves, in runs whose offsets ascend
+        self._enough = 0.0  # that many in hand are not scarce yet
 
     def _hold(self, cause: str, why: str) -> None:
         self._causes[cause] = why
@@ -32,11 +41,54 @@ class Flow:
 
     def pause(self) -> None:
         """The client fetches it no more."""
-        self.paused = True
+        self.paused, self._enough = True, RESUMED_AT * self.waiting
 
     def resume(self) -> None:
         """The client fetches it again."""
         self.paused = False
+
+    @property
+    def scarce(self) -> bool:
+        """Whether so little is in hand, of what was when it was paused, that it is time to fetch more."""
+        return self.waiting <= self._enough
+
+    # ---- what is in hand --------------------------------------------------------------------------------------------
+
+    def keep(self, run: List[Any]) -> None:
+        """These were fetched; their offsets ascend, and are higher than those of all before."""
+        self._runs.append(run)
+        self.waiting += len(run)
+
+    def taken(self, most: int) -> Iterator[List[Any]]:
+        """The next of them, so many at most."""
+        while most > 0 and self._runs:
+            run = self._runs.popleft()
+            if len(run) > most:
+                self._runs.appendleft(run[most:])
+                del run[most:]
+            most -= len(run)
+            self.waiting -= len(run)
+            yield run
+
+    def drop(self) -> None:
+        """What is in hand comes again."""
+        self._runs.clear()
+        self.waiting = 0
+
+    @property
+    def end(self) -> int:
+        """Behind the last offset in hand; -1: there is none."""
+        return int(self._runs[-1][-1].offset()) + 1 if self._runs else -1
+
+    @property
+    def weight(self) -> int:
+        """Bytes of the values in hand."""
+        return sum([sum(map(len, run)) for run in self._runs])
+
+    @property
+    def may_start(self) -> bool:
+        """Whether something is in hand that waits for nothing but room."""
+        return self.waiting > 0 and not (self.untold or self._unstored)
 
     # ---- as long as it can't be read --------------------------------------------------------------------------------
 
@@ -73,40 +125,24 @@ class Flow:
     # ---- as long as it is not known what the broker holds ------------------------------------------------------------
 
     @property
-    def untold(self) -> bool:
-        """Whether nothing of it may start, because it is not known where it begins."""
-        return self._early is not None
-
-    @property
-    def early(self) -> int:
-        """How many messages wait for that."""
-        return len(self._early or ())
-
-    @property
     def put_off_still(self) -> bool:
         """Whether it has not been told yet."""
         return bool(self._causes.get("untold"))
 
     def put_off(self, why: str) -> None:
         """The broker has not told what it holds."""
-        self._early = self._early or []
+        self.untold = True
         self._hold("untold", why)
 
     def told(self) -> None:
-        """It has told now: what came early may be taken."""
+        """It has told now."""
         self._hold("untold", "")
 
-    def keep(self, batch: List[Any]) -> None:
-        """These came early."""
-        self._early = [*(self._early or ()), *batch]
-
-    def drop_early(self) -> None:
-        """What came early comes again."""
-        self._early = self._early and []
-
-    def take_early(self) -> List[Any]:
-        """What came early; nothing does any more."""
-        early, self._early = self._early or [], None
+    def begin(self) -> List[Any]:
+        """It may start; what came early, to be delivered now that it is known what is expected."""
+        early = [message for run in self._runs for message in run]
+        self.drop()
+        self.untold = False
         return early
 
     # ---- records that its tasks depend on ----------------------------------------------------------------------------

@@ -130,6 +130,8 @@ class AsyncPool(Pool):
         while empty < len(queues) and not self._full:
             self._turn += 1
             empty = 0 if self._start_some(queues[self._turn % len(queues)].pop) else empty + 1
+        if not self._full:
+            self.idle.set()
 
     @property
     def _full(self) -> bool:

@@ -3,6 +3,7 @@ stands alone, and nothing between it and the loop."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from typing import Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
@@ -51,8 +52,9 @@ class Pools:
         self._kind_of = kind_of
         self.undecided: Deque[Undecided] = deque()
         self.parked: Deque[Task] = deque()
+        self.idle = threading.Event()
         for part in parts.values():
-            part.undecided, part.parked = self.undecided, self.parked
+            part.undecided, part.parked, part.idle = self.undecided, self.parked, self.idle
 
     @property
     def threads(self) -> List[HandlerThread]:

@@ -75,6 +75,7 @@ class Runner(Protocol):
 
     # For the consumer thread to decide about:
     undecided: Deque[Undecided]
+    idle: threading.Event  # set by whoever finds nothing to do; cleared by the consumer thread
     parked: Deque[Task]  # not started, because their partition was closed before their turn came
 
     @property
@@ -117,6 +118,7 @@ class Pool:
         self._queues: Tuple[Queue, ...] = ()
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self.undecided: Deque[Undecided] = deque()
+        self.idle = threading.Event()
         self.parked: Deque[Task] = deque()
         self.threads = [HandlerThread(self.name % number) for number in range(threads)]
         self.limit = threads  # how many may take tasks
@@ -181,6 +183,8 @@ class Pool:
                 if self._serve_one(thread, queues[turn % len(queues)].pop):
                     break
             else:
+                if not self.idle.is_set():
+                    self.idle.set()
                 self._tokens.get()
 
     def _rest(self, number: int) -> None:

@@ -22,9 +22,11 @@ class Process:
         self.random = random
         self.limit = limit
         self.partitions = [Partition("topic", number) for number in range(count)]
+        for partition in self.partitions:
+            partition.flow.waiting = 1000
         self.in_flight: List[List[int]] = [[] for _ in self.partitions]  # weights, in messages
         self.weights = weights
-        self.prefetch = max(1, limit // 8)  # the client fetches no more ahead, in whatever measure, or one message
+        self.ahead = max(1, limit // 8)  # what waits is no more at a time, in whatever measure, or one message
         self.stuck: Set[int] = set()  # those whose handlers come to no end
         self.limits = Limits(limit)
 
@@ -38,30 +40,22 @@ class Process:
         for number, weights in enumerate(self.in_flight):
             if number not in self.stuck and not self.partitions[number].flow.held:
                 del weights[: self.random.randint(0, len(weights))]
-        pause, resume, room = self.limits.decide(self.loads())
-        for partition in pause + resume:
-            partition.flow.paused = partition in pause
-        self.deliver(room)
-
-    def deliver(self, room: int) -> None:
-        """As a client does: runs of one partition, of what it has fetched ahead."""
         weight = 0
-        open_ones = [number for number, partition in enumerate(self.partitions) if not partition.flow.paused]
-        while open_ones and room > 0 and weight < self.prefetch:
-            number = self.random.choice(open_ones)
-            for _ in range(min(room, self.random.choice([1, 3, room]))):
-                self.in_flight[number].append(self.random.choice(self.weights))
-                weight += self.in_flight[number][-1]
-                room -= 1
-                if weight >= self.prefetch:
-                    break
+        for partition, granted in self.limits.granted(self.loads()):
+            for _ in range(granted):
+                if weight < self.ahead:
+                    self.in_flight[partition.number].append(self.random.choice(self.weights))
+                    weight += self.in_flight[partition.number][-1]
 
     def change(self) -> None:
         """Something comes to stay, can't be stored, or is well again."""
         number = self.random.randrange(len(self.partitions))
         self.stuck ^= {number}
         other = self.random.choice(self.partitions)
-        other.flow.held = "" if other.flow.held else "it can't be stored"
+        if other.flow.held:
+            other.flow.settled()
+        else:
+            other.flow.refused("it can't be stored", again=False)
 
     @property
     def number(self) -> int:
@@ -89,7 +83,7 @@ def test_never_more_is_in_flight_than_allowed_and_one_batch_whatever_stays_and_c
         if turn % 10 == 0:
             process.change()
 
-        assert process.number <= process.limit + process.prefetch
+        assert process.number <= process.limit + process.ahead
 
 
 @settings(max_examples=30, deadline=None)
@@ -100,7 +94,7 @@ def test_messages_of_one_weight_never_weigh_more_than_allowed_and_one_batch(proc
         process.turn()
         process.stuck = set(process.random.sample(range(len(process.partitions)), turn % len(process.partitions)))
 
-        assert process.weight <= max(process.limit, weight) + process.prefetch + weight
+        assert process.weight <= max(process.limit, weight) + process.ahead + weight
 
 
 @settings(max_examples=30, deadline=None)
@@ -116,7 +110,7 @@ def test_whatever_comes_to_stay_in_some_partitions_the_others_go_on(process: Pro
         if process.weights == [1]:
             process.stuck.add(number)
         else:
-            process.partitions[number].flow.held = "it can't be stored"
+            process.partitions[number].flow.refused("it can't be stored", again=False)
     last, taken = process.in_flight[-1], itertools.count()
     for _ in range(20):
         last.clear()

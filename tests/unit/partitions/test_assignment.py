@@ -64,6 +64,14 @@ def test_target_is_the_watermark_while_something_is_in_flight() -> None:
     assert partition.target(position=60) == 1
 
 
+def test_target_is_the_watermark_while_something_waits_to_be_taken_for_the_client_has_read_past_it() -> None:
+    partition = Partition("topic", 0)
+    partition.tracker.take(5)[0].complete(5)
+    partition.flow.keep([object(), object()])
+
+    assert partition.target(position=8) == 6
+
+
 def test_target_is_as_far_as_the_client_has_read_when_nothing_is_in_flight() -> None:
     partition = Partition("t", 0)
     taken(partition, 1).complete(0)

@@ -18,7 +18,7 @@ BASE_BYTES = 60 * MEBIBYTE  # measured: 35 to 45 for a process with the client c
 LEAST_BYTES = 96 * MEBIBYTE  # a share: leaves 20 for messages
 SOFT_SHARE = 0.85  # the rest is for what comes while the successor starts and the process drains
 PREFETCH_SHARE = 1 / 8  # of what is left for messages; a response that is being read may take as much again
-MOST_PREFETCH_BYTES = 8 * MEBIBYTE  # more brings nothing (see CONSUMER_DEFAULTS)
+MOST_PREFETCH_BYTES = 16 * MEBIBYTE  # more brings nothing: as much as thirty partitions have of small messages
 IN_FLIGHT_SHARE = 1 / 3
 _UNITS = {"K": 1, "M": 2, "G": 3, "T": 4}
 
