@@ -5,7 +5,6 @@ ends the process by `os._exit`, because a thread that hangs can't be joined.
 
 from __future__ import annotations
 
-import faulthandler
 import os
 import selectors
 import signal
@@ -33,10 +32,11 @@ from kafka_worker.shared.ipc.snapshot import Stage, as_json
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.ipc.startup import received_settings
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system import orphans, runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.shared.system.signals import SignalInbox, ignore
+from kafka_worker.shared.system.last_words import write_last_words_to
+from kafka_worker.shared.system.signals import SignalInbox
 
 log = logs.logger(__name__)
 
@@ -49,9 +49,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     `--words` with that of the file for its last words."""
     words = sys.argv[1:] if arguments is None else arguments
     slot, channel_number, last_words = (int(words[words.index(flag) + 1]) for flag in ("--slot", "--channel", "--words"))
-    faulthandler.enable(file=last_words)  # SIGABRT, which a hung child gets, writes the stacks of all threads
-    os.set_inheritable(last_words, False)
-    ignore(signal.SIGINT, signal.SIGHUP, signal.SIGPIPE)  # a terminal sends them to everybody; the supervisor decides
+    write_last_words_to(last_words)  # SIGABRT, which a hung child gets, has it write the stacks of all threads
     channel = Channel(socket.socket(fileno=channel_number))
     settings = received_settings(channel)
     logs.set_up(settings.log_level, settings.log_format, f"slot-{slot}", slot)
@@ -156,6 +154,8 @@ class ChildProcess:
             self._journal.end()
         self._stage.move(Stage.CLOSED)
         self._channel.send(self._report())  # without it, exit 0 would not be believed
+        if self._alone:  # else the supervisor does it
+            orphans.end_left_behind(os.getpid(), leader_ends=True)
         return code
 
     def _tick(self) -> float:

@@ -19,6 +19,7 @@ import sys
 NAME = "kafka_worker"
 FOLDER = os.path.dirname(os.path.realpath(__file__))
 CONFIGURATION = 78  # of `exit_codes`
+COMMANDS = ("ops.commands", "ops.first_run.command")  # what is typed; the rest is started by one of ours
 IN_CHECKOUT, INSTALLED = "supervisor.py", "kafka-worker"  # what the command is called
 
 
@@ -37,11 +38,24 @@ def program() -> str:
 
 
 def run(module: str) -> int:
-    """The `main` of `kafka_worker.<module>`. When it can't even be imported, says which of the user's files may be why."""
+    """The `main` of `kafka_worker.<module>`. When it can't even be imported, says which of the user's files may be why.
+
+    First of all come signals: whoever typed a command may think better of it before its imports are done, and for what we
+    start ourselves our supervisor decides."""
     users_last()
+    from signal import SIG_BLOCK, SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
+
+    pthread_sigmask(SIG_BLOCK, [SIGTERM, SIGINT, SIGHUP])
     register()
     from importlib import import_module
 
+    from kafka_worker.shared.system import signals
+
+    if module in COMMANDS:
+        signals.note(SIGTERM, SIGINT, SIGHUP)
+    else:
+        signals.disregard(SIGINT, SIGHUP)
+    pthread_sigmask(SIG_UNBLOCK, [SIGTERM, SIGINT, SIGHUP])
     try:
         main = import_module(f"{NAME}.{module}").main
     except Exception as problem:
@@ -50,7 +64,9 @@ def run(module: str) -> int:
             raise
         print("; ".join([f"{type(problem).__name__}: {problem}", *stand_ins]), file=sys.stderr)
         return CONFIGURATION
-    return int(main() or 0)
+    code = int(main() or 0)
+    pthread_sigmask(SIG_BLOCK, [SIGTERM, SIGINT, SIGHUP])  # too late: it would end us in the midst of the interpreter's end
+    return code
 
 
 def register() -> None:

@@ -5,21 +5,25 @@ whose copies come back. Says what became of it, as JSON. In a process of its own
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import threading
-from typing import List, Tuple
+from typing import Dict, Iterator, List, Tuple
 
 from kafka_worker.handler.loading import load
+from kafka_worker.isolation.frames import Frames
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import Names
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.journal import Journal
+from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.system.runtime_files import Lock
 from kafka_worker.shared.system.signals import SignalInbox
 from tests.support.eventually import eventually
@@ -27,6 +31,8 @@ from tests.unit.fakes import Message
 
 NAMES = Names("11111111", "22222222")
 TASKS, SECONDS = 40, 20.0
+OURS: Dict[str, os.stat_result] = {}  # what no copy may have
+KEPT: List[str] = []  # what of it one has all the same
 CALLS: List[int] = []  # descriptor of a file that has a byte for each, those of copies too
 
 
@@ -65,12 +71,39 @@ def process_by_hand(number: int) -> None:
             assert pool.map(abs, [-number, -1]) == [number, 1]
 
 
-def leave_one_behind(number: int) -> None:
-    """A copy that outlives us."""
+def process_in_haste(number: int) -> None:
+    """Copies that are ended in the moment they are made."""
     os.write(CALLS[0], b"x")
-    if number == 0 and os.fork() == 0:
-        os.close(1)  # else whoever reads what we say waits for it
-        threading.Event().wait()
+    for _ in range(TASKS if number == 0 else 0):
+        copy = os.fork()
+        if copy == 0:
+            signal.alarm(int(SECONDS))
+            threading.Event().wait()
+        os.kill(copy, signal.SIGTERM)
+        assert os.waitpid(copy, 0) == (copy, signal.SIGTERM)
+
+
+def leave_one_behind(number: int) -> None:
+    """A copy that outlives us, and says which descriptors of ours it has."""
+    os.write(CALLS[0], b"x")
+    if number == 0:
+        theirs, words = os.pipe()
+        if os.fork() == 0:
+            os.close(1)  # else whoever reads what we say waits for it
+            ours = {(file.st_dev, file.st_ino): name for name, file in OURS.items()}
+            os.write(words, json.dumps(sorted({ours[file] for file in files() if file in ours})).encode())
+            os.close(words)
+            threading.Event().wait()
+        os.close(words)
+        with open(theirs, "rb") as told:
+            KEPT.extend(json.load(told))
+
+
+def files() -> Iterator[Tuple[int, int]]:
+    """All that this process has open."""
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # that of the folder itself
+            yield os.fstat(int(name)).st_dev, os.fstat(int(name)).st_ino
 
 
 def pool_of(kind: str) -> Pool:
@@ -103,9 +136,17 @@ def main(folder: str, *kinds: str) -> None:
     """Runs the tasks of each kind, and says what became of them, and which signals came."""
     CALLS.append(os.open(os.path.join(folder, "calls"), os.O_WRONLY | os.O_CREAT | os.O_APPEND))
     inbox = SignalInbox([signal.SIGTERM])
-    Lock(os.path.join(folder, "lock")).acquire()
+    lock = Lock(os.path.join(folder, "lock"))
+    lock.acquire()
     journal = Journal(os.path.join(folder, "journal"))
-    print(json.dumps({**{kind: ran(kind, journal) for kind in kinds}, "signals": inbox.take()}), flush=True)
+    channel, frames = socket.socketpair()
+    held = [Channel(channel), Frames(frames)]
+    names = {"signals": inbox._reader, "their writer": inbox._writer, "channel": channel, "frames": frames}
+    OURS.update({name: os.fstat(each.fileno()) for name, each in names.items()})
+    OURS.update({name: os.stat(os.path.join(folder, name)) for name in ("lock", "journal")})
+    told = {kind: ran(kind, journal) for kind in kinds}
+    print(json.dumps({**told, "signals": inbox.take(), "kept": KEPT}), flush=True)
+    del held
     os._exit(0)
 
 

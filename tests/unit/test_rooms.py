@@ -43,7 +43,7 @@ BELOW: Dict[str, Tuple[str, ...]] = {
 }
 OTHERS = {"worker", "tests", "bench", "supervisor"}  # folders and files that are no part of the package
 FOR_ALL = {"start", "__version__"}  # how a process begins, and what everybody may know
-ENTRANCES = {"__main__": {"start"}, "start": set(), "__init__": {"handler", "shared"}}
+ENTRANCES = {"__main__": {"start"}, "start": {"shared"}, "__init__": {"handler", "shared"}}
 
 
 def modules() -> Dict[str, Path]:

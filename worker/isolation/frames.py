@@ -12,6 +12,8 @@ import socket
 import struct
 from typing import Any
 
+from kafka_worker.shared.system import forks
+
 _LENGTH = struct.Struct("!Q")
 _SHORTEST, _LONGEST = 65536, 1 << 20  # bytes taken at once
 LOST = 74  # exit status of a task process that could not go on talking to us: sysexits' EX_IOERR
@@ -29,6 +31,7 @@ class Frames:
     def __init__(self, connection: socket.socket) -> None:
         """Take over `connection`."""
         self._socket = connection
+        forks.leave(self, Frames.close)
         self._incoming = bytearray()
         self._outgoing = memoryview(b"")
 

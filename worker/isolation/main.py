@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import faulthandler
 import os
 import selectors
 import signal
@@ -36,6 +35,7 @@ from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.startup import received_settings
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks
+from kafka_worker.shared.system.last_words import write_last_words_to
 from kafka_worker.shared.system.signals import disregard
 
 log = logs.logger(__name__)
@@ -90,15 +90,14 @@ def main(arguments: Optional[List[str]] = None) -> None:
     name, *numbers = sys.argv[1:] if arguments is None else arguments
     parent, work, control, words = map(int, numbers)
     _die_with(parent)
-    faulthandler.enable(file=words)  # SIGABRT, which a hung process gets, prints the stacks of all threads
-    disregard(signal.SIGINT, signal.SIGHUP, signal.SIGTERM)  # who is to drain decides our parent
+    write_last_words_to(words)  # SIGABRT, which a hung process gets, has it write the stacks of all threads
+    disregard(signal.SIGTERM)  # who is to drain decides our parent
     channel = Channel(socket.socket(fileno=control))
     settings = received_settings(channel)
     logs.set_up(settings.log_level, settings.log_format, name)
     connection = socket.socket(fileno=work)
     connection.set_inheritable(False)
     connection.settimeout(None)  # `socket.setdefaulttimeout` of a handler counts for every socket, on either side
-    os.set_inheritable(words, False)
     start.users_first()
     try:
         TaskMain(settings, Frames(connection), channel).run()

@@ -22,6 +22,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import forks, orphans
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.last_words import LastWords
 
@@ -92,6 +93,7 @@ class Spawned:
             self._process = _STARTER.start(arguments, descriptors)
             undo.pop_all()
         work.setblocking(False)
+        forks.leave(self._words, LastWords.close)
         self.pid = self._process.pid
         self.how: Optional[str] = None  # it ended, once reaped
         self.peak_memory = 0  # bytes, once reaped; at least our own at its start, which the kernel counts too
@@ -204,6 +206,7 @@ class Spawned:
         self.control.close()
         if not self.ended(CLOSE_SECONDS):
             self.kill()
+        orphans.end_left_behind(os.getpid())
         self._words.close()
 
 

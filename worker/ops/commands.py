@@ -10,7 +10,7 @@ import sys
 from typing import List, Optional
 
 from kafka_worker.shared.configuration.load import ConfigurationError, load
-from kafka_worker.shared.system import machine, streams
+from kafka_worker.shared.system import machine, signals, streams
 
 
 def main(words: Optional[List[str]] = None) -> int:
@@ -23,6 +23,8 @@ def command(words: List[str], closed: List[str]) -> int:
     try:
         configuration = load(words)
     except ConfigurationError as problem:
+        if problem.partial.command != "run":
+            signals.give_back()
         if problem.partial.command == "check":
             from kafka_worker.ops.doctor import command as doctor
 
@@ -30,6 +32,8 @@ def command(words: List[str], closed: List[str]) -> int:
         from kafka_worker.ops import service_command
 
         return service_command.refuse(problem)
+    if configuration.command != "run" or configuration.check_only:
+        signals.give_back()
     if configuration.settings.core_dumps == "off":
         machine.forbid_core_dumps()
     if configuration.command in ("status", "metrics"):

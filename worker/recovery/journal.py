@@ -17,6 +17,7 @@ commits, so that it counts for whoever comes next.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import re
@@ -27,6 +28,7 @@ from typing import Dict, Iterable, List, Set, Tuple
 from kafka_worker.partitions.stored import JournalRecord, Names
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING, SEGMENT_SIZE, Memory, Range
+from kafka_worker.shared.system import forks
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _HEADER = struct.Struct("<B8s8sIqB249s")  # used, the two names, partition, base, topic
@@ -47,6 +49,16 @@ def boot_id() -> bytes:
         return secrets.token_hex(18).encode()
 
 
+def _of_same_file(descriptor: int) -> List[int]:
+    """The other descriptors that lead to its file, as far as that can be told."""
+    found, wanted = [], os.fstat(descriptor)
+    for number in map(int, os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ()):
+        with contextlib.suppress(OSError):  # closed meanwhile
+            if number != descriptor and os.path.samestat(os.fstat(number), wanted):
+                found.append(number)
+    return found
+
+
 class Journal:
     """One slot's file. Consumer thread only; handler threads set flags in it."""
 
@@ -63,6 +75,8 @@ class Journal:
             self._memory = mmap.mmap(descriptor, size)
             if hasattr(mmap, "MADV_DONTFORK"):  # a copy of us, as a handler makes by forking, has no outcomes to note
                 self._memory.madvise(mmap.MADV_DONTFORK)
+            self._kept = _of_same_file(descriptor)
+            forks.leave(self, Journal._lead_nowhere)
         finally:
             os.close(descriptor)
         if self._memory[: len(head)] != head:
@@ -140,6 +154,13 @@ class Journal:
     def running(self, indexes: Iterable[int]) -> None:
         """Late results may still be written into these records: they are never used again by this process."""
         self._written.update(index for index in indexes if index >= 0)
+
+    def _lead_nowhere(self) -> None:
+        """What the memory keeps of its file. It closes that number itself when it goes, so that has to stay a file."""
+        nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for number in self._kept:
+            os.dup2(nowhere, number, inheritable=False)
+        os.close(nowhere)
 
     def _ran(self) -> List[TaskId]:
         return [

@@ -3,41 +3,68 @@ anything starts. A wrong one would otherwise show only when every child dies of 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
-from typing import List, Mapping
+from typing import IO, List, Mapping, Optional
 
 from kafka_worker import start
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.routes import described
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import orphans, signals, streams
+from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.supervision.child import without_systemd
 
+LOOK_SECONDS = 0.05
+MOST_BYTES = 1 << 20  # that it may say
 LIMIT_SECONDS = 4.0  # a handler whose import takes longer is left to the children: it is slow, not wrong
 
 
 def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
-    """One line for each reason why no child could work; none if it can't be told in time."""
+    """One line for each reason why no child could work; none if it can't be told in time, or nobody wants to know any more."""
+    with streams.in_memory() as asked, streams.in_memory() as answer, streams.in_memory() as words:
+        asked.write(settings.to_json().encode())
+        asked.seek(0)
+        try:
+            process = subprocess.Popen(
+                start.command("check", "--check"),
+                stdin=asked, stdout=answer, stderr=words,  # no pipes: what the import leaves behind would keep them open
+                env=without_systemd(environment),
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as problem:
+            return [f"No process can be started: {problem}"]
+        code = _ended(process)
+        orphans.end_left_behind(process.pid, signal.SIGKILL)
+        if code is None:
+            return []
+        try:
+            return [str(fault) for fault in json.loads(_read(answer))]
+        except ValueError:
+            last = _read(words).decode(errors="replace").strip().rsplit("\n", 1)[-1]
+            setting = "HANDLERS" if settings.handlers else "HANDLER"
+            return [f"{setting}={described(settings)} ends the process that imports it (exit {code}): {last}"]
+
+
+def _ended(process: subprocess.Popen[bytes]) -> Optional[int]:
+    """Its exit status; None: it was killed, because it takes too long, or because we are asked to stop."""
+    deadline = Deadline(LIMIT_SECONDS)
     try:
-        done = subprocess.run(
-            start.command("check", "--check"),
-            input=settings.to_json().encode(),
-            capture_output=True,
-            env=without_systemd(environment),
-            timeout=LIMIT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return []
-    except OSError as problem:
-        return [f"No process can be started: {problem}"]
-    try:
-        return [str(fault) for fault in json.loads(done.stdout)]
-    except ValueError:
-        last = done.stderr.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-        setting = "HANDLERS" if settings.handlers else "HANDLER"
-        return [f"{setting}={described(settings)} ends the process that imports it (exit {done.returncode}): {last}"]
+        while not deadline.expired() and not {signal.SIGTERM, signal.SIGINT}.intersection(signals.noted()):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(LOOK_SECONDS)
+        return None
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _read(file: IO[bytes]) -> bytes:
+    return os.pread(file.fileno(), MOST_BYTES, 0)
 
 
 def refuse(faults: List[str], command: str = "run") -> ExitCode:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import math
 import os
 import random
 import selectors
 import signal
 import time
 from enum import Enum
-from typing import Callable, ClassVar, Dict, FrozenSet, Mapping
+from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping
 
 from kafka_worker.shared import logs, routes
 from kafka_worker.shared.exit_codes import ExitCode, described
@@ -22,11 +23,12 @@ from kafka_worker.shared.ipc import control, health
 from kafka_worker.shared.ipc.snapshot import Snapshot, as_json, snapshot_of
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
-from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system import orphans, runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.child import Child, spawn
+from kafka_worker.supervision.leftovers import LOOK_SECONDS, Leftovers
 from kafka_worker.supervision.premises import Premises
 from kafka_worker.supervision.recycling import RecyclingSchedule
 from kafka_worker.supervision.restart_policy import RestartPolicy
@@ -38,6 +40,7 @@ log = logs.logger("supervisor")
 
 TICK_SECONDS = 0.5  # longest sleep of the loop
 CLOSE_SECONDS = 2.5  # beyond the drain deadline, until a child that did not end by itself is killed
+SAME_WISH_SECONDS = 0.5
 HURRIED_DRAIN_SECONDS = 0.0  # after a second signal: what is done is still committed, nothing more is waited for
 SESSION_TIMEOUT_MS = 60000  # of a child's consumer, unless KAFKA_CONSUMER_SESSION_TIMEOUT_MS says otherwise
 SPAWN_AGAIN_SECONDS = 5
@@ -75,6 +78,8 @@ class Supervisor:
         self._slots = {number: Slot(number, self._started_at) for number in range(settings.processes)}
         self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
         self._recycling = RecyclingSchedule()
+        self._leftovers = Leftovers()
+        self._wish = 0, -math.inf  # the first signal to stop, and when it came
         session = float(settings.consumer_properties.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
         self._policy = RestartPolicy(settings.restart_limit, settings.restart_window_seconds, session, random.random)
         self._notifier = Notifier(environment, os.getpid())
@@ -97,8 +102,11 @@ class Supervisor:
         while True:
             now = time.monotonic()
             awake = self._awake.tick(now)
+            self._react()
             for slot in list(self._slots.values()):
                 self._tend(slot, now, awake)
+            orphans.reap({child.pid for child in self._children()})
+            left = not self._leftovers.gone(awake)
             if self._state.now is State.STARTING and all(slot.filled for slot in self._slots.values()):
                 self._state.move(State.RUNNING)
                 self._notifier.ready()
@@ -111,16 +119,22 @@ class Supervisor:
                 log.error("Another supervisor runs this group here by now: stopping")
                 self._stop(ExitCode.GAVE_UP)
             self._tell_systemd(now)
-            if self._state.now is State.STOPPING and all(slot.empty for slot in self._slots.values()):
+            if self._state.now is State.STOPPING and not left and all(slot.empty for slot in self._slots.values()):
                 break
-            self._selector.select(self._patience(now))
-            for number in self._inbox.take():
-                if number in self.REACTIONS:
-                    log.info("%s received", signal.Signals(number).name)
-                    self.REACTIONS[number](self)
+            self._selector.select(LOOK_SECONDS if left else self._patience(now))
         self._control.close()
         log.info("Stopped: %s", described(self._code))
         return self._code
+
+    def _react(self) -> None:
+        """To the signals that have come, the first of them before anything was started."""
+        for number in self._inbox.take():
+            if number in self.REACTIONS:
+                log.info("%s received", signal.Signals(number).name)
+                self.REACTIONS[number](self)
+
+    def _children(self) -> List[Child]:
+        return [child for slot in self._slots.values() for child in (slot.child, slot.successor) if child]
 
     # ---- one slot -------------------------------------------------------------------------------------------------
 
@@ -161,6 +175,7 @@ class Supervisor:
         child.hear(self._awake.seconds)  # its last words
         child.channel.leave(self._selector)
         child.channel.close()
+        self._leftovers.end(child.pid, self._awake.seconds)
 
     def _abort_if_hung(self, child: Child, awake: float) -> None:
         reason = child.hangs(awake, self._settings.heartbeat_timeout_seconds)
@@ -252,13 +267,22 @@ class Supervisor:
         if slot.child is None:
             del self._slots[slot.number]
 
-    def handle_sigterm(self) -> None:
+    def handle_sigterm(self, number: int = signal.SIGTERM) -> None:
         """Stop in order; when we are stopping already, hurry."""
+        now = time.monotonic()
         if self._state.now is not State.STOPPING:
+            self._wish = number, now
             self._stop(ExitCode.OK)
+            return
+        if signal.SIGINT in (number, self._wish[0]) and now - self._wish[1] < SAME_WISH_SECONDS:
             return
         log.warning("Hurrying: what runs now is cut off and runs again")
         self._ask_all_to_stop(HURRIED_DRAIN_SECONDS)
+
+    def handle_sigint(self) -> None:
+        """The same. But a terminal's Ctrl-C reaches who started us too, who may pass it on: what comes with it is no second
+        wish."""
+        self.handle_sigterm(signal.SIGINT)
 
     def _stop(self, code: ExitCode) -> None:
         if self._state.now is State.STOPPING:
@@ -279,7 +303,7 @@ class Supervisor:
 
     REACTIONS: ClassVar[Dict[int, Callable[[Supervisor], None]]] = {
         signal.SIGTERM: handle_sigterm,
-        signal.SIGINT: handle_sigterm,
+        signal.SIGINT: handle_sigint,
         signal.SIGHUP: handle_sighup,
         signal.SIGTTIN: handle_sigttin,
         signal.SIGTTOU: handle_sigttou,
@@ -305,9 +329,8 @@ class Supervisor:
 
     def _patience(self, now: float) -> float:
         """How long the loop may sleep: until something is due."""
-        children = [child for slot in self._slots.values() for child in (slot.child, slot.successor) if child]
         starts = [slot.start_at - now for slot in self._slots.values() if slot.start_at is not None]
-        kills = [child.kill_at - self._awake.seconds for child in children if child.kill_at is not None]
+        kills = [child.kill_at - self._awake.seconds for child in self._children() if child.kill_at is not None]
         return max(0.0, min([TICK_SECONDS, *starts, *kills]))
 
 

@@ -3,7 +3,10 @@ started it has, too: there may be nowhere to write to, and nobody who reads stan
 
 from __future__ import annotations
 
+import faulthandler
 import os
+
+from kafka_worker.shared.system import streams
 
 LONGEST = 1 << 20  # bytes read of them
 HEAD, TAIL = 2000, 6000  # characters kept: what happened, and the main thread, which comes last
@@ -14,12 +17,7 @@ class LastWords:
 
     def __init__(self) -> None:
         """Empty. Raises OSError when the machine has no room for it."""
-        if hasattr(os, "memfd_create"):  # Linux
-            self._file = os.fdopen(os.memfd_create("last words"), "r+b", buffering=0)
-        else:
-            import tempfile  # here, because it brings all that makes archives
-
-            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
+        self._file = streams.in_memory()
 
     def fileno(self) -> int:
         """For the process's faulthandler."""
@@ -35,3 +33,10 @@ class LastWords:
     def close(self) -> None:
         """Forget it."""
         self._file.close()
+
+
+def write_last_words_to(descriptor: int) -> None:
+    """From the side of the process itself. Those of a copy, as a handler makes by forking, are not ours."""
+    faulthandler.enable(file=descriptor)
+    os.set_inheritable(descriptor, False)
+    os.register_at_fork(after_in_child=lambda: os.dup2(2, descriptor, inheritable=False))

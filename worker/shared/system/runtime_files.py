@@ -23,6 +23,7 @@ import time
 from typing import List, Optional
 
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import forks
 from kafka_worker.shared.system.deadline import Deadline
 
 NAP_SECONDS = 0.002  # between two tries to have a lock
@@ -172,7 +173,7 @@ class Lock:
         self._note: Optional[str] = None
         self._descriptors: List[int] = []  # of files that were taken away, and, last, of the one that counts
         self._open()
-        _LOCKS.append(self)
+        forks.leave(self, Lock.release)
 
     def _open(self) -> None:
         self._descriptors.append(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
@@ -225,16 +226,5 @@ class Lock:
 
     def release(self) -> None:
         """Give the lock up. The file stays: removing it would let two processes lock two files of one name."""
-        if self in _LOCKS:
-            _LOCKS.remove(self)
         while self._descriptors:
             os.close(self._descriptors.pop())
-
-
-def _leave_all() -> None:
-    while _LOCKS:
-        _LOCKS[-1].release()
-
-
-_LOCKS: List[Lock] = []  # of this process
-os.register_at_fork(after_in_child=_leave_all)

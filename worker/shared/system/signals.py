@@ -2,18 +2,32 @@
 or a client's callback, where an exception would silently lose messages. So ours do nothing at all; the interpreter writes
 the number to a socket (`signal.set_wakeup_fd`), and the main loop of the process reads it when it is ready to.
 
-Used by the supervisor and by each child, in their main threads.
+Used by all our processes, in their main threads: what they do first of all is to say what becomes of signals.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
-from typing import Iterable, List
+from typing import Any, Dict, Iterable, List
+
+_FORMER: Dict[int, Any] = {}  # reactions that ours have taken the place of
+_NOTED: List[int] = []  # signals that came before there was an inbox
+_INBOXES: List[SignalInbox] = []  # at most the last one
 
 
-def _recorded_by_the_wakeup_descriptor(_number: int, _frame: object) -> None:
+def _pass(_number: int, _frame: object) -> None:
     """Keeps Python from its default reaction; the number, if anybody wants it, is already on its way to `SignalInbox`."""
+
+
+def _note(number: int, _frame: object) -> None:
+    """Kept for the inbox that is still to be made."""
+    _NOTED.append(number)
+
+
+def _take_over(number: int, reaction: Any) -> None:
+    _FORMER.setdefault(number, signal.signal(number, reaction) or signal.SIG_DFL)
 
 
 class SignalInbox:
@@ -21,44 +35,73 @@ class SignalInbox:
     one."""
 
     def __init__(self, signals: Iterable[int]) -> None:
-        """Take over these signals; all others keep their reaction."""
+        """Take over these signals, and those that were noted; all others have their usual reaction."""
         self._reader, self._writer = socket.socketpair()
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         # No warning when full: a signal more or less in a flood of thousands changes nothing.
         signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        for number in signals:
-            signal.signal(number, _recorded_by_the_wakeup_descriptor)
+        self._wanted = set(signals)
+        for number in self._wanted:
+            _take_over(number, _pass)
+            self._writer.send(bytes(number for _ in range(_NOTED.count(number))))
+            _NOTED[:] = [each for each in _NOTED if each != number]
+        _INBOXES[:] = [self]
+        give_back()
 
     def fileno(self) -> int:
         """The descriptor that a selector waits for."""
         return self._reader.fileno()
 
     def take(self) -> List[int]:
-        """The signals that came since the last call, in order."""
+        """The signals that came since the last call, in order. (The interpreter tells of all that have a reaction, the user's
+        too.)"""
         try:
-            return list(self._reader.recv(4096))
+            return [number for number in self._reader.recv(4096) if number in self._wanted]
         except BlockingIOError:
             return []
 
+    def close(self) -> None:
+        """It hears nothing any more."""
+        signal.set_wakeup_fd(-1)
+        self._reader.close()
+        self._writer.close()
+
+
+def note(*signals: int) -> None:
+    """First of all in the life of a process that will have an inbox, or none: what comes before is not lost."""
+    for number in signals:
+        _take_over(number, _note)
+
+
+def noted() -> List[int]:
+    """What has come so far, if there is no inbox yet."""
+    return list(_NOTED)
+
 
 def give_back() -> None:
+    """Nothing is noted any more: these signals have their usual effect again, and what has come of them has it now."""
+    _restore(_note)
+    while _NOTED:
+        os.kill(os.getpid(), _NOTED.pop(0))
+
+
+def give_up() -> None:
     """In a copy of this process, as a handler makes by forking: signals have their usual effect there, and nobody else hears
     of them. (The socket is the original's too, which would take a copy's SIGTERM for its own.)"""
-    signal.set_wakeup_fd(-1)
-    for number in signal.valid_signals():
-        if signal.getsignal(number) is _recorded_by_the_wakeup_descriptor:
-            signal.signal(number, signal.SIG_DFL)
+    for inbox in _INBOXES:
+        inbox.close()
+    _restore(_pass)
 
 
-def ignore(*signals: int) -> None:
-    """Ignore these: a terminal's Ctrl-C is the supervisor's business, and children learn of it from there."""
-    for number in signals:
-        signal.signal(number, signal.SIG_IGN)
+def _restore(reaction: Any) -> None:
+    for number, former in _FORMER.items():
+        if signal.getsignal(number) is reaction:
+            signal.signal(number, former)
 
 
 def disregard(*signals: int) -> None:
     """Let these pass without a reaction. Unlike an ignored signal, which stays ignored in every program that is started from
     here, these end such a program as usual."""
     for number in signals:
-        signal.signal(number, _recorded_by_the_wakeup_descriptor)
+        _take_over(number, _pass)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from typing import Callable, List, Optional
+from typing import IO, Callable, List, Optional
 
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import escaped
@@ -41,6 +41,15 @@ def is_journal(stream: Optional[str]) -> bool:
     inherits, a terminal too)."""
     status = os.fstat(2)
     return stream == f"{status.st_dev}:{status.st_ino}"
+
+
+def in_memory() -> IO[bytes]:
+    """A file that is nowhere on a disk, for what one process says to another: there may be nowhere to write to."""
+    if hasattr(os, "memfd_create"):  # Linux
+        return os.fdopen(os.memfd_create("words"), "r+b", buffering=0)
+    import tempfile  # here, because it brings all that makes archives
+
+    return tempfile.TemporaryFile(buffering=0)
 
 
 def silence() -> None:

@@ -18,7 +18,7 @@ from tests.support.kafka_jars import ROOT
 from tests.support.processes import MARKER, kill_marked, marked_processes, marker_value
 
 SECONDS = 60.0
-KINDS = ("process", "process_list", "process_soon", "process_by_hand", "leave_one_behind")
+KINDS = ("process", "process_list", "process_soon", "process_by_hand", "process_in_haste", "leave_one_behind")
 
 
 class Aftermath(NamedTuple):
@@ -52,8 +52,12 @@ def test_a_copy_that_comes_back_from_a_handler_ends(aftermath: Aftermath) -> Non
 
 
 def test_signals_of_copies_are_no_signals_to_us(aftermath: Aftermath) -> None:
-    """`multiprocessing.Pool` ends its processes by SIGTERM."""
+    """`multiprocessing.Pool` ends its processes by SIGTERM, also those that have not begun yet."""
     assert aftermath.told["signals"] == []
+
+
+def test_a_copy_that_outlives_us_has_no_descriptor_of_ours(aftermath: Aftermath) -> None:
+    assert aftermath.told["kept"] == []
 
 
 def test_a_copy_that_outlives_us_does_not_hold_our_locks(aftermath: Aftermath) -> None:

@@ -3,11 +3,14 @@ from __future__ import annotations
 import os
 import select
 import signal
+import subprocess
+import sys
 from typing import Iterator
 
 import pytest
 
-from kafka_worker.shared.system.signals import SignalInbox, ignore
+from kafka_worker.shared.system import signals
+from kafka_worker.shared.system.signals import SignalInbox
 
 OURS = [signal.SIGUSR1, signal.SIGUSR2]
 
@@ -18,6 +21,9 @@ def _reactions() -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in OURS}
     descriptor = signal.set_wakeup_fd(-1)
     yield
+    signals._NOTED.clear()
+    signals._FORMER.clear()
+    signals._INBOXES.clear()
     signal.set_wakeup_fd(descriptor)
     for number, reaction in before.items():
         signal.signal(number, reaction)
@@ -27,9 +33,7 @@ def _reactions() -> Iterator[None]:
 def inbox() -> Iterator[SignalInbox]:
     made = SignalInbox(OURS)
     yield made
-    signal.set_wakeup_fd(-1)
-    made._reader.close()
-    made._writer.close()
+    made.close()
 
 
 def test_signals_come_as_numbers_in_order_and_once(inbox: SignalInbox) -> None:
@@ -53,9 +57,37 @@ def test_a_flood_of_signals_blocks_nobody(inbox: SignalInbox) -> None:
     assert set(inbox.take()) == {signal.SIGUSR1}
 
 
-def test_ignored_signals_do_nothing(inbox: SignalInbox) -> None:
-    ignore(*OURS)
+def test_what_came_before_the_inbox_is_in_it() -> None:
+    signals.note(*OURS)
+    for number in (signal.SIGUSR2, signal.SIGUSR2):
+        signal.raise_signal(number)
 
-    signal.raise_signal(signal.SIGUSR2)
+    assert signals.noted() == [signal.SIGUSR2, signal.SIGUSR2]
+    made = SignalInbox(OURS)
+    assert select.select([made], [], [], 5.0)[0] == [made]
+    assert made.take() == [signal.SIGUSR2, signal.SIGUSR2]
+    made.close()
 
-    assert inbox.take() == []
+
+def test_what_was_noted_and_nobody_wants_has_its_usual_effect() -> None:
+    heard = []
+    signal.signal(signal.SIGUSR1, lambda number, _frame: heard.append(number))
+    signals.note(*OURS)
+    signal.raise_signal(signal.SIGUSR1)
+    assert heard == []
+
+    SignalInbox([signal.SIGUSR2]).close()
+    signal.raise_signal(signal.SIGUSR1)
+
+    assert heard == [signal.SIGUSR1, signal.SIGUSR1]
+
+
+def test_disregarded_signals_do_nothing_here_and_as_usual_in_programs_that_are_started() -> None:
+    inbox = SignalInbox([signal.SIGUSR1])
+    signals.disregard(signal.SIGUSR2)
+
+    os.kill(os.getpid(), signal.SIGUSR2)
+    program = subprocess.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 12)"], check=False)
+
+    assert (inbox.take(), program.returncode) == ([], -signal.SIGUSR2)
+    inbox.close()
