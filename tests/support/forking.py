@@ -24,6 +24,7 @@ from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.system import forks
 from kafka_worker.shared.system.runtime_files import Lock
 from kafka_worker.shared.system.signals import SignalInbox
 from tests.support.eventually import eventually
@@ -141,6 +142,7 @@ def main(folder: str, *kinds: str) -> None:
     journal = Journal(os.path.join(folder, "journal"))
     channel, frames = socket.socketpair()
     held = [Channel(channel), Frames(frames)]
+    forks.leave(held[0], Channel.close)
     names = {"signals": inbox._reader, "their writer": inbox._writer, "channel": channel, "frames": frames}
     OURS.update({name: os.fstat(each.fileno()) for name, each in names.items()})
     OURS.update({name: os.stat(os.path.join(folder, name)) for name in ("lock", "journal")})

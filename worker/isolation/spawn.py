@@ -99,6 +99,7 @@ class Spawned:
         self.peak_memory = 0  # bytes, once reaped; at least our own at its start, which the kernel counts too
         self.work = Frames(work)
         self.control = Channel(control)
+        forks.leave(self.control, Channel.close)
         self.code: Optional[int] = None  # its exit status, once known; negative: the signal that killed it
         self._poll = select.poll()
         self._poll.register(self.control, select.POLLIN)

@@ -10,8 +10,6 @@ import selectors
 import socket
 from typing import Any, Dict, List, Optional
 
-from kafka_worker.shared.system import forks
-
 Message = Dict[str, Any]
 
 LONGEST_LINE = 64 * 1024 * 1024  # bytes; beyond it the other side is not one of ours
@@ -28,7 +26,6 @@ class Channel:
         self._longest = longest
         self._socket.setblocking(False)
         self._socket.set_inheritable(False)
-        forks.leave(self, Channel.close)
         self._incoming = bytearray()
         self._outgoing = bytearray()
         self.readable = True  # false: everything that the other side has said is received, and there will be no more

@@ -9,6 +9,7 @@ import sys
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import forks
 from kafka_worker.shared.system.deadline import Deadline
 
 SETTINGS_SECONDS = 10.0  # for the settings to arrive: they are sent at once
@@ -16,6 +17,7 @@ SETTINGS_SECONDS = 10.0  # for the settings to arrive: they are sent at once
 
 def received_settings(channel: Channel) -> Settings:
     """The first message. Without one nobody is there to work for: the process ends."""
+    forks.leave(channel, Channel.close)
     deadline = Deadline(SETTINGS_SECONDS)
     with selectors.DefaultSelector() as selector:
         selector.register(channel, selectors.EVENT_READ)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import select
 import signal
-import threading
+from _thread import _local as local  # of `threading`, which not every command needs
 from typing import Any, Callable, MutableMapping, NoReturn, Optional, Set
 from weakref import WeakKeyDictionary
 
@@ -23,7 +23,7 @@ copied = False  # whether this process is such a copy
 _LEFT: MutableMapping[Any, Callable[[Any], object]] = WeakKeyDictionary()  # what a copy gives up, and how
 
 
-class _OfThread(threading.local):
+class _OfThread(local):
     in_the_copy: Optional[Callable[[], None]] = None
     mask: Set[int] = set()  # noqa: RUF012 (of signals; never changed in place)
 
