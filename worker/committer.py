@@ -9,6 +9,7 @@ from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.commits import Commits
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 
 log = logs.logger(__name__)
 
@@ -57,7 +58,10 @@ class Committer:
 
     def refuse_map(self) -> None:
         """The offset itself must get through: commit without the map from now on."""
-        log.warning("The broker refuses metadata of this length: after a crash, more than what was running may run again")
+        log.warning(
+            "The broker refuses metadata of this length: after a crash, more than what was running may run again",
+            extra=about(Event.METADATA_REFUSED),
+        )
         for partition in self._assignment:
             partition.stored.refuse_map()
 

@@ -20,6 +20,7 @@ from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.report import LoopReport
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.snapshot import PartitionReport, Stage
 from kafka_worker.shared.ipc.stage import StageHolder
@@ -67,7 +68,7 @@ class ConsumerLoop:
             self._turn()
             if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
                 # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once a loss.
-                log.warning("Joining anew: our own second request for the seat has fenced us")
+                log.warning("Joining anew: our own second request for the seat has fenced us", extra=about(Event.JOINED_ANEW))
                 self._consumer.close()
                 self._join()
         return self._end()

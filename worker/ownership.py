@@ -19,6 +19,7 @@ from kafka_worker.partitions.lanes import ORDERINGS
 from kafka_worker.parts import Parts
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.settings import Settings
 from kafka_worker.standstill.unreadable import Fault
 
@@ -108,7 +109,15 @@ class Ownership(RebalanceListener):
                 if not batch:
                     continue
             if batch[0].offset() < partition.expected:
-                log.warning("%s: offsets went back from %d to %d", partition, partition.expected, batch[0].offset())
+                log.warning(
+                    "%s: offsets went back from %d to %d",
+                    partition,
+                    partition.expected,
+                    batch[0].offset(),
+                    extra=about(
+                        Event.OFFSETS_WENT_BACK, topic=partition.topic, partition=partition.number, offset=batch[0].offset()
+                    ),
+                )
                 partition = self._begun_anew(partition)
             partition.flow.keep(batch)
 
@@ -124,7 +133,10 @@ class Ownership(RebalanceListener):
         """Once in a turn: whether they are still what they were, and whether the broker tells by now what it holds."""
         now = self._clock()
         for partition in self._arrivals.check(self._consumer, self.assignment, now):
-            log.warning("%s: the topic was made anew, and begins with its first message", partition)
+            log.warning(
+                "%s: the topic was made anew, and begins with its first message",
+                partition, extra=about(Event.TOPIC_MADE_ANEW, topic=partition.topic, partition=partition.number),
+            )  # fmt: skip
             self._consumer.rewind((partition.topic, partition.number))
             self._begun_anew(partition)
         for partition in self._arrivals.again(self._consumer, self.assignment, now):
@@ -149,7 +161,14 @@ class Ownership(RebalanceListener):
         fault = Fault(*name, max(offset, partition.expected), error, said)
         try_at = self._clock() + UNREADABLE_SECONDS if fault.may_pass else math.inf
         if partition.flow.unreadable(fault.text(self._settings), fault.offset, try_at):
-            log.error("%s is held, the others go on, and nothing is lost: %s", partition, partition.flow.unread)
+            log.error(
+                "%s is held, the others go on, and nothing is lost: %s",
+                partition,
+                partition.flow.unread,
+                extra=about(
+                    Event.PARTITION_HELD, topic=partition.topic, partition=partition.number, reason=partition.flow.unread
+                ),
+            )
             self.changes += 1
 
     def _try_to_read_on(self, now: float) -> None:
@@ -163,7 +182,11 @@ class Ownership(RebalanceListener):
         """What of these does not lie behind what could not be read."""
         readable = partition.flow.readable(batch, partition.expected)
         if not partition.flow.unread:
-            log.info("%s goes on: offset %d can be read now", partition, batch[0].offset())
+            log.info(
+                "%s goes on: offset %d can be read now",
+                partition, batch[0].offset(),
+                extra=about(Event.PARTITION_GOES_ON, topic=partition.topic, partition=partition.number),
+            )  # fmt: skip
             self.changes += 1
         return readable
 
@@ -202,7 +225,7 @@ class Ownership(RebalanceListener):
             self._duties()
         self.committer.last_of(leaving)
         for task in self._settling.described(leaving):
-            log.warning("%s: not finished before the partition was taken away", task)
+            log.warning("%s: not finished before the partition was taken away", task, extra=about(Event.TASK_CUT_OFF))
         self._forget(names)
 
     def on_lost(self, names: List[TopicPartition]) -> None:

@@ -20,12 +20,13 @@ from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.isolation import per_thread
-from kafka_worker.partitions.task import in_words
+from kafka_worker.partitions.task import facts_of, in_words
 from kafka_worker.pools import composite
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.seat import Seat
 from kafka_worker.report import Rate, child_report
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.snapshot import Stage, as_json
@@ -109,7 +110,10 @@ class ChildProcess:
             journal = Journal(runtime_files.slot_journal(self._settings, self._slot))
             self._seat.journal_opened()
         except OSError as problem:
-            log.warning("No journal: %s. After a crash, what was done since the last commit runs again", problem)
+            log.warning(
+                "No journal: %s. After a crash, what was done since the last commit runs again",
+                problem, extra=about(Event.NO_JOURNAL),
+            )  # fmt: skip
             return None
         if self._settings.isolation == "none":  # else no task can have ended the process
             self._quarantine.blame(journal.suspects)
@@ -132,7 +136,7 @@ class ChildProcess:
             else:
                 code = ExitCode.OK
         except BaseException:  # SystemExit too: a thread would end by it without a word, and the process would hang
-            log.exception("The consumer thread ends by a fault")
+            log.exception("The consumer thread ends by a fault", extra=about(Event.FAULT))
         self._code = code
 
     def _watch(self, inbox: SignalInbox) -> ExitCode:
@@ -173,7 +177,7 @@ class ChildProcess:
             self._alone = True
             self._channel.leave(selector)
             self._channel.close()
-            log.warning("The supervisor is gone: finishing what runs")
+            log.warning("The supervisor is gone: finishing what runs", extra=about(Event.SUPERVISOR_GONE))
             self._ask_to_stop({})
 
     def _ask_to_stop(self, wish: Message) -> None:
@@ -195,8 +199,14 @@ class ChildProcess:
         """The deadline is kept by force. What runs was named by the consumer thread, unless that is what hangs."""
         if self._stage.now is not Stage.CLOSING:
             for thread, task in self._loop.running():
-                log.error("%s in %s: cut off, it runs again", in_words(task), thread.name)
-        log.error("Still %s after the deadline: the process ends by force", self._stage.now.value)
+                log.error(
+                    "%s in %s: cut off, it runs again",
+                    in_words(task), thread.name, extra=about(Event.TASK_CUT_OFF, **facts_of(task)),
+                )  # fmt: skip
+        log.error(
+            "Still %s after the deadline: the process ends by force",
+            self._stage.now.value, extra=about(Event.FORCED_END, reason=self._stage.now.value),
+        )  # fmt: skip
         # A client that does not close (its broker is frozen) owes nothing any more.
         in_order = ExitCode.OK if self._stage.now is Stage.CLOSING and not self._loop.report.cut_off else ExitCode.GAVE_UP
         return self._loop.report.ending or in_order

@@ -11,6 +11,7 @@ from kafka_worker.draining.stopping import Stopping
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.partitions.assignment import Assignment
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.system.deadline import Deadline
 
@@ -53,7 +54,7 @@ class Ending:
             return
         tasks = settling.described(self._assignment)
         for task in tasks:
-            log.error("%s: cut off by the drain deadline, it runs again", task)
+            log.error("%s: cut off by the drain deadline, it runs again", task, extra=about(Event.TASK_CUT_OFF))
         self._cut_off += tasks
 
     def finish_commits(self, committed: Callable[[], bool]) -> None:
@@ -62,7 +63,9 @@ class Ending:
         while not (self._consumer.ending in BROKEN or committed()):
             if self._consumer.ending is not None or self._clock() >= max(moment, self._stopping.until()):
                 self._cut_off.append("the last commit")
-                log.error("The last commit was not acknowledged in time: what it held runs again")
+                log.error(
+                    "The last commit was not acknowledged in time: what it held runs again", extra=about(Event.COMMIT_FAILED)
+                )
                 return
             self._turn()
 

@@ -19,6 +19,7 @@ from typing import Dict, FrozenSet, Optional
 
 from kafka_worker.gates.windows import Window
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.states import StateMachine
@@ -93,7 +94,10 @@ class Breaker:
         """Let probes through when it is time."""
         if self.state is State.OPEN and now - self.since >= self._wait:
             self._move(State.HALF_OPEN, now)
-            log.info("Circuit breaker of %s is half-open: %d calls try whether it works again", self.name, self._most)
+            log.info(
+                "Circuit breaker of %s is half-open: %d calls try whether it works again",
+                self.name, self._most, extra=about(Event.BREAKER_HALF_OPEN, breaker=self.name),
+            )  # fmt: skip
 
     def succeeded(self, count: int, now: float, *, probe: bool) -> None:
         """So many calls succeeded. What is no probe counts while closed only."""
@@ -120,7 +124,11 @@ class Breaker:
         self._row += 1
         if self.state is State.HALF_OPEN and (self._trickle or self._row >= self._most):
             self._open(now)
-            log.warning("Circuit breaker of %s is open again: calls that tried it failed (%s)", self.name, _described(error))
+            log.warning(
+                "Circuit breaker of %s is open again: calls that tried it failed (%s)",
+                self.name, _described(error),
+                extra=about(Event.BREAKER_OPENED, breaker=self.name, error_type=plain(names_of(error)[0])),
+            )  # fmt: skip
             return not self._trickle
         most = self._in_a_row if self.state is State.CLOSED else self._most
         if before < self._succeeded_at and 2 * self._row <= most:
@@ -172,12 +180,16 @@ class Breaker:
         log.warning(
             "Circuit breaker of %s opened: %d of %d calls failed (share %.2f); next try in %.1f s; the last: %s",
             self.name, bad, calls, bad / calls, self._wait, _described(error),
+            extra=about(Event.BREAKER_OPENED, breaker=self.name, error_type=plain(names_of(error)[0])),
         )  # fmt: skip
 
     def _close(self, now: float) -> None:
         self._forget(now)  # what failed in the outage, and fails again, is to blame itself
         self._move(State.CLOSED, now)
-        log.info("Circuit breaker of %s is closed: calls succeed again", self.name)
+        log.info(
+            "Circuit breaker of %s is closed: calls succeed again",
+            self.name, extra=about(Event.BREAKER_CLOSED, breaker=self.name),
+        )  # fmt: skip
 
     def _move(self, state: State, now: float) -> None:
         self._state.move(state)

@@ -17,6 +17,7 @@ from kafka_worker.handler.errors import ErrorClasses, WorthAgain
 from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.partitions.dependencies import Dependencies, Outcome
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Retry
 from kafka_worker.shared.foreign.errors import PlainError, causes_of, names_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
@@ -153,7 +154,10 @@ class Breakers:
                 self._dependencies[name], self._users[name] = self._made(name), set()
             elif not self._full:
                 self._full = True
-                log.warning("Dependencies beyond the first %d have no circuit breaker: %s", MOST_DEPENDENCIES, name)
+                log.warning(
+                    "Dependencies beyond the first %d have no circuit breaker: %s",
+                    MOST_DEPENDENCIES, name, extra=about(Event.NO_BREAKER, breaker=name),
+                )  # fmt: skip
         return self._dependencies.get(name)
 
     def _made(self, name: str) -> Breaker:

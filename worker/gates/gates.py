@@ -17,9 +17,10 @@ from kafka_worker.gates.rate_limit import TokenBucket
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.dependencies import Dependencies
 from kafka_worker.partitions.queues import Queue
-from kafka_worker.partitions.task import Task, attempt_of, failed_before, in_words, partition_of, spared
+from kafka_worker.partitions.task import Task, attempt_of, facts_of, failed_before, in_words, partition_of, spared
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import names_of, plain
 from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.routes import UNROUTED
@@ -97,6 +98,7 @@ class Gates:
         log.info(
             "%s failed at attempt %d (%s), which does not count: %s",
             in_words(task), attempt_of(task), plain(names_of(error)[0]), self.why(partition),
+            extra=about(Event.ATTEMPT_EXCUSED, **facts_of(task), error_type=plain(names_of(error)[0])),
         )  # fmt: skip
         gate.aside.append(spared(task, now))
         return True

@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterator, Optional, Union
 
 from kafka_worker.handler.decoding import invalid
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 
 log = logs.logger(__name__)
@@ -46,6 +47,7 @@ def hint_of(function: Callable[..., Any]) -> Any:
         log.warning(
             "The handler gets plain JSON: the type hint %s of its first parameter can't be resolved (%s: %s)",
             first.annotation, type(problem).__name__, problem,
+            extra=about(Event.HINT_UNKNOWN),
         )  # fmt: skip
         return None
 

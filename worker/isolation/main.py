@@ -27,6 +27,7 @@ from kafka_worker.isolation.frames import LOST, Frames
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.undecided import sends_of
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.errors import UndecodableError, causes_of
@@ -102,7 +103,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     try:
         TaskMain(settings, Frames(connection), channel).run()
     except BaseException:  # a handler has closed or used what is ours, or an alarm of its own rings after its end
-        log.exception("This task process can't go on")
+        log.exception("This task process can't go on", extra=about(Event.FAULT))
         end(LOST)
     end()
 
@@ -200,6 +201,7 @@ class TaskMain:
             log.warning(
                 "%s offset %d has run for %g s and is told that it is cancelled; it is here:",
                 partition, offset, self._settings.handler_timeout_seconds, exc_info=RemoteTraceback(_main_stack()),
+                extra=about(Event.TASK_LATE, topic=partition.topic, partition=partition.number, offset=offset),
             )  # fmt: skip
         partition.closing.close(deadline)
 

@@ -19,6 +19,7 @@ from typing import Any, List, Optional, Tuple
 from kafka_worker import start
 from kafka_worker.isolation.frames import Frames, GarbledError
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.settings import Settings
@@ -133,7 +134,10 @@ class Spawned:
                 raise GarbledError("its task process gave an answer that is none")
             if frame[:2] == (self.pid, number):
                 return frame[2:]
-            log.warning("process %d: an answer of process %r to task %r is not heard", self.pid, *frame[:2])
+            log.warning(
+                "process %d: an answer of process %r to task %r is not heard",
+                self.pid, *frame[:2], extra=about(Event.STRANGE_ANSWER),
+            )  # fmt: skip
 
     def must_live(self) -> None:
         """Raises EOFError when it has ended. Its channels alone don't tell, where the handler has forked a process that still

@@ -20,6 +20,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.dependencies import Outcome
 from kafka_worker.partitions.task import failed_before
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.errors import PlainError, UndecodableError
 from kafka_worker.shared.foreign.exceptions import RemoteTraceback, rebuilt
@@ -118,7 +119,11 @@ class TaskProcess:
     def _living(self) -> Spawned:
         """The process, ready for a task. One that ended between two tasks ended by no task."""
         if self._process is not None and self._process.ended():
-            log.warning("%s: process %d ended between two tasks: %s", self._name, self._process.pid, self._process.how)
+            log.warning(
+                "%s: process %d ended between two tasks: %s",
+                self._name, self._process.pid, self._process.how,
+                extra=about(Event.TASK_PROCESS_ENDED, reason=self._process.how),
+            )  # fmt: skip
             self.close()
         if self._process is None:
             self._process = self._another()
@@ -148,7 +153,7 @@ class TaskProcess:
         if fault is not None:
             process.close()
             raise HandlerError(fault)
-        log.info("%s: process %d runs tasks", self._name, process.pid)
+        log.info("%s: process %d runs tasks", self._name, process.pid, extra=about(Event.TASK_PROCESS_STARTED))
         return process
 
     def _outcome(self, process: Spawned, watchdog: Watchdog, wish: Callable[[], Wish]) -> Any:
@@ -196,7 +201,10 @@ class TaskProcess:
         self.close()
         error = TaskDiedError(how, process.peak_memory, stack)
         error.__cause__ = RemoteTraceback(stack) if stack else None
-        log.error("%s: process %d ended in the middle of a task: %s", self._name, process.pid, how, exc_info=error)
+        log.error(
+            "%s: process %d ended in the middle of a task: %s",
+            self._name, process.pid, how, exc_info=error, extra=about(Event.TASK_PROCESS_ENDED, reason=how),
+        )  # fmt: skip
         return error
 
 

@@ -21,6 +21,7 @@ from kafka_worker.kafka.ends import Ends
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.logs import NotAgain, Seldom
 from kafka_worker.shared.system.deadline import Deadline
@@ -75,7 +76,7 @@ def _harmless(callback: Callable[..., None]) -> Callable[..., None]:
         try:
             callback(self, *arguments)
         except Exception:
-            log.exception("Fault in %s", callback.__name__)
+            log.exception("Fault in %s", callback.__name__, extra=about(Event.FAULT))
             self.ending = self.ending or ExitCode.FAULT
 
     return guarded
@@ -157,7 +158,10 @@ class GroupConsumer:
         try:
             places = self._consumer.committed([ClientPartition(*name) for name in names], timeout=timeout)
         except KafkaException as problem:
-            self._complaint.log(logging.WARNING, "What was committed is not known, and is asked for again: %s", problem)
+            self._complaint.log(
+                logging.WARNING, "What was committed is not known, and is asked for again: %s",
+                problem, extra=about(Event.COMMITTED_UNKNOWN),
+            )  # fmt: skip
             return {}
         return {(place.topic, place.partition): (place.offset, place.metadata) for place in places if place.error is None}
 
@@ -232,9 +236,11 @@ class GroupConsumer:
         consumer.resume(partitions)
         self._listener.on_assigned(names)
         if not self.joined:
-            log.info("Connected to Kafka and listening to the topic... (assigned: %s)", _listed(names))
+            log.info(
+                "Connected to Kafka and listening to the topic... (assigned: %s)", _listed(names), extra=about(Event.ASSIGNED)
+            )
         elif names:
-            log.info("Assigned: %s", _listed(names))
+            log.info("Assigned: %s", _listed(names), extra=about(Event.ASSIGNED))
         self.joined, self.lost = True, False
         self._succeeded()
 
@@ -242,12 +248,14 @@ class GroupConsumer:
     def _on_revoke(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
         self._stay(_names(partitions))
         if partitions:
-            log.info("Revoked: %s", _listed(_names(partitions)))
+            log.info("Revoked: %s", _listed(_names(partitions)), extra=about(Event.REVOKED))
         self._listener.on_revoked(_names(partitions))
 
     @_harmless
     def _on_lost(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
-        log.warning("Lost: %s (no contact with the group for a session timeout)", _listed(_names(partitions)))
+        log.warning(
+            "Lost: %s (no contact with the group for a session timeout)", _listed(_names(partitions)), extra=about(Event.LOST)
+        )
         self._stay(_names(partitions))
         self.joined, self.lost = False, True
         self._listener.on_lost(_names(partitions))
@@ -286,7 +294,10 @@ class GroupConsumer:
         elif kind is Meaning.ROUTINE:
             log.debug("Commit of %s failed: %s", place, error)
         else:
-            self._complaint.log(logging.WARNING, "Commit of %s failed and is sent again: %s", place, error)
+            self._complaint.log(
+                logging.WARNING, "Commit of %s failed and is sent again: %s",
+                place, error, extra=about(Event.COMMIT_FAILED, reason=error.name()),
+            )  # fmt: skip
 
     def _on_event(self, message: Any) -> None:
         """A message that is no message: the client's word about a partition, a topic or itself."""
@@ -309,20 +320,29 @@ class GroupConsumer:
         elif kind is Meaning.AWAY:
             self._away(error)
         elif kind is Meaning.ABSENT:
-            self._complaint.log(logging.WARNING, "A topic is missing, and is looked for again: %s", error)
+            self._complaint.log(
+                logging.WARNING, "A topic is missing, and is looked for again: %s",
+                error, extra=about(Event.TOPIC_MISSING, reason=error.name()),
+            )  # fmt: skip
         elif kind is not Meaning.ROUTINE:
-            self._complaint.log(logging.WARNING, "The client says: %s", error)
+            self._complaint.log(
+                logging.WARNING, "The client says: %s", error, extra=about(Event.CLIENT_TROUBLE, reason=error.name())
+            )
 
     def _fenced(self, error: KafkaError) -> None:
         log.error(
-            "Fenced: another member of the group has our id (%s). Is a second supervisor running with this host name?", error
-        )
+            "Fenced: another member of the group has our id (%s). Is a second supervisor running with this host name?",
+            error, extra=about(Event.FENCED, reason=error.name()),
+        )  # fmt: skip
         self.ending = ExitCode.FENCED
 
     def _refused(self, error: KafkaError) -> None:
         if self._refused_since is None:
             self._refused_since = self._clock()
-        self._complaint.log(logging.ERROR, "The broker refuses us: %s. Check credentials and rights (ACLs)", error)
+        self._complaint.log(
+            logging.ERROR, "The broker refuses us: %s. Check credentials and rights (ACLs)",
+            error, extra=about(Event.BROKER_REFUSES, reason=error.name()),
+        )  # fmt: skip
         self._give_up_when_refused()
 
     def _look_for_rights(self) -> None:
@@ -338,13 +358,16 @@ class GroupConsumer:
         # One broker of several may be down without harm; all of them, or the only one we ever knew, is what counts.
         if error.name() == "_ALL_BROKERS_DOWN":
             self.away = True
-            self._away_complaint.log(logging.WARNING, "No broker answers: %s. Waiting for it to come back", error)
+            self._away_complaint.log(
+                logging.WARNING, "No broker answers: %s. Waiting for it to come back",
+                error, extra=about(Event.BROKER_AWAY, reason=error.name()),
+            )  # fmt: skip
 
     def _succeeded(self) -> None:
         self._refused_since = None
         if self.away:
             self.away = False
-            log.info("A broker answers again")
+            log.info("A broker answers again", extra=about(Event.BROKER_BACK))
 
     def _look_for_broker(self) -> None:
         """While no broker answers and nothing comes that would prove the opposite, ask."""

@@ -23,8 +23,9 @@ from typing import Counter as CounterType
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, in_words, partition_of
+from kafka_worker.partitions.task import Task, facts_of, in_words, partition_of
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.producing import alone
 
@@ -219,7 +220,11 @@ class Outbox:
             return
         self._settled(letter)
         if letter.refused and not letter.partition.flow.held:
-            log.info("%s goes on: nothing of it waits to be stored any more", letter.partition)
+            log.info(
+                "%s goes on: nothing of it waits to be stored any more",
+                letter.partition,
+                extra=about(Event.PARTITION_GOES_ON, topic=letter.partition.topic, partition=letter.partition.number),
+            )
         letter.stored(letter.task)
 
     def _heard(self, client: _Client, letters: List[_Letter], problem: KafkaError) -> None:
@@ -243,6 +248,7 @@ class Outbox:
             logging.WARNING,
             "%s: its %s goes to %s with the time of now, because its own is refused there: %d ms since 1970",
             in_words(letter.task), letter.what, letter.record.topic, letter.record.timestamp,
+            extra=about(Event.STORED_OTHERWISE, **facts_of(letter.task), reason=problem.name()),
         )  # fmt: skip
         letter.record = letter.record._replace(timestamp=0)
         return True
@@ -263,6 +269,7 @@ class Outbox:
             "is held, and the %s is sent again every %d s. To mend it, %s",
             in_words(letter.task), letter.what, topic, problem, letter.what, RESEND_SECONDS,
             _REMEDIES.get(problem.name(), _ANY_REMEDY),
+            extra=about(Event.PARTITION_HELD, **facts_of(letter.task), reason=problem.name()),
         )  # fmt: skip
 
     def _settled(self, letter: _Letter) -> None:

@@ -18,11 +18,12 @@ from kafka_worker.outcomes.results import ResultSender
 from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, age_of, attempt_of, finish, in_words, offset_of, partition_of
+from kafka_worker.partitions.task import Task, age_of, attempt_of, facts_of, finish, in_words, offset_of, partition_of
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Reject
 from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain, text_of
 from kafka_worker.shared.logs import Seldom
@@ -155,6 +156,7 @@ class Decisions:
         log.warning(
             "%s: a batch of %d from offset %d on has failed, so each of its messages is called alone",
             batch.partition, len(batch.tasks), offset_of(first), exc_info=batch.error,
+            extra=about(Event.BATCH_FAILED, **facts_of(first)),
         )  # fmt: skip
         self._gates.give_back(batch.tasks)
         self.requeue(map(Alone, reversed(batch.tasks)))  # the first one first in either kind of queue
@@ -189,6 +191,7 @@ class Decisions:
         log.info(
             "%s is left undone at attempt %d, which does not count, as its partition goes away: %s: %s",
             in_words(first), attempt_of(first), plain(names_of(error)[0]), text_of(error),
+            extra=about(Event.ATTEMPT_VOID, **facts_of(first), error_type=plain(names_of(error)[0])),
         )  # fmt: skip
         _leave(undone.tasks)
 
@@ -200,6 +203,7 @@ class Decisions:
             logging.ERROR,
             "%s is tried again in %.1f s, as the attempt that it was: %s",
             in_words(task), NO_PROCESS_SECONDS, self._trouble,
+            extra=about(Event.NO_TASK_PROCESS, **facts_of(task), reason=self._trouble),
         )  # fmt: skip
         self._gates.give_back([task])
         self._retries.hold(task, now + NO_PROCESS_SECONDS)
@@ -214,6 +218,7 @@ class Decisions:
         log.error(
             "%s goes to the dead letters after attempt %d: %s",
             in_words(task), attempt_of(task), plain(names_of(error)[0]), exc_info=error,
+            extra=about(Event.DEAD_LETTER, **facts_of(task)),
         )  # fmt: skip
         self._dead_letters.send(task, error, age)
 
@@ -221,6 +226,7 @@ class Decisions:
         log.warning(
             "%s failed at attempt %d (%s: %s), again in %.1f s",
             in_words(task), attempt_of(task), plain(names_of(error)[0]), text_of(error), delay,
+            extra=about(Event.ATTEMPT_FAILED, **facts_of(task), error_type=plain(names_of(error)[0])),
         )  # fmt: skip
         record = self.retry_topics.record(task, delay, age)
         if record is None:

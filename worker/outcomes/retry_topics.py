@@ -14,9 +14,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 from kafka_worker.handler.decoding import readable_headers
 from kafka_worker.kafka.outbox import Headers, OutgoingRecord
 from kafka_worker.outcomes.retry import LONGEST_SECONDS
-from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, in_words, message_of, partition_of
+from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, facts_of, in_words, message_of, partition_of
 from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.failure_settings import retry_topic, seconds_of
+from kafka_worker.shared.events import Event, about
 
 log = logs.logger(__name__)
 
@@ -135,7 +136,10 @@ class RetryTopics:
         told = _told(message, first)
         wall = self._wall()
         if not told:
-            log.warning("%s carries none of our headers: it runs now, as a first attempt", in_words(task))
+            log.warning(
+                "%s carries none of our headers: it runs now, as a first attempt",
+                in_words(task), extra=about(Event.RETRY_WITHOUT_HEADERS, **facts_of(task)),
+            )  # fmt: skip
             return offset, segment, DelayedMessage(message, first, told, now), lane, 1, partition
         age = max(0.0, wall - told["first-failed-at"] / 1000)
         wait = min(max(0.0, told["due-at"] / 1000 - wall), LONGEST_SECONDS)

@@ -3,8 +3,9 @@ everybody but the thread pool, which has the same written out in its one loop. P
 
 from __future__ import annotations
 
+import hashlib
 import math
-from typing import TYPE_CHECKING, Any, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
 
@@ -51,6 +52,14 @@ def id_of(task: Task) -> TaskId:
 def in_words(task: Task) -> str:
     """How logs name it: `orders[3] offset 17`."""
     return f"{task[5]} offset {task[0]}"
+
+
+def facts_of(task: Task) -> Dict[str, Any]:
+    """What log records say of it, in their own fields. A key may be a secret, and is told by a hash."""
+    key = task[2].key()
+    hashed = None if key is None else hashlib.sha256(key).hexdigest()[:12]
+    topic, number = task[5].topic, task[5].number
+    return {"topic": topic, "partition": number, "offset": task[0], "attempt": int(task[4]), "key_hash": hashed}
 
 
 def kept_back(task: Task) -> bool:

@@ -27,6 +27,7 @@ from kafka_worker.partitions.undecided import Raised, Returned, sends_of
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.exceptions import copied
 from kafka_worker.shared.system import forks
 
@@ -116,9 +117,12 @@ class AsyncPool(Pool):
         try:
             self._loop.run_forever()
         except BaseException as problem:
-            log.error("A task of a handler would have ended the event loop", exc_info=copied(problem))  # noqa: TRY400 (a copy)
+            log.error(  # noqa: TRY400 (a copy)
+                "A task of a handler would have ended the event loop",
+                exc_info=copied(problem), extra=about(Event.LOOP_DISTURBED),
+            )  # fmt: skip
         else:
-            log.warning("A handler has stopped the event loop, which goes on")
+            log.warning("A handler has stopped the event loop, which goes on", extra=about(Event.LOOP_DISTURBED))
 
     # ---- in the loop's thread -------------------------------------------------------------------------------------
 

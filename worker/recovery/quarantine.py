@@ -26,6 +26,7 @@ from kafka_worker.partitions.task import Task, TaskId, id_of, offset_of, partiti
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.settings import Settings
 
 log = logs.logger(__name__)
@@ -63,7 +64,9 @@ class Quarantine(Pool):
         if new:
             self._suspects.blame(new, "was running when its process died")
             listed = ", ".join("{}[{}] offset {}".format(*place) for place in new[:LISTED])
-            log.warning("Running when this slot's process died, and now run apart, each alone: %s", listed)
+            log.warning(
+                "Running when this slot's process died, and now run apart, each alone: %s", listed, extra=about(Event.SUSPECTS)
+            )
 
     def receive(self, partitions: Iterable[Partition]) -> None:
         """These were assigned just now, and nothing of them is delivered yet."""

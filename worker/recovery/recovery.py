@@ -18,6 +18,7 @@ from kafka_worker.partitions.tracker import Memory, Range, merged, plain_memory
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.offset_map import decode, encode
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Seldom
 
 log = logs.logger(__name__)
@@ -57,7 +58,10 @@ class Recovery:
         carried = decode(metadata)
         if carried is None and metadata and not self._warned:
             self._warned = True
-            log.warning("%s: the committed metadata is not ours and is ignored: %.40r", partition, metadata)
+            log.warning(
+                "%s: the committed metadata is not ours and is ignored: %.40r",
+                partition, metadata, extra=about(Event.METADATA_IGNORED, topic=partition.topic, partition=partition.number),
+            )  # fmt: skip
         ours = carried if carried is not None and carried.base == offset else None
         made_anew = False
         if ours and ours.home.differs(home):
@@ -65,7 +69,11 @@ class Recovery:
             made_anew = not ours.home.elsewhere(home)
             ours = None
         if made_anew:
-            log.warning("%s was made anew: the committed offset %d is of the one before", partition, offset)
+            log.warning(
+                "%s was made anew: the committed offset %d is of the one before",
+                partition, offset,
+                extra=about(Event.TOPIC_MADE_ANEW, topic=partition.topic, partition=partition.number, offset=offset),
+            )  # fmt: skip
             offset, metadata = -1001, None
         partition.stored.found(offset, metadata or "", home.completed(ours.home) if ours else home)
         if ours:
@@ -78,7 +86,11 @@ class Recovery:
         self._release(record.number for record in partition.stored.recall(mapped, self._inherited(partition), offset))
         count = sum(behind - first for first, behind in partition.stored.done_before)
         if count:
-            log.info("%s: %d messages beyond offset %d were done before, and are not run again", partition, count, offset)
+            log.info(
+                "%s: %d messages beyond offset %d were done before, and are not run again",
+                partition, count, offset,
+                extra=about(Event.RECALLED, topic=partition.topic, partition=partition.number, offset=offset),
+            )  # fmt: skip
 
     def metadata(self, partition: Partition, target: int) -> str:
         """What a commit of `target` should carry."""

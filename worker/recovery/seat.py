@@ -9,6 +9,7 @@ import time
 from typing import Callable, Optional
 
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
@@ -50,14 +51,19 @@ class Seat:
             return
         try:
             if not self._lock.keep():
-                self._complaint.log(logging.ERROR, "The lock of the slot was taken away, and another process has it by now")
+                text = "The lock of the slot was taken away, and another process has it by now"
+                self._complaint.log(logging.ERROR, text, extra=about(Event.FILES_GONE))
             gone = self._found is not None and not runtime_files.is_there(self._journal, self._found)
         except OSError as problem:  # the folder is gone: the supervisor makes it anew
-            self._complaint.log(logging.WARNING, "The lock of the slot can't be looked after: %s", problem)
+            text = "The lock of the slot can't be looked after: %s"
+            self._complaint.log(logging.WARNING, text, problem, extra=about(Event.FILES_GONE))
             return
         if gone and not self.lost:
             self._lose()
 
     def _lose(self) -> None:
         self.lost = "its journal was taken away"
-        log.warning("%s was taken away: until a fresh process has another, a crash runs again what is done", self._journal)
+        log.warning(
+            "%s was taken away: until a fresh process has another, a crash runs again what is done",
+            self._journal, extra=about(Event.NO_JOURNAL),
+        )  # fmt: skip

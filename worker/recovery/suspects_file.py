@@ -18,6 +18,7 @@ from typing import Callable, Iterable, List, Optional, Set
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.recovery.suspects import Suspects, blamed, decoded, encoded, remembered, without
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
@@ -137,12 +138,18 @@ class SuspectsFile:
             return {}
         except ValueError as problem:  # also a UnicodeDecodeError
             if not self._damaged:
-                log.warning("%s is damaged (%s): what it knew of suspects is lost, the next one makes it anew", path, problem)
+                log.warning(
+                    "%s is damaged (%s): what it knew of suspects is lost, the next one makes it anew",
+                    path, problem, extra=about(Event.SUSPECTS_FORGOTTEN),
+                )  # fmt: skip
             self._damaged = True
             return {}
 
     def _complain(self, problem: Exception) -> None:
-        log.warning("Suspects are remembered by this process only, and not after its end: %s", problem)
+        log.warning(
+            "Suspects are remembered by this process only, and not after its end: %s",
+            problem, extra=about(Event.SUSPECTS_FORGOTTEN),
+        )  # fmt: skip
 
 
 def _replace(path: str, text: str) -> None:

@@ -16,7 +16,82 @@ FIELDS = (
 class Event(str, Enum):
     """What a record tells of."""
 
+    # the service
+    SERVICE_STARTING = "service-starting"
+    SERVICE_STOPPED = "service-stopped"
+    SUPERVISOR_STATE = "supervisor-state"
+    SUPERVISOR_REFUSED = "supervisor-refused"  # another one runs this group on this host
+    SIGNAL_RECEIVED = "signal-received"
+    HURRIED = "hurried"
+    GIVEN_UP = "given-up"  # it ends, because a restart would not help
+    FILES_GONE = "files-gone"
+    FILES_MADE_ANEW = "files-made-anew"
+    SUPERVISOR_GONE = "supervisor-gone"
     LOG_DROPPED = "log-dropped"  # nobody read the log for a while, and lines are missing
+    FAULT = "fault"  # of our own
+
+    # processes
+    PROCESS_STARTED = "process-started"
+    PROCESS_NOT_STARTED = "process-not-started"
+    PROCESS_ENDED = "process-ended"
+    PROCESS_HUNG = "process-hung"
+    PROCESS_KILLED = "process-killed"
+    PROCESS_STACKS = "process-stacks"  # where its threads were when it died
+    PROCESS_RECYCLED = "process-recycled"
+    ROLL_ENDED = "roll-ended"
+    ROLL_GIVEN_UP = "roll-given-up"
+    FORCED_END = "forced-end"  # its deadline was over
+    NO_JOURNAL = "no-journal"
+    OVERSIZED = "oversized"
+    THREADS_MAX = "threads-max"
+    TASK_PROCESS_STARTED = "task-process-started"
+    TASK_PROCESS_ENDED = "task-process-ended"
+    NO_TASK_PROCESS = "no-task-process"
+    STRANGE_ANSWER = "strange-answer"  # of a copy that a handler has forked
+    LOOP_DISTURBED = "loop-disturbed"  # the event loop, by a handler
+    HINT_UNKNOWN = "hint-unknown"
+
+    # the group and the broker
+    ASSIGNED = "assigned"
+    REVOKED = "revoked"
+    LOST = "lost"
+    JOINED_ANEW = "joined-anew"
+    FENCED = "fenced"
+    BROKER_AWAY = "broker-away"
+    BROKER_BACK = "broker-back"
+    BROKER_REFUSES = "broker-refuses"
+    CLIENT_TROUBLE = "client-trouble"
+    COMMIT_FAILED = "commit-failed"
+    COMMITTED_UNKNOWN = "committed-unknown"
+    METADATA_REFUSED = "metadata-refused"
+    METADATA_IGNORED = "metadata-ignored"
+    TOPIC_MISSING = "topic-missing"
+
+    # partitions
+    PARTITION_HELD = "partition-held"
+    PARTITION_GOES_ON = "partition-goes-on"
+    TOPIC_MADE_ANEW = "topic-made-anew"
+    OFFSETS_WENT_BACK = "offsets-went-back"
+    RECALLED = "recalled"  # what was done before is known, and not run again
+
+    # tasks
+    ATTEMPT_FAILED = "attempt-failed"
+    ATTEMPT_EXCUSED = "attempt-excused"  # something that its handler depends on is to blame
+    ATTEMPT_VOID = "attempt-void"  # its partition goes away
+    BATCH_FAILED = "batch-failed"
+    DEAD_LETTER = "dead-letter"
+    STORED_OTHERWISE = "stored-otherwise"
+    RETRY_WITHOUT_HEADERS = "retry-without-headers"
+    TASK_LATE = "task-late"
+    TASK_CUT_OFF = "task-cut-off"
+    SUSPECTS = "suspects"
+    SUSPECTS_FORGOTTEN = "suspects-forgotten"
+
+    # circuit breakers
+    BREAKER_OPENED = "breaker-opened"
+    BREAKER_HALF_OPEN = "breaker-half-open"
+    BREAKER_CLOSED = "breaker-closed"
+    NO_BREAKER = "no-breaker"  # for a dependency too many
 
 
 def about(event: Event, **fields: object) -> Dict[str, object]:

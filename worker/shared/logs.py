@@ -139,7 +139,10 @@ def _missing(count: int) -> logging.LogRecord:
 
 def _not_printed(count: int) -> bytes:
     """What reads standard output may be a program, to which a word of ours would be one of the handler's."""
-    log.warning("%d lines that handlers have printed are missing: nobody has read standard output for a while", count)
+    log.warning(
+        "%d lines that handlers have printed are missing: nobody has read standard output for a while",
+        count, extra=about(Event.LOG_DROPPED),
+    )  # fmt: skip
     return b""
 
 
@@ -181,7 +184,7 @@ class Seldom:
         self._next = float("-inf")
         self._left_out = 0
 
-    def log(self, level: int, message: str, *arguments: object) -> None:
+    def log(self, level: int, message: str, *arguments: object, extra: Optional[Dict[str, object]] = None) -> None:
         """Log it, or count it."""
         now = self._clock()
         if now < self._next:
@@ -190,4 +193,4 @@ class Seldom:
         if self._left_out:
             message += f" ({self._left_out} more like this in between)"
         self._next, self._left_out = now + self._every, 0
-        self._log.log(level, message, *arguments)
+        self._log.log(level, message, *arguments, extra=extra)

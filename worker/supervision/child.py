@@ -11,6 +11,7 @@ from typing import Dict, FrozenSet, Mapping, Optional
 
 from kafka_worker import start
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, from_json
@@ -168,5 +169,8 @@ class Child:
         stacks = self._words.read()
         self._words.close()
         if stacks:
-            log.error("slot %d: process %d has left the stacks of its threads", self.slot, self.pid, extra={"stack": stacks})
+            log.error(
+                "slot %d: process %d has left the stacks of its threads",
+                self.slot, self.pid, extra=about(Event.PROCESS_STACKS, slot=self.slot, stack=stacks),
+            )  # fmt: skip
         return True

@@ -9,6 +9,7 @@ import time
 from typing import Callable, Dict, Optional
 
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.control import ControlServer
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
@@ -42,6 +43,7 @@ class Premises:
                 "Group %s is already run on this host by %s. Stop that one, or give this one another KAFKA_GROUP_ID "
                 "(for another cluster: another RUNTIME_DIRECTORY)",
                 self._settings.group_id, self._lock.note(),
+                extra=about(Event.SUPERVISOR_REFUSED),
             )  # fmt: skip
         return ours
 
@@ -67,7 +69,10 @@ class Premises:
             if ours and self._control is not None:
                 self._control.keep()
         except (OSError, runtime_files.UnsafeDirectoryError) as problem:
-            self._complaint.log(logging.ERROR, "What was taken away of the service's files can't be made anew: %s", problem)
+            self._complaint.log(
+                logging.ERROR, "What was taken away of the service's files can't be made anew: %s",
+                problem, extra=about(Event.FILES_GONE),
+            )  # fmt: skip
             return True
         return ours
 
@@ -79,4 +84,4 @@ class Premises:
         self._held[folder] = runtime_files.hold(prepare(self._settings))
         if held is not None:
             os.close(held)
-            log.warning("%s was taken away, and is made anew", folder)
+            log.warning("%s was taken away, and is made anew", folder, extra=about(Event.FILES_MADE_ANEW))

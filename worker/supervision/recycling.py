@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Dict, Optional
 
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.supervision.slot import Slot
 
 log = logs.logger(__name__)
@@ -26,7 +27,11 @@ class RecyclingSchedule:
         if not wishing:
             return None
         slot = min(wishing, key=lambda each: each.child.started_at if each.child else now)
-        log.info("slot %d: recycling process %d (%s)", slot.number, slot.child.pid if slot.child else 0, slot.wishes_recycling)
+        log.info(
+            "slot %d: recycling process %d (%s)",
+            slot.number, slot.child.pid if slot.child else 0, slot.wishes_recycling,
+            extra=about(Event.PROCESS_RECYCLED, slot=slot.number, reason=slot.wishes_recycling),
+        )  # fmt: skip
         return slot.number
 
     def ended(self, outcome: str, now: float) -> None:

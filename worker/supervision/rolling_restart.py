@@ -8,6 +8,7 @@ from collections import deque
 from typing import Callable, Deque, Dict, List, Optional
 
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.supervision.child import Child, ChildState
@@ -66,7 +67,7 @@ class RollingRestart:
             self._give_up(f"slot {slot.number}: the next process could not be started: {problem}")
 
     def _give_up(self, reason: str) -> None:
-        log.error("%s; the running processes stay", reason)
+        log.error("%s; the running processes stay", reason, extra=about(Event.ROLL_GIVEN_UP, reason=reason))
         self.outcome = "given up"
         self._to_do.clear()
         self._old = None

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Optional
 
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.snapshot import SlotReport, Stage
 from kafka_worker.supervision.child import Child, ChildState
@@ -94,4 +95,7 @@ class Slot:
             log.error(
                 "slot %d: cut off: %s[%d] offset %d, running for %.1f s at its last heartbeat; it runs again",
                 self.number, task.topic, task.partition, task.offset, task.seconds,
+                extra=about(
+                    Event.TASK_CUT_OFF, slot=self.number, topic=task.topic, partition=task.partition, offset=task.offset
+                ),
             )  # fmt: skip

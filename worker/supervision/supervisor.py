@@ -18,6 +18,7 @@ from enum import Enum
 from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping
 
 from kafka_worker.shared import logs, routes
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode, described
 from kafka_worker.shared.ipc import control, health
 from kafka_worker.shared.ipc.snapshot import Snapshot, as_json, snapshot_of
@@ -71,7 +72,7 @@ class Supervisor:
         """Take over signals and the control socket; no child yet. The caller holds the lock of the premises."""
         self._settings = settings
         self._environment = environment
-        self._state = StateMachine("the supervisor", TRANSITIONS, log.info)
+        self._state = StateMachine("the supervisor", TRANSITIONS, self._note)
         self._started_at = time.monotonic()
         self._awake = AwakeClock(self._started_at)
         self._code = ExitCode.OK
@@ -98,6 +99,7 @@ class Supervisor:
             "Starting %d processes with %d threads each (group %s, topics %s, handler %s)",
             self._settings.processes, self._settings.threads, self._settings.group_id,
             ", ".join(self._settings.topics), routes.described(self._settings),
+            extra=about(Event.SERVICE_STARTING),
         )  # fmt: skip
         while True:
             now = time.monotonic()
@@ -116,21 +118,22 @@ class Supervisor:
                 self._end_roll(now)
             self._control.serve()
             if not self._premises.check():
-                log.error("Another supervisor runs this group here by now: stopping")
+                log.error("Another supervisor runs this group here by now: stopping", extra=about(Event.SUPERVISOR_REFUSED))
                 self._stop(ExitCode.GAVE_UP)
             self._tell_systemd(now)
             if self._state.now is State.STOPPING and not left and all(slot.empty for slot in self._slots.values()):
                 break
             self._selector.select(LOOK_SECONDS if left else self._patience(now))
         self._control.close()
-        log.info("Stopped: %s", described(self._code))
+        log.info("Stopped: %s", described(self._code), extra=about(Event.SERVICE_STOPPED, reason=described(self._code)))
         return self._code
 
     def _react(self) -> None:
         """To the signals that have come, the first of them before anything was started."""
         for number in self._inbox.take():
             if number in self.REACTIONS:
-                log.info("%s received", signal.Signals(number).name)
+                name = signal.Signals(number).name
+                log.info("%s received", name, extra=about(Event.SIGNAL_RECEIVED, reason=name))
                 self.REACTIONS[number](self)
 
     def _children(self) -> List[Child]:
@@ -163,12 +166,15 @@ class Supervisor:
                 slot.child = self._spawn(slot, now, awake)
             except OSError as problem:  # no memory, no process, no descriptor: that may pass
                 slot.start_at = now + SPAWN_AGAIN_SECONDS
-                log.warning("slot %d: no process can be started, soon again: %s", slot.number, problem)
+                log.warning(
+                    "slot %d: no process can be started, soon again: %s",
+                    slot.number, problem, extra=about(Event.PROCESS_NOT_STARTED, slot=slot.number),
+                )  # fmt: skip
 
     def _spawn(self, slot: Slot, now: float, awake: float) -> Child:
         child = spawn(self._settings, slot.number, self._environment, now, awake)
         self._selector.register(child.channel, selectors.EVENT_READ)
-        log.info("slot %d: started process %d", slot.number, child.pid)
+        log.info("slot %d: started process %d", slot.number, child.pid, extra=about(Event.PROCESS_STARTED, slot=slot.number))
         return child
 
     def _forget(self, child: Child) -> None:
@@ -180,12 +186,18 @@ class Supervisor:
     def _abort_if_hung(self, child: Child, awake: float) -> None:
         reason = child.hangs(awake, self._settings.heartbeat_timeout_seconds)
         if reason is not None:
-            log.error("slot %d: process %d hangs (%s): SIGABRT, its stacks follow", child.slot, child.pid, reason)
+            log.error(
+                "slot %d: process %d hangs (%s): SIGABRT, its stacks follow",
+                child.slot, child.pid, reason, extra=about(Event.PROCESS_HUNG, slot=child.slot, reason=reason),
+            )  # fmt: skip
             child.abort(awake + ABORT_SECONDS)
 
     def _kill_if_overdue(self, slot: Slot, child: Child, awake: float) -> None:
         if child.kill_at is not None and awake >= child.kill_at:
-            log.error("slot %d: process %d did not end in time: SIGKILL", slot.number, child.pid)
+            log.error(
+                "slot %d: process %d did not end in time: SIGKILL",
+                slot.number, child.pid, extra=about(Event.PROCESS_KILLED, slot=slot.number),
+            )  # fmt: skip
             slot.say_what_was_cut_off()
             child.kill()
 
@@ -194,34 +206,50 @@ class Supervisor:
         status_code = child.exit_code()
         how = described(status_code)
         if self._state.now is State.STOPPING:
-            log.info("slot %d: process %d ended: %s", slot.number, child.pid, how)
+            log.info(
+                "slot %d: process %d ended: %s",
+                slot.number, child.pid, how, extra=about(Event.PROCESS_ENDED, slot=slot.number, reason=how),
+            )  # fmt: skip
             if status_code not in (ExitCode.OK, -signal.SIGTERM) and self._code is ExitCode.OK:
                 self._code = ExitCode.GAVE_UP
             return
         if slot.retiring:
-            log.info("slot %d: process %d ended: %s; the slot is gone", slot.number, child.pid, how)
+            log.info(
+                "slot %d: process %d ended: %s; the slot is gone",
+                slot.number, child.pid, how, extra=about(Event.PROCESS_ENDED, slot=slot.number, reason=how),
+            )  # fmt: skip
             if slot.empty:  # a successor of a rolling restart may still be on its way out
                 del self._slots[slot.number]
             return
         if slot.child is not None:
-            log.info("slot %d: process %d ended: %s; process %d takes over", slot.number, child.pid, how, slot.child.pid)
+            log.info(
+                "slot %d: process %d ended: %s; process %d takes over",
+                slot.number, child.pid, how, slot.child.pid, extra=about(Event.PROCESS_ENDED, slot=slot.number, reason=how),
+            )  # fmt: skip
             return
         delay = self._policy.delay(slot.record, status_code, now - child.started_at, now)
         if delay is None:
             self._give_up(slot, status_code)
             return
         level = logging.INFO if status_code == ExitCode.OK else logging.ERROR
-        log.log(level, "slot %d: process %d ended: %s; next start in %.2f s", slot.number, child.pid, how, delay)
+        log.log(
+            level, "slot %d: process %d ended: %s; next start in %.2f s",
+            slot.number, child.pid, how, delay, extra=about(Event.PROCESS_ENDED, slot=slot.number, reason=how),
+        )  # fmt: skip
         slot.start_at = now + delay
 
     def _give_up(self, slot: Slot, status_code: int) -> None:
         if status_code == ExitCode.CONFIGURATION:
-            log.error("slot %d: its process refuses the configuration: stopping, a restart would not help", slot.number)
+            log.error(
+                "slot %d: its process refuses the configuration: stopping, a restart would not help",
+                slot.number, extra=about(Event.GIVEN_UP, slot=slot.number),
+            )  # fmt: skip
             self._stop(ExitCode.CONFIGURATION)
         else:
             log.error(
                 "More than %d restarts in %.0f s (last: slot %d, %s): giving up",
                 self._settings.restart_limit, self._settings.restart_window_seconds, slot.number, slot.last_exit,
+                extra=about(Event.GIVEN_UP, slot=slot.number, reason=slot.last_exit),
             )  # fmt: skip
             self._stop(ExitCode.GAVE_UP)
 
@@ -243,7 +271,7 @@ class Supervisor:
             self._roll.begin([number], "Recycling")
 
     def _end_roll(self, now: float) -> None:
-        log.info("%s: %s", self._roll.name, self._roll.outcome)
+        log.info("%s: %s", self._roll.name, self._roll.outcome, extra=about(Event.ROLL_ENDED, reason=self._roll.outcome))
         self._recycling.ended(self._roll.outcome, now)
         self._state.move(State.RUNNING)
         self._notifier.ready()
@@ -276,13 +304,17 @@ class Supervisor:
             return
         if signal.SIGINT in (number, self._wish[0]) and now - self._wish[1] < SAME_WISH_SECONDS:
             return
-        log.warning("Hurrying: what runs now is cut off and runs again")
+        log.warning("Hurrying: what runs now is cut off and runs again", extra=about(Event.HURRIED))
         self._ask_all_to_stop(HURRIED_DRAIN_SECONDS)
 
     def handle_sigint(self) -> None:
         """The same. But a terminal's Ctrl-C reaches who started us too, who may pass it on: what comes with it is no second
         wish."""
         self.handle_sigterm(signal.SIGINT)
+
+    @staticmethod
+    def _note(move: str) -> None:
+        log.info("%s", move, extra=about(Event.SUPERVISOR_STATE))
 
     def _stop(self, code: ExitCode) -> None:
         if self._state.now is State.STOPPING:

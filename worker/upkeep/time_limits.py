@@ -11,10 +11,11 @@ import logging
 import time
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-from kafka_worker.partitions.task import Task, attempt_of, id_of, in_words, message_of, partition_of
+from kafka_worker.partitions.task import Task, attempt_of, facts_of, id_of, in_words, message_of, partition_of
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.awake import AwakeClock
 
@@ -82,7 +83,7 @@ class TimeLimits:
         text = "%s, running for %.1f s in %s (attempt %d): longer than %s"
         # A task process logs its own, when it hears of it.
         stack = None if self._apart or overrun.thread.apart else overrun.thread.stack()
-        log.handle(log.makeRecord(log.name, level, __file__, 0, text, words, None, sinfo=stack))
+        log.log(level, text, *words, extra=about(Event.TASK_LATE, **facts_of(task), stack=stack))
 
 
 class Overrun(NamedTuple):

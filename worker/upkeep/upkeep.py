@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Iterable, Optional
 
 from kafka_worker.pools.thread_pool import Pool, Runner
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import machine, memory
 from kafka_worker.upkeep.concurrency import ConcurrencyLimit
@@ -83,6 +84,7 @@ class Upkeep:
             log.warning(
                 "%d MB right after the start, above its share of MEMORY_LIMIT (%d MB): a new process would be as large",
                 self._bytes / MEGABYTE, self._soft_limit / MEGABYTE,
+                extra=about(Event.OVERSIZED),
             )  # fmt: skip
         if self._concurrency is not None and self._tuned is not None:
             self._tune(self._concurrency, self._tuned, now)
@@ -101,7 +103,7 @@ class Upkeep:
             pool.resize(threads)
         if threads == self._most and not self._most_reached:
             self._most_reached = True
-            log.info("As many threads as THREADS_MAX allows: %d", threads)
+            log.info("As many threads as THREADS_MAX allows: %d", threads, extra=about(Event.THREADS_MAX))
 
     def _most_by_memory(self, threads: int) -> float:
         """How many threads there is memory for, when each needs its part of what has been added since the start."""

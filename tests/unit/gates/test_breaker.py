@@ -207,6 +207,7 @@ def test_each_move_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> N
     made.turn(2 * WAIT)
     made.succeeded(PROBES, 2 * WAIT, probe=True)
 
+    assert {vars(record)["breaker"] for record in caplog.records} == {caplog.messages[0].split()[3]}
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", "Circuit breaker of payments opened: 4 of 4 calls failed (share 1.00); next try in 10.0 s; " + LAST),
         ("INFO", "Circuit breaker of payments is half-open: 3 calls try whether it works again"),
