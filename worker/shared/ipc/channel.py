@@ -15,6 +15,11 @@ Message = Dict[str, Any]
 LONGEST_LINE = 64 * 1024 * 1024  # bytes; beyond it the other side is not one of ours
 
 
+def line_of(message: Message) -> bytes:
+    """The message as it is sent."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+
+
 class Channel:
     """Not thread-safe: one thread owns each end. The two directions end each by itself: that nothing can be sent any more says
     nothing of what the other side has sent before it went."""
@@ -42,7 +47,11 @@ class Channel:
 
     def send(self, message: Message) -> None:
         """Queue a message and send what the socket takes now; `flush` sends the rest."""
-        self._outgoing += json.dumps(message, separators=(",", ":")).encode() + b"\n"
+        self.send_line(line_of(message))
+
+    def send_line(self, line: bytes) -> None:
+        """The same with a message as `line_of` has written it, which several may be sent."""
+        self._outgoing += line
         self.flush()
 
     def offer(self, message: Message) -> bool:

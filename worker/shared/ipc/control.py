@@ -1,6 +1,6 @@
 """The control socket: how anybody asks a running supervisor something. One question a connection, a JSON object on one line,
-and its answer; `{"command": "status"}` answers with the snapshot. It belongs to the user of the service alone (mode 0600, in a
-folder of mode 0700).
+and its answer; `{"command": "status"}` answers with the snapshot, `{"command": "watch"}` with one after the other (see
+`watchers`). It belongs to the user of the service alone (mode 0600, in a folder of mode 0700).
 
 The server never waits for a client, and does no more in a turn of the supervisor's loop than answer a few: whoever asks
 without an end, says nothing, or does not read, keeps nobody else waiting.
@@ -16,12 +16,14 @@ import struct
 from typing import Any, Callable, Dict, List, Tuple
 
 from kafka_worker.shared.ipc.channel import Channel, Message
+from kafka_worker.shared.ipc.watchers import Watchers
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.runtime_files import is_there
 
 MOST_CLIENTS = 32  # at once; the oldest makes room for the next
 MOST_ANSWERS = 4  # in one turn of the loop
 LONGEST_QUESTION = 4096  # bytes
+WATCH = "watch"
 
 
 class ControlServer:
@@ -34,6 +36,7 @@ class ControlServer:
         self._commands = commands
         self._clients: List[Channel] = []
         self._left = 0  # answers, in this turn
+        self._watchers = Watchers(selector, lambda: self._answer({"command": "status"}))
         self._listen()
 
     def _listen(self) -> None:
@@ -69,6 +72,7 @@ class ControlServer:
         for client in list(self._clients):
             if self._over(client):
                 self._dismiss(client)
+        self._watchers.serve()
 
     def _over(self, client: Channel) -> bool:
         """Do what can be done for a client now; whether that was all: it has its answer, or is gone."""
@@ -79,6 +83,10 @@ class ControlServer:
             if not questions:
                 return not client.readable
             self._left -= 1
+            if questions[0].get("command") == WATCH:
+                self._clients.remove(client)
+                self._watchers.add(client)
+                return False
             self._selector.modify(client, selectors.EVENT_WRITE)  # an answer that it does not take at once goes on then
             client.send(self._answer(questions[0]))
         else:
@@ -94,6 +102,7 @@ class ControlServer:
         """Listen no more, and leave no socket behind."""
         for client in self._clients:
             client.close()
+        self._watchers.close()
         self._listener.close()
         with contextlib.suppress(OSError):  # the folder may be gone
             os.unlink(self._path)
@@ -111,7 +120,7 @@ class ControlServer:
     def _answer(self, request: Message) -> Message:
         command = self._commands.get(str(request.get("command")))
         if command is None:
-            return {"error": f"unknown command; known: {', '.join(sorted(self._commands))}"}
+            return {"error": f"unknown command; known: {', '.join(sorted([*self._commands, WATCH]))}"}
         return command()
 
 
@@ -129,7 +138,7 @@ def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = Fal
             connection.connect(path)
         except OSError as problem:
             raise NotRunningError(f"no supervisor answers at {path} ({problem.strerror or problem})") from problem
-        _must_be_ours(connection, path, nearby=nearby)
+        must_be_ours(connection, path, nearby=nearby)
         channel = Channel(connection)
         channel.send(request)
         selector.register(channel, selectors.EVENT_READ)
@@ -141,7 +150,8 @@ def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = Fal
     raise NotRunningError(f"the supervisor at {path} accepted the question and did not answer within {timeout:.0f} s")
 
 
-def _must_be_ours(connection: socket.socket, path: str, *, nearby: bool) -> None:
+def must_be_ours(connection: socket.socket, path: str, *, nearby: bool) -> None:
+    """Raises NotRunningError when another user answers, and, with `nearby`, somebody in a container that is not ours."""
     pid, user = _peer(connection)
     if os.getuid() not in (0, user) and user:
         raise NotRunningError(f"user {user} answers at {path}, and not yours")

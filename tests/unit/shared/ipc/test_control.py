@@ -66,7 +66,7 @@ def test_an_answer_larger_than_a_sockets_buffer_arrives_whole(server: Turning, p
 def test_an_unknown_command_is_answered_with_those_that_are_known(
     server: Turning, path: str, request_: Dict[str, Any]
 ) -> None:
-    assert ask(path, request_) == {"error": "unknown command; known: large, status"}
+    assert ask(path, request_) == {"error": "unknown command; known: large, status, watch"}
 
 
 def test_the_socket_is_its_users_alone(server: Turning, path: str) -> None:
