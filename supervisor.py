@@ -4,6 +4,7 @@
     python supervisor.py --processes 8          run the service (all settings: --help)
     python supervisor.py status [--json]        what is it doing, and why; exit 0 healthy, 1 degraded, 2 not running
     python supervisor.py metrics                the same as numbers, for Prometheus
+    python supervisor.py serve --http IP:PORT   both by HTTP, with probes; HTTP=IP:PORT does so beside the service
     python supervisor.py dead-letters list      what failed; also show, replay, drop: --help
 
 | signal | effect |

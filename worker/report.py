@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Callable, Iterable, List, Optional, Sequence, Tuple
 
 from kafka_worker.partitions.task import Task
-from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread
+from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import readable
-from kafka_worker.shared.ipc.snapshot import BreakerReport, ChildReport, PartitionReport, Stage, TaskReport
+from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS, BreakerReport, ChildReport, PartitionReport, Stage, TaskReport
 
 RATE_SECONDS = 10.0
 MOST_TASKS = 20  # in one report: the longest running ones
@@ -93,7 +93,7 @@ def child_report(
         suspects=loop.suspects,
         in_flight=sum(partition.in_flight for partition in loop.partitions),
         busy_seconds=sum(thread.busy_seconds for thread in threads),
-        histogram=[sum(thread.histogram[bucket] for thread in threads) for bucket in range(len(BUCKETS) + 1)],
+        histogram=[sum(thread.histogram[bucket] for thread in threads) for bucket in range(len(HANDLER_SECONDS) + 1)],
         tasks=_longest(running, now),
         partitions=loop.partitions,
         breakers=loop.breakers,

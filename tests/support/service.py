@@ -11,7 +11,7 @@ import sys
 import tempfile
 import uuid
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Set, Tuple
 
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.settings import TABLE
@@ -160,6 +160,17 @@ class Service:
             check=False,
             timeout=COMMAND_SECONDS,
         )
+
+    @contextlib.contextmanager
+    def beside(self, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+        """The same command once more with `words`, beside the service for a while: `serve`. It writes to the same log."""
+        with open(self._log, "ab") as log, subprocess.Popen(
+            [*self._command, *words], cwd=self._cwd, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        ) as process:  # fmt: skip
+            try:
+                yield process
+            finally:
+                process.terminate()
 
     @property
     def pid(self) -> int:

@@ -23,6 +23,8 @@ HOMES: Dict[str, Tuple[str, ...]] = {
         "worker/ops/connection.py", "worker/ops/lag/group.py", "worker/ops/doctor/",
     ),
     "pydantic": (),
+    "starlette": ("worker/ops/serve/guard.py", "worker/ops/serve/server.py", "worker/ops/serve/site.py"),
+    "uvicorn": ("worker/ops/serve/server.py",),
     "dotenv": ("worker/shared/configuration/environment",),
 }  # fmt: skip
 # Where an attribute of a standard module may be used.

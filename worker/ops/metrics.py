@@ -1,5 +1,5 @@
-"""The snapshot as metrics, in Prometheus' text format: `supervisor.py metrics`, for a textfile collector or whatever scrapes
-by running a command. Pure: the names are told here once, each with its meaning.
+"""The snapshot as metrics: `supervisor.py metrics`, for a textfile collector or whatever scrapes by running a command, and the
+HTTP part's `/metrics`. Pure: the names are told here once, each with its meaning.
 
 Counters are those of a slot's present process and begin anew with the next, which `rate()` knows how to read.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Tuple
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
 
 from kafka_worker.shared.ipc.snapshot import BreakerReport, ChildReport, SlotReport, Snapshot
 
 PREFIX = "kafka_worker_"
+PLAIN, OPEN = "text/plain", "application/openmetrics-text"
 BREAKER_STATES = ("closed", "half-open", "open")
 
 
@@ -62,9 +64,15 @@ OF_PARTITION = (
 
 def text(snapshot: Snapshot) -> str:
     """The whole snapshot, as Prometheus reads it."""
+    return exposition(snapshot, PLAIN)[0].decode()
+
+
+def exposition(snapshot: Snapshot, form: str) -> Tuple[bytes, str]:
+    """The same as PLAIN text or as OPEN metrics, and the media type of it."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(list(_families(snapshot))))
-    return generate_latest(registry).decode()
+    encode, media_type = choose_encoder(form)
+    return encode(registry), media_type
 
 
 class _Collector:

@@ -1,11 +1,12 @@
-"""`supervisor.py` without a command: what is set is checked, as far as it can be before it runs; then the service runs."""
+"""`supervisor.py` without a command, and `serve`: what is set is checked, as far as it can be before it runs; then the service
+runs, or the HTTP part alone."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import List
 
-from kafka_worker.shared import logs
+from kafka_worker.shared import http_settings, logs
 from kafka_worker.shared.configuration.load import Configuration, ConfigurationError
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.system import machine, streams
@@ -25,12 +26,19 @@ def run(configuration: Configuration, closed: List[str]) -> int:
     environment = {**configuration.child_environment, "TASK_SECONDS": str(settings.task_seconds)}
     if settings.log_format == "text" and streams.is_journal(environment.get("JOURNAL_STREAM")):
         settings = replace(settings, log_format="journal")
-    logs.set_up(settings.log_level, settings.log_format, "supervisor")
+    serves = configuration.command == "serve"
+    logs.set_up(settings.log_level, settings.log_format, "http" if serves else "supervisor")
     for warning in configuration.warnings:
         log.warning("%s", warning)
-    faults = machine.make_room(settings) or preflight.faults(settings, environment)
+    faults = http_settings.missing(settings.http) or machine.make_room(settings)
+    if not serves:
+        faults = faults or preflight.faults(settings, environment)
     if faults:
-        return preflight.refuse(faults)
+        return preflight.refuse(faults, configuration.command)
+    if serves:
+        from kafka_worker.ops.serve import command as serve  # here, because a supervisor has no use for it
+
+        return serve.run(settings)
     if configuration.check_only:
         print(settings.described(), flush=True)
         return ExitCode.OK

@@ -25,10 +25,11 @@ from kafka_worker.handler.loading import Call
 from kafka_worker.partitions.task import Task, finish, kept_back, mark_open, mark_running, partition_of
 from kafka_worker.partitions.undecided import Raised, Returned, sends_of
 from kafka_worker.pools import stacks
-from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
+from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.exceptions import copied
+from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS
 from kafka_worker.shared.system import forks
 
 log = logs.logger(__name__)
@@ -208,6 +209,6 @@ class AsyncPool(Pool):
     def _count(self, place: Coroutine, task: Task, *, failed: bool) -> None:
         seconds, thread, partition = time.monotonic() - place.started, self.threads[0], partition_of(task)
         thread.count(partition.queue.topic, int(not failed), int(failed), seconds)
-        thread.histogram[bisect_left(BUCKETS, seconds)] += 1
+        thread.histogram[bisect_left(HANDLER_SECONDS, seconds)] += 1
         if partition.closing.revoked:
             thread.stale += 1

@@ -14,8 +14,9 @@ from typing import Callable, List, Optional, Tuple
 from kafka_worker.handler.batch import BatchCall, alone
 from kafka_worker.partitions.task import Task, finish, kept_back, mark_open, mark_running, partition_of
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, failed, sends_of
-from kafka_worker.pools.thread_pool import BUCKETS, HandlerThread, Pool
+from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.shared.foreign.exceptions import copied
+from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS
 
 
 class BatchPool(Pool):
@@ -102,6 +103,6 @@ class BatchPool(Pool):
     def _count(thread: HandlerThread, first: Task, done: int, failed: int, seconds: float) -> None:
         partition = partition_of(first)
         thread.count(partition.queue.topic, done, failed, seconds)
-        thread.histogram[bisect_left(BUCKETS, seconds)] += 1
+        thread.histogram[bisect_left(HANDLER_SECONDS, seconds)] += 1
         if partition.closing.revoked:
             thread.stale += done + failed

@@ -20,10 +20,7 @@ from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, sends_of
 from kafka_worker.pools import stacks
 from kafka_worker.shared.foreign.exceptions import copied
-
-#: Upper bounds of the buckets in which handler times are counted, in seconds; one more bucket takes what is longer.
-BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
-
+from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS
 
 TURN_SECONDS = 0.005  # for one partition before the next has its turn: long against a switch, short against a task
 
@@ -51,7 +48,7 @@ class HandlerThread:
         self.failed = 0  # handler raised
         self.stale = 0  # finished, but the partition had been taken away meanwhile
         self.busy_seconds = 0.0
-        self.histogram = [0] * (len(BUCKETS) + 1)
+        self.histogram = [0] * (len(HANDLER_SECONDS) + 1)
 
     def count(self, topic: str, done: int, failed: int, seconds: float) -> None:
         """So many tasks of this topic came to an end, and it took so long."""
@@ -233,9 +230,9 @@ class Pool:
                         if follower is not None:
                             partition.queue.put(follower)
             ended = clock()
-            if ended - started >= BUCKETS[0]:
+            if ended - started >= HANDLER_SECONDS[0]:
                 slow += 1
-                thread.histogram[bisect_left(BUCKETS, ended - started)] += 1
+                thread.histogram[bisect_left(HANDLER_SECONDS, ended - started)] += 1
             if closing.revoked:
                 thread.stale += 1
         thread.task = None

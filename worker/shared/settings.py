@@ -21,6 +21,7 @@ _TOPIC = r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}"
 _SERVER = r"(?:\w+://)?(?:\[[0-9A-Fa-f:.]+\]|[^\s,:/\[\]]+)(?::\d{1,5})?"
 _FUNCTION = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _ERROR = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+_ADDRESS = r"(?:localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}"
 ABSOLUTE_PATH = "an absolute path"
 
 
@@ -303,6 +304,27 @@ class Settings:
         "whether a process that crashes may leave a core file, which holds passwords; on: as the system allows",
         "off", choices=("off", "on"),
     )
+    http: str = _row(
+        "HTTP", "HTTP", "--http",
+        "where probes, metrics and the API are served; port 0: any that is free; nothing: they are not served",
+        "", pattern=_ADDRESS, form="host:port, the host localhost or an IP address, IPv6 in [], or nothing",
+    )
+    http_token_file: str = _row(
+        "HTTP", "HTTP_TOKEN_FILE", "--http-token-file",
+        "a file with the token that API and page ask for; without it they are there on loopback addresses only",
+        "", pattern=r".*", form="the path of a text file with 16 characters or more, or nothing",
+    )
+    http_hosts: Tuple[str, ...] = _row(
+        "HTTP", "HTTP_HOSTS", "--http-hosts",
+        "names by which it may be asked, besides localhost, this machine's name and IP addresses; *: any name",
+        (), pattern=r"\*|(?:\*\.)?[A-Za-z0-9._-]{1,253}", several=True,
+        form="host names, several with commas; *.example.org: all below it, or nothing",
+    )
+    http_show_keys: str = _row(
+        "HTTP", "HTTP_SHOW_KEYS", "--http-show-keys",
+        "whether the API and the page tell the keys of messages",
+        "off", choices=("off", "on"),
+    )
     task_seconds: float = _row(
         "The example handler", "TASK_SECONDS", "--task-seconds",
         "how long the example handler pretends to work on a message",
@@ -352,7 +374,7 @@ PROPERTY_PREFIXES = {
 TABLE: Dict[str, Setting] = {}
 for _heading in (
     "Kafka", "Work", "Validation", "Failures", "Circuit breaker", "Time limits", "Recovery", "Memory and recycling",
-    "Restarts", "Places and logs", "The example handler",
+    "Restarts", "HTTP", "Places and logs", "The example handler",
 ):  # fmt: skip
     TABLE.update(
         (_each.name, _each.metadata["row"])

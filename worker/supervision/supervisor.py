@@ -29,6 +29,7 @@ from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.child import Child, spawn
+from kafka_worker.supervision.http_process import HttpProcess
 from kafka_worker.supervision.leftovers import LOOK_SECONDS, Leftovers
 from kafka_worker.supervision.premises import Premises
 from kafka_worker.supervision.recycling import RecyclingSchedule
@@ -90,6 +91,7 @@ class Supervisor:
         self._control = control.ControlServer(
             runtime_files.control_socket(settings), self._selector, {"status": lambda: as_json(self._snapshot())}
         )
+        self._http = HttpProcess(settings, environment, self._selector)
         self._premises = premises
         premises.guard(self._control)
 
@@ -116,6 +118,7 @@ class Supervisor:
                 self._recycle(now)
             if self._state.now is State.ROLLING and self._roll.step(self._slots, now, awake):
                 self._end_roll(now)
+            self._http.tend(now, awake)
             self._control.serve()
             if not self._premises.check():
                 log.error("Another supervisor runs this group here by now: stopping", extra=about(Event.SUPERVISOR_REFUSED))
@@ -125,6 +128,7 @@ class Supervisor:
                 break
             self._selector.select(LOOK_SECONDS if left else self._patience(now))
         self._control.close()
+        self._http.end()
         log.info("Stopped: %s", described(self._code), extra=about(Event.SERVICE_STOPPED, reason=described(self._code)))
         return self._code
 
@@ -349,8 +353,9 @@ class Supervisor:
         slots = [self._slots[number].report(now, awake) for number in sorted(self._slots)]
         working = State.RUNNING if self._state.now is State.ROLLING else self._state.now
         lost = logs.lost()
-        conditions = health.conditions(working.value, slots, lost.untold)
-        return snapshot_of(self._settings, self._state.now.value, now - self._started_at, conditions, slots, lost.dropped)
+        conditions = [*health.conditions(working.value, slots, lost.untold), *self._http.conditions()]
+        state, uptime = self._state.now.value, now - self._started_at
+        return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, self._http.report())
 
     def _tell_systemd(self, now: float) -> None:
         self._notifier.ping(now)
@@ -363,7 +368,7 @@ class Supervisor:
         """How long the loop may sleep: until something is due."""
         starts = [slot.start_at - now for slot in self._slots.values() if slot.start_at is not None]
         kills = [child.kill_at - self._awake.seconds for child in self._children() if child.kill_at is not None]
-        return max(0.0, min([TICK_SECONDS, *starts, *kills]))
+        return max(0.0, min([TICK_SECONDS, self._http.patience(now), *starts, *kills]))
 
 
 def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:

@@ -6,7 +6,8 @@ import threading
 from typing import Any, List
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.pools.thread_pool import BUCKETS, Pool
+from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS
 from tests.support.ending import started
 from tests.support.eventually import eventually
 from tests.unit.pools.kinds import Work
@@ -40,7 +41,7 @@ def test_every_call_is_counted_in_one_bucket_of_the_histogram() -> None:
         eventually(lambda: sum(sum(thread.histogram) for thread in pool.threads) == 50, 5, "all are counted")
 
     assert sum(thread.done for thread in pool.threads) == 50
-    assert {len(thread.histogram) for thread in pool.threads} == {len(BUCKETS) + 1}
+    assert {len(thread.histogram) for thread in pool.threads} == {len(HANDLER_SECONDS) + 1}
 
 
 def test_a_busy_partition_does_not_keep_another_waiting() -> None:

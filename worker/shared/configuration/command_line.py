@@ -18,7 +18,7 @@ from kafka_worker.shared.setting import Setting
 from kafka_worker.shared.settings import TABLE
 
 COMMAND_LINE = "the command line"
-COMMANDS = ("status", "metrics", "lag", "check", dead_letter_flags.COMMAND)
+COMMANDS = ("status", "metrics", "lag", "check", "serve", dead_letter_flags.COMMAND)
 _WITH_JSON = ("status", "lag", "check", dead_letter_flags.COMMAND)
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
@@ -37,6 +37,7 @@ usage: {0} [options]
        {0} metrics [options]           the same as numbers, in Prometheus' text format
        {0} lag [--json] [options]      how far the whole group is, on all hosts, also when none of them runs
        {0} check [--json] [options]    what is wrong, or will be, here and with the cluster, and how it is mended
+       {0} serve --http 127.0.0.1:8080 the same by HTTP, with probes; HTTP=127.0.0.1:8080 does so beside the service
 """ + dead_letter_flags.EXAMPLES  # fmt: skip
 _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
@@ -172,9 +173,7 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
         return
     if rest and not unknown:
         stray = f"{' '.join(rest)} ({COMMAND_LINE}) is not a command."
-        arguments.faults.append(
-            f"{stray} Write status, metrics, lag, check or dead-letters, or no command to run the service."
-        )
+        arguments.faults.append(f"{stray} Write {', '.join(COMMANDS)}, or nothing to run the service.")
 
 
 def _wrong_flag(word: str, more: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
-from kafka_worker.shared import routes
+from kafka_worker.shared import http_settings, routes
 from kafka_worker.shared.configuration import (
     client_properties,
     command_line,
@@ -50,7 +50,7 @@ class ConfigurationError(Exception):
 class Configuration:
     """What the user asked for."""
 
-    command: str  # "run", "status" or "dead-letters"
+    command: str  # "run", or one of command_line.COMMANDS
     as_json: bool  # status as JSON
     check_only: bool  # print the effective settings, and exit
     settings: Settings
@@ -71,12 +71,14 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     faults += _not_utf8([*arguments.given.values(), *(given for each in found for given in each.given.values())])
     sources = [arguments.given, *(_of_settings(source) for source in found)]
-    values, wrong = validate(sources, optional=("bootstrap_servers",) if arguments.command in ("status", "metrics") else ())
+    no_broker = arguments.command in ("status", "metrics", "serve")
+    values, wrong = validate(sources, optional=("bootstrap_servers",) if no_broker else ())
     if arguments.command == dead_letter_flags.COMMAND and "topics" in arguments.given:
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run
     properties = _properties(found)
     faults += wrong + client_properties.faults(properties) + _contradictions(values)
     given = {name for source in sources for name in source}
+    faults += http_settings.faults(values, arguments.command)
     faults += routes.faults(values["handlers"], given, values["dead_letter_suffix"], values["retry_topics"])
 
     # What handlers start has no business with the properties of our clients, among them secrets, that stand in the file.

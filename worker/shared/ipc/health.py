@@ -40,6 +40,7 @@ class Kind(str, Enum):
     STALLED = "stalled"  # partitions that stand still, with nothing that explains it
     BREAKER = "breaker"
     LOG = "log"  # nobody reads it, and lines are missing
+    HTTP = "http"  # it is not served, though it should be
 
 
 Found = Iterator[Tuple[Kind, str]]

@@ -32,6 +32,9 @@ from kafka_worker.shared.settings import Settings
 
 VERSION = 1  # of the structure; raised when a field changes its meaning or goes away
 
+#: Upper bounds of the buckets in which handler times are counted, in seconds; one more bucket takes what is longer.
+HANDLER_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
+
 Report = TypeVar("Report")
 Reader = Callable[[Any], Any]
 
@@ -109,7 +112,7 @@ class ChildReport:
     suspects: int  # messages that ran when a process died: they wait to be run apart, or run
     in_flight: int
     busy_seconds: float  # of all handler threads together
-    histogram: List[int] = field(default_factory=list)  # handler times, by the buckets of the pool
+    histogram: List[int] = field(default_factory=list)  # handler times, by the buckets of HANDLER_SECONDS
     tasks: List[TaskReport] = field(default_factory=list)  # that run now, the longest first
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
@@ -149,6 +152,15 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class HttpReport:
+    """The process that serves HTTP."""
+
+    pid: int  # 0: none now
+    address: str  # where it listens; empty: nowhere
+    restarts: int
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The whole service on this host."""
 
@@ -170,10 +182,17 @@ class Snapshot:
     slots: List[SlotReport]
     conditions: List[Condition] = field(default_factory=list)  # the problems, each with its kind
     log_dropped: int = 0  # lines of the supervisor's own log that are missing because nobody has read them
+    http: Optional[HttpReport] = None  # None: it is not asked for
 
 
 def snapshot_of(
-    settings: Settings, state: str, uptime: float, conditions: List[Condition], slots: List[SlotReport], log_dropped: int
+    settings: Settings,
+    state: str,
+    uptime: float,
+    conditions: List[Condition],
+    slots: List[SlotReport],
+    log_dropped: int,
+    http: Optional[HttpReport],
 ) -> Snapshot:
     """The supervisor's own part, from its settings and what it knows of its slots."""
     return Snapshot(
@@ -195,6 +214,7 @@ def snapshot_of(
         slots=slots,
         conditions=conditions,
         log_dropped=log_dropped,
+        http=http,
     )
 
 

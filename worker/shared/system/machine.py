@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FILES_OF_ANY = 64  # open in any of our processes: sockets to brokers, channels, libraries that are being loaded
 FILES_OF_A_CHILD = 6  # in the supervisor
+FILES_OF_HTTP = 160  # in the HTTP part: its connections, and some to come
 FILES_OF_A_TASK_PROCESS = 5  # in a child, of each thread with ISOLATION=process
 
 
@@ -99,7 +100,8 @@ def forbid_core_dumps() -> None:
 def make_room(settings: Settings) -> List[str]:
     """Raise the limit of open files as far as is needed and allowed; a fault, where that is not enough."""
     isolated = FILES_OF_A_TASK_PROCESS * settings.threads_max if settings.isolation == "process" else 0
-    needed = FILES_OF_ANY + max(FILES_OF_A_CHILD * settings.processes, isolated)
+    served = FILES_OF_HTTP if settings.http else 0
+    needed = FILES_OF_ANY + max(FILES_OF_A_CHILD * settings.processes, isolated, served)
     soft, hard = (
         math.inf if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
     )

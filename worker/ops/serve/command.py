@@ -1,0 +1,89 @@
+"""`supervisor.py serve`, and the same as a child of the supervisor: one event loop in which the supervisor is watched, the
+last hour remembered, and whoever asks is answered."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+import socket
+import time
+from typing import List, Optional
+
+from kafka_worker.ops.serve.history import History
+from kafka_worker.ops.serve.watching import Seen, Watch
+from kafka_worker.shared import http_settings, logs
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.ipc.startup import received_settings
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.signals import SignalInbox
+
+log = logs.logger(__name__)
+
+BEAT_SECONDS = 0.5
+BREATH_SECONDS = 60.0
+LONGEST_STREAM_SECONDS = 600.0  # browsers begin anew by themselves
+
+
+def run(settings: Settings) -> int:
+    """On its own. Returns the exit code."""
+    try:
+        listener = http_settings.listen(settings.http)
+    except OSError as problem:
+        log.error("HTTP can't be served at %s: %s", settings.http, problem)  # noqa: TRY400 (no fault of ours)
+        return ExitCode.GAVE_UP
+    log.info("HTTP at %s", http_settings.written(listener))
+    asyncio.run(_serve(settings, listener, None))
+    return ExitCode.OK
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Only the supervisor starts it, with the descriptors of a channel to itself and of the socket that listens."""
+    parser = argparse.ArgumentParser(prog="serve", description="The HTTP part, started by supervisor.py.")
+    parser.add_argument("--channel", type=int, required=True)
+    parser.add_argument("--listener", type=int, required=True)
+    words = parser.parse_args(arguments)
+    channel = Channel(socket.socket(fileno=words.channel))
+    settings = received_settings(channel)
+    logs.set_up(settings.log_level, settings.log_format, "http")
+    asyncio.run(_serve(settings, socket.socket(fileno=words.listener), channel))
+    return ExitCode.OK
+
+
+async def _serve(settings: Settings, listener: socket.socket, channel: Optional[Channel]) -> None:
+    """Until a signal, or the end of the supervisor whose child we are."""
+    from kafka_worker.ops.serve import server, site  # here, because their libraries are optional
+
+    watch, history, stop = Watch(settings), History(), asyncio.Event()
+    inbox = SignalInbox([signal.SIGTERM, signal.SIGINT])
+    asyncio.get_running_loop().add_reader(inbox.fileno(), stop.set)
+    limits = server.Limits(streams={site.EVENTS: LONGEST_STREAM_SECONDS})
+    parts = [
+        server.run(site.application(settings, watch, history), limits, listener, stop=stop),
+        watch.follow(),
+        _remember(watch, history),
+        *([_beat(channel)] if channel else []),
+    ]
+    ended, _ = await asyncio.wait([asyncio.ensure_future(part) for part in parts], return_when=asyncio.FIRST_COMPLETED)
+    for each in ended:
+        each.result()  # which raises what it has raised
+
+
+async def _remember(watch: Watch, history: History) -> None:
+    seen: Optional[Seen] = None
+    while True:
+        new = await watch.next(seen, BREATH_SECONDS)
+        now = time.monotonic()
+        if new is not None and history.due(now):
+            history.add(new.snapshot, now, time.time())
+        seen = new or seen
+
+
+async def _beat(channel: Channel) -> None:
+    """Tell the supervisor that we live, for as long as it does."""
+    while channel.readable:
+        channel.offer({"beat": True})
+        channel.receive()
+        await asyncio.sleep(BEAT_SECONDS)
+    log.info("The supervisor is gone")

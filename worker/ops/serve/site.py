@@ -1,0 +1,159 @@
+"""What there is to see, by its paths. Read only: nothing can be changed from here."""
+
+from __future__ import annotations
+
+import json
+import os
+from http import HTTPStatus
+from typing import Any, AsyncIterator, Dict, List, Optional, Tuple
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from kafka_worker.ops import metrics
+from kafka_worker.ops.serve import probes
+from kafka_worker.ops.serve.guard import Guard
+from kafka_worker.ops.serve.history import History
+from kafka_worker.ops.serve.watching import Seen, Watch
+from kafka_worker.shared.ipc.snapshot import Snapshot
+from kafka_worker.shared.settings import Settings
+
+STATIC = os.path.join(os.path.dirname(__file__), "static")
+EVENTS = "/api/v1/events"
+MOST_STREAMS = 32
+BREATH_SECONDS = 15.0  # a stream that has nothing to tell says so: whoever is between must not take it for dead
+PATHS = f"""\
+/livez            200 while the supervisor answers
+/readyz           200 while the service works; ?verbose
+/healthz          the same
+/metrics          for Prometheus; text or OpenMetrics
+/api/v1/snapshot  what it is doing, as JSON
+{EVENTS}    the same as server-sent events, with each change
+/api/v1/history   the last hour in steps of five seconds
+"""
+
+
+class Site:
+    """Answers from what was seen."""
+
+    def __init__(self, watch: Watch, history: History, *, show_keys: bool) -> None:
+        """`show_keys`: whether the keys of messages are told."""
+        self._watch = watch
+        self._history = history
+        self._show_keys = show_keys
+        self._streams = 0
+        self._made: Dict[str, Tuple[Seen, Any]] = {}  # of the newest snapshot, made once for all who ask
+
+    def routes(self) -> List[BaseRoute]:
+        """All of it."""
+        return [
+            Route("/livez", self.livez),
+            Route("/readyz", self.readyz),
+            Route("/healthz", self.readyz),
+            Route("/metrics", self.metrics),
+            Route("/api/v1/snapshot", self.snapshot),
+            Route(EVENTS, self.events),
+            Route("/api/v1/history", self.history),
+            *_front(),
+        ]
+
+    async def livez(self, request: Request) -> Response:
+        """Whether the supervisor answers."""
+        return self._probe(request, probes.alive(self._watch.silence))
+
+    async def readyz(self, request: Request) -> Response:
+        """Whether the service works."""
+        return self._probe(request, probes.ready(self._heard(), self._watch.silence))
+
+    def _heard(self) -> Optional[Snapshot]:
+        seen = self._watch.newest
+        return seen.snapshot if seen is not None and not self._watch.silence else None
+
+    def _probe(self, request: Request, checks: List[probes.Check]) -> Response:
+        text = probes.text(checks, self._heard(), verbose="verbose" in request.query_params)
+        return PlainTextResponse(text, 503 if any(check.fault for check in checks) else 200)
+
+    async def metrics(self, request: Request) -> Response:
+        """Numbers that are out of date would be worse than none."""
+        seen = self._watch.newest
+        if seen is None or self._watch.silence:
+            return PlainTextResponse(self._watch.silence + "\n", 503)
+        form = metrics.OPEN if metrics.OPEN in request.headers.get("accept", "") else metrics.PLAIN
+        body, content_type = self._once(form, seen, lambda: metrics.exposition(seen.snapshot, form))
+        return Response(body, headers={"content-type": content_type})
+
+    async def snapshot(self, _request: Request) -> Response:
+        """The newest one, however old it is: `age` says so, in seconds."""
+        seen = self._watch.newest
+        if seen is None:
+            return JSONResponse({"error": self._watch.silence}, 503)
+        return Response(self._json(seen), media_type="application/json", headers={"age": str(int(self._watch.age))})
+
+    async def history(self, _request: Request) -> Response:
+        """For charts."""
+        return JSONResponse(self._history.as_json())
+
+    async def events(self, request: Request) -> Response:
+        """Each new snapshot, as it comes."""
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
+        if self._streams >= MOST_STREAMS:
+            return PlainTextResponse("Too many follow already\n", 503, {"retry-after": "10"})
+        return StreamingResponse(self._stream(), media_type="text/event-stream")
+
+    async def _stream(self) -> AsyncIterator[bytes]:
+        self._streams += 1
+        try:
+            seen: Optional[Seen] = None
+            while True:
+                new = await self._watch.next(seen, BREATH_SECONDS)
+                seen = new or seen
+                yield b"event: snapshot\ndata: " + self._json(new) + b"\n\n" if new else b": still here\n\n"
+        finally:
+            self._streams -= 1
+
+    def _json(self, seen: Seen) -> bytes:
+        shown = self._once("json", seen, lambda: json.dumps(seen.data if self._show_keys else without_keys(seen.data)))
+        return bytes(shown.encode())
+
+    def _once(self, name: str, seen: Seen, make: Any) -> Any:
+        if name not in self._made or self._made[name][0] is not seen:
+            self._made[name] = (seen, make())
+        return self._made[name][1]
+
+
+def without_keys(data: Any) -> Any:
+    """The same without what is in fields called `key`: the user's, and perhaps somebody's name."""
+    if isinstance(data, dict):
+        return {name: None if name == "key" else without_keys(value) for name, value in data.items()}
+    return [without_keys(each) for each in data] if isinstance(data, list) else data
+
+
+def _front() -> List[BaseRoute]:
+    """The page and its files, where there are some; else what paths there are."""
+    page = os.path.join(STATIC, "index.html")
+    is_there = os.path.exists(page)
+
+    async def front(_request: Request) -> Response:
+        return FileResponse(page) if is_there else PlainTextResponse(PATHS)
+
+    return [Route("/", front), *([Mount("/", StaticFiles(directory=STATIC))] if is_there else [])]
+
+
+def application(settings: Settings, watch: Watch, history: History) -> ASGIApp:
+    """The site with its guard."""
+    routes = Site(watch, history, show_keys=settings.http_show_keys == "on").routes()
+    site = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
+    site.router.redirect_slashes = False
+    return Guard(site, settings)
+
+
+async def _refused(_request: Request, problem: Exception) -> Response:
+    """In place of the library's own, which may take a thread for each."""
+    status, headers = (problem.status_code, problem.headers) if isinstance(problem, HTTPException) else (500, None)
+    return PlainTextResponse(f"{HTTPStatus(status).phrase}\n", status, headers)
