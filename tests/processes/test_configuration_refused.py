@@ -77,8 +77,10 @@ def test_a_handler_that_ends_whoever_imports_it_is_refused(scene: Scene, tmp_pat
     service = scene.service(handler="deadly_handler:work", env={"PYTHONPATH": str(tmp_path)})
 
     assert service.wait(4 * WITHIN_SECONDS) == 78
-    assert "HANDLER=deadly_handler:work ends the process that imports it (exit 3)" in service.log
+    assert service.log.count("HANDLER=deadly_handler:work ends the process that imports it (exit 3)") == 1
     assert "started process" not in service.log
+    assert "Traceback" not in service.log
+    assert service.pids() == [], "the process that was prepared is gone"
 
 
 def test_a_wrong_schema_is_told_by_the_check_together_with_a_wrong_handler(

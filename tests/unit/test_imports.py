@@ -49,7 +49,7 @@ def test_status_imports_nothing_that_only_others_need() -> None:
 
 
 def test_the_supervisor_imports_nothing_that_only_others_need() -> None:
-    names = imported("-c", f"{IMPORT}ops.commands, kafka_worker.ops.service_command")
+    names = imported("-c", f"{IMPORT}ops.commands, kafka_worker.ops.service_command, kafka_worker.supervision.supervisor")
 
     assert "kafka_worker.supervision.supervisor" in names
     assert names & HEAVY == set()

@@ -4,14 +4,14 @@ runs, or the HTTP part alone."""
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import List
+from typing import List, Mapping, Optional
 
 from kafka_worker.shared import http_settings, logs
 from kafka_worker.shared.configuration.load import Configuration, ConfigurationError
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.system import machine, streams
-from kafka_worker.supervision import preflight
-from kafka_worker.supervision.supervisor import run as run_service
+from kafka_worker.supervision import preflight, supervisor
+from kafka_worker.supervision.child import Prepared, prepare
 
 log = logs.logger("supervisor")
 
@@ -31,9 +31,14 @@ def run(configuration: Configuration, closed: List[str]) -> int:
     for warning in configuration.warnings:
         log.warning("%s", warning)
     faults = http_settings.missing(settings.http) or machine.make_room(settings)
-    if not serves:
-        faults = faults or preflight.faults(settings, environment)
+    first = None
+    if not (serves or faults):
+        # The first process of the service begins beside the look at handler and client, without whose word it has no settings.
+        first = None if configuration.check_only else _first(environment)
+        faults = preflight.faults(settings, environment)
     if faults:
+        if first is not None:
+            first.dismiss()
         return preflight.refuse(faults, configuration.command)
     if serves:
         from kafka_worker.ops.serve import command as serve  # here, because a supervisor has no use for it
@@ -42,7 +47,15 @@ def run(configuration: Configuration, closed: List[str]) -> int:
     if configuration.check_only:
         print(settings.described(), flush=True)
         return ExitCode.OK
-    return run_service(settings, environment)
+    return supervisor.run(settings, environment, first)
+
+
+def _first(environment: Mapping[str, str]) -> Optional[Prepared]:
+    """A process for the first slot; None where none can be started, which the look beforehand tells."""
+    try:
+        return prepare(0, environment)
+    except OSError:
+        return None
 
 
 def refuse(problem: ConfigurationError) -> int:

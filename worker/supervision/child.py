@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from enum import Enum
-from typing import Dict, FrozenSet, Mapping, Optional
+from typing import Dict, FrozenSet, Mapping, NamedTuple, Optional
 
 from kafka_worker import start
 from kafka_worker.shared import logs
@@ -45,8 +45,24 @@ TRANSITIONS: Dict[ChildState, FrozenSet[ChildState]] = {
 }
 
 
-def spawn(settings: Settings, slot: int, environment: Mapping[str, str], now: float, awake: float) -> Child:
-    """A fresh interpreter for the slot. Settings go over the channel: secrets never stand on a command line."""
+class Prepared(NamedTuple):
+    """A process for a slot that waits for its settings. It imports what is ours and does nothing before; when whoever made it
+    ends without a word, so does it."""
+
+    process: subprocess.Popen[bytes]
+    channel: Channel
+    words: LastWords
+
+    def dismiss(self) -> None:
+        """It is not wanted after all."""
+        self.process.kill()
+        self.process.wait()
+        self.channel.close()
+        self.words.close()
+
+
+def prepare(slot: int, environment: Mapping[str, str]) -> Prepared:
+    """A fresh interpreter for the slot."""
     ours, theirs = socket.socketpair()
     words = LastWords()
     descriptors = [theirs.fileno(), words.fileno()]
@@ -58,7 +74,12 @@ def spawn(settings: Settings, slot: int, environment: Mapping[str, str], now: fl
             pass_fds=descriptors,
             start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor alone
         )
-    child = Child(slot, process, Channel(ours), words, now, awake)
+    return Prepared(process, Channel(ours), words)
+
+
+def begin(prepared: Prepared, settings: Settings, slot: int, now: float, awake: float) -> Child:
+    """Have it work. Settings go over the channel: secrets never stand on a command line."""
+    child = Child(slot, *prepared, now, awake)
     child.channel.send({"settings": settings.to_json()})
     return child
 

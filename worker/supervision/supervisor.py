@@ -15,7 +15,7 @@ import selectors
 import signal
 import time
 from enum import Enum
-from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping
+from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping, Optional
 
 from kafka_worker.shared import logs, routes
 from kafka_worker.shared.events import Event, about
@@ -28,7 +28,7 @@ from kafka_worker.shared.system import orphans, runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
-from kafka_worker.supervision.child import Child, spawn
+from kafka_worker.supervision.child import Child, Prepared, begin, prepare
 from kafka_worker.supervision.http_process import HttpProcess
 from kafka_worker.supervision.leftovers import LOOK_SECONDS, Leftovers
 from kafka_worker.supervision.premises import Premises
@@ -69,9 +69,13 @@ TRANSITIONS: Dict[State, FrozenSet[State]] = {
 class Supervisor:
     """The parent's story, in order."""
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], premises: Premises) -> None:
-        """Take over signals and the control socket; no child yet. The caller holds the lock of the premises."""
+    def __init__(
+        self, settings: Settings, environment: Mapping[str, str], premises: Premises, first: Optional[Prepared] = None
+    ) -> None:
+        """Take over signals and the control socket; no child yet. The caller holds the lock of the premises. `first`: a
+        process for slot 0 that is there already."""
         self._settings = settings
+        self._prepared = {} if first is None else {0: first}
         self._environment = environment
         self._state = StateMachine("the supervisor", TRANSITIONS, self._note)
         self._started_at = time.monotonic()
@@ -176,7 +180,8 @@ class Supervisor:
                 )  # fmt: skip
 
     def _spawn(self, slot: Slot, now: float, awake: float) -> Child:
-        child = spawn(self._settings, slot.number, self._environment, now, awake)
+        prepared = self._prepared.pop(slot.number, None) or prepare(slot.number, self._environment)
+        child = begin(prepared, self._settings, slot.number, now, awake)
         self._selector.register(child.channel, selectors.EVENT_READ)
         log.info("slot %d: started process %d", slot.number, child.pid, extra=about(Event.PROCESS_STARTED, slot=slot.number))
         return child
@@ -371,14 +376,14 @@ class Supervisor:
         return max(0.0, min([TICK_SECONDS, self._http.patience(now), *starts, *kills]))
 
 
-def run(settings: Settings, environment: Mapping[str, str]) -> ExitCode:
-    """Run the service until it is stopped."""
+def run(settings: Settings, environment: Mapping[str, str], first: Optional[Prepared] = None) -> ExitCode:
+    """Run the service until it is stopped. `first`: a process for slot 0 that is there already."""
     faulthandler.enable()  # the SIGABRT of systemd's watchdog prints where we hang
     try:
         premises = Premises(settings)
         if not premises.enter():
             return ExitCode.GAVE_UP
-        supervisor = Supervisor(settings, environment, premises)
+        supervisor = Supervisor(settings, environment, premises, first)
     except (OSError, runtime_files.NoRoomError) as problem:
         log.error("RUNTIME_DIRECTORY %s can't be used now: %s", settings.runtime_directory, problem)  # noqa: TRY400
         return ExitCode.GAVE_UP
