@@ -110,6 +110,21 @@ def test_one_interrupt_finishes_what_runs_and_ends_quietly(folder: str, environm
     assert os.listdir(folder) == []
 
 
+def test_an_interrupt_is_heard_although_nobody_reads(folder: str, environment: Dict[str, str]) -> None:
+    with at_work(folder, environment) as process:
+        assert process.stdout is not None
+        writer = os.open(f"/proc/self/fd/{process.stdout.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+        for size in (4096, 1):
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    os.write(writer, b"\n" * size)
+        os.close(writer)
+
+        process.send_signal(signal.SIGINT)
+
+        assert process.wait(40) == 130
+
+
 def test_everything_ends_when_nobody_reads_the_output_any_more(folder: str, environment: Dict[str, str]) -> None:
     with at_work(folder, environment) as process:
         assert process.stdout is not None

@@ -25,11 +25,13 @@ from kafka_worker.shared.configuration import load
 from kafka_worker.shared.exit_codes import ExitCode, described
 from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.settings import TABLE
+from kafka_worker.shared.system import streams
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.signals import SignalInbox
 
 GROUP, TOPIC, PARTITIONS = "first-run", "Scenario-Execute", 8
 SCENARIOS = 120
+PATIENCE_SECONDS = 0.1  # with who does not read our output
 STALL_SECONDS = 40.0  # without one more scenario done; then it is given up
 INTERRUPTED = 128 + signal.SIGINT  # as a shell would say it
 
@@ -54,8 +56,9 @@ VARIABLES = {
 
 
 def say(text: str) -> None:
-    """A line of the first run's own, between those of the service's log."""
-    print(f"==> {text}", flush=True)
+    """A line of the first run's own, between those of the service's log. Left out when nobody reads."""
+    if streams.has_room(PATIENCE_SECONDS):
+        print(f"==> {text}", flush=True)
 
 
 class FirstRun:
@@ -105,8 +108,19 @@ class FirstRun:
         for key, _ in self._selector.select(0.2):
             if key.fileobj is self._service:
                 for line in self._service.read_lines():
-                    print(escaped(line), flush=True)
+                    self._show(escaped(line))
                     self._count(line)
+        self._hear()
+
+    def _show(self, line: str) -> None:
+        """Print it as soon as somebody reads; who interrupts us does not wait for that."""
+        while not (self._interrupted or streams.has_room(PATIENCE_SECONDS)):
+            self._hear()
+        if streams.has_room(0.0):
+            print(line, flush=True)
+
+    def _hear(self) -> None:
+        """Of signals."""
         if self._inbox.take():
             if not self._interrupted:
                 say("Interrupted: the service finishes what runs, and stops (once more: at once)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import sys
 from typing import IO, Callable, List, Optional
@@ -57,6 +58,13 @@ def silence() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.close(nowhere)
+
+
+def has_room(seconds: float) -> bool:
+    """Whether standard output takes a line, within the time, without waiting for who reads it."""
+    room = select.poll()
+    room.register(1, select.POLLOUT)
+    return bool(room.poll(seconds * 1000))
 
 
 def show(text: str) -> None:
