@@ -65,7 +65,7 @@ def run(module: str) -> int:
         print("; ".join([f"{type(problem).__name__}: {problem}", *stand_ins]), file=sys.stderr)
         return CONFIGURATION
     code = int(main() or 0)
-    pthread_sigmask(SIG_BLOCK, [SIGTERM, SIGINT, SIGHUP])  # too late: it would end us in the midst of the interpreter's end
+    signals.ignore(SIGTERM, SIGINT, SIGHUP)  # too late: one of them would end us in the midst of the interpreter's end
     return code
 
 

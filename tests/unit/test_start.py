@@ -109,3 +109,27 @@ def test_nothing_is_loaded_before_somebody_asks() -> None:
     folder = Path(start.FOLDER).parent
 
     assert subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True, text=True).stdout == "[]\n"
+
+
+LATE = """
+import os, sys, threading
+from kafka_worker import start
+from kafka_worker.ops import commands
+
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), numbers=(1, 2, 15)):
+        for number in numbers:
+            kill(pid, number)
+
+late, commands.main = Late(), lambda: 3
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+sys.exit(start.run("ops.commands"))
+"""
+
+
+def test_signals_that_come_while_the_interpreter_ends_change_no_exit_code() -> None:
+    folder = os.path.dirname(start.FOLDER)
+
+    ended = subprocess.run([sys.executable, "-c", LATE], cwd=folder, check=False, timeout=30)
+
+    assert ended.returncode == 3

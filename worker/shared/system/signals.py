@@ -105,3 +105,9 @@ def disregard(*signals: int) -> None:
     here, these end such a program as usual."""
     for number in signals:
         _take_over(number, _pass)
+
+
+def ignore(*signals: int) -> None:
+    """At the end of a process. The interpreter, which ends then, gives all others their usual effect again."""
+    for number in signals:
+        signal.signal(number, signal.SIG_IGN)
