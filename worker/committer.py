@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Callable, Dict, Iterable, List, Tuple
 
-from kafka_worker.kafka.consumer import GroupConsumer, TopicPartition
+from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.commits import Commits
 from kafka_worker.recovery.recovery import Recovery

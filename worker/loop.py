@@ -17,6 +17,7 @@ from kafka_worker.ownership import Ownership
 from kafka_worker.partitions.task import Task
 from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.recovery.probation import PROPERTIES, Probation
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.report import LoopReport
 from kafka_worker.shared import logs
@@ -50,6 +51,7 @@ class ConsumerLoop:
         self._ownership: Ownership
         self._consumer: GroupConsumer
         self._standstills = Standstills(settings, parts)
+        self._careful = False  # how the client fetches
         self._cut_off: List[str] = []  # what the drain deadline interrupted
         self._publish_at = 0.0
         self._told: Any = None  # the news that the last report was made with
@@ -59,13 +61,19 @@ class ConsumerLoop:
 
     def consume_messages(self) -> ExitCode:
         """From joining the group to having left it. The exit code says why it ended."""
-        recovery = Recovery(
-            self._parts.open_journal(), use_map=self._settings.offset_map == "on", busy=self._parts.settling.busy
-        )
-        self._ownership = Ownership(self._settings, self._parts, recovery, self._clock, partial(self._duties, inside=True))
+        settings, parts, journal = self._settings, self._parts, self._parts.open_journal()
+        recovery = Recovery(journal, use_map=settings.offset_map == "on", busy=parts.settling.busy)
+        probation = Probation(journal, parts.quarantine.suspects, settings.max_deaths, self._clock())
+        duties = partial(self._duties, inside=True)
+        self._ownership = Ownership(settings, parts, recovery, probation, self._clock, duties)
         self._join()
         while self.stopping is None and self._consumer.ending is None:
             self._turn()
+            if self._careful != self._ownership.careful:
+                care = "as usual" if self._careful else "with care"
+                log.info("Joining anew, to fetch %s", care, extra=about(Event.JOINED_ANEW))
+                self._consumer.close()
+                self._join()
             if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
                 # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once a loss.
                 log.warning("Joining anew: our own second request for the seat has fenced us", extra=about(Event.JOINED_ANEW))
@@ -74,7 +82,9 @@ class ConsumerLoop:
         return self._end()
 
     def _join(self) -> None:
-        self._consumer = GroupConsumer(self._parts.consumer_properties, self._parts.topics, self._ownership, self._clock)
+        self._careful = self._ownership.careful
+        properties = {**self._parts.consumer_properties, **(PROPERTIES if self._careful else {})}
+        self._consumer = GroupConsumer(properties, self._parts.topics, self._ownership, self._clock)
         self._ownership.use(self._consumer)
 
     # ---- one turn -------------------------------------------------------------------------------------------------
@@ -130,6 +140,7 @@ class ConsumerLoop:
         assignment, stopping = self._ownership.assignment, self._parts.stopping
         end = Ending(self._consumer, assignment, stopping, self._cut_off, self._turn_at_rest, self._clock)
         if self._consumer.ending not in BROKEN:
+            self._ownership.end_probation()
             stopping.found = Stop(Deadline(self._settings.drain_seconds, self._clock), leave=False)
             self._stage.move(Stage.DRAINING)
             end.drain(self._parts.settling)

@@ -11,17 +11,19 @@ from typing import Any, Callable, List, Tuple
 from kafka_worker.arrivals import Arrivals
 from kafka_worker.committer import Committer
 from kafka_worker.draining.ending import BROKEN
-from kafka_worker.kafka.consumer import GroupConsumer, RebalanceListener, TopicPartition
+from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.kafka.properties import milliseconds
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.lanes import ORDERINGS
 from kafka_worker.parts import Parts
+from kafka_worker.recovery.probation import Probation
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.settings import Settings
-from kafka_worker.standstill.unreadable import Fault
+from kafka_worker.standstill.unreadable import DEADLY, Fault
 
 log = logs.logger(__name__)
 
@@ -33,9 +35,16 @@ class Ownership(RebalanceListener):
     """The partitions of one process."""
 
     def __init__(
-        self, settings: Settings, parts: Parts, recovery: Recovery, clock: Callable[[], float], duties: Callable[[], object]
+        self,
+        settings: Settings,
+        parts: Parts,
+        recovery: Recovery,
+        probation: Probation,
+        clock: Callable[[], float],
+        duties: Callable[[], object],
     ) -> None:
         """Nothing is ours before there is a client. `duties` does what is owed to everybody else, while a revocation waits."""
+        self._probation = probation
         self._pool = parts.pool
         self._quarantine = parts.quarantine
         self._gates = parts.gates
@@ -76,7 +85,33 @@ class Ownership(RebalanceListener):
         self._arrivals.receive(self._consumer, partitions)
         self.committer.soon()
         self._quarantine.receive(partition for partition in partitions if not partition.flow.untold)
+        self._doubt(partitions)
         self.serve()
+
+    def _doubt(self, partitions: List[Partition]) -> None:
+        """Fetch nothing of those of these of which our process may die."""
+        doubted = self._probation.receive(partitions)
+        self._hold_deadly()
+        for partition in doubted:
+            partition.flow.pause()
+        if doubted:
+            self._consumer.pause_from_the_start([(partition.topic, partition.number) for partition in doubted])
+
+    def _hold_deadly(self) -> None:
+        for partition, offset in self._probation.arrived().items():
+            said = "whatever process has fetched it has died"
+            self._hold_unreadable(partition, Fault(partition.topic, partition.number, offset, DEADLY, said))
+
+    @property
+    def careful(self) -> bool:
+        """Whether the client has to fetch batch by batch."""
+        return self._probation.careful
+
+    def end_probation(self) -> None:
+        """We end, or partitions go: what runs of them must come to its end."""
+        if self._probation.on:
+            self._probation.stop()
+            self.serve()
 
     def pause_unwanted(self) -> None:
         """Fetch nothing of what was assigned although we end."""
@@ -85,8 +120,8 @@ class Ownership(RebalanceListener):
             self._unwanted = []
 
     def serve(self) -> None:
-        """The pool takes tasks from what is ours, as far as the gate lets it."""
-        self._pool.serve(self._gates.queues(self.assignment))
+        """The pool takes tasks from what is ours, as far as the gate lets it; none while we are on probation."""
+        self._pool.serve([] if self._probation.on else self._gates.queues(self.assignment))
         self.changes += 1
 
     def _new_partition(self, topic: str, number: int) -> Partition:
@@ -144,6 +179,13 @@ class Ownership(RebalanceListener):
             self.serve()
             self.deliver(partition.flow.begin())
         self._try_to_read_on(now)
+        was_on = self._probation.on
+        self._probation.turn(now)
+        if was_on and not self._probation.on:
+            self.serve()
+            self._pool.wake(len(self._pool.threads))
+        if self._probation.careful:
+            self._hold_deadly()
 
     def on_end(self, name: TopicPartition, offset: int) -> None:
         """The end of a partition: the only sign of progress behind messages that are never delivered."""
@@ -158,7 +200,9 @@ class Ownership(RebalanceListener):
         partition = self.assignment.get(*name)
         if partition is None:
             return
-        fault = Fault(*name, max(offset, partition.expected), error, said)
+        self._hold_unreadable(partition, Fault(*name, max(offset, partition.expected), error, said))
+
+    def _hold_unreadable(self, partition: Partition, fault: Fault) -> None:
         try_at = self._clock() + UNREADABLE_SECONDS if fault.may_pass else math.inf
         if partition.flow.unreadable(fault.text(self._settings), fault.offset, try_at):
             log.error(
@@ -218,6 +262,7 @@ class Ownership(RebalanceListener):
     def on_revoked(self, names: List[TopicPartition]) -> None:
         """Finish what runs of them, commit, forget. The broker accepts a commit for a partition that has moved on, so what is
         not done in time must never be committed by us."""
+        self.end_probation()
         limit = self._clock() + self._longest_revocation
         leaving = self.assignment.selected(names)
         while not (self._settling.settled(leaving, self._stopping.until(limit)) or self._consumer.ending in BROKEN):

@@ -100,6 +100,7 @@ class Client:
         for name in names:
             self._broker.assignments[name] = self._broker.assignments.get(name, 0) + 1
             self._broker.since[name] = self._scheduler.now
+            self._paused.discard(name)
         self.on_given(names)
         self._callbacks["assign"](self, [ClientPartition(*name) for name in names])
         self.on_taken(names)
@@ -108,7 +109,9 @@ class Client:
             self._fetch[name] = offset if offset <= len(self._oracle.keys[name]) else 0
             self._position[name] = NOTHING
             self._epoch[name] = self._seen[name] = self._oracle.epochs[name]
-            self._paused.discard(name)
+
+    def incremental_assign(self, _places: List[ClientPartition]) -> None:
+        """They are assigned when the callback returns, and paused then if they were."""
 
     def _take(self, names: List[TopicPartition], how: str) -> None:
         if not names:

@@ -7,8 +7,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from confluent_kafka import OFFSET_BEGINNING
 
-from kafka_worker.kafka.consumer import RebalanceListener, TopicPartition
 from kafka_worker.kafka.ends import End
+from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of

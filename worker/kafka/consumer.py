@@ -19,6 +19,8 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.ends import Ends
 from kafka_worker.kafka.errors import Meaning, meaning
+from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.properties import is_cooperative
 from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
@@ -30,36 +32,9 @@ log = logs.logger(__name__)
 client_log = logs.logger("librdkafka")
 client_log.addFilter(NotAgain(time.monotonic))
 
-TopicPartition = Tuple[str, int]  # topic and partition number
 
 UNAUTHORISED_AFTER = 10.0  # seconds of refusals without any success before we give up: rights may be changing just now
 LOOK_FOR_BROKER_EVERY = 5.0  # seconds, while none answers
-
-
-class RebalanceListener:
-    """Who wants to know what happens to the membership. The three callbacks run inside `fetch` or `leave`."""
-
-    def on_assigned(self, names: List[TopicPartition]) -> None:
-        """These partitions are ours from now on."""
-
-    def on_revoked(self, names: List[TopicPartition]) -> None:
-        """These go away when this returns; until then their offsets may be committed."""
-
-    def on_lost(self, names: List[TopicPartition]) -> None:
-        """These are gone already: committing them would be wrong."""
-
-    def on_end(self, name: TopicPartition, offset: int) -> None:
-        """Everything of this partition up to `offset` was delivered, and there is no more for now."""
-
-    def on_unreadable(self, name: TopicPartition, offset: int, error: str, said: str) -> None:
-        """This partition can't be read from there on; the name of the client's error, and its text. What comes behind may be
-        past something that was never delivered."""
-
-    def on_metadata_refused(self) -> None:
-        """The broker takes no metadata as long as ours."""
-
-    def on_committed(self, stored: List[Tuple[str, int, int]]) -> None:
-        """The answer to one commit: the broker has stored these (topic, partition, offset); maybe none."""
 
 
 def create_consumer(properties: Dict[str, Any]) -> Consumer:
@@ -112,6 +87,8 @@ class GroupConsumer:
         self.unsettled_at: Optional[float] = None  # since when the group rebalances; None: it does not, as far as is known
         callbacks = {"error_cb": self._on_error, "on_commit": self._on_commit, "stats_cb": self._on_statistics}
         self._consumer = create_consumer({**properties, **callbacks})
+        self._paused: List[TopicPartition] = []  # of those that are just being assigned
+        self._cooperative = is_cooperative(properties)
         self._consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def fetch(self, most: int, timeout: float) -> List[Any]:
@@ -189,6 +166,10 @@ class GroupConsumer:
             return -1
         return int(high)
 
+    def pause_from_the_start(self, names: List[TopicPartition]) -> None:
+        """Of these, which are just being assigned, nothing must be fetched before they are resumed."""
+        self._paused = names
+
     def pause(self, names: List[TopicPartition]) -> None:
         """Fetch no more of these."""
         self._consumer.pause([ClientPartition(*name) for name in names])
@@ -234,7 +215,11 @@ class GroupConsumer:
         self._stay(names)
         # The client remembers a pause from an earlier assignment; ours starts unpaused.
         consumer.resume(partitions)
+        self._paused = []
         self._listener.on_assigned(names)
+        if self._paused:  # a pause before the assignment does not last, and after this callback the client has fetched
+            (consumer.incremental_assign if self._cooperative else consumer.assign)(partitions)
+            self.pause(self._paused)
         if not self.joined:
             log.info(
                 "Connected to Kafka and listening to the topic... (assigned: %s)", _listed(names), extra=about(Event.ASSIGNED)

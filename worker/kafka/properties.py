@@ -111,6 +111,12 @@ def member_name(host: str, slot: int) -> str:
     return f"{host}-{slot}"
 
 
+def is_cooperative(properties: Dict[str, Any]) -> bool:
+    """Whether the group gives and takes partitions one by one."""
+    strategy = str(properties.get("partition.assignment.strategy", ""))
+    return strategy.startswith("cooperative") or properties.get("group.protocol") == "consumer"
+
+
 def milliseconds(properties: Dict[str, Any], name: str) -> float:
     """A property that is a number of milliseconds, in seconds."""
     return float(properties[name]) / 1000

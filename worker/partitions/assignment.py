@@ -58,6 +58,11 @@ class Partition:
         return max(self.tracker.next_offset, self.stored.committed, self.flow.end)
 
     @property
+    def at_its_end(self) -> bool:
+        """Whether the client has said that there is no more, and nothing has come since."""
+        return self._eof >= max(0, self.expected)
+
+    @property
     def read_to(self) -> int:
         """Everything below was delivered, or need not be; -1: that is not known."""
         return max(self.expected, self._eof)

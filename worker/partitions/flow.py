@@ -90,6 +90,10 @@ class Flow:
         """Whether something is in hand that waits for nothing but room."""
         return self.waiting > 0 and not (self.untold or self._unstored)
 
+    def wait_for_others(self, why: str) -> None:
+        """It is the turn of others; empty: it is its own."""
+        self._hold("others", why)
+
     # ---- as long as it can't be read --------------------------------------------------------------------------------
 
     def unreadable(self, why: str, offset: int, try_at: float) -> bool:

@@ -64,9 +64,12 @@ class Journal:
 
     def __init__(self, path: str) -> None:
         """Map the file, and read what is left in it. Raises OSError when there is no room."""
-        head = b"kafka-consumer journal 3, boot %s\n" % boot_id()
+        head = b"kafka-consumer journal 4, boot %s\n" % boot_id()
         self._innocence = len(head)  # where it is noted that whatever runs has not ended the process
-        self._first = len(head) + 1
+        self._deaths = (
+            len(head) + 1
+        )  # and how many have died one after the other, each soon after its start and with nothing running
+        self._first = len(head) + 2
         size = self._first + RECORDS * _RECORD
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -79,7 +82,8 @@ class Journal:
             forks.leave(self, Journal._lead_nowhere)
         finally:
             os.close(descriptor)
-        if self._memory[: len(head)] != head:
+        fresh = self._memory[: len(head)] != head
+        if fresh:
             self._memory[:] = head + bytes(size - len(head))
         self._left: Dict[Tuple[str, int], List[int]] = {}  # records of assignments that are over
         self._written: Set[int] = set()  # of those, the ones into which a late result may still be written
@@ -87,7 +91,9 @@ class Journal:
         for index in set(range(RECORDS)).difference(self._free):
             _used, _found, _own, partition, _base, length, name = _HEADER.unpack_from(self._memory, self._start(index))
             self.leave(name[:length].decode("utf-8", "replace"), partition, index)
-        self.suspects: List[TaskId] = [] if self._memory[self._innocence] else self._ran()
+        innocent = bool(self._memory[self._innocence])
+        self.suspects: List[TaskId] = [] if innocent else self._ran()
+        self.deaths = 0 if fresh or innocent or self.suspects else self.deaths + 1
 
     def resolve(self) -> None:
         """The suspects are known elsewhere now: the next process has to ask about ours only. Once, before anything is
@@ -96,6 +102,15 @@ class Journal:
             start = self._start(index) + _HEADER.size
             self._memory[start : start + SEGMENT_SIZE] = self._flags(index).replace(b"%c" % RUNNING, b"%c" % OPEN)
         self._memory[self._innocence] = 0
+
+    @property
+    def deaths(self) -> int:
+        """How many processes of the slot have died one after the other, each of them young, and with nothing running."""
+        return int(self._memory[self._deaths])
+
+    @deaths.setter
+    def deaths(self, count: int) -> None:
+        self._memory[self._deaths] = min(count, 255)
 
     def end(self) -> None:
         """This process ends by its own will: what still runs has nothing to do with it. Any thread."""

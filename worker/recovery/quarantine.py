@@ -24,6 +24,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
 from kafka_worker.partitions.task import Task, TaskId, id_of, offset_of, partition_of
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
+from kafka_worker.recovery.suspects import FETCHED
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
@@ -46,7 +47,7 @@ class Quarantine(Pool):
         self.undecided, self.parked = pool.undecided, pool.parked
         self._wake_others = pool.wake
         self._queue = FirstComeFirstServed()
-        self._suspects = suspects
+        self.suspects = suspects
         for thread in self.threads:
             thread.apart = True
         self._isolated = Isolated(settings, slot, TaskProcess)
@@ -59,10 +60,10 @@ class Quarantine(Pool):
     def blame(self, places: List[TaskId]) -> None:
         """These were running in the slot's former process when it died. Not to blame are those that were suspects already:
         they ran apart, and were cut off by that death like everybody else."""
-        known = self._suspects.read() if places else {}
+        known = self.suspects.read() if places else {}
         new = [place for place in places if place not in known]
         if new:
-            self._suspects.blame(new, "was running when its process died")
+            self.suspects.blame(new, "was running when its process died")
             listed = ", ".join("{}[{}] offset {}".format(*place) for place in new[:LISTED])
             log.warning(
                 "Running when this slot's process died, and now run apart, each alone: %s", listed, extra=about(Event.SUSPECTS)
@@ -70,11 +71,11 @@ class Quarantine(Pool):
 
     def receive(self, partitions: Iterable[Partition]) -> None:
         """These were assigned just now, and nothing of them is delivered yet."""
-        known = self._suspects.read()
+        known = [place for place, each in self.suspects.read().items() if each.how != FETCHED]
         for partition in partitions:
             offsets = {offset for topic, number, offset in known if (topic, number) == (partition.topic, partition.number)}
             done = set(filter(partition.stored.is_done, offsets))
-            self._suspects.forget((partition.topic, partition.number, offset) for offset in done)
+            self.suspects.forget((partition.topic, partition.number, offset) for offset in done)
             if offsets - done:
                 partition.queue = Sorting(partition.queue, self._wake_others, offsets - done, self.admit)
                 self._start_once()
@@ -82,12 +83,12 @@ class Quarantine(Pool):
     def delay(self, task: Task, error: TaskDiedError) -> Optional[float]:
         """Seconds until a task that has died alone is run again; None: never, it is a dead letter."""
         place = id_of(task)
-        deaths = self._suspects.blame([place], error.how)[place].deaths
+        deaths = self.suspects.blame([place], error.how)[place].deaths
         return None if deaths >= self._max_deaths else 0.0
 
     def settled(self, task: Task) -> None:
         """The task has an outcome."""
-        self._suspects.forget([id_of(task)])
+        self.suspects.forget([id_of(task)])
 
     def abandon(self) -> List[Task]:
         """Suspects of closed partitions that wait for their turn, which they do not get: one after the other they might take
@@ -121,7 +122,7 @@ class Quarantine(Pool):
         result = self._isolated(message, partition, attempt)
         task = self._named[threading.current_thread().name].task
         if task is not None:
-            self._suspects.forget([id_of(task)])
+            self.suspects.forget([id_of(task)])
         return result
 
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:

@@ -18,6 +18,7 @@ VERSION = 1
 REMEMBERED_SECONDS = 72 * 3600.0
 MOST = 100_000  # suspects, the newest: those of all processes of the host, should all die at once, and eight megabytes
 LONGEST_HOW = 200  # characters
+FETCHED = "its process died while nothing was done but to fetch from here on"  # of places, no messages: see `probation`
 
 
 class Suspicion(NamedTuple):

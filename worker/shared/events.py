@@ -70,6 +70,7 @@ class Event(str, Enum):
     # partitions
     PARTITION_HELD = "partition-held"
     PARTITION_GOES_ON = "partition-goes-on"
+    PROBATION = "probation"  # which partition its processes die of is being found out
     TOPIC_MADE_ANEW = "topic-made-anew"
     OFFSETS_WENT_BACK = "offsets-went-back"
     RECALLED = "recalled"  # what was done before is known, and not run again

@@ -18,7 +18,7 @@ from kafka_worker.standstill.unreadable import moved_to
 Reported = Tuple[Partition, PartitionReport]
 
 UNCOMMITTED = "what is done up to offset {} is not committed: the broker stores no commit beyond {}"
-LOST_SIGHT = "{} messages are in flight, and none of them runs or waits for anything: a fault of ours, restart its process"
+LOST_SIGHT = "{} messages are here, and none of them runs or waits for anything: a fault of ours, restart its process"
 UNANSWERED = "the broker does not tell its end: {}. Has it a leader? (kafka-topics.sh --describe)"
 TRANSACTION = "all behind offset {} waits for a transaction of its producer, neither committed nor aborted (isolation.level)"
 UNDELIVERED = (
@@ -68,19 +68,21 @@ class Standstills:
             partition.commits.restart()
         if owed and partition.commits.still(now, report.committed) >= self._seconds:
             return UNCOMMITTED.format(report.watermark, report.committed)
-        if not report.in_flight and end and not end.problem and end.latest <= max(0, partition.read_to):
+        here = report.in_flight + partition.flow.waiting
+        if not here and end and not end.problem and end.latest <= max(0, partition.read_to):
             partition.moves.restart()  # it has nothing to do: time counts from when it has
             return ""
         if still < self._seconds:
             return ""
-        return self._lost_sight(partition, report) if report.in_flight else self._undelivered(partition, end)
+        return self._lost_sight(partition, here) if here else self._undelivered(partition, end)
 
-    def _lost_sight(self, partition: Partition, report: PartitionReport) -> str:
+    def _lost_sight(self, partition: Partition, here: int) -> str:
         waits_for_a_hand = len(partition.queue) > 0 and (
             self._settings.max_messages_per_second > 0 or self._pool.full(partition.queue.topic)
         )
-        explained = waits_for_a_hand or partition.flow.in_transit or self._quarantine.count or partition in self._active()
-        return "" if explained else LOST_SIGHT.format(report.in_flight)
+        waits_for_room = partition.flow.waiting and self._active()
+        waits = waits_for_a_hand or waits_for_room or partition.flow.in_transit or self._quarantine.count
+        return "" if waits or partition in self._active() else LOST_SIGHT.format(here)
 
     def _active(self) -> Set[Partition]:
         """Of which something runs, or waits for what we know."""

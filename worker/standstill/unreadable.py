@@ -9,11 +9,14 @@ from kafka_worker.shared.settings import Settings
 
 _NO_RIGHT = "TOPIC_AUTHORIZATION_FAILED"
 _NO_PLACE = "_AUTO_OFFSET_RESET"
+DEADLY = "deadly"  # in place of an error: whoever fetches it dies
 _ROOM = "If it is larger than the client takes, raise KAFKA_CONSUMER_RECEIVE_MESSAGE_MAX_BYTES"
 #: What may be done, beside stepping over it, by the name of the client's error.
 _REMEDIES = {
     "_BAD_COMPRESSION": f"{_ROOM} (zstd is unpacked up to so many bytes, 100 MB by default); else it is damaged. ",
     "MSG_SIZE_TOO_LARGE": f"{_ROOM}. ",
+    DEADLY: "As a rule it unpacks to more memory than there is: with more of that, stop the service, and remove suspects.json "
+    "from STATE_DIRECTORY to try it again. ",
     "_NOT_IMPLEMENTED": "A newer client may know how it is packed; else it is damaged. ",
 }
 
@@ -30,7 +33,7 @@ class Fault(NamedTuple):
     @property
     def may_pass(self) -> bool:
         """Whether it may be read some time, without anybody's doing here."""
-        return self.name != _NO_PLACE and self.offset >= 0
+        return self.name not in (_NO_PLACE, DEADLY) and self.offset >= 0
 
     def text(self, settings: Settings) -> str:
         """In words for status and log, with the remedy."""

@@ -227,3 +227,22 @@ def test_no_room_for_the_file_is_an_error_at_once(path: str, monkeypatch: pytest
 
     with pytest.raises(OSError, match="No space left"):
         Journal(path)
+
+
+def test_deaths_of_one_process_after_the_other_are_counted_until_one_ends_by_its_own_will_or_says_that_it_is_well(
+    path: str,
+) -> None:
+    counts = []
+    for after in ("death", "death", "well", "death", "end", "death", "death", "death of what ran", "death"):
+        journal = Journal(path)
+        journal.resolve()
+        counts.append(journal.deaths)
+        if after == "death of what ran":
+            memory, start, _ = journal.allocate("topic", 3, 100, NAMES)
+            memory[start] = RUNNING
+        if after == "well":
+            journal.deaths = 0
+        if after == "end":
+            journal.end()
+
+    assert counts == [0, 1, 2, 1, 2, 0, 1, 2, 0]

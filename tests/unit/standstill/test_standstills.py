@@ -179,7 +179,7 @@ def test_what_is_in_flight_and_lost_sight_of_is_told(bench: Bench, queued: bool)
     if queued:  # and the one thread there is has nothing to do
         bench.partition.queue.put(task)
 
-    assert bench.look(SECONDS + 1).startswith("1 messages are in flight, and none of them runs or waits for anything")
+    assert bench.look(SECONDS + 1).startswith("1 messages are here, and none of them runs or waits for anything")
 
 
 def test_what_is_done_and_not_committed_is_told_whatever_runs_beyond(bench: Bench) -> None:

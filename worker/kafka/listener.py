@@ -1,0 +1,33 @@
+"""What is told of the membership, and of partitions, to whoever owns them."""
+
+from __future__ import annotations
+
+from typing import List, Tuple
+
+TopicPartition = Tuple[str, int]  # topic and partition number
+
+
+class RebalanceListener:
+    """Who wants to know what happens to the membership. The three callbacks run inside `fetch` or `leave`."""
+
+    def on_assigned(self, names: List[TopicPartition]) -> None:
+        """These partitions are ours from now on."""
+
+    def on_revoked(self, names: List[TopicPartition]) -> None:
+        """These go away when this returns; until then their offsets may be committed."""
+
+    def on_lost(self, names: List[TopicPartition]) -> None:
+        """These are gone already: committing them would be wrong."""
+
+    def on_end(self, name: TopicPartition, offset: int) -> None:
+        """Everything of this partition up to `offset` was delivered, and there is no more for now."""
+
+    def on_unreadable(self, name: TopicPartition, offset: int, error: str, said: str) -> None:
+        """This partition can't be read from there on; the name of the client's error, and its text. What comes behind may be
+        past something that was never delivered."""
+
+    def on_metadata_refused(self) -> None:
+        """The broker takes no metadata as long as ours."""
+
+    def on_committed(self, stored: List[Tuple[str, int, int]]) -> None:
+        """The answer to one commit: the broker has stored these (topic, partition, offset); maybe none."""
