@@ -56,6 +56,7 @@ def kill_again_and_again(scene: Scene, running: Service, times: int) -> None:
             kill(running)
             scene.wait_progress()
     scene.assert_each_ran_once()
+    assert running.log.count("ended: killed by SIGKILL") == times
     status = running.status()
     assert status["http"]["restarts"] == times
     assert (running.children(), status["restarts"]) == (before, 0)

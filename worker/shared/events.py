@@ -28,6 +28,8 @@ class Event(str, Enum):
     FILES_MADE_ANEW = "files-made-anew"
     SUPERVISOR_GONE = "supervisor-gone"
     LOG_DROPPED = "log-dropped"  # nobody read the log for a while, and lines are missing
+    HTTP_SERVED = "http-served"
+    HTTP_NOT_SERVED = "http-not-served"
     FAULT = "fault"  # of our own
 
     # processes

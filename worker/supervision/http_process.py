@@ -13,6 +13,7 @@ from typing import Callable, List, Mapping, Optional
 
 from kafka_worker import start
 from kafka_worker.shared import http_settings, logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.health import Kind
@@ -69,7 +70,7 @@ class HttpProcess:
         if not channel.readable:
             channel.leave(self._selector)
         if awake - self._heard_at > self._settings.heartbeat_timeout_seconds:
-            log.error("HTTP: process %d hangs: SIGKILL", process.pid)
+            log.error("HTTP: process %d hangs: SIGKILL", process.pid, extra=about(Event.PROCESS_HUNG))
             process.kill()
             self._heard_at = awake
         status = process.poll()
@@ -83,7 +84,7 @@ class HttpProcess:
         """Raises OSError."""
         if self._listener is None:
             self._listener = http_settings.listen(self._settings.http)
-            log.info("HTTP at %s", http_settings.written(self._listener))
+            log.info("HTTP at %s", http_settings.written(self._listener), extra=about(Event.HTTP_SERVED))
         ours, theirs = socket.socketpair()
         with theirs:
             descriptors = (theirs.fileno(), self._listener.fileno())
@@ -105,7 +106,8 @@ class HttpProcess:
 
     def _complain(self, problem: str) -> None:
         if problem != self._trouble:
-            log.warning("HTTP can't be served at %s: %s", self._settings.http, problem)
+            told = about(Event.HTTP_NOT_SERVED, reason=problem)
+            log.warning("HTTP can't be served at %s: %s", self._settings.http, problem, extra=told)
         self._trouble = problem
 
     def _forget(self, channel: Channel) -> None:
@@ -113,12 +115,17 @@ class HttpProcess:
         channel.close()
         self._process = self._channel = None
 
+    @property
+    def pid(self) -> int:
+        """Of the process; 0: there is none now."""
+        return self._process.pid if self._process else 0
+
     def report(self) -> Optional[HttpReport]:
         """What the snapshot says of it."""
         if not self._settings.http:
             return None
         address = http_settings.written(self._listener) if self._listener else ""
-        return HttpReport(self._process.pid if self._process else 0, address, self._record.restarts)
+        return HttpReport(self.pid, address, self._record.restarts)
 
     def conditions(self) -> List[Condition]:
         """The problem, if there is one: from its end until its successor is heard."""

@@ -113,7 +113,8 @@ class Supervisor:
             self._react()
             for slot in list(self._slots.values()):
                 self._tend(slot, now, awake)
-            orphans.reap({child.pid for child in self._children()})
+            self._http.tend(now, awake)
+            orphans.reap({self._http.pid, *(child.pid for child in self._children())})
             left = not self._leftovers.gone(awake)
             if self._state.now is State.STARTING and all(slot.filled for slot in self._slots.values()):
                 self._state.move(State.RUNNING)
@@ -122,7 +123,6 @@ class Supervisor:
                 self._recycle(now)
             if self._state.now is State.ROLLING and self._roll.step(self._slots, now, awake):
                 self._end_roll(now)
-            self._http.tend(now, awake)
             self._control.serve()
             if not self._premises.check():
                 log.error("Another supervisor runs this group here by now: stopping", extra=about(Event.SUPERVISOR_REFUSED))

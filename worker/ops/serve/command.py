@@ -13,6 +13,7 @@ from typing import List, Optional
 from kafka_worker.ops.serve.history import History
 from kafka_worker.ops.serve.watching import Seen, Watch
 from kafka_worker.shared import http_settings, logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.startup import received_settings
@@ -31,9 +32,10 @@ def run(settings: Settings) -> int:
     try:
         listener = http_settings.listen(settings.http)
     except OSError as problem:
-        log.error("HTTP can't be served at %s: %s", settings.http, problem)  # noqa: TRY400 (no fault of ours)
+        told = about(Event.HTTP_NOT_SERVED, reason=str(problem))
+        log.error("HTTP can't be served at %s: %s", settings.http, problem, extra=told)  # noqa: TRY400 (no fault of ours)
         return ExitCode.GAVE_UP
-    log.info("HTTP at %s", http_settings.written(listener))
+    log.info("HTTP at %s", http_settings.written(listener), extra=about(Event.HTTP_SERVED))
     asyncio.run(_serve(settings, listener, None))
     return ExitCode.OK
 
@@ -86,4 +88,4 @@ async def _beat(channel: Channel) -> None:
         channel.offer({"beat": True})
         channel.receive()
         await asyncio.sleep(BEAT_SECONDS)
-    log.info("The supervisor is gone")
+    log.info("The supervisor is gone", extra=about(Event.SUPERVISOR_GONE))
