@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import selectors
 import subprocess
 import sys
-import tempfile
-import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, Sequence
 
 import pytest
 
-from kafka_worker.shared.configuration.load import load
-from kafka_worker.shared.ipc.control import ControlServer
 from kafka_worker.shared.ipc.snapshot import as_json
-from kafka_worker.shared.system import runtime_files
+from tests.support.answering import answering, service_environment
 from tests.support.kafka_jars import ROOT
 from tests.unit.reports import TASK, child, slot, snapshot
 
@@ -34,34 +28,8 @@ BROKEN = {**WELL, "problems": ["slot 0: \x1b]0;all is well\x07"]}
 
 @pytest.fixture
 def environment() -> Iterator[Dict[str, str]]:
-    """Settings of a service in a folder of its own. Short: a Unix socket's path has 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="cmd-") as folder:
-        ours = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "KAFKA_GROUP_ID": "commands", "RUNTIME_DIRECTORY": folder}
-        yield {**{name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}, **ours}
-
-
-@contextlib.contextmanager
-def answering(environment: Dict[str, str], answer: Dict[str, Any]) -> Iterator[None]:
-    """Something in the place of the supervisor, that answers each question so."""
-    settings = load([], environment, os.devnull).settings
-    runtime_files.prepare(settings)
-    selector, over = selectors.DefaultSelector(), threading.Event()
-    server = ControlServer(runtime_files.control_socket(settings), selector, {"status": lambda: answer})
-
-    def serve() -> None:
-        while not over.is_set():
-            selector.select(0.01)
-            server.serve()
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-        server.close()
-        selector.close()
+    with service_environment() as ours:
+        yield ours
 
 
 def run(words: Sequence[str], environment: Dict[str, str], **options: Any) -> subprocess.CompletedProcess[str]:

@@ -40,6 +40,10 @@ def command(words: List[str], closed: List[str]) -> int:
         from kafka_worker.ops import status_command
 
         return status_command.run(configuration)
+    if configuration.command == "top":
+        from kafka_worker.ops import top
+
+        return top.run(configuration)
     if configuration.command == "lag":
         from kafka_worker.ops.lag import command as lag
 

@@ -23,7 +23,7 @@ HEALTHY, DEGRADED, NOT_RUNNING = 0, 1, 2
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
     try:
-        snapshot = _snapshot(configuration.settings)
+        snapshot = asked(configuration.settings)
     except control.NotRunningError as problem:
         print(escaped(f"Not running: {problem}"), file=sys.stderr)
         return NOT_RUNNING
@@ -36,7 +36,7 @@ def run(configuration: Configuration) -> int:
     return DEGRADED if snapshot["problems"] else HEALTHY
 
 
-def _snapshot(settings: Settings) -> Dict[str, Any]:
+def asked(settings: Settings) -> Dict[str, Any]:
     """What the service says. It goes by the name that this machine had when it was started, which may have changed since."""
     try:
         return control.ask(runtime_files.control_socket(settings), QUESTION)

@@ -18,7 +18,7 @@ from kafka_worker.shared.setting import Setting
 from kafka_worker.shared.settings import TABLE
 
 COMMAND_LINE = "the command line"
-COMMANDS = ("status", "metrics", "lag", "check", "serve", dead_letter_flags.COMMAND)
+COMMANDS = ("status", "top", "metrics", "lag", "check", "serve", dead_letter_flags.COMMAND)
 _WITH_JSON = ("status", "lag", "check", dead_letter_flags.COMMAND)
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
@@ -34,6 +34,7 @@ examples:
 
 usage: {0} [options]
        {0} status [--json] [options]   what the service of this group on this host is doing
+       {0} top [options]               that again and again, live in a terminal
        {0} metrics [options]           the same as numbers, in Prometheus' text format
        {0} lag [--json] [options]      how far the whole group is, on all hosts, also when none of them runs
        {0} check [--json] [options]    what is wrong, or will be, here and with the cluster, and how it is mended

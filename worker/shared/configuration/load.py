@@ -71,7 +71,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     faults += _not_utf8([*arguments.given.values(), *(given for each in found for given in each.given.values())])
     sources = [arguments.given, *(_of_settings(source) for source in found)]
-    no_broker = arguments.command in ("status", "metrics", "serve")
+    no_broker = arguments.command in ("status", "top", "metrics", "serve")
     values, wrong = validate(sources, optional=("bootstrap_servers",) if no_broker else ())
     if arguments.command == dead_letter_flags.COMMAND and "topics" in arguments.given:
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run

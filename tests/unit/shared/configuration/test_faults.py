@@ -172,7 +172,7 @@ def test_all_faults_of_all_sources_are_told_together(tmp_path: Path) -> None:
         (
             ["start"],
             (
-                "start (the command line) is not a command. Write status, metrics, lag, check, serve, dead-letters, or "
+                "start (the command line) is not a command. Write status, top, metrics, lag, check, serve, dead-letters, or "
                 "nothing to run the service."
             ),
         ),
