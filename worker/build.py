@@ -66,14 +66,14 @@ def parts(
     name = member_name(*member)
     gates = Gates(settings, pool, routes.naming(settings), clock, quarantine.threads)
     decisions = Decisions(settings, policy, pool, producer_properties(settings, name), member, clock, quarantine, gates)
-    stopping = Stopping()
+    stopping, room = Stopping(), Backpressure(settings, clock)
     return Parts(
         pool=pool,
         quarantine=quarantine,
         gates=gates,
         decisions=decisions,
-        backpressure=Backpressure(settings, clock),
-        prefetch=Prefetch(settings, pool.idle, clock),
+        backpressure=room,
+        prefetch=Prefetch(settings, room, pool.idle, clock),
         settling=Settling(pool, quarantine, decisions, clock),
         stopping=stopping,
         topics=list(dict.fromkeys([*settings.topics, *decisions.retry_topics])),

@@ -95,8 +95,7 @@ class ConsumerLoop:
         its, ownership = self._parts, self._ownership
         its.pool.idle.clear()
         ownership.start()
-        patience, pace = self._patience(now), its.backpressure.pace
-        its.prefetch.turn(self._consumer, ownership.assignment, ownership.deliver, patience, pace)
+        its.prefetch.turn(self._consumer, ownership.assignment, ownership.deliver, self._patience(now))
 
     def _turn_at_rest(self) -> None:
         self._duties()

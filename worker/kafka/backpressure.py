@@ -34,6 +34,7 @@ class Backpressure:
         self._looked_at = clock()
         self._ended = self._seconds = 0.0  # of late
         self._in_flight = 0  # and granted, the last time that something waited
+        self.rate = 0.0  # of tasks that come to their end, a second
         self.pace = 0.0  # seconds until a third of what is in flight has come to its end, if that goes on as it did
         shares = memory.shares(settings)
         # What sleeps in retry topics has as much room as all else, and both together have the share.
@@ -64,6 +65,7 @@ class Backpressure:
         now = self._clock()
         self._ended = self._in_flight - before + MEMORY * self._ended
         self._seconds = now - self._looked_at + MEMORY * self._seconds
+        self.rate = self._ended / max(LEAST_PACE, self._seconds)
         self.pace = max(LEAST_PACE, self._seconds * after / 3 / max(1.0, self._ended))
         self._looked_at, self._in_flight = now, after
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Callable, List
 
-from kafka_worker.kafka.backpressure import OVERHEAD
+from kafka_worker.kafka.backpressure import OVERHEAD, Backpressure
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.shared.settings import Settings
@@ -26,42 +26,39 @@ EMPTY_SECONDS = 0.05  # the longest that the client's queue is left with somethi
 FULL_SECONDS = 5.0  # the same while there is no memory for more: then what is in it is fetched again
 WAIT_SECONDS = 0.02  # for room, between two looks at what the client has of others
 POLL_SECONDS = 0.001  # for nothing in particular
+ALL = 10_000  # messages: more than the client may have
+
+Deliver = Callable[[List[Any]], None]
 
 
 class Prefetch:
     """Decides when to take messages from the client, and which partitions it fetches. Consumer thread only."""
 
-    def __init__(self, settings: Settings, idle: threading.Event, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, room: Backpressure, idle: threading.Event, clock: Callable[[], float]) -> None:
         """`idle` is set by handler threads that find nothing to do."""
         shares = memory.shares(settings)
         self._most = shares.prefetch if shares else memory.MOST_PREFETCH_BYTES
+        self._room = room
         self._idle = idle
         self._clock = clock
-        self._full = False  # more waits than `_most`, and all partitions are paused
+        self._full = False  # more is in hand than `_most`, and all partitions are paused
         self._tried_at = 0.0  # when the client's queue was emptied the last time, as far as there was memory
         self._emptied_at = 0.0  # when nothing was left in it
 
-    def turn(
-        self,
-        consumer: GroupConsumer,
-        assignment: Assignment,
-        deliver: Callable[[List[Any]], None],
-        patience: float,
-        pace: float,
-    ) -> None:
-        """Once in a turn: take messages if that is right, or wait for room, for up to `patience` seconds. After `pace` seconds
-        there will be room worth the name."""
+    def turn(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, patience: float) -> None:
+        """Once in a turn: take messages if that is right, or wait for room, for up to `patience` seconds."""
         self._resume(consumer, assignment)
-        pause = min(patience, pace, WAIT_SECONDS)
-        waiting = [partition for partition in assignment if partition.flow.waiting]
-        if all(partition.flow.paused for partition in waiting):
-            if any(partition.flow.may_start for partition in waiting):
-                self._idle.wait(pause)
-                patience = POLL_SECONDS
-            deliver(consumer.fetch(BATCH, patience))
+        in_hand = [partition.flow for partition in assignment if partition.flow.waiting]
+        waits = any(flow.may_start for flow in in_hand)
+        pause = min(patience, self._room.pace, WAIT_SECONDS)
+        if sum([flow.waiting for flow in in_hand if not flow.paused]) <= self._room.rate * EMPTY_SECONDS:
+            batch = consumer.fetch(BATCH, POLL_SECONDS if waits else patience)
+            deliver(batch)
             if consumer.emptied:
                 self._emptied_at = self._tried_at = self._clock()
                 _pause(consumer, [p for p in assignment if p.flow.held])
+            if waits and not batch:
+                self._idle.wait(pause)
             return
         left = self._tried_at + EMPTY_SECONDS - self._clock()
         if left > 0:
@@ -79,21 +76,17 @@ class Prefetch:
         for partition in resume:
             partition.flow.resume()
 
-    def _empty(self, consumer: GroupConsumer, assignment: Assignment, deliver: Callable[[List[Any]], None]) -> None:
-        """Take all that the client has, and let it fetch no more of what waits."""
+    def _empty(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver) -> None:
+        """Take all that the client has, and let it fetch no more of what enough is in hand of."""
         room = self._most - sum(map(_weight, assignment))
-        while True:
-            batch = consumer.fetch(BATCH if room > 0 else 1, POLL_SECONDS)  # one at least, to hear what the group has to say
-            deliver(batch)
-            room -= sum(map(len, batch)) + OVERHEAD * len(batch)
-            if consumer.emptied or room <= 0:
-                break
+        # At once, because the broker sends more as soon as there is less. One at least, to hear what the group has to say.
+        deliver(consumer.fetch(ALL if room > 0 else 1, POLL_SECONDS))
         self._tried_at = now = self._clock()
         if not consumer.emptied and now < self._emptied_at + FULL_SECONDS:
             return
         self._full = not consumer.emptied
         self._emptied_at = now
-        _pause(consumer, [p for p in assignment if p.flow.waiting or p.flow.held or self._full])
+        _pause(consumer, [p for p in assignment if self._full or p.flow.held or not p.flow.scarce])
 
 
 def _pause(consumer: GroupConsumer, partitions: List[Partition]) -> None:

@@ -22,12 +22,13 @@ CONSUMER_DEFAULTS: Dict[str, Any] = {
     "heartbeat.interval.ms": 500,
     "partition.assignment.strategy": "cooperative-sticky",
     # The client would prefetch up to 64 MiB and then sleep for a second; here it looks again soon. Beside what these allow, it
-    # has one fetch: a little of each partition, so that all have something, and soon. (A fetch ends within a batch of the
-    # producer's, the rest of which is sent again: with much less a partition, that is more than a tenth.)
-    "queued.min.messages": 1000,
+    # has one fetch. (That ends within a batch of the producer's, whose rest is sent again: with much less of a partition, that
+    # is more than a tenth.)
+    "queued.min.messages": 500,
     "queued.max.messages.kbytes": 4096,
     "fetch.message.max.bytes": 131072,
-    "fetch.max.bytes": 2097152,
+    "fetch.max.bytes": 262144,
+    "message.max.bytes": 262144,  # the client makes fetch.max.bytes as large, and has no other use for it here
     "fetch.queue.backoff.ms": 20,
     "fetch.wait.max.ms": 100,
     # New topics and partitions are noticed after this long, not after five minutes.
@@ -71,17 +72,13 @@ def consumer_properties(settings: Settings, member: str) -> Dict[str, Any]:
 
 
 def _bounded(settings: Settings) -> Dict[str, Any]:
-    """Less ahead, where memory is short: half of the share in the client's queue, half in its fetch; once more as much is in
-    hand (see `prefetch`). The client itself raises fetch.max.bytes to message.max.bytes, and the broker sends a
-    message that is larger than either, alone."""
+    """Less ahead, where memory is short: half of the share is the client's queue, and once more as much as the share may be in
+    hand (see `prefetch`). A message that is larger than a fetch the broker sends alone."""
     shares = memory.shares(settings)
     if shares is None:
         return {}
-    half = shares.prefetch // 2
-    return {
-        "queued.max.messages.kbytes": min(CONSUMER_DEFAULTS["queued.max.messages.kbytes"], half // memory.KIBIBYTE),
-        "fetch.max.bytes": min(CONSUMER_DEFAULTS["fetch.max.bytes"], half),
-    }
+    most = CONSUMER_DEFAULTS["queued.max.messages.kbytes"]
+    return {"queued.max.messages.kbytes": min(most, shares.prefetch // 2 // memory.KIBIBYTE)}
 
 
 def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:
