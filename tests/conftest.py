@@ -11,6 +11,7 @@ from typing import Any, Callable, Iterator, List, Set, Union
 
 import pytest
 
+from kafka_worker import start
 from kafka_worker.isolation.spawn import STARTER
 from kafka_worker.shared.settings import Settings
 from tests.support.admin import Admin
@@ -114,6 +115,7 @@ def engine(kafka: Union[Cluster, GivenCluster], tmp_path: Path) -> Iterator[Call
     ledger = Ledger(str(tmp_path / "ledger"))
     with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEDGER", ledger.path)
+        patch.setitem(start.ENVIRONMENT, "LEDGER", ledger.path)  # of task processes
 
         def make(topic: str, group: str, name: str = "engine-0", **changes: Any) -> Engine:
             settings = Settings(

@@ -47,10 +47,11 @@ def process(settings: Settings, slot: int, handlers: Handlers, stage: StageHolde
     pool = composite.build(settings, handlers)
     suspects = SuspectsFile(settings)
     quarantine = Quarantine(settings, slot, pool, suspects)
-    policy = RetryPolicy(settings, random.random)
+    chance = random.SystemRandom().random  # a handler's `random.seed(0)` would have all processes wait alike
+    policy = RetryPolicy(settings, chance)
     its = parts(settings, pool, quarantine, policy, Member(settings.host, slot), open_journal)
     loop = ConsumerLoop(settings, its, stage)
-    return Process(pool, quarantine, loop, Upkeep(settings, pool), TimeLimits(settings, loop.running, suspects))
+    return Process(pool, quarantine, loop, Upkeep(settings, pool, chance=chance), TimeLimits(settings, loop.running, suspects))
 
 
 def parts(

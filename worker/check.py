@@ -5,10 +5,10 @@ and makes Kafka clients, neither of which belongs into the supervisor.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
+from json import dump
 from typing import Any, Callable, Dict, List
 
 from confluent_kafka import Consumer, KafkaException, Producer
@@ -18,7 +18,11 @@ from kafka_worker.handler import validation
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.kafka.properties import consumer_properties, producer_properties
 from kafka_worker.shared.configuration.identity import named
+from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings
+
+LEAVE_SECONDS = 1.0  # for what the handler's module wants to be done at the end of a program
 
 
 def main() -> None:
@@ -28,9 +32,9 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     start.users_first()
-    json.dump(faults(settings), answer)
+    dump(faults(settings), answer)
     answer.flush()
-    os._exit(0)  # a thread that the handler's module started must not keep us
+    leave(ExitCode.OK, LEAVE_SECONDS)  # a thread that the handler's module started must not keep us
 
 
 def faults(settings: Settings) -> List[str]:

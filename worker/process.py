@@ -13,13 +13,14 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from typing import Dict, List, Optional
+from typing import Dict, List, NoReturn, Optional
 
 from kafka_worker import build, start
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.routing import Handlers
-from kafka_worker.isolation import per_thread
+from kafka_worker.isolation import per_thread, spawn
+from kafka_worker.isolation.task_process import TaskProcessError
 from kafka_worker.partitions.task import facts_of, in_words
 from kafka_worker.pools import composite
 from kafka_worker.recovery.journal import Journal
@@ -32,8 +33,9 @@ from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.snapshot import Stage, as_json
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.ipc.startup import received_settings
+from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import orphans, runtime_files
+from kafka_worker.shared.system import orphans, runtime_files, surroundings
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.last_words import write_last_words_to
@@ -55,12 +57,13 @@ def main(arguments: Optional[List[str]] = None) -> None:
     settings = received_settings(channel)
     logs.set_up(settings.log_level, settings.log_format, f"slot-{slot}", slot)
     start.users_first()
-    _end(ChildProcess(settings, slot, channel).run())
-
-
-def _end(code: ExitCode) -> None:
-    logs.end()
-    os._exit(code)
+    child = ChildProcess(settings, slot, channel)
+    try:
+        code = child.run()
+    except BaseException:  # a handler has closed or replaced what is ours
+        log.exception("The main thread ends by a fault", extra=about(Event.FAULT))
+        code = ExitCode.FAULT
+    child.leave(code)
 
 
 class ChildProcess:
@@ -78,6 +81,7 @@ class ChildProcess:
         self._seat = Seat(settings, slot)
         self._alone = False  # the supervisor is gone, and that is dealt with
         self._next_heartbeat = 0.0
+        self._until = 0.0  # monotonic seconds: the end of a drain, as it was wished
         self._awake = AwakeClock(time.monotonic())
         self._rate = Rate(time.monotonic())
         self._turn = (0.0, 0.0)  # the consumer thread's last turn that we saw, and when, in our awake seconds
@@ -90,6 +94,9 @@ class ChildProcess:
         except HandlerError as problem:
             log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)
             return ExitCode.CONFIGURATION
+        except TaskProcessError as problem:
+            log.error("ISOLATION=process: %s", problem, extra=about(Event.NO_TASK_PROCESS))  # noqa: TRY400
+            return ExitCode.GAVE_UP
         inbox = SignalInbox([signal.SIGTERM])
         self._build(handlers)
         for line in composite.described(self._settings, handlers):
@@ -162,6 +169,14 @@ class ChildProcess:
             orphans.end_left_behind(os.getpid(), leader_ends=True)
         return code
 
+    def leave(self, code: ExitCode) -> NoReturn:
+        """End the process, its task processes before it. What handlers have left for the end (`atexit`, a buffer) is done
+        within the deadline, and before anybody takes us for hung."""
+        rest = max(0.0, self._until - time.monotonic()) + CLOSE_SECONDS
+        deadline = Deadline(min(rest, self._settings.heartbeat_timeout_seconds / 2))
+        spawn.end_all(deadline)
+        leave(code, deadline.remaining())
+
     def _tick(self) -> float:
         """Short while something is about to end."""
         return 0.01 if self._loop.stopping else max(0.0, min(0.1, self._next_heartbeat - time.monotonic()))
@@ -187,6 +202,7 @@ class ChildProcess:
         deadline = former.deadline if former else Deadline(self._settings.drain_seconds)
         if "seconds" in wish:
             deadline.hurry(wish["seconds"])
+        self._until = deadline.at
         self._loop.stop(Stop(deadline, leave=bool(wish.get("leave", former.leave if former else False))))
         if self._stage.now is Stage.WAITING:
             self._code = ExitCode.OK  # never joined: nothing is owed to anybody
@@ -216,6 +232,7 @@ class ChildProcess:
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
             self._seat.check()
+            surroundings.restore()
             if self._stage.now is Stage.CONSUMING:
                 self._upkeep.check()
             self._channel.offer(self._report())

@@ -20,12 +20,13 @@ NAME = "kafka_worker"
 FOLDER = os.path.dirname(os.path.realpath(__file__))
 CONFIGURATION = 78  # of `exit_codes`
 COMMANDS = ("ops.commands", "ops.first_run.command")  # what is typed; the rest is started by one of ours
+PYTHON, ENVIRONMENT = sys.executable, dict(os.environ)  # as we were started: a handler may change both
 IN_CHECKOUT, INSTALLED = "supervisor.py", "kafka-worker"  # what the command is called
 
 
 def command(module: str, *words: str) -> list[str]:
     """What starts another process of ours: the `main` of `kafka_worker.<module>`, which finds the words in `sys.argv`."""
-    return [sys.executable, os.path.join(FOLDER, "start.py"), module, *words]
+    return [PYTHON, os.path.join(FOLDER, "start.py"), module, *words]
 
 
 def program() -> str:

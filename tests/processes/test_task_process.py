@@ -12,6 +12,7 @@ from typing import Any, Dict, Optional
 
 import pytest
 
+from kafka_worker import start
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
 from tests.support.eventually import eventually
 from tests.support.kafka_jars import ROOT
@@ -65,7 +66,7 @@ def test_a_task_process_that_stays_stopped_is_replaced_and_its_message_is_not_to
 
 def test_a_task_process_is_told_dead_although_a_process_that_it_forked_still_has_its_channels(monkeypatch: Any) -> None:
     marker = marker_value(uuid.uuid4().hex)
-    monkeypatch.setenv(MARKER, marker)
+    monkeypatch.setitem(start.ENVIRONMENT, MARKER, marker)
     try:
         assert death_of("fork", None).how == "exit 42"
     finally:
@@ -74,7 +75,7 @@ def test_a_task_process_is_told_dead_although_a_process_that_it_forked_still_has
 
 def test_a_process_that_dies_while_it_loads_the_handler_is_no_tasks_fault(tmp_path: Any, monkeypatch: Any) -> None:
     (tmp_path / "crashes_at_import.py").write_text("import ctypes; ctypes.string_at(0)")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setitem(start.ENVIRONMENT, "PYTHONPATH", str(tmp_path))
 
     with pytest.raises(TaskProcessError, match="ended before it could run anything: killed by SIGSEGV"):
         Runner("crashes_at_import:handle").start()

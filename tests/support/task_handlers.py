@@ -3,17 +3,20 @@ is their witness."""
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import logging
 import marshal
 import os
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import threading
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Any, Callable, Dict
 
 from kafka_worker.shared.foreign.answers import Reject, Retry, Send
@@ -138,6 +141,29 @@ def close_everything(argument: Any, context: Any) -> None:
         hang(argument, context)
 
 
+def break_sockets(argument: Any, context: Any) -> None:
+    """As a library does that mends sockets for itself; and goes on, if so told, until it is asked whether it lives."""
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("not for you")
+
+    socket.socket.recv = socket.socket.send = broken  # type: ignore[method-assign, assignment]
+    if argument == "hang":
+        hang(argument, context)
+
+
+def leave_for_the_end(path: str, _context: Any) -> None:
+    """What Python does at the end of a program."""
+    atexit.register(Path(path).write_text, "done")
+    atexit.register(sys.exit, "not the last word")
+    sys.stdout = open(f"{path}.printed", "w")  # noqa: SIM115 (for as long as the process lives)
+    print("printed")
+
+
+def environment(_argument: Any, _context: Any) -> Any:
+    return dict(os.environ)
+
+
 def come_back(how: str, _context: Any) -> Any:
     """Forks, and the copy comes back: because its program can't be started, by the end of the handler, or past Python."""
     pid = ctypes.CDLL(None).fork() if how == "past Python" else os.fork()
@@ -179,4 +205,5 @@ HANDLERS: Dict[str, Callable[[Any, Any], Any]] = {
     **{kind.__name__: kind for kind in (crash, depend, fail, hog, hold_gil, hang, stop, fork, until_cancelled, facts)},
     "objects": lambda _argument, _context: [object()],
     **{kind.__name__: kind for kind in (name_by_enum, speak_up, close_everything, come_back)},
+    **{kind.__name__: kind for kind in (break_sockets, leave_for_the_end, environment)},
 }

@@ -5,7 +5,7 @@ said by `UndecodableError`, which makes it a dead letter at once. Pure.
 from __future__ import annotations
 
 import contextlib
-import json
+from json import loads
 from typing import Any, Iterable, List, Optional, Tuple
 
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
@@ -18,7 +18,7 @@ def decode(value: Optional[bytes]) -> Any:
     if value is None:
         return None
     try:
-        return json.loads(value.decode("utf-8"))
+        return loads(value.decode("utf-8"))
     except (ValueError, RecursionError) as problem:  # also UnicodeDecodeError, and integers of over 4,300 digits
         raise UndecodableError(f"{type(problem).__name__}: {problem}") from problem
 

@@ -9,6 +9,7 @@ Loading happens once, in the child's main thread; decoding and calling in the ha
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import importlib
 import inspect
@@ -26,7 +27,8 @@ from kafka_worker.handler.validation import decoder_for
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import forks
+from kafka_worker.shared.system import forks, machine
+from kafka_worker.shared.system.surroundings import Surroundings, after_import
 
 #: Calls the user's function for (Kafka message, its partition, attempt). That of a coroutine handler returns what is to be
 #: awaited.
@@ -59,7 +61,7 @@ def load(name: str, settings: Optional[Settings] = None, setting: str = "HANDLER
     """The handler `module:function`, which `setting` names, ready to be called with what the settings let through. Raises
     HandlerError, also for whatever its import raises."""
     source = f"{setting}={name}"
-    function = _imported(name, source)
+    function = _with_care(name, source, settings)
     kind = _kind(function, source)
     takes_context = _takes_context(function, source)
     decoder = _decoder(function, kind, source, settings) if settings else decode
@@ -95,6 +97,20 @@ def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: Se
         raise HandlerError(f"{source}: {problem}") from problem
     except SchemaError as problem:
         raise HandlerError(str(problem)) from problem
+
+
+def _with_care(name: str, source: str, settings: Optional[Settings]) -> Callable[..., Any]:
+    """The function, imported. Raises HandlerError when its module, or one that it imports, has changed what we rely on."""
+    apart = settings is not None and settings.isolation == "process"
+    before = Surroundings()
+    function = _imported(name, source)
+    after_import()
+    faults = before.faults(apart=apart)
+    if settings is not None and not apart:
+        faults += [f"lowers a limit: {fault}" for fault in machine.make_room(settings)]
+    if faults:
+        raise HandlerError(f"{source} {'; '.join(faults)}")
+    return function
 
 
 def _imported(name: str, source: str) -> Callable[..., Any]:
@@ -140,6 +156,10 @@ def _kind(function: Callable[..., Any], source: str) -> Kind:
             f"{source} is an async function of messages, a list; wanted: an async function of one message, of "
             "which COROUTINES run at once, or a plain function of messages"
         )
+    try:
+        asyncio.new_event_loop().close()
+    except Exception as problem:  # the user's policy, which a thread of ours would meet
+        raise HandlerError(f"{source} sets an event loop policy that makes no loop: {text_of(problem)}") from problem
     return Kind.ASYNC
 
 

@@ -7,6 +7,7 @@ base64 for the bytes.)
 
 from __future__ import annotations
 
+import contextlib
 import marshal
 import socket
 import struct
@@ -86,6 +87,11 @@ class Frames:
         if wanted > LONGEST_FRAME:
             raise GarbledError(f"a frame of {wanted} bytes has come")
         return int(wanted) - have
+
+    def finish(self) -> None:
+        """Tell the other side that nothing more will come."""
+        with contextlib.suppress(OSError):  # it is gone
+            self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Close our end."""

@@ -8,7 +8,6 @@ from one that takes long, takes the word that a task is cancelled, and ends the 
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import selectors
@@ -17,6 +16,7 @@ import socket
 import sys
 import threading
 import traceback
+from _thread import start_new_thread
 from typing import Any, Dict, List, Optional, Tuple
 
 from kafka_worker import start
@@ -34,6 +34,7 @@ from kafka_worker.shared.foreign.errors import UndecodableError, causes_of
 from kafka_worker.shared.foreign.exceptions import RemoteTraceback, copied, told
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.startup import received_settings
+from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks
 from kafka_worker.shared.system.last_words import write_last_words_to
@@ -42,6 +43,8 @@ from kafka_worker.shared.system.signals import disregard
 log = logs.logger(__name__)
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+LOST_SECONDS = 1.0  # for what is in buffers, when nobody waits for us
+_MAIN, _Selector = threading.get_ident(), selectors.DefaultSelector  # a handler may replace what gives them
 
 Outcome = Tuple[str, Any, Any]  # what kind it is, what belongs to that kind, and the calls of dependencies
 
@@ -104,14 +107,8 @@ def main(arguments: Optional[List[str]] = None) -> None:
         TaskMain(settings, Frames(connection), channel).run()
     except BaseException:  # a handler has closed or used what is ours, or an alarm of its own rings after its end
         log.exception("This task process can't go on", extra=about(Event.FAULT))
-        end(LOST)
-    end()
-
-
-def end(status: int = ExitCode.OK) -> None:
-    """Without waiting for any thread of the user's."""
-    logs.end()
-    os._exit(status)
+        leave(LOST, LOST_SECONDS, in_order=False)
+    leave(ExitCode.OK, settings.drain_seconds)  # or sooner: our parent knows
 
 
 def _die_with(parent: int) -> None:
@@ -120,7 +117,7 @@ def _die_with(parent: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != parent:  # it died before we asked for that
-        end()
+        leave(ExitCode.OK, LOST_SECONDS, in_order=False)
 
 
 class TaskMain:
@@ -137,12 +134,13 @@ class TaskMain:
 
     def run(self) -> None:
         """Load the handlers and serve, until our parent closes its end."""
-        threading.Thread(target=self._listen, name="control", daemon=True).start()
         try:
             call = single.call_of(Handlers(self._settings).usable())
         except HandlerError as problem:
             self._answer(0, "unusable", str(problem))
             return
+        # After the import, because monkey patching (gevent's) wants to be alone; by name, because it patches `threading` too.
+        start_new_thread(self._listen, ())
         self._answer(0, "ready")
         while True:
             try:
@@ -179,13 +177,16 @@ class TaskMain:
         return "done", returned, _calls(partition)
 
     def _listen(self) -> None:
-        with contextlib.suppress(OSError), selectors.DefaultSelector() as selector:
-            selector.register(self._control, selectors.EVENT_READ)
-            while self._control.readable:
-                selector.select()
-                for message in self._control.receive():
-                    self._hear(message)
-        end(LOST)  # nobody is left who would hear the outcome
+        try:
+            with _Selector() as selector:
+                selector.register(self._control, selectors.EVENT_READ)
+                while self._control.readable:
+                    selector.select()
+                    for message in self._control.receive():
+                        self._hear(message)
+        except BaseException:  # silence would count as the death of the message that runs
+            log.exception("This task process can't hear any more", extra=about(Event.FAULT))
+        leave(LOST, LOST_SECONDS, in_order=False)  # nobody is left who would hear the outcome
 
     def _hear(self, message: Message) -> None:
         if "cancel" in message:
@@ -207,7 +208,7 @@ class TaskMain:
 
 
 def _main_stack() -> str:
-    frame = sys._current_frames()[threading.main_thread().ident or 0]  # noqa: SLF001 (the documented way)
+    frame = sys._current_frames().get(_MAIN)  # noqa: SLF001 (the documented way)
     return "".join(traceback.format_stack(frame))
 
 

@@ -32,7 +32,7 @@ log = logs.logger(__name__)
 ABORT_SECONDS = 2.0  # from SIGABRT, which prints the stacks, to SIGKILL
 TICK_SECONDS = 0.1  # at most so late is it noticed that it has ended without a word
 KILL_SECONDS = 10.0  # for the kernel to end a process; beyond that it hangs in the kernel, and is left to it
-CLOSE_SECONDS = 1.0  # from the end of its channels to SIGKILL
+CLOSE_SECONDS = 1.0  # from the end of its tasks to SIGKILL
 NAP_SECONDS = 0.002
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of either
 
@@ -55,7 +55,12 @@ class Starter:
         with self._lock:
             try:
                 started = self._thread.submit(
-                    subprocess.Popen, arguments, stdin=subprocess.DEVNULL, pass_fds=descriptors, cwd=FOLDER
+                    subprocess.Popen,
+                    arguments,
+                    stdin=subprocess.DEVNULL,
+                    pass_fds=descriptors,
+                    cwd=FOLDER,
+                    env=start.ENVIRONMENT,
                 )
             except RuntimeError:
                 self._thread = self._made()  # it has none, and would do at another time what it was told now
@@ -75,6 +80,7 @@ def _folder() -> Optional[str]:
 
 
 _STARTER = Starter()
+_LIVING: List[Spawned] = []  # not closed yet
 FOLDER = _folder()  # in which we were started, and task processes are too: a handler may go to another
 
 
@@ -105,6 +111,7 @@ class Spawned:
         self._poll = select.poll()
         self._poll.register(self.control, select.POLLIN)
         self.control.send({"settings": settings.to_json()})
+        _LIVING.append(self)
 
     def wait(self, seconds: float) -> None:
         """Until it says something, takes more of what we send, or the time is over."""
@@ -206,13 +213,25 @@ class Spawned:
         return self._words.read()
 
     def close(self) -> None:
-        """End it, and forget its descriptors."""
-        self.work.close()
-        self.control.close()
+        """End it, and forget its descriptors. What its handler has left for the end it may still do."""
+        self.work.finish()
         if not self.ended(CLOSE_SECONDS):
             self.kill()
+        self.work.close()
+        self.control.close()
         orphans.end_left_behind(os.getpid())
         self._words.close()
+        if self in _LIVING:
+            _LIVING.remove(self)
+
+
+def end_all(deadline: Deadline) -> None:
+    """Have all task processes end in order, by the deadline: they end with us at the latest, and by force."""
+    living = list(_LIVING)
+    for process in living:
+        process.work.finish()
+    for process in living:
+        process.ended(deadline.remaining())
 
 
 def _high(ends: contextlib.ExitStack, descriptor: int) -> int:

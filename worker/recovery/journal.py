@@ -29,6 +29,7 @@ from kafka_worker.partitions.stored import JournalRecord, Names
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING, SEGMENT_SIZE, Memory, Range
 from kafka_worker.shared.system import forks
+from kafka_worker.shared.system.runtime_files import open_private
 
 _BOOT_ID = "/proc/sys/kernel/random/boot_id"
 _HEADER = struct.Struct("<B8s8sIqB249s")  # used, the two names, partition, base, topic
@@ -71,7 +72,7 @@ class Journal:
         )  # and how many have died one after the other, each soon after its start and with nothing running
         self._first = len(head) + 2
         size = self._first + RECORDS * _RECORD
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        descriptor = open_private(path, os.O_RDWR)
         try:
             # Reserved now: a full file system would otherwise kill us by SIGBUS at some later write.
             os.posix_fallocate(descriptor, 0, size)

@@ -7,8 +7,8 @@ end.
 
 from __future__ import annotations
 
-import json
 import math
+from json import dumps, loads
 from typing import Dict, Iterable, NamedTuple, Tuple
 
 from kafka_worker.partitions.task import TaskId
@@ -58,14 +58,14 @@ def remembered(suspects: Suspects, now: float) -> Suspects:
 
 def encoded(suspects: Suspects) -> str:
     """As text, one suspect a line, for a person to read."""
-    lines = [json.dumps([*place, *suspicion]) for place, suspicion in suspects.items()]
+    lines = [dumps([*place, *suspicion]) for place, suspicion in suspects.items()]
     return '{{"version": {}, "suspects": [\n{}\n]}}\n'.format(VERSION, ",\n".join(lines))
 
 
 def decoded(text: str) -> Suspects:
     """The reverse. Raises ValueError for whatever is not ours."""
     try:
-        content = json.loads(text)
+        content = loads(text)
         if content["version"] != VERSION:
             raise ValueError(f"version {content['version']!r}")
         return dict(map(_entry, content["suspects"]))

@@ -154,7 +154,7 @@ class SuspectsFile:
 
 def _replace(path: str, text: str) -> None:
     """The new content is on the disk before it takes the old one's name, and so is the name when this returns."""
-    descriptor = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = runtime_files.open_private(path + ".new", os.O_WRONLY | os.O_TRUNC)
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

@@ -122,7 +122,8 @@ def end() -> None:
 def _end_of_users() -> None:
     logging.shutdown()
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(Exception):  # closed, or none
+            stream.flush()
 
 
 def lost() -> Lost:

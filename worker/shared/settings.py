@@ -7,10 +7,10 @@ JSON. Standard library only, because each child pays for what it imports.
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from json import dumps, loads
 from typing import Any, Dict, List, Tuple
 
 from kafka_worker.shared.setting import AUTO, Setting, written
@@ -338,12 +338,12 @@ class Settings:
 
     def to_json(self) -> str:
         """All of it, secrets included, on one line: for a child's private descriptor, never for a log."""
-        return json.dumps(asdict(self))
+        return dumps(asdict(self))
 
     @staticmethod
     def from_json(text: str) -> Settings:
         """The settings `to_json` wrote. Raises TypeError or ValueError for anything else."""
-        values = json.loads(text)
+        values = loads(text)
         again: Dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         return Settings(**again)
 

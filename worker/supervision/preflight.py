@@ -47,7 +47,8 @@ def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
         except ValueError:
             last = _read(words).decode(errors="replace").strip().rsplit("\n", 1)[-1]
             setting = "HANDLERS" if settings.handlers else "HANDLER"
-            return [f"{setting}={described(settings)} ends the process that imports it (exit {code}): {last}"]
+            why = f"ends the process that imports it, or closes descriptors of it (exit {code}): {last}"
+            return [f"{setting}={described(settings)} {why}"]
 
 
 def _ended(process: subprocess.Popen[bytes]) -> Optional[int]:

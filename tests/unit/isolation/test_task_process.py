@@ -14,6 +14,7 @@ from typing import Any, Callable, Iterator, List
 
 import pytest
 
+from kafka_worker import start
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.isolation import spawn, task_process
 from kafka_worker.isolation.task_process import ConnectionLostError, TaskDiedError, TaskProcessError
@@ -21,10 +22,12 @@ from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import UndecodableError
 from kafka_worker.shared.foreign.exceptions import RemoteError
+from kafka_worker.shared.system.deadline import Deadline
 from tests.support.task_processes import Runner
 from tests.unit.fakes import Message
 
 BREAKS = [("speak_up", "noise"), ("speak_up", "short"), ("close_everything", None), ("close_everything", "hang")]
+BREAKS += [("break_sockets", None), ("break_sockets", "hang")]
 
 
 @pytest.fixture(scope="module")
@@ -303,20 +306,42 @@ def test_where_none_can_be_had_it_is_not_tried_for_each_task(monkeypatch: pytest
 
 
 def test_a_task_process_runs_whatever_the_handler_has_done_to_ours(tmp_path: Any) -> None:
-    """It has gone to another folder, which is gone too, has set a time limit for all sockets, and closed standard input."""
-    folder, stdin = os.getcwd(), os.dup(0)
+    """It has gone to another folder, which is gone too, has set a time limit for all sockets, closed standard input, and taken
+    all variables out of the environment, among them the path to itself."""
+    folder, stdin, environment = os.getcwd(), os.dup(0), dict(os.environ)
     (tmp_path / "gone").mkdir()
     try:
         os.chdir(tmp_path / "gone")
         (tmp_path / "gone").rmdir()
         socket.setdefaulttimeout(0.05)
         os.close(0)
+        os.environ.clear()
         with contextlib.closing(Runner()) as runner:
             first = runner.call("echo", 1)
             threading.Event().wait(0.1)
             assert (first, runner.call("echo", 2)) == (1, 2)
+            assert runner.call("environment").items() >= start.ENVIRONMENT.items()
     finally:
+        os.environ.update(environment)
         socket.setdefaulttimeout(None)
         os.dup2(stdin, 0)
         os.close(stdin)
         os.chdir(folder)
+
+
+def test_what_a_handler_has_left_for_the_end_is_done_when_its_process_ends_in_order(tmp_path: Any) -> None:
+    with contextlib.closing(Runner()) as runner:
+        runner.call("leave_for_the_end", str(tmp_path / "end"))
+
+    assert (tmp_path / "end").read_text() == "done"
+    assert (tmp_path / "end.printed").read_text() == "printed\n"
+
+
+def test_all_processes_end_in_order_within_one_deadline(tmp_path: Any) -> None:
+    with contextlib.closing(Runner()) as one, contextlib.closing(Runner()) as other:
+        for number, runner in enumerate((one, other)):
+            runner.call("leave_for_the_end", str(tmp_path / f"end-{number}"))
+
+        spawn.end_all(Deadline(10))
+
+        assert sorted(path.name for path in tmp_path.glob("end-?")) == ["end-0", "end-1"]

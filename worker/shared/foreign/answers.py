@@ -8,8 +8,8 @@ returns is ignored.
 
 from __future__ import annotations
 
-import json
 import re
+from json import dumps
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from kafka_worker.shared.foreign.plain import plain_bytes, plain_text
@@ -95,7 +95,7 @@ def _name(name: Any) -> str:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 def _bytes(what: str, value: Union[str, bytes, None]) -> Optional[bytes]:

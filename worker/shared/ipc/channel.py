@@ -5,9 +5,9 @@ One side's death is the other side's end of file, which is how each learns that 
 from __future__ import annotations
 
 import contextlib
-import json
 import selectors
 import socket
+from json import dumps, loads
 from typing import Any, Dict, List, Optional
 
 Message = Dict[str, Any]
@@ -17,7 +17,7 @@ LONGEST_LINE = 64 * 1024 * 1024  # bytes; beyond it the other side is not one of
 
 def line_of(message: Message) -> bytes:
     """The message as it is sent."""
-    return json.dumps(message, separators=(",", ":")).encode() + b"\n"
+    return dumps(message, separators=(",", ":")).encode() + b"\n"
 
 
 class Channel:
@@ -94,7 +94,7 @@ class Channel:
 
     def _parsed(self, line: bytes) -> Any:
         try:
-            message = json.loads(line)
+            message = loads(line)
         except (ValueError, RecursionError):
             message = None
         if not isinstance(message, dict):

@@ -3,12 +3,15 @@ started it has, too: there may be nowhere to write to, and nobody who reads stan
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import os
+from typing import List
 
 from kafka_worker.shared.system import streams
 
 LONGEST = 1 << 20  # bytes read of them
+_THERE: List[int] = []  # the descriptor of this process's own
 HEAD, TAIL = 2000, 6000  # characters kept: what happened, and the main thread, which comes last
 
 
@@ -37,6 +40,15 @@ class LastWords:
 
 def write_last_words_to(descriptor: int) -> None:
     """From the side of the process itself. Those of a copy, as a handler makes by forking, are not ours."""
+    _THERE[:] = [descriptor]
     faulthandler.enable(file=descriptor)
     os.set_inheritable(descriptor, False)
     os.register_at_fork(after_in_child=lambda: os.dup2(2, descriptor, inheritable=False))
+
+
+def keep() -> None:
+    """Still there, whatever a handler has done with faulthandler, or with the signals that it takes. Cheap."""
+    for descriptor in _THERE:
+        with contextlib.suppress(Exception):  # it is closed
+            faulthandler.disable()  # else it would not notice that a signal was taken from it
+            faulthandler.enable(file=descriptor)

@@ -154,6 +154,14 @@ def slot_journal(settings: Settings, slot: int) -> str:
     return os.path.join(folder(settings), f"slot-{slot}.journal")
 
 
+def open_private(path: str, how: int) -> int:
+    """A descriptor of a file that only this user may use, made if it is missing, whatever mask a handler has set. Links are
+    not followed. Raises OSError."""
+    descriptor = os.open(path, how | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor
+
+
 def is_there(path: str, found: os.stat_result) -> bool:
     """Whether the path still leads to the file that was found there. Raises OSError other than for a missing file."""
     try:
@@ -176,7 +184,7 @@ class Lock:
         forks.leave(self, Lock.release)
 
     def _open(self) -> None:
-        self._descriptors.append(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        self._descriptors.append(open_private(self._path, os.O_RDWR))
 
     def try_acquire(self, note: Optional[str] = None) -> bool:
         """Take the lock if it is free, and leave `note` in the file for whoever finds it taken."""

@@ -16,9 +16,20 @@ NAMES = ("standard input", "standard output", "standard error")
 
 
 def prepare() -> List[str]:
-    """Make the three usable, once, before anything is opened; the names of those that were closed. Such a one leads to nowhere
-    from now on: else the next file that is opened (a lock, a socket) would get its number, and what is printed. A terminal
-    that can't show a character gets it escaped."""
+    """Make the three usable, once, before anything is opened; the names of those that were closed. A terminal that can't show
+    a character gets it escaped."""
+    closed = reopen()
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a test's may not have it
+            stream.reconfigure(errors="backslashreplace")
+    return closed
+
+
+def reopen() -> List[str]:
+    """Those of the three that were closed, which lead to nowhere from now on: else the next file that is opened (a lock, a
+    socket) would get its number, and what is printed."""
     closed = []
     for number, name in enumerate(NAMES):
         try:
@@ -29,11 +40,6 @@ def prepare() -> List[str]:
             os.dup2(nowhere, number)
             if nowhere != number:
                 os.close(nowhere)
-    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8")  # noqa: SIM115 (for as long as the process lives)
-    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8")  # noqa: SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a test's may not have it
-            stream.reconfigure(errors="backslashreplace")
     return closed
 
 

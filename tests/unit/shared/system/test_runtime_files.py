@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator, Optional
 import pytest
 
 from kafka_worker.recovery.journal import Journal
+from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 from kafka_worker.shared.system.runtime_files import Lock, UnsafeDirectoryError
@@ -77,6 +78,29 @@ def test_the_folder_is_private_to_this_user_also_when_it_was_there(tmp_path: Pat
     path = runtime_files.prepare(settings)
 
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mask", [0o777, 0])
+@pytest.mark.parametrize(
+    "made",
+    [Lock, Journal, lambda path: SuspectsFile(given(Path(path), state_directory=path)).blame([("topic", 0, 1)], "")],
+    ids=["lock", "journal", "suspects"],
+)
+def test_our_files_are_for_this_user_whatever_mask_a_handler_has_set(
+    made: Callable[[str], object], mask: int, tmp_path: Path
+) -> None:
+    given_mask = os.umask(0o077)
+    if made not in (Lock, Journal):
+        runtime_files.prepare_state(given(tmp_path, state_directory=str(tmp_path / "made")))
+    try:
+        os.umask(mask)
+        kept = made(str(tmp_path / "made"))
+    finally:
+        os.umask(given_mask)
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert kept is not None
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o600}
 
 
 def test_a_folder_that_can_not_be_made_is_refused_by_the_settings_name(tmp_path: Path) -> None:

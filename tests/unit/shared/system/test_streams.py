@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Type
 
 import pytest
@@ -29,6 +30,18 @@ def test_each_way_to_fail_has_its_exit_code(
 
     assert streams.guarded(command) == code
     assert said in capsys.readouterr().err
+
+
+def test_a_standard_descriptor_that_was_closed_leads_to_nowhere_and_is_named() -> None:
+    kept = os.dup(0)
+    os.close(0)
+
+    closed = streams.reopen()
+
+    assert closed == ["standard input"]
+    assert os.path.samestat(os.fstat(0), os.stat(os.devnull))
+    os.dup2(kept, 0)
+    os.close(kept)
 
 
 def test_the_exit_code_of_a_command_that_works_is_its_own() -> None:

@@ -1,0 +1,36 @@
+"""How a process of ours ends: by `os._exit`, because a thread that hangs can't be joined. What Python does at the end of a
+program is done before, within a limit: functions that were registered by `atexit`, and whatever waits in buffers."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import time
+from _thread import start_new_thread
+from typing import NoReturn
+
+from kafka_worker.shared import logs
+
+_sleep = time.sleep
+
+
+def leave(code: int, seconds: float, *, in_order: bool = True) -> NoReturn:
+    """End the process with this code, `seconds` from now at the latest. Not in order: without the functions of `atexit`, which
+    may use what another thread still uses."""
+    with contextlib.suppress(BaseException):  # no thread can be had; a stream is closed
+        start_new_thread(_by_force, (code, seconds))  # by name: what a handler put in its place may be no thread
+        if in_order:
+            _called()
+        logs.end()
+    os._exit(code)
+
+
+def _called() -> None:
+    with contextlib.suppress(BaseException):  # told by Python
+        atexit._run_exitfuncs()  # noqa: SLF001 (what Python itself does then; it has no other name)
+
+
+def _by_force(code: int, seconds: float) -> None:
+    _sleep(seconds)
+    os._exit(code)
