@@ -5,6 +5,7 @@ ends the process by `os._exit`, because a thread that hangs can't be joined.
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import signal
@@ -35,11 +36,10 @@ from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.ipc.startup import received_settings
 from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import orphans, runtime_files, surroundings
+from kafka_worker.shared.system import orphans, runtime_files, signals, surroundings
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.last_words import write_last_words_to
-from kafka_worker.shared.system.signals import SignalInbox
 
 log = logs.logger(__name__)
 
@@ -81,6 +81,7 @@ class ChildProcess:
         self._seat = Seat(settings, slot)
         self._alone = False  # the supervisor is gone, and that is dealt with
         self._next_heartbeat = 0.0
+        self._complaint = logs.Seldom(log, time.monotonic)
         self._until = 0.0  # monotonic seconds: the end of a drain, as it was wished
         self._awake = AwakeClock(time.monotonic())
         self._rate = Rate(time.monotonic())
@@ -89,6 +90,7 @@ class ChildProcess:
     def run(self) -> ExitCode:
         """Import the handler, start the threads, and watch until the end."""
         # Until the handler is imported SIGTERM just kills: nothing is owed yet, and an import can take long.
+        before = signals.reactions()
         try:
             handlers = per_thread.handlers_of(self._settings, self._slot)
         except HandlerError as problem:
@@ -97,7 +99,8 @@ class ChildProcess:
         except TaskProcessError as problem:
             log.error("ISOLATION=process: %s", problem, extra=about(Event.NO_TASK_PROCESS))  # noqa: TRY400
             return ExitCode.GAVE_UP
-        inbox = SignalInbox([signal.SIGTERM])
+        signals.keep(before, tame=True)
+        self._inbox = inbox = signals.SignalInbox([signal.SIGTERM])
         self._build(handlers)
         for line in composite.described(self._settings, handlers):
             log.info("%s", line)
@@ -146,7 +149,7 @@ class ChildProcess:
             log.exception("The consumer thread ends by a fault", extra=about(Event.FAULT))
         self._code = code
 
-    def _watch(self, inbox: SignalInbox) -> ExitCode:
+    def _watch(self, inbox: signals.SignalInbox) -> ExitCode:
         with selectors.DefaultSelector() as selector:
             selector.register(inbox, selectors.EVENT_READ)
             selector.register(self._channel, selectors.EVENT_READ)
@@ -233,6 +236,13 @@ class ChildProcess:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
             self._seat.check()
             surroundings.restore()
+            for text in signals.raised():
+                self._complaint.log(
+                    logging.WARNING,
+                    "The handler's reaction to a signal has raised: %s",
+                    text,
+                    extra=about(Event.SIGNAL_RECEIVED),
+                )
             if self._stage.now is Stage.CONSUMING:
                 self._upkeep.check()
             self._channel.offer(self._report())

@@ -27,7 +27,7 @@ FEW_FILES = "resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))"
 def test_a_module_that_takes_the_process_for_its_own_does_its_work_and_has_its_end(scene: Scene, isolation: str) -> None:
     """Nothing is lost, nobody dies of it, and what it has left for the end of its processes is done."""
     scene.admin.create_topic(scene.topic + ".dlq", partitions=1)
-    env = {"ISOLATION": isolation, "RETRY_BACKOFF_SECONDS": "0.1"}
+    env = {"ISOLATION": isolation, "RETRY_BACKOFF_SECONDS": "0.1", "PYTHONWARNINGS": "error"}
     service = scene.ready_service(handler=MODULE, env=env, processes=1, threads=2)
 
     scene.send([*messages(40, seed=1), message("deadly", "deadly", sleep_ms=1, trouble="killed"), *messages(40, seed=2)])

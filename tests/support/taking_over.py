@@ -25,6 +25,7 @@ from typing import Any, Callable, Dict
 
 from tests.support.ledger import Ledger
 
+ALARM_SECONDS = 0.02
 ORIGINAL: Dict[str, Callable[..., Any]] = {"dumps": json.dumps, "loads": json.loads}
 ledger = Ledger(os.environ["LEDGER"])
 
@@ -61,10 +62,11 @@ os.chdir("/")
 sys.stdin.read()
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGABRT):
     signal.signal(number, ring)
+signal.signal(signal.SIGALRM, ring)
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 signal.set_wakeup_fd(-1)
-warnings.simplefilter("error", UserWarning)
+warnings.simplefilter("error")
 locale.setlocale(locale.LC_ALL, "C")
 decimal.getcontext().prec = 1
 random.seed(0)
@@ -98,6 +100,8 @@ def work(message: Dict[str, Any], context: Any) -> None:
     if message.get("trouble") == "killed" and sum(each.id == message["id"] for each in ledger.of("start")) == 1:
         os.kill(os.getpid(), signal.SIGKILL)
     print(f"message {message['id']} is printed")
+    if threading.current_thread() is not threading.main_thread():  # else it would be the handler's own
+        signal.setitimer(signal.ITIMER_REAL, ALARM_SECONDS)
     faulthandler.disable()
     os.environ.clear()
     threading.Event().wait(message["sleep_ms"] / 1000)

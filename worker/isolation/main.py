@@ -36,9 +36,8 @@ from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.startup import received_settings
 from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import forks
+from kafka_worker.shared.system import forks, signals
 from kafka_worker.shared.system.last_words import write_last_words_to
-from kafka_worker.shared.system.signals import disregard
 
 log = logs.logger(__name__)
 
@@ -95,7 +94,7 @@ def main(arguments: Optional[List[str]] = None) -> None:
     parent, work, control, words = map(int, numbers)
     _die_with(parent)
     write_last_words_to(words)  # SIGABRT, which a hung process gets, has it write the stacks of all threads
-    disregard(signal.SIGTERM)  # who is to drain decides our parent
+    signals.disregard(signal.SIGTERM)  # who is to drain decides our parent
     channel = Channel(socket.socket(fileno=control))
     settings = received_settings(channel)
     logs.set_up(settings.log_level, settings.log_format, name)
@@ -134,11 +133,13 @@ class TaskMain:
 
     def run(self) -> None:
         """Load the handlers and serve, until our parent closes its end."""
+        before = signals.reactions()
         try:
             call = single.call_of(Handlers(self._settings).usable())
         except HandlerError as problem:
             self._answer(0, "unusable", str(problem))
             return
+        signals.keep(before, tame=False)
         # After the import, because monkey patching (gevent's) wants to be alone; by name, because it patches `threading` too.
         start_new_thread(self._listen, ())
         self._answer(0, "ready")

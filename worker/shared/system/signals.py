@@ -10,7 +10,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from typing import Any, Dict, Iterable, List
+from collections import deque
+from typing import Any, Callable, Deque, Dict, Iterable, List
+
+_NEEDED = (signal.SIGPIPE, signal.SIGCHLD)
+_RAISED: Deque[str] = deque(maxlen=100)
 
 _FORMER: Dict[int, Any] = {}  # reactions that ours have taken the place of
 _NOTED: List[int] = []  # signals that came before there was an inbox
@@ -111,3 +115,37 @@ def ignore(*signals: int) -> None:
     """At the end of a process. The interpreter, which ends then, gives all others their usual effect again."""
     for number in signals:
         signal.signal(number, signal.SIG_IGN)
+
+
+def reactions() -> Dict[int, Any]:
+    """To each signal, as it is now."""
+    return {number: signal.getsignal(number) for number in signal.valid_signals()}
+
+
+def keep(before: Dict[int, Any], *, tame: bool) -> None:
+    """Modules of a user's were imported: our reactions are in their place again, and those that we could not do without (that
+    a connection has ended is told by the call, and so is the end of a process). `tame`: what other reactions raise ends
+    nothing, because it is our code that runs in the main thread, and not the handler's."""
+    for number, reaction in reactions().items():
+        former = before[number]
+        if reaction is former:
+            continue
+        if number in _NEEDED or getattr(former, "__module__", "") == __name__:
+            signal.signal(number, former)
+        elif tame and callable(reaction):
+            signal.signal(number, _harmless(reaction))
+
+
+def _harmless(reaction: Callable[[int, Any], Any]) -> Callable[[int, Any], None]:
+    def called(number: int, frame: Any) -> None:
+        try:
+            reaction(number, frame)
+        except BaseException as problem:  # not logged here: it may be the log that was interrupted
+            _RAISED.append(f"{signal.Signals(number).name}: {type(problem).__name__}")
+
+    return called
+
+
+def raised() -> List[str]:
+    """What reactions of the user's have raised since the last call, each once."""
+    return sorted({_RAISED.popleft() for _ in range(len(_RAISED))})

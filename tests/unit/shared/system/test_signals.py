@@ -50,6 +50,43 @@ def test_a_signal_wakes_a_selector(inbox: SignalInbox) -> None:
     assert select.select([inbox], [], [], 5.0)[0] == [inbox]
 
 
+def test_after_an_import_ours_are_in_their_place_and_what_a_users_reaction_raises_ends_nothing(inbox: SignalInbox) -> None:
+    number, other = OURS
+    given, child = signal.getsignal(signal.SIGCHLD), signal.SIGCHLD
+    seen = []
+
+    def ring(*_: object) -> None:
+        seen.append(1)
+        raise TimeoutError
+
+    before = signals.reactions()
+    before[other] = signal.SIG_DFL  # the inbox has no part in it
+    signal.signal(number, ring)
+    signal.signal(other, ring)
+    signal.signal(child, signal.SIG_IGN)
+
+    signals.keep(before, tame=True)
+
+    for each in (number, other, other):
+        signal.raise_signal(each)
+    assert number in inbox.take()
+    assert (seen, signals.raised(), signals.raised()) == ([1, 1], ["SIGUSR2: TimeoutError"], [])
+    assert signal.getsignal(child) == given
+
+
+def test_where_the_handler_has_the_main_thread_its_reactions_may_raise() -> None:
+    def ring(*_: object) -> None:
+        raise TimeoutError
+
+    before = signals.reactions()
+    signal.signal(OURS[0], ring)
+
+    signals.keep(before, tame=False)
+
+    with pytest.raises(TimeoutError):
+        signal.raise_signal(OURS[0])
+
+
 def test_a_flood_of_signals_blocks_nobody(inbox: SignalInbox) -> None:
     for _ in range(5000):
         signal.raise_signal(signal.SIGUSR1)
