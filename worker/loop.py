@@ -27,6 +27,7 @@ from kafka_worker.shared.ipc.snapshot import PartitionReport, Stage
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.standstill.heads import Heads
 from kafka_worker.standstill.standstills import Standstills
 
 log = logs.logger(__name__)
@@ -52,6 +53,7 @@ class ConsumerLoop:
         self._consumer: GroupConsumer
         self._standstills = Standstills(settings, parts)
         self._careful = False  # how the client fetches
+        self._heads = Heads(parts)
         self._cut_off: List[str] = []  # what the drain deadline interrupted
         self._publish_at = 0.0
         self._told: Any = None  # the news that the last report was made with
@@ -170,6 +172,7 @@ class ConsumerLoop:
         waits for that."""
         consumer, why = self._consumer, self._parts.gates.why
         reports = [(p, p.report(consumer.end((p.topic, p.number)), why(p))) for p in self._ownership.assignment]
+        reports = self._heads.told(reports, now)
         if inside or consumer.away or not consumer.joined or self.stopping is not None:
             self._standstills.excuse(reports)
             return [report for _, report in reports]

@@ -120,15 +120,23 @@ class Gates:
     def why(self, partition: Partition) -> str:
         """What holds the partition up, in words; empty: nothing."""
         handler = self._handler(partition)
-        return _NO_HANDLER if handler == UNROUTED else self._breakers.why(handler)
+        return _NO_HANDLER if self.unrouted(partition) else self._breakers.why(handler)
+
+    def unrouted(self, partition: Partition) -> bool:
+        """Whether no handler is meant for it."""
+        return self._handler(partition) == UNROUTED
 
     def reports(self, now: float) -> List[BreakerReport]:
         """What the snapshot says of the circuit breakers."""
         return self._breakers.reports(now)
 
+    def aside(self) -> List[Task]:
+        """The tasks that wait for others to succeed."""
+        return [task for gate in self._gates.values() for task in gate.aside]
+
     def waiting(self) -> Set[Partition]:
         """The partitions of tasks that wait for others to succeed."""
-        return {partition_of(task) for gate in self._gates.values() for task in gate.aside}
+        return set(map(partition_of, self.aside()))
 
     @property
     def probing(self) -> bool:

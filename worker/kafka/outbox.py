@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from typing import Counter as CounterType
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -145,6 +145,11 @@ class Outbox:
     def in_transit(self) -> int:
         """How many were sent and not answered."""
         return self._usual.in_transit + self._alone.in_transit
+
+    def find(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, bool]]:
+        """Those of these offsets of which something waits to be sent again, each with whether it was refused."""
+        waiting = [letters[0] for _, letters in self._again if wanted.get(letters[0].partition) == letters[0].task[0]]
+        return [(letter.task, letter.refused) for letter in waiting]
 
     def serve(self) -> None:
         """Receive acknowledgements, and send again what could not be stored."""

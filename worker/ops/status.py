@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, List, Tuple
 
+from kafka_worker.ops.explain import words
 from kafka_worker.ops.tables import Columns, duration, table
 from kafka_worker.shared.ipc.health import MEGABYTE, totals
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, SlotReport, Snapshot, Stage, TaskReport
@@ -31,6 +32,7 @@ def text(snapshot: Snapshot) -> str:
     if sums["suspects"]:
         lines.append(f"suspects {sums['suspects']}: ran when a process died, and are run apart, each alone")
     lines += ["  problem: " + problem for problem in snapshot.problems]
+    lines += _behind(snapshot.slots)
     lines += [f"  to be recycled: slot {slot}: {wish}" for slot, wish in _to_be_recycled(snapshot.slots)]
     return "\n".join([*lines, "", *table(SLOT_COLUMNS, snapshot.slots), "", *_running_tasks(snapshot.slots)])
 
@@ -42,6 +44,16 @@ def _threads(snapshot: Snapshot) -> str:
 
 def _to_be_recycled(slots: List[SlotReport]) -> List[Tuple[int, str]]:
     return [(slot.slot, slot.child.renew) for slot in slots if slot.child and slot.pid and slot.child.renew]
+
+
+def _behind(slots: List[SlotReport]) -> List[str]:
+    """The partition that is furthest behind, and what of it everything behind waits for."""
+    found = words.furthest_behind(slots)
+    if found is None:
+        return []
+    slot, partition, head = found
+    name, lag = f"{partition.topic}[{partition.partition}]", words.of_lag(partition)
+    return [f"  furthest behind: {name}, lag {lag}: offset {head.offset} {words.of_head(head, slot)}"]
 
 
 def _running_tasks(slots: List[SlotReport]) -> List[str]:

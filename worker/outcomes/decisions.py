@@ -6,7 +6,7 @@ committed past it and its followers wait. Consumer thread only.
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Type, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple, Type, Union
 
 from kafka_worker.gates.gates import Gates
 from kafka_worker.handler.batch import Alone
@@ -124,6 +124,14 @@ class Decisions:
             self._pool.wake(1)
 
     # ---- what others may know -------------------------------------------------------------------------------------
+
+    def retries(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, float]]:
+        """Those of these offsets that wait for their next attempt, each with when it is due (monotonic seconds)."""
+        return self._retries.find(wanted)
+
+    def unsent(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, bool]]:
+        """Those of these offsets of which something waits to be sent, each with whether the broker has refused it."""
+        return self._outbox.find(wanted)
 
     def next_due(self) -> Optional[float]:
         """When the next task is due that waits (monotonic seconds); None: none waits."""

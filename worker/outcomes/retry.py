@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from typing import Callable, List, Optional, Set, Tuple
+from typing import Callable, List, Mapping, Optional, Set, Tuple
 
 from kafka_worker.handler.errors import WorthAgain
 from kafka_worker.partitions.assignment import Partition
@@ -96,6 +96,10 @@ class RetrySchedule:
     def next_due(self) -> Optional[float]:
         """When the next one is due; None when none waits."""
         return self._heap[0][0] if self._heap else None
+
+    def find(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, float]]:
+        """Those of these offsets that wait, each with when it is due (monotonic seconds)."""
+        return [(task, due) for due, _, task in self._heap if wanted.get(task[5]) == task[0]]
 
     def partitions(self) -> Set[Partition]:
         """The partitions of what waits."""

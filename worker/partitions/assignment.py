@@ -92,6 +92,7 @@ class Partition:
         committed, watermark = self.stored.committed, self.tracker.watermark()
         # Before our first commit: what was committed before is where delivery began, and nothing is done below the watermark.
         since = committed if committed >= 0 else watermark
+        in_flight = self.tracker.in_flight
         return PartitionReport(
             topic=self.topic,
             partition=self.number,
@@ -99,7 +100,9 @@ class Partition:
             watermark=watermark,
             end=end,
             lag=max(0, end - since) if min(since, end) >= 0 else -1,
-            in_flight=self.tracker.in_flight,
+            in_flight=in_flight,
+            done_beyond=max(0, self.tracker.next_offset - watermark - in_flight),
+            queued=len(self.queue),
             paused=self.flow.paused,
             held=self.flow.held or self.flow.unread or held,
         )

@@ -76,6 +76,11 @@ class Flow:
         self.waiting = 0
 
     @property
+    def first(self) -> Any:
+        """The first message in hand, or None."""
+        return self._runs[0][0] if self._runs else None
+
+    @property
     def end(self) -> int:
         """Behind the last offset in hand; -1: there is none."""
         return int(self._runs[-1][-1].offset()) + 1 if self._runs else -1

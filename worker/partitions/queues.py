@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import functools
 import heapq
+import itertools
 from collections import deque
 from typing import Any, Callable, Deque, Iterable, List, Sized
+
+MOST_LOOKS = 1000  # at tasks of one queue, in search of one
 
 
 class Queue:
@@ -26,6 +29,11 @@ class Queue:
         """How many tasks wait."""
         return len(self._tasks)
 
+    def find(self, offset: int) -> Any:
+        """The task of the lowest offset that is not done, if it waits here and that is found in a few looks; else None. It
+        stays. Any thread."""
+        raise NotImplementedError
+
 
 class InOrderOfOffset(Queue):
     """The lowest offset next. A task that comes free when its lane does is older than those that were free at once; taking it
@@ -38,6 +46,12 @@ class InOrderOfOffset(Queue):
         self.extend = heap.extend
         self.put = functools.partial(heapq.heappush, heap)
         self.pop = functools.partial(heapq.heappop, heap)
+        self._heap = heap
+
+    def find(self, offset: int) -> Any:
+        """It is the first here, too."""
+        first = self._heap[:1]
+        return first[0] if first and first[0][0] == offset else None
 
 
 class FirstComeFirstServed(Queue):
@@ -50,3 +64,13 @@ class FirstComeFirstServed(Queue):
         self.extend = tasks.extend
         self.put = tasks.appendleft
         self.pop = tasks.popleft
+        self._deque = tasks
+
+    def listed(self) -> List[Any]:
+        """All that wait, as of one moment."""
+        return list(self._deque.copy())
+
+    def find(self, offset: int) -> Any:
+        """Behind those that have waited elsewhere, which are seldom many."""
+        first = itertools.islice(self._deque.copy(), MOST_LOOKS)
+        return next((task for task in first if task[0] == offset), None)

@@ -116,6 +116,10 @@ class Quarantine(Pool):
         """Suspects that wait for their turn, or run."""
         return len(self._queue) + len(self.running())
 
+    def in_line(self) -> List[Task]:
+        """Suspects that wait for their turn."""
+        return self._queue.listed()
+
     # ---- the quarantine's own threads -----------------------------------------------------------------------------
 
     def _run(self, message: Any, partition: Partition, attempt: int) -> Any:
@@ -157,6 +161,10 @@ class Sorting(Queue):
     def __len__(self) -> int:
         """How many wait; suspects do not wait here."""
         return len(self._others)
+
+    def find(self, offset: int) -> Any:
+        """The task of this offset, if it is no suspect."""
+        return self._others.find(offset)
 
     def _extend(self, tasks: Iterable[Task]) -> None:
         listed = list(tasks)

@@ -9,7 +9,7 @@ import pytest
 
 from kafka_worker.ops import status
 from kafka_worker.shared.ipc import health
-from kafka_worker.shared.ipc.snapshot import SlotReport, Snapshot, Stage, as_json, from_json
+from kafka_worker.shared.ipc.snapshot import HeadReport, SlotReport, Snapshot, Stage, Waits, as_json, from_json
 from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot, snapshot
 
 
@@ -108,7 +108,10 @@ def test_a_condition_has_a_kind_that_stays_and_says_whose_it_is() -> None:
 
 
 def test_a_snapshot_is_the_same_after_its_way_over_the_socket_and_of_an_older_or_a_younger_service_what_is_known() -> None:
-    ours = snapshot(slot(0, child=child(tasks=[TASK], breakers=[BREAKER])), slot(1, child=None, last_exit="exit 70"))
+    ours = snapshot(
+        slot(0, child=child(tasks=[TASK], breakers=[BREAKER], partitions=[replace(PARTITION, head=STUCK)])),
+        slot(1, child=None, last_exit="exit 70"),
+    )
     sent = json.loads(json.dumps(as_json(ours)))
     older = {name: value for name, value in sent.items() if name != "conditions"}
 
@@ -189,3 +192,24 @@ def test_one_line_says_how_it_is_and_the_first_problem() -> None:
 
     assert lines[0] == "running: 1/1 processes, 1 partitions, lag 120, in flight 3, restarts 2"
     assert lines[1].startswith("running: 1/2 processes, 1 partitions, lag 120, in flight 3, restarts 2; degraded: slot 1:")
+
+
+STUCK = HeadReport(120, Waits.RUNNING, 340.0, "k", 1.5, 2, running=340.0, thread="handler-2")
+
+
+def test_the_partition_that_is_furthest_behind_has_a_line_with_what_it_waits_for() -> None:
+    stuck = replace(PARTITION, head=STUCK, lag_seconds=341.0)
+    less = replace(PARTITION, partition=6, head=replace(STUCK, offset=7), lag_seconds=20.0)
+
+    shown = status.text(snapshot(slot(0, child=child(partitions=[less])), slot(2, child=child(partitions=[stuck, less]))))
+
+    (line,) = [line for line in shown.splitlines() if "behind" in line]
+    where, _, what = line.partition(": offset ")
+    assert where == "  furthest behind: orders[5], lag 120, 5m41s"
+    assert what == "120 is running for 5m40s (attempt 2, slot 2, pid 1002, handler-2)"
+
+
+def test_what_is_only_on_its_way_has_no_such_line() -> None:
+    soon = replace(PARTITION, head=replace(STUCK, seconds=0.5), lag_seconds=0.7)
+
+    assert "behind" not in status.text(snapshot(slot(child=child(partitions=[soon, PARTITION]))))

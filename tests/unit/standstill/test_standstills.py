@@ -3,60 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Callable, Dict, List, Tuple, cast
+from typing import Callable, Dict, List, Tuple, cast
 
 import pytest
 
-from kafka_worker import build
 from kafka_worker.kafka.ends import End, Ends
-from kafka_worker.kafka.properties import Member
-from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Raised
-from kafka_worker.pools.thread_pool import Pool
-from kafka_worker.recovery.quarantine import Quarantine
-from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.foreign.answers import Retry
-from kafka_worker.standstill.standstills import Standstills
-from tests.unit import fakes
-from tests.unit.fakes import TOPIC, Message, some_settings
+from tests.unit.fakes import TOPIC, Message
+from tests.unit.standstill.bench import Bench
 
 SECONDS = 15.0
-
-
-class Bench:
-    """One partition, which is looked at twice a second."""
-
-    def __init__(self, **changes: Any) -> None:
-        self.now = 100.0
-        settings = some_settings(threads=1, **changes)
-        self.pool = Pool(1, lambda *_: None)
-        quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
-        policy = RetryPolicy(settings, lambda: 1.0)
-        self.parts = build.parts(settings, self.pool, quarantine, policy, Member("host", 0), clock=lambda: self.now)
-        self.standstills = Standstills(settings, self.parts)
-        self.partition = Partition(TOPIC, 0)
-        self.partition.stored.found(0, "", UNKNOWN)
-        self.ends = fakes.Ends()
-
-    def take(self, offset: int = 0) -> Task:
-        """A message was delivered."""
-        segment, _ = self.partition.tracker.take(offset)
-        return offset, segment, Message(offset), None, 1, self.partition
-
-    def ends_at(self, latest: int, stable: int = -1, problem: str = "") -> None:
-        self.ends.known = {(TOPIC, 0): End(latest if stable < 0 else stable, latest, problem)}
-
-    def look(self, seconds: float) -> str:
-        """What is told after so many seconds."""
-        told = ""
-        for _ in range(int(seconds * 2) + 1):
-            self.now += 0.5
-            reported = [(self.partition, self.partition.report(-1))]
-            told = self.standstills.told(reported, cast("Ends", self.ends), self.now)[0].stalled
-        return told
 
 
 @pytest.fixture

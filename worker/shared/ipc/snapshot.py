@@ -50,6 +50,41 @@ class Stage(str, Enum):
     CLOSED = "closed"  # about to exit
 
 
+class Waits(str, Enum):
+    """What a message that is not done waits for. Words that do not change: status, explain, metrics and whatever page go by
+    them."""
+
+    RUNNING = "running"  # its handler runs
+    QUEUED = "queued"  # for a thread that is free, or for the rate limit
+    BEHIND_ITS_KEY = "behind-its-key"  # for those before it in its lane
+    RETRY = "retry"  # for its next attempt
+    BREAKER = "breaker"  # for what its handler depends on, while a circuit breaker is not closed
+    SENDING = "sending"  # for the broker's word on what was sent of it: a dead letter, a retry, results
+    UNSTORED = "unstored"  # the same, and the broker has refused it at least once
+    SUSPECT = "suspect"  # for its turn to run apart, since it ran when a process died
+    LEAVING = "leaving"  # for whoever gets its partition next: here it is not started any more
+    HELD = "held"  # for what its partition is held for
+    PAUSED = "paused"  # for room, of which its partition or process has none: it is not taken, or not even fetched
+    UNDELIVERED = "undelivered"  # for the broker
+    UNSEEN = "unseen"  # on its way from one of these to the next
+
+
+@dataclass(frozen=True)
+class HeadReport:
+    """The first message of a partition that is not done: what its commit waits for."""
+
+    offset: int
+    waits: Waits
+    seconds: float  # since when it is the first, as of each look at it: here, not at a process before
+    key: Optional[str] = None
+    timestamp: float = -1.0  # its own, in seconds since 1970
+    attempt: int = 0  # which runs, or is next; 0: not known
+    running: float = -1.0  # for how long
+    thread: str = ""  # in which it runs
+    due_in: float = -1.0  # seconds until its next attempt
+    why: str = ""  # in words, where there is more to say
+
+
 @dataclass(frozen=True)
 class PartitionReport:
     """One assigned partition."""
@@ -64,6 +99,10 @@ class PartitionReport:
     paused: bool  # for back-pressure, or because it is held
     held: str  # why nothing more of it is fetched or started, whatever room there is; empty: nothing is wrong
     stalled: str = ""  # how it stands still, with nothing that explains it; empty: it does not
+    done_beyond: int = 0  # offsets behind the watermark that are done, or that nobody will deliver: they do not run again
+    queued: int = 0  # messages in flight that wait for a thread
+    lag_seconds: float = -1.0  # age of the first message that is not done, by its own timestamp; 0: all is done
+    head: Optional[HeadReport] = None  # None: all is done, or it is not known whether
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,63 @@
+"""What a partition waits for, in words. Pure."""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, Optional, Tuple
+
+from kafka_worker.ops.tables import duration
+from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, SlotReport, Waits
+
+BEHIND_SECONDS = 5.0  # what has waited for less is on its way
+
+#: What becomes of an offset; `{why}` and other fields are the head's own.
+SAID: Dict[Waits, str] = {
+    Waits.RUNNING: "is running",
+    Waits.QUEUED: "is queued for a thread",
+    Waits.BEHIND_ITS_KEY: "is queued behind its key",
+    Waits.RETRY: "waits for its next attempt",
+    Waits.BREAKER: "waits for what its handler depends on",
+    Waits.SENDING: "waits for the broker to store what was sent of it",
+    Waits.UNSTORED: "waits to be stored",
+    Waits.SUSPECT: "waits for its turn to run apart, since it ran when a process died",
+    Waits.LEAVING: "is not started here any more, since its partition goes away or the process ends",
+    Waits.HELD: "is held",
+    Waits.PAUSED: "waits for room, which others in flight have",
+    Waits.UNDELIVERED: "is not delivered yet",
+    Waits.UNSEEN: "is between two steps",
+}
+
+
+def of_head(head: HeadReport, slot: SlotReport) -> str:
+    """In one line: what it waits for, for how long, and where."""
+    return f"{SAID[head.waits]}{_details(head, slot)}{': ' + head.why if head.why else ''}"
+
+
+def _details(head: HeadReport, slot: SlotReport) -> str:
+    where = f"slot {slot.slot}, pid {slot.pid}"
+    if head.waits is Waits.RUNNING:
+        return f" for {duration(head.running)} (attempt {head.attempt}, {where}, {head.thread})"
+    if head.waits is Waits.RETRY:
+        return f", attempt {head.attempt}, in {duration(head.due_in)} ({where})"
+    return f" ({where})"
+
+
+def furthest_behind(slots: Iterable[SlotReport]) -> Optional[Tuple[SlotReport, PartitionReport, HeadReport]]:
+    """The partition whose first message that is not done has waited longest, if there is one that is behind."""
+    behind = [
+        (slot, partition, partition.head)
+        for slot in slots
+        if slot.child and slot.pid
+        for partition in slot.child.partitions
+        if partition.head and _waited(partition, partition.head) >= BEHIND_SECONDS
+    ]
+    return max(behind, key=lambda found: _waited(found[1], found[2]), default=None)
+
+
+def _waited(partition: PartitionReport, head: HeadReport) -> float:
+    return max(partition.lag_seconds, head.seconds)
+
+
+def of_lag(partition: PartitionReport) -> str:
+    """How far it is behind, in messages and in seconds."""
+    messages = str(partition.lag) if partition.lag >= 0 else "not known"
+    return messages if partition.lag_seconds < 0 else f"{messages}, {duration(partition.lag_seconds)}"

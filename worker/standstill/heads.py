@@ -1,0 +1,168 @@
+"""What the commit of each partition waits for: its head, the first message that is not done, and why that is not done. Found
+when it is reported, among what runs, is queued or waits, so that it costs a message nothing. Consumer thread only.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.task import Task, attempt_of, message_of, offset_of, partition_of
+from kafka_worker.parts import Parts
+from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.shared.foreign.escaping import readable
+from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Waits
+
+Reported = Tuple[Partition, PartitionReport]
+Wanted = Mapping[Partition, int]  # the offset of each
+
+HANGS = "it has run for longer than HANDLER_KILL_SECONDS: its process is to be replaced"
+APART = "apart, because it ran when a process died"
+
+
+class Place(NamedTuple):
+    """Where a message was found that is not done."""
+
+    task: Task
+    waits: Waits
+    thread: Optional[HandlerThread] = None  # in which it runs
+    due: Optional[float] = None  # monotonic seconds, of its next attempt
+    why: str = ""
+
+
+class Heads:
+    """Looks for the heads of the partitions of one process."""
+
+    def __init__(self, parts: Parts, wall: Callable[[], float] = time.time) -> None:
+        """`wall`: seconds since 1970."""
+        self._pool, self._quarantine = parts.pool, parts.quarantine
+        self._gates, self._decisions = parts.gates, parts.decisions
+        self._all_running = parts.settling.all_running
+        self._wall = wall
+        self._known: Dict[Partition, Tuple[HeadReport, float]] = {}  # as of the last look; since when it is the head
+
+    def told(self, reported: List[Reported], now: float) -> List[Reported]:
+        """The reports, with their heads, and how old these are."""
+        places = self.places({partition: report.watermark for partition, report in reported if report.in_flight})
+        found: List[Reported] = []
+        known, self._known = self._known, {}
+        for partition, report in reported:
+            head = self._head(partition, report, places.get(partition), now)
+            if head is not None:
+                head = self._remembered(partition, head, known.get(partition), now)
+            found.append((partition, replace(report, head=head, lag_seconds=self._age(report, head))))
+        return found
+
+    def places(self, wanted: Wanted) -> Dict[Partition, Place]:
+        """Where these are, as far as they are anywhere: at most one look at whatever waits."""
+        found: Dict[Partition, Place] = {}
+        for look in (self._queued, self._running, self._waiting):
+            missing = {partition: offset for partition, offset in wanted.items() if partition not in found}
+            if not missing:
+                break
+            found.update({partition_of(place.task): place for place in look(missing)})
+        return found
+
+    # ---- where it may be ------------------------------------------------------------------------------------------
+
+    def _queued(self, wanted: Wanted) -> Iterator[Place]:
+        """First, because what is taken from a queue meanwhile is found running then."""
+        for partition, offset in wanted.items():
+            task = partition.queue.find(offset)
+            if task is not None:
+                waits, why = self._shut_out(partition) or (Waits.QUEUED, "")
+                yield Place(task, waits, why=why)
+
+    def _shut_out(self, partition: Partition) -> Optional[Tuple[Waits, str]]:
+        """Why nothing of it is started, if nothing is."""
+        if partition.closing.closed:
+            return Waits.LEAVING, ""
+        why = self._gates.why(partition)
+        return (Waits.HELD if self._gates.unrouted(partition) else Waits.BREAKER, why) if why else None
+
+    def _running(self, wanted: Wanted) -> Iterator[Place]:
+        for thread, task in self._all_running():
+            if wanted.get(partition_of(task)) == offset_of(task):
+                apart = thread in self._quarantine.threads
+                yield Place(task, Waits.RUNNING, thread, why=HANGS if thread.hangs(task) else APART if apart else "")
+
+    def _waiting(self, wanted: Wanted) -> Iterator[Place]:
+        for task, due in self._decisions.retries(wanted):
+            yield Place(task, Waits.RETRY, due=due)
+        for task, refused in self._decisions.unsent(wanted):
+            yield Place(task, Waits.UNSTORED if refused else Waits.SENDING, why=partition_of(task).flow.held)
+        elsewhere = (
+            (self._gates.aside(), Waits.BREAKER),
+            (self._quarantine.in_line(), Waits.SUSPECT),
+            (self._pool.parked.copy(), Waits.LEAVING),
+        )
+        for tasks, waits in elsewhere:
+            for task in tasks:
+                partition = partition_of(task)
+                if wanted.get(partition) == offset_of(task):
+                    yield Place(task, waits, why=self._gates.why(partition) if waits is Waits.BREAKER else "")
+
+    # ---- what is told of it ---------------------------------------------------------------------------------------
+
+    def _head(self, partition: Partition, report: PartitionReport, place: Optional[Place], now: float) -> Optional[HeadReport]:
+        if place is not None:
+            return _described(place, now)
+        if report.in_flight:
+            return HeadReport(report.watermark, _unfound(partition), 0.0, why=partition.flow.held)
+        return self._undelivered(partition, report.end)
+
+    def _undelivered(self, partition: Partition, end: int) -> Optional[HeadReport]:
+        """Nothing is in flight: what comes next, if there is something."""
+        flow, first = partition.flow, partition.flow.first
+        offset = flow.unread_at if flow.unread else partition.read_to
+        if not flow.unread and first is None and end <= max(0, offset):
+            return None
+        usual = Waits.PAUSED if flow.paused or first is not None else Waits.UNDELIVERED
+        held = flow.held or flow.unread
+        waits, why = (Waits.HELD, held) if held else self._shut_out(partition) or (usual, "")
+        if first is None:
+            return HeadReport(offset, waits, 0.0, why=why)
+        return _of_message(first, first.offset(), waits, 1, why)
+
+    def _remembered(
+        self, partition: Partition, head: HeadReport, known: Optional[Tuple[HeadReport, float]], now: float
+    ) -> HeadReport:
+        """Since when it is the head, and what was known of it when it was seen last."""
+        before, since = known if known and known[0].offset == head.offset else (head, now)
+        if not head.attempt:
+            head = replace(head, key=before.key, timestamp=before.timestamp, attempt=before.attempt)
+        self._known[partition] = head, since
+        return replace(head, seconds=now - since)
+
+    def _age(self, report: PartitionReport, head: Optional[HeadReport]) -> float:
+        """Seconds; a clock that is ahead of ours makes nothing younger than new. -1: it is not known."""
+        if head is None:
+            return -1.0 if report.lag < 0 else 0.0
+        return -1.0 if head.timestamp < 0 else max(0.0, self._wall() - head.timestamp)
+
+
+def _described(place: Place, now: float) -> HeadReport:
+    task, thread = place.task, place.thread
+    return replace(
+        _of_message(message_of(task), offset_of(task), place.waits, int(attempt_of(task)), place.why),
+        running=max(0.0, now - thread.started) if thread else -1.0,
+        thread=thread.name if thread else "",
+        due_in=-1.0 if place.due is None else max(0.0, place.due - now),
+    )
+
+
+def _of_message(message: Any, offset: int, waits: Waits, attempt: int, why: str) -> HeadReport:
+    milliseconds = message.timestamp()[1]
+    timestamp = milliseconds / 1000 if milliseconds > 0 else -1.0
+    return HeadReport(offset, waits, 0.0, readable(message.key()), timestamp, attempt, why=why)
+
+
+def _unfound(partition: Partition) -> Waits:
+    """What is in flight, and neither runs nor waits in this process."""
+    if partition.closing.closed:
+        return Waits.LEAVING
+    if partition.flow.in_transit:
+        return Waits.UNSTORED if partition.flow.held else Waits.SENDING
+    return Waits.UNSEEN
