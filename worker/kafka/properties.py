@@ -28,7 +28,7 @@ CONSUMER_DEFAULTS: Dict[str, Any] = {
     "queued.max.messages.kbytes": 4096,
     "fetch.message.max.bytes": 131072,
     "fetch.max.bytes": 262144,
-    "message.max.bytes": 262144,  # the client makes fetch.max.bytes as large, and has no other use for it here
+    "message.max.bytes": 1000,  # the least: all that it means here is that fetch.max.bytes may not be less
     "fetch.queue.backoff.ms": 20,
     "fetch.wait.max.ms": 100,
     # New topics and partitions are noticed after this long, not after five minutes.
@@ -53,7 +53,10 @@ PRODUCER_DEFAULTS: Dict[str, Any] = {
 def consumer_properties(settings: Settings, member: str) -> Dict[str, Any]:
     """For the consumer of the member named `member` (see `member_name`)."""
     properties = {**COMMON_DEFAULTS, **CONSUMER_DEFAULTS, **_bounded(settings)}
-    properties.update({**settings.client_properties, **settings.consumer_properties})
+    given = {**settings.client_properties, **settings.consumer_properties}
+    if "message.max.bytes" in given:  # by producers, rather: the client itself makes fetch.max.bytes as large
+        del properties["fetch.max.bytes"]
+    properties.update(given)
     properties.update(
         {
             "bootstrap.servers": settings.bootstrap_servers,

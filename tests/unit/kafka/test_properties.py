@@ -4,6 +4,7 @@ from typing import Any, Dict
 
 import pytest
 
+from kafka_worker.kafka.consumer import create_consumer
 from kafka_worker.kafka.properties import consumer_properties, member_name, milliseconds, producer_properties
 from kafka_worker.shared.settings import Settings
 from tests.unit.fakes import some_settings
@@ -41,6 +42,17 @@ def test_what_the_promise_rests_on_is_ours_whatever_the_user_set(name: str, valu
     settings = given(client_properties={name: "theirs"}, consumer_properties={name: "theirs"})
 
     assert consumer_properties(settings, "host-0")[name] == value
+
+
+@pytest.mark.parametrize(
+    "sizes", [{"message.max.bytes": "10000000"}, {"fetch.max.bytes": "50000"}, {"fetch.max.bytes": "9000000"}]
+)
+def test_the_client_takes_whatever_size_of_messages_or_fetches_the_user_set(sizes: Dict[str, str]) -> None:
+    properties = consumer_properties(given(client_properties=sizes), "host-0")
+
+    create_consumer(properties).close()
+
+    assert sizes.items() <= properties.items()
 
 
 def test_dead_letters_are_acknowledged_by_all_replicas_whatever_the_user_set() -> None:
