@@ -5,12 +5,15 @@ said by `UndecodableError`, which makes it a dead letter at once. Pure.
 from __future__ import annotations
 
 import contextlib
+import functools
 from json import loads
-from typing import Any, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Iterable, List, Optional, Tuple
 
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 
 _LONGEST_PLACE, _LONGEST_TEXT = 200, 500  # characters
+_MOST_BRACKETS = 500  # beyond, a message may be as deep as `json` refuses, and others do not
+_FIRST_EXACT = (0, 19)  # of msgspec; 0.18 makes another number of 19999999999999999999
 
 
 def decode(value: Optional[bytes]) -> Any:
@@ -21,6 +24,28 @@ def decode(value: Optional[bytes]) -> Any:
         return loads(value.decode("utf-8"))
     except (ValueError, RecursionError) as problem:  # also UnicodeDecodeError, and integers of over 4,300 digits
         raise UndecodableError(f"{type(problem).__name__}: {problem}") from problem
+
+
+@functools.lru_cache(maxsize=None)
+def quick_decoder() -> Callable[[Optional[bytes]], Any]:
+    """`decode`, by msgspec where that is installed: twice as fast, and to the letter the same. What that one refuses
+    (NaN, 1e999, half of a surrogate pair, whatever is wrong) is left to `json`, which may think otherwise."""
+    try:
+        import msgspec
+
+        if tuple(map(int, msgspec.__version__.split(".")[:2])) < _FIRST_EXACT:
+            return decode
+        first = msgspec.json.Decoder().decode
+    except Exception:  # it is not there, or is another one, of the user's
+        return decode
+
+    def decoder(value: Optional[bytes]) -> Any:
+        if value is not None and value.count(b"[") + value.count(b"{") <= _MOST_BRACKETS:
+            with contextlib.suppress(Exception):
+                return first(value)
+        return decode(value)
+
+    return decoder
 
 
 def invalid(path: Iterable[object], wanted: str, more: int = 0) -> InvalidMessageError:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any, List, Optional
 
 from kafka_worker.handler import schema
-from kafka_worker.handler.decoding import decode
+from kafka_worker.handler.decoding import quick_decoder
 from kafka_worker.handler.schema import Schema, SchemaError
 from kafka_worker.handler.typed import Decoder, typed_decoder
 from kafka_worker.shared.foreign.errors import TooLongError
@@ -19,9 +19,10 @@ def decoder_for(hint: Any, settings: Settings) -> Decoder:
     no hint). What it makes raises UndecodableError for a message that no attempt will make good.
 
     Raises SchemaError and HintError when settings or hint can't be used."""
-    decoder = typed_decoder(hint) or decode
+    plain = quick_decoder()
+    decoder = typed_decoder(hint) or plain
     if settings.message_schema:
-        decoder = _checked(decoder, schema.of_file(settings.message_schema))
+        decoder = _checked(decoder, plain, schema.of_file(settings.message_schema))
     if settings.max_message_bytes:
         decoder = _limited(decoder, settings.max_message_bytes)
     return decoder
@@ -36,13 +37,13 @@ def faults(settings: Settings) -> List[str]:
     return []
 
 
-def _checked(decoder: Decoder, wanted: Schema) -> Decoder:
+def _checked(decoder: Decoder, plain: Decoder, wanted: Schema) -> Decoder:
     def checked(value: Optional[bytes]) -> Any:
         if value is None:  # a tombstone has nothing that a schema could speak of
             return decoder(value)
-        document = decode(value)
+        document = plain(value)
         wanted.check(document, value)
-        return document if decoder is decode else decoder(value)
+        return document if decoder is plain else decoder(value)
 
     return checked
 

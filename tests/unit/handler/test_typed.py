@@ -10,7 +10,7 @@ import pydantic
 import pytest
 
 from kafka_worker.handler import loading
-from kafka_worker.handler.decoding import decode
+from kafka_worker.handler.decoding import quick_decoder
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.typed import element_of, hint_of
 from kafka_worker.handler.validation import decoder_for
@@ -191,7 +191,7 @@ def test_a_handler_without_a_model_in_its_hint_gets_plain_json(name: str) -> Non
 
 @pytest.mark.parametrize("hint", [None, Any, dict, Dict[str, Any], str, Callable[..., Any], "text", 7])
 def test_no_other_hint_changes_the_decoder(hint: Any) -> None:
-    assert decoder_for(hint, some_settings()) is decode
+    assert decoder_for(hint, some_settings()) is quick_decoder()
 
 
 @pytest.mark.parametrize("value", [None, b"null"])

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict
 import pytest
 
 from kafka_worker.handler import validation
-from kafka_worker.handler.decoding import decode, invalid
+from kafka_worker.handler.decoding import invalid, quick_decoder
 from kafka_worker.handler.schema import COUNTED, DEEPEST, SchemaError
 from kafka_worker.handler.validation import decoder_for
 from kafka_worker.shared.foreign.errors import InvalidMessageError, TooLongError, UndecodableError, names_of
@@ -67,7 +67,7 @@ def refusal(decoder: Decoder, value: bytes) -> str:
 
 
 def test_without_settings_and_hint_the_decoder_is_the_plain_one() -> None:
-    assert decoder_for(None, some_settings()) is decode
+    assert decoder_for(None, some_settings()) is quick_decoder()
 
 
 def test_a_message_that_fits_the_schema_is_decoded(checked: Decoder) -> None:
