@@ -14,7 +14,7 @@ from kafka_worker.draining.ending import BROKEN, Ending
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.ownership import Ownership
-from kafka_worker.partitions.task import Task
+from kafka_worker.partitions.task import Task, TaskId
 from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.recovery.probation import PROPERTIES, Probation
@@ -23,7 +23,7 @@ from kafka_worker.report import LoopReport
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.ipc.snapshot import PartitionReport, Stage
+from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Stage
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
@@ -36,6 +36,8 @@ POLL_SECONDS = 0.1  # longest wait for a message: failures, retries and a stop a
 BUSY_POLL_SECONDS = 0.02  # while records are on their way: any moment their tasks may go on
 REPORT_SECONDS = 0.5
 REST_POLL_SECONDS = 0.01  # while partitions are brought to rest, and the last commit is waited for
+
+Sought = Tuple[Optional[TaskId], Optional[HeadReport]]
 
 
 class ConsumerLoop:
@@ -56,9 +58,11 @@ class ConsumerLoop:
         self._heads = Heads(parts)
         self._cut_off: List[str] = []  # what the drain deadline interrupted
         self._publish_at = 0.0
+        self._seeking: Optional[TaskId] = None
         self._told: Any = None  # the news that the last report was made with
         # Read by the main thread:
         self.report = LoopReport()
+        self.sought: Sought = (None, None)  # the last place that was asked about, and what is known of it
         self.turned_at = clock()  # no part of the report: a thread that hangs is known by it
 
     def consume_messages(self) -> ExitCode:
@@ -113,6 +117,8 @@ class ConsumerLoop:
             self._ownership.serve()
             self._parts.pool.wake(len(self._parts.pool.threads))
         self._ownership.committer.turn(now, inside=inside)
+        if self._seeking is not None:
+            self._seek(self._seeking, now)
         if now >= self._publish_at or self._news() != self._told:
             self._publish(now, inside=inside)
         return now
@@ -155,6 +161,16 @@ class ConsumerLoop:
         # The client is closed, and tells nothing of partitions any more: the rest of the report stays.
         self.report = replace(self.report, ending=self._consumer.ending, dropped=self._ownership.dropped)
         return self._consumer.ending or (ExitCode.GAVE_UP if self._cut_off else ExitCode.OK)
+
+    def seek(self, place: TaskId) -> None:
+        """Look what becomes of this message: `sought` says it soon. The main thread's."""
+        self.sought = (None, None)
+        self._seeking = place
+
+    def _seek(self, place: TaskId, now: float) -> None:
+        self._seeking = None
+        partition = self._ownership.assignment.get(place[0], place[1])
+        self.sought = place, None if partition is None else self._heads.of_offset(partition, place[2], now)
 
     # ---- what the main thread may know ----------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from kafka_worker import build, start
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.routing import Handlers
+from kafka_worker.inquiries import Inquiries
 from kafka_worker.isolation import per_thread, spawn
 from kafka_worker.isolation.task_process import TaskProcessError
 from kafka_worker.partitions.task import facts_of, in_words
@@ -112,6 +113,7 @@ class ChildProcess:
         self._pool, self._quarantine, self._loop, self._upkeep, self._time = build.process(
             self._settings, self._slot, handlers, self._stage, self._open_journal
         )
+        self._inquiries = Inquiries(self._loop)
 
     def _open_journal(self) -> Optional[Journal]:
         if self._settings.journal == "off":
@@ -162,6 +164,8 @@ class ChildProcess:
                     self._ask_to_stop({})
                 self._poll_age()
                 self._heartbeat()
+                for answer in self._inquiries.answers():
+                    self._channel.send(answer)
         code = self._cut() if self._code is None else self._code
         # A fault is no will of ours: what runs may have led to it (used up the memory, closed our descriptors).
         if self._journal is not None and code is not ExitCode.FAULT:
@@ -190,6 +194,8 @@ class ChildProcess:
         for message in self._channel.receive():
             if "stop" in message:
                 self._ask_to_stop(message["stop"])
+            elif "ask" in message:
+                self._inquiries.ask(message["number"], message["ask"])
         # The second look finds a supervisor that died while some stranger inherited its end of the channel.
         if not self._channel.readable or os.getppid() != self._supervisor:
             self._alone = True

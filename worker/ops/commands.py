@@ -44,6 +44,10 @@ def command(words: List[str], closed: List[str]) -> int:
         from kafka_worker.ops import top
 
         return top.run(configuration)
+    if configuration.command in ("explain", "stacks"):
+        from kafka_worker.ops.explain import command as explain
+
+        return explain.run(configuration)
     if configuration.command == "lag":
         from kafka_worker.ops.lag import command as lag
 

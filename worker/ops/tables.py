@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, List, Tuple
 
+from kafka_worker.shared.foreign.escaping import escaped
+
 SECONDS_A_MINUTE = 60
 
 #: A table: the heading of each column, and how it is read from what a line is about.
@@ -15,6 +17,11 @@ def table(columns: Columns, rows: Iterable[Any]) -> List[str]:
     cells = [[heading for heading, _ in columns], *([read(row) for _, read in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells]
+
+
+def safe(text: str) -> str:
+    """Keys, names and errors are written by strangers, and a terminal obeys what it is sent."""
+    return "\n".join(map(escaped, text.split("\n")))
 
 
 def duration(seconds: float) -> str:

@@ -12,7 +12,7 @@ import signal
 import sys
 from typing import Callable, List, Tuple
 
-from kafka_worker.ops import status, status_command
+from kafka_worker.ops import asking, status
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import escaped
@@ -49,7 +49,7 @@ def _look(settings: Settings) -> Callable[[], List[str]]:
 
     def lines() -> List[str]:
         try:
-            text = status.text(from_json(Snapshot, status_command.asked(settings)))
+            text = status.text(from_json(Snapshot, asking.find(settings).snapshot))
         except control.NotRunningError as problem:
             text = f"Not running: {problem}"
         return [escaped(line) for line in text.split("\n")]

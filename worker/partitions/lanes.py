@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from operator import methodcaller
-from typing import Any, Callable, Deque, Dict, Hashable, Optional, Type
+from typing import Any, Callable, Deque, Dict, Hashable, List, Optional, Type
 
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
 
@@ -63,6 +63,10 @@ class Lane:
         """Give up the hold after an outcome; the next task to run, for which the caller then holds the lane again."""
         self._hold.release()
         return self.next() if self._waiting else None
+
+    def waiting(self) -> List[Any]:
+        """The tasks that wait, as of one moment. Any thread."""
+        return list(self._waiting.copy())
 
     @property
     def idle(self) -> bool:

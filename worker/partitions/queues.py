@@ -29,6 +29,10 @@ class Queue:
         """How many tasks wait."""
         return len(self._tasks)
 
+    def listed(self) -> List[Any]:
+        """All that wait, as of one moment. Any thread."""
+        raise NotImplementedError
+
     def find(self, offset: int) -> Any:
         """The task of the lowest offset that is not done, if it waits here and that is found in a few looks; else None. It
         stays. Any thread."""
@@ -47,6 +51,10 @@ class InOrderOfOffset(Queue):
         self.put = functools.partial(heapq.heappush, heap)
         self.pop = functools.partial(heapq.heappop, heap)
         self._heap = heap
+
+    def listed(self) -> List[Any]:
+        """All that wait, as of one moment."""
+        return self._heap[:]
 
     def find(self, offset: int) -> Any:
         """It is the first here, too."""

@@ -47,12 +47,12 @@ class Coroutine(HandlerThread):
         super().__init__(name)
         self.future: Optional[asyncio.Task[None]] = None  # kept, because the loop itself holds its tasks weakly only
 
-    def stack(self) -> str:
+    def calls(self) -> stacks.Calls:
         """Where the call is that runs in it: what it waits for, or, if it keeps the loop busy just now, where the loop is."""
         future = self.future
         coroutine = future.get_coro() if future is not None else None
         if coroutine is None or coroutine.cr_running:  # type: ignore[union-attr]  # it is no generator
-            return super().stack()
+            return super().calls()
         return stacks.of_coroutine(coroutine)
 
 

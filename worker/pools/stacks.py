@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from types import FrameType
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Iterator, Optional, Tuple
 
 MOST_CALLS = 40  # of a stack, the innermost ones
+_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+Calls = traceback.StackSummary
 
 
-def of_thread(ident: int) -> str:
-    """Where a thread is, the innermost call last."""
+def of_thread(ident: int) -> Calls:
+    """Where a thread is, the innermost call last; nothing: it has ended."""
     frame = sys._current_frames().get(ident)  # noqa: SLF001 (documented, for just this)
-    if frame is None:
-        return "(no stack: it has ended)"
-    return _told(traceback.extract_stack(frame))
+    return Calls() if frame is None else traceback.extract_stack(frame)
 
 
-def of_coroutine(coroutine: Any) -> str:
+def of_coroutine(coroutine: Any) -> Calls:
     """Where a coroutine waits, through everything that it awaits, the innermost last. (`asyncio.Task.get_stack` gives the
     outermost only.)"""
-    return _told(traceback.StackSummary.extract(_waiting(coroutine)))
+    return Calls.extract(_waiting(coroutine))
 
 
 def _waiting(coroutine: Any) -> Iterator[Tuple[FrameType, int]]:
@@ -35,6 +37,15 @@ def _waiting(coroutine: Any) -> Iterator[Tuple[FrameType, int]]:
         inner = getattr(inner, "cr_await", None) or getattr(inner, "gi_yieldfrom", None)
 
 
-def _told(summary: traceback.StackSummary) -> str:
-    calls: List[str] = traceback.format_list(summary[-MOST_CALLS:])
-    return "Stack (innermost call last):\n" + "".join(calls).rstrip()
+def of_handler(calls: Calls) -> Calls:
+    """Without those of ours that led to the handler; all, if they lead to none."""
+    ours = [call.filename.startswith(_OURS) for call in calls]
+    behind = next((place for place, (here, next_) in enumerate(zip(ours, ours[1:]), 1) if here and not next_), 0)
+    return Calls.from_list(list(calls[behind:]))
+
+
+def told(calls: Calls) -> str:
+    """For the log."""
+    if not calls:
+        return "(no stack: it has ended)"
+    return "Stack (innermost call last):\n" + "".join(traceback.format_list(calls[-MOST_CALLS:])).rstrip()

@@ -58,7 +58,7 @@ class HandlerThread:
             self.done += done
             self.done_of[topic] = self.done_of.get(topic, 0) + done
 
-    def stack(self) -> str:
+    def calls(self) -> stacks.Calls:
         """Where it is now. Any thread."""
         return stacks.of_thread(self.ident)
 

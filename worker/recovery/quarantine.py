@@ -162,6 +162,10 @@ class Sorting(Queue):
         """How many wait; suspects do not wait here."""
         return len(self._others)
 
+    def listed(self) -> List[Any]:
+        """All that wait and are no suspects."""
+        return self._others.listed()
+
     def find(self, offset: int) -> Any:
         """The task of this offset, if it is no suspect."""
         return self._others.find(offset)

@@ -65,6 +65,36 @@ class Heads:
             found.update({partition_of(place.task): place for place in look(missing)})
         return found
 
+    def of_offset(self, partition: Partition, offset: int, now: float) -> Optional[HeadReport]:
+        """What becomes of any offset; None: it is done, or was before. For somebody who asks, and so without haste."""
+        if offset >= partition.tracker.next_offset:
+            return self._remote(partition, offset)
+        watermark = partition.tracker.watermark()
+        ranges = partition.tracker.done_beyond(watermark)
+        if offset < watermark or any(first <= offset < behind for first, behind in ranges):
+            return None
+        place = self.places({partition: offset}).get(partition) or self._deep(partition, offset)
+        return _described(place, now) if place else HeadReport(offset, _unfound(partition), 0.0, why=partition.flow.held)
+
+    def _remote(self, partition: Partition, offset: int) -> HeadReport:
+        flow, first = partition.flow, partition.flow.first
+        at_hand = first is not None and offset < flow.end
+        usual = Waits.PAUSED if flow.paused or at_hand else Waits.UNDELIVERED
+        waits, why = (Waits.HELD, flow.held) if flow.held else self._shut_out(partition) or (usual, "")
+        return HeadReport(offset, waits, 0.0, why=why)
+
+    def _deep(self, partition: Partition, offset: int) -> Optional[Place]:
+        """Behind others, in the queue or in a lane."""
+        for task in partition.queue.listed():
+            if offset_of(task) == offset:
+                waits, why = self._shut_out(partition) or (Waits.QUEUED, "")
+                return Place(task, waits, why=why)
+        for lane in list(partition.lanes.values()):
+            for task in lane.waiting():
+                if offset_of(task) == offset:
+                    return Place(task, Waits.BEHIND_ITS_KEY)
+        return None
+
     # ---- where it may be ------------------------------------------------------------------------------------------
 
     def _queued(self, wanted: Wanted) -> Iterator[Place]:

@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 from enum import Enum
-from typing import Dict, FrozenSet, Mapping, NamedTuple, Optional
+from typing import Callable, Dict, FrozenSet, Mapping, NamedTuple, Optional
 
 from kafka_worker import start
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, from_json
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
@@ -23,6 +23,7 @@ from kafka_worker.supervision.systemd import VARIABLES
 log = logs.logger(__name__)
 
 
+MOST_ANSWERS = 32  # that are kept for who has asked
 START_SECONDS = 600.0  # for the import of the handler: the slowest known, of large models, take a minute or two
 
 
@@ -107,6 +108,8 @@ class Child:
         self._process = process
         self._state = StateMachine(f"slot {slot}: a child", TRANSITIONS, self._note)
         self._heard_at = self._spawned_at = awake
+        self._asked = 0  # questions
+        self._answers: Dict[int, Message] = {}  # that nobody has taken yet, by the number of the question
 
     @property
     def state(self) -> ChildState:
@@ -124,10 +127,22 @@ class Child:
         """Take in the heartbeats that have come."""
         self.channel.flush()
         for message in self.channel.receive():
+            if "answer" in message:
+                self._answers[message["number"]] = message["answer"]
+                while len(self._answers) > MOST_ANSWERS:  # whoever asked is gone, or was answered without it
+                    del self._answers[min(self._answers)]
+                continue
             self.report = from_json(ChildReport, message["report"])
             self._heard_at = awake
         if self.state is ChildState.STARTING and self.stage not in (None, Stage.STARTING):
             self.move(ChildState.RUNNING)
+
+    def ask(self, question: Message) -> Callable[[], Optional[Message]]:
+        """Ask it something; what gives its answer, once, when it has come."""
+        self._asked += 1
+        number = self._asked
+        self.channel.send({"ask": question, "number": number})
+        return lambda: self._answers.pop(number, None)
 
     @property
     def stage(self) -> Optional[Stage]:

@@ -32,6 +32,7 @@ from kafka_worker.supervision.child import Child, Prepared, begin, prepare
 from kafka_worker.supervision.http_process import HttpProcess
 from kafka_worker.supervision.leftovers import LOOK_SECONDS, Leftovers
 from kafka_worker.supervision.premises import Premises
+from kafka_worker.supervision.questions import Questions
 from kafka_worker.supervision.recycling import RecyclingSchedule
 from kafka_worker.supervision.restart_policy import RestartPolicy
 from kafka_worker.supervision.rolling_restart import RollingRestart
@@ -93,7 +94,10 @@ class Supervisor:
         self._inbox = SignalInbox([*self.REACTIONS, signal.SIGCHLD])
         self._selector.register(self._inbox, selectors.EVENT_READ)
         self._control = control.ControlServer(
-            runtime_files.control_socket(settings), self._selector, {"status": lambda: as_json(self._snapshot())}
+            runtime_files.control_socket(settings),
+            self._selector,
+            {"status": lambda: as_json(self._snapshot())},
+            {"inquire": Questions(self._slots).inquire},
         )
         self._http = HttpProcess(settings, environment, self._selector)
         self._premises = premises

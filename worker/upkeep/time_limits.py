@@ -12,6 +12,7 @@ import time
 from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from kafka_worker.partitions.task import Task, attempt_of, facts_of, id_of, in_words, message_of, partition_of
+from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared import logs
@@ -82,7 +83,7 @@ class TimeLimits:
         words = (in_words(task), overrun.seconds, overrun.thread.name, attempt_of(task), what)
         text = "%s, running for %.1f s in %s (attempt %d): longer than %s"
         # A task process logs its own, when it hears of it.
-        stack = None if self._apart or overrun.thread.apart else overrun.thread.stack()
+        stack = None if self._apart or overrun.thread.apart else stacks.told(overrun.thread.calls())
         log.log(level, text, *words, extra=about(Event.TASK_LATE, **facts_of(task), stack=stack))
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Lane
+from kafka_worker.pools import stacks
 from kafka_worker.pools.async_pool import AsyncPool
 from tests.support.ending import started
 from tests.support.eventually import eventually
@@ -165,5 +166,5 @@ def test_the_stack_of_a_call_shows_where_it_waits_or_blocks_the_loop(place: str)
     work = Work(1)
     with looping(call) as pool:
         work.give(pool, work.task(0))
-        eventually(lambda: pool.running() and "in " + place in pool.running()[0][0].stack(), 5, "it is there")
+        eventually(lambda: pool.running() and "in " + place in stacks.told(pool.running()[0][0].calls()), 5, "it is there")
         release.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Callable, List, Tuple, Type
+from typing import Callable, List, Optional, Tuple, Type
 
 import pytest
 
@@ -289,3 +289,25 @@ def test_a_thread_of_the_pool_is_none_of_the_quarantine(bench: Bench) -> None:
 
     assert head
     assert head.why == ""
+
+
+@pytest.mark.parametrize("kind", [InOrderOfOffset, FirstComeFirstServed])
+def test_any_message_that_is_asked_about_is_found(kind: Type[Queue]) -> None:
+    bench = Bench(kind)
+    tasks = [bench.take(offset) for offset in range(HEAD, HEAD + 6)]
+    runs(bench, tasks[0])
+    tasks[1][1].complete(HEAD + 1)
+    lane = bench.partition.lanes["key"]
+    lane.admit(tasks[2])
+    lane.admit(tasks[3])
+    bench.partition.queue.extend(tasks[4:])
+    bench.partition.flow.keep([Message(HEAD + 6)])
+
+    def told(offset: int) -> Optional[Waits]:
+        head = bench.heads.of_offset(bench.partition, offset, bench.now)
+        return head.waits if head else None
+
+    assert [told(offset) for offset in range(HEAD - 1, HEAD + 8)] == [
+        None, Waits.RUNNING, None, Waits.UNSEEN, Waits.BEHIND_ITS_KEY, Waits.QUEUED, Waits.QUEUED, Waits.PAUSED,
+        Waits.UNDELIVERED,
+    ]  # fmt: skip

@@ -9,7 +9,7 @@ from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, SlotRe
 
 BEHIND_SECONDS = 5.0  # what has waited for less is on its way
 
-#: What becomes of an offset; `{why}` and other fields are the head's own.
+#: What becomes of an offset.
 SAID: Dict[Waits, str] = {
     Waits.RUNNING: "is running",
     Waits.QUEUED: "is queued for a thread",
@@ -24,6 +24,29 @@ SAID: Dict[Waits, str] = {
     Waits.PAUSED: "waits for room, which others in flight have",
     Waits.UNDELIVERED: "is not delivered yet",
     Waits.UNSEEN: "is between two steps",
+}
+
+
+#: What lets go of it. `{pid}`: of its process.
+LET_GO: Dict[Waits, Tuple[str, ...]] = {
+    Waits.RUNNING: (
+        "its end. If it hangs: kill -ABRT {pid} (prints the stacks of its process, and ends it; what runs there runs again)",
+        "HANDLER_TIMEOUT_SECONDS and HANDLER_KILL_SECONDS do so by themselves",
+    ),
+    Waits.QUEUED: ("the end of what runs (status: the longest running tasks), or more THREADS or PROCESSES",),
+    Waits.BEHIND_ITS_KEY: ("the end of what is before it in its key or partition: explain the partition",),
+    Waits.RETRY: ("time: it runs by itself. What it raised is in the log; MAX_ATTEMPTS and RETRY_MAX_AGE_SECONDS end it",),
+    Waits.BREAKER: (
+        "whatever its handler depends on: when that works again, this goes on by itself (the log has its last error)",
+    ),
+    Waits.SENDING: ("the broker's answer; check says whether brokers and topics are well",),
+    Waits.UNSTORED: ("mending that topic or its rights (check says what is wrong); it is sent again every few seconds",),
+    Waits.SUSPECT: ("time: suspects run one by one, and who ends its process again becomes a dead letter",),
+    Waits.LEAVING: ("time: whoever gets the partition runs it (lag says who has it)",),
+    Waits.HELD: ("what is said above; the others go on meanwhile",),
+    Waits.PAUSED: ("the end of what is in flight (status: the longest running tasks), or a larger MAX_IN_FLIGHT",),
+    Waits.UNDELIVERED: ("the broker: within STALL_SECONDS status says what is wrong if nothing comes; check, lag",),
+    Waits.UNSEEN: ("nothing: look again",),
 }
 
 

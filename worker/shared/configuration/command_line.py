@@ -12,14 +12,16 @@ from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 from kafka_worker import __version__, start
 from kafka_worker.shared.configuration import dead_letter_flags
+from kafka_worker.shared.configuration import place as places
 from kafka_worker.shared.configuration.given import Given
+from kafka_worker.shared.configuration.place import Place
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.setting import Setting
 from kafka_worker.shared.settings import TABLE
 
 COMMAND_LINE = "the command line"
-COMMANDS = ("status", "top", "metrics", "lag", "check", "serve", dead_letter_flags.COMMAND)
-_WITH_JSON = ("status", "lag", "check", dead_letter_flags.COMMAND)
+COMMANDS = ("status", "top", "explain", "stacks", "metrics", "lag", "check", "serve", dead_letter_flags.COMMAND)
+_WITH_JSON = ("status", "lag", "check", "explain", "stacks", dead_letter_flags.COMMAND)
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
     "--check-config": "validate, print the effective settings with secrets masked, and exit",
@@ -35,6 +37,9 @@ examples:
 usage: {0} [options]
        {0} status [--json] [options]   what the service of this group on this host is doing
        {0} top [options]               that again and again, live in a terminal
+       {0} explain TOPIC[/PARTITION[/OFFSET]] [--json]
+                                                what its commit waits for, why, and what lets go of it
+       {0} stacks [SLOT] [--json]      where the code of each thread is now
        {0} metrics [options]           the same as numbers, in Prometheus' text format
        {0} lag [--json] [options]      how far the whole group is, on all hosts, also when none of them runs
        {0} check [--json] [options]    what is wrong, or will be, here and with the cluster, and how it is mended
@@ -68,6 +73,8 @@ class Arguments:
     as_json: bool = False
     check_only: bool = False
     letters: Optional[dead_letter_flags.DeadLetterRequest] = None  # of the command `dead-letters`
+    place: Optional[Place] = None  # of the command `explain`
+    slot: Optional[int] = None  # of the command `stacks`; None: all
     given: Dict[str, Given] = field(default_factory=dict)  # by field of Settings
     faults: List[str] = field(default_factory=list)
 
@@ -172,9 +179,20 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
         arguments.letters, wrong = dead_letter_flags.read(flags, rest, time.time(), as_json=arguments.as_json)
         arguments.faults += wrong
         return
+    if arguments.command in ("explain", "stacks") and not unknown:
+        _read_place(arguments, rest)
+        return
     if rest and not unknown:
         stray = f"{' '.join(rest)} ({COMMAND_LINE}) is not a command."
         arguments.faults.append(f"{stray} Write {', '.join(COMMANDS)}, or nothing to run the service.")
+
+
+def _read_place(arguments: Arguments, words: List[str]) -> None:
+    if arguments.command == "stacks":
+        arguments.slot, wrong = places.slot(words)
+    else:
+        arguments.place, wrong = places.place(words)
+    arguments.faults += [f"{' '.join(words)} ({COMMAND_LINE}): {wrong}"] if wrong else []
 
 
 def _wrong_flag(word: str, more: Sequence[str]) -> str:

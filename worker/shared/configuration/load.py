@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
     from kafka_worker.shared.configuration.environment import Source
     from kafka_worker.shared.configuration.given import Given, Key
+    from kafka_worker.shared.configuration.place import Place
 
 MOST_THREADS = 32  # that THREADS=auto grows to by itself
 
@@ -57,6 +58,8 @@ class Configuration:
     warnings: Tuple[str, ...]
     child_environment: Dict[str, str]  # ours and what handlers may read of `.env`; ours wins
     letters: Optional[DeadLetterRequest] = None  # what the command "dead-letters" is to do
+    place: Optional[Place] = None  # what "explain" is to explain
+    slot: Optional[int] = None  # whose "stacks" are meant; None: all
 
 
 def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env") -> Configuration:
@@ -71,7 +74,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     faults += _not_utf8([*arguments.given.values(), *(given for each in found for given in each.given.values())])
     sources = [arguments.given, *(_of_settings(source) for source in found)]
-    no_broker = arguments.command in ("status", "top", "metrics", "serve")
+    no_broker = arguments.command in ("status", "top", "explain", "stacks", "metrics", "serve")
     values, wrong = validate(sources, optional=("bootstrap_servers",) if no_broker else ())
     if arguments.command == dead_letter_flags.COMMAND and "topics" in arguments.given:
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run
@@ -93,8 +96,9 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
         *failure_settings.warnings(values),
     )
     configuration = Configuration(
-        arguments.command, arguments.as_json, arguments.check_only, settings, warnings, inherited, arguments.letters
-    )
+        arguments.command, arguments.as_json, arguments.check_only, settings, warnings, inherited, arguments.letters,
+        arguments.place, arguments.slot,
+    )  # fmt: skip
     if faults:
         near = [each for source in found for each in source.near]
         raise ConfigurationError([*faults, *near], configuration)

@@ -1,6 +1,7 @@
 """The control socket: how anybody asks a running supervisor something. One question a connection, a JSON object on one line,
 and its answer; `{"command": "status"}` answers with the snapshot, `{"command": "watch"}` with one after the other (see
-`watchers`). It belongs to the user of the service alone (mode 0600, in a folder of mode 0700).
+`watchers`), and `{"command": "inquire"}` with what only a process of the service knows, when that one has answered. It belongs
+to the user of the service alone (mode 0600, in a folder of mode 0700).
 
 The server never waits for a client, and does no more in a turn of the supervisor's loop than answer a few: whoever asks
 without an end, says nothing, or does not read, keeps nobody else waiting.
@@ -13,7 +14,7 @@ import os
 import selectors
 import socket
 import struct
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.watchers import Watchers
@@ -25,16 +26,28 @@ MOST_ANSWERS = 4  # in one turn of the loop
 LONGEST_QUESTION = 4096  # bytes
 WATCH = "watch"
 
+#: Gives an answer that is still to come, as soon as it is there. Must not wait; None: not yet.
+Later = Callable[[], Optional[Message]]
+
 
 class ControlServer:
     """The supervisor's side."""
 
-    def __init__(self, path: str, selector: selectors.BaseSelector, commands: Dict[str, Callable[[], Message]]) -> None:
-        """Listen at `path`. The caller holds the supervisor's lock, so a socket that is there is a dead supervisor's."""
+    def __init__(
+        self,
+        path: str,
+        selector: selectors.BaseSelector,
+        commands: Dict[str, Callable[[], Message]],
+        questions: Optional[Mapping[str, Callable[[Message], Later]]] = None,
+    ) -> None:
+        """Listen at `path`. The caller holds the supervisor's lock, so a socket that is there is a dead supervisor's.
+        `commands` are answered at once, `questions` when somebody else has answered them."""
         self._path = path
         self._selector = selector
         self._commands = commands
+        self._questions = questions or {}
         self._clients: List[Channel] = []
+        self._later: Dict[Channel, Later] = {}
         self._left = 0  # answers, in this turn
         self._watchers = Watchers(selector, lambda: self._answer({"command": "status"}))
         self._listen()
@@ -78,6 +91,8 @@ class ControlServer:
         """Do what can be done for a client now; whether that was all: it has its answer, or is gone."""
         if client.pending:
             client.flush()
+        elif client in self._later:
+            return self._over_later(client)
         elif self._left:
             questions = client.receive()
             if not questions:
@@ -87,13 +102,28 @@ class ControlServer:
                 self._clients.remove(client)
                 self._watchers.add(client)
                 return False
+            question = self._questions.get(str(questions[0].get("command")))
+            if question is not None:
+                self._later[client] = question(questions[0])
+                client.leave(self._selector)  # it is heard no more: its end shows when it is answered
+                return self._over_later(client)
             self._selector.modify(client, selectors.EVENT_WRITE)  # an answer that it does not take at once goes on then
             client.send(self._answer(questions[0]))
         else:
             return False
         return not (client.pending and client.writable)
 
+    def _over_later(self, client: Channel) -> bool:
+        answer = self._later[client]()
+        if answer is None:
+            return False
+        del self._later[client]
+        self._selector.register(client, selectors.EVENT_WRITE)
+        client.send(answer)
+        return not (client.pending and client.writable)
+
     def _dismiss(self, client: Channel) -> None:
+        self._later.pop(client, None)
         self._clients.remove(client)
         client.leave(self._selector)
         client.close()
@@ -120,7 +150,7 @@ class ControlServer:
     def _answer(self, request: Message) -> Message:
         command = self._commands.get(str(request.get("command")))
         if command is None:
-            return {"error": f"unknown command; known: {', '.join(sorted([*self._commands, WATCH]))}"}
+            return {"error": f"unknown command; known: {', '.join(sorted([*self._commands, *self._questions, WATCH]))}"}
         return command()
 
 

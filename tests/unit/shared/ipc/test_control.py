@@ -23,9 +23,9 @@ LARGE = {"filler": "x" * 3_000_000}  # does not fit a socket's buffer
 class Turning:
     """A server whose loop turns in a thread of its own, as it does in the supervisor."""
 
-    def __init__(self, path: str, commands: Dict[str, Callable[[], Dict[str, Any]]]) -> None:
+    def __init__(self, path: str, commands: Dict[str, Callable[[], Dict[str, Any]]], **questions: Any) -> None:
         self._selector = selectors.DefaultSelector()
-        self._server = ControlServer(path, self._selector, commands)
+        self._server = ControlServer(path, self._selector, commands, questions)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._turn)
         self._thread.start()
@@ -221,3 +221,38 @@ def test_who_is_looked_for_nearby_is_not_found_in_another_container(
 
     with pytest.raises(NotRunningError, match="is on another host"):
         ask(path, {"command": "status"}, nearby=True)
+
+
+def test_who_waits_for_an_answer_that_is_still_to_come_keeps_nobody_waiting_and_has_it_then(path: str) -> None:
+    answers: List[Dict[str, Any]] = []
+    server = Turning(path, {"status": lambda: {"state": "running"}}, inquire=lambda _: lambda: answers[0] if answers else None)
+    with socket.socket(socket.AF_UNIX) as waiting:
+        waiting.settimeout(5)
+        waiting.connect(path)
+        waiting.sendall(b'{"command":"inquire"}\n')
+
+        meanwhile = [ask(path, {"command": "status"}) for _ in range(3)]
+        answers.append(LARGE)
+        with waiting.makefile("rb") as lines:
+            assert json.loads(lines.read()) == LARGE
+
+    server.close()
+    assert meanwhile == [{"state": "running"}] * 3
+
+
+def test_who_goes_before_his_answer_comes_or_waits_for_ever_keeps_nobody_out(path: str) -> None:
+    answers: List[Dict[str, Any]] = []
+    server = Turning(path, {"status": lambda: {"state": "running"}}, inquire=lambda _: lambda: answers[0] if answers else None)
+    with contextlib.ExitStack() as stack:
+        for number in range(control.MOST_CLIENTS + 8):
+            client = stack.enter_context(socket.socket(socket.AF_UNIX))
+            client.connect(path)
+            client.sendall(b'{"command":"inquire"}\n')
+            if number % 2:
+                client.close()
+        before = ask(path, {"command": "status"})
+        answers.append(LARGE)
+
+        assert before == ask(path, {"command": "status"}) == {"state": "running"}
+
+    server.close()

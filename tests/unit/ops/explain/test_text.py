@@ -1,0 +1,102 @@
+"""A paragraph says what a commit waits for, where that is, and what lets go of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from kafka_worker.ops.explain import text
+from kafka_worker.ops.explain.text import Case
+from kafka_worker.ops.explain.words import LET_GO, SAID
+from kafka_worker.shared.ipc.snapshot import HeadReport, Waits, as_json
+from tests.unit.reports import PARTITION, slot
+
+HEAD = HeadReport(120, Waits.RUNNING, 340.0, "customer-9", 1.5, 2, running=339.0, thread="handler-2")
+STUCK = replace(
+    PARTITION, committed=120, watermark=120, in_flight=402, queued=401, done_beyond=878, lag=1280, lag_seconds=341.0, head=HEAD
+)
+CALLS = [["/srv/app/tasks.py", 88, "charge", "pay()"], ["/usr/lib/python3/ssl.py", 1166, "read", "x"]]
+TASK = {
+    "topic": "orders",
+    "partition": 5,
+    "offset": 120,
+    "attempt": 2,
+    "thread": "handler-2",
+    "seconds": 339.0,
+    "calls": CALLS,
+}
+
+
+def case(**changes: Any) -> Case:
+    return Case(slot(3), STUCK, **changes)
+
+
+def test_one_paragraph_tells_all() -> None:
+    assert text.paragraph(case(answer={"tasks": [{**TASK, "offset": 121}, TASK]})).splitlines() == [
+        "orders/5 (slot 3, pid 1003): committed 120, for 5m40s: offset 120 is running",
+        "  120: is running for 5m39s, attempt 2, key customer-9, in handler-2: tasks.py:88 charge > ssl.py:1166 read",
+        "  behind it: 878 done (they do not run again), 401 queued for a thread",
+        "  lag 1280, 5m41s",
+        "  let go: " + LET_GO[Waits.RUNNING][0].format(pid=1003),
+        "  or: HANDLER_TIMEOUT_SECONDS and HANDLER_KILL_SECONDS do so by themselves",
+    ]
+
+
+def test_who_does_not_answer_is_told_of_as_far_as_it_is_known_and_how_old_that_is() -> None:
+    told = text.paragraph(replace(case(answer={"error": "process 1003 has not answered"}), slot=slot(3, heartbeat_age=9.0)))
+
+    assert "  120: is running for 5m39s" in told
+    assert "  as of 9.0s ago: its process says nothing since" in told
+
+
+@pytest.mark.parametrize("waits", Waits)
+def test_each_reason_has_words_for_what_it_is_and_for_what_lets_go_of_it(waits: Waits) -> None:
+    head = HeadReport(120, waits, 12.0, why="so it is")
+
+    told = text.paragraph(Case(slot(3), replace(STUCK, head=head)))
+
+    assert f"offset 120 {SAID[waits]}" in told
+    assert "\n    so it is\n" in told
+    assert "  let go: " + LET_GO[waits][0].format(pid=1003) in told
+
+
+def test_a_message_that_is_asked_about_is_told_beside_the_one_that_all_wait_for() -> None:
+    behind = HeadReport(150, Waits.BEHIND_ITS_KEY, 0.0)
+
+    told = text.paragraph(case(offset=150, answer={"sought": as_json(behind)}))
+    done = text.paragraph(case(offset=150, answer={"sought": None}))
+    unknown = text.paragraph(case(offset=150, answer={"error": "it has not answered"}))
+
+    assert told.splitlines()[:2] == [
+        "orders/5 (slot 3, pid 1003): committed 120, for 5m40s: offset 120 is running", "  150: is queued behind its key",
+    ]  # fmt: skip
+    assert "  150: done" in done
+    assert "  150: not known, as its process does not say" in unknown
+
+
+def test_a_partition_that_is_well_is_told_so() -> None:
+    well = replace(
+        STUCK, head=None, committed=220, watermark=220, lag=0, lag_seconds=0.0, in_flight=0, queued=0, done_beyond=0
+    )
+
+    assert text.paragraph(Case(slot(3), well)).splitlines() == [
+        "orders/5 (slot 3, pid 1003): nothing of it waits; committed 220", "  lag 0, 0.0s",
+    ]  # fmt: skip
+
+
+def test_what_is_done_and_not_committed_and_what_is_stalled_is_told_with_what_is_known() -> None:
+    owed = replace(STUCK, head=None, watermark=220, stalled="what is done up to offset 220 is not committed")
+
+    told = text.paragraph(Case(slot(3), owed, problems=["slot 3: no broker answers"]))
+
+    assert told.startswith("orders/5 (slot 3, pid 1003): all is done; committed 120, of 220")
+    assert "  slot 3: no broker answers" in told
+    assert "  stalled: what is done up to offset 220 is not committed" in told
+
+
+def test_a_long_stack_keeps_both_its_ends() -> None:
+    calls = [[f"/x/{number}.py", number, "f", ""] for number in range(20)]
+
+    assert text.path_of(calls) == "0.py:0 f > 1.py:1 f > 2.py:2 f > ... > 17.py:17 f > 18.py:18 f > 19.py:19 f"

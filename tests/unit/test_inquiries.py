@@ -1,0 +1,115 @@
+"""What a process says when it is asked where its code is, and what becomes of a message."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Dict, List, cast
+
+import pytest
+
+from kafka_worker.inquiries import CONSUMER_SECONDS, MOST_TASKS, Inquiries
+from kafka_worker.loop import Sought
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.task import Task, TaskId
+from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.shared.ipc.snapshot import HeadReport, Waits, as_json
+from tests.unit.fakes import Message
+
+PLACE = ("orders", 3, 120)
+KEPT = HeadReport(120, Waits.BEHIND_ITS_KEY, 0.0)
+
+
+class Loop:
+    """In the place of the consumer loop."""
+
+    def __init__(self) -> None:
+        self.tasks: List[Any] = []
+        self.sought: Sought = (None, None)
+        self.seeking: List[TaskId] = []
+
+    def running(self) -> List[Any]:
+        return self.tasks
+
+    def seek(self, place: TaskId) -> None:
+        self.sought = (None, None)
+        self.seeking.append(place)
+
+    def run(self, topic: str, partition: int, offset: int, started: float) -> None:
+        thread = HandlerThread(f"handler-{len(self.tasks)}")
+        thread.started, thread.ident = started, threading.get_ident()
+        of = Partition(topic, partition)
+        task: Task = (offset, of.tracker.take(offset)[0], Message(offset), None, 2, of)
+        self.tasks.append((thread, task))
+
+
+class Bench:
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.loop = Loop()
+        self.inquiries = Inquiries(cast("Any", self.loop), lambda: self.now)
+
+    def ask(self, **question: Any) -> Dict[str, Any]:
+        """The answer that can be given at once."""
+        self.inquiries.ask(1, question)
+        (answer,) = self.inquiries.answers()
+        return dict(answer["answer"])
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_what_runs_of_a_partition_is_told_with_the_code_it_is_in(bench: Bench) -> None:
+    bench.loop.run("orders", 3, 120, started=60.0)
+    bench.loop.run("orders", 4, 7, started=60.0)
+
+    (task,) = bench.ask(topic="orders", partition=3)["tasks"]
+
+    assert {**task, "calls": None} == {
+        "topic": "orders", "partition": 3, "offset": 120, "attempt": 2, "thread": "handler-0", "seconds": 40.0, "calls": None,
+    }  # fmt: skip
+    assert any(name.startswith("test_what_runs_of") for _, _, name, _ in task["calls"])
+
+
+def test_of_many_the_longest_running_are_told(bench: Bench) -> None:
+    for offset in range(2 * MOST_TASKS):
+        bench.loop.run("orders", 3, offset, started=90.0 - offset % 70)
+
+    seconds = [task["seconds"] for task in bench.ask()["tasks"]]
+
+    assert (len(seconds), seconds[0]) == (MOST_TASKS, 79.0)
+
+
+def test_all_threads_are_told_where_they_are_asked_for(bench: Bench) -> None:
+    assert "threads" not in bench.ask()
+    assert "MainThread" in [thread["name"] for thread in bench.ask(threads=True)["threads"]]
+
+
+def test_what_the_consumer_thread_knows_of_a_message_is_waited_for(bench: Bench) -> None:
+    bench.inquiries.ask(7, {"topic": "orders", "partition": 3, "offset": 120})
+    early = bench.inquiries.answers()
+    bench.loop.sought = PLACE, KEPT
+
+    (late,) = bench.inquiries.answers()
+
+    assert (bench.loop.seeking, early) == ([PLACE], [])
+    assert late == {"number": 7, "answer": {"tasks": [], "sought": as_json(KEPT)}}
+    assert bench.inquiries.answers() == []
+
+
+def test_a_consumer_thread_that_does_not_turn_is_not_waited_for_long(bench: Bench) -> None:
+    bench.inquiries.ask(7, {"topic": "orders", "partition": 3, "offset": 120})
+    bench.now += CONSUMER_SECONDS
+
+    assert bench.inquiries.answers() == [{"number": 7, "answer": {"tasks": []}}]
+
+
+@pytest.mark.parametrize("question", [{"topic": ["x"], "partition": 0, "offset": 1}, {"offset": "1"}, {"partition": {}}])
+def test_what_makes_no_sense_is_answered_with_nothing(bench: Bench, question: Dict[str, Any]) -> None:
+    bench.loop.run("orders", 3, 120, started=60.0)
+
+    answer = bench.ask(**question)
+
+    assert bench.loop.seeking == []
+    assert "sought" not in answer

@@ -1,0 +1,98 @@
+"""What the supervisor asks this process for somebody who wants to know: where the code of handlers is now, and what becomes of
+one message. The main thread answers, so that a process whose consumer thread or handler hangs is not silent about it; what
+only the consumer thread knows is waited for, and left out where it does not turn.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any, Callable, Dict, List, NamedTuple, Optional
+
+from kafka_worker.loop import ConsumerLoop
+from kafka_worker.partitions.task import Task, TaskId, attempt_of, id_of
+from kafka_worker.pools import stacks
+from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.shared.ipc.channel import Message
+from kafka_worker.shared.ipc.snapshot import as_json
+
+CONSUMER_SECONDS = 1.0  # for the consumer thread to say what it knows; the supervisor waits for two
+MOST_TASKS = 50  # in one answer, the longest running ones
+MOST_INQUIRIES = 16  # at once; more is nobody's need
+
+
+class Inquiry(NamedTuple):
+    """One that is not answered yet."""
+
+    number: int
+    topic: Optional[str]  # of the tasks that are meant; None: all
+    partition: Optional[int]
+    place: Optional[TaskId]  # what becomes of it
+    threads: bool  # whether all threads of the process are meant, too
+    until: float  # monotonic seconds
+
+
+class Inquiries:
+    """Those of one process. The main thread's."""
+
+    def __init__(self, loop: ConsumerLoop, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing is asked yet."""
+        self._loop = loop
+        self._clock = clock
+        self._open: List[Inquiry] = []
+
+    def ask(self, number: int, question: Message) -> None:
+        """It is answered by `answers`."""
+        topic, partition, offset = (question.get(name) for name in ("topic", "partition", "offset"))
+        named = isinstance(topic, str) and isinstance(partition, int) and isinstance(offset, int)
+        place = (str(topic), int(partition or 0), int(offset or 0)) if named else None
+        inquiry = Inquiry(number, topic, partition, place, bool(question.get("threads")), self._clock() + CONSUMER_SECONDS)
+        self._open = [*self._open, inquiry][-MOST_INQUIRIES:]
+        if place is not None:
+            self._loop.seek(place)
+
+    def answers(self) -> List[Message]:
+        """Those that can be given now."""
+        if not self._open:
+            return []
+        now = self._clock()
+        ready = [each for each in self._open if each.place is None or self._loop.sought[0] == each.place or now >= each.until]
+        self._open = [each for each in self._open if each not in ready]
+        return [{"number": each.number, "answer": self._answer(each, now)} for each in ready]
+
+    def _answer(self, inquiry: Inquiry, now: float) -> Message:
+        running = [(thread, task) for thread, task in self._loop.running() if _meant(inquiry, task)]
+        longest = sorted(running, key=lambda each: each[0].started)[:MOST_TASKS]
+        answer: Dict[str, Any] = {"tasks": [_of_task(thread, task, now) for thread, task in longest]}
+        if inquiry.threads:
+            answer["threads"] = [_of_thread(thread) for thread in threading.enumerate()]
+        place, found = self._loop.sought
+        if inquiry.place is not None and place == inquiry.place:
+            answer["sought"] = as_json(found) if found else None
+        return answer
+
+
+def _meant(inquiry: Inquiry, task: Task) -> bool:
+    topic, partition, _ = id_of(task)
+    return inquiry.topic in (None, topic) and inquiry.partition in (None, partition)
+
+
+def _of_task(thread: HandlerThread, task: Task, now: float) -> Message:
+    topic, partition, offset = id_of(task)
+    return {
+        "topic": topic,
+        "partition": partition,
+        "offset": offset,
+        "attempt": int(attempt_of(task)),
+        "thread": thread.name,
+        "seconds": max(0.0, now - thread.started),
+        "calls": _calls(stacks.of_handler(thread.calls())),
+    }
+
+
+def _of_thread(thread: threading.Thread) -> Message:
+    return {"name": thread.name, "calls": _calls(stacks.of_thread(thread.ident or 0))}
+
+
+def _calls(calls: stacks.Calls) -> List[List[Any]]:
+    return [[call.filename, call.lineno, call.name, call.line] for call in calls[-stacks.MOST_CALLS :]]

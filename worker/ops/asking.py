@@ -1,0 +1,38 @@
+"""Which service is meant by our settings, and asking it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Dict, NamedTuple
+
+from kafka_worker.shared.ipc import control
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import runtime_files
+
+QUESTION = {"command": "status"}
+
+
+class Found(NamedTuple):
+    """A service that runs."""
+
+    path: str  # of its control socket
+    snapshot: Dict[str, Any]
+
+    def inquire(self, slot: int, question: Dict[str, Any]) -> Dict[str, Any]:
+        """Ask the process of a slot. An answer with `error` is none. Raises NotRunningError."""
+        return control.ask(self.path, {"command": "inquire", "slot": slot, "question": question})
+
+
+def find(settings: Settings) -> Found:
+    """The service, and what it says. It goes by the name that this machine had when it was started, which may have changed
+    since. Raises NotRunningError."""
+    path = runtime_files.control_socket(settings)
+    try:
+        return Found(path, control.ask(path, QUESTION))
+    except control.NotRunningError:
+        for other in runtime_files.other_control_sockets(settings):
+            with contextlib.suppress(control.NotRunningError):
+                found = Found(other, control.ask(other, QUESTION, nearby=True))
+                if found.snapshot.get("group") == settings.group_id:
+                    return found
+        raise

@@ -1,0 +1,125 @@
+"""`supervisor.py explain TOPIC[/PARTITION[/OFFSET]]` and `stacks [SLOT]`: ask the service, then those of its processes that
+are concerned, and print. Who does not answer is told of as far as the snapshot says it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, replace
+from typing import Any, Dict, List, Optional
+
+from kafka_worker.ops import asking
+from kafka_worker.ops.explain import text
+from kafka_worker.ops.tables import duration, safe
+from kafka_worker.shared.configuration.load import Configuration
+from kafka_worker.shared.configuration.place import Place
+from kafka_worker.shared.ipc import control
+from kafka_worker.shared.ipc.snapshot import SlotReport, Snapshot, from_json
+from kafka_worker.shared.system.streams import show
+
+TOLD, NOT_TOLD, NOT_RUNNING = 0, 1, 2
+
+
+def run(configuration: Configuration) -> int:
+    """The command; its exit code."""
+    try:
+        found = asking.find(configuration.settings)
+        snapshot = from_json(Snapshot, found.snapshot)
+        if configuration.command == "stacks":
+            return _stacks(found, snapshot, configuration)
+        return _explain(found, snapshot, configuration)
+    except control.NotRunningError as problem:
+        print(safe(f"Not running: {problem}"), file=sys.stderr)
+        return NOT_RUNNING
+
+
+# ---- explain ----------------------------------------------------------------------------------------------------------
+
+
+def _explain(found: asking.Found, snapshot: Snapshot, configuration: Configuration) -> int:
+    place = configuration.place or Place("")
+    cases = [_asked(case, found, place) for case in _cases(snapshot, place)]
+    if configuration.as_json:
+        show(json.dumps([_as_json(case) for case in cases], indent=2))
+    elif cases:
+        show(safe("\n\n".join(map(text.paragraph, cases))))
+    else:
+        owned = sorted({partition.topic for slot in snapshot.slots if slot.child for partition in slot.child.partitions})
+        here = f"its processes here have partitions of: {', '.join(owned)}" if owned else "its processes here have none"
+        problems = "".join(f"\n  {problem}" for problem in snapshot.problems)
+        show(safe(f"{place}: no process of this service has it ({here}). Who has it, of all hosts: lag{problems}"))
+    return TOLD if cases else NOT_TOLD
+
+
+def _cases(snapshot: Snapshot, place: Place) -> List[text.Case]:
+    """Those that are meant, in order."""
+    cases = [
+        text.Case(slot, partition, [each.text for each in snapshot.conditions if each.slot == slot.slot])
+        for slot in snapshot.slots
+        if slot.child and slot.pid
+        for partition in slot.child.partitions
+        if partition.topic == place.topic and place.partition in (None, partition.partition)
+    ]
+    return sorted(cases, key=lambda case: case.partition.partition)
+
+
+def _asked(case: text.Case, found: asking.Found, place: Place) -> text.Case:
+    """With what its process says, if there is something to ask."""
+    if place.offset is None and case.partition.head is None:
+        return case
+    question: Dict[str, Any] = {"topic": case.partition.topic, "partition": case.partition.partition}
+    if place.offset is not None:
+        question["offset"] = place.offset
+    return replace(case, answer=found.inquire(case.slot.slot, question), offset=place.offset)
+
+
+def _as_json(case: text.Case) -> Dict[str, Any]:
+    sought = case.sought
+    return {
+        "slot": case.slot.slot,
+        "pid": case.slot.pid,
+        "heartbeat_age": case.slot.heartbeat_age,
+        **asdict(case.partition),
+        "offset": case.offset,
+        "sought": asdict(sought) if sought else None,
+        "tasks": case.answer.get("tasks", []),
+        "let_go": text.let_go(case),
+    }
+
+
+# ---- stacks -----------------------------------------------------------------------------------------------------------
+
+
+def _stacks(found: asking.Found, snapshot: Snapshot, configuration: Configuration) -> int:
+    slots = [slot for slot in snapshot.slots if slot.pid and configuration.slot in (None, slot.slot)]
+    answers = {slot.slot: found.inquire(slot.slot, {"threads": True}) for slot in slots}
+    if configuration.as_json:
+        show(json.dumps([{"slot": slot.slot, "pid": slot.pid, **answers[slot.slot]} for slot in slots], indent=2))
+    elif slots:
+        show(safe("\n\n".join(_of_process(slot, answers[slot.slot]) for slot in slots)))
+    else:
+        show(f"No process in slot {configuration.slot}" if configuration.slot is not None else "No process")
+    return TOLD if slots and not any("error" in answer for answer in answers.values()) else NOT_TOLD
+
+
+def _of_process(slot: SlotReport, answer: Dict[str, Any]) -> str:
+    lines = [f"slot {slot.slot}, pid {slot.pid}"]
+    if "error" in answer:
+        return f"{lines[0]}: {answer['error']}. kill -ABRT {slot.pid} prints its stacks, and ends it"
+    running = {task["thread"]: task for task in answer["tasks"]}
+    threads = {thread["name"]: thread["calls"] for thread in answer["threads"]}
+    for name in [*threads, *(name for name in running if name not in threads)]:
+        lines += _of_thread(name, threads.get(name), running.get(name))
+    return "\n".join(lines)
+
+
+def _of_thread(name: str, calls: Optional[List[List[Any]]], task: Optional[Dict[str, Any]]) -> List[str]:
+    runs = ""
+    if task is not None:
+        place = f"{task['topic']}[{task['partition']}] offset {task['offset']}"
+        runs = f": {place}, for {duration(task['seconds'])}, attempt {task['attempt']}"
+        calls = calls if calls is not None else task["calls"]
+    lines = [f"  {name}{runs}"]
+    for file, line, function, code in calls or []:
+        lines += [f"    {file}:{line} {function}", *([f"      {code}"] if code else [])]
+    return lines

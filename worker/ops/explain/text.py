@@ -1,0 +1,135 @@
+"""What is told of a partition to somebody who asks why its commit stands still: one paragraph, from what the snapshot and its
+process say. Pure."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Optional, Tuple
+
+from kafka_worker.ops.explain.words import LET_GO, SAID, of_lag
+from kafka_worker.ops.tables import duration
+from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, SlotReport, from_json
+
+STALE_SECONDS = 2.0  # a heartbeat older than that is told
+MOST_CALLS = 6  # of a stack: the outermost of the handler, and the innermost
+
+
+@dataclass(frozen=True)
+class Case:
+    """A partition, and who has it."""
+
+    slot: SlotReport
+    partition: PartitionReport
+    problems: List[str] = field(default_factory=list)  # of its slot
+    answer: Dict[str, Any] = field(default_factory=dict)  # what its process said when it was asked
+    offset: Optional[int] = None  # that is asked about; None: the first that is not done
+
+    @property
+    def sought(self) -> Optional[HeadReport]:
+        """The message that is asked about; None: nothing is known of it, or it is done."""
+        head = self.partition.head
+        return head if self.offset is None or (head and head.offset == self.offset) else self.answered
+
+    @property
+    def answered(self) -> Optional[HeadReport]:
+        """What its process says of the message that is asked about; None: it is done, or nothing is said."""
+        found = self.answer.get("sought")
+        return from_json(HeadReport, found) if found else None
+
+    @property
+    def name(self) -> str:
+        """How one types it."""
+        return f"{self.partition.topic}/{self.partition.partition}"
+
+
+def paragraph(case: Case) -> str:
+    """All of it."""
+    lines = [_first(case), *_of_sought(case), *_behind(case), f"  lag {of_lag(case.partition)}"]
+    if case.slot.heartbeat_age > STALE_SECONDS:
+        lines.append(f"  as of {duration(case.slot.heartbeat_age)} ago: its process says nothing since")
+    lines += [f"  {problem}" for problem in case.problems]
+    return "\n".join([*lines, *_let_go(case)])
+
+
+def _first(case: Case) -> str:
+    partition, head, slot = case.partition, case.partition.head, case.slot
+    where = f"{case.name} (slot {slot.slot}, pid {slot.pid})"
+    if head is None:
+        if partition.watermark > partition.committed >= 0:
+            return f"{where}: all is done; committed {partition.committed}, of {partition.watermark}"
+        return f"{where}: nothing of it waits; committed {_known(partition.committed)}"
+    since = f"committed {_known(partition.committed)}, for {duration(head.seconds)}"
+    return f"{where}: {since}: offset {_known(head.offset)} {SAID[head.waits]}"
+
+
+def _known(offset: int) -> str:
+    return str(offset) if offset >= 0 else "not known"
+
+
+def _of_sought(case: Case) -> List[str]:
+    head = case.sought
+    if head is None:
+        if case.offset is None:
+            return []
+        return [f"  {case.offset}: {'done' if 'sought' in case.answer else 'not known, as its process does not say'}"]
+    return [f"  {_known(head.offset)}: {SAID[head.waits]}{_details(head)}{_where(case, head)}", *_why(head)]
+
+
+def _why(head: HeadReport) -> List[str]:
+    return [f"    {head.why}"] if head.why else []
+
+
+def _details(head: HeadReport) -> str:
+    parts = [
+        f"for {duration(head.running)}" if head.running >= 0 else "",
+        f"due in {duration(head.due_in)}" if head.due_in >= 0 else "",
+        f"attempt {head.attempt}" if head.attempt else "",
+        f"key {head.key}" if head.key is not None else "",
+        f"in {head.thread}" if head.thread else "",
+    ]
+    told = ", ".join(filter(None, parts))
+    return f" {told}" if head.running >= 0 else f", {told}" if told else ""
+
+
+def _where(case: Case, head: HeadReport) -> str:
+    """Where its code is, if it runs."""
+    tasks = [task for task in case.answer.get("tasks", []) if _place(task) == (case.partition.topic, case.partition.partition)]
+    calls = [task["calls"] for task in tasks if task["offset"] == head.offset and task["calls"]]
+    return f": {path_of(calls[0])}" if calls else ""
+
+
+def _place(task: Dict[str, Any]) -> Tuple[str, int]:
+    return task["topic"], task["partition"]
+
+
+def path_of(calls: List[List[Any]]) -> str:
+    """A stack in one line: `tasks.py:88 charge > ssl.py:1166 read`."""
+    shown = [f"{os.path.basename(file)}:{line} {name}" for file, line, name, _ in calls]
+    if len(shown) > MOST_CALLS:
+        shown = [*shown[: MOST_CALLS // 2], "...", *shown[-MOST_CALLS // 2 :]]
+    return " > ".join(shown)
+
+
+def _behind(case: Case) -> List[str]:
+    partition = case.partition
+    others = partition.in_flight - partition.queued - (partition.head is not None)
+    parts = [
+        f"{partition.done_beyond} done (they do not run again)" if partition.done_beyond else "",
+        f"{partition.queued} queued for a thread" if partition.queued else "",
+        f"{others} more in flight" if others > 0 else "",
+    ]
+    told = ", ".join(filter(None, parts))
+    return [f"  behind it: {told}"] if told else []
+
+
+def let_go(case: Case) -> List[str]:
+    """What lets go of it, each in one line; nothing: it needs nothing."""
+    if case.partition.stalled or case.sought is None:
+        return []
+    return [line.format(pid=case.slot.pid) for line in LET_GO[case.sought.waits]]
+
+
+def _let_go(case: Case) -> List[str]:
+    stalled = [f"  stalled: {case.partition.stalled}"] if case.partition.stalled else []
+    return [*stalled, *(f"  {'or' if number else 'let go'}: {line}" for number, line in enumerate(let_go(case)))]

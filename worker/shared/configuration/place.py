@@ -1,0 +1,39 @@
+"""The words of `explain` and `stacks`: which messages, and which slot, are meant. Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Optional, Sequence, Tuple
+
+_PLACE = re.compile(r"(?P<topic>[^/\s]+)(?:/(?P<partition>\d{1,9})(?:/(?P<offset>\d{1,18}))?)?")
+_SLOT = re.compile(r"\d{1,6}")
+
+
+class Place(NamedTuple):
+    """A topic, one of its partitions, or one of its messages."""
+
+    topic: str
+    partition: Optional[int] = None
+    offset: Optional[int] = None
+
+    def __str__(self) -> str:
+        """As one types it."""
+        return "/".join(str(each) for each in self if each is not None)
+
+
+def place(words: Sequence[str]) -> Tuple[Optional[Place], str]:
+    """What the words after `explain` mean, and what is wrong with them."""
+    found = _PLACE.fullmatch(words[0]) if len(words) == 1 else None
+    if found is None:
+        return None, "explain wants one TOPIC, TOPIC/PARTITION or TOPIC/PARTITION/OFFSET, as orders/3/120."
+    partition, offset = found["partition"], found["offset"]
+    return Place(found["topic"], None if partition is None else int(partition), None if offset is None else int(offset)), ""
+
+
+def slot(words: Sequence[str]) -> Tuple[Optional[int], str]:
+    """What the words after `stacks` mean (None: all slots), and what is wrong with them."""
+    if not words:
+        return None, ""
+    if len(words) == 1 and _SLOT.fullmatch(words[0]):
+        return int(words[0]), ""
+    return None, "stacks wants the number of one slot, or nothing for all."
