@@ -35,41 +35,41 @@ class Inquiry(NamedTuple):
 class Inquiries:
     """Those of one process. The main thread's."""
 
-    def __init__(self, loop: ConsumerLoop, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing is asked yet."""
-        self._loop = loop
         self._clock = clock
         self._open: List[Inquiry] = []
 
-    def ask(self, number: int, question: Message) -> None:
-        """It is answered by `answers`."""
+    def ask(self, number: int, question: Message, loop: ConsumerLoop) -> None:
+        """It is answered by `answers`. `loop` knows what runs."""
         topic, partition, offset = (question.get(name) for name in ("topic", "partition", "offset"))
         named = isinstance(topic, str) and isinstance(partition, int) and isinstance(offset, int)
         place = (str(topic), int(partition or 0), int(offset or 0)) if named else None
         inquiry = Inquiry(number, topic, partition, place, bool(question.get("threads")), self._clock() + CONSUMER_SECONDS)
         self._open = [*self._open, inquiry][-MOST_INQUIRIES:]
         if place is not None:
-            self._loop.seek(place)
+            loop.seek(place)
 
-    def answers(self) -> List[Message]:
+    def answers(self, loop: ConsumerLoop) -> List[Message]:
         """Those that can be given now."""
         if not self._open:
             return []
         now = self._clock()
-        ready = [each for each in self._open if each.place is None or self._loop.sought[0] == each.place or now >= each.until]
+        ready = [each for each in self._open if each.place is None or loop.sought[0] == each.place or now >= each.until]
         self._open = [each for each in self._open if each not in ready]
-        return [{"number": each.number, "answer": self._answer(each, now)} for each in ready]
+        return [{"number": each.number, "answer": _answer(each, loop, now)} for each in ready]
 
-    def _answer(self, inquiry: Inquiry, now: float) -> Message:
-        running = [(thread, task) for thread, task in self._loop.running() if _meant(inquiry, task)]
-        longest = sorted(running, key=lambda each: each[0].started)[:MOST_TASKS]
-        answer: Dict[str, Any] = {"tasks": [_of_task(thread, task, now) for thread, task in longest]}
-        if inquiry.threads:
-            answer["threads"] = [_of_thread(thread) for thread in threading.enumerate()]
-        place, found = self._loop.sought
-        if inquiry.place is not None and place == inquiry.place:
-            answer["sought"] = as_json(found) if found else None
-        return answer
+
+def _answer(inquiry: Inquiry, loop: ConsumerLoop, now: float) -> Message:
+    running = [(thread, task) for thread, task in loop.running() if _meant(inquiry, task)]
+    longest = sorted(running, key=lambda each: each[0].started)[:MOST_TASKS]
+    answer: Dict[str, Any] = {"tasks": [_of_task(thread, task, now) for thread, task in longest]}
+    if inquiry.threads:
+        answer["threads"] = [_of_thread(thread) for thread in threading.enumerate()]
+    place, found = loop.sought
+    if inquiry.place is not None and place == inquiry.place:
+        answer["sought"] = as_json(found) if found else None
+    return answer
 
 
 def _meant(inquiry: Inquiry, task: Task) -> bool:

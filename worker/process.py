@@ -27,7 +27,7 @@ from kafka_worker.partitions.task import facts_of, in_words
 from kafka_worker.pools import composite
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.seat import Seat
-from kafka_worker.report import Rate, child_report
+from kafka_worker.report import Average, Rate, child_report
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
@@ -85,7 +85,9 @@ class ChildProcess:
         self._complaint = logs.Seldom(log, time.monotonic)
         self._until = 0.0  # monotonic seconds: the end of a drain, as it was wished
         self._awake = AwakeClock(time.monotonic())
-        self._rate = Rate(time.monotonic())
+        self._rate, self._busy = Rate(time.monotonic()), Average(time.monotonic())
+        self._hung = False  # a call
+        self._inquiries = Inquiries()
         self._turn = (0.0, 0.0)  # the consumer thread's last turn that we saw, and when, in our awake seconds
 
     def run(self) -> ExitCode:
@@ -113,7 +115,6 @@ class ChildProcess:
         self._pool, self._quarantine, self._loop, self._upkeep, self._time = build.process(
             self._settings, self._slot, handlers, self._stage, self._open_journal
         )
-        self._inquiries = Inquiries(self._loop)
 
     def _open_journal(self) -> Optional[Journal]:
         if self._settings.journal == "off":
@@ -161,10 +162,11 @@ class ChildProcess:
                     self._ask_to_stop({})
                 self._listen(selector)
                 if self._time.check():
+                    self._hung = True
                     self._ask_to_stop({})
                 self._poll_age()
                 self._heartbeat()
-                for answer in self._inquiries.answers():
+                for answer in self._inquiries.answers(self._loop):
                     self._channel.send(answer)
         code = self._cut() if self._code is None else self._code
         # A fault is no will of ours: what runs may have led to it (used up the memory, closed our descriptors).
@@ -195,7 +197,7 @@ class ChildProcess:
             if "stop" in message:
                 self._ask_to_stop(message["stop"])
             elif "ask" in message:
-                self._inquiries.ask(message["number"], message["ask"])
+                self._inquiries.ask(message["number"], message["ask"], self._loop)
         # The second look finds a supervisor that died while some stranger inherited its end of the channel.
         if not self._channel.readable or os.getppid() != self._supervisor:
             self._alone = True
@@ -259,6 +261,8 @@ class ChildProcess:
         report = child_report(self._stage.now, self._loop.report, threads, running, self._poll_age(), self._rate)
         fields = self._upkeep.fields()
         fields["renew"] = fields["renew"] or self._seat.lost
+        busy = len({thread.name for thread, _ in running if not thread.apart})
+        fields.update(busy=self._busy.update(busy, time.monotonic()), capacity=self._pool.capacity, hung=self._hung)
         return {"report": as_json(replace(report, **fields))}
 
     def _poll_age(self) -> float:

@@ -41,25 +41,40 @@ class LoopReport:
     breakers: List[BreakerReport] = field(default_factory=list)
 
 
+class Average:
+    """Of what has a level at any time: a moving average in which what is RATE_SECONDS old counts for a third."""
+
+    def __init__(self, now: float) -> None:
+        """Nothing is known before `now` (monotonic seconds)."""
+        self._at = now
+        self._sum = 0.0
+        self._weight = 0.0  # of what was seen so far: a young average is not drawn to zero
+
+    def update(self, level: float, now: float) -> float:
+        """It was at this level since the last update; the average."""
+        kept = math.exp(-max(0.0, now - self._at) / RATE_SECONDS)
+        self._sum = kept * self._sum + (1 - kept) * level
+        self._weight = kept * self._weight + (1 - kept)
+        self._at = max(self._at, now)
+        return self._sum / self._weight if self._weight else 0.0
+
+
 class Rate:
-    """How fast a counter grows, in units a second: a moving average in which what is RATE_SECONDS old counts for a third."""
+    """How fast a counter grows, in units a second, on average of late."""
 
     def __init__(self, now: float) -> None:
         """Nothing has been counted at `now` (monotonic seconds)."""
         self._count = 0
         self._at = now
-        self._sum = 0.0
-        self._weight = 0.0  # of what was counted so far: a young average is not drawn to zero
+        self._average = Average(now)
 
     def update(self, count: int, now: float) -> float:
         """The counter stands at `count`; the rate."""
         elapsed = now - self._at
+        grown = (count - self._count) / elapsed if elapsed > 0 else 0.0
         if elapsed > 0:
-            kept = math.exp(-elapsed / RATE_SECONDS)
-            self._sum = kept * self._sum + (1 - kept) * (count - self._count) / elapsed
-            self._weight = kept * self._weight + (1 - kept)
             self._count, self._at = count, now
-        return self._sum / self._weight if self._weight else 0.0
+        return self._average.update(grown, now)
 
 
 def child_report(

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from tests.support.service import Service
 
 SECONDS = 30.0
-LONG_MS = 5000
 
 
 def test_each_reason_for_which_a_partition_stands_still_is_named_in_turn(
     admin: Admin, topic: Callable[..., str], group: str, service: Callable[..., Service], tmp_path: Path
 ) -> None:
     """A task that takes long, with one behind its key; one that fails again and again; one that can't be stored."""
-    name, again = topic(partitions=1), tmp_path / "again"
+    name, long, again = topic(partitions=1), tmp_path / "long", tmp_path / "again"
+    long.touch()
     again.touch()
     sent = [
-        message("long", "a", sleep_ms=LONG_MS),
+        message("long", "a", 0, **{"trouble": "stay", "while": str(long)}),
         message("follower", "a"),
         message("again", "b", 0, **{"trouble": "later", "while": str(again)}),
         message("rejected", "c", trouble="reject"),
@@ -40,11 +40,12 @@ def test_each_reason_for_which_a_partition_stands_still_is_named_in_turn(
         return running.command("explain", *words).stdout
 
     eventually(lambda: "is running" in explained(f"{name}/0"), SECONDS, "the long one runs")
-    long, follower, stacks = explained(f"{name}/0"), explained(f"{name}/0/1"), running.command("stacks", "0").stdout
+    runs, follower, stacks = explained(f"{name}/0"), explained(f"{name}/0/1"), running.command("stacks", "0").stdout
     (pid,) = running.children().values()
     os.kill(pid, signal.SIGSTOP)
     silent = running.command("explain", f"{name}/0")
     os.kill(pid, signal.SIGCONT)
+    long.unlink()
     eventually(lambda: "offset 2 waits for its next attempt" in explained(name), SECONDS, "what fails is named")
     again.unlink()
     eventually(lambda: "offset 3 waits to be stored" in explained(name), SECONDS, "what can't be stored is named")
@@ -52,11 +53,11 @@ def test_each_reason_for_which_a_partition_stands_still_is_named_in_turn(
     admin.create_topic(name + ".dlq", partitions=1)
     eventually(lambda: "nothing of it waits; committed 5" in explained(name), SECONDS, "all is done")
 
-    assert long.startswith(f"{name}/0 (slot 0, pid {pid}): committed")
-    assert "  0: is running for" in long
-    assert "handlers.py:" in long
-    assert "let go: its end" in long
-    assert f"kill -ABRT {pid}" in long
+    assert runs.startswith(f"{name}/0 (slot 0, pid {pid}): committed")
+    assert "  0: is running for" in runs
+    assert "handlers.py:" in runs
+    assert "let go: its end" in runs
+    assert f"kill -ABRT {pid}" in runs
     assert "  1: is queued behind its key" in follower
     assert f"{name}[0] offset 0, for" in stacks
     assert "  consumer\n" in stacks

@@ -42,6 +42,7 @@ def assert_nobody_noticed(scene: Scene, service: Service, before: List[int]) -> 
     # Each of the old ones gave its partitions up when it closed, and nobody else did.
     assert Counter(revocations(service.log)) - Counter(before) == Counter(recycled(service.log))
     assert service.status()["restarts"] == 0
+    assert all(slot["restart_reasons"].keys() == {"recycled"} for slot in service.slots())
 
 
 def test_processes_whose_handler_leaks_are_recycled_before_they_are_much_too_large(

@@ -4,7 +4,8 @@
 
 `times` limits the trouble to the first so many runs of that message, counted over all processes; `while`, to the time in which
 the file of that path exists; without them, it never ends. A list of troubles has one for each run. `uses` names a dependency
-that the handler `depending` calls. Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms".
+that the handler `depending` calls. Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms";
+"stay" ends with the file `while`.
 "leak_mb" megabytes are kept for ever. What they do they write into the ledger that LEDGER names.
 """
 
@@ -197,6 +198,8 @@ def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
         _overflow()
     if trouble == "killed":  # as by the machine's out-of-memory killer
         os.kill(os.getpid(), signal.SIGKILL)
+    while trouble == "stay" and Path(message["while"]).exists():
+        time.sleep(SLICE_SECONDS)
     if trouble == "hang":
         threading.Event().wait()
     if trouble == "hold_gil":  # as a C extension does that forgets to release it: no other thread runs meanwhile

@@ -46,12 +46,18 @@ class Bench:
     def __init__(self) -> None:
         self.now = 100.0
         self.loop = Loop()
-        self.inquiries = Inquiries(cast("Any", self.loop), lambda: self.now)
+        self._inquiries = Inquiries(lambda: self.now)
+
+    def asks(self, number: int, question: Dict[str, Any]) -> None:
+        self._inquiries.ask(number, question, cast("Any", self.loop))
+
+    def answers(self) -> List[Dict[str, Any]]:
+        return self._inquiries.answers(cast("Any", self.loop))
 
     def ask(self, **question: Any) -> Dict[str, Any]:
         """The answer that can be given at once."""
-        self.inquiries.ask(1, question)
-        (answer,) = self.inquiries.answers()
+        self.asks(1, question)
+        (answer,) = self.answers()
         return dict(answer["answer"])
 
 
@@ -87,22 +93,22 @@ def test_all_threads_are_told_where_they_are_asked_for(bench: Bench) -> None:
 
 
 def test_what_the_consumer_thread_knows_of_a_message_is_waited_for(bench: Bench) -> None:
-    bench.inquiries.ask(7, {"topic": "orders", "partition": 3, "offset": 120})
-    early = bench.inquiries.answers()
+    bench.asks(7, {"topic": "orders", "partition": 3, "offset": 120})
+    early = bench.answers()
     bench.loop.sought = PLACE, KEPT
 
-    (late,) = bench.inquiries.answers()
+    (late,) = bench.answers()
 
     assert (bench.loop.seeking, early) == ([PLACE], [])
     assert late == {"number": 7, "answer": {"tasks": [], "sought": as_json(KEPT)}}
-    assert bench.inquiries.answers() == []
+    assert bench.answers() == []
 
 
 def test_a_consumer_thread_that_does_not_turn_is_not_waited_for_long(bench: Bench) -> None:
-    bench.inquiries.ask(7, {"topic": "orders", "partition": 3, "offset": 120})
+    bench.asks(7, {"topic": "orders", "partition": 3, "offset": 120})
     bench.now += CONSUMER_SECONDS
 
-    assert bench.inquiries.answers() == [{"number": 7, "answer": {"tasks": []}}]
+    assert bench.answers() == [{"number": 7, "answer": {"tasks": []}}]
 
 
 @pytest.mark.parametrize("question", [{"topic": ["x"], "partition": 0, "offset": 1}, {"offset": "1"}, {"partition": {}}])

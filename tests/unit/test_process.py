@@ -11,7 +11,6 @@ from typing import Any, Callable, Iterator, List, Optional, cast
 import pytest
 
 from kafka_worker.draining.stopping import Stop
-from kafka_worker.inquiries import Inquiries
 from kafka_worker.process import ChildProcess
 from kafka_worker.report import LoopReport
 from kafka_worker.shared.exit_codes import ExitCode
@@ -69,7 +68,6 @@ class Bench:
         self.child = cast("Any", ChildProcess(settings, 0, Channel(ours)))
         self.child._loop = self.loop
         self.child._pool = SimpleNamespace(start=lambda: None)
-        self.child._inquiries = Inquiries(cast("Any", self.loop))
         self.child._time = SimpleNamespace(check=lambda: False)
         self.child._report = lambda: {"report": {}}
         self.child._journal = SimpleNamespace(end=lambda: self.ends.append("own will"))

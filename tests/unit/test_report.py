@@ -7,7 +7,7 @@ import pytest
 
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
-from kafka_worker.report import MOST_TASKS, RATE_SECONDS, LoopReport, Rate, child_report
+from kafka_worker.report import MOST_TASKS, RATE_SECONDS, Average, LoopReport, Rate, child_report
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Stage, as_json
 from tests.unit.fakes import Message
 
@@ -106,3 +106,14 @@ def test_a_rate_asked_twice_at_once_does_not_forget_what_was_counted() -> None:
     rate.update(10, 0.0)
 
     assert rate.update(10, 1.0) > 0
+
+
+def test_an_average_is_that_of_the_last_seconds_and_of_its_first_moment_all_that_is_known() -> None:
+    average = Average(0.0)
+    young = average.update(4, 0.5)
+    for second in range(1, 200):
+        late = average.update(8 if second % 2 else 0, float(second))
+
+    assert young == pytest.approx(4.0)
+    assert late == pytest.approx(4.0, abs=0.5)
+    assert average.update(0, 200.0 + 10 * RATE_SECONDS) == pytest.approx(0.0, abs=0.01)

@@ -79,6 +79,11 @@ class AsyncPool(Pool):
         super().start()
 
     @property
+    def capacity(self) -> int:
+        """COROUTINES."""
+        return self._most
+
+    @property
     def tuned(self) -> None:
         """COROUTINES is what bounds it."""
 

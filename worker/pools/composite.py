@@ -67,6 +67,11 @@ class Pools:
         return sum(part.limit for part in self._parts.values())
 
     @property
+    def capacity(self) -> int:
+        """How many calls may run at once, in all pools."""
+        return sum(part.capacity for part in self._parts.values())
+
+    @property
     def tuned(self) -> Optional[Pool]:
         """The pool of plain handlers, if there are any."""
         return self._parts.get(Kind.THREAD)

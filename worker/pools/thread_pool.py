@@ -84,6 +84,10 @@ class Runner(Protocol):
         """How many threads may take tasks."""
 
     @property
+    def capacity(self) -> int:
+        """How many calls may run at once."""
+
+    @property
     def tuned(self) -> Optional[Pool]:
         """The pool whose size may be tuned by what is measured; None: there is none."""
 
@@ -138,6 +142,11 @@ class Pool:
 
     def _start(self, thread: HandlerThread, number: int) -> None:
         threading.Thread(target=self._serve, args=(thread, number), name=thread.name, daemon=True).start()
+
+    @property
+    def capacity(self) -> int:
+        """How many calls may run at once."""
+        return self.limit
 
     @property
     def tuned(self) -> Optional[Pool]:

@@ -108,6 +108,7 @@ class Child:
         self._process = process
         self._state = StateMachine(f"slot {slot}: a child", TRANSITIONS, self._note)
         self._heard_at = self._spawned_at = awake
+        self._aborted = False
         self._asked = 0  # questions
         self._answers: Dict[int, Message] = {}  # that nobody has taken yet, by the number of the question
 
@@ -177,8 +178,14 @@ class Child:
     def abort(self, kill_at: float) -> None:
         """It hangs: have it print its stacks and die, and kill it at `kill_at` if it can't even do that."""
         self.move(ChildState.ABORTING)
+        self._aborted = True
         self.kill_at = kill_at
         self.signal(signal.SIGABRT)
+
+    @property
+    def hung(self) -> bool:
+        """Whether it was found to hang, or has said that a call in it does."""
+        return self._aborted or bool(self.report and self.report.hung)
 
     def kill(self) -> None:
         """End the process by force."""

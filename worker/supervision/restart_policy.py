@@ -11,11 +11,14 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+import signal
+from collections import Counter, deque
+from dataclasses import dataclass, field
 from typing import Callable, Deque, Optional
+from typing import Counter as CounterType
 
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.snapshot import Replaced
 
 HEALTHY_SECONDS = 60.0  # a child that lived this long owes nothing to those before it
 RESTARTS_AT_ONCE = 2  # one that follows soon may be the same accident; a third is a pattern
@@ -24,12 +27,31 @@ LONGEST_BACKOFF_SECONDS = 10.0  # well below a session timeout, within which a s
 NOT_AUTHORISED_SECONDS = 60.0
 
 
+_BY_STATUS = {
+    int(ExitCode.OK): Replaced.STOPPED,
+    int(ExitCode.FENCED): Replaced.FENCED,
+    int(ExitCode.NOT_AUTHORISED): Replaced.UNAUTHORISED,
+}
+
+
 @dataclass
 class SlotRecord:
     """What the policy remembers of a slot."""
 
     failures: int = 0  # since it was last well
     restarts: int = 0  # in all
+    reasons: CounterType[Replaced] = field(default_factory=Counter)  # of these, and of those that a successor has replaced
+
+    def count(self, status: int, *, hung: bool, out_of_memory: bool) -> None:
+        """A process has ended with this status, and is replaced. `hung`: so it was found, or has said itself; `out_of_memory`:
+        the kernel has killed for want of memory just now."""
+        if hung or status == ExitCode.GAVE_UP:  # it was cut off, because something in it did not end
+            reason = Replaced.HUNG
+        elif status == -signal.SIGKILL and out_of_memory:
+            reason = Replaced.OOM
+        else:
+            reason = _BY_STATUS.get(status, Replaced.CRASH)
+        self.reasons[reason] += 1
 
 
 class RestartPolicy:

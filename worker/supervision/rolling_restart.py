@@ -10,11 +10,13 @@ from typing import Callable, Deque, Dict, List, Optional
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import described
-from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.snapshot import Replaced, Stage
 from kafka_worker.supervision.child import Child, ChildState
 from kafka_worker.supervision.slot import Slot
 
 log = logs.logger(__name__)
+
+RECYCLING = "Recycling"
 
 Spawn = Callable[[Slot, float, float], Child]
 
@@ -37,6 +39,11 @@ class RollingRestart:
         current = [self._to_do[0]] if self._old is not None else []
         self._to_do = deque(current + slots)
         self.outcome, self.name = "done", name
+
+    @property
+    def reason(self) -> Replaced:
+        """Why processes are replaced by it."""
+        return Replaced.RECYCLED if self.name == RECYCLING else Replaced.ROLLED
 
     def step(self, slots: Dict[int, Slot], now: float, awake: float) -> bool:
         """Do what can be done now; whether the restart is over."""

@@ -80,6 +80,7 @@ class Slot:
             restart_in=max(0.0, self.start_at - now) if self.start_at is not None else -1.0,
             successor_pid=self.successor.pid if self.successor else 0,
             child=child.report if child else None,
+            restart_reasons={reason.value: count for reason, count in self.record.reasons.items()},
         )
 
     def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:
@@ -87,6 +88,16 @@ class Slot:
         self.start_at = None
         for child in filter(None, (self.child, self.successor)):
             child.stop(leave=leave, kill_at=kill_at, seconds=seconds)
+
+    def kill_if_overdue(self, child: Child, awake: float) -> None:
+        """One of its processes should have ended by now."""
+        if child.kill_at is not None and awake >= child.kill_at:
+            log.error(
+                "slot %d: process %d did not end in time: SIGKILL",
+                self.number, child.pid, extra=about(Event.PROCESS_KILLED, slot=self.number),
+            )  # fmt: skip
+            self.say_what_was_cut_off()
+            child.kill()
 
     def say_what_was_cut_off(self) -> None:
         """Name the tasks that run in a child about to be killed, as far as its last heartbeat told."""

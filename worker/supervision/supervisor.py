@@ -24,7 +24,7 @@ from kafka_worker.shared.ipc import control, health
 from kafka_worker.shared.ipc.snapshot import Snapshot, as_json, snapshot_of
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
-from kafka_worker.shared.system import orphans, runtime_files
+from kafka_worker.shared.system import machine, orphans, runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
@@ -35,7 +35,7 @@ from kafka_worker.supervision.premises import Premises
 from kafka_worker.supervision.questions import Questions
 from kafka_worker.supervision.recycling import RecyclingSchedule
 from kafka_worker.supervision.restart_policy import RestartPolicy
-from kafka_worker.supervision.rolling_restart import RollingRestart
+from kafka_worker.supervision.rolling_restart import RECYCLING, RollingRestart
 from kafka_worker.supervision.slot import Slot
 from kafka_worker.supervision.systemd import Notifier
 
@@ -85,6 +85,7 @@ class Supervisor:
         self._slots = {number: Slot(number, self._started_at) for number in range(settings.processes)}
         self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
         self._recycling = RecyclingSchedule()
+        self._oom_kills = machine.OomKills()
         self._leftovers = Leftovers()
         self._wish = 0, -math.inf  # the first signal to stop, and when it came
         session = float(settings.consumer_properties.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
@@ -160,7 +161,7 @@ class Supervisor:
             if not child.channel.readable:
                 child.channel.leave(self._selector)
             self._abort_if_hung(child, awake)
-            self._kill_if_overdue(slot, child, awake)
+            slot.kill_if_overdue(child, awake)
         ended = slot.reap()
         if ended is not None:
             self._forget(ended)
@@ -205,15 +206,6 @@ class Supervisor:
             )  # fmt: skip
             child.abort(awake + ABORT_SECONDS)
 
-    def _kill_if_overdue(self, slot: Slot, child: Child, awake: float) -> None:
-        if child.kill_at is not None and awake >= child.kill_at:
-            log.error(
-                "slot %d: process %d did not end in time: SIGKILL",
-                slot.number, child.pid, extra=about(Event.PROCESS_KILLED, slot=slot.number),
-            )  # fmt: skip
-            slot.say_what_was_cut_off()
-            child.kill()
-
     def _after_exit(self, slot: Slot, child: Child, now: float) -> None:
         """A child has ended: by our wish, by its own, or by accident."""
         status_code = child.exit_code()
@@ -235,11 +227,13 @@ class Supervisor:
                 del self._slots[slot.number]
             return
         if slot.child is not None:
+            slot.record.reasons[self._roll.reason] += 1
             log.info(
                 "slot %d: process %d ended: %s; process %d takes over",
                 slot.number, child.pid, how, slot.child.pid, extra=about(Event.PROCESS_ENDED, slot=slot.number, reason=how),
             )  # fmt: skip
             return
+        slot.record.count(status_code, hung=child.hung, out_of_memory=self._oom_kills.lately(now))
         delay = self._policy.delay(slot.record, status_code, now - child.started_at, now)
         if delay is None:
             self._give_up(slot, status_code)
@@ -281,7 +275,7 @@ class Supervisor:
         number = self._recycling.due(self._slots, now)
         if number is not None:
             self._state.move(State.ROLLING)
-            self._roll.begin([number], "Recycling")
+            self._roll.begin([number], RECYCLING)
 
     def _end_roll(self, now: float) -> None:
         log.info("%s: %s", self._roll.name, self._roll.outcome, extra=about(Event.ROLL_ENDED, reason=self._roll.outcome))
@@ -368,6 +362,7 @@ class Supervisor:
 
     def _tell_systemd(self, now: float) -> None:
         self._notifier.ping(now)
+        self._oom_kills.look(now)
         if self._notifier.status_due(now):
             self._notifier.status(health.one_line(self._snapshot()))
         if self._state.now in (State.ROLLING, State.STOPPING):

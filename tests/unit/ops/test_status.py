@@ -9,7 +9,17 @@ import pytest
 
 from kafka_worker.ops import status
 from kafka_worker.shared.ipc import health
-from kafka_worker.shared.ipc.snapshot import HeadReport, SlotReport, Snapshot, Stage, Waits, as_json, from_json
+from kafka_worker.shared.ipc.snapshot import (
+    HeadReport,
+    Replaced,
+    SlotReport,
+    Snapshot,
+    Stage,
+    Waits,
+    as_json,
+    from_json,
+    utilization,
+)
 from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot, snapshot
 
 
@@ -91,10 +101,10 @@ def test_several_problems_are_all_told() -> None:
     assert len(problems("starting", broken, slot(1, pid=0))) == 5
 
 
-def test_each_kind_of_condition_is_in_the_documentation() -> None:
+def test_each_kind_of_condition_and_each_reason_of_a_restart_is_in_the_documentation() -> None:
     text = (Path(__file__).resolve().parents[3] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
 
-    assert [kind.value for kind in health.Kind if f"`{kind.value}`" not in text] == []
+    assert [kind.value for kind in (*health.Kind, *Replaced) if f"`{kind.value}`" not in text] == []
 
 
 def test_a_condition_has_a_kind_that_stays_and_says_whose_it_is() -> None:
@@ -213,3 +223,10 @@ def test_what_is_only_on_its_way_has_no_such_line() -> None:
     soon = replace(PARTITION, head=replace(STUCK, seconds=0.5), lag_seconds=0.7)
 
     assert "behind" not in status.text(snapshot(slot(child=child(partitions=[soon, PARTITION]))))
+
+
+def test_how_much_of_what_could_run_does_is_known_of_all_processes_that_say_it() -> None:
+    half, idle = child(busy=2.0, capacity=4), child(busy=0.0, capacity=4)
+
+    assert utilization([slot(0, child=half), slot(1, child=idle), slot(2, pid=0, child=half)]) == 0.25
+    assert utilization([slot(0, child=child()), slot(1, child=None)]) == -1.0

@@ -5,6 +5,7 @@ from typing import Optional
 import pytest
 
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.snapshot import Replaced
 from kafka_worker.supervision.restart_policy import RestartPolicy, SlotRecord
 
 SESSION = 45.0
@@ -70,3 +71,30 @@ def test_children_that_were_asked_to_go_do_not_count_towards_the_limit() -> None
         limited.delay(SlotRecord(), ExitCode.OK, 1.0, 0.0)
 
     assert limited.delay(SlotRecord(), 70, 1.0, 0.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("status", "hung", "out_of_memory", "reason"),
+    [
+        (ExitCode.OK, False, False, Replaced.STOPPED),
+        (ExitCode.OK, True, False, Replaced.HUNG),  # a call hangs, and all else ended in order
+        (ExitCode.FAULT, False, True, Replaced.CRASH),
+        (ExitCode.GAVE_UP, False, False, Replaced.HUNG),
+        (ExitCode.FENCED, False, False, Replaced.FENCED),
+        (ExitCode.NOT_AUTHORISED, False, False, Replaced.UNAUTHORISED),
+        (42, False, False, Replaced.CRASH),
+        (-9, False, False, Replaced.CRASH),
+        (-9, False, True, Replaced.OOM),
+        (-9, True, True, Replaced.HUNG),
+        (-6, True, False, Replaced.HUNG),
+        (-11, False, True, Replaced.CRASH),
+    ],
+)
+def test_each_end_of_a_process_is_counted_by_its_reason(
+    status: int, hung: bool, out_of_memory: bool, reason: Replaced
+) -> None:
+    record = SlotRecord()
+
+    record.count(status, hung=hung, out_of_memory=out_of_memory)
+
+    assert record.reasons == {reason: 1}

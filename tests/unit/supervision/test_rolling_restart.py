@@ -4,8 +4,9 @@ from typing import Callable, Dict, Iterator, List
 
 import pytest
 
+from kafka_worker.shared.ipc.snapshot import Replaced
 from kafka_worker.supervision.child import Child, ChildState
-from kafka_worker.supervision.rolling_restart import RollingRestart
+from kafka_worker.supervision.rolling_restart import RECYCLING, RollingRestart
 from kafka_worker.supervision.slot import Slot
 from tests.unit.supervision.puppet import Puppet
 
@@ -133,3 +134,11 @@ def test_slots_that_are_retiring_or_empty_are_passed_over(house: Callable[[int],
 
     assert [ours.step() for _ in range(4)] == [False, False, False, True]
     assert ours.spawned == []
+
+
+def test_it_says_why_it_replaces(house: Callable[[int], House]) -> None:
+    roll = house(1).roll
+    rolled = roll.reason
+    roll.begin([0], RECYCLING)
+
+    assert (rolled, roll.reason) == (Replaced.ROLLED, Replaced.RECYCLED)

@@ -15,6 +15,7 @@ from typing import (
     Callable,
     Dict,
     FrozenSet,
+    Iterable,
     List,
     Mapping,
     Optional,
@@ -48,6 +49,19 @@ class Stage(str, Enum):
     DRAINING = "draining"  # starts nothing new, finishes what runs
     CLOSING = "closing"  # leaves the group and closes the client
     CLOSED = "closed"  # about to exit
+
+
+class Replaced(str, Enum):
+    """Why a slot's process was replaced by another. Words that do not change."""
+
+    CRASH = "crash"  # it ended by a signal, or a fault of ours or the handler's
+    OOM = "oom"  # the kernel's out-of-memory killer ended it
+    HUNG = "hung"  # it did not answer or turn any more, or a call in it did not end
+    FENCED = "fenced"  # another member had its id
+    UNAUTHORISED = "unauthorised"  # the broker refused credentials or rights
+    STOPPED = "stopped"  # somebody else asked it to go
+    RECYCLED = "recycled"  # it had grown too large, done enough, or was old enough
+    ROLLED = "rolled"  # in a rolling restart
 
 
 class Waits(str, Enum):
@@ -162,6 +176,9 @@ class ChildReport:
     unsettled: float = 0.0  # seconds since when a rebalance of the group goes on; 0: none does
     log_dropped: int = 0  # lines of its log, and of what handlers print, that are missing because nobody has read them
     log_untold: int = 0  # of these: that they are missing is not written yet, because still nobody reads
+    hung: bool = False  # a call in it has run for longer than HANDLER_KILL_SECONDS, and it is replaced for that
+    busy: float = 0.0  # calls that run at once, on average of late
+    capacity: int = 0  # that could
     oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that recycling would not help
 
 
@@ -179,6 +196,7 @@ class SlotReport:
     restart_in: float  # seconds until the next start; -1: none is due
     successor_pid: int  # of a rolling restart; 0: none
     child: Optional[ChildReport]  # its last one
+    restart_reasons: Dict[str, int] = field(default_factory=dict)  # how often its process was replaced for each, if it was
 
 
 @dataclass(frozen=True)
@@ -222,6 +240,8 @@ class Snapshot:
     conditions: List[Condition] = field(default_factory=list)  # the problems, each with its kind
     log_dropped: int = 0  # lines of the supervisor's own log that are missing because nobody has read them
     http: Optional[HttpReport] = None  # None: it is not asked for
+    utilization: float = -1.0  # share of the calls that could run at once that does, on average of late
+    age: float = 0.0  # of the oldest heartbeat in it
 
 
 def snapshot_of(
@@ -254,7 +274,16 @@ def snapshot_of(
         conditions=conditions,
         log_dropped=log_dropped,
         http=http,
+        utilization=utilization(slots),
+        age=max([slot.heartbeat_age for slot in slots if slot.pid and slot.child], default=0.0),
     )
+
+
+def utilization(slots: Iterable[SlotReport]) -> float:
+    """Of all processes together; -1: none has said what it could do."""
+    children = [slot.child for slot in slots if slot.pid and slot.child]
+    capacity = sum(child.capacity for child in children)
+    return sum(child.busy for child in children) / capacity if capacity else -1.0
 
 
 def as_json(report: Any) -> Dict[str, Any]:

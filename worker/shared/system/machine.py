@@ -1,6 +1,6 @@
 """What this machine lets us have. How many cores this process may use: what `--processes auto` and `--threads auto` mean. In a
 container the machine's own count is wrong, so the scheduler's affinity and the control groups' quota are asked. And how many
-files it may have open, and whether it leaves a core file.
+files it may have open, whether it leaves a core file, and whether memory ran out.
 
 No well-kept library reads the quota; the files and their meaning: `Documentation/admin-guide/cgroup-v2.rst`
 of Linux.
@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import resource
-from typing import TYPE_CHECKING, Iterator, List, Optional, Tuple
+from collections import deque
+from typing import TYPE_CHECKING, Deque, Iterator, List, Optional, Tuple
 
 if TYPE_CHECKING:
     from kafka_worker.shared.settings import Settings
@@ -111,3 +113,31 @@ def make_room(settings: Settings) -> List[str]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         return []
     return [f"{hard} open files are allowed, and {needed} needed. Raise the limit (ulimit -n, LimitNOFILE= of systemd)."]
+
+
+class OomKills:
+    """Whether the kernel has killed for want of memory of late. It counts for the whole machine (`oom_kill` in /proc/vmstat of
+    Linux), so who died by SIGKILL about then was most likely meant."""
+
+    LATELY = 10.0  # seconds: a process with much memory takes a while to end
+
+    def __init__(self, root: str = "/") -> None:
+        """`root`: where the files of the system are."""
+        self._path = os.path.join(root, "proc/vmstat")
+        self._seen: Deque[Tuple[float, int]] = deque()
+
+    def look(self, now: float) -> None:
+        """To be called every now and then; `now`: monotonic seconds."""
+        if not self._seen or now >= self._seen[-1][0] + 1.0:
+            self._seen.append((now, self._count()))
+        while len(self._seen) > 1 and self._seen[1][0] <= now - self.LATELY:
+            self._seen.popleft()
+
+    def lately(self, now: float) -> bool:
+        """Whether it has, in the last ten seconds or so."""
+        self.look(now)
+        return self._count() > self._seen[0][1]
+
+    def _count(self) -> int:
+        found = re.search(r"^oom_kill (\d+)$", _read(self._path) or "", re.MULTILINE)
+        return int(found[1]) if found else 0

@@ -132,3 +132,23 @@ def test_the_limit_of_open_files_is_raised_as_far_as_needed_or_refused(
 
     assert set_to == ([] if raised is None else [(raised, limits[1])])
     assert bool(found) is fault
+
+
+def test_that_memory_ran_out_is_known_for_a_while(tmp_path: Path) -> None:
+    counts = tmp_path / "proc" / "vmstat"
+    counts.parent.mkdir()
+    counts.write_text("pgfault 7\noom_kill 3\noom_kill_other 9\n")
+    kills = machine.OomKills(str(tmp_path))
+    kills.look(100.0)
+    before = kills.lately(101.0)
+    counts.write_text("pgfault 7\noom_kill 4\n")
+
+    told = [kills.lately(second) for second in (102.0, 108.0)]
+    for second in range(109, 125):
+        kills.look(float(second))
+
+    assert (before, told, kills.lately(125.0)) == (False, [True, True], False)
+
+
+def test_a_machine_that_does_not_tell_has_not_run_out_of_memory(tmp_path: Path) -> None:
+    assert not machine.OomKills(str(tmp_path)).lately(100.0)
