@@ -1,14 +1,16 @@
 """What the supervisor asks this process for somebody who wants to know: where the code of handlers is now, and what becomes of
 one message. The main thread answers, so that a process whose consumer thread or handler hangs is not silent about it; what
-only the consumer thread knows is waited for, and left out where it does not turn.
+only the consumer thread, or a task process, knows is waited for, and left out where it does not say it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
+from kafka_worker.isolation import per_thread
+from kafka_worker.isolation.task_process import TaskProcess
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.partitions.task import Task, TaskId, attempt_of, id_of
 from kafka_worker.pools import stacks
@@ -16,7 +18,7 @@ from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.shared.ipc.channel import Message
 from kafka_worker.shared.ipc.snapshot import as_json
 
-CONSUMER_SECONDS = 1.0  # for the consumer thread to say what it knows; the supervisor waits for two
+WAIT_SECONDS = 1.0  # for the consumer thread, and for task processes, to say what they know; the supervisor waits for two
 MOST_TASKS = 50  # in one answer, the longest running ones
 MOST_INQUIRIES = 16  # at once; more is nobody's need
 
@@ -29,6 +31,7 @@ class Inquiry(NamedTuple):
     partition: Optional[int]
     place: Optional[TaskId]  # what becomes of it
     threads: bool  # whether all threads of the process are meant, too
+    asked: List[TaskProcess]  # where their code is
     until: float  # monotonic seconds
 
 
@@ -45,7 +48,13 @@ class Inquiries:
         topic, partition, offset = (question.get(name) for name in ("topic", "partition", "offset"))
         named = isinstance(topic, str) and isinstance(partition, int) and isinstance(offset, int)
         place = (str(topic), int(partition or 0), int(offset or 0)) if named else None
-        inquiry = Inquiry(number, topic, partition, place, bool(question.get("threads")), self._clock() + CONSUMER_SECONDS)
+        until = self._clock() + WAIT_SECONDS
+        inquiry = Inquiry(number, topic, partition, place, bool(question.get("threads")), [], until)
+        for thread, _ in _longest(inquiry, loop):
+            process = per_thread.in_thread(thread.name)
+            if process is not None:
+                process.want_calls()
+                inquiry.asked.append(process)
         self._open = [*self._open, inquiry][-MOST_INQUIRIES:]
         if place is not None:
             loop.seek(place)
@@ -55,21 +64,28 @@ class Inquiries:
         if not self._open:
             return []
         now = self._clock()
-        ready = [each for each in self._open if each.place is None or loop.sought[0] == each.place or now >= each.until]
+        ready = [each for each in self._open if now >= each.until or not (_unfound(each, loop) or _unheard(each.asked))]
         self._open = [each for each in self._open if each not in ready]
         return [{"number": each.number, "answer": _answer(each, loop, now)} for each in ready]
 
 
 def _answer(inquiry: Inquiry, loop: ConsumerLoop, now: float) -> Message:
-    running = [(thread, task) for thread, task in loop.running() if _meant(inquiry, task)]
-    longest = sorted(running, key=lambda each: each[0].started)[:MOST_TASKS]
-    answer: Dict[str, Any] = {"tasks": [_of_task(thread, task, now) for thread, task in longest]}
+    answer: Dict[str, Any] = {"tasks": [_of_task(thread, task, now) for thread, task in _longest(inquiry, loop)]}
     if inquiry.threads:
         answer["threads"] = [_of_thread(thread) for thread in threading.enumerate()]
     place, found = loop.sought
     if inquiry.place is not None and place == inquiry.place:
         answer["sought"] = as_json(found) if found else None
     return answer
+
+
+def _longest(inquiry: Inquiry, loop: ConsumerLoop) -> List[Tuple[HandlerThread, Task]]:
+    running = [(thread, task) for thread, task in loop.running() if _meant(inquiry, task)]
+    return sorted(running, key=lambda each: each[0].started)[:MOST_TASKS]
+
+
+def _unfound(inquiry: Inquiry, loop: ConsumerLoop) -> bool:
+    return inquiry.place is not None and loop.sought[0] != inquiry.place
 
 
 def _meant(inquiry: Inquiry, task: Task) -> bool:
@@ -86,13 +102,20 @@ def _of_task(thread: HandlerThread, task: Task, now: float) -> Message:
         "attempt": int(attempt_of(task)),
         "thread": thread.name,
         "seconds": max(0.0, now - thread.started),
-        "calls": _calls(stacks.of_handler(thread.calls())),
+        "calls": _calls(thread),
     }
 
 
 def _of_thread(thread: threading.Thread) -> Message:
-    return {"name": thread.name, "calls": _calls(stacks.of_thread(thread.ident or 0))}
+    return {"name": thread.name, "calls": stacks.plain(stacks.of_thread(thread.ident or 0))}
 
 
-def _calls(calls: stacks.Calls) -> List[List[Any]]:
-    return [[call.filename, call.lineno, call.name, call.line] for call in calls[-stacks.MOST_CALLS :]]
+def _calls(thread: HandlerThread) -> stacks.PlainCalls:
+    """Of the handler: here, or in the task process of this thread, if that one has said it."""
+    process = per_thread.in_thread(thread.name)
+    return stacks.plain(stacks.of_handler(thread.calls())) if process is None else process.calls or []
+
+
+def _unheard(asked: List[TaskProcess]) -> bool:
+    """Whether some that run tasks have not said where their code is."""
+    return any(process.calls is None for process in asked)

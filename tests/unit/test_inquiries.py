@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any, Dict, List, cast
 
 import pytest
 
-from kafka_worker.inquiries import CONSUMER_SECONDS, MOST_TASKS, Inquiries
+from kafka_worker.inquiries import MOST_TASKS, WAIT_SECONDS, Inquiries
+from kafka_worker.isolation import per_thread
 from kafka_worker.loop import Sought
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, TaskId
@@ -62,7 +64,9 @@ class Bench:
 
 
 @pytest.fixture
-def bench() -> Bench:
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """One without task processes."""
+    monkeypatch.setattr(per_thread, "in_thread", lambda _: None)
     return Bench()
 
 
@@ -106,9 +110,30 @@ def test_what_the_consumer_thread_knows_of_a_message_is_waited_for(bench: Bench)
 
 def test_a_consumer_thread_that_does_not_turn_is_not_waited_for_long(bench: Bench) -> None:
     bench.asks(7, {"topic": "orders", "partition": 3, "offset": 120})
-    bench.now += CONSUMER_SECONDS
+    bench.now += WAIT_SECONDS
 
     assert bench.answers() == [{"number": 7, "answer": {"tasks": []}}]
+
+
+def test_where_the_code_of_a_task_process_is_is_asked_of_that_and_not_waited_for_long(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted: List[int] = []
+    process = SimpleNamespace(calls=None, want_calls=lambda: wanted.append(1))
+    monkeypatch.setattr(per_thread, "in_thread", {"handler-0": process}.get)
+    bench.loop.run("orders", 3, 120, started=60.0)
+    bench.asks(1, {})
+    early = bench.answers()
+    process.calls = [("tasks.py", 88, "charge", "pay()")]
+    (said,) = bench.answers()
+    process.calls = None
+    bench.asks(2, {})
+    bench.now += WAIT_SECONDS
+    (silent,) = bench.answers()
+
+    assert (wanted, early) == ([1, 1], [])
+    assert said["answer"]["tasks"][0]["calls"] == [("tasks.py", 88, "charge", "pay()")]
+    assert silent["answer"]["tasks"][0]["calls"] == []
 
 
 @pytest.mark.parametrize("question", [{"topic": ["x"], "partition": 0, "offset": 1}, {"offset": "1"}, {"partition": {}}])

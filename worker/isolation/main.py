@@ -26,6 +26,7 @@ from kafka_worker.handler.routing import Handlers
 from kafka_worker.isolation.frames import LOST, Frames
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.undecided import sends_of
+from kafka_worker.pools import stacks
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
@@ -192,7 +193,7 @@ class TaskMain:
     def _hear(self, message: Message) -> None:
         if "cancel" in message:
             self._cancel(message["cancel"], message["deadline"], late=message["late"])
-        self._control.send({"alive": True})
+        self._control.send({"calls": _main_calls()} if "calls" in message else {"alive": True})
 
     def _cancel(self, number: int, deadline: Optional[float], *, late: bool) -> None:
         self._cancelled = (number, deadline)
@@ -211,6 +212,13 @@ class TaskMain:
 def _main_stack() -> str:
     frame = sys._current_frames().get(_MAIN)  # noqa: SLF001 (the documented way)
     return "".join(traceback.format_stack(frame))
+
+
+def _main_calls() -> stacks.PlainCalls:
+    try:
+        return stacks.plain(stacks.of_handler(stacks.of_thread(_MAIN)))
+    except Exception:  # a handler may have replaced whatever this takes
+        return []
 
 
 def _fields(send: Send) -> Tuple[Any, ...]:

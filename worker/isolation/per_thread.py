@@ -4,7 +4,7 @@ the quarantine always do."""
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Optional
 
 from kafka_worker.handler.loading import Handler, Kind
 from kafka_worker.handler.routing import Handlers
@@ -12,6 +12,13 @@ from kafka_worker.isolation.task_process import TaskProcess
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.settings import Settings
+
+_PROCESSES: Dict[str, TaskProcess] = {}  # of this process, by the name of their thread, which no other thread has
+
+
+def in_thread(name: str) -> Optional[TaskProcess]:
+    """The task process of the thread of this name, if it has one. Any thread."""
+    return _PROCESSES.get(name)
 
 
 def handlers_of(settings: Settings, slot: int) -> Handlers:
@@ -55,5 +62,5 @@ class Isolated:
         try:
             return self._processes[thread]
         except KeyError:
-            made = self._processes[thread] = self._make(self._settings, self._slot, thread)
+            made = self._processes[thread] = _PROCESSES[thread] = self._make(self._settings, self._slot, thread)
             return made

@@ -19,6 +19,7 @@ from kafka_worker.isolation.watchdog import Watchdog
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.dependencies import Outcome
 from kafka_worker.partitions.task import failed_before
+from kafka_worker.pools import stacks
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Send
@@ -67,6 +68,8 @@ class TaskProcess:
         self._name = name
         self._process: Optional[Spawned] = None
         self._number = 0  # of the last task
+        self.calls: Optional[stacks.PlainCalls] = None  # where its handler was when asked last; None: it has not said it
+        self._calls_wanted = False
         self._lack, self._again_at = "", -math.inf  # why there was none, and when (monotonic seconds) it is tried again
 
     def start(self) -> None:
@@ -109,6 +112,10 @@ class TaskProcess:
         if error is not None:
             raise error
         return [Send(*fields) for fields in content] if kind == "send" else content
+
+    def want_calls(self) -> None:
+        """Have it say where its handler is, if that runs: `calls` tells soon. Any thread."""
+        self.calls, self._calls_wanted = None, True
 
     def close(self) -> None:
         """End the process, if there is one."""
@@ -174,10 +181,16 @@ class TaskProcess:
     def _watch(self, process: Spawned, watchdog: Watchdog) -> None:
         """Hear and ask whether it lives; kill it when a limit is over. Raises TaskDiedError, TaskProcessError when it was
         stopped from outside, or EOFError when it has ended."""
-        heard = bool(process.control.receive())
+        said = process.control.receive()
+        for message in said:
+            if "calls" in message:
+                self.calls = stacks.checked(message["calls"])
+        if self._calls_wanted:
+            self._calls_wanted = False
+            process.control.offer({"calls": True})
         process.must_live()
         stopped = process.stopped
-        if watchdog.check(time.monotonic(), heard=heard, stopped=stopped):
+        if watchdog.check(time.monotonic(), heard=bool(said), stopped=stopped):
             process.control.offer({"ping": True})
         if watchdog.reason is not None:
             process.abort()

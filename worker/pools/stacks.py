@@ -6,12 +6,13 @@ import os
 import sys
 import traceback
 from types import FrameType
-from typing import Any, Iterator, Optional, Tuple
+from typing import Any, Iterator, List, Optional, Tuple
 
 MOST_CALLS = 40  # of a stack, the innermost ones
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 Calls = traceback.StackSummary
+PlainCalls = List[Tuple[str, int, str, str]]  # file, line, function, code
 
 
 def of_thread(ident: int) -> Calls:
@@ -42,6 +43,17 @@ def of_handler(calls: Calls) -> Calls:
     ours = [call.filename.startswith(_OURS) for call in calls]
     behind = next((place for place, (here, next_) in enumerate(zip(ours, ours[1:]), 1) if here and not next_), 0)
     return Calls.from_list(list(calls[behind:]))
+
+
+def plain(calls: Calls) -> PlainCalls:
+    """For other processes."""
+    return [(call.filename, call.lineno or 0, call.name, call.line or "") for call in calls[-MOST_CALLS:]]
+
+
+def checked(said: Any) -> PlainCalls:
+    """What another process says that `plain` has given it, as far as it is that."""
+    found = [tuple(each) for each in said if isinstance(each, list)] if isinstance(said, list) else []
+    return [each for each in found[-MOST_CALLS:] if tuple(map(type, each)) == (str, int, str, str)]
 
 
 def told(calls: Calls) -> str:

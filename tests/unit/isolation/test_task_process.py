@@ -18,13 +18,15 @@ from kafka_worker import start
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.isolation import spawn, task_process
 from kafka_worker.isolation.task_process import ConnectionLostError, TaskDiedError, TaskProcessError
+from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import UndecodableError
 from kafka_worker.shared.foreign.exceptions import RemoteError
 from kafka_worker.shared.system.deadline import Deadline
+from tests.support.eventually import eventually
 from tests.support.task_processes import Runner
-from tests.unit.fakes import Message
+from tests.unit.fakes import TOPIC, Message
 
 BREAKS = [("speak_up", "noise"), ("speak_up", "short"), ("close_everything", None), ("close_everything", "hang")]
 BREAKS += [("break_sockets", None), ("break_sockets", "hang")]
@@ -345,3 +347,26 @@ def test_all_processes_end_in_order_within_one_deadline(tmp_path: Any) -> None:
         spawn.end_all(Deadline(10))
 
         assert sorted(path.name for path in tmp_path.glob("end-?")) == ["end-0", "end-1"]
+
+
+def test_where_the_handler_is_is_told_while_it_runs(shared: Runner) -> None:
+    def found() -> bool:
+        if shared.calls is None:
+            return False
+        if any(function == "until_cancelled" for _, _, function, _ in shared.calls):
+            return True
+        shared.want_calls()  # it had not begun
+        return False
+
+    running = threading.Thread(target=shared.call, args=("until_cancelled",))
+    running.start()
+    shared.want_calls()
+    try:
+        eventually(found, 10, "it says where it is")
+    finally:
+        shared.partition.closing.close(time.monotonic() + 60)
+        running.join()
+        shared.partition = Partition(TOPIC, 7)
+
+    assert shared.calls
+    assert shared.calls[0][2] != "run", "what of ours led to the handler is left out"

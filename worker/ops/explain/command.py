@@ -118,7 +118,8 @@ def _of_thread(name: str, calls: Optional[List[List[Any]]], task: Optional[Dict[
     if task is not None:
         place = f"{task['topic']}[{task['partition']}] offset {task['offset']}"
         runs = f": {place}, for {duration(task['seconds'])}, attempt {task['attempt']}"
-        calls = calls if calls is not None else task["calls"]
+        if calls is None or (task["calls"] and task["calls"][-1] not in calls):  # a coroutine, or in a task process
+            calls = task["calls"]
     lines = [f"  {name}{runs}"]
     for file, line, function, code in calls or []:
         lines += [f"    {file}:{line} {function}", *([f"      {code}"] if code else [])]
