@@ -10,9 +10,8 @@ from typing import Any, AsyncIterator, Dict, List, Optional, Tuple
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from kafka_worker.ops import metrics
@@ -24,6 +23,7 @@ from kafka_worker.shared.ipc.snapshot import Snapshot
 from kafka_worker.shared.settings import Settings
 
 STATIC = os.path.join(os.path.dirname(__file__), "static")
+TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".txt": "text/plain"}
 EVENTS = "/api/v1/events"
 MOST_STREAMS = 32
 BREATH_SECONDS = 15.0  # a stream that has nothing to tell says so: whoever is between must not take it for dead
@@ -135,14 +135,24 @@ def without_keys(data: Any) -> Any:
 
 
 def _front() -> List[BaseRoute]:
-    """The page and its files, where there are some; else what paths there are."""
-    page = os.path.join(STATIC, "index.html")
-    is_there = os.path.exists(page)
+    """The page and its files, where there are some; else what paths there are. They are read once: what reads files while it
+    serves takes a thread for each."""
+    names = os.listdir(STATIC) if os.path.isdir(STATIC) else []
+    files = {name: _file(name) for name in names if os.path.splitext(name)[1] in TYPES}
+    front = files.get("index.html", Response(PATHS, media_type="text/plain"))
+    return [_fixed("/", front), *(_fixed(f"/{name}", answer) for name, answer in files.items())]
 
-    async def front(_request: Request) -> Response:
-        return FileResponse(page) if is_there else PlainTextResponse(PATHS)
 
-    return [Route("/", front), *([Mount("/", StaticFiles(directory=STATIC))] if is_there else [])]
+def _file(name: str) -> Response:
+    with open(os.path.join(STATIC, name), "rb") as file:
+        return Response(file.read(), media_type=TYPES[os.path.splitext(name)[1]])
+
+
+def _fixed(path: str, answer: Response) -> Route:
+    async def endpoint(_request: Request) -> Response:
+        return answer
+
+    return Route(path, endpoint)
 
 
 def application(settings: Settings, watch: Watch, history: History) -> ASGIApp:

@@ -1,0 +1,67 @@
+// What mends each kind of problem. The kinds are those of `health.Kind`; a test compares.
+
+const SERVICE = "python supervisor.py";
+
+const REMEDIES = {
+  "supervisor": ["It starts or stops, and says in its log why.", () => `${SERVICE} status`],
+  "no-process": [
+    "It is started again by itself, more and more seldom. If it dies each time, the log has its last words.",
+    () => `${SERVICE} check`,
+  ],
+  "not-running": ["Nothing, for a moment: a process starts or ends.", () => `${SERVICE} status`],
+  "no-heartbeat": [
+    "The supervisor replaces it by itself when it hangs. At once, with all stacks in the log:",
+    ({ pid }) => `kill -ABRT ${pid}`,
+  ],
+  "poll-loop": [
+    "The supervisor replaces it by itself when it hangs. At once, with all stacks in the log:",
+    ({ pid }) => `kill -ABRT ${pid}`,
+  ],
+  "no-broker": [
+    "Work goes on by itself when Kafka is back; no process restarts. If only this host says so, look at its network.",
+    () => `${SERVICE} check`,
+  ],
+  "seat-taken": ["Nothing, for a moment: the former process of the slot still closes.", () => `${SERVICE} status`],
+  "not-joined": ["A rebalance waits for a member, or Kafka is away. Who has what:", () => `${SERVICE} lag`],
+  "rebalance": [
+    "A member of the group, here or elsewhere, does not answer. One that is none of yours may hang.",
+    ({ group }) => `kafka-consumer-groups.sh --bootstrap-server BROKER --describe --members --group ${quoted(group)}`,
+  ],
+  "oversized": [
+    "Raise MEMORY_LIMIT or lower PROCESSES. It works meanwhile. What is set now:",
+    () => `${SERVICE} --check-config`,
+  ],
+  "trouble": ["The text says what keeps it from running tasks. What else is wrong, and how it is mended:", () => `${SERVICE} check`],
+  "dead-letters-unstored": [
+    "The dead-letter topic is missing, forbidden or full. Nothing is lost; it goes on by itself after the cure.",
+    () => `${SERVICE} check`,
+  ],
+  "held": [
+    "Nothing of it is lost, the other partitions go on. If the text ends in a command, that one mends it; else:",
+    () => `${SERVICE} check`,
+  ],
+  "stalled": ["No leader, an open transaction, or commits that are not stored. The whole group, from Kafka:", () => `${SERVICE} lag`],
+  "breaker": [
+    "Mend what the handler depends on: it goes on by itself. If the messages are to blame, they are here:",
+    () => `${SERVICE} dead-letters list --since 1h`,
+  ],
+  "log": [
+    "Whoever reads the log stands still or is gone, or the disk is full. Who has it open:",
+    ({ pid }) => `ls -l /proc/${pid}/fd/1 /proc/${pid}/fd/2`,
+  ],
+  "http": ["Its port is in use, or its process ended. It is tried again by itself. Who listens:", () => "ss -ltnp"],
+};
+
+// What to do, and the command, which is to be run on the service's host. `about`: pid, group.
+export function remedy(kind, about) {
+  const [text, line] = REMEDIES[kind] || ["", () => `${SERVICE} status`];
+  return { text, line: line(about) };
+}
+
+export const LIST_LETTERS = `${SERVICE} dead-letters list`;
+export const REPLAY_LETTERS = `${SERVICE} dead-letters replay --since 1h --dry-run`;
+
+// As a shell reads it as one word, whatever is in it.
+function quoted(word) {
+  return /^[\w.-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
