@@ -60,10 +60,8 @@ def run(module: str) -> int:
     try:
         main = import_module(f"{NAME}.{module}").main
     except Exception as problem:
-        stand_ins = hidden()
-        if not stand_ins:
+        if not explained(problem):
             raise
-        print("; ".join([f"{type(problem).__name__}: {problem}", *stand_ins]), file=sys.stderr)
         return CONFIGURATION
     code = int(main() or 0)
     signals.ignore(SIGTERM, SIGINT, SIGHUP)  # too late: one of them would end us in the midst of the interpreter's end
@@ -109,6 +107,19 @@ def here() -> str:
         return os.getcwd()
     except OSError:
         return os.sep
+
+
+def explained(problem: Exception) -> bool:
+    """Whether it came while something of ours was imported, and files of the user's may be why: they are named then."""
+    trace, stand_ins = problem.__traceback__, hidden()
+    importing = False
+    while trace is not None:
+        at = trace.tb_frame
+        importing = importing or (at.f_code.co_name == "<module>" and str(at.f_globals.get("__name__")).startswith(NAME))
+        trace = trace.tb_next
+    if importing and stand_ins:
+        print("; ".join([f"{type(problem).__name__}: {problem}", *stand_ins]), file=sys.stderr)
+    return bool(importing and stand_ins)
 
 
 def hidden() -> list[str]:

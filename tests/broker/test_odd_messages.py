@@ -20,7 +20,7 @@ LARGE = 5_000_000
 ROOM = {"max.message.bytes": "12000000"}
 OURS = "dead-letter."
 NAMES = (
-    "topic", "partition", "offset", "group", "error", "error-class", "error-message", "traceback", "attempts",
+    "topic", "partition", "offset", "timestamp", "group", "error", "error-class", "error-message", "traceback", "attempts",
     "first-failed-at", "last-failed-at", "host", "slot",
 )  # fmt: skip
 WRITTEN_HEADERS: Headers = [("twice", b"1"), ("twice", b"2"), ("none", None), ("empty", b""), ("bytes", b"\xff\x00")]

@@ -100,8 +100,8 @@ def check_log(log: str, hanging: str) -> None:
     told, given_up = (
         re.escape(text)
         for text in (
-            "longer than HANDLER_TIMEOUT_SECONDS = 0.5: it is told that it is cancelled\nStack (innermost call last):\n",
-            "longer than HANDLER_KILL_SECONDS = 2.5: this process drains without it and is replaced\nStack",
+            "longer than HANDLER_TIMEOUT_SECONDS = 0.5: it is told that it is cancelled\n  | Stack (innermost call last):\n",
+            "longer than HANDLER_KILL_SECONDS = 2.5: this process drains without it and is replaced\n  | Stack",
         )
     )
     place = re.escape(hanging) + r" offset \d+, running for %s\.\d s in handler-\d \(attempt 1\): "

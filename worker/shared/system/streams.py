@@ -9,6 +9,7 @@ import signal
 import sys
 from typing import IO, Callable, List, Optional
 
+from kafka_worker import start
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import escaped
 
@@ -108,7 +109,9 @@ def guarded(command: Callable[[List[str]], int]) -> int:
     except OSError as problem:
         print(f"It can't be done: {problem}", file=sys.stderr)
         silence()  # what is left to be printed would fail once more, at the very end
-    except Exception:
+    except Exception as problem:
+        if start.explained(problem):
+            return ExitCode.CONFIGURATION
         import traceback  # here, because it is never needed
 
         traceback.print_exc()
