@@ -22,11 +22,13 @@ from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import memory
 
 BATCH = 500  # messages; beyond it a batch gets no cheaper (measured: 100 to 500 is best)
-EMPTY_SECONDS = 0.05  # the longest that the client's queue is left with something in it; a fetch needs a moment to be complete
+EMPTY_SECONDS = 0.075  # the longest that the client's queue is left with something in it; a fetch is complete by then
+MUCH_SECONDS = 0.5  # in which what is in hand is used up: less is no reason for a pause
 FULL_SECONDS = 5.0  # the same while there is no memory for more: then what is in it is fetched again
 WAIT_SECONDS = 0.02  # for room, between two looks at what the client has of others
 POLL_SECONDS = 0.001  # for nothing in particular
-ALL = 10_000  # messages: more than the client may have
+LARGE_BATCH = 1000  # to empty the client by: the last ones have to be taken in less than `fetch.queue.backoff.ms`
+MOST_BATCHES = 12  # more than the client has, if the broker does not send more meanwhile
 
 Deliver = Callable[[List[Any]], None]
 
@@ -79,14 +81,19 @@ class Prefetch:
     def _empty(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver) -> None:
         """Take all that the client has, and let it fetch no more of what enough is in hand of."""
         room = self._most - sum(map(_weight, assignment))
-        # At once, because the broker sends more as soon as there is less. One at least, to hear what the group has to say.
-        deliver(consumer.fetch(ALL if room > 0 else 1, POLL_SECONDS))
+        for _ in range(MOST_BATCHES):
+            batch = consumer.fetch(LARGE_BATCH if room > 0 else 1, POLL_SECONDS)  # one, to hear what the group has to say
+            deliver(batch)
+            room -= sum(map(len, batch)) + OVERHEAD * len(batch)
+            if consumer.emptied or room <= 0:
+                break
         self._tried_at = now = self._clock()
-        if not consumer.emptied and now < self._emptied_at + FULL_SECONDS:
+        if room <= 0 and not consumer.emptied and now < self._emptied_at + FULL_SECONDS:
             return
-        self._full = not consumer.emptied
+        self._full = room <= 0 and not consumer.emptied
         self._emptied_at = now
-        _pause(consumer, [p for p in assignment if self._full or p.flow.held or not p.flow.scarce])
+        much = sum([p.flow.waiting for p in assignment]) > self._room.rate * MUCH_SECONDS
+        _pause(consumer, [p for p in assignment if self._full or p.flow.held or (much and not p.flow.scarce)])
 
 
 def _pause(consumer: GroupConsumer, partitions: List[Partition]) -> None:

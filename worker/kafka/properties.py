@@ -24,12 +24,12 @@ CONSUMER_DEFAULTS: Dict[str, Any] = {
     # The client would prefetch up to 64 MiB and then sleep for a second; here it looks again soon. Beside what these allow, it
     # has one fetch. (That ends within a batch of the producer's, whose rest is sent again: with much less of a partition, that
     # is more than a tenth.)
-    "queued.min.messages": 500,
+    "queued.min.messages": 1000,
     "queued.max.messages.kbytes": 4096,
     "fetch.message.max.bytes": 131072,
-    "fetch.max.bytes": 262144,
+    "fetch.max.bytes": 1048576,
     "message.max.bytes": 1000,  # the least: all that it means here is that fetch.max.bytes may not be less
-    "fetch.queue.backoff.ms": 20,
+    "fetch.queue.backoff.ms": 10,
     "fetch.wait.max.ms": 100,
     # New topics and partitions are noticed after this long, not after five minutes.
     "topic.metadata.refresh.interval.ms": 30000,

@@ -64,8 +64,9 @@ class Flow:
         while most > 0 and self._runs:
             run = self._runs.popleft()
             if len(run) > most:
-                self._runs.appendleft(run[most:])
-                del run[most:]
+                self._runs.appendleft(run)
+                run = run[:most]
+                del self._runs[0][:most]  # moves the rest, where another slice would copy it
             most -= len(run)
             self.waiting -= len(run)
             yield run
