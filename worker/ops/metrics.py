@@ -55,6 +55,7 @@ OF_CHILD = (
 )
 OF_PARTITION = (
     Named("lag", "Messages behind the committed offset, as of the last fetch.", lambda partition: max(0, partition.lag)),
+    Named("gap_messages", "Offsets done behind one that is not: they can't be committed yet.", lambda p: p.done_beyond),
     Named("partition_in_flight", "Messages of the partition without an outcome.", lambda partition: partition.in_flight),
     Named("partition_paused", "Whether fetching is stopped.", lambda partition: partition.paused),
     Named("partition_stalled", "Whether it stands still, with nothing that explains it.", lambda p: bool(p.stalled)),
@@ -92,10 +93,20 @@ def _families(snapshot: Snapshot) -> Iterator[Metric]:
     breakers = [((*labels, each.name), each) for labels, child in children for each in child.breakers]
     about = {name: str(getattr(snapshot, name)) for name in ("group", "host", "handler", "ordering", "membership")}
     yield InfoMetricFamily(PREFIX + "service", "Which service this is.", value=about)
+    yield GaugeMetricFamily(PREFIX + "snapshot_age_seconds", "Age of the oldest heartbeat in it.", value=snapshot.age)
+    if snapshot.utilization >= 0:
+        yield GaugeMetricFamily(
+            PREFIX + "utilization_ratio", "Share of the calls that could run at once that does.", value=snapshot.utilization
+        )
     yield GaugeMetricFamily(PREFIX + "healthy", "Whether nothing is wrong: see status.", value=not snapshot.problems)
     yield from (_family(named, ["slot"], [((str(slot.slot),), slot) for slot in slots]) for named in OF_SLOT)
     yield from (_family(named, ["slot"], children) for named in OF_CHILD)
     yield from (_family(named, ["topic", "partition"], partitions) for named in OF_PARTITION)
+    late = Named("lag_seconds", "Age of the first message that is not done, by its timestamp.", lambda p: p.lag_seconds)
+    yield _family(late, ["topic", "partition"], [each for each in partitions if each[1].lag_seconds >= 0])
+    waits = Named("partition_waits", "1 for what the first message that is not done waits for.", lambda _: True)
+    heads = [((*labels, p.head.waits.value), p.head) for labels, p in partitions if p.head]
+    yield _family(waits, ["topic", "partition", "waits"], heads)
     dropped = Named(
         "log_lines_dropped_total", "Lines of the log, and printed ones, that nobody has read.", lambda told: told.log_dropped
     )

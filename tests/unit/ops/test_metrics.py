@@ -8,9 +8,9 @@ from typing import Any, Optional
 from prometheus_client.parser import text_string_to_metric_families
 
 from kafka_worker.ops import metrics
-from kafka_worker.shared.ipc.snapshot import Snapshot
+from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits
 from tests.unit import reports
-from tests.unit.reports import BREAKER, HELD, TASK, child, slot
+from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot
 
 CHILD = child(
     failed=2, dead_letters=1, retrying=4, tasks=[replace(TASK, seconds=7.0)], breakers=[replace(BREAKER, opened_times=2)],
@@ -70,3 +70,16 @@ def test_lines_that_nobody_has_read_are_counted_for_each_process() -> None:
 def test_health_is_that_of_status() -> None:
     assert Read(snapshot())("healthy") == 1
     assert Read(snapshot(problems=["slot 1: …"]))("healthy") == 0
+
+
+def test_what_a_partition_waits_for_and_how_late_it_is_is_told_where_it_is_known() -> None:
+    stuck = replace(PARTITION, head=HeadReport(120, Waits.RETRY, 5.0), lag_seconds=341.0, done_beyond=878)
+    unknown = replace(PARTITION, partition=6)
+    found = Read(reports.snapshot(slot(child=child(partitions=[stuck, unknown])), utilization=0.75, age=0.4))
+
+    assert found("lag_seconds", topic="orders", partition="5") == 341
+    assert found("gap_messages", topic="orders", partition="5") == 878
+    assert found("partition_waits", topic="orders", partition="5", waits="retry") == 1
+    assert found("lag_seconds", topic="orders", partition="6") is None
+    assert (found("utilization_ratio"), found("snapshot_age_seconds")) == (0.75, 0.4)
+    assert Read(reports.snapshot(slot()))("utilization_ratio") is None
