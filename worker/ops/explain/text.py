@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from kafka_worker.ops.explain.words import LET_GO, SAID, of_lag
 from kafka_worker.ops.tables import duration
-from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, SlotReport, from_json
+from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, SlotReport, Waits, from_json
 
 STALE_SECONDS = 2.0  # a heartbeat older than that is told
 MOST_CALLS = 6  # of a stack: the outermost of the handler, and the innermost
@@ -30,6 +30,11 @@ class Case:
         """The message that is asked about; None: nothing is known of it, or it is done."""
         head = self.partition.head
         return head if self.offset is None or (head and head.offset == self.offset) else self.answered
+
+    @property
+    def is_to_come(self) -> bool:
+        """Whether the message that is asked about is not in the partition yet."""
+        return self.offset is not None and 0 <= self.partition.end <= self.offset
 
     @property
     def answered(self) -> Optional[HeadReport]:
@@ -69,6 +74,8 @@ def _known(offset: int) -> str:
 
 def _of_sought(case: Case) -> List[str]:
     head = case.sought
+    if case.is_to_come:
+        return [f"  {case.offset}: is not there yet, the partition ends at {case.partition.end}"]
     if head is None:
         if case.offset is None:
             return []
@@ -112,11 +119,12 @@ def path_of(calls: List[List[Any]]) -> str:
 
 
 def _behind(case: Case) -> List[str]:
-    partition = case.partition
-    others = partition.in_flight - partition.queued - (partition.head is not None)
+    partition, head = case.partition, case.partition.head
+    queued = partition.queued - (head is not None and head.waits is Waits.QUEUED)
+    others = partition.in_flight - queued - (head is not None)
     parts = [
         f"{partition.done_beyond} done (they do not run again)" if partition.done_beyond else "",
-        f"{partition.queued} queued for a thread" if partition.queued else "",
+        f"{queued} queued for a thread" if queued > 0 else "",
         f"{others} more in flight" if others > 0 else "",
     ]
     told = ", ".join(filter(None, parts))
@@ -125,7 +133,7 @@ def _behind(case: Case) -> List[str]:
 
 def let_go(case: Case) -> List[str]:
     """What lets go of it, each in one line; nothing: it needs nothing."""
-    if case.partition.stalled or case.sought is None:
+    if case.partition.stalled or case.sought is None or case.is_to_come:
         return []
     return [line.format(pid=case.slot.pid) for line in LET_GO[case.sought.waits]]
 

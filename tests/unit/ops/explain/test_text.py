@@ -76,6 +76,19 @@ def test_a_message_that_is_asked_about_is_told_beside_the_one_that_all_wait_for(
     assert "  150: not known, as its process does not say" in unknown
 
 
+def test_a_message_that_is_not_there_yet_waits_for_nothing() -> None:
+    told = text.paragraph(case(offset=220, answer={"sought": as_json(HeadReport(220, Waits.PAUSED, 0.0))}))
+
+    assert "  220: is not there yet, the partition ends at 220" in told
+    assert "let go" not in told
+
+
+def test_the_first_is_not_counted_among_those_behind_it() -> None:
+    queued = replace(STUCK, head=HeadReport(120, Waits.QUEUED, 1.0), in_flight=5, queued=3, done_beyond=0)
+
+    assert "  behind it: 2 queued for a thread, 2 more in flight\n" in text.paragraph(Case(slot(3), queued))
+
+
 def test_a_partition_that_is_well_is_told_so() -> None:
     well = replace(
         STUCK, head=None, committed=220, watermark=220, lag=0, lag_seconds=0.0, in_flight=0, queued=0, done_beyond=0
