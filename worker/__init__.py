@@ -1,6 +1,6 @@
 """Tasks from Kafka topics, each done at least once. What handlers may use of it:
 
-    from kafka_worker import BatchError, Context, Reject, Retry, Send
+    from kafka_worker import BatchError, Context, Reject, Retry, Send, per_process, per_thread
 
 All else is the service itself, a room for each purpose:
 
@@ -14,10 +14,11 @@ All else is the service itself, a room for each purpose:
 TYPE_CHECKING = False  # type checkers know the name. `typing` is not imported: the user's folders may still come first here
 if TYPE_CHECKING:
     from kafka_worker.handler.context import Context
+    from kafka_worker.handler.hooks import per_process, per_thread
     from kafka_worker.shared.foreign.answers import BatchError, Reject, Retry, Send
 
 __version__ = "0.1.0"
-__all__ = ["BatchError", "Context", "Reject", "Retry", "Send"]
+__all__ = ["BatchError", "Context", "Reject", "Retry", "Send", "per_process", "per_thread"]
 
 if not TYPE_CHECKING:
 
@@ -27,5 +28,5 @@ if not TYPE_CHECKING:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from importlib import import_module
 
-        room = "handler.context" if name == "Context" else "shared.foreign.answers"
-        return getattr(import_module(f"{__name__}.{room}"), name)
+        rooms = {"Context": "handler.context", "per_process": "handler.hooks", "per_thread": "handler.hooks"}
+        return getattr(import_module(f"{__name__}.{rooms.get(name, 'shared.foreign.answers')}"), name)

@@ -10,6 +10,7 @@ from typing import Callable, NamedTuple, Optional
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stopping
 from kafka_worker.gates.gates import Gates
+from kafka_worker.handler.lives import Hooks
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.kafka.backpressure import Backpressure
 from kafka_worker.kafka.prefetch import Prefetch
@@ -42,9 +43,11 @@ class Process(NamedTuple):
     time: TimeLimits
 
 
-def process(settings: Settings, slot: int, handlers: Handlers, stage: StageHolder, open_journal: OpenJournal) -> Process:
+def process(
+    settings: Settings, slot: int, handlers: Handlers, hooks: Hooks, stage: StageHolder, open_journal: OpenJournal
+) -> Process:
     """The process of a slot, with these handlers. `open_journal` is called when the slot's lock is held."""
-    pool = composite.build(settings, handlers)
+    pool = composite.build(settings, handlers, hooks)
     suspects = SuspectsFile(settings)
     quarantine = Quarantine(settings, slot, pool, suspects)
     chance = random.SystemRandom().random  # a handler's `random.seed(0)` would have all processes wait alike

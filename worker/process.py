@@ -14,10 +14,12 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from typing import Dict, List, NoReturn, Optional
+from typing import Dict, List, NoReturn, Optional, Set
 
 from kafka_worker import build, start
 from kafka_worker.draining.stopping import Stop
+from kafka_worker.handler.hooks import Registry
+from kafka_worker.handler.lives import WAITS, Hooks
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.inquiries import Inquiries
@@ -45,6 +47,7 @@ from kafka_worker.shared.system.last_words import write_last_words_to
 log = logs.logger(__name__)
 
 HEARTBEAT_SECONDS = 0.5
+NOT_JOINED = (Stage.STARTING, Stage.WAITING)
 CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and closing the client
 
 
@@ -78,6 +81,7 @@ class ChildProcess:
         self._stage = StageHolder()
         self._supervisor = os.getppid()
         self._code: Optional[ExitCode] = None
+        self._hooks = Hooks(Registry([], []))  # none before the handler is imported
         self._journal: Optional[Journal] = None  # once the consumer thread has opened it
         self._seat = Seat(settings, slot)
         self._alone = False  # the supervisor is gone, and that is dealt with
@@ -104,17 +108,23 @@ class ChildProcess:
             return ExitCode.GAVE_UP
         signals.keep(before, tame=True)
         self._inbox = inbox = signals.SignalInbox([signal.SIGTERM])
+        self._hooks = Hooks()
         self._build(handlers)
         for line in composite.described(self._settings, handlers):
             log.info("%s", line)
-        self._stage.move(Stage.WAITING)
-        threading.Thread(target=self._consume, name="consumer", daemon=True).start()
+        threading.Thread(target=self._prepare, name="consumer", daemon=True).start()
         return self._watch(inbox)
 
     def _build(self, handlers: Handlers) -> None:
         self._pool, self._quarantine, self._loop, self._upkeep, self._time = build.process(
-            self._settings, self._slot, handlers, self._stage, self._open_journal
+            self._settings, self._slot, handlers, self._hooks, self._stage, self._open_journal
         )
+
+    def _prepare(self) -> None:
+        """The consumer thread, before it is one: who has not what its handlers need takes no seat, and no partition."""
+        if self._hooks.start() and self._loop.stopping is None:
+            self._stage.move(Stage.WAITING)
+            self._consume()
 
     def _open_journal(self) -> Optional[Journal]:
         if self._settings.journal == "off":
@@ -184,7 +194,12 @@ class ChildProcess:
         rest = max(0.0, self._until - time.monotonic()) + CLOSE_SECONDS
         deadline = Deadline(min(rest, self._settings.heartbeat_timeout_seconds / 2))
         spawn.end_all(deadline)
+        if code is not ExitCode.FAULT:
+            self._hooks.stop(self._pool.stop, self._working, deadline.remaining())
         leave(code, deadline.remaining())
+
+    def _working(self) -> Set[str]:
+        return {thread.name for thread, _ in self._pool.running()}
 
     def _tick(self) -> float:
         """Short while something is about to end."""
@@ -215,7 +230,7 @@ class ChildProcess:
             deadline.hurry(wish["seconds"])
         self._until = deadline.at
         self._loop.stop(Stop(deadline, leave=bool(wish.get("leave", former.leave if former else False))))
-        if self._stage.now is Stage.WAITING:
+        if self._stage.now in NOT_JOINED:
             self._code = ExitCode.OK  # never joined: nothing is owed to anybody
 
     def _overdue(self) -> bool:
@@ -263,12 +278,13 @@ class ChildProcess:
         fields["renew"] = fields["renew"] or self._seat.lost
         busy = len({thread.name for thread, _ in running if not thread.apart})
         fields.update(busy=self._busy.update(busy, time.monotonic()), capacity=self._pool.capacity, hung=self._hung)
+        fields["trouble"] = report.trouble or WAITS.trouble
         return {"report": as_json(replace(report, **fields))}
 
     def _poll_age(self) -> float:
         """Since when the poll loop has not turned. In awake seconds: after a pause of the whole process both have only just
         woken. Who waits for the seat has no poll loop yet, and is not to be blamed for that wait when it takes over."""
         awake = self._awake.tick(time.monotonic())
-        if self._loop.turned_at != self._turn[0] or self._stage.now is Stage.WAITING:
+        if self._loop.turned_at != self._turn[0] or self._stage.now in NOT_JOINED:
             self._turn = (self._loop.turned_at, awake)
         return awake - self._turn[1]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, List
 
 from kafka_worker import build
+from kafka_worker.handler.lives import Hooks
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.outcomes import retry
 from kafka_worker.shared.ipc.stage import StageHolder
@@ -26,7 +27,7 @@ def test_no_two_processes_wait_alike_whatever_a_handler_does_with_the_common_ran
     monkeypatch.setattr(build, "Upkeep", lambda *_, chance: chances.append(chance))
     drawn = []
     for _process in range(2):
-        build.process(settings, 0, Handlers(settings), StageHolder(), lambda: None)
+        build.process(settings, 0, Handlers(settings), Hooks(), StageHolder(), lambda: None)
         random.seed(0)
         drawn += [chance() for chance in chances]
         chances.clear()

@@ -16,6 +16,7 @@ from kafka_worker.report import LoopReport
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 from kafka_worker.shared.system.deadline import Deadline
@@ -152,6 +153,22 @@ def test_who_is_asked_to_stop_in_the_very_moment_of_its_turn_does_not_join_the_g
 
     assert bench.child._code is ExitCode.OK
     assert joined == []
+
+
+def test_who_is_asked_to_stop_while_its_hooks_wait_for_a_database_ends_in_order_and_never_joins(bench: Bench) -> None:
+    bench.child._stage = StageHolder()
+    consumed: List[bool] = []
+    bench.child._consume = lambda: consumed.append(True)
+
+    def asked_meanwhile() -> bool:
+        bench.child._ask_to_stop({"leave": True})
+        return True
+
+    bench.child._hooks = SimpleNamespace(start=asked_meanwhile)
+    bench.child._prepare()
+
+    assert bench.child._code is ExitCode.OK
+    assert consumed == []
 
 
 def test_an_end_that_the_consumer_thread_has_found_by_itself_has_its_deadline_kept_too(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional
 
+from kafka_worker.handler import hooks
 from kafka_worker.handler.loading import Handler, HandlerError, Kind, load
 from kafka_worker.partitions.task import partition_of
 from kafka_worker.shared.routes import route_of, routes_of
@@ -26,6 +27,8 @@ class Handlers:
         self.faults: List[str] = []  # one line for each reason why they can't be used
         for name in dict.fromkeys(route.handler for route in self._routes):
             self._load(name)
+        if not self.faults:
+            self.faults += hooks.faults(with_loop=bool(self.of_kind(Kind.ASYNC)))
         self.faults += [fault for handler in self.by_name.values() for fault in _contradictions(handler, settings)]
 
     def usable(self) -> Handlers:

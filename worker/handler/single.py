@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.handler.loading import Call, Kind
@@ -11,9 +11,12 @@ from kafka_worker.handler.routing import Handlers
 from kafka_worker.partitions.assignment import Partition
 
 
-def call_of(handlers: Handlers) -> Call:
-    """Calls the handler of a message's topic, and returns when it is done."""
-    calls: Dict[Kind, Call] = {kind: _single(kind, handlers.call_of_kind(kind)) for kind in Kind if handlers.of_kind(kind)}
+def call_of(handlers: Handlers, loop: Optional[asyncio.AbstractEventLoop] = None) -> Call:
+    """Calls the handler of a message's topic, and returns when it is done. Coroutines run on `loop`, which stays: what a
+    handler keeps from one call to the next may belong to it."""
+    calls: Dict[Kind, Call] = {
+        kind: _single(kind, handlers.call_of_kind(kind), loop) for kind in Kind if handlers.of_kind(kind)
+    }
     if len(calls) == 1:
         return next(iter(calls.values()))
     return lambda message, partition, attempt: calls[_kind_of(handlers, partition)](message, partition, attempt)
@@ -24,10 +27,10 @@ def _kind_of(handlers: Handlers, partition: Partition) -> Kind:
     return handlers.kind_of(partition.queue.topic) or next(kind for kind in Kind if handlers.of_kind(kind))
 
 
-def _single(kind: Kind, call: Any) -> Call:
+def _single(kind: Kind, call: Any, loop: Optional[asyncio.AbstractEventLoop]) -> Call:
     if kind is Kind.BATCH:
         return _Batch(call)
-    return _Coroutine(call) if kind is Kind.ASYNC else call
+    return _Coroutine(call, loop or asyncio.new_event_loop()) if kind is Kind.ASYNC else call
 
 
 class _Batch:
@@ -45,11 +48,11 @@ class _Batch:
 
 
 class _Coroutine:
-    """A coroutine, on a loop that stays: what a handler keeps from one call to the next may belong to its loop."""
+    """A coroutine, on a loop."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
         self._call = call
-        self._loop = asyncio.new_event_loop()
+        self._loop = loop
 
     def __call__(self, message: Any, partition: Partition, attempt: int) -> Any:
         asyncio.set_event_loop(self._loop)

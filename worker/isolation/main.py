@@ -8,6 +8,7 @@ from one that takes long, takes the word that a task is cancelled, and ends the 
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import os
 import selectors
@@ -17,11 +18,13 @@ import sys
 import threading
 import traceback
 from _thread import start_new_thread
-from typing import Any, Dict, List, Optional, Tuple
+from functools import partial
+from typing import Any, Awaitable, Dict, List, Optional, Tuple
 
 from kafka_worker import start
-from kafka_worker.handler import single
-from kafka_worker.handler.loading import Call, HandlerError
+from kafka_worker.handler import lives, single
+from kafka_worker.handler.hooks import HookError
+from kafka_worker.handler.loading import Call, HandlerError, Kind
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.isolation.frames import LOST, Frames
 from kafka_worker.partitions.assignment import Partition
@@ -136,7 +139,7 @@ class TaskMain:
         """Load the handlers and serve, until our parent closes its end."""
         before = signals.reactions()
         try:
-            call = single.call_of(Handlers(self._settings).usable())
+            handlers = Handlers(self._settings).usable()
         except HandlerError as problem:
             self._answer(0, "unusable", str(problem))
             return
@@ -144,6 +147,19 @@ class TaskMain:
         # After the import, because monkey patching (gevent's) wants to be alone; by name, because it patches `threading` too.
         start_new_thread(self._listen, ())
         self._answer(0, "ready")
+        loop = asyncio.new_event_loop() if handlers.of_kind(Kind.ASYNC) else None
+        hooks = lives.of_task_process(partial(_in_loop, loop), lambda what: self._answer(0, "waits", what))
+        try:
+            hooks.start()
+        except HookError as problem:
+            log.error("%s", problem, exc_info=problem.__cause__, extra=about(Event.HOOK_FAILED))  # noqa: TRY400 (its own)
+            self._answer(0, "unprepared", str(problem))
+        else:
+            self._answer(0, "prepared")
+            self._serve(single.call_of(handlers, loop))
+        hooks.stop()
+
+    def _serve(self, call: Call) -> None:
         while True:
             try:
                 number, attempt, message = self._work.receive()
@@ -207,6 +223,12 @@ class TaskMain:
                 extra=about(Event.TASK_LATE, topic=partition.topic, partition=partition.number, offset=offset),
             )  # fmt: skip
         partition.closing.close(deadline)
+
+
+def _in_loop(loop: Optional[asyncio.AbstractEventLoop], awaitable: Awaitable[Any]) -> Any:
+    """`loop` is there where an async handler is, and no async hook is without one."""
+    asyncio.set_event_loop(loop)
+    return loop.run_until_complete(awaitable) if loop else None
 
 
 def _main_stack() -> str:

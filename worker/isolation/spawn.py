@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 from kafka_worker import start
 from kafka_worker.isolation.frames import Frames, GarbledError
@@ -103,6 +103,7 @@ class Spawned:
         forks.leave(self._words, LastWords.close)
         self.pid = self._process.pid
         self.how: Optional[str] = None  # it ended, once reaped
+        self.is_prepared = False  # its hooks have started
         self.peak_memory = 0  # bytes, once reaped; at least our own at its start, which the kernel counts too
         self.work = Frames(work)
         self.control = Channel(control)
@@ -121,6 +122,23 @@ class Spawned:
     def loaded(self) -> Optional[str]:
         """Wait until it has loaded the handler, as long as that takes; why it can't be loaded, or None. Raises EOFError and
         OSError when it ends, and GarbledError."""
+        return self._first_answer()[1]  # type: ignore[no-any-return]
+
+    def prepared(self, tell: Callable[[str], None]) -> Optional[str]:
+        """After that: wait until its hooks have started; `tell` hears what it waits for. Why one can't be started, or None.
+        Raises as `loaded`."""
+        while not self.is_prepared:
+            kind, content, _ = self._first_answer()
+            if kind == "waits":
+                tell(str(content))
+            elif kind == "unprepared":
+                return str(content)
+            else:
+                self.is_prepared = True
+        return None
+
+    def _first_answer(self) -> Tuple[str, Any, Any]:
+        """What it says of itself, before any task."""
         answer = None
         while answer is None:
             self.wait(TICK_SECONDS)
@@ -128,7 +146,7 @@ class Spawned:
             if answer is None:
                 self.control.flush()
                 self.must_live()
-        return answer[1]  # type: ignore[no-any-return]
+        return answer
 
     def answer(self, number: int) -> Optional[Tuple[str, Any, Any]]:
         """What it says of the task of this number: what kind of outcome, its content, the calls of dependencies; None: nothing

@@ -12,6 +12,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from kafka_worker.handler.decoding import headers_of
+from kafka_worker.handler.lives import WAITS
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.isolation.frames import LOST, GarbledError
 from kafka_worker.isolation.spawn import TICK_SECONDS, Spawned
@@ -92,7 +93,7 @@ class TaskProcess:
         `kill_after`: seconds after which the process is killed. `cancelled`: whether the task has taken so long that it is to
         be told, and its stack to be logged, looked at again and again; that its partition is closed is seen without it."""
         try:
-            process = self._living()
+            process = self._prepared()
         except HandlerError as fault:
             raise TaskProcessError(f"the handler can't be loaded: {fault}") from None
         self._number += 1
@@ -135,6 +136,24 @@ class TaskProcess:
         if self._process is None:
             self._process = self._another()
         return self._process
+
+    def _prepared(self) -> Spawned:
+        """The process, with its hooks started."""
+        process = self._living()
+        if process.is_prepared:
+            return process
+        try:
+            fault = process.prepared(lambda what: WAITS.note(self._name, what))
+        except (OSError, EOFError, GarbledError):
+            process.see_it_end()
+            fault = f"the task process ended before it could run anything: {process.how}"
+        finally:
+            WAITS.over(self._name)
+        if fault is not None:
+            self.close()
+            self._lack, self._again_at = fault, time.monotonic() + PAUSE_SECONDS
+            raise TaskProcessError(fault)
+        return process
 
     def _another(self) -> Spawned:
         """Where none can be had it is not tried for each task that waits: that would take what the machine has left."""

@@ -78,6 +78,11 @@ class AsyncPool(Pool):
         self._loop = asyncio.new_event_loop()
         super().start()
 
+    def stop(self) -> None:
+        """End the loop, with whatever still runs in it."""
+        self._ended = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+
     @property
     def capacity(self) -> int:
         """COROUTINES."""
@@ -102,12 +107,16 @@ class AsyncPool(Pool):
         """Whether as many run as may."""
         return self._full
 
+    def _prepare(self, thread: HandlerThread) -> bool:
+        asyncio.set_event_loop(self._loop)
+        return self.hooks.start_of_thread(thread.name, self._loop.run_until_complete, of_loop=True)
+
     def _serve(self, thread: HandlerThread, _turn: int) -> None:
-        """The life of the loop's thread."""
+        """What the loop's thread does."""
         thread.ident = threading.get_ident()
         asyncio.set_event_loop(self._loop)
         forks.of_thread.in_the_copy = self._end_with_this_step
-        while True:
+        while not self._ended:
             self._run_loop()
             if forks.copied:
                 forks.end()
@@ -128,6 +137,8 @@ class AsyncPool(Pool):
                 exc_info=copied(problem), extra=about(Event.LOOP_DISTURBED),
             )  # fmt: skip
         else:
+            if self._ended:
+                return
             log.warning("A handler has stopped the event loop, which goes on", extra=about(Event.LOOP_DISTURBED))
 
     # ---- in the loop's thread -------------------------------------------------------------------------------------

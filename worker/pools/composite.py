@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from typing import Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
+from kafka_worker.handler.lives import Hooks
 from kafka_worker.handler.loading import Kind
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.partitions.queues import Queue
@@ -18,9 +19,12 @@ from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
 from kafka_worker.shared.settings import Settings
 
 
-def build(settings: Settings, handlers: Handlers) -> Runner:
-    """The pool for these handlers, or the pools as one."""
+def build(settings: Settings, handlers: Handlers, hooks: Optional[Hooks] = None) -> Runner:
+    """The pool for these handlers, or the pools as one, with the hooks that run in their threads."""
     parts = {kind: _part(settings, handlers, kind) for kind in Kind if handlers.of_kind(kind)}
+    if hooks is not None:
+        for part in parts.values():
+            part.hooks = hooks
     return Pools(parts, handlers.kind_of) if len(parts) > 1 else next(iter(parts.values()))
 
 
@@ -80,6 +84,11 @@ class Pools:
         """Start all pools."""
         for part in self._parts.values():
             part.start()
+
+    def stop(self) -> None:
+        """End all pools."""
+        for part in self._parts.values():
+            part.stop()
 
     def serve(self, queues: Iterable[Queue]) -> None:
         """Take tasks from these queues from now on."""

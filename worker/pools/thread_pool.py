@@ -14,6 +14,8 @@ from collections import deque
 from queue import SimpleQueue
 from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protocol, Tuple
 
+from kafka_worker.handler.hooks import Registry
+from kafka_worker.handler.lives import Hooks
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.task import Task, mark_open
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
@@ -94,6 +96,9 @@ class Runner(Protocol):
     def start(self) -> None:
         """Start the threads."""
 
+    def stop(self) -> None:
+        """Have those threads end that have nothing to do. Their hooks stop."""
+
     def serve(self, queues: Iterable[Queue]) -> None:
         """Take tasks from these queues from now on, in turn."""
 
@@ -112,6 +117,7 @@ class Pool:
     are started, `resize`; everything else belongs to the consumer thread."""
 
     name = "handler-%d"  # of its threads
+    hooks = Hooks(Registry([], []))  # that run in them
 
     def __init__(self, threads: int, call: Callable[..., Any]) -> None:
         """The threads start with `start`."""
@@ -124,6 +130,7 @@ class Pool:
         self.threads = [HandlerThread(self.name % number) for number in range(threads)]
         self.limit = threads  # how many may take tasks
         self._resized = threading.Condition()
+        self._ended = False
 
     def start(self) -> None:
         """Start the threads. They are daemons: a handler that never returns must not keep the process."""
@@ -140,8 +147,16 @@ class Pool:
             self.threads.append(thread)
             self._start(thread, number)
 
+    def stop(self) -> None:
+        """Have those threads end that have nothing to do."""
+        self._ended = True
+        with self._resized:
+            self._resized.notify_all()
+        for _ in self.threads:
+            self._tokens.put(None)
+
     def _start(self, thread: HandlerThread, number: int) -> None:
-        threading.Thread(target=self._serve, args=(thread, number), name=thread.name, daemon=True).start()
+        threading.Thread(target=self._live, args=(thread, number), name=thread.name, daemon=True).start()
 
     @property
     def capacity(self) -> int:
@@ -176,13 +191,24 @@ class Pool:
         """Whether no thread is free."""
         return len({thread.name for thread, _ in self.running()}) >= self.limit
 
+    def _live(self, thread: HandlerThread, number: int) -> None:
+        """The life of a thread: it serves while its hooks run."""
+        if self._prepare(thread):
+            self._serve(thread, number)
+        self.hooks.stop_of_thread(thread.name)
+
+    def _prepare(self, thread: HandlerThread) -> bool:
+        """Start the hooks of this thread; False: it is to end."""
+        return self.hooks.start_of_thread(thread.name)
+
     def _serve(self, thread: HandlerThread, turn: int) -> None:
-        """The life of a handler thread. `turn` begins as its number, and counts through the queues."""
+        """What a handler thread does. `turn` begins as its number, and counts through the queues."""
         thread.ident, thread.native_id = threading.get_ident(), threading.get_native_id()
         number = turn
-        while True:
+        while not self._ended:
             if number >= self.limit:
-                self._rest(number)
+                self._rest(thread, number)
+                continue
             queues = self._queues
             for _ in queues:
                 turn += 1
@@ -193,11 +219,13 @@ class Pool:
                     self.idle.set()
                 self._tokens.get()
 
-    def _rest(self, number: int) -> None:
-        """Until this thread is wanted again. What it was woken for it leaves to another."""
+    def _rest(self, thread: HandlerThread, number: int) -> None:
+        """Until this thread is wanted again. What it was woken for it leaves to another, and what it has to others."""
         self._tokens.put(None)
+        self.hooks.stop_of_thread(thread.name)
         with self._resized:
-            self._resized.wait_for(lambda: number < self.limit)
+            self._resized.wait_for(lambda: number < self.limit or self._ended)
+        self._prepare(thread)
 
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
         """Run tasks of one queue until it is empty or its turn is over; whether there was any.

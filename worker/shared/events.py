@@ -78,6 +78,7 @@ class Event(str, Enum):
     RECALLED = "recalled"  # what was done before is known, and not run again
 
     # tasks
+    HOOK_FAILED = "hook-failed"  # the start, or stop, of what handlers need
     ATTEMPT_FAILED = "attempt-failed"
     ATTEMPT_EXCUSED = "attempt-excused"  # something that its handler depends on is to blame
     ATTEMPT_VOID = "attempt-void"  # its partition goes away

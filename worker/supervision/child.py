@@ -107,7 +107,7 @@ class Child:
         self.kill_at: Optional[float] = None  # in the supervisor's awake seconds
         self._process = process
         self._state = StateMachine(f"slot {slot}: a child", TRANSITIONS, self._note)
-        self._heard_at = self._spawned_at = awake
+        self._heard_at = awake
         self._aborted = False
         self._asked = 0  # questions
         self._answers: Dict[int, Message] = {}  # that nobody has taken yet, by the number of the question
@@ -155,10 +155,11 @@ class Child:
         return awake - self._heard_at
 
     def hangs(self, awake: float, timeout: float) -> Optional[str]:
-        """Why it counts as hung, or None. An import of the user's may take its time, but not for ever; a poll loop that does
+        """Why it counts as hung, or None. An import of the user's may take its time, but not for ever (a hook that waits for a
+        database may: it is heard meanwhile, and ending it would mend nothing); a poll loop that does
         not turn is a fault of the whole group, whose commits wait for it whenever somebody joins."""
-        if self.state is ChildState.STARTING and awake - self._spawned_at > START_SECONDS:
-            return f"it has not imported the handler within {awake - self._spawned_at:.0f} s"
+        if self.state is ChildState.STARTING and self.heartbeat_age(awake) > START_SECONDS:
+            return f"it has not imported the handler within {self.heartbeat_age(awake):.0f} s"
         if self.state is ChildState.RUNNING and self.heartbeat_age(awake) > timeout:
             return f"no heartbeat for {self.heartbeat_age(awake):.1f} s"
         report = self.report

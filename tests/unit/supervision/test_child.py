@@ -64,10 +64,17 @@ def test_a_child_whose_poll_loop_stands_still_hangs_although_it_reports(puppet: 
 
 
 def test_an_import_may_take_its_time_but_not_for_ever(puppet: Puppet) -> None:
-    puppet.says("starting", awake=640.0)
-
     assert puppet.child.hangs(650.0, timeout=30.0) is None
     assert puppet.child.hangs(650.5, timeout=30.0) == "it has not imported the handler within 600 s"
+
+
+def test_who_waits_for_its_hooks_may_wait_for_ever_as_long_as_it_is_heard(puppet: Puppet) -> None:
+    """A database may be down for hours: to end the process would mend nothing, and count as a restart."""
+    for awake in range(100, 2000, 100):
+        puppet.says("starting", awake=float(awake))
+        assert puppet.child.hangs(awake + 50.0, timeout=30.0) is None
+
+    assert puppet.child.state is ChildState.STARTING, "no successor of a rolling restart that is not ready"
 
 
 def test_a_child_that_waits_for_its_seat_does_not_hang(puppet: Puppet) -> None:

@@ -62,6 +62,8 @@ def _of_slot(slot: SlotReport) -> Found:
     elif slot.state != "running" or slot.child is None:
         if not slot.successor_pid or slot.state != "stopping":  # else its work goes on in a moment
             yield Kind.NOT_RUNNING, f"process {slot.pid} is {slot.state}"
+            if slot.child and slot.child.trouble:
+                yield Kind.TROUBLE, slot.child.trouble
     else:
         if slot.heartbeat_age > LONGEST_POLL_AGE:
             yield Kind.NO_HEARTBEAT, f"no heartbeat for {slot.heartbeat_age:.1f} s"

@@ -43,7 +43,7 @@ Reader = Callable[[Any], Any]
 class Stage(str, Enum):
     """How far a child has come. It only ever moves forward."""
 
-    STARTING = "starting"  # importing the handler
+    STARTING = "starting"  # importing the handler, and starting its hooks
     WAITING = "waiting"  # ready, until the slot's former child has closed
     CONSUMING = "consuming"  # member of the group, or on the way into it
     DRAINING = "draining"  # starts nothing new, finishes what runs
