@@ -101,3 +101,12 @@ def test_whatever_a_message_waits_for_has_words_on_the_page() -> None:
 def test_the_library_of_others_comes_with_its_licence() -> None:
     assert "Permission is hereby granted" in FILES["uplot.LICENSE.txt"]
     assert "v1.6.32" in FILES["uplot.js"][:100]
+
+
+def test_the_documents_show_a_picture_of_it() -> None:
+    root = Path(site.STATIC).resolve().parents[3]
+    shown = root / "docs" / "images" / "page.png"
+
+    assert shown.stat().st_size < 150_000
+    assert "](docs/images/page.png)" in (root / "README.md").read_text()
+    assert "](images/page.png)" in (root / "docs" / "OPERATIONS.md").read_text()

@@ -4,7 +4,7 @@ import * as charts from "./page_charts.js";
 import { byId, changeCommand, command, count, keep, make, mark, rate, say, share, span, status, table } from "./page_dom.js";
 import { Live } from "./page_live.js";
 import * as map from "./page_map.js";
-import { LIST_LETTERS, REPLAY_LETTERS, remedy } from "./page_remedies.js";
+import { explain, LIST_LETTERS, REPLAY_LETTERS, remedy } from "./page_remedies.js";
 
 const MOST_TASKS = 10;
 const LONG_SECONDS = 600;
@@ -49,7 +49,7 @@ function showNumbers(snapshot, sum, partitions) {
     ["lag", count(partitions.reduce((total, row) => total + row.lag, 0))],
     ["behind", span(ages.length ? Math.max(...ages) : null)],
     ["handler p95", span(charts.newest("p95"))],
-    ["utilisation", share(charts.newest("utilization"))],
+    ["utilisation", share(snapshot.utilization)],
     ["in flight", count(partitions.reduce((total, row) => total + row.partition.in_flight, 0))],
     ["to be retried", count(sum((child) => child.retrying))],
     ["suspects", count(sum((child) => child.suspects)), sum((child) => child.suspects) ? "warn" : ""],
@@ -79,7 +79,7 @@ function showProblems(snapshot) {
   };
   keep(byId("problems"), snapshot.conditions, keyOf, create, (item, condition) => {
     const slot = slots.get(condition.slot);
-    const cure = remedy(condition.kind, { pid: slot ? slot.pid : snapshot.pid, group: snapshot.group });
+    const cure = remedy(condition.kind, snapshot, slot);
     const [kind, text, what, line] = item.children;
     say(kind, condition.kind);
     say(text, condition.text);
@@ -94,6 +94,11 @@ function stateOf(slot) {
   const well = slot.child.joined && !slot.child.broker_away && !slot.child.trouble;
   const word = slot.child.broker_away ? "no broker" : slot.child.trouble ? "trouble" : slot.child.stage;
   return status(well && slot.child.stage === "consuming" ? "ok" : "warn", word);
+}
+
+function reasonsOf(slot) {
+  const reasons = Object.entries(slot.restart_reasons).map(([reason, times]) => `${reason} ${times}`);
+  return [...reasons, ...(slot.last_exit ? [`last: ${slot.last_exit}`] : [])].join(", ");
 }
 
 const of = (read, write) => (slot) => (slot.child && slot.pid ? write(read(slot.child)) : "–");
@@ -112,7 +117,7 @@ const SLOT_COLUMNS = [
   ["Failed", "number", of((child) => child.failed, count)],
   ["MB", "number", of((child) => child.rss / 1e6, count)],
   ["Restarts", "number", (slot) => count(slot.restarts)],
-  ["Last exit", "text", (slot) => slot.last_exit || ""],
+  ["Why", "text", reasonsOf],
 ];
 
 function showSlots(snapshot) {
@@ -134,6 +139,7 @@ function showTasks(snapshot) {
   const oldest = running.slice(0, MOST_TASKS);
   say(byId("tasks-count"), running.length > MOST_TASKS ? `${MOST_TASKS} of ${running.length} that run` : `${running.length} run`);
   table(byId("tasks"), TASK_COLUMNS, oldest, ({ task }) => `${task.topic} ${task.partition} ${task.offset}`);
+  showCommands(byId("task-command"), oldest.slice(0, 1).map(({ task }) => explain(task, task.offset)));
 }
 
 function showLetters(sum) {
@@ -148,13 +154,16 @@ function showLetters(sum) {
     return box;
   };
   keep(byId("letters"), facts, ([title]) => title, create, (box, [, value]) => say(box.lastChild, value));
-  const createLine = () => {
+  showCommands(byId("letter-commands"), [LIST_LETTERS, REPLAY_LETTERS]);
+}
+
+function showCommands(list, lines) {
+  const create = () => {
     const item = make("li");
     item.append(command(""));
     return item;
   };
-  keep(byId("letter-commands"), [LIST_LETTERS, REPLAY_LETTERS], (line) => line, createLine, (item, line) =>
-    changeCommand(item.firstChild, line));
+  keep(list, [...lines.entries()], ([place]) => place, create, (item, [, line]) => changeCommand(item.firstChild, line));
 }
 
 const LIVE = {
@@ -177,7 +186,8 @@ function showState(state, age, why) {
     say(old, why ? `${since} ${why[0].toUpperCase()}${why.slice(1)}.` : since);
   }
   const problems = shown ? shown.conditions.length : 0;
-  const sign = state === "old" ? "? old" : problems ? `▲ ${problems}` : shown ? "●" : "…";
+  const known = problems ? `▲ ${problems}` : "●";
+  const sign = state === "live" ? known : `? ${word}`; // it is all that is seen of a page in the background
   document.title = `${sign} ${shown ? shown.group : "Kafka worker"}`;
 }
 

@@ -3,6 +3,7 @@
 
 const OLD_SECONDS = 5; // one comes about each second
 const AGAIN_SECONDS = 3;
+const GRACE_SECONDS = 2; // for the first word, when somebody looks again
 const SILENT_SECONDS = 20; // a stream without news says at least each 15 s that it is there
 
 export class Live {
@@ -14,7 +15,8 @@ export class Live {
     this.why = "";
     this.connected = false;
     this.stream = null;
-    document.addEventListener("visibilitychange", () => (document.hidden ? this.pause() : this.open()));
+    this.lookedAt = Date.now();
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.pause() : this.goOn()));
     setInterval(() => this.tick(), 1000);
     if (document.hidden) this.tick();
     else this.open();
@@ -24,6 +26,11 @@ export class Live {
     this.close();
     this.why = "";
     this.tick();
+  }
+
+  goOn() {
+    this.lookedAt = Date.now();
+    this.open();
   }
 
   close() {
@@ -81,6 +88,7 @@ export class Live {
     if (document.hidden) return "paused";
     const age = this.age();
     if (this.connected && this.fresh && age !== null && age <= OLD_SECONDS) return "live";
+    if (Date.now() - this.lookedAt < GRACE_SECONDS * 1000) return "connecting";
     if (age !== null && age > OLD_SECONDS) return "old";
     return age === null && Date.now() - this.asked > OLD_SECONDS * 1000 ? "old" : "connecting";
   }

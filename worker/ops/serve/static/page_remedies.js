@@ -11,11 +11,11 @@ const REMEDIES = {
   "not-running": ["Nothing, for a moment: a process starts or ends.", () => `${SERVICE} status`],
   "no-heartbeat": [
     "The supervisor replaces it by itself when it hangs. At once, with all stacks in the log:",
-    ({ pid }) => `kill -ABRT ${pid}`,
+    (_, slot) => `kill -ABRT ${slot.pid}`,
   ],
   "poll-loop": [
-    "The supervisor replaces it by itself when it hangs. At once, with all stacks in the log:",
-    ({ pid }) => `kill -ABRT ${pid}`,
+    "The supervisor replaces it by itself when it hangs. Where it is now:",
+    (_, slot) => `${SERVICE} stacks ${slot.slot}`,
   ],
   "no-broker": [
     "Work goes on by itself when Kafka is back; no process restarts. If only this host says so, look at its network.",
@@ -37,25 +37,32 @@ const REMEDIES = {
     () => `${SERVICE} check`,
   ],
   "held": [
-    "Nothing of it is lost, the other partitions go on. If the text ends in a command, that one mends it; else:",
-    () => `${SERVICE} check`,
+    "Nothing of it is lost, the other partitions go on. If the text has a command, that one mends it. What it waits for:",
+    (_, slot) => explain(slot.child.partitions.find((partition) => partition.held)),
   ],
-  "stalled": ["No leader, an open transaction, or commits that are not stored. The whole group, from Kafka:", () => `${SERVICE} lag`],
+  "stalled": [
+    "The partition has messages and stands still, and nothing of ours explains it. What is known:",
+    (_, slot) => explain(slot.child.partitions.find((partition) => partition.stalled)),
+  ],
   "breaker": [
     "Mend what the handler depends on: it goes on by itself. If the messages are to blame, they are here:",
     () => `${SERVICE} dead-letters list --since 1h`,
   ],
   "log": [
     "Whoever reads the log stands still or is gone, or the disk is full. Who has it open:",
-    ({ pid }) => `ls -l /proc/${pid}/fd/1 /proc/${pid}/fd/2`,
+    (snapshot, slot) => `ls -l /proc/${(slot || snapshot).pid}/fd/1 /proc/${(slot || snapshot).pid}/fd/2`,
   ],
   "http": ["Its port is in use, or its process ended. It is tried again by itself. Who listens:", () => "ss -ltnp"],
 };
 
-// What to do, and the command, which is to be run on the service's host. `about`: pid, group.
-export function remedy(kind, about) {
+// What to do, and the command, which is to be run on the service's host. `slot`: none where it is the supervisor's problem.
+export function remedy(kind, snapshot, slot) {
   const [text, line] = REMEDIES[kind] || ["", () => `${SERVICE} status`];
-  return { text, line: line(about) };
+  return { text, line: line(snapshot, slot) };
+}
+
+export function explain(place, offset = null) {
+  return `${SERVICE} explain ${quoted(place.topic)}/${place.partition}${offset === null ? "" : `/${offset}`}`;
 }
 
 export const LIST_LETTERS = `${SERVICE} dead-letters list`;
