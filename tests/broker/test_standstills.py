@@ -85,10 +85,12 @@ def told(running: Service) -> Dict[int, str]:
 
 def check_words(running: Service, bootstrap: str) -> None:
     """Each is named, with its place and the remedy."""
-    said, status = told(running), running.command("status")
+    said, status, explained = told(running), running.command("status"), running.command("explain", running.topic).stdout
+    paragraphs = {int(each.split(" ")[0].rpartition("/")[2]): each for each in explained.split("\n\n")}
     step_over = f"--group {running.group} --topic {running.topic}:%d --reset-offsets %s --execute"
     for partition, words in SAID.items():
         assert said[partition].startswith(words), said[partition]
+        assert words in paragraphs[partition], paragraphs[partition]
         whereto = "--to-earliest" if partition in (GONE, NOWHERE) else "--to-offset 2"
         assert partition == OPEN or step_over % (partition, whereto) in said[partition]
     assert f"--bootstrap-server {shlex.quote(bootstrap)}" in said[BOMB]
