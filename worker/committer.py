@@ -11,6 +11,7 @@ from kafka_worker.partitions.commits import Commits
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.ipc.work import Work
 
 log = logs.logger(__name__)
 
@@ -24,6 +25,7 @@ class Committer:
         self._assignment = assignment
         self._recovery = recovery
         self._clock = clock
+        self.work = Work()
         self._consumer: GroupConsumer
 
     def use(self, consumer: GroupConsumer) -> None:
@@ -54,6 +56,7 @@ class Committer:
     def answered(self, stored: List[Tuple[str, int, int]]) -> None:
         """The answer to a commit."""
         self._commits.answered()
+        self._count(stored=bool(stored))
         for partition, offset in self._commits.acknowledged(self._assignment, stored, self._clock()):
             self._recovery.acknowledged(partition, offset)
 
@@ -71,6 +74,9 @@ class Committer:
         """Monotonic seconds of the last commit that the broker has stored; -1: none yet."""
         return self._commits.acknowledged_at
 
+    def _count(self, *, stored: bool) -> None:
+        self.work.add("commits", "", "stored" if stored else "failed")
+
     def _positions(self) -> Dict[TopicPartition, int]:
         """Only between two fetches: everything delivered so far is in flight or done then."""
         return self._consumer.positions([(p.topic, p.number) for p in self._assignment])
@@ -78,7 +84,9 @@ class Committer:
     def _send(self, partitions: Iterable[Partition], positions: Dict[TopicPartition, int], now: float) -> bool:
         """Send what the broker does not hold yet; whether it holds everything."""
         dirty = Commits.dirty(partitions, positions, self._recovery.metadata)
-        if dirty and self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
+        if dirty and not self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
+            self._count(stored=False)
+        elif dirty:
             self._commits.sent()
             for partition, target, text in dirty:
                 partition.stored.sent(target, text)

@@ -215,4 +215,5 @@ class ConsumerLoop:
             trouble=parts.decisions.trouble,
             partitions=self._partitions(now, inside=inside),
             breakers=parts.gates.reports(now),
+            work=[*parts.decisions.work.told(), *self._ownership.committer.work.told()],
         )

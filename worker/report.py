@@ -7,14 +7,22 @@ import math
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, List, Optional, Sequence, Tuple
+from typing import Callable, Counter, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from kafka_worker.partitions.task import Task
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import readable
-from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS, BreakerReport, ChildReport, PartitionReport, Stage, TaskReport
+from kafka_worker.shared.ipc.snapshot import (
+    HANDLER_SECONDS,
+    BreakerReport,
+    ChildReport,
+    PartitionReport,
+    Stage,
+    TaskReport,
+    WorkCount,
+)
 
 RATE_SECONDS = 10.0
 MOST_TASKS = 20  # in one report: the longest running ones
@@ -39,6 +47,7 @@ class LoopReport:
     trouble: str = ""  # what keeps us from running tasks; empty: nothing
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
+    work: List[WorkCount] = field(default_factory=list)  # but for what handler threads count themselves
 
 
 class Average:
@@ -115,7 +124,15 @@ def child_report(
         trouble=loop.trouble,
         log_dropped=lost.dropped,
         log_untold=lost.untold,
+        work=[*_done(threads), *loop.work],
     )
+
+
+def _done(threads: Sequence[HandlerThread]) -> Iterator[WorkCount]:
+    done: Counter[str] = Counter()
+    for thread in threads:
+        done.update(thread.done_of.copy())
+    return (WorkCount("tasks", topic, "done", count) for topic, count in done.items())
 
 
 def _longest(running: Iterable[Tuple[HandlerThread, Task]], now: float) -> List[TaskReport]:

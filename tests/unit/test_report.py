@@ -8,7 +8,7 @@ import pytest
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.report import MOST_TASKS, RATE_SECONDS, Average, LoopReport, Rate, child_report
-from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Stage, as_json
+from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Stage, WorkCount, as_json
 from tests.unit.fakes import Message
 
 NOW = 100.0
@@ -24,6 +24,7 @@ LOOP = LoopReport(
     retrying=4,
     dropped=10,
     partitions=PARTITIONS,
+    work=[WorkCount("tasks", "topic", "dead_letter", 2)],
 )
 
 
@@ -47,12 +48,14 @@ def test_numbers_of_all_threads_and_partitions_are_summed() -> None:
     for thread in threads.threads:
         thread.done, thread.stale, thread.busy_seconds = 5, 2, 1.5
         thread.histogram[3] = 6
+        thread.done_of = {"topic": 5}
 
     said = report(threads)
 
     assert (said.done, said.failed, said.dropped, said.busy_seconds) == (10, 2, 14, 3.0)
     assert (said.in_flight, said.dead_letters, said.dead_letters_waiting, said.retrying) == (6, 2, 1, 4)
     assert said.histogram[3] == sum(said.histogram) == 12
+    assert said.work == [WorkCount("tasks", "topic", "done", 10), *LOOP.work]
 
 
 def test_a_running_task_is_named_in_full() -> None:

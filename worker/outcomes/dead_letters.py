@@ -4,6 +4,7 @@ headers of ours that say where it came from and why. Its offset may be committed
 
 from __future__ import annotations
 
+import functools
 import time
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict
@@ -31,10 +32,10 @@ class DeadLetters:
         suffix: str,
         group: str,
         member: Member,
-        stored: Callable[[Task], None],
+        stored: Callable[[Task, str], None],
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """`stored(task)` is called when the broker has acknowledged the letter; `wall`: seconds since 1970."""
+        """`stored(task, reason)` is called when the broker has acknowledged the letter; `wall`: seconds since 1970."""
         self._outbox = outbox
         self._suffix = suffix
         self._group = group
@@ -43,8 +44,9 @@ class DeadLetters:
         self._wall = wall
         self.count = 0  # stored
 
-    def send(self, task: Task, error: BaseException, age: float = 0.0) -> None:
-        """Send the task's message to the dead letters. `age`: seconds since it failed for the first time."""
+    def send(self, task: Task, error: BaseException, age: float = 0.0, reason: str = "attempts") -> None:
+        """Send the task's message to the dead letters. `age`: seconds since it failed for the first time; `reason`: why it is
+        not tried again, in a word (see `RetryPolicy.reason`)."""
         message = message_of(task)
         record = OutgoingRecord(
             message.topic() + self._suffix,
@@ -53,16 +55,16 @@ class DeadLetters:
             _theirs(message) + self._ours(task, error, age),
             _time_of(message),
         )
-        self._outbox.send(WHAT, task, record, self._stored)
+        self._outbox.send(WHAT, task, record, functools.partial(self._stored, reason))
 
     @property
     def waiting(self) -> int:
         """Letters that could not be stored yet."""
         return self._outbox.unstored[WHAT]
 
-    def _stored(self, task: Task) -> None:
+    def _stored(self, reason: str, task: Task) -> None:
         self.count += 1
-        self._on_stored(task)
+        self._on_stored(task, reason)
 
     def _ours(self, task: Task, error: BaseException, age: float) -> Headers:
         message, attempt, now = message_of(task), attempt_of(task), self._wall()

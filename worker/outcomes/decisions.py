@@ -26,6 +26,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Reject
 from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain, text_of
+from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 
@@ -67,10 +68,11 @@ class Decisions:
         self._complaint = Seldom(log, clock)
         self._trouble, self._trouble_until = "", clock()
         self._failed = 0
+        self.work = Work()
         self._retries = RetrySchedule()
         self._outbox = Outbox(producer_properties, clock)
         self._results = ResultSender(self._outbox, self.complete, pool.undecided.append)
-        self._dead_letters = DeadLetters(self._outbox, settings.dead_letter_suffix, settings.group_id, member, self.complete)
+        self._dead_letters = DeadLetters(self._outbox, settings.dead_letter_suffix, settings.group_id, member, self._buried)
         self.retry_topics = RetryTopics(settings.topics, settings.retry_topics)
         self._decide: Dict[Type[Undecided], Callable[[Any, float], None]] = {
             Raised: self._raised,
@@ -179,6 +181,7 @@ class Decisions:
             self._wait_for_a_process(task, error, now)
             return
         self._failed += 1
+        self.work.add("attempts_failed", raised.partition.topic, plain(names_of(error)[0]))
         age = age_of(attempt_of(task), now)
         delay = self._delay(task, error, age)
         last = delay is None and not isinstance(error, TaskDiedError)
@@ -228,7 +231,13 @@ class Decisions:
             in_words(task), attempt_of(task), plain(names_of(error)[0]), exc_info=error,
             extra=about(Event.DEAD_LETTER, **facts_of(task)),
         )  # fmt: skip
-        self._dead_letters.send(task, error, age)
+        self._dead_letters.send(task, error, age, self._policy.reason(error))
+
+    def _buried(self, task: Task, reason: str) -> None:
+        topic = partition_of(task).topic
+        self.work.add("dead_letters", topic, reason)
+        self.work.add("tasks", topic, "dead_letter")
+        self.complete(task)
 
     def _retry(self, task: Task, error: BaseException, delay: float, age: float, now: float) -> None:
         log.warning(
@@ -240,7 +249,11 @@ class Decisions:
         if record is None:
             self._retries.add(task, now + delay, now)
         else:
-            self._outbox.send("retry", task, record, self.complete)
+            self._outbox.send("retry", task, record, self._sent_on)
+
+    def _sent_on(self, task: Task) -> None:
+        self.work.add("tasks", partition_of(task).topic, "retry_topic")
+        self.complete(task)
 
     # ---- what waits -----------------------------------------------------------------------------------------------
 
@@ -254,7 +267,7 @@ class Decisions:
         if record is None:
             self._sleep(task, now)
         else:
-            self._outbox.send("retry", task, record, self.complete)
+            self._outbox.send("retry", task, record, self._sent_on)
 
     def _sleep(self, task: Task, now: float) -> None:
         self._retries.hold(task, now + self.retry_topics.nap(task, self.retry_topics.sleeps(task, now)))

@@ -11,12 +11,15 @@ import itertools
 from typing import Callable, List, Mapping, Optional, Set, Tuple
 
 from kafka_worker.handler.errors import WorthAgain
+from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, partition_of, with_attempt
-from kafka_worker.shared.foreign.answers import Retry
+from kafka_worker.shared.foreign.answers import Reject, Retry
+from kafka_worker.shared.foreign.errors import UndecodableError
 from kafka_worker.shared.settings import Settings
 
 SHORTEST_SECONDS = 0.01  # chance may give 0, and a service that tries again at once is a busy loop
+_REASONS = {"death": TaskDiedError, "rejected": Reject, "invalid": UndecodableError}
 LONGEST_SECONDS = 10 * 365 * 86400.0  # a handler may wish for anything, infinity included
 
 
@@ -41,6 +44,13 @@ class RetryPolicy:
         if delay is None:
             delay = self._chosen(attempt)
         return delay if age + delay <= self._max_age else None
+
+    def reason(self, error: BaseException) -> str:
+        """Why a message that fails so has no further attempt, in a word that stays."""
+        for reason, kinds in _REASONS.items():
+            if isinstance(error, kinds):
+                return reason
+        return "attempts" if self._worth_it(error) else "fatal"
 
     def _chosen(self, attempt: int) -> float:
         """All of it is random, so that tasks which failed together come back spread out evenly: "full jitter" in Marc Brooker,

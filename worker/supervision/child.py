@@ -15,6 +15,7 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, from_json
+from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
 from kafka_worker.shared.system.last_words import LastWords
@@ -124,8 +125,8 @@ class Child:
     def _note(self, move: str) -> None:
         log.debug("slot %d, pid %d: %s", self.slot, self.pid, move)
 
-    def hear(self, awake: float) -> None:
-        """Take in the heartbeats that have come."""
+    def hear(self, awake: float, work: WorkOfAll) -> None:
+        """Take in the heartbeats that have come, and what it has done into the sum."""
         self.channel.flush()
         for message in self.channel.receive():
             if "answer" in message:
@@ -135,6 +136,7 @@ class Child:
                 continue
             self.report = from_json(ChildReport, message["report"])
             self._heard_at = awake
+            work.hear(self.pid, self.report.work)
         if self.state is ChildState.STARTING and self.stage not in (None, Stage.STARTING):
             self.move(ChildState.RUNNING)
 

@@ -22,6 +22,7 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode, described
 from kafka_worker.shared.ipc import control, health
 from kafka_worker.shared.ipc.snapshot import Snapshot, as_json, snapshot_of
+from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
 from kafka_worker.shared.system import machine, orphans, runtime_files
@@ -87,6 +88,7 @@ class Supervisor:
         self._recycling = RecyclingSchedule()
         self._oom_kills = machine.OomKills()
         self._leftovers = Leftovers()
+        self._work = WorkOfAll()
         self._wish = 0, -math.inf  # the first signal to stop, and when it came
         session = float(settings.consumer_properties.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
         self._policy = RestartPolicy(settings.restart_limit, settings.restart_window_seconds, session, random.random)
@@ -157,7 +159,7 @@ class Supervisor:
     def _tend(self, slot: Slot, now: float, awake: float) -> None:
         """Everything that may be due for a slot, in this order: what ended is seen before what is missing is started."""
         for child in filter(None, (slot.child, slot.successor)):
-            child.hear(awake)
+            child.hear(awake, self._work)
             if not child.channel.readable:
                 child.channel.leave(self._selector)
             self._abort_if_hung(child, awake)
@@ -192,7 +194,8 @@ class Supervisor:
         return child
 
     def _forget(self, child: Child) -> None:
-        child.hear(self._awake.seconds)  # its last words
+        child.hear(self._awake.seconds, self._work)  # its last words
+        self._work.end(child.pid)
         child.channel.leave(self._selector)
         child.channel.close()
         self._leftovers.end(child.pid, self._awake.seconds)
@@ -357,8 +360,8 @@ class Supervisor:
         working = State.RUNNING if self._state.now is State.ROLLING else self._state.now
         lost = logs.lost()
         conditions = [*health.conditions(working.value, slots, lost.untold), *self._http.conditions()]
-        state, uptime = self._state.now.value, now - self._started_at
-        return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, self._http.report())
+        state, uptime, work = self._state.now.value, now - self._started_at, self._work.told()
+        return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, self._http.report(), work)
 
     def _tell_systemd(self, now: float) -> None:
         self._notifier.ping(now)

@@ -24,7 +24,9 @@ class Office(Desk):
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(monkeypatch)
         member = Member("host-a", 5)
-        self.dead_letters = DeadLetters(self.outbox, ".dlq", "group", member, self.stored.append, lambda: NOW)
+        self.dead_letters = DeadLetters(
+            self.outbox, ".dlq", "group", member, lambda task, _reason: self.stored.append(task), lambda: NOW
+        )
 
     def sent(self, error: BaseException, age: float = 0.0, attempt: int = 3, **given: Any) -> Dict[str, Any]:
         """The letter about a message that is as given."""

@@ -156,6 +156,12 @@ def test_what_waits_and_what_became_dead_letters_is_counted(table: Table) -> Non
     assert on_its_way == (Counts(failed=2, retrying=1, dead_letters=0, unstored_letters=0), True)
     assert refused == (Counts(failed=2, retrying=1, dead_letters=0, unstored_letters=1), False)
     assert (decisions.counts(), decisions.busy(table.now)) == (Counts(2, 0, 1, 0), False)
+    assert [(each.what, each.topic, each.kind, each.count) for each in decisions.work.told()] == [
+        ("attempts_failed", "topic", "ValueError", 1),
+        ("attempts_failed", "topic", "Reject", 1),
+        ("dead_letters", "topic", "rejected", 1),
+        ("tasks", "topic", "dead_letter", 1),
+    ]
 
 
 def test_results_make_it_busy_for_a_while_as_more_will_come(table: Table) -> None:

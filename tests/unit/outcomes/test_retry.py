@@ -5,12 +5,13 @@ from typing import Any, Optional, Tuple
 
 import pytest
 
+from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.outcomes.retry import LONGEST_SECONDS, SHORTEST_SECONDS, RetryPolicy, RetrySchedule
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Lane
 from kafka_worker.partitions.task import Task, age_of, with_attempt
 from kafka_worker.shared.foreign.answers import Reject, Retry
-from kafka_worker.shared.foreign.errors import UndecodableError
+from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 from tests.unit.fakes import Message, some_settings
 
 
@@ -32,6 +33,21 @@ def test_delay_doubles_up_to_the_longest_and_all_of_it_is_random(attempt: int, l
 
 def test_a_thousandth_attempt_still_has_a_delay() -> None:
     assert policy(max_attempts=100_000).delay(ValueError(), 5000) == 60.0
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (TaskDiedError("killed by SIGSEGV", 0, ""), "death"),
+        (Reject("never"), "rejected"),
+        (InvalidMessageError("no"), "invalid"),
+        (KeyError("no"), "fatal"),
+        (ValueError("no"), "attempts"),
+        (Retry("again"), "attempts"),
+    ],
+)
+def test_why_there_is_no_further_attempt_is_told_in_a_word(error: Exception, reason: str) -> None:
+    assert policy(fatal_errors=("KeyError",)).reason(error) == reason
 
 
 def test_there_is_no_attempt_after_the_last() -> None:

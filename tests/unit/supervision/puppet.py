@@ -8,6 +8,7 @@ from typing import Any, List, Optional, cast
 
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import Stage, as_json
+from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.system.last_words import LastWords
 from kafka_worker.supervision.child import Child, ChildState
 from tests.unit.reports import child
@@ -43,7 +44,7 @@ class Puppet:
     def says(self, stage: str, awake: float = 50.0, **more: Any) -> None:
         """A heartbeat, heard at `awake`."""
         self.writes(stage, **more)
-        self.child.hear(awake)
+        self.child.hear(awake, WorkOfAll())
 
     def writes(self, stage: str, **more: Any) -> None:
         """A heartbeat that nobody has heard yet."""

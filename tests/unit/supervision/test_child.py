@@ -7,6 +7,7 @@ from typing import Iterator
 import pytest
 
 from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.supervision.child import TRANSITIONS, Child, ChildState, without_systemd
 from kafka_worker.supervision.systemd import VARIABLES
 from tests.unit.supervision.puppet import Puppet
@@ -45,7 +46,7 @@ def test_a_child_runs_as_soon_as_it_has_imported_the_handler(puppet: Puppet, sta
 
 def test_age_counts_from_the_last_heartbeat(puppet: Puppet) -> None:
     puppet.says("consuming", awake=60.0)
-    puppet.child.hear(64.0)
+    puppet.child.hear(64.0, WorkOfAll())
 
     assert puppet.child.heartbeat_age(65.0) == 5.0
 
@@ -121,7 +122,7 @@ def test_the_last_words_of_a_reaped_child_can_still_be_heard(puppet: Puppet) -> 
     puppet.ends(0)
     puppet.child.reap()
 
-    puppet.child.hear(51.0)
+    puppet.child.hear(51.0, WorkOfAll())
 
     assert puppet.child.stage is Stage.CLOSED
 
@@ -134,7 +135,7 @@ def test_the_last_words_of_a_child_are_heard_although_something_was_sent_to_it_a
     puppet.ends(0)
     puppet.child.reap()
 
-    puppet.child.hear(51.0)
+    puppet.child.hear(51.0, WorkOfAll())
 
     assert puppet.child.exit_code() == 0
 

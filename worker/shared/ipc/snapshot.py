@@ -146,6 +146,16 @@ class BreakerReport:
 
 
 @dataclass(frozen=True)
+class WorkCount:
+    """How much was done of one kind of work."""
+
+    what: str  # tasks, attempts_failed, dead_letters, commits
+    topic: str  # of the messages; empty: of all
+    kind: str  # the outcome, the class of the error, the reason, the result
+    count: float
+
+
+@dataclass(frozen=True)
 class ChildReport:
     """A heartbeat."""
 
@@ -180,6 +190,7 @@ class ChildReport:
     busy: float = 0.0  # calls that run at once, on average of late
     capacity: int = 0  # that could
     oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that recycling would not help
+    work: List[WorkCount] = field(default_factory=list)  # since it began
 
 
 @dataclass(frozen=True)
@@ -242,6 +253,7 @@ class Snapshot:
     http: Optional[HttpReport] = None  # None: it is not asked for
     utilization: float = -1.0  # share of the calls that could run at once that does, on average of late
     age: float = 0.0  # of the oldest heartbeat in it
+    work: List[WorkCount] = field(default_factory=list)  # of all processes, those that have ended too
 
 
 def snapshot_of(
@@ -252,6 +264,7 @@ def snapshot_of(
     slots: List[SlotReport],
     log_dropped: int,
     http: Optional[HttpReport],
+    work: List[WorkCount],
 ) -> Snapshot:
     """The supervisor's own part, from its settings and what it knows of its slots."""
     return Snapshot(
@@ -276,6 +289,7 @@ def snapshot_of(
         http=http,
         utilization=utilization(slots),
         age=max([slot.heartbeat_age for slot in slots if slot.pid and slot.child], default=0.0),
+        work=work,
     )
 
 
