@@ -38,7 +38,7 @@ def test_it_waits_for_its_port_tells_what_status_does_and_is_killed_under_load_w
     assert get(address, "/readyz?verbose") == (200, "[+]supervisor ok\n[+]running ok\n[+]broker ok\n[+]group ok\npassed\n")
     kill_again_and_again(scene, running, KILLS)
     families = {family.name: family for family in text_string_to_metric_families(get(address, "/metrics")[1])}
-    assert len(families["kafka_worker_lag"].samples) == PARTITIONS
+    assert len(families["kafka_worker_lag_messages"].samples) == PARTITIONS
 
     with running.beside("serve", "--http", "127.0.0.1:0") as sidecar:
         eventually(lambda: len(listening(running)) == 2, SECONDS, "the one beside says where it listens")

@@ -1,21 +1,25 @@
 """The snapshot as metrics: `supervisor.py metrics`, for a textfile collector or whatever scrapes by running a command, and the
 HTTP part's `/metrics`. Pure: the names are told here once, each with its meaning.
 
-Counters are those of a slot's present process and begin anew with the next, which `rate()` knows how to read.
+Work is counted over all processes that ever were, and by topic; what is of one slot is of its present process, and has no
+series while there is none.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Iterator, List, NamedTuple, Tuple
+from collections import Counter
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
-from kafka_worker.shared.ipc.snapshot import BreakerReport, ChildReport, SlotReport, Snapshot
+from kafka_worker.shared.ipc.health import Kind
+from kafka_worker.shared.ipc.snapshot import BreakerReport, ChildReport, PartitionReport, Snapshot, Waits
 
 PREFIX = "kafka_worker_"
 PLAIN, OPEN = "text/plain", "application/openmetrics-text"
+SLOT_STATES = ("starting", "running", "stopping", "aborting", "backoff")
 BREAKER_STATES = ("closed", "half-open", "open")
 
 
@@ -24,11 +28,19 @@ class Named(NamedTuple):
 
     name: str  # without the prefix; one that ends in _total is a counter
     meaning: str
-    value: Callable[[Any], float]
+    value: Callable[[Any], Optional[float]]  # None: it is not known, and there is no series
 
 
-def _joined(slot: SlotReport) -> bool:
-    return bool(slot.pid and slot.child and slot.child.joined)
+def _known(number: float) -> Optional[float]:
+    return None if number < 0 else number
+
+
+def _waited(partition: PartitionReport) -> float:
+    return partition.head.seconds if partition.head else 0.0
+
+
+def _waits_for_a_breaker(partition: PartitionReport) -> bool:
+    return partition.head is not None and partition.head.waits is Waits.BREAKER
 
 
 def _longest(child: ChildReport) -> float:
@@ -37,29 +49,57 @@ def _longest(child: ChildReport) -> float:
 
 OF_SLOT = (
     Named("restarts_total", "Times the slot's process was replaced after it had ended.", lambda slot: slot.restarts),
-    Named("up", "Whether the slot's process runs and has its place in the group.", _joined),
+    Named("up", "Whether the slot has a process that works.", lambda slot: bool(slot.pid and slot.state == "running")),
 )
 OF_CHILD = (
-    Named("tasks_done_total", "Tasks whose handler returned.", lambda child: child.done),
-    Named("attempts_failed_total", "Attempts that raised, of partitions that stayed.", lambda child: child.failed),
-    Named("dead_letters_total", "Dead letters that are stored.", lambda child: child.dead_letters),
+    Named("group_joined", "Whether the process has its place in the group.", lambda child: child.joined),
+    Named("broker_reachable", "Whether a broker answers.", lambda child: not child.broker_away),
+    Named("poll_age_seconds", "Since when the poll loop has not turned.", lambda child: child.poll_age),
+    Named("commit_age_seconds", "Since when no commit was stored.", lambda child: _known(child.commit_age)),
     Named("dead_letters_unstored", "Dead letters that could not be stored yet.", lambda child: child.dead_letters_waiting),
-    Named("retrying", "Tasks that wait for their next attempt.", lambda child: child.retrying),
-    Named("suspects", "Messages that ran when a process died and are not done yet.", lambda child: child.suspects),
-    Named("in_flight", "Messages delivered that have no outcome yet.", lambda child: child.in_flight),
+    Named("retries_waiting", "Tasks that wait for their next attempt.", lambda child: child.retrying),
     Named("threads", "Handler threads that may run tasks.", lambda child: child.threads),
     Named("busy_seconds_total", "Time spent in handlers, of all threads together.", lambda child: child.busy_seconds),
     Named("longest_task_seconds", "For how long the longest running task runs.", _longest),
-    Named("poll_age_seconds", "Since when the poll loop has not turned.", lambda child: child.poll_age),
-    Named("resident_bytes", "Memory of the process that is in RAM.", lambda child: child.rss),
+    Named("process_resident_memory_bytes", "Memory of the process that is in RAM.", lambda child: child.rss or None),
 )
 OF_PARTITION = (
-    Named("lag", "Messages behind the committed offset, as of the last fetch.", lambda partition: max(0, partition.lag)),
-    Named("gap_messages", "Offsets done behind one that is not: they can't be committed yet.", lambda p: p.done_beyond),
-    Named("partition_in_flight", "Messages of the partition without an outcome.", lambda partition: partition.in_flight),
-    Named("partition_paused", "Whether fetching is stopped.", lambda partition: partition.paused),
-    Named("partition_stalled", "Whether it stands still, with nothing that explains it.", lambda p: bool(p.stalled)),
-    Named("partition_held", "Whether nothing is started or fetched until a cause is gone.", lambda p: bool(p.held)),
+    Named("lag_messages", "Messages behind the committed offset, as of the last fetch.", lambda p: max(0, p.lag)),
+    Named("lag_seconds", "Age of the first message that is not done; 0: all is done.", lambda p: _known(p.lag_seconds)),
+    Named("gap_messages", "Done, but behind one that is not, so that they can't be committed.", lambda p: p.done_beyond),
+    Named("in_flight_messages", "Messages delivered that have no outcome yet.", lambda p: p.in_flight),
+    Named("committed_offset", "The offset that the group has committed.", lambda p: _known(p.committed)),
+    Named("end_offset", "Where the partition ends, as of the last fetch.", lambda p: _known(p.end)),
+    Named("oldest_task_seconds", "For how long its commit waits for the same message.", _waited),
+    Named("stalled", "Whether it stands still, with nothing that explains it.", lambda p: bool(p.stalled)),
+)
+#: What keeps a partition from being fetched, or its messages from being started.
+PAUSES: Mapping[str, Callable[[PartitionReport], bool]] = {
+    "backpressure": lambda partition: partition.paused and not partition.held,
+    "held": lambda partition: bool(partition.held) and not _waits_for_a_breaker(partition),
+    "breaker": lambda partition: bool(partition.held) and _waits_for_a_breaker(partition),
+}
+
+
+class Counted(NamedTuple):
+    """Work, as the snapshot counts it."""
+
+    what: str  # its name, without the prefix and _total
+    meaning: str
+    labels: Tuple[str, ...]  # how its topic and kind are called; no more than it has
+    kinds: Tuple[str, ...]  # that are there from the start, as what appears with its first count is no rise to Prometheus
+
+
+WORK = (
+    Counted("tasks", "Messages that have their outcome.", ("topic", "outcome"), ("done", "dead_letter", "retry_topic")),
+    Counted("attempts_failed", "Attempts that raised, of partitions that stayed.", ("topic", "error"), ()),
+    Counted(
+        "dead_letters",
+        "Dead letters that are stored.",
+        ("topic", "reason"),
+        ("attempts", "rejected", "invalid", "fatal", "death"),
+    ),
+    Counted("commits", "Commits by whether the broker has stored them.", ("result",), ("stored", "failed")),
 )
 
 
@@ -89,24 +129,18 @@ class _Collector:
 def _families(snapshot: Snapshot) -> Iterator[Metric]:
     slots = snapshot.slots
     children = [((str(slot.slot),), slot.child) for slot in slots if slot.child and slot.pid]
-    partitions = [((p.topic, str(p.partition)), p) for _, child in children for p in child.partitions]
+    partitions = _partitions(child for _, child in children)
     breakers = [((*labels, each.name), each) for labels, child in children for each in child.breakers]
-    about = {name: str(getattr(snapshot, name)) for name in ("group", "host", "handler", "ordering", "membership")}
-    yield InfoMetricFamily(PREFIX + "service", "Which service this is.", value=about)
-    yield GaugeMetricFamily(PREFIX + "snapshot_age_seconds", "Age of the oldest heartbeat in it.", value=snapshot.age)
-    if snapshot.utilization >= 0:
-        yield GaugeMetricFamily(
-            PREFIX + "utilization_ratio", "Share of the calls that could run at once that does.", value=snapshot.utilization
-        )
-    yield GaugeMetricFamily(PREFIX + "healthy", "Whether nothing is wrong: see status.", value=not snapshot.problems)
+    yield from _of_service(snapshot)
     yield from (_family(named, ["slot"], [((str(slot.slot),), slot) for slot in slots]) for named in OF_SLOT)
     yield from (_family(named, ["slot"], children) for named in OF_CHILD)
     yield from (_family(named, ["topic", "partition"], partitions) for named in OF_PARTITION)
-    late = Named("lag_seconds", "Age of the first message that is not done, by its timestamp.", lambda p: p.lag_seconds)
-    yield _family(late, ["topic", "partition"], [each for each in partitions if each[1].lag_seconds >= 0])
+    yield _pauses(partitions)
     waits = Named("partition_waits", "1 for what the first message that is not done waits for.", lambda _: True)
     heads = [((*labels, p.head.waits.value), p.head) for labels, p in partitions if p.head]
     yield _family(waits, ["topic", "partition", "waits"], heads)
+    suspects = sum(child.suspects for _, child in children)
+    yield GaugeMetricFamily(PREFIX + "suspects", "Messages that ran when a process died and are not done yet.", value=suspects)
     dropped = Named(
         "log_lines_dropped_total", "Lines of the log, and printed ones, that nobody has read.", lambda told: told.log_dropped
     )
@@ -115,13 +149,65 @@ def _families(snapshot: Snapshot) -> Iterator[Metric]:
     opened = Named("breaker_opened_total", "Times the circuit breaker opened.", lambda breaker: breaker.opened_times)
     yield _family(opened, ["slot", "breaker"], breakers)
     yield _states(breakers)
+    yield from (_counted(counted, snapshot) for counted in WORK)
+
+
+def _partitions(children: Iterable[ChildReport]) -> List[Tuple[Tuple[str, ...], PartitionReport]]:
+    """Each once, though one that moves is told by two processes for a moment: the new one's commit is the higher one."""
+    found = sorted((p for child in children for p in child.partitions), key=lambda p: p.committed)
+    return list({(p.topic, str(p.partition)): p for p in found}.items())
+
+
+def _of_service(snapshot: Snapshot) -> Iterator[Metric]:
+    about = ("version", "python", "group", "host", "handler", "ordering", "membership")
+    software = {"version": snapshot.release, "python": snapshot.python}
+    labels = {name: software[name] if name in software else str(getattr(snapshot, name)) for name in about}
+    yield InfoMetricFamily(PREFIX.rstrip("_"), "Which service this is.", value=labels)
+    yield GaugeMetricFamily(PREFIX + "healthy", "Whether nothing is wrong: see status.", value=not snapshot.problems)
+    kinds = Counter(condition.kind for condition in snapshot.conditions)
+    yield _numbers(
+        "problems", "What is wrong, by its kind: see status.", "kind", {kind.value: kinds[kind.value] for kind in Kind}
+    )
+    states = Counter(slot.state for slot in snapshot.slots)
+    yield _numbers("slots", "Slots by the state of their processes.", "state", {state: states[state] for state in SLOT_STATES})
+
+
+def _numbers(name: str, meaning: str, label: str, numbers: Mapping[str, int]) -> Metric:
+    family = GaugeMetricFamily(PREFIX + name, meaning, labels=[label])
+    for value, number in numbers.items():
+        family.add_metric([value], number)
+    return family
+
+
+def _counted(counted: Counted, snapshot: Snapshot) -> Metric:
+    places = [(topic,) for topic in snapshot.topics if not topic.startswith("^")] if counted.labels[0] == "topic" else [()]
+    counts: Dict[Tuple[str, ...], float] = {(*place, kind): 0 for place in places for kind in counted.kinds}
+    for each in snapshot.work:
+        if each.what == counted.what:
+            counts[(each.topic, each.kind)[-len(counted.labels) :]] = each.count
+    family = CounterMetricFamily(PREFIX + counted.what, counted.meaning, labels=counted.labels)
+    for labels, count in counts.items():
+        family.add_metric(labels, count)
+    return family
+
+
+def _pauses(partitions: Iterable[Tuple[Tuple[str, ...], PartitionReport]]) -> Metric:
+    family = GaugeMetricFamily(
+        PREFIX + "partition_paused", "Whether fetching is stopped, by what.", labels=["topic", "partition", "by"]
+    )
+    for labels, partition in partitions:
+        for by, holds in PAUSES.items():
+            family.add_metric([*labels, by], float(holds(partition)))
+    return family
 
 
 def _family(named: Named, labels: List[str], reports: Iterable[Tuple[Tuple[str, ...], Any]]) -> Metric:
     kind = CounterMetricFamily if named.name.endswith("_total") else GaugeMetricFamily
     family = kind(PREFIX + named.name, named.meaning, labels=labels)
     for values, report in reports:
-        family.add_metric(values, float(named.value(report)))
+        value = named.value(report)
+        if value is not None:
+            family.add_metric(values, float(value))
     return family
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Any, List, Optional
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from kafka_worker.ops import metrics
-from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits
+from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits, WorkCount
+from kafka_worker.supervision.child import ChildState
 from tests.unit import reports
+from tests.unit.ops import full
 from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot
 
 CHILD = child(
@@ -40,16 +44,74 @@ def test_each_slot_is_counted_and_one_without_a_process_is_down() -> None:
 
     assert (found("up", slot="0"), found("up", slot="1")) == (1, 0)
     assert (found("restarts_total", slot="0"), found("restarts_total", slot="1")) == (1, 9)
-    assert found("tasks_done_total", slot="0") == 10
-    assert found("tasks_done_total", slot="1") is None  # what a dead process said last is out of date
+    assert found("retries_waiting", slot="0") == 4
+    assert found("retries_waiting", slot="1") is None  # what a dead process said last is out of date
     assert found("longest_task_seconds", slot="0") == 7
+    assert (found("slots", state="running"), found("slots", state="backoff")) == (2, 0)
 
 
-def test_a_lag_that_is_not_known_yet_is_none_and_a_held_partition_says_so() -> None:
+def test_work_is_that_of_the_whole_service_and_what_has_not_happened_yet_is_there_as_none() -> None:
+    found = Read(snapshot(work=[WorkCount("tasks", "orders", "done", 10), WorkCount("commits", "", "stored", 7)]))
+
+    assert [found("tasks_total", topic="orders", outcome=outcome) for outcome in ("done", "dead_letter")] == [10, 0]
+    assert found("dead_letters_total", topic="returns", reason="death") == 0
+    assert found("attempts_failed_total", topic="orders", error="ValueError") is None  # who knows what users raise
+    assert [found("commits_total", result=result) for result in ("stored", "failed")] == [7, 0]
+
+
+def test_what_is_not_known_has_no_series_and_a_lag_is_never_below_none() -> None:
     found = Read(snapshot())
 
-    assert found("lag", topic="orders", partition="5") == 0
-    assert found("partition_held", topic="orders", partition="5") == 1
+    of = {"topic": "orders", "partition": "5"}
+    assert found("lag_messages", **of) == 0
+    assert found("lag_seconds", **of) is None
+    assert found("committed_offset", **of) == 100
+
+
+@pytest.mark.parametrize(
+    ("changes", "by"),
+    [
+        ({"paused": False, "held": ""}, []),
+        ({"held": ""}, ["backpressure"]),
+        ({"head": full.HEAD}, ["held"]),
+        ({"head": replace(full.HEAD, waits=Waits.BREAKER)}, ["breaker"]),
+    ],
+)
+def test_a_pause_says_by_what(changes: Any, by: List[str]) -> None:
+    found = Read(reports.snapshot(slot(0, child=child(partitions=[replace(HELD, **changes)]))))
+
+    of = {"topic": "orders", "partition": "7"}
+    assert [each for each in metrics.PAUSES if found("partition_paused", by=each, **of)] == by
+
+
+def test_a_partition_that_two_processes_tell_of_has_one_series() -> None:
+    old, new = (child(partitions=[replace(HELD, committed=committed)]) for committed in (140, 150))
+
+    text = metrics.text(reports.snapshot(slot(0, child=new), slot(1, child=old)))
+
+    assert [line for line in text.splitlines() if line.startswith("kafka_worker_committed_offset{")] == [
+        'kafka_worker_committed_offset{partition="7",topic="orders"} 150.0'
+    ]
+
+
+def test_problems_are_counted_by_kind() -> None:
+    found = Read(reports.snapshot(slot(0, child=child(partitions=[HELD]))))
+
+    assert [found("problems", kind=kind) for kind in ("held", "stalled")] == [1, 0]
+
+
+def test_slots_are_known_by_all_their_states() -> None:
+    assert set(metrics.SLOT_STATES) == {*(state.value for state in ChildState if state is not ChildState.EXITED), "backoff"}
+
+
+def test_names_and_meanings_keep_the_rules_of_prometheus() -> None:
+    """Those of `promtool check metrics`, which `make monitoring` asks itself."""
+    for family in text_string_to_metric_families(metrics.text(full.snapshot())):
+        assert family.documentation
+        assert re.fullmatch(r"kafka_worker_[a-z][a-z_]*[a-z]", family.name)
+        assert not re.search(r"_(ms|milliseconds|minutes|hours|kb|mb|count|sum|bucket|gauge|counter)$", family.name)
+        series = [(sample.name, *sorted(sample.labels.items())) for sample in family.samples]
+        assert len(series) == len(set(series)) > 0, family.name
 
 
 def test_a_circuit_breaker_is_in_one_state() -> None:

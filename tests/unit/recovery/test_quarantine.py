@@ -51,7 +51,7 @@ class Apart:
                 if errors:
                     raise errors.pop(0)
 
-        def send(_self: DeadLetters, task: Task, _error: Exception, _age: float) -> None:
+        def send(_self: DeadLetters, task: Task, *_why: Any) -> None:
             """As if the broker had acknowledged it at once."""
             self.letters.append(task[0])
             self.bench.parts.decisions.complete(task)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
 from typing import (
@@ -28,6 +29,7 @@ from typing import (
     get_type_hints,
 )
 
+from kafka_worker import __version__
 from kafka_worker.shared import routes
 from kafka_worker.shared.settings import Settings
 
@@ -254,6 +256,8 @@ class Snapshot:
     utilization: float = -1.0  # share of the calls that could run at once that does, on average of late
     age: float = 0.0  # of the oldest heartbeat in it
     work: List[WorkCount] = field(default_factory=list)  # of all processes, those that have ended too
+    release: str = ""  # of the service that runs
+    python: str = ""  # that it runs with
 
 
 def snapshot_of(
@@ -290,6 +294,8 @@ def snapshot_of(
         utilization=utilization(slots),
         age=max([slot.heartbeat_age for slot in slots if slot.pid and slot.child], default=0.0),
         work=work,
+        release=__version__,
+        python=platform.python_version(),
     )
 
 

@@ -1,0 +1,27 @@
+"""A snapshot in which everything that may be there is: whatever is named elsewhere must come out of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits, WorkCount
+from tests.unit import reports
+from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot
+
+HEAD = HeadReport(100, Waits.RUNNING, 754.0, "customer-9", 1_700_000_000.0, 2, 754.0, "handler-3")
+WORK = [
+    WorkCount("tasks", "orders", "done", 10),
+    WorkCount("attempts_failed", "orders", "ValueError", 2),
+    WorkCount("dead_letters", "orders", "death", 1),
+    WorkCount("commits", "", "stored", 7),
+]
+CHILD = child(
+    tasks=[TASK], breakers=[BREAKER], partitions=[replace(PARTITION, head=HEAD, lag_seconds=341.0, done_beyond=90), HELD]
+)
+
+
+def snapshot(slots: int = 1, partitions: int = 0) -> Snapshot:
+    """`partitions`: so many over all slots, in place of the two that differ."""
+    parts = [replace(CHILD.partitions[0], partition=number) for number in range(partitions)]
+    made = [slot(place, child=replace(CHILD, partitions=parts[place::slots] or CHILD.partitions)) for place in range(slots)]
+    return reports.snapshot(*made, work=WORK, release="0.1.0", python="3.13.0")
