@@ -8,14 +8,14 @@ series while there is none.
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Type, Union
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from kafka_worker.shared.ipc.health import Kind
-from kafka_worker.shared.ipc.snapshot import BreakerReport, ChildReport, PartitionReport, Snapshot, Waits
+from kafka_worker.shared.ipc.snapshot import BreakerReport, ChildReport, PartitionReport, Replaced, SlotReport, Snapshot, Waits
 
 PREFIX = "kafka_worker_"
 PLAIN, OPEN = "text/plain", "application/openmetrics-text"
@@ -39,18 +39,32 @@ def _waited(partition: PartitionReport) -> float:
     return partition.head.seconds if partition.head else 0.0
 
 
-def _waits_for_a_breaker(partition: PartitionReport) -> bool:
-    return partition.head is not None and partition.head.waits is Waits.BREAKER
+def _pauses(partition: PartitionReport) -> Mapping[str, float]:
+    breaker = partition.head is not None and partition.head.waits is Waits.BREAKER
+    return {
+        "backpressure": partition.paused and not partition.held,
+        "held": bool(partition.held) and not breaker,
+        "breaker": bool(partition.held) and breaker,
+    }
+
+
+def _waits(partition: PartitionReport) -> Mapping[str, float]:
+    return {partition.head.waits.value: 1} if partition.head else {}
+
+
+def _restarts(slot: SlotReport) -> Mapping[str, float]:
+    return {reason.value: slot.restart_reasons.get(reason.value, 0) for reason in Replaced}
+
+
+def _threads(child: ChildReport) -> Mapping[str, float]:
+    return {"busy": child.busy, "idle": max(0.0, child.capacity - child.busy)}
 
 
 def _longest(child: ChildReport) -> float:
     return max([task.seconds for task in child.tasks], default=0.0)
 
 
-OF_SLOT = (
-    Named("restarts_total", "Times the slot's process was replaced after it had ended.", lambda slot: slot.restarts),
-    Named("up", "Whether the slot has a process that works.", lambda slot: bool(slot.pid and slot.state == "running")),
-)
+OF_SLOT = (Named("up", "Whether the slot has a process that works.", lambda slot: bool(slot.pid and slot.state == "running")),)
 OF_CHILD = (
     Named("group_joined", "Whether the process has its place in the group.", lambda child: child.joined),
     Named("broker_reachable", "Whether a broker answers.", lambda child: not child.broker_away),
@@ -58,7 +72,6 @@ OF_CHILD = (
     Named("commit_age_seconds", "Since when no commit was stored.", lambda child: _known(child.commit_age)),
     Named("dead_letters_unstored", "Dead letters that could not be stored yet.", lambda child: child.dead_letters_waiting),
     Named("retries_waiting", "Tasks that wait for their next attempt.", lambda child: child.retrying),
-    Named("threads", "Handler threads that may run tasks.", lambda child: child.threads),
     Named("busy_seconds_total", "Time spent in handlers, of all threads together.", lambda child: child.busy_seconds),
     Named("longest_task_seconds", "For how long the longest running task runs.", _longest),
     Named("process_resident_memory_bytes", "Memory of the process that is in RAM.", lambda child: child.rss or None),
@@ -73,12 +86,21 @@ OF_PARTITION = (
     Named("oldest_task_seconds", "For how long its commit waits for the same message.", _waited),
     Named("stalled", "Whether it stands still, with nothing that explains it.", lambda p: bool(p.stalled)),
 )
-#: What keeps a partition from being fetched, or its messages from being started.
-PAUSES: Mapping[str, Callable[[PartitionReport], bool]] = {
-    "backpressure": lambda partition: partition.paused and not partition.held,
-    "held": lambda partition: bool(partition.held) and not _waits_for_a_breaker(partition),
-    "breaker": lambda partition: bool(partition.held) and _waits_for_a_breaker(partition),
-}
+
+
+class Several(NamedTuple):
+    """A metric with a series for each of several words."""
+
+    name: str
+    meaning: str
+    label: str  # what the words are
+    values: Callable[[Any], Mapping[str, float]]  # by word
+
+
+RESTARTS = Several("restarts_total", "Times the slot's process was replaced, by why.", "reason", _restarts)
+THREADS = Several("threads", "Calls that run at once, and that could beside them, on average of late.", "state", _threads)
+WAITS = Several("partition_waits", "1 for what the first message that is not done waits for.", "waits", _waits)
+PAUSES = Several("partition_paused", "Whether nothing is fetched of it, or started, and by what.", "by", _pauses)
 
 
 class Counted(NamedTuple):
@@ -134,11 +156,11 @@ def _families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _of_service(snapshot)
     yield from (_family(named, ["slot"], [((str(slot.slot),), slot) for slot in slots]) for named in OF_SLOT)
     yield from (_family(named, ["slot"], children) for named in OF_CHILD)
+    yield _several(RESTARTS, "slot", (((str(slot.slot),), slot) for slot in slots))
+    yield _several(THREADS, "slot", children)
     yield from (_family(named, ["topic", "partition"], partitions) for named in OF_PARTITION)
-    yield _pauses(partitions)
-    waits = Named("partition_waits", "1 for what the first message that is not done waits for.", lambda _: True)
-    heads = [((*labels, p.head.waits.value), p.head) for labels, p in partitions if p.head]
-    yield _family(waits, ["topic", "partition", "waits"], heads)
+    yield _several(PAUSES, "topic partition", partitions)
+    yield _several(WAITS, "topic partition", partitions)
     suspects = sum(child.suspects for _, child in children)
     yield GaugeMetricFamily(PREFIX + "suspects", "Messages that ran when a process died and are not done yet.", value=suspects)
     dropped = Named(
@@ -164,6 +186,11 @@ def _of_service(snapshot: Snapshot) -> Iterator[Metric]:
     labels = {name: software[name] if name in software else str(getattr(snapshot, name)) for name in about}
     yield InfoMetricFamily(PREFIX.rstrip("_"), "Which service this is.", value=labels)
     yield GaugeMetricFamily(PREFIX + "healthy", "Whether nothing is wrong: see status.", value=not snapshot.problems)
+    age = "Age of the oldest heartbeat that this was made of."
+    yield GaugeMetricFamily(PREFIX + "snapshot_age_seconds", age, value=snapshot.age)
+    if snapshot.utilization >= 0:
+        busy = "Calls that run at once as a share of those that could, on average of late."
+        yield GaugeMetricFamily(PREFIX + "utilization_ratio", busy, value=snapshot.utilization)
     kinds = Counter(condition.kind for condition in snapshot.conditions)
     yield _numbers(
         "problems", "What is wrong, by its kind: see status.", "kind", {kind.value: kinds[kind.value] for kind in Kind}
@@ -191,24 +218,25 @@ def _counted(counted: Counted, snapshot: Snapshot) -> Metric:
     return family
 
 
-def _pauses(partitions: Iterable[Tuple[Tuple[str, ...], PartitionReport]]) -> Metric:
-    family = GaugeMetricFamily(
-        PREFIX + "partition_paused", "Whether fetching is stopped, by what.", labels=["topic", "partition", "by"]
-    )
-    for labels, partition in partitions:
-        for by, holds in PAUSES.items():
-            family.add_metric([*labels, by], float(holds(partition)))
+def _several(several: Several, labels: str, reports: Iterable[Tuple[Tuple[str, ...], Any]]) -> Metric:
+    family = _kind(several.name)(PREFIX + several.name, several.meaning, labels=[*labels.split(), several.label])
+    for values, report in reports:
+        for word, value in several.values(report).items():
+            family.add_metric([*values, word], float(value))
     return family
 
 
 def _family(named: Named, labels: List[str], reports: Iterable[Tuple[Tuple[str, ...], Any]]) -> Metric:
-    kind = CounterMetricFamily if named.name.endswith("_total") else GaugeMetricFamily
-    family = kind(PREFIX + named.name, named.meaning, labels=labels)
+    family = _kind(named.name)(PREFIX + named.name, named.meaning, labels=labels)
     for values, report in reports:
         value = named.value(report)
         if value is not None:
             family.add_metric(values, float(value))
     return family
+
+
+def _kind(name: str) -> Type[Union[CounterMetricFamily, GaugeMetricFamily]]:
+    return CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
 
 
 def _states(breakers: Iterable[Tuple[Tuple[str, ...], BreakerReport]]) -> Metric:

@@ -24,4 +24,4 @@ def snapshot(slots: int = 1, partitions: int = 0) -> Snapshot:
     """`partitions`: so many over all slots, in place of the two that differ."""
     parts = [replace(CHILD.partitions[0], partition=number) for number in range(partitions)]
     made = [slot(place, child=replace(CHILD, partitions=parts[place::slots] or CHILD.partitions)) for place in range(slots)]
-    return reports.snapshot(*made, work=WORK, release="0.1.0", python="3.13.0")
+    return reports.snapshot(*made, work=WORK, utilization=0.75, release="0.1.0", python="3.13.0")

@@ -17,13 +17,13 @@ from tests.unit.ops import full
 from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot
 
 CHILD = child(
-    failed=2, dead_letters=1, retrying=4, tasks=[replace(TASK, seconds=7.0)], breakers=[replace(BREAKER, opened_times=2)],
+    busy=3.0, capacity=4, retrying=4, tasks=[replace(TASK, seconds=7.0)], breakers=[replace(BREAKER, opened_times=2)],
     partitions=[replace(HELD, partition=5, lag=-1)],
 )  # fmt: skip
 
 
 def snapshot(**changes: Any) -> Snapshot:
-    slots = [slot(0, child=CHILD, restarts=1), slot(1, child=CHILD, pid=0, restarts=9)]
+    slots = [slot(0, child=CHILD, restarts=1), slot(1, child=CHILD, pid=0, restart_reasons={"crash": 9})]
     return replace(reports.snapshot(*slots), **{"problems": [], **changes})
 
 
@@ -43,7 +43,8 @@ def test_each_slot_is_counted_and_one_without_a_process_is_down() -> None:
     found = Read(snapshot())
 
     assert (found("up", slot="0"), found("up", slot="1")) == (1, 0)
-    assert (found("restarts_total", slot="0"), found("restarts_total", slot="1")) == (1, 9)
+    assert [found("restarts_total", slot="1", reason=reason) for reason in ("crash", "rolled")] == [9, 0]
+    assert [found("threads", slot="0", state=state) for state in ("busy", "idle")] == [3, 1]
     assert found("retries_waiting", slot="0") == 4
     assert found("retries_waiting", slot="1") is None  # what a dead process said last is out of date
     assert found("longest_task_seconds", slot="0") == 7
@@ -81,7 +82,7 @@ def test_a_pause_says_by_what(changes: Any, by: List[str]) -> None:
     found = Read(reports.snapshot(slot(0, child=child(partitions=[replace(HELD, **changes)]))))
 
     of = {"topic": "orders", "partition": "7"}
-    assert [each for each in metrics.PAUSES if found("partition_paused", by=each, **of)] == by
+    assert [each for each in ("backpressure", "held", "breaker") if found("partition_paused", by=each, **of)] == by
 
 
 def test_a_partition_that_two_processes_tell_of_has_one_series() -> None:

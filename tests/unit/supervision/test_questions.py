@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
+from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.supervision import child
 from kafka_worker.supervision.questions import ANSWER_SECONDS, Questions
 from kafka_worker.supervision.slot import Slot
@@ -27,7 +28,7 @@ class Bench:
 
     def says(self, message: Dict[str, Any]) -> None:
         self.puppet.line.send(message)
-        self.puppet.child.hear(50.0)
+        self.puppet.child.hear(50.0, WorkOfAll())
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def test_the_process_is_asked_and_each_has_the_answer_to_his_own_question(bench:
 def test_an_answer_is_no_heartbeat(bench: Bench) -> None:
     bench.puppet.says("consuming", awake=50.0)
     bench.puppet.line.send({"answer": {}, "number": 1})
-    bench.puppet.child.hear(60.0)
+    bench.puppet.child.hear(60.0, WorkOfAll())
 
     assert bench.puppet.child.heartbeat_age(60.0) == 10.0
 
@@ -71,7 +72,7 @@ def test_who_does_not_answer_is_waited_for_no_longer_than_said(bench: Bench) -> 
 def test_who_ends_meanwhile_is_not_waited_for(bench: Bench) -> None:
     later = bench.questions.inquire({"slot": 3, "question": QUESTION})
     bench.puppet.close()
-    bench.puppet.child.hear(50.0)
+    bench.puppet.child.hear(50.0, WorkOfAll())
 
     assert later() == {"error": "process 7 has not answered"}
 
