@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test test-unit test-pythons test-broker test-processes soak lint type bench clean
+.PHONY: help install run test test-unit test-pythons test-broker test-processes soak lint type monitoring bench clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -55,6 +55,12 @@ lint: install ## ruff: rules and format
 
 type: install ## mypy --strict
 	$(VENV)/bin/mypy
+
+PROMTOOL ?= promtool
+monitoring: install ## metrics, alert rules and their tests, by promtool (Debian: prometheus)
+	$(VENV)/bin/python -m tests.unit.ops.full | $(PROMTOOL) check metrics
+	$(PROMTOOL) check rules monitoring/alerts.yml
+	$(PROMTOOL) test rules monitoring/alerts_test.yml
 
 bench: install kafka ## how fast it is on this machine
 	$(VENV)/bin/python -m bench

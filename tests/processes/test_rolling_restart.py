@@ -35,6 +35,11 @@ def owned(service: Service) -> int:
     return sum(map(len, service.partitions().values()))
 
 
+def done(service: Service) -> int:
+    """Tasks, as the metrics have it."""
+    return int(sum(each["count"] for each in service.status()["work"] if (each["what"], each["kind"]) == ("tasks", "done")))
+
+
 def test_a_rolling_restart_disturbs_nobody_and_runs_nothing_twice(scene: Scene) -> None:
     witness = scene.service("other", threads=2)
     service = scene.service(threads=2)
@@ -61,6 +66,7 @@ def test_a_rolling_restart_disturbs_nobody_and_runs_nothing_twice(scene: Scene) 
     silences = {number: scene.oracle.gap([number], began, ended) for number in range(PARTITIONS)}
     assert max(silences.values()) < SILENCE_SECONDS, silences
     scene.assert_each_ran_once()
+    eventually(lambda: done(witness) + done(service) == len(scene.sent), SECONDS, "what those before have done stays counted")
 
 
 def test_tasks_that_rolling_restarts_cut_off_are_not_suspected_of_anything(scene: Scene) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from kafka_worker.ops import metrics
 from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits, WorkCount
 from tests.unit import reports
 from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot
@@ -25,3 +26,7 @@ def snapshot(slots: int = 1, partitions: int = 0) -> Snapshot:
     parts = [replace(CHILD.partitions[0], partition=number) for number in range(partitions)]
     made = [slot(place, child=replace(CHILD, partitions=parts[place::slots] or CHILD.partitions)) for place in range(slots)]
     return reports.snapshot(*made, work=WORK, utilization=0.75, release="0.1.0", python="3.13.0")
+
+
+if __name__ == "__main__":  # for promtool: see the Makefile
+    print(metrics.text(snapshot()), end="")
