@@ -7,7 +7,7 @@ import math
 import os
 import time
 from dataclasses import dataclass, field
-from typing import Callable, Counter, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Counter, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from kafka_worker.partitions.task import Task
 from kafka_worker.pools.thread_pool import HandlerThread
@@ -15,6 +15,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import readable
 from kafka_worker.shared.ipc.snapshot import (
+    HANDLER_BOUNDS,
     HANDLER_SECONDS,
     BreakerReport,
     ChildReport,
@@ -130,9 +131,17 @@ def child_report(
 
 def _done(threads: Sequence[HandlerThread]) -> Iterator[WorkCount]:
     done: Counter[str] = Counter()
+    busy: Dict[str, float] = {}
+    times: Counter[Tuple[str, str]] = Counter()
     for thread in threads:
         done.update(thread.done_of.copy())
-    return (WorkCount("tasks", topic, "done", count) for topic, count in done.items())
+        for topic, seconds in thread.busy_of.copy().items():
+            busy[topic] = busy.get(topic, 0.0) + seconds
+        for topic, counts in thread.times.copy().items():
+            times.update({(topic, bound): count for bound, count in zip(HANDLER_BOUNDS, counts) if count})
+    yield from (WorkCount("tasks", topic, "done", count) for topic, count in done.items())
+    yield from (WorkCount("handler_seconds", topic, "", seconds) for topic, seconds in busy.items())
+    yield from (WorkCount("handler_calls", topic, bound, count) for (topic, bound), count in times.items())
 
 
 def _longest(running: Iterable[Tuple[HandlerThread, Task]], now: float) -> List[TaskReport]:

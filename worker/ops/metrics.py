@@ -7,15 +7,25 @@ series while there is none.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Type, Union
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from kafka_worker.shared.ipc.health import Kind
-from kafka_worker.shared.ipc.snapshot import BreakerReport, ChildReport, PartitionReport, Replaced, SlotReport, Snapshot, Waits
+from kafka_worker.shared.ipc.snapshot import (
+    HANDLER_BOUNDS,
+    BreakerReport,
+    ChildReport,
+    PartitionReport,
+    Replaced,
+    SlotReport,
+    Snapshot,
+    Waits,
+)
 
 PREFIX = "kafka_worker_"
 PLAIN, OPEN = "text/plain", "application/openmetrics-text"
@@ -72,7 +82,6 @@ OF_CHILD = (
     Named("commit_age_seconds", "Since when no commit was stored.", lambda child: _known(child.commit_age)),
     Named("dead_letters_unstored", "Dead letters that could not be stored yet.", lambda child: child.dead_letters_waiting),
     Named("retries_waiting", "Tasks that wait for their next attempt.", lambda child: child.retrying),
-    Named("busy_seconds_total", "Time spent in handlers, of all threads together.", lambda child: child.busy_seconds),
     Named("longest_task_seconds", "For how long the longest running task runs.", _longest),
     Named("process_resident_memory_bytes", "Memory of the process that is in RAM.", lambda child: child.rss or None),
 )
@@ -172,6 +181,7 @@ def _families(snapshot: Snapshot) -> Iterator[Metric]:
     yield _family(opened, ["slot", "breaker"], breakers)
     yield _states(breakers)
     yield from (_counted(counted, snapshot) for counted in WORK)
+    yield _times(snapshot)
 
 
 def _partitions(children: Iterable[ChildReport]) -> List[Tuple[Tuple[str, ...], PartitionReport]]:
@@ -215,6 +225,16 @@ def _counted(counted: Counted, snapshot: Snapshot) -> Metric:
     family = CounterMetricFamily(PREFIX + counted.what, counted.meaning, labels=counted.labels)
     for labels, count in counts.items():
         family.add_metric(labels, count)
+    return family
+
+
+def _times(snapshot: Snapshot) -> Metric:
+    family = HistogramMetricFamily(PREFIX + "handler_seconds", "How long calls of handlers took.", labels=["topic"])
+    calls = {(each.topic, each.kind): each.count for each in snapshot.work if each.what == "handler_calls"}
+    for each in snapshot.work:
+        if each.what == "handler_seconds":
+            below = itertools.accumulate(calls.get((each.topic, bound), 0) for bound in HANDLER_BOUNDS)
+            family.add_metric([each.topic], list(zip(HANDLER_BOUNDS, below)), each.count)
     return family
 
 

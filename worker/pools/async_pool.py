@@ -225,6 +225,6 @@ class AsyncPool(Pool):
     def _count(self, place: Coroutine, task: Task, *, failed: bool) -> None:
         seconds, thread, partition = time.monotonic() - place.started, self.threads[0], partition_of(task)
         thread.count(partition.queue.topic, int(not failed), int(failed), seconds)
-        thread.histogram[bisect_left(HANDLER_SECONDS, seconds)] += 1
+        thread.times_of(partition.queue.topic)[bisect_left(HANDLER_SECONDS, seconds)] += 1
         if partition.closing.revoked:
             thread.stale += 1

@@ -103,6 +103,6 @@ class BatchPool(Pool):
     def _count(thread: HandlerThread, first: Task, done: int, failed: int, seconds: float) -> None:
         partition = partition_of(first)
         thread.count(partition.queue.topic, done, failed, seconds)
-        thread.histogram[bisect_left(HANDLER_SECONDS, seconds)] += 1
+        thread.times_of(partition.queue.topic)[bisect_left(HANDLER_SECONDS, seconds)] += 1
         if partition.closing.revoked:
             thread.stale += done + failed

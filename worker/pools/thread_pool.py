@@ -31,8 +31,8 @@ class HandlerThread:
     """What one handler thread does and has done. Written by that thread alone, read by anybody."""
 
     __slots__ = (
-        "apart", "batch", "busy_seconds", "done", "done_of", "failed", "histogram", "hung", "ident", "name", "native_id",
-        "stale", "started", "task",
+        "apart", "batch", "busy_of", "busy_seconds", "done", "done_of", "failed", "hung", "ident", "name", "native_id",
+        "stale", "started", "task", "times",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -50,15 +50,29 @@ class HandlerThread:
         self.failed = 0  # handler raised
         self.stale = 0  # finished, but the partition had been taken away meanwhile
         self.busy_seconds = 0.0
-        self.histogram = [0] * (len(HANDLER_SECONDS) + 1)
+        self.busy_of: Dict[str, float] = {}  # the same by topic
+        self.times: Dict[str, List[int]] = {}  # by topic: how many calls took so long, by the buckets of HANDLER_SECONDS
 
     def count(self, topic: str, done: int, failed: int, seconds: float) -> None:
         """So many tasks of this topic came to an end, and it took so long."""
         self.failed += failed
         self.busy_seconds += seconds
+        self.busy_of[topic] = self.busy_of.get(topic, 0.0) + seconds
         if done:
             self.done += done
             self.done_of[topic] = self.done_of.get(topic, 0) + done
+
+    def times_of(self, topic: str) -> List[int]:
+        """Those of this topic, to count in."""
+        times = self.times.get(topic)
+        if times is None:
+            times = self.times[topic] = [0] * (len(HANDLER_SECONDS) + 1)
+        return times
+
+    @property
+    def histogram(self) -> List[int]:
+        """The times of all topics together."""
+        return [sum(bucket) for bucket in zip([0] * (len(HANDLER_SECONDS) + 1), *self.times.copy().values())]
 
     def calls(self) -> stacks.Calls:
         """Where it is now. Any thread."""
@@ -269,13 +283,13 @@ class Pool:
             ended = clock()
             if ended - started >= HANDLER_SECONDS[0]:
                 slow += 1
-                thread.histogram[bisect_left(HANDLER_SECONDS, ended - started)] += 1
+                thread.times_of(partition.queue.topic)[bisect_left(HANDLER_SECONDS, ended - started)] += 1
             if closing.revoked:
                 thread.stale += 1
         thread.task = None
         if done + failed:
             thread.count(partition.queue.topic, done, failed, ended - began)
-            thread.histogram[0] += done + failed - slow
+            thread.times_of(partition.queue.topic)[0] += done + failed - slow
         return done + failed > 0
 
     def _hold(self, task: Task, result: Returned) -> None:

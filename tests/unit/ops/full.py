@@ -15,6 +15,9 @@ WORK = [
     WorkCount("attempts_failed", "orders", "ValueError", 2),
     WorkCount("dead_letters", "orders", "death", 1),
     WorkCount("commits", "", "stored", 7),
+    WorkCount("handler_seconds", "orders", "", 12.5),
+    WorkCount("handler_calls", "orders", "0.5", 9),
+    WorkCount("handler_calls", "orders", "+Inf", 1),
 ]
 CHILD = child(
     tasks=[TASK], breakers=[BREAKER], partitions=[replace(PARTITION, head=HEAD, lag_seconds=341.0, done_beyond=90), HELD]

@@ -60,6 +60,14 @@ def test_work_is_that_of_the_whole_service_and_what_has_not_happened_yet_is_ther
     assert [found("commits_total", result=result) for result in ("stored", "failed")] == [7, 0]
 
 
+def test_times_of_calls_are_a_histogram_by_topic() -> None:
+    found = Read(full.snapshot())
+
+    below = [found("handler_seconds_bucket", topic="orders", le=bound) for bound in ("0.1", "0.5", "1800.0", "+Inf")]
+    assert below == [0, 9, 9, 10]
+    assert (found("handler_seconds_count", topic="orders"), found("handler_seconds_sum", topic="orders")) == (10, 12.5)
+
+
 def test_what_is_not_known_has_no_series_and_a_lag_is_never_below_none() -> None:
     found = Read(snapshot())
 

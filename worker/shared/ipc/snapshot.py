@@ -37,6 +37,7 @@ VERSION = 1  # of the structure; raised when a field changes its meaning or goes
 
 #: Upper bounds of the buckets in which handler times are counted, in seconds; one more bucket takes what is longer.
 HANDLER_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
+HANDLER_BOUNDS = (*map(str, HANDLER_SECONDS), "+Inf")  # what the buckets are called
 
 Report = TypeVar("Report")
 Reader = Callable[[Any], Any]
@@ -151,9 +152,9 @@ class BreakerReport:
 class WorkCount:
     """How much was done of one kind of work."""
 
-    what: str  # tasks, attempts_failed, dead_letters, commits
+    what: str  # tasks, attempts_failed, dead_letters, commits; handler_calls and handler_seconds: how many and how long
     topic: str  # of the messages; empty: of all
-    kind: str  # the outcome, the class of the error, the reason, the result
+    kind: str  # the outcome, the class of the error, the reason, the result; one of HANDLER_BOUNDS; empty: there is one only
     count: float
 
 
