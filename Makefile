@@ -9,7 +9,7 @@ SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help install run test test-unit test-pythons test-broker test-processes soak lint type monitoring bench clean
+.PHONY: help install run test test-unit test-pythons test-broker test-processes soak page lint type monitoring bench clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -48,6 +48,12 @@ test-processes: install kafka ## the real command, on a real Kafka
 
 soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it, simulated schedules
 	$(PYTEST) -s -o faulthandler_timeout=0 tests/soak
+
+# The two packages are the browser's remote control and the rules of accessibility.
+page: install ## the page in a real browser, with pictures; needs node, npm and chromium (CHROMIUM=path)
+	@mkdir -p .build/page && cp tests/page/look.mjs .build/page
+	npm install --silent --no-audit --no-fund --prefix .build/page puppeteer-core@23.11.1 axe-core@4.14.1
+	$(VENV)/bin/python -m tests.page
 
 lint: install ## ruff: rules and format
 	$(VENV)/bin/ruff check .
