@@ -3,6 +3,7 @@ of plain fields that handler threads write: a number may be a moment old, never 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import time
@@ -126,6 +127,8 @@ def child_report(
         log_dropped=lost.dropped,
         log_untold=lost.untold,
         work=[*_done(threads), *loop.work],
+        cpu_seconds=time.process_time(),
+        open_files=_open_files(),
     )
 
 
@@ -142,6 +145,13 @@ def _done(threads: Sequence[HandlerThread]) -> Iterator[WorkCount]:
     yield from (WorkCount("tasks", topic, "done", count) for topic, count in done.items())
     yield from (WorkCount("handler_seconds", topic, "", seconds) for topic, seconds in busy.items())
     yield from (WorkCount("handler_calls", topic, bound, count) for (topic, bound), count in times.items())
+
+
+def _open_files() -> int:
+    """Descriptors; 0 where the kernel does not tell. 70 us for a hundred."""
+    with contextlib.suppress(OSError):
+        return len(os.listdir("/proc/self/fd")) - 1  # that of the folder itself
+    return 0
 
 
 def _longest(running: Iterable[Tuple[HandlerThread, Task]], now: float) -> List[TaskReport]:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from typing import List, Optional
 
 import pytest
@@ -62,6 +64,18 @@ def test_numbers_of_all_threads_and_partitions_are_summed() -> None:
         WorkCount("handler_calls", "topic", "0.05", 12),
         *LOOP.work,
     ]
+
+
+def test_a_process_tells_its_time_of_cores_and_its_descriptors() -> None:
+    before = report(pool([NOW]))
+
+    with contextlib.ExitStack() as opened:
+        for _ in range(100):
+            opened.enter_context(open(os.devnull, "rb"))
+        after = report(pool([NOW]))
+
+    assert after.cpu_seconds > before.cpu_seconds > 0
+    assert after.open_files > before.open_files + 50  # what else runs here may have closed some meanwhile
 
 
 def test_a_running_task_is_named_in_full() -> None:

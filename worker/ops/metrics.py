@@ -83,6 +83,8 @@ OF_CHILD = (
     Named("dead_letters_unstored", "Dead letters that could not be stored yet.", lambda child: child.dead_letters_waiting),
     Named("retries_waiting", "Tasks that wait for their next attempt.", lambda child: child.retrying),
     Named("longest_task_seconds", "For how long the longest running task runs.", _longest),
+    Named("process_cpu_seconds_total", "Time of cores that the process has used.", lambda child: child.cpu_seconds),
+    Named("process_open_fds", "Descriptors that the process has open.", lambda child: child.open_files or None),
     Named("process_resident_memory_bytes", "Memory of the process that is in RAM.", lambda child: child.rss or None),
 )
 OF_PARTITION = (

@@ -20,7 +20,11 @@ WORK = [
     WorkCount("handler_calls", "orders", "+Inf", 1),
 ]
 CHILD = child(
-    tasks=[TASK], breakers=[BREAKER], partitions=[replace(PARTITION, head=HEAD, lag_seconds=341.0, done_beyond=90), HELD]
+    cpu_seconds=12.5,
+    open_files=64,
+    tasks=[TASK],
+    breakers=[BREAKER],
+    partitions=[replace(PARTITION, head=HEAD, lag_seconds=341.0, done_beyond=90), HELD],
 )
 
 

@@ -194,6 +194,8 @@ class ChildReport:
     capacity: int = 0  # that could
     oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that recycling would not help
     work: List[WorkCount] = field(default_factory=list)  # since it began
+    cpu_seconds: float = 0.0  # of all its threads, since it began
+    open_files: int = 0  # descriptors; 0: not known
 
 
 @dataclass(frozen=True)
