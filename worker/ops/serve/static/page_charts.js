@@ -65,6 +65,13 @@ export function newest(name) {
   return history && history.at.length ? history[name][history.at.length - 1] : null;
 }
 
+// Which points no line leads to or from: without a dot they would not be seen.
+function alone(plot, line) {
+  const values = plot.data[line];
+  const isGap = (place) => values[place] === null || values[place] === undefined;
+  return [...values.keys()].filter((place) => !isGap(place) && isGap(place - 1) && isGap(place + 1));
+}
+
 class Drawn {
   constructor(chart) {
     this.chart = chart;
@@ -157,7 +164,8 @@ class Drawn {
         series: [
           { label: "at", value: (_, at) => (at === null ? "" : clock(at)) },
           ...lines.map(([name, label], place) => ({
-            label, stroke: colour(COLOURS[place]), width: 1.5, dash: DASHES[place], points: { show: false },
+            label, stroke: colour(COLOURS[place]), width: 1.5, dash: DASHES[place],
+            points: { show: false, filter: alone, size: 4, fill: colour(COLOURS[place]) },
             value: (_, value, __, place) => write(place === null ? newest(name) : value),
           })),
         ],
