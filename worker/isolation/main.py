@@ -9,6 +9,7 @@ from one that takes long, takes the word that a task is cancelled, and ends the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import selectors
@@ -148,7 +149,7 @@ class TaskMain:
         start_new_thread(self._listen, ())
         self._answer(0, "ready")
         loop = asyncio.new_event_loop() if handlers.of_kind(Kind.ASYNC) else None
-        hooks = lives.of_task_process(partial(_in_loop, loop), lambda what: self._answer(0, "waits", what))
+        hooks = lives.of_task_process(partial(_in_loop, loop), self._waits)
         try:
             hooks.start()
         except HookError as problem:
@@ -158,6 +159,10 @@ class TaskMain:
             self._answer(0, "prepared")
             self._serve(single.call_of(handlers, loop))
         hooks.stop()
+
+    def _waits(self, what: str) -> None:
+        with contextlib.suppress(OSError):  # nobody is left who would hear it, and what has begun is stopped all the same
+            self._answer(0, "waits", what)
 
     def _serve(self, call: Call) -> None:
         while True:
