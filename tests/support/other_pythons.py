@@ -64,7 +64,8 @@ def main() -> int:
         print(f"only Python {sys.version_info[0]}.{sys.version_info[1]} is on this machine: no other to try")
     for version in others:
         print("==> Python {}.{}".format(*version), flush=True)
-        command: List[str] = [environment(version, found[version]), "-m", "pytest", "-p", "no:cacheprovider"]
+        command: List[str] = [environment(version, found[version]), "-m", "pytest", "--quiet", "-p", "no:cacheprovider"]
+        command += ["--numprocesses", "2"]  # as `make test-unit`
         done = subprocess.run([*command, *TESTS], cwd=ROOT, check=False)
         if done.returncode:
             return done.returncode

@@ -178,6 +178,7 @@ def come_back(how: str, _context: Any) -> Any:
 
 def until_cancelled(argument: Any, context: Any) -> Any:
     """The deadline; unless it is late, once there is one."""
+    log.info("until_cancelled waits")
     while not (context.cancelled and (context.deadline or argument == "late")):
         threading.Event().wait(LOOK_SECONDS)
     return context.deadline

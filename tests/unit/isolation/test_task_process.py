@@ -196,7 +196,7 @@ def test_a_task_that_takes_too_long_hears_of_it_and_its_stack_is_logged(capfd: A
     def begun() -> bool:
         nonlocal log
         log += capfd.readouterr().err
-        return "until_cancelled begins" in log
+        return "until_cancelled waits" in log
 
     with contextlib.closing(Runner(handler_timeout_seconds=1.5)) as runner:
         message = Message(41, value=b'["until_cancelled", "late"]', partition=7)
