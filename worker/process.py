@@ -29,7 +29,7 @@ from kafka_worker.partitions.task import facts_of, in_words
 from kafka_worker.pools import composite
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.seat import Seat
-from kafka_worker.report import Average, Rate, child_report
+from kafka_worker.report import Rate, Use, child_report
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
@@ -89,7 +89,7 @@ class ChildProcess:
         self._complaint = logs.Seldom(log, time.monotonic)
         self._until = 0.0  # monotonic seconds: the end of a drain, as it was wished
         self._awake = AwakeClock(time.monotonic())
-        self._rate, self._busy = Rate(time.monotonic()), Average(time.monotonic())
+        self._rate, self._use = Rate(time.monotonic()), Use(time.monotonic())
         self._hung = False  # a call
         self._inquiries = Inquiries()
         self._turn = (0.0, 0.0)  # the consumer thread's last turn that we saw, and when, in our awake seconds
@@ -277,7 +277,7 @@ class ChildProcess:
         fields = self._upkeep.fields()
         fields["renew"] = fields["renew"] or self._seat.lost
         busy = len({thread.name for thread, _ in running if not thread.apart})
-        fields.update(busy=self._busy.update(busy, time.monotonic()), capacity=self._pool.capacity, hung=self._hung)
+        fields.update(self._use.update(busy, self._pool.capacity, time.monotonic()), hung=self._hung)
         fields["trouble"] = report.trouble or WAITS.trouble
         return {"report": as_json(replace(report, **fields))}
 

@@ -88,6 +88,19 @@ class Rate:
         return self._average.update(grown, now)
 
 
+class Use:
+    """How many calls run at once, and how many could, both on average of late: what THREADS=auto has changed meanwhile counts
+    for as long as it was so."""
+
+    def __init__(self, now: float) -> None:
+        """Nothing is known before `now` (monotonic seconds)."""
+        self._busy, self._capacity = Average(now), Average(now)
+
+    def update(self, busy: int, capacity: int, now: float) -> Dict[str, float]:
+        """So it was since the last update; the fields of a heartbeat. What still runs although it may not any more could."""
+        return {"busy": self._busy.update(busy, now), "capacity": self._capacity.update(max(busy, capacity), now)}
+
+
 def child_report(
     stage: Stage,
     loop: LoopReport,

@@ -9,7 +9,7 @@ import pytest
 
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
-from kafka_worker.report import MOST_TASKS, RATE_SECONDS, Average, LoopReport, Rate, child_report
+from kafka_worker.report import MOST_TASKS, RATE_SECONDS, Average, LoopReport, Rate, Use, child_report
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Stage, WorkCount, as_json
 from tests.unit.fakes import Message
 
@@ -140,3 +140,13 @@ def test_an_average_is_that_of_the_last_seconds_and_of_its_first_moment_all_that
     assert young == pytest.approx(4.0)
     assert late == pytest.approx(4.0, abs=0.5)
     assert average.update(0, 200.0 + 10 * RATE_SECONDS) == pytest.approx(0.0, abs=0.01)
+
+
+def test_no_more_than_all_is_in_use_when_threads_have_been_taken_away() -> None:
+    use = Use(0.0)
+    for second in range(1, 60):
+        use.update(30, 32, float(second))
+
+    fewer = [use.update(busy, 16, 60.0 + second) for second, busy in enumerate([30, 20, 16, 16, 16, 16])]
+
+    assert all(each["busy"] <= each["capacity"] for each in fewer)

@@ -191,7 +191,7 @@ class ChildReport:
     log_untold: int = 0  # of these: that they are missing is not written yet, because still nobody reads
     hung: bool = False  # a call in it has run for longer than HANDLER_KILL_SECONDS, and it is replaced for that
     busy: float = 0.0  # calls that run at once, on average of late
-    capacity: int = 0  # that could
+    capacity: float = 0.0  # that could
     oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that recycling would not help
     work: List[WorkCount] = field(default_factory=list)  # since it began
     cpu_seconds: float = 0.0  # of all its threads, since it began
