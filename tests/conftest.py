@@ -14,6 +14,7 @@ import pytest
 from kafka_worker import start
 from kafka_worker.isolation.spawn import STARTER
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import surroundings
 from tests.support.admin import Admin
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
@@ -115,6 +116,7 @@ def engine(kafka: Union[Cluster, GivenCluster], tmp_path: Path) -> Iterator[Call
     ledger = Ledger(str(tmp_path / "ledger"))
     with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEDGER", ledger.path)
+        patch.setattr(surroundings, "_FILES", os.devnull)  # members come and go beside the one that imports its handler
         patch.setitem(start.ENVIRONMENT, "LEDGER", ledger.path)  # of task processes
 
         def make(topic: str, group: str, name: str = "engine-0", **changes: Any) -> Engine:

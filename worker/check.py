@@ -39,12 +39,13 @@ def main() -> None:
 
 def faults(settings: Settings) -> List[str]:
     """One line for each reason why no child could work."""
+    of_handlers = Handlers(settings).faults  # before there are clients: theirs is not to be taken for what a module closes
     # A group of our own: without any, which is a fault told elsewhere, the client would abort the process.
     consumer = {**consumer_properties(settings, "check"), "group.id": "check"}
     refused = _of_client(Consumer, consumer) + _of_client(Producer, producer_properties(settings, "check"))
     found = [f"The Kafka client refuses its properties: {named(text, settings)}" for text in dict.fromkeys(refused)]
     found += validation.faults(settings)  # which loading the handlers would tell only of one that is right
-    found += Handlers(settings).faults
+    found += of_handlers
     return list(dict.fromkeys(found))
 
 

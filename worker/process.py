@@ -82,6 +82,7 @@ class ChildProcess:
         self._supervisor = os.getppid()
         self._code: Optional[ExitCode] = None
         self._hooks = Hooks(Registry([], []))  # none before the handler is imported
+        self._built = False
         self._journal: Optional[Journal] = None  # once the consumer thread has opened it
         self._seat = Seat(settings, slot)
         self._alone = False  # the supervisor is gone, and that is dealt with
@@ -119,6 +120,7 @@ class ChildProcess:
         self._pool, self._quarantine, self._loop, self._upkeep, self._time = build.process(
             self._settings, self._slot, handlers, self._hooks, self._stage, self._open_journal
         )
+        self._built = True
 
     def _prepare(self) -> None:
         """The consumer thread, before it is one: who has not what its handlers need takes no seat, and no partition."""
@@ -194,7 +196,7 @@ class ChildProcess:
         rest = max(0.0, self._until - time.monotonic()) + CLOSE_SECONDS
         deadline = Deadline(min(rest, self._settings.heartbeat_timeout_seconds / 2))
         spawn.end_all(deadline)
-        if code is not ExitCode.FAULT:
+        if self._built and code is not ExitCode.FAULT:
             self._hooks.stop(self._pool.stop, self._working, deadline.remaining())
         leave(code, deadline.remaining())
 

@@ -56,11 +56,11 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_wheel_has_every_module_and_the_mark_that_it_is_typed(installed: Installed) -> None:
+def test_the_wheel_has_every_module_the_page_and_the_mark_that_it_is_typed(installed: Installed) -> None:
     ours = {
         f"kafka_worker/{path.relative_to(ROOT / 'worker')}"
         for path in (ROOT / "worker").rglob("*")
-        if path.suffix == ".py" or path.name == "py.typed"
+        if path.suffix == ".py" or path.name == "py.typed" or (path.parent.name == "static" and path.is_file())
     }
 
     packed = {name for name in zipfile.ZipFile(installed.wheel).namelist() if ".dist-info/" not in name}
