@@ -237,9 +237,6 @@ class Ids:
         self._broker = broker
         self._answer: Optional[Dict[str, Home]] = None
 
-    def client(self) -> None:
-        """Nothing else is asked."""
-
     def ask(self, topics: Iterable[str]) -> None:
         self._answer = {topic: self._broker.home() for topic in topics} or None
 

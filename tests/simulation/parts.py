@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import deque
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Deque, Dict, Iterator, List, Tuple
 from unittest.mock import patch
@@ -228,7 +229,8 @@ def in_place(life: Life) -> Iterator[None]:
                        "Deadline": lambda seconds: Deadline(seconds, scheduler.monotonic)}),
             (thread_pool, {"time": time, "threading": threads, "SimpleQueue": tokens}),
             (ownership, {"time": time}),
-            (consumer, {"create_consumer": life.client, "TopicIds": lambda _properties: Ids(life.broker)}),
+            (consumer, {"create_consumer": life.client, "TopicIds": lambda _properties: Ids(life.broker),
+                        "Asker": lambda _properties: lambda _names: Future()}),  # nobody answers
             (outbox, {"Producer": life.producer}),
             (quarantine, {"TaskProcess": task_process}),
             (tracker, {"SEGMENT_SIZE": SEGMENT}),

@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
-from kafka_worker.kafka.ends import Ends
+from kafka_worker.kafka.ends import Asker, Ends
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.kafka.properties import is_cooperative
@@ -78,7 +78,7 @@ class GroupConsumer:
         # That should be read from another offset on; what comes before they are is of no use.
         self._rewinding: Dict[TopicPartition, int] = {}
         self.ids = TopicIds(properties)
-        self.ends = Ends(self.ids.client)
+        self.ends = Ends(Asker(properties))
         self.joined = False  # the group has given us an assignment, even an empty one
         self.lost = False  # it was gone for a session timeout, and has given us no assignment since
         self.away = False  # no broker answers, as far as we know

@@ -1,18 +1,24 @@
 """Where partitions end, asked of the broker apart from the consumer. What that one knows is as of its last fetch: a partition
-that can't be fetched, or that nobody leads, looks like one that is read to its end. Consumer thread only."""
+that can't be fetched, or that nobody leads, looks like one that is read to its end. Consumer thread only.
+"""
 
 from __future__ import annotations
 
+import threading
 from concurrent import futures
-from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
-from confluent_kafka import IsolationLevel, KafkaException
+from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+
+from kafka_worker.kafka.topic_ids import quiet
+from kafka_worker.shared.system.deadline import Deadline
 
 ANSWER_SECONDS = 5.0
 AGAIN_SECONDS = 5.0  # between two questions
-LEVELS = (IsolationLevel.READ_COMMITTED, IsolationLevel.READ_UNCOMMITTED)
+LEVELS = ("read_committed", "read_uncommitted")
+
+Name = Tuple[str, int]  # topic and partition
 
 
 class End(NamedTuple):
@@ -24,37 +30,61 @@ class End(NamedTuple):
 
 
 class Ends:
-    """Asks one question at a time, by the client that `client()` gives, if it gives one."""
+    """Asks one question at a time, by `ask`."""
 
-    def __init__(self, client: Callable[[], Optional[AdminClient]]) -> None:
+    def __init__(self, ask: Callable[[List[Name]], futures.Future[Dict[Name, End]]]) -> None:
         """Nothing is asked yet."""
-        self._client = client
-        self._asked: Dict[Tuple[str, int], Tuple[futures.Future[Any], ...]] = {}
+        self._ask = ask
+        self._asked: Optional[futures.Future[Dict[Name, End]]] = None
         self._next = 0.0
-        self._known: Dict[Tuple[str, int], End] = {}
+        self._known: Dict[Name, End] = {}
 
-    def of(self, names: Iterable[Tuple[str, int]], now: float) -> Dict[Tuple[str, int], End]:
+    def of(self, names: Iterable[Name], now: float) -> Dict[Name, End]:
         """What was told last of those that were asked about; soon it is told of these."""
-        waiting = [future for pair in self._asked.values() for future in pair]
-        if self._asked and not futures.wait(waiting, 0).not_done:
-            self._known = {name: _end(*pair) for name, pair in self._asked.items()}
-            self._asked, self._next = {}, now + AGAIN_SECONDS
-        if not self._asked and now >= self._next:
-            self._ask(list(names))
+        if self._asked is not None and self._asked.done():
+            self._known = self._asked.result()
+            self._asked, self._next = None, now + AGAIN_SECONDS
+        wanted = list(names)
+        if self._asked is None and now >= self._next:
+            if wanted:
+                self._asked = self._ask(wanted)
+            else:
+                self._known = {}
         return self._known
 
-    def _ask(self, names: Iterable[Tuple[str, int]]) -> None:
-        client = self._client() if names else None
-        if client is None:
-            self._known = {}
-            return
-        places = {ClientPartition(*name): OffsetSpec.latest() for name in names}  # type: ignore[no-untyped-call]
-        asked = [client.list_offsets(places, isolation_level=level, request_timeout=ANSWER_SECONDS) for level in LEVELS]
-        self._asked = {(p.topic, p.partition): (stable, asked[1][p]) for p, stable in asked[0].items()}
 
+class Asker:
+    """Asks by two clients of its own, which belong to no group, in a thread that lives as long as its question: the client's
+    answers are waited for. Not by an AdminClient, whose list_offsets has ended the process by a failed assertion in librdkafka
+    2.16 (`rd_kafka_admin_response_parse`) when a broker came back that had been frozen."""
 
-def _end(stable: futures.Future[Any], latest: futures.Future[Any]) -> End:
-    try:
-        return End(stable.result().offset, latest.result().offset, "")
-    except KafkaException as problem:
-        return End(-1, -1, str(problem.args[0].str()))
+    def __init__(self, properties: Mapping[str, Any]) -> None:
+        """`properties` are the consumer's. Nothing touches the network before the first question."""
+        self._properties = quiet(properties)
+        self._clients: List[Consumer] = []
+
+    def __call__(self, names: List[Name]) -> futures.Future[Dict[Name, End]]:
+        """The ends of these, each with an end or with a problem."""
+        told: futures.Future[Dict[Name, End]] = futures.Future()
+        threading.Thread(target=lambda: told.set_result(self._all(names)), name="ends", daemon=True).start()
+        return told
+
+    def _all(self, names: List[Name]) -> Dict[Name, End]:
+        deadline = Deadline(ANSWER_SECONDS)
+        try:
+            self._clients = self._clients or [Consumer({**self._properties, "isolation.level": each}) for each in LEVELS]
+            return {name: self._end(name, deadline) for name in names}
+        except (KafkaException, RuntimeError, ValueError) as problem:
+            return dict.fromkeys(names, End(-1, -1, str(problem)))
+
+    def _end(self, name: Name, deadline: Deadline) -> End:
+        try:
+            stable, latest = (self._high(client, name, deadline) for client in self._clients)
+        except KafkaException as problem:
+            return End(-1, -1, str(problem.args[0].str()))
+        return End(stable, latest, "")
+
+    @staticmethod
+    def _high(client: Consumer, name: Name, deadline: Deadline) -> int:
+        _, high = client.get_watermark_offsets(ClientPartition(*name), timeout=max(0.05, deadline.remaining()))
+        return int(high)

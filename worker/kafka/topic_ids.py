@@ -26,7 +26,13 @@ ANSWER_SECONDS = 5.0
 COMPLAINT_SECONDS = 600.0
 _QUIET = {"log_level": 0}  # it has no trouble but that of the consumer, which tells it
 _LOUD = ("debug", "statistics.interval.ms")
+_OF_MEMBERS = ("group.instance.id",)
 _NO_ID = "A" * 22  # what a broker says that has none
+
+
+def quiet(properties: Mapping[str, Any]) -> Dict[str, Any]:
+    """The consumer's properties, for a client beside it."""
+    return {**{name: properties[name] for name in properties if name not in (*_LOUD, *_OF_MEMBERS)}, **_QUIET}
 
 
 class TopicIds:
@@ -34,7 +40,7 @@ class TopicIds:
 
     def __init__(self, properties: Mapping[str, Any]) -> None:
         """`properties` are the consumer's. Nothing touches the network before the first question."""
-        self._properties = {**{name: properties[name] for name in properties if name not in _LOUD}, **_QUIET}
+        self._properties = quiet(properties)
         self._complaint = Seldom(log, time.monotonic, COMPLAINT_SECONDS)
         self._client: Optional[AdminClient] = None
         self._asked: Dict[str, futures.Future[Any]] = {}
@@ -44,13 +50,12 @@ class TopicIds:
         """About these. What was asked before is asked no more."""
         self._asked = {}
         names = sorted(set(topics))
-        client = self.client() if names else None
+        client = self._made() if names else None
         if client is not None:
             self._cluster = client.describe_cluster(request_timeout=ANSWER_SECONDS)
             self._asked = client.describe_topics(TopicCollection(names), request_timeout=ANSWER_SECONDS)
 
-    def client(self) -> Optional[AdminClient]:
-        """By which things can be asked beside the consumer; None: there is none."""
+    def _made(self) -> Optional[AdminClient]:
         if self._client is None:
             try:
                 self._client = AdminClient(self._properties)

@@ -3,65 +3,54 @@
 from __future__ import annotations
 
 from concurrent import futures
-from types import SimpleNamespace
-from typing import Any, Dict, List, Tuple, cast
+from typing import Dict, List, Tuple
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException
-from confluent_kafka import TopicPartition as ClientPartition
-from confluent_kafka.admin import AdminClient
-
-from kafka_worker.kafka.ends import AGAIN_SECONDS, End, Ends
+from kafka_worker.kafka.ends import AGAIN_SECONDS, Asker, End, Ends
 from tests.unit.fakes import TOPIC
 
 OURS = (TOPIC, 0)
+Told = Dict[Tuple[str, int], End]
 
 
-class Client:
+class Desk:
     """Answers when the test says so."""
 
     def __init__(self) -> None:
-        self.asked: List[Tuple[IsolationLevel, Dict[ClientPartition, futures.Future[Any]]]] = []
+        self.asked: List[futures.Future[Told]] = []
 
-    def list_offsets(self, places: Dict[ClientPartition, Any], isolation_level: IsolationLevel, **_: Any) -> Any:
-        self.asked.append((isolation_level, {place: futures.Future() for place in places}))
-        return self.asked[-1][1]
-
-    def answer(self, stable: int, latest: int) -> None:
-        for level, asked in self.asked[-2:]:
-            for future in asked.values():
-                future.set_result(SimpleNamespace(offset=stable if level == IsolationLevel.READ_COMMITTED else latest))
-
-    def refuse(self) -> None:
-        for _, asked in self.asked[-2:]:
-            for future in asked.values():
-                future.set_exception(KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE)))
+    def ask(self, _names: List[Tuple[str, int]]) -> futures.Future[Told]:
+        self.asked.append(futures.Future())
+        return self.asked[-1]
 
 
-def test_the_first_open_transaction_and_the_end_are_told_when_both_are_known() -> None:
-    client = Client()
-    ends = Ends(lambda: cast("AdminClient", client))
+def test_the_first_open_transaction_and_the_end_are_told_when_they_are_known() -> None:
+    desk = Desk()
+    ends = Ends(desk.ask)
 
     before = [ends.of([OURS], 0.0), ends.of([OURS], 1.0)]
-    client.answer(stable=5, latest=9)
+    desk.asked[0].set_result({OURS: End(5, 9, "")})
 
     assert before == [{}, {}]
     assert ends.of([OURS], 2.0) == {OURS: End(5, 9, "")}
-    assert len(client.asked) == 2, "one question at a time, and none at once again"
+    assert len(desk.asked) == 1, "one question at a time, and none at once again"
 
 
 def test_it_is_asked_again_later_and_the_last_answer_stays_meanwhile() -> None:
-    client = Client()
-    ends = Ends(lambda: cast("AdminClient", client))
+    desk = Desk()
+    ends = Ends(desk.ask)
     ends.of([OURS], 0.0)
-    client.answer(stable=9, latest=9)
+    desk.asked[0].set_result({OURS: End(9, 9, "")})
     ends.of([OURS], 1.0)
 
     meanwhile = ends.of([OURS], 2.0 + AGAIN_SECONDS)
-    client.refuse()
+    desk.asked[1].set_result({OURS: End(-1, -1, "no leader")})
 
     assert meanwhile == {OURS: End(9, 9, "")}
-    assert ends.of([OURS], 3.0 + AGAIN_SECONDS)[OURS].problem
+    assert ends.of([OURS], 3.0 + AGAIN_SECONDS)[OURS].problem == "no leader"
+    assert ends.of([], 4.0 + 2 * AGAIN_SECONDS) == {}
 
 
-def test_without_a_client_nothing_is_known() -> None:
-    assert Ends(lambda: None).of([OURS], 0.0) == {}
+def test_a_client_that_can_not_be_made_is_a_problem_of_each_partition() -> None:
+    told = Asker({"group.id": "group", "no.such.property": "1"})([OURS]).result(10)
+
+    assert "no.such.property" in told[OURS].problem
