@@ -92,14 +92,16 @@ class Connection:
 
     def topics(self) -> Dict[str, List[int]]:
         """All topics that this user may see, with the numbers of their partitions. Asked by name, one might be made."""
+        return partitions_of(self._metadata())
+
+    def _metadata(self) -> Any:
         try:
-            found = self._consumer.list_topics(timeout=ANSWER_SECONDS).topics
+            return self._consumer.list_topics(timeout=ANSWER_SECONDS)
         except KafkaException as problem:
             self._consumer.poll(0)  # brings the complaints
             if self._refused:
                 raise PropertyError(identity.refused(self._refused, self._settings)) from problem
             raise NoBrokerError(self._complaint or str(problem.args[0].str())) from problem
-        return {name: sorted(topic.partitions) for name, topic in found.items() if topic.error is None}
 
     def ranges(self, topic: str, partitions: Sequence[int]) -> Dict[int, Range]:
         """What each partition holds now."""
@@ -131,3 +133,8 @@ class Connection:
     def _failed(self, what: str, error: KafkaError) -> BrokerError:
         away = error.name() in _AWAY
         return NoBrokerError(self._complaint or error.str()) if away else BrokerError(f"{what}: {error.str()}")
+
+
+def partitions_of(metadata: Any) -> Dict[str, List[int]]:
+    """The topics that are there, with the numbers of their partitions."""
+    return {name: sorted(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
 from confluent_kafka import TopicCollection, TopicPartition
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]
 
-from kafka_worker.ops.connection import ANSWER_SECONDS, BrokerError, NoBrokerError, PropertyError
+from kafka_worker.ops.connection import ANSWER_SECONDS, BrokerError, NoBrokerError, PropertyError, partitions_of
 from kafka_worker.ops.doctor.facts import UNKNOWN, Kafka, Topic
 from kafka_worker.ops.lag.group import Group
 from kafka_worker.ops.lag.rows import Member
@@ -35,11 +35,12 @@ class Examined(Group):
     def facts(self) -> Kafka:
         """All that can be told. Raises NoBrokerError and PropertyError."""
         settings = self._settings
-        existing = self.topics()
+        metadata = self._metadata()
+        existing = partitions_of(metadata)
         consumed = routes.consumed(settings, existing)
         letters = [name + settings.dead_letter_suffix for name in consumed if routes.RETRY_MARK not in name]
         described = self._topics(consumed, existing)
-        brokers = sorted(self._consumer.list_topics(timeout=ANSWER_SECONDS).brokers)
+        brokers = sorted(metadata.brokers)
         return Kafka(
             brokers=len(brokers),
             consumed={name: replace(topic, newest=self._newest(name, existing)) for name, topic in described.items()},

@@ -44,7 +44,7 @@ class History:
         children = {slot.pid: slot.child for slot in snapshot.slots if slot.child and slot.pid}
         since = None if seconds > 2 * STEP_SECONDS else _Since(self._before, children, seconds)
         partitions = [partition for child in children.values() for partition in child.partitions]
-        known = [age for age in (getattr(each, "lag_seconds", -1.0) for each in partitions) if age >= 0]
+        known = [each.lag_seconds for each in partitions if each.lag_seconds >= 0]
         self._points.append(
             Point(
                 at=round(unix_time, 3),
