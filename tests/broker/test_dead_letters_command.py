@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List
 import pytest
 
 from kafka_worker.ops import commands, connection
+from tests.support.answering import command_settings
 from tests.support.eventually import eventually
 from tests.support.messages import message
 from tests.support.ports import free_ports
@@ -55,9 +56,7 @@ def desk(
     tmp_path: Path,
 ) -> Desk:
     name = topic(partitions=2)
-    monkeypatch.chdir(tmp_path)  # no .env of a developer
-    for variable, value in (("BOOTSTRAP_SERVERS", admin.bootstrap), ("GROUP_ID", group), ("TOPIC", name)):
-        monkeypatch.setenv("KAFKA_" + variable, value)
+    command_settings(monkeypatch, tmp_path, admin.bootstrap, group, name)
     return Desk(admin, name, group, capsys)
 
 

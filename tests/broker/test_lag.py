@@ -11,6 +11,7 @@ import pytest
 from confluent_kafka import Producer
 
 from kafka_worker.ops import commands
+from tests.support.answering import command_settings
 from tests.support.eventually import eventually
 from tests.support.kafka import described_group
 from tests.support.messages import message
@@ -67,9 +68,7 @@ def test_the_lag_of_a_group_is_told_without_it_and_as_kafkas_own_tool_tells_it(
     tmp_path: Path,
 ) -> None:
     name = topic(partitions=4)
-    monkeypatch.chdir(tmp_path)  # no .env of a developer
-    for variable, value in (("BOOTSTRAP_SERVERS", admin.bootstrap), ("GROUP_ID", group), ("TOPIC", name)):
-        monkeypatch.setenv("KAFKA_" + variable, value)
+    command_settings(monkeypatch, tmp_path, admin.bootstrap, group, name)
     fill(admin.bootstrap, name)
     admin.move(group, name, {0: 1, 1: 2})
 

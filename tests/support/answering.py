@@ -1,4 +1,4 @@
-"""Something in the place of the supervisor, for tests of the commands that ask it."""
+"""For tests of the commands: something in the place of the supervisor that they ask, and where they find their settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import os
 import selectors
 import tempfile
 import threading
+from pathlib import Path
 from typing import Any, Dict, Iterator
+
+import pytest
 
 from kafka_worker.shared.configuration.load import load
 from kafka_worker.shared.ipc.control import ControlServer
@@ -44,3 +47,10 @@ def answering(environment: Dict[str, str], answer: Dict[str, Any]) -> Iterator[N
         thread.join()
         server.close()
         selector.close()
+
+
+def command_settings(monkeypatch: pytest.MonkeyPatch, folder: Path, bootstrap: str, group: str, topic: str) -> None:
+    """From now on commands in this process are about that group, and no `.env` of a developer is."""
+    monkeypatch.chdir(folder)
+    for variable, value in (("BOOTSTRAP_SERVERS", bootstrap), ("GROUP_ID", group), ("TOPIC", topic)):
+        monkeypatch.setenv("KAFKA_" + variable, value)
