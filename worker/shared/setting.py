@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, field
 from typing import Any, Tuple
 
 AUTO = "auto"
+# Patterns: a function `module:function`, the class of an error.
+FUNCTION = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*"
+ERROR = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 
 
 @dataclass(frozen=True)
@@ -62,3 +65,11 @@ def written(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     return _plain(value) if isinstance(value, (int, float)) else str(value)
+
+
+def row(group: str, environment: str, flag: str, meaning: str, default: Any = MISSING, **columns: Any) -> Any:
+    """A field of a dataclass of settings, with its row. "auto" has no value here: whoever makes one resolves it."""
+    shown = AUTO if "automatic" in columns else "" if default is MISSING else written(default)
+    required = default is MISSING and "automatic" not in columns
+    columns.update(default=shown, required=required)
+    return field(metadata={"row": Setting(environment, flag, group, meaning, **columns)}, default=default)
