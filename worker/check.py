@@ -17,7 +17,7 @@ from kafka_worker import start
 from kafka_worker.handler import validation
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.kafka.properties import consumer_properties, producer_properties
-from kafka_worker.shared.configuration.identity import named
+from kafka_worker.shared.configuration.client.identity import named
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple, Type, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from kafka_worker.shared.configuration import identity
+from kafka_worker.shared.configuration.client import identity
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline

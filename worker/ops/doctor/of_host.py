@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kafka_worker.ops.doctor.facts import Facts
 from kafka_worker.ops.doctor.verdict import State, Verdict, first_of, ok
-from kafka_worker.shared.configuration.identity import forgotten
+from kafka_worker.shared.configuration.client.identity import forgotten
 from kafka_worker.shared.system.memory import MEBIBYTE, size
 
 MEMORY_OF_A_PROCESS = 50 * MEBIBYTE  # under a backlog, with a handler that needs little

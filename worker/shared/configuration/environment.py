@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from kafka_worker.shared.configuration.client_properties import OWNED, is_function
+from kafka_worker.shared.configuration.client.client_properties import OWNED, is_function
+from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES, nearest
 from kafka_worker.shared.configuration.given import Given, Key
-from kafka_worker.shared.configuration.librdkafka_properties import PROPERTIES, nearest
 from kafka_worker.shared.settings import PROPERTY_PREFIXES, TABLE, environment_name
 
 ENVIRONMENT = "the environment"

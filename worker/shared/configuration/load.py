@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 
 from kafka_worker.shared import http_settings, routes
 from kafka_worker.shared.configuration import (
-    client_properties,
     command_line,
     dead_letter_flags,
     environment,
     failure_settings,
-    identity,
 )
+from kafka_worker.shared.configuration.client import client_properties, identity
 from kafka_worker.shared.configuration.validation import validate
 from kafka_worker.shared.routes import LONGEST_TOPIC
 from kafka_worker.shared.setting import written

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Dict, List, Set
 import pytest
 
 from kafka_worker import check
-from kafka_worker.shared.configuration import identity
-from kafka_worker.shared.configuration.client_properties import OWNED
-from kafka_worker.shared.configuration.librdkafka_properties import PROPERTIES, nearest
+from kafka_worker.shared.configuration.client import identity
+from kafka_worker.shared.configuration.client.client_properties import OWNED
+from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES, nearest
 from kafka_worker.shared.configuration.load import ConfigurationError, load
 from tests.unit.fakes import some_settings
 from tests.unit.shared.configuration.test_faults import faults

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, List, Mapping
 
-from kafka_worker.shared.configuration import identity
-from kafka_worker.shared.configuration.librdkafka_properties import PROPERTIES, nearest
+from kafka_worker.shared.configuration.client import identity
+from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES, nearest
 from kafka_worker.shared.settings import PROPERTY_PREFIXES, environment_name, is_secret
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Dict, List, Mapping
 
-from kafka_worker.shared.configuration.librdkafka_properties import PROPERTIES
+from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES
 from kafka_worker.shared.settings import PROPERTY_PREFIXES, environment_name, is_secret
 
 if TYPE_CHECKING:
