@@ -9,6 +9,7 @@ All else is the service itself, a room for each purpose:
 - `kafka`, `partitions`, `handler`, `pools`: from the broker to the user's function and back
 - `outcomes`, `gates`, `recovery`, `isolation`, `upkeep`: when it fails, when all fail, when a process dies, and before
 - `shared`: what every process has; `start`: how each begins
+- `testing`: for tests of handlers: `from kafka_worker.testing import TestWorker`
 """
 
 TYPE_CHECKING = False  # type checkers know the name. `typing` is not imported: the user's folders may still come first here

@@ -13,6 +13,7 @@ from kafka_worker.gates.gates import Gates
 from kafka_worker.handler.lives import Hooks
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.kafka.backpressure import Backpressure
+from kafka_worker.kafka.outbox import Outbox
 from kafka_worker.kafka.prefetch import Prefetch
 from kafka_worker.kafka.properties import Member, consumer_properties, member_name, producer_properties
 from kafka_worker.loop import ConsumerLoop
@@ -65,11 +66,13 @@ def parts(
     member: Member,
     open_journal: OpenJournal = lambda: None,
     clock: Callable[[], float] = time.monotonic,
+    outbox: Optional[Outbox] = None,
 ) -> Parts:
     """What the consumer thread works with, beside these. `member` is who we are, for the broker and in dead letters."""
     name = member_name(*member)
     gates = Gates(settings, pool, routes.naming(settings), clock, quarantine.threads)
-    decisions = Decisions(settings, policy, pool, producer_properties(settings, name), member, clock, quarantine, gates)
+    outbox = outbox or Outbox(producer_properties(settings, name), clock)
+    decisions = Decisions(settings, policy, pool, outbox, member, clock, quarantine, gates)
     stopping, room = Stopping(), Backpressure(settings, clock)
     return Parts(
         pool=pool,

@@ -44,9 +44,16 @@ class ConsumerLoop:
     """Everything the consumer thread owns."""
 
     def __init__(
-        self, settings: Settings, parts: Parts, stage: StageHolder, clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        parts: Parts,
+        stage: StageHolder,
+        clock: Callable[[], float] = time.monotonic,
+        group: Optional[Callable[..., GroupConsumer]] = None,
     ) -> None:
-        """Nothing touches the network, or the slot's files, before `consume_messages`."""
+        """Nothing touches the network, or the slot's files, before `consume_messages`. `group` makes our member of the group,
+        where that is not of Kafka."""
+        self._group = group or GroupConsumer
         self._settings = settings
         self._parts = parts
         self._stage = stage
@@ -67,41 +74,46 @@ class ConsumerLoop:
 
     def consume_messages(self) -> ExitCode:
         """From joining the group to having left it. The exit code says why it ended."""
+        self.begin()
+        while self.stopping is None and self._consumer.ending is None:
+            self.turn()
+        return self.end()
+
+    def begin(self) -> None:
+        """Join the group."""
         settings, parts, journal = self._settings, self._parts, self._parts.open_journal()
         recovery = Recovery(journal, use_map=settings.offset_map == "on", busy=parts.settling.busy)
         probation = Probation(journal, parts.quarantine.suspects, settings.max_deaths, self._clock())
         duties = partial(self._duties, inside=True)
         self._ownership = Ownership(settings, parts, recovery, probation, self._clock, duties)
         self._join()
-        while self.stopping is None and self._consumer.ending is None:
-            self._turn()
-            if self._careful != self._ownership.careful:
-                care = "as usual" if self._careful else "with care"
-                log.info("Joining anew, to fetch %s", care, extra=about(Event.JOINED_ANEW))
-                self._consumer.close()
-                self._join()
-            if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
-                # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once a loss.
-                log.warning("Joining anew: our own second request for the seat has fenced us", extra=about(Event.JOINED_ANEW))
-                self._consumer.close()
-                self._join()
-        return self._end()
 
     def _join(self) -> None:
         self._careful = self._ownership.careful
         properties = {**self._parts.consumer_properties, **(PROPERTIES if self._careful else {})}
-        self._consumer = GroupConsumer(properties, self._parts.topics, self._ownership, self._clock)
+        self._consumer = self._group(properties, self._parts.topics, self._ownership, self._clock)
         self._ownership.use(self._consumer)
 
     # ---- one turn -------------------------------------------------------------------------------------------------
 
-    def _turn(self) -> None:
+    def turn(self) -> None:
+        """Whatever is to be done now, and fetch."""
         self._ownership.check_topics()
         now = self._duties()
         its, ownership = self._parts, self._ownership
         its.pool.idle.clear()
         ownership.start()
         its.prefetch.turn(self._consumer, ownership.assignment, ownership.deliver, self._patience(now))
+        if self._careful != ownership.careful:
+            care = "as usual" if self._careful else "with care"
+            log.info("Joining anew, to fetch %s", care, extra=about(Event.JOINED_ANEW))
+            self._consumer.close()
+            self._join()
+        if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
+            # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once a loss.
+            log.warning("Joining anew: our own second request for the seat has fenced us", extra=about(Event.JOINED_ANEW))
+            self._consumer.close()
+            self._join()
 
     def _turn_at_rest(self) -> None:
         self._duties()
@@ -142,7 +154,7 @@ class ConsumerLoop:
         that it is seen by who looks later."""
         return self._parts.stopping.wish
 
-    def _end(self) -> ExitCode:
+    def end(self) -> ExitCode:
         """In order, as far as that makes sense. What has begun to end by itself may still be asked to, with less time."""
         assignment, stopping = self._ownership.assignment, self._parts.stopping
         end = Ending(self._consumer, assignment, stopping, self._cut_off, self._turn_at_rest, self._clock)

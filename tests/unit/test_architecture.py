@@ -20,9 +20,10 @@ HOMES: Dict[str, Tuple[str, ...]] = {
     "confluent_kafka": (
         "worker/kafka/consumer.py", "worker/kafka/topic_ids.py", "worker/kafka/outbox.py", "worker/check.py",
         "worker/kafka/ends.py", "worker/ops/first_run/embedded_broker.py", "worker/ops/dead_letters/cluster.py",
-        "worker/ops/connection.py", "worker/ops/lag/group.py", "worker/ops/doctor/",
+        "worker/ops/connection.py", "worker/ops/lag/group.py", "worker/ops/doctor/", "worker/testing/service.py",
     ),
     "pydantic": (),
+    "pytest": ("worker/testing/fixtures.py",),
     "starlette": ("worker/ops/serve/guard.py", "worker/ops/serve/server.py", "worker/ops/serve/site.py"),
     "uvicorn": ("worker/ops/serve/server.py",),
     "dotenv": ("worker/shared/configuration/environment",),

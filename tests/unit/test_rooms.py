@@ -40,6 +40,7 @@ BELOW: Dict[str, Tuple[str, ...]] = {
     "check": ("handler", "kafka"),
     "supervision": ("shared",),
     "ops": ("supervision", "kafka"),
+    "testing": ("build", "ops"),  # and nobody imports it
     "examples": (),
 }
 OTHERS = {"worker", "tests", "bench", "supervisor"}  # folders and files that are no part of the package

@@ -15,6 +15,7 @@ and by whom is the affair of `lives`.
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 from inspect import isasyncgenfunction, isgeneratorfunction
 from types import SimpleNamespace
@@ -51,6 +52,12 @@ class Hook(Generic[T]):
             return self._place.value  # type: ignore[no-any-return]
         except AttributeError:
             raise HookError(f"the hook {self.name} has not been started in this process, or thread") from None
+
+    def instead(self, value: T) -> Hook[T]:
+        """One that gives this value wherever this one is called, and starts nothing: for tests."""
+        other = copy.copy(self)
+        other.is_async, other._manager = False, lambda: contextlib.nullcontext(value)  # noqa: SLF001 (our own)
+        return other
 
     def start(self, drive: Drive) -> Any:
         """What has to be exited to stop it. Raises what the function raises."""

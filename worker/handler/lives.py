@@ -158,6 +158,10 @@ class Hooks:
             time.sleep(NAP_SECONDS)
         self._process.stop()
 
+    def tries_again(self, _problem: HookError) -> bool:
+        """Whether a hook that has failed is started once more. Any thread."""
+        return True
+
     def _patiently(self, lives: Lives, who: str) -> bool:
         pause = FIRST_PAUSE_SECONDS
         while not self._ended.is_set():
@@ -165,6 +169,8 @@ class Hooks:
                 lives.start()
             except HookError as problem:
                 self._waits.note(who, str(problem))
+                if not self.tries_again(problem):
+                    return False
                 log.error(  # noqa: TRY400 (the traceback is that of the user's function)
                     "%s (%s). Tried again in %g s", problem, who, pause,
                     exc_info=problem.__cause__, extra=about(Event.HOOK_FAILED, reason=str(problem)),

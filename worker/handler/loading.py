@@ -61,7 +61,11 @@ def load(name: str, settings: Optional[Settings] = None, setting: str = "HANDLER
     """The handler `module:function`, which `setting` names, ready to be called with what the settings let through. Raises
     HandlerError, also for whatever its import raises."""
     source = f"{setting}={name}"
-    function = _with_care(name, source, settings)
+    return ready(_with_care(name, source, settings), name, source, settings)
+
+
+def ready(function: Callable[..., Any], name: str, source: str, settings: Optional[Settings] = None) -> Handler:
+    """The same of a function that is here already; `source` says in texts which one is meant."""
     kind = _kind(function, source)
     takes_context = _takes_context(function, source)
     decoder = _decoder(function, kind, source, settings) if settings else decode

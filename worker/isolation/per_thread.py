@@ -21,6 +21,12 @@ def in_thread(name: str) -> Optional[TaskProcess]:
     return _PROCESSES.get(name)
 
 
+def close_all() -> None:
+    """End all of them: their threads have ended, and this process goes on."""
+    while _PROCESSES:
+        _PROCESSES.popitem()[1].close()
+
+
 def handlers_of(settings: Settings, slot: int) -> Handlers:
     """The handlers, ready to be called in the way of ISOLATION. Raises HandlerError."""
     if settings.isolation == "none":

@@ -94,11 +94,17 @@ class _Letter:
         return partition_of(self.task)
 
 
+def create_producer(properties: Dict[str, Any]) -> Producer:
+    """A Kafka producer with these librdkafka properties, its log going the way of ours."""
+    return Producer(properties, logger=logs.logger("librdkafka"))
+
+
 class _Client:
     """A producer: made with its first record, and made anew when it can't go on."""
 
-    def __init__(self, properties: Dict[str, Any]) -> None:
+    def __init__(self, properties: Dict[str, Any], make: Callable[[Dict[str, Any]], Producer]) -> None:
         self._properties = properties
+        self._make = make
         self._producer: Optional[Producer] = None
         self.broken = False  # the producer has met a fatal error, and takes nothing any more
         self.in_transit = 0  # sent and not answered
@@ -108,7 +114,7 @@ class _Client:
         if self.broken and not self.in_transit:  # an idempotent producer never recovers from a fatal error; another may
             self._producer, self.broken = None, False
         if self._producer is None:
-            self._producer = Producer(self._properties, logger=logs.logger("librdkafka"))
+            self._producer = self._make(self._properties)
         return self._producer
 
     def poll(self) -> None:
@@ -120,10 +126,16 @@ class _Client:
 class Outbox:
     """Sends records, and says when each is stored."""
 
-    def __init__(self, properties: Dict[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
-        """`properties`: librdkafka's, for the producer; `clock`: monotonic seconds."""
+    def __init__(
+        self,
+        properties: Dict[str, Any],
+        clock: Callable[[], float] = time.monotonic,
+        make: Callable[[Dict[str, Any]], Producer] = create_producer,
+    ) -> None:
+        """`properties`: librdkafka's, for the producer that `make` makes; `clock`: monotonic seconds."""
         self._clock = clock
-        self._usual, self._alone = _Client(properties), _Client(alone(properties))  # most processes never use either
+        # Most processes never use either.
+        self._usual, self._alone = _Client(properties, make), _Client(alone(properties), make)
         self._again: List[Tuple[float, List[_Letter]]] = []  # each list in its order
         self._complaint, self._told_of_time = Seldom(log, clock), Seldom(log, clock)
         self.unstored: CounterType[str] = Counter()  # refused at least once and not stored yet, by `what`

@@ -53,7 +53,7 @@ class Decisions:
         settings: Settings,
         policy: RetryPolicy,
         pool: Runner,
-        producer_properties: Dict[str, Any],
+        outbox: Outbox,
         member: Member,
         clock: Callable[[], float],
         quarantine: Quarantine,
@@ -70,7 +70,7 @@ class Decisions:
         self._failed = 0
         self.work = Work()
         self._retries = RetrySchedule()
-        self._outbox = Outbox(producer_properties, clock)
+        self._outbox = outbox
         self._results = ResultSender(self._outbox, self.complete, pool.undecided.append)
         self._dead_letters = DeadLetters(self._outbox, settings.dead_letter_suffix, settings.group_id, member, self._buried)
         self.retry_topics = RetryTopics(settings.topics, settings.retry_topics)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-import time
 from bisect import bisect_left
 from collections import deque
 from typing import Callable, List, Optional, Tuple
@@ -82,6 +81,10 @@ class AsyncPool(Pool):
         """End the loop, with whatever still runs in it."""
         self._ended = True
         self._loop.call_soon_threadsafe(self._loop.stop)
+
+    def close(self) -> None:
+        """Give the loop back."""
+        self._loop.close()
 
     @property
     def capacity(self) -> int:
@@ -164,7 +167,7 @@ class AsyncPool(Pool):
             if self._full:
                 return True
             place = self._free.pop() if self._free else self._another()
-            place.started = time.monotonic()
+            place.started = self.clock()
             try:
                 place.task = task = pop()  # the note; then the look at `closed`
             except IndexError:
@@ -223,7 +226,7 @@ class AsyncPool(Pool):
         return False
 
     def _count(self, place: Coroutine, task: Task, *, failed: bool) -> None:
-        seconds, thread, partition = time.monotonic() - place.started, self.threads[0], partition_of(task)
+        seconds, thread, partition = self.clock() - place.started, self.threads[0], partition_of(task)
         thread.count(partition.queue.topic, int(not failed), int(failed), seconds)
         thread.times_of(partition.queue.topic)[bisect_left(HANDLER_SECONDS, seconds)] += 1
         if partition.closing.revoked:

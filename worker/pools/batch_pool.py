@@ -7,7 +7,6 @@ A batch holds at most one message of a lane, because a queue does.
 
 from __future__ import annotations
 
-import time
 from bisect import bisect_left
 from typing import Callable, List, Optional, Tuple
 
@@ -61,7 +60,7 @@ class BatchPool(Pool):
     def _note(self, thread: HandlerThread, task: Task) -> bool:
         """Whether the task may run; as everywhere, it is noted before its partition is asked whether it is closed."""
         if not thread.batch:
-            thread.started = time.monotonic()
+            thread.started = self.clock()
         thread.batch.append(task)
         if kept_back(task):
             self.parked.append(task)
@@ -85,7 +84,7 @@ class BatchPool(Pool):
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
             good, result, failures = [], None, [failed(tasks, copied(error))]
         self._settle(good, result, failures)
-        self._count(thread, tasks[0], len(good), len(failures), time.monotonic() - thread.started)
+        self._count(thread, tasks[0], len(good), len(failures), self.clock() - thread.started)
         thread.batch = []
         return True
 

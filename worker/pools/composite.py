@@ -4,6 +4,7 @@ stands alone, and nothing between it and the loop."""
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from typing import Callable, Deque, Dict, Iterable, List, Optional, Tuple
 
@@ -19,11 +20,17 @@ from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
 from kafka_worker.shared.settings import Settings
 
 
-def build(settings: Settings, handlers: Handlers, hooks: Optional[Hooks] = None) -> Runner:
+def build(
+    settings: Settings,
+    handlers: Handlers,
+    hooks: Optional[Hooks] = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Runner:
     """The pool for these handlers, or the pools as one, with the hooks that run in their threads."""
     parts = {kind: _part(settings, handlers, kind) for kind in Kind if handlers.of_kind(kind)}
-    if hooks is not None:
-        for part in parts.values():
+    for part in parts.values():
+        part.clock = clock
+        if hooks is not None:
             part.hooks = hooks
     return Pools(parts, handlers.kind_of) if len(parts) > 1 else next(iter(parts.values()))
 
@@ -89,6 +96,11 @@ class Pools:
         """End all pools."""
         for part in self._parts.values():
             part.stop()
+
+    def close(self) -> None:
+        """All threads have ended, and the process goes on."""
+        for part in self._parts.values():
+            part.close()
 
     def serve(self, queues: Iterable[Queue]) -> None:
         """Take tasks from these queues from now on."""

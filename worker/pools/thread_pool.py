@@ -113,6 +113,9 @@ class Runner(Protocol):
     def stop(self) -> None:
         """Have those threads end that have nothing to do. Their hooks stop."""
 
+    def close(self) -> None:
+        """All threads have ended, and the process goes on."""
+
     def serve(self, queues: Iterable[Queue]) -> None:
         """Take tasks from these queues from now on, in turn."""
 
@@ -145,6 +148,7 @@ class Pool:
         self.limit = threads  # how many may take tasks
         self._resized = threading.Condition()
         self._ended = False
+        self.clock: Callable[[], float] = time.monotonic  # by which calls begin and end
 
     def start(self) -> None:
         """Start the threads. They are daemons: a handler that never returns must not keep the process."""
@@ -168,6 +172,9 @@ class Pool:
             self._resized.notify_all()
         for _ in self.threads:
             self._tokens.put(None)
+
+    def close(self) -> None:
+        """All threads have ended, and the process goes on."""
 
     def _start(self, thread: HandlerThread, number: int) -> None:
         threading.Thread(target=self._live, args=(thread, number), name=thread.name, daemon=True).start()
@@ -245,7 +252,7 @@ class Pool:
         """Run tasks of one queue until it is empty or its turn is over; whether there was any.
 
         One loop without calls, and counters that are written once a turn: this is where a message's price is made."""
-        call, clock, done, failed, slow = self._call, time.monotonic, 0, 0, 0
+        call, clock, done, failed, slow = self._call, self.clock, 0, 0, 0
         began = ended = clock()
         while ended - began < TURN_SECONDS:
             thread.started = started = ended  # the end of the one before is the beginning of this one

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError
 from kafka_worker.gates.gates import Gates
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
 from kafka_worker.kafka import outbox
-from kafka_worker.kafka.outbox import RESEND_SECONDS
+from kafka_worker.kafka.outbox import RESEND_SECONDS, Outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes.decisions import NO_PROCESS_SECONDS, Counts, Decisions
 from kafka_worker.outcomes.results import BUSY_SECONDS
@@ -39,10 +39,13 @@ class Table:
         self.pool = Pool(1, lambda *_: None)
         quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
         self.decisions = Decisions(
-            settings, RetryPolicy(settings, lambda: 0.5), self.pool, {}, Member("host", 0), lambda: self.now, quarantine,
-            Gates(settings, self.pool, lambda _topic: "handler", lambda: self.now),
+            settings, RetryPolicy(settings, lambda: 0.5), self.pool, Outbox({}, self.clock), Member("host", 0), self.clock,
+            quarantine, Gates(settings, self.pool, lambda _topic: "handler", self.clock),
         )  # fmt: skip
         self.partition = Partition("topic", 0)
+
+    def clock(self) -> float:
+        return self.now
 
     def task(self, offset: int = 7, attempt: int = 1) -> Task:
         return offset, self.partition.tracker.take(offset)[0], Message(offset), None, attempt, self.partition

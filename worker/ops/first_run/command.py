@@ -20,7 +20,7 @@ from typing import Callable, Dict, List, Mapping, Sequence
 from kafka_worker import start
 from kafka_worker.ops.first_run.account import Account, read_line, victim
 from kafka_worker.ops.first_run.embedded_broker import EmbeddedBroker, EmbeddedBrokerError, send
-from kafka_worker.ops.first_run.service import STOP_SECONDS, Service
+from kafka_worker.ops.first_run.service import STOP_SECONDS, Service, without_settings
 from kafka_worker.shared.configuration import load
 from kafka_worker.shared.exit_codes import ExitCode, described
 from kafka_worker.shared.foreign.escaping import escaped
@@ -183,12 +183,6 @@ def embedded(environment: Mapping[str, str]) -> int:
         return FirstRun(service, Account(partitions), inbox).run()
 
 
-def _without_settings(environment: Mapping[str, str]) -> Dict[str, str]:
-    """What of an environment is not meant for the service: a first run shows the same whatever is set."""
-    ours = {row.environment + suffix for row in TABLE.values() for suffix in ("", "_FILE")}
-    return {name: value for name, value in environment.items() if name not in ours and not name.startswith("KAFKA_")}
-
-
 def main() -> int:
     """The command. Words are the real service's, and ask for it as much as a configured cluster does."""
     words = sys.argv[1:]
@@ -207,7 +201,7 @@ def main() -> int:
         print(*faults, sep="\n", file=sys.stderr)
         return ExitCode.CONFIGURATION
     try:
-        return embedded({**_without_settings(environment), **VARIABLES})
+        return embedded({**without_settings(environment), **VARIABLES})
     except EmbeddedBrokerError as problem:
         print(problem, file=sys.stderr)
         return ExitCode.FAULT

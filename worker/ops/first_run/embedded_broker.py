@@ -3,8 +3,8 @@ over TCP, in a process of its own. It is for a first run and for trying things o
 everything in memory, at most 5 MB of a partition; it knows no static members, so a member that dies is missed
 only when its session times out; it never wakes a waiting fetch.
 
-Its process is given TOPIC:PARTITIONS for each topic, prints the broker's address and serves until its standard
-input ends, so it ends with whoever started it, however that one ends.
+Its process is given how long a new group waits for more members, and TOPIC:PARTITIONS for each topic; it prints the
+broker's address and serves until its standard input ends, so it ends with whoever started it, however that one ends.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ class MockCluster:
     along in the library inside it.
     """
 
-    def __init__(self) -> None:
-        """Serve on a free port of the loopback interface."""
+    def __init__(self, join_delay_ms: int = JOIN_DELAY_MS) -> None:
+        """Serve on a free port of the loopback interface. `join_delay_ms`: how long a new group waits for more members."""
         # A symbol is also looked up in what a library was linked with: no need to find librdkafka's own file.
         self._library = ctypes.CDLL(confluent_kafka.cimpl.__file__)
         try:
@@ -49,7 +49,7 @@ class MockCluster:
             ) from problem
         self._client = self._new_client()
         self._cluster = self._library.rd_kafka_handle_mock_cluster(self._client)
-        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, JOIN_DELAY_MS)
+        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, join_delay_ms)
 
     def address(self) -> str:
         """What to set `bootstrap.servers` to."""
@@ -101,10 +101,11 @@ class MockCluster:
 class EmbeddedBroker:
     """A mock cluster in a process of its own, seen from the process that started it."""
 
-    def __init__(self, topics: Dict[str, int]) -> None:
+    def __init__(self, topics: Dict[str, int], join_delay_ms: int = JOIN_DELAY_MS) -> None:
         """Start it with these topics: number of partitions by name. Raises EmbeddedBrokerError."""
+        words = [str(join_delay_ms), *(f"{name}:{count}" for name, count in topics.items())]
         self._process = subprocess.Popen(
-            start.command("ops.first_run.embedded_broker", *(f"{name}:{count}" for name, count in topics.items())),
+            start.command("ops.first_run.embedded_broker", *words),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in a terminal must not take the broker from under the service
@@ -143,17 +144,17 @@ def send(address: str, topic: str, messages: Sequence[Tuple[str, bytes]]) -> Lis
 
 
 def main() -> int:
-    """Serve topics, each written as NAME:PARTITIONS, until standard input ends."""
+    """Serve until standard input ends: a group's delay in milliseconds, then topics, each written as NAME:PARTITIONS."""
     try:
-        serve(sys.argv[1:])
+        serve(sys.argv[2:], int(sys.argv[1]))
     except EmbeddedBrokerError as problem:
         sys.exit(str(problem))
     return ExitCode.OK
 
 
-def serve(topics: Sequence[str]) -> None:
+def serve(topics: Sequence[str], join_delay_ms: int) -> None:
     """Serve these topics until standard input ends. Raises EmbeddedBrokerError."""
-    cluster = MockCluster()
+    cluster = MockCluster(join_delay_ms)
     for topic in topics:
         name, _, partitions = topic.rpartition(":")
         cluster.create_topic(name, int(partitions) if partitions.isdigit() else 0)

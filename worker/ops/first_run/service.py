@@ -11,10 +11,17 @@ from typing import IO, Any, Dict, List, Mapping, Sequence, cast
 from kafka_worker import start
 from kafka_worker.shared.configuration import load
 from kafka_worker.shared.ipc import control
+from kafka_worker.shared.settings import TABLE
 from kafka_worker.shared.system import runtime_files
 
 STOP_SECONDS = 15.0  # for the service to end by itself; the drain deadline of a first run is 10
 LONGEST_READ = 65536  # bytes, what a pipe holds
+
+
+def without_settings(environment: Mapping[str, str]) -> Dict[str, str]:
+    """What of an environment is not meant for the service: it does the same whatever is set there."""
+    ours = {row.environment + suffix for row in TABLE.values() for suffix in ("", "_FILE")}
+    return {name: value for name, value in environment.items() if name not in ours and not name.startswith("KAFKA_")}
 
 
 class Service:

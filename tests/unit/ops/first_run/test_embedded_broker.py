@@ -95,7 +95,7 @@ def test_a_library_without_a_mock_cluster_is_named_with_the_way_out(monkeypatch:
 
 
 def test_it_ends_with_whoever_started_it() -> None:
-    command = start.command("ops.first_run.embedded_broker", "wanted:1")
+    command = start.command("ops.first_run.embedded_broker", "0", "wanted:1")
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         assert process.stdout is not None
