@@ -7,10 +7,67 @@ client that others bring.
 from __future__ import annotations
 
 import sys
-from typing import List, Optional
+from typing import Callable, Dict, List, Optional
 
-from kafka_worker.shared.configuration.load import ConfigurationError, load
+from kafka_worker.shared.configuration.load import Configuration, ConfigurationError, load
 from kafka_worker.shared.system import machine, signals, streams
+
+
+def _status(configuration: Configuration, _closed: List[str]) -> int:
+    from kafka_worker.ops import status_command
+
+    return status_command.run(configuration)
+
+
+def _top(configuration: Configuration, _closed: List[str]) -> int:
+    from kafka_worker.ops import top
+
+    return top.run(configuration)
+
+
+def _explain(configuration: Configuration, _closed: List[str]) -> int:
+    from kafka_worker.ops.explain import command
+
+    return command.run(configuration)
+
+
+def _lag(configuration: Configuration, _closed: List[str]) -> int:
+    from kafka_worker.ops.lag import command
+
+    return command.run(configuration)
+
+
+def _check(configuration: Configuration, _closed: List[str]) -> int:
+    from kafka_worker.ops.doctor import command
+
+    return command.run(configuration)
+
+
+def _dead_letters(configuration: Configuration, _closed: List[str]) -> int:
+    from kafka_worker.ops.dead_letters import command
+
+    return command.run(configuration)
+
+
+def _service(configuration: Configuration, closed: List[str]) -> int:
+    from kafka_worker.ops import service_command
+
+    return service_command.run(configuration, closed)
+
+
+#: What is done, by the command's word.
+COMMANDS: Dict[str, Callable[[Configuration, List[str]], int]] = {
+    "run": _service,
+    "serve": _service,
+    "status": _status,
+    "metrics": _status,
+    "top": _top,
+    "explain": _explain,
+    "stacks": _explain,
+    "lag": _lag,
+    "check": _check,
+    "dead-letters": _dead_letters,
+}
 
 
 def main(words: Optional[List[str]] = None) -> int:
@@ -23,43 +80,21 @@ def command(words: List[str], closed: List[str]) -> int:
     try:
         configuration = load(words)
     except ConfigurationError as problem:
-        if problem.partial.command != "run":
-            signals.give_back()
-        if problem.partial.command == "check":
-            from kafka_worker.ops.doctor import command as doctor
-
-            return doctor.run(problem.partial, problem.faults)
-        from kafka_worker.ops import service_command
-
-        return service_command.refuse(problem)
+        return _refuse(problem)
     if configuration.command != "run" or configuration.check_only:
         signals.give_back()
     if configuration.settings.core_dumps == "off":
         machine.forbid_core_dumps()
-    if configuration.command in ("status", "metrics"):
-        from kafka_worker.ops import status_command
+    return COMMANDS[configuration.command](configuration, closed)
 
-        return status_command.run(configuration)
-    if configuration.command == "top":
-        from kafka_worker.ops import top
 
-        return top.run(configuration)
-    if configuration.command in ("explain", "stacks"):
-        from kafka_worker.ops.explain import command as explain
-
-        return explain.run(configuration)
-    if configuration.command == "lag":
-        from kafka_worker.ops.lag import command as lag
-
-        return lag.run(configuration.settings, as_json=configuration.as_json)
-    if configuration.command == "check":
+def _refuse(problem: ConfigurationError) -> int:
+    if problem.partial.command != "run":
+        signals.give_back()
+    if problem.partial.command == "check":  # faults are what it tells
         from kafka_worker.ops.doctor import command as doctor
 
-        return doctor.run(configuration)
-    if configuration.letters is not None:
-        from kafka_worker.ops.dead_letters import command as dead_letters
-
-        return dead_letters.run(configuration.settings, configuration.letters)
+        return doctor.run(problem.partial, problem.faults)
     from kafka_worker.ops import service_command
 
-    return service_command.run(configuration, closed)
+    return service_command.refuse(problem)

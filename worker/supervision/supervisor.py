@@ -20,8 +20,7 @@ from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping, Optional
 from kafka_worker.shared import logs, routes
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode, described
-from kafka_worker.shared.ipc import control, health
-from kafka_worker.shared.ipc.snapshot import Snapshot, as_json, snapshot_of
+from kafka_worker.shared.ipc import health
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
@@ -29,11 +28,11 @@ from kafka_worker.shared.system import machine, orphans, runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
+from kafka_worker.supervision.asked.desk import Desk
+from kafka_worker.supervision.asked.http_process import HttpProcess
 from kafka_worker.supervision.child import Child, Prepared, begin, prepare
-from kafka_worker.supervision.http_process import HttpProcess
 from kafka_worker.supervision.leftovers import LOOK_SECONDS, Leftovers
 from kafka_worker.supervision.premises import Premises
-from kafka_worker.supervision.questions import Questions
 from kafka_worker.supervision.recycling import RecyclingSchedule
 from kafka_worker.supervision.restart_policy import RestartPolicy
 from kafka_worker.supervision.rolling_restart import RECYCLING, RollingRestart
@@ -80,10 +79,10 @@ class Supervisor:
         self._prepared = {} if first is None else {0: first}
         self._environment = environment
         self._state = StateMachine("the supervisor", TRANSITIONS, self._note)
-        self._started_at = time.monotonic()
-        self._awake = AwakeClock(self._started_at)
+        now = time.monotonic()
+        self._awake = AwakeClock(now)
         self._code = ExitCode.OK
-        self._slots = {number: Slot(number, self._started_at) for number in range(settings.processes)}
+        self._slots = {number: Slot(number, now) for number in range(settings.processes)}
         self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
         self._recycling = RecyclingSchedule()
         self._oom_kills = machine.OomKills()
@@ -96,15 +95,12 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._inbox = SignalInbox([*self.REACTIONS, signal.SIGCHLD])
         self._selector.register(self._inbox, selectors.EVENT_READ)
-        self._control = control.ControlServer(
-            runtime_files.control_socket(settings),
-            self._selector,
-            {"status": lambda: as_json(self._snapshot())},
-            {"inquire": Questions(self._slots).inquire},
-        )
         self._http = HttpProcess(settings, environment, self._selector)
+        self._desk = Desk(
+            settings, self._selector, lambda: self._state.now.value, self._awake, self._slots, self._http, self._work
+        )
         self._premises = premises
-        premises.guard(self._control)
+        premises.guard(self._desk.control)
 
     def run(self) -> ExitCode:
         """Until stopped; the exit code says how that went."""
@@ -130,7 +126,7 @@ class Supervisor:
                 self._recycle(now)
             if self._state.now is State.ROLLING and self._roll.step(self._slots, now, awake):
                 self._end_roll(now)
-            self._control.serve()
+            self._desk.control.serve()
             if not self._premises.check():
                 log.error("Another supervisor runs this group here by now: stopping", extra=about(Event.SUPERVISOR_REFUSED))
                 self._stop(ExitCode.GAVE_UP)
@@ -138,7 +134,7 @@ class Supervisor:
             if self._state.now is State.STOPPING and not left and all(slot.empty for slot in self._slots.values()):
                 break
             self._selector.select(LOOK_SECONDS if left else self._patience(now))
-        self._control.close()
+        self._desk.control.close()
         self._http.end()
         log.info("Stopped: %s", described(self._code), extra=about(Event.SERVICE_STOPPED, reason=described(self._code)))
         return self._code
@@ -351,23 +347,13 @@ class Supervisor:
         signal.SIGTTOU: handle_sigttou,
     }
 
-    # ---- what others may know -------------------------------------------------------------------------------------
-
-    def _snapshot(self) -> Snapshot:
-        now = time.monotonic()
-        awake = self._awake.seconds
-        slots = [self._slots[number].report(now, awake) for number in sorted(self._slots)]
-        working = State.RUNNING if self._state.now is State.ROLLING else self._state.now
-        lost = logs.lost()
-        conditions = [*health.conditions(working.value, slots, lost.untold), *self._http.conditions()]
-        state, uptime, work = self._state.now.value, now - self._started_at, self._work.told()
-        return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, self._http.report(), work)
+    # ---- the loop ---------------------------------------------------------------------------------------------------
 
     def _tell_systemd(self, now: float) -> None:
         self._notifier.ping(now)
         self._oom_kills.look(now)
         if self._notifier.status_due(now):
-            self._notifier.status(health.one_line(self._snapshot()))
+            self._notifier.status(health.one_line(self._desk.snapshot()))
         if self._state.now in (State.ROLLING, State.STOPPING):
             self._notifier.extend(now)
 

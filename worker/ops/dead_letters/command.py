@@ -18,7 +18,8 @@ from kafka_worker.ops.dead_letters.cluster import Cluster
 from kafka_worker.ops.dead_letters.letter import Listed
 from kafka_worker.ops.dead_letters.resolve import Resolver
 from kafka_worker.ops.dead_letters.scope import Scope, scopes_of
-from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
+from kafka_worker.shared.configuration.load import Configuration
+from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.streams import complain, tell
@@ -26,8 +27,9 @@ from kafka_worker.shared.system.streams import complain, tell
 SHOWN = 50  # letters of a list without --limit
 
 
-def run(settings: Settings, wanted: DeadLetterRequest) -> int:
+def run(configuration: Configuration) -> int:
     """The command; its exit code."""
+    settings, wanted = configuration.settings, configuration.letters or DeadLetterRequest("list")
     return told(settings, Cluster, lambda cluster: _run(settings, wanted, cluster))
 
 

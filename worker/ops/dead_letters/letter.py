@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
-from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId, moment
+from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest, LetterId, moment
 from kafka_worker.shared.foreign.escaping import readable
 
 PREFIX = "dead-letter."  # of the headers that the service adds (the worker's dead_letter module has the same)

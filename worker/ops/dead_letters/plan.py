@@ -20,7 +20,7 @@ from kafka_worker.ops.dead_letters.letter import (
     is_marker,
     resolution_of,
 )
-from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId
+from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest, LetterId
 
 BATCH_LETTERS, BATCH_BYTES = 500, 16_000_000  # stored in one go
 

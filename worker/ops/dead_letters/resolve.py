@@ -17,7 +17,7 @@ from kafka_worker.ops.dead_letters.letter import Letter, MessageId, history, iso
 from kafka_worker.ops.dead_letters.plan import Action, Outgoing, Summary, batches, first_open, marker, reason_to_skip, replayed
 from kafka_worker.ops.dead_letters.scope import Scope
 from kafka_worker.ops.dead_letters.text import source
-from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest, LetterId
+from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest, LetterId
 from kafka_worker.shared.system.streams import complain, show, tell
 
 PROGRESS_SECONDS = 5.0

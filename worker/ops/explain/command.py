@@ -12,7 +12,7 @@ from kafka_worker.ops import asking
 from kafka_worker.ops.explain import text
 from kafka_worker.ops.tables import duration, safe
 from kafka_worker.shared.configuration.load import Configuration
-from kafka_worker.shared.configuration.place import Place
+from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import SlotReport, Snapshot, from_json
 from kafka_worker.shared.system.streams import show

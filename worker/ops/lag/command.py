@@ -16,6 +16,7 @@ from kafka_worker.ops.lag.group import Group
 from kafka_worker.ops.lag.rows import Member, Offsets, Place, Row, first_undone, oldest, rows, total
 from kafka_worker.ops.tables import Columns, duration, table
 from kafka_worker.shared import routes
+from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.settings import Settings
@@ -32,9 +33,10 @@ COLUMNS: Columns = (
 )
 
 
-def run(settings: Settings, *, as_json: bool) -> int:
+def run(configuration: Configuration) -> int:
     """The command; its exit code."""
-    return told(settings, Group, lambda group: _run(settings, group, as_json=as_json))
+    settings = configuration.settings
+    return told(settings, Group, lambda group: _run(settings, group, as_json=configuration.as_json))
 
 
 def _run(settings: Settings, group: Group, *, as_json: bool) -> int:

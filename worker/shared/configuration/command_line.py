@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 from kafka_worker import __version__, start
-from kafka_worker.shared.configuration import dead_letter_flags
-from kafka_worker.shared.configuration import place as places
 from kafka_worker.shared.configuration.given import Given
-from kafka_worker.shared.configuration.place import Place
+from kafka_worker.shared.configuration.words import dead_letter_flags
+from kafka_worker.shared.configuration.words import place as places
+from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.setting import Setting
 from kafka_worker.shared.settings import TABLE

@@ -11,14 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from kafka_worker.shared import http_settings, routes
-from kafka_worker.shared.configuration import (
-    command_line,
-    dead_letter_flags,
-    environment,
-    failure_settings,
-)
+from kafka_worker.shared.configuration import command_line, environment, failure_settings
 from kafka_worker.shared.configuration.client import client_properties, identity
 from kafka_worker.shared.configuration.validation import validate
+from kafka_worker.shared.configuration.words import dead_letter_flags
 from kafka_worker.shared.routes import LONGEST_TOPIC
 from kafka_worker.shared.setting import written
 from kafka_worker.shared.settings import PROPERTY_PREFIXES, Settings
@@ -26,10 +22,10 @@ from kafka_worker.shared.system import machine, memory
 
 if TYPE_CHECKING:
     from kafka_worker.shared.configuration.command_line import Arguments
-    from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
     from kafka_worker.shared.configuration.environment import Source
     from kafka_worker.shared.configuration.given import Given, Key
-    from kafka_worker.shared.configuration.place import Place
+    from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest
+    from kafka_worker.shared.configuration.words.place import Place
 
 MOST_THREADS = 32  # that THREADS=auto grows to by itself
 

@@ -18,6 +18,7 @@ from kafka_worker.shared.ipc.snapshot import (
 MEGABYTE = 1_000_000
 MOST_REASONS = 5  # why partitions stand still, that are told of one process
 LONGEST_REBALANCE = 15.0  # seconds; it takes one or two, and as long as members finish what runs
+WORKING = "running", "rolling"  # states of a supervisor whose service does its work
 LONGEST_POLL_AGE = 5.0  # seconds; the loop turns ten times a second
 
 
@@ -48,7 +49,7 @@ Found = Iterator[Tuple[Kind, str]]
 
 def conditions(state: str, slots: Iterable[SlotReport], log_untold: int = 0) -> List[Condition]:
     """Why the service is not well; none: healthy. `log_untold` is of the supervisor's own log."""
-    found = [] if state == "running" else [Condition(Kind.SUPERVISOR.value, None, f"the supervisor is {state}")]
+    found = [] if state in WORKING else [Condition(Kind.SUPERVISOR.value, None, f"the supervisor is {state}")]
     if log_untold:
         found.append(Condition(Kind.LOG.value, None, f"the supervisor: {_unread(log_untold)}"))
     for slot in slots:

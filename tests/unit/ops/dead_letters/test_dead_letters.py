@@ -31,7 +31,7 @@ from kafka_worker.ops.dead_letters.plan import (
 )
 from kafka_worker.ops.dead_letters.resolve import Resolver
 from kafka_worker.ops.dead_letters.text import as_object, listed, shown
-from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
+from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest
 from tests.unit.ops.dead_letters.letters import DLQ, TOPICS, letter, marked, record
 
 

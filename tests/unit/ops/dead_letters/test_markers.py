@@ -19,7 +19,7 @@ from kafka_worker.ops.dead_letters.letter import (
 )
 from kafka_worker.ops.dead_letters.plan import Action, first_open, reason_to_skip
 from kafka_worker.ops.dead_letters.text import as_object, listed, shown
-from kafka_worker.shared.configuration.dead_letter_flags import DeadLetterRequest
+from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest
 from tests.unit.ops.dead_letters.letters import DLQ, marked, record
 
 

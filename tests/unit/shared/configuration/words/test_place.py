@@ -7,7 +7,7 @@ from typing import List, Optional
 import pytest
 
 from kafka_worker.shared.configuration import command_line
-from kafka_worker.shared.configuration.place import Place
+from kafka_worker.shared.configuration.words.place import Place
 
 
 @pytest.mark.parametrize(

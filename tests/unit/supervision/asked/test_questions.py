@@ -8,7 +8,7 @@ import pytest
 
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.supervision import child
-from kafka_worker.supervision.questions import ANSWER_SECONDS, Questions
+from kafka_worker.supervision.asked.questions import ANSWER_SECONDS, Questions
 from kafka_worker.supervision.slot import Slot
 from tests.unit.supervision.puppet import Puppet
 

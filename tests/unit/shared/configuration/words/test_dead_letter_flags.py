@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kafka_worker.shared.configuration import command_line
-from kafka_worker.shared.configuration.dead_letter_flags import FLAGS, DeadLetterRequest, Flag, moment, read
 from kafka_worker.shared.configuration.load import load
+from kafka_worker.shared.configuration.words.dead_letter_flags import FLAGS, DeadLetterRequest, Flag, moment, read
 
 NOW = 1_000_000.0
 

@@ -1,0 +1,57 @@
+"""What the supervisor says to whoever asks at its control socket."""
+
+from __future__ import annotations
+
+import selectors
+import time
+from typing import Callable, Mapping
+
+from kafka_worker.shared import logs
+from kafka_worker.shared.ipc import control, health
+from kafka_worker.shared.ipc.snapshot import Snapshot, as_json, snapshot_of
+from kafka_worker.shared.ipc.work import WorkOfAll
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system.awake import AwakeClock
+from kafka_worker.supervision.asked.http_process import HttpProcess
+from kafka_worker.supervision.asked.questions import Questions
+from kafka_worker.supervision.slot import Slot
+
+
+class Desk:
+    """The supervisor's: it makes the snapshot of what it is shown here, and has the control socket."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        selector: selectors.BaseSelector,
+        state: Callable[[], str],
+        awake: AwakeClock,
+        slots: Mapping[int, Slot],
+        http: HttpProcess,
+        work: WorkOfAll,
+    ) -> None:
+        """Open the control socket. The caller holds the lock of the premises. Raises OSError. `state`: the supervisor's;
+        `slots`: by their numbers, as they are at any time."""
+        self._settings = settings
+        self._state = state
+        self._awake = awake
+        self._slots = slots
+        self._http = http
+        self._work = work
+        self._since = time.monotonic()
+        self.control = control.ControlServer(
+            runtime_files.control_socket(settings),
+            selector,
+            {"status": lambda: as_json(self.snapshot())},
+            {"inquire": Questions(slots).inquire},
+        )
+
+    def snapshot(self) -> Snapshot:
+        """The service as it is now."""
+        now = time.monotonic()
+        slots = [self._slots[number].report(now, self._awake.seconds) for number in sorted(self._slots)]
+        lost = logs.lost()
+        state, uptime, work = self._state(), now - self._since, self._work.told()
+        conditions = [*health.conditions(state, slots, lost.untold), *self._http.conditions()]
+        return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, self._http.report(), work)
