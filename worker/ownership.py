@@ -285,7 +285,7 @@ class Ownership(RebalanceListener):
             self.dropped += partition.flow.waiting + partition.tracker.in_flight - running
             self._recovery.ended(partition)
             self.assignment.remove(partition.topic, partition.number)
-        self._settling.unpark()
+        self._settling.start_after_all()
         self.serve()
 
     # ---- commits --------------------------------------------------------------------------------------------------

@@ -46,14 +46,14 @@ class Settling:
         settled = [partition.closing.settled(_highest(running, partition)) for partition in partitions]
         if all(settled) and not any(partition.flow.in_transit for partition in partitions):
             return True
-        self.unpark()
+        self.start_after_all()
         return False
 
-    def unpark(self) -> None:
-        """Start what was parked and lies below the frontier of its partition after all; forget what is not ours any more."""
-        parked = [self._pool.parked.popleft() for _ in range(len(self._pool.parked))]
-        self._decisions.requeue(task for task in parked if not kept_back(task))
-        self._pool.parked.extend(task for task in parked if kept_back(task) and not partition_of(task).closing.revoked)
+    def start_after_all(self) -> None:
+        """Start what was kept back and lies below its partition's frontier after all; forget what is not ours any more."""
+        tasks = [self._pool.kept_back.popleft() for _ in range(len(self._pool.kept_back))]
+        self._decisions.requeue(task for task in tasks if not kept_back(task))
+        self._pool.kept_back.extend(task for task in tasks if kept_back(task) and not partition_of(task).closing.revoked)
 
     def running(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
         """What runs of these partitions."""

@@ -2,7 +2,7 @@
 *held* (see `breakers`) is not served at all; one that is *metered* is served through permits, of which the consumer thread
 gives out a counted number: for the probes of a circuit breaker, and for the rate limit. Consumer thread only.
 
-The tasks stay where they are, in the queues of their partitions. So retries, followers in a lane, closing and parking need to
+The tasks stay where they are, in the queues of their partitions. So retries, followers in a lane and closing need to
 know nothing of the gate.
 """
 

@@ -184,7 +184,7 @@ class AsyncPool(Pool):
 
     def _begin(self, place: Coroutine, task: Task) -> None:
         if kept_back(task):
-            self.parked.append(task)
+            self.kept_back.append(task)
             self._leave(place)
             return
         mark_running(task)

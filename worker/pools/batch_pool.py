@@ -63,7 +63,7 @@ class BatchPool(Pool):
             thread.started = self.clock()
         thread.batch.append(task)
         if kept_back(task):
-            self.parked.append(task)
+            self.kept_back.append(task)
             thread.batch.pop()
             return False
         return True

@@ -62,10 +62,10 @@ class Pools:
         self._parts = parts
         self._kind_of = kind_of
         self.undecided: Deque[Undecided] = deque()
-        self.parked: Deque[Task] = deque()
+        self.kept_back: Deque[Task] = deque()
         self.idle = threading.Event()
         for part in parts.values():
-            part.undecided, part.parked, part.idle = self.undecided, self.parked, self.idle
+            part.undecided, part.kept_back, part.idle = self.undecided, self.kept_back, self.idle
 
     @property
     def threads(self) -> List[HandlerThread]:

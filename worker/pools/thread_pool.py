@@ -89,7 +89,7 @@ class Runner(Protocol):
     # For the consumer thread to decide about:
     undecided: Deque[Undecided]
     idle: threading.Event  # set by whoever finds nothing to do; cleared by the consumer thread
-    parked: Deque[Task]  # not started, because their partition was closed before their turn came
+    kept_back: Deque[Task]  # not started, because their partition was closed before their turn came
 
     @property
     def threads(self) -> List[HandlerThread]:
@@ -143,7 +143,7 @@ class Pool:
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self.undecided: Deque[Undecided] = deque()
         self.idle = threading.Event()
-        self.parked: Deque[Task] = deque()
+        self.kept_back: Deque[Task] = deque()
         self.threads = [HandlerThread(self.name % number) for number in range(threads)]
         self.limit = threads  # how many may take tasks
         self._resized = threading.Condition()
@@ -265,7 +265,7 @@ class Pool:
             offset, segment, message, lane, attempt, partition = task
             closing = partition.closing
             if closing.closed and offset >= closing.frontier:  # `kept_back` written out
-                self.parked.append(task)
+                self.kept_back.append(task)
                 continue
             # In the journal this is the witness of what ran when the process died.
             segment.flags[offset + segment.shift] = RUNNING

@@ -42,9 +42,9 @@ class Quarantine(Pool):
     name = "quarantine-%d"
 
     def __init__(self, settings: Settings, slot: int, pool: Runner, suspects: SuspectsFile) -> None:
-        """What fails or is parked goes into the lists of `pool`. Threads and task processes start when there are suspects."""
+        """What fails or is kept back goes into the lists of `pool`. Threads start with the first suspects."""
         super().__init__(AT_ONCE, self._run)
-        self.undecided, self.parked = pool.undecided, pool.parked
+        self.undecided, self.kept_back = pool.undecided, pool.kept_back
         self._wake_others = pool.wake
         self._queue = FirstComeFirstServed()
         self.suspects = suspects

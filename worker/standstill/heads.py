@@ -126,7 +126,7 @@ class Heads:
         elsewhere = (
             (self._gates.aside(), Waits.BREAKER),
             (self._quarantine.in_line(), Waits.SUSPECT),
-            (self._pool.parked.copy(), Waits.LEAVING),
+            (self._pool.kept_back.copy(), Waits.LEAVING),
         )
         for tasks, waits in elsewhere:
             for task in tasks:

@@ -131,7 +131,7 @@ def test_messages_of_a_list_have_the_type_that_the_lists_hint_names() -> None:
     assert failed(pool) == [(1, "InvalidMessageError")]
 
 
-def test_what_must_be_alone_is_parked_when_its_partition_closes_while_it_waits_behind_a_batch() -> None:
+def test_what_must_be_alone_is_kept_back_when_its_partition_closes_while_it_waits_behind_a_batch() -> None:
     work = Work(3)
 
     def handler(_messages: List[int]) -> None:
@@ -139,9 +139,9 @@ def test_what_must_be_alone_is_parked_when_its_partition_closes_while_it_waits_b
 
     with started(batch_pool(handler)) as pool:
         work.give(pool, *[work.task(offset, attempt=2 if offset == 2 else 1) for offset in range(3)])
-        eventually(lambda: pool.parked, 5, "it is parked")
+        eventually(lambda: pool.kept_back, 5, "it is kept back")
 
-    assert (work.watermark, [task[0] for task in pool.parked]) == (2, [2])
+    assert (work.watermark, [task[0] for task in pool.kept_back]) == (2, [2])
 
 
 def test_no_message_of_a_batch_is_done_before_its_results_are_stored() -> None:

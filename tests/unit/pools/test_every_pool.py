@@ -110,9 +110,9 @@ def test_tasks_of_a_closed_partition_start_only_below_its_frontier(running: Star
     work.partition.closing.frontier = 2
     with running() as pool:
         work.give_all(pool)
-        eventually(lambda: len(pool.parked) == 2 and nothing_runs(pool), 5, "the rest is parked")
+        eventually(lambda: len(pool.kept_back) == 2 and nothing_runs(pool), 5, "the rest is kept back")
 
-    assert [task[0] for task in pool.parked] == [2, 3]
+    assert [task[0] for task in pool.kept_back] == [2, 3]
     assert work.watermark == 2
 
 

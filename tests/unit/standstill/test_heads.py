@@ -63,8 +63,8 @@ def waits_to_run_apart(bench: Bench, task: Task) -> None:
     bench.parts.quarantine._queue.extend([task])
 
 
-def is_parked(bench: Bench, task: Task) -> None:
-    bench.pool.parked.append(task)
+def is_kept_back(bench: Bench, task: Task) -> None:
+    bench.pool.kept_back.append(task)
 
 
 def is_sent(bench: Bench, task: Task) -> None:
@@ -91,7 +91,7 @@ FOUND: List[Tuple[Callable[[Bench, Task], None], Waits, str]] = [
     (waits_for_its_next_attempt, Waits.RETRY, ""),
     (is_set_aside, Waits.BREAKER, ""),
     (waits_to_run_apart, Waits.SUSPECT, ""),
-    (is_parked, Waits.LEAVING, ""),
+    (is_kept_back, Waits.LEAVING, ""),
     (is_sent, Waits.SENDING, ""),
     (was_refused, Waits.UNSTORED, "a dead letter can't be stored in x: no room"),
     (is_left, Waits.LEAVING, ""),
