@@ -8,6 +8,7 @@ from typing import Any, Callable, List, Optional, cast
 import pytest
 
 from kafka_worker.handler.loading import HandlerError, Kind
+from kafka_worker.isolation import per_thread
 from kafka_worker.isolation.per_thread import Isolated, handlers_of
 from kafka_worker.isolation.task_process import TaskProcess
 from kafka_worker.partitions.assignment import Partition
@@ -15,6 +16,12 @@ from tests.support.task_processes import HANDLER
 from tests.unit.fakes import Message, some_settings
 
 PARTITION = Partition("topic", 0)
+
+
+@pytest.fixture(autouse=True)
+def _apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever ends all task processes later in this process has nothing to do with these."""
+    monkeypatch.setattr(per_thread, "_PROCESSES", {})
 
 
 class Recorded:
