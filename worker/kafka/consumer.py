@@ -12,7 +12,7 @@ import logging
 import re
 import time
 from operator import methodcaller
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
@@ -77,6 +77,7 @@ class GroupConsumer:
         self._ahead = False  # the client's positions are past messages that the listener has not got yet, or never gets
         # That should be read from another offset on; what comes before they are is of no use.
         self._rewinding: Dict[TopicPartition, int] = {}
+        self._resting: Set[TopicPartition] = set()  # those of them that stay paused before
         self.ids = TopicIds(properties)
         self.ends = Ends(Asker(properties))
         self.joined = False  # the group has given us an assignment, even an empty one
@@ -154,9 +155,11 @@ class GroupConsumer:
             return {}
         return {(place.topic, place.partition): place.offset for place in places if place.error is None}
 
-    def rewind(self, name: TopicPartition, offset: int = OFFSET_BEGINNING) -> None:
-        """Read the partition from this offset on, whatever came of it: anew, from its first message, if none is given."""
+    def rewind(self, name: TopicPartition, offset: int = OFFSET_BEGINNING, *, when_resumed: bool = False) -> None:
+        """Read the partition from this offset on, whatever came of it: anew, from its first message, if none is given. At
+        once, or, if it is paused and should stay so, `when_resumed`."""
         self._rewinding[name] = offset
+        (self._resting.add if when_resumed else self._resting.discard)(name)
 
     def end(self, name: TopicPartition) -> int:
         """The partition's end as the last fetch told, or -1."""
@@ -176,6 +179,7 @@ class GroupConsumer:
 
     def resume(self, names: List[TopicPartition]) -> None:
         """Fetch these again."""
+        self._resting.difference_update(names)
         self._consumer.resume([ClientPartition(*name) for name in names])
 
     def leave(self, deadline: Deadline) -> None:
@@ -195,6 +199,8 @@ class GroupConsumer:
     def _rewind(self) -> None:
         """The client refuses it until it has begun to fetch."""
         for name, offset in list(self._rewinding.items()):
+            if name in self._resting:
+                continue
             place = ClientPartition(*name, offset)
             try:
                 self._consumer.resume([place])
@@ -206,6 +212,7 @@ class GroupConsumer:
 
     def _stay(self, names: List[TopicPartition]) -> None:
         """These come or go: where they were to be read from means nothing any more."""
+        self._resting.difference_update(names)
         for name in names:
             self._rewinding.pop(name, None)
 

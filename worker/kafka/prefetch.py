@@ -2,9 +2,10 @@
 
 A pause makes the client throw away what it has of a partition, and whatever is on its way, and fetch it again later. So as
 long as something is in hand nothing more is taken from the client, whose queue fills up then, so that it fetches no more by
-itself. But its queue is one for all partitions, and for what it has to tell: it has to be emptied many times a second, or else
-the messages of one partition are in the way of another's. If there is no room for all of it by then, it is taken in hand
-first, and what is in hand is paused then: at that moment nothing is in the client, and as a rule nothing on its way.
+itself. But its queue is one for all partitions, and for what it has to tell: the messages of one partition are in the way of
+another's. So it is emptied into the hands many times a second; the more there is in hand, the more seldom. Paused is what does
+not move, and what has far more than can be used soon: at that moment nothing is in the client, and as a rule nothing on its
+way. What fills the memory and does not move while others have nothing goes back to the broker.
 
 (What the group has to say overtakes messages: before a rebalance the client pauses all partitions itself, and the answer to a
 commit has priority. Errors wait with the messages.)
@@ -12,6 +13,7 @@ commit has priority. Errors wait with the messages.)
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any, Callable, List
 
@@ -23,8 +25,17 @@ from kafka_worker.shared.system import memory
 
 BATCH = 500  # messages; beyond it a batch gets no cheaper (measured: 100 to 500 is best)
 EMPTY_SECONDS = 0.075  # the longest that the client's queue is left with something in it; a fetch is complete by then
-MUCH_SECONDS = 0.5  # in which what is in hand is used up: less is no reason for a pause
-FULL_SECONDS = 5.0  # the same while there is no memory for more: then what is in it is fetched again
+# In which what is in hand is used up: time to fetch more. A client of which all partitions are paused looks only once a second
+# whether they still are.
+SCARCE_SECONDS = 1.25
+SCARCE = 256  # messages, or less, are scarce, however long they take
+PLENTY = 2048  # messages that take longer are plenty: the client's queue may wait
+LEFT_SECONDS = 0.5  # as EMPTY_SECONDS, where there is plenty; what the group says is heard as often
+AMPLE = 2  # times plenty: it may wait longer
+AMPLE_SECONDS = 2.0
+MUCH = 4  # times plenty: a client that waits stops by itself, but here it has to be told
+MOVING_SECONDS = 1.0  # of what nothing was taken in this time, while something was of others, is blocked
+FULL_SECONDS = 5.0  # as EMPTY_SECONDS, while there is no memory for more: then what is in it is fetched again
 WAIT_SECONDS = 0.02  # for room, between two looks at what the client has of others
 POLL_SECONDS = 0.001  # for nothing in particular
 LARGE_BATCH = 1000  # to empty the client by: the last ones have to be taken in less than `fetch.queue.backoff.ms`
@@ -46,9 +57,11 @@ class Prefetch:
         self._full = False  # more is in hand than `_most`, and all partitions are paused
         self._tried_at = 0.0  # when the client's queue was emptied the last time, as far as there was memory
         self._emptied_at = 0.0  # when nothing was left in it
+        self._moved_at = -math.inf  # when something had been taken from hand since the look before
 
     def turn(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, patience: float) -> None:
         """Once in a turn: take messages if that is right, or wait for room, for up to `patience` seconds."""
+        self._look(assignment)
         self._resume(consumer, assignment)
         in_hand = [partition.flow for partition in assignment if partition.flow.waiting]
         waits = any(flow.may_start for flow in in_hand)
@@ -62,25 +75,40 @@ class Prefetch:
             if waits and not batch:
                 self._idle.wait(pause)
             return
-        left = self._tried_at + EMPTY_SECONDS - self._clock()
+        plenty = _useful(assignment) / self._number(PLENTY)
+        left = self._tried_at + (LEFT_SECONDS if plenty > 1 else EMPTY_SECONDS) - self._clock()
         if left > 0:
             self._idle.wait(min(pause, left))
         else:
-            self._empty(consumer, assignment, deliver)
+            self._empty(consumer, assignment, deliver, ample=plenty > AMPLE)
+
+    def _look(self, assignment: Assignment) -> None:
+        """Which move: of what is blocked, what is in hand is of no use to anybody for now."""
+        now = self._clock()
+        if now < self._moved_at + MOVING_SECONDS or not any(partition.flow.taken_from for partition in assignment):
+            return
+        self._moved_at = now
+        for partition in assignment:
+            partition.flow.look()
 
     def _resume(self, consumer: GroupConsumer, assignment: Assignment) -> None:
         """Fetch more of what is nearly used up."""
         if self._full:
             self._full = sum(map(_weight, assignment)) > self._most / 2
-        resume = [p for p in assignment if p.flow.paused and p.flow.scarce and not (p.flow.held or self._full)]
+        if self._full:
+            self._give_back(consumer, assignment)
+            return
+        resume = [p for p in self._scarce(assignment) if p.flow.paused and _may_come(p)]
         if resume:
             consumer.resume([(p.topic, p.number) for p in resume])
         for partition in resume:
             partition.flow.resume()
 
-    def _empty(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver) -> None:
+    def _empty(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, *, ample: bool) -> None:
         """Take all that the client has, and let it fetch no more of what enough is in hand of."""
         room = self._most - sum(map(_weight, assignment))
+        if ample and self._clock() < self._emptied_at + AMPLE_SECONDS:
+            room = 0
         for _ in range(MOST_BATCHES):
             batch = consumer.fetch(LARGE_BATCH if room > 0 else 1, POLL_SECONDS)  # one, to hear what the group has to say
             deliver(batch)
@@ -92,8 +120,32 @@ class Prefetch:
             return
         self._full = room <= 0 and not consumer.emptied
         self._emptied_at = now
-        much = sum([p.flow.waiting for p in assignment]) > self._room.rate * MUCH_SECONDS
-        _pause(consumer, [p for p in assignment if self._full or p.flow.held or (much and not p.flow.scarce)])
+        much = sum([p.flow.waiting for p in assignment]) > MUCH * self._number(PLENTY)
+        scarce = self._scarce(assignment)
+        _pause(consumer, [
+            p for p in assignment
+            if self._full or p.flow.held or ((much or not p.flow.moving) and p not in scarce)
+        ])  # fmt: skip
+
+    def _give_back(self, consumer: GroupConsumer, assignment: Assignment) -> None:
+        """All that may be in hand is, and is of no use for long, while others have nothing: the heaviest goes. It comes again
+        when something of its partition has ended."""
+        starved = any(not (partition.flow.waiting or partition.flow.held) for partition in assignment)
+        if not starved or self._clock() < self._moved_at + FULL_SECONDS:
+            return
+        heaviest = max(assignment, key=_weight)
+        consumer.rewind((heaviest.topic, heaviest.number), heaviest.flow.first.offset(), when_resumed=True)
+        heaviest.flow.give_back(heaviest.tracker.in_flight)
+
+    def _number(self, least: int) -> float:
+        """So many messages are scarce, or `least`."""
+        return max(least, self._room.rate * SCARCE_SECONDS)
+
+    def _scarce(self, assignment: Assignment) -> List[Partition]:
+        """Those of which so little is in hand that it is time to fetch more."""
+        parts = max(1, sum([1 for partition in assignment if partition.flow.waiting]))
+        number, weight = self._number(SCARCE) / parts, self._most / (4 * parts)
+        return [p for p in assignment if p.flow.waiting <= number and p.flow.weight <= weight]
 
 
 def _pause(consumer: GroupConsumer, partitions: List[Partition]) -> None:
@@ -104,5 +156,14 @@ def _pause(consumer: GroupConsumer, partitions: List[Partition]) -> None:
         partition.flow.pause()
 
 
+def _may_come(partition: Partition) -> bool:
+    return not partition.flow.held and partition.tracker.in_flight < partition.flow.comes_below
+
+
 def _weight(partition: Partition) -> int:
     return partition.flow.weight + OVERHEAD * partition.flow.waiting
+
+
+def _useful(assignment: Assignment) -> int:
+    """Messages in hand of what moves."""
+    return sum([partition.flow.waiting for partition in assignment if partition.flow.moving])

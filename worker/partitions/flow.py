@@ -7,15 +7,13 @@ import math
 from collections import deque
 from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
 
-RESUMED_AT = 1 / 4  # of what was in hand when it was paused: until that is used up, there is time to fetch more
-
 
 class Flow:
     """What comes of one assignment, and what it is kept from."""
 
     __slots__ = (
-        "_causes", "_enough", "_runs", "_unstored", "held", "in_transit", "paused", "try_at", "unread", "unread_at", "untold",
-        "waiting",
+        "_causes", "_runs", "_unstored", "comes_below", "held", "in_transit", "moving", "paused", "taken_from", "try_at",
+        "unread", "unread_at", "untold", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -30,8 +28,11 @@ class Flow:
         self._unstored = 0  # those that were refused (see `outbox`)
         self.untold = False  # nothing of it may start, because it is not known where it begins
         self.waiting = 0  # messages in hand
+        self.weight = 0  # bytes of their values
+        self.taken_from = False  # since the last look
+        self.moving = True  # as of that look
+        self.comes_below = math.inf  # it was given back: of no use while so many of it are in flight
         self._runs: Deque[List[Any]] = deque()  # they themselves, in runs whose offsets ascend
-        self._enough = 0.0  # that many in hand are not scarce yet
 
     def _hold(self, cause: str, why: str) -> None:
         self._causes[cause] = why
@@ -41,16 +42,20 @@ class Flow:
 
     def pause(self) -> None:
         """The client fetches it no more."""
-        self.paused, self._enough = True, RESUMED_AT * self.waiting
+        self.paused = True
 
     def resume(self) -> None:
         """The client fetches it again."""
-        self.paused = False
+        self.paused, self.comes_below = False, math.inf
 
-    @property
-    def scarce(self) -> bool:
-        """Whether so little is in hand, of what was when it was paused, that it is time to fetch more."""
-        return self.waiting <= self._enough
+    def look(self) -> None:
+        """Something was taken of what is in hand of somebody."""
+        self.moving, self.taken_from = self.taken_from or not self.waiting, False
+
+    def give_back(self, in_flight: int) -> None:
+        """What is in hand comes again, once fewer than these are in flight."""
+        self.drop()
+        self.comes_below = in_flight
 
     # ---- what is in hand --------------------------------------------------------------------------------------------
 
@@ -58,9 +63,11 @@ class Flow:
         """These were fetched; their offsets ascend, and are higher than those of all before."""
         self._runs.append(run)
         self.waiting += len(run)
+        self.weight += sum(map(len, run))
 
     def taken(self, most: int) -> Iterator[List[Any]]:
         """The next of them, so many at most."""
+        self.taken_from = True
         while most > 0 and self._runs:
             run = self._runs.popleft()
             if len(run) > most:
@@ -69,12 +76,13 @@ class Flow:
                 del self._runs[0][:most]  # moves the rest, where another slice would copy it
             most -= len(run)
             self.waiting -= len(run)
+            self.weight -= sum(map(len, run))
             yield run
 
     def drop(self) -> None:
         """What is in hand comes again."""
         self._runs.clear()
-        self.waiting = 0
+        self.waiting = self.weight = 0
 
     @property
     def first(self) -> Any:
@@ -85,11 +93,6 @@ class Flow:
     def end(self) -> int:
         """Behind the last offset in hand; -1: there is none."""
         return int(self._runs[-1][-1].offset()) + 1 if self._runs else -1
-
-    @property
-    def weight(self) -> int:
-        """Bytes of the values in hand."""
-        return sum([sum(map(len, run)) for run in self._runs])
 
     @property
     def may_start(self) -> bool:

@@ -14,6 +14,8 @@ from typing import Any, Callable, Deque, Dict, Hashable, List, Optional, Type
 
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
 
+SWEEP_AT = 256  # lanes of one partition, whether idle or not; each is most of a kilobyte
+
 LaneOf = Callable[[Any], Optional[Hashable]]
 
 
@@ -77,7 +79,7 @@ class Lane:
 class Lanes(Dict[Hashable, Lane]):
     """The lanes of one partition by their names; each comes with its first message. Consumer thread only."""
 
-    _sweep_at = 1024
+    _sweep_at = SWEEP_AT
 
     def __missing__(self, name: Hashable) -> Lane:
         """A new one."""
@@ -90,4 +92,4 @@ class Lanes(Dict[Hashable, Lane]):
         if len(self) > self._sweep_at:
             for name in [name for name, lane in self.items() if lane.idle]:
                 del self[name]
-            self._sweep_at = max(1024, 2 * len(self))
+            self._sweep_at = max(SWEEP_AT, 2 * len(self))

@@ -9,7 +9,17 @@ from typing import Any, Deque, Dict, List, Tuple
 import pytest
 
 from kafka_worker.kafka.backpressure import OVERHEAD, Backpressure
-from kafka_worker.kafka.prefetch import EMPTY_SECONDS, FULL_SECONDS, Prefetch
+from kafka_worker.kafka.prefetch import (
+    AMPLE_SECONDS,
+    EMPTY_SECONDS,
+    FULL_SECONDS,
+    LEFT_SECONDS,
+    MUCH,
+    PLENTY,
+    SCARCE,
+    SCARCE_SECONDS,
+    Prefetch,
+)
 from kafka_worker.kafka.properties import CONSUMER_DEFAULTS
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Assignment, Partition
@@ -49,7 +59,8 @@ class Machine:
         self._arrives = self._backed_off = 0.0
         self._turn = 0  # of which partition is the first in a fetch
         self.delivered = self.thrown_away = 0  # messages
-        self.emptied_at = [0.0]
+        self.given_back: List[int] = []  # partitions
+        self.emptied_at, self.heard_at = [0.0], [0.0]
         # the handlers
         self._threads = threads
         self.runnable: Deque[Any] = deque()
@@ -86,6 +97,7 @@ class Machine:
     # ---- the client ----
 
     def fetch(self, most: int, timeout: float) -> List[Message]:
+        self.heard_at.append(self.now)
         until = self.now + timeout
         while not self.queue and self.now < until:
             self._advance(self.step)
@@ -106,6 +118,11 @@ class Machine:
     def resume(self, names: List[Tuple[str, int]]) -> None:
         self._barrier(names)
         self.paused = [number for number in self.paused if (TOPIC, number) not in names]
+
+    def rewind(self, name: Tuple[str, int], offset: int, *, when_resumed: bool) -> None:
+        assert when_resumed
+        self.given_back.append(name[1])
+        self._position[name[1]] = self._next[name[1]] = offset
 
     def _barrier(self, names: List[Tuple[str, int]]) -> None:
         """What is there of them, or on its way, is of no use any more."""
@@ -130,6 +147,9 @@ class Machine:
             self._backed_off = self.now + BACKOFF
             return
         wanted = [p.number for p in self.assignment if p.number not in self.paused]
+        if not wanted:
+            self._backed_off = self.now + 1.0  # nothing tells it of the end of a pause
+            return
         most = max(1, CONSUMER_DEFAULTS["fetch.max.bytes"] // (self._fetched * len(self._value)))
         wanted = sorted(wanted, key=lambda number: (number - self._turn) % len(self._next))[:most]
         self._turn = wanted[-1] + 1 if wanted else 0
@@ -145,6 +165,10 @@ class Machine:
         until = self.now + seconds
         while not self._set and self.now < until:
             self._advance(self.step)
+
+    def end_one(self, partition: Partition) -> None:
+        offset, segment = next((task[0], task[1]) for _, _, task in self._running if task[5] is partition)
+        segment.complete(offset)
 
     def _advance(self, seconds: float) -> None:
         self.now += seconds
@@ -169,11 +193,16 @@ class Machine:
         return True
 
 
+def longest(moments: List[float]) -> float:
+    """Between one and the next."""
+    return max(after - before for before, after in zip(moments, moments[1:]))
+
+
 @pytest.mark.parametrize(
     ("seconds", "partitions", "max_in_flight", "size"),
     [(0.001, 2, 1000, 177), (0.005, 4, 16, 177), (0.02, 8, 1000, 177), (0.1, 4, 16, 2_000), (0.1, 3, 1000, 60_000)],
 )
-def test_with_a_backlog_no_thread_is_idle_next_to_nothing_is_fetched_twice_and_the_client_is_emptied_in_time(
+def test_with_a_backlog_no_thread_is_idle_next_to_nothing_is_fetched_twice_and_the_client_is_heard_in_time(
     seconds: float, partitions: int, max_in_flight: int, size: int
 ) -> None:
     machine = Machine(partitions, threads=8, max_in_flight=max_in_flight, size=size)
@@ -185,8 +214,8 @@ def test_with_a_backlog_no_thread_is_idle_next_to_nothing_is_fetched_twice_and_t
 
     assert machine.busy - busy >= 0.97 * 8 * (machine.now - began)
     assert machine.thrown_away <= 0.1 * machine.delivered
-    gaps = [after - before for before, after in zip(machine.emptied_at, [*machine.emptied_at[1:], machine.now])]
-    assert max(gaps) < 0.2
+    assert longest([*machine.heard_at, machine.now]) < LEFT_SECONDS + 0.1
+    assert longest([*machine.emptied_at, machine.now]) < AMPLE_SECONDS + 0.1
     assert sum(partition.tracker.in_flight for partition in machine.assignment) <= max_in_flight
     assert machine.in_hand * (size + OVERHEAD) < 1.5 * memory.MOST_PREFETCH_BYTES
 
@@ -203,14 +232,51 @@ def test_nothing_is_paused_or_fetched_twice_while_room_comes_back_quickly() -> N
 
 def test_what_is_paused_was_taken_out_of_the_client_before_and_is_fetched_again_in_time() -> None:
     machine = Machine(1, threads=1, max_in_flight=20)
-    machine.run(EMPTY_SECONDS + 0.2)
-    waiting, paused = machine.in_hand, list(machine.paused)
+    machine.step = 0.002
+    while not machine.paused:
+        machine.turn()
+    waiting = machine.in_hand
     while machine.paused:
         machine.turn()
 
-    assert (paused, machine.thrown_away) == ([0], 0)
-    assert waiting > ENOUGH
-    assert 0.2 * waiting < machine.in_hand < 0.3 * waiting
+    assert machine.thrown_away == 0
+    assert waiting > MUCH * PLENTY
+    assert 0.9 * SCARCE < machine.in_hand <= SCARCE
+
+
+def test_with_seconds_of_work_in_hand_the_client_is_left_alone_longer_and_nothing_is_paused_or_fetched_twice() -> None:
+    machine = Machine(16, threads=16, max_in_flight=1000)
+    machine.run(1.0)
+    machine.thrown_away = most = 0
+    for _ in range(40):
+        machine.run(0.1)
+        most = max(most, machine.in_hand)
+
+    assert most < 5 * SCARCE_SECONDS * 16 / machine.seconds
+    assert (machine.paused, machine.thrown_away) == ([], 0)
+    assert LEFT_SECONDS - 0.1 < longest(machine.emptied_at[1:]) < AMPLE_SECONDS + 0.1
+
+
+def test_what_fills_the_memory_and_does_not_move_is_given_back_for_others_until_something_of_it_has_ended() -> None:
+    limit = str(memory.SUPERVISOR_BYTES + memory.LEAST_BYTES)
+    machine = Machine(8, threads=64, max_in_flight=64, memory_limit=limit, size=20_000)
+    machine.slow = dict.fromkeys(range(6), 3600.0)
+    for number in range(6, 8):
+        machine.partition(number).flow.pause()
+        machine.pause([(TOPIC, number)])
+    machine.run(2.1 * FULL_SECONDS)
+    of_others = [machine.partition(number).tracker.watermark() for number in (6, 7)]
+    machine.run(FULL_SECONDS)
+    of_others_later = [machine.partition(number).tracker.watermark() for number in (6, 7)]
+    given_back = set(machine.given_back)
+    again = machine.partition(min(given_back))
+    rested = again.flow.waiting
+    machine.end_one(again)
+    machine.run(FULL_SECONDS)
+
+    assert given_back < set(range(6))
+    assert rested == 0 < again.flow.waiting
+    assert all(later > earlier + 1000 for earlier, later in zip(of_others, of_others_later))
 
 
 def test_a_partition_that_comes_to_nothing_leaves_the_others_all_threads_within_a_moment() -> None:
