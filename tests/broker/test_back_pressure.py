@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List
 
 import pytest
 
-from kafka_worker.kafka import consumer
+from kafka_worker.kafka import consumer, prefetch
 from kafka_worker.kafka.consumer import create_consumer
 from kafka_worker.shared.system.memory import LEAST_BYTES, MEBIBYTE, SUPERVISOR_BYTES
 from tests.support.eventually import eventually
@@ -142,9 +142,11 @@ def blocked_at_first() -> List[Sent]:
 
 
 def test_nothing_stays_paused_when_partitions_go_and_come_back(
-    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client remembers a pause over a rebalance."""
+    for bound in ("SCARCE", "PLENTY"):  # all that is in hand is more than is wanted
+        monkeypatch.setattr(prefetch, bound, 1)
     name = topic(partitions=PARTITIONS)
     sent = blocked_at_first()
     admin.produce(name, [each.row for each in sent])

@@ -61,6 +61,8 @@ class Prefetch:
 
     def turn(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, patience: float) -> None:
         """Once in a turn: take messages if that is right, or wait for room, for up to `patience` seconds."""
+        for partition in assignment:
+            partition.flow.was_served()
         self._look(assignment)
         self._resume(consumer, assignment)
         in_hand = [partition.flow for partition in assignment if partition.flow.waiting]

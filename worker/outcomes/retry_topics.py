@@ -107,7 +107,7 @@ class RetryTopics:
         """What to produce so that a task that sleeps goes to the end of its topic, or of one of a longer delay, because it
         stands in the way of others; None: it does not, or not for longer than the delay of its topic, as others there do."""
         wait, partition = self.sleeps(task, now), partition_of(task)
-        if not partition.flow.paused or partition.flow.held or wait < self._seconds[partition.topic]:
+        if not partition.flow.crowded or partition.flow.held or wait < self._seconds[partition.topic]:
             return None
         return self._made(message_of(task), attempt_of(task), wait, age_of(attempt_of(task), now))
 

@@ -103,7 +103,7 @@ class Partition:
             in_flight=in_flight,
             done_beyond=max(0, self.tracker.next_offset - watermark - in_flight),
             queued=len(self.queue),
-            paused=self.flow.paused,
+            paused=self.flow.crowded,
             held=self.flow.held or self.flow.unread or held,
         )
 

@@ -12,7 +12,7 @@ class Flow:
     """What comes of one assignment, and what it is kept from."""
 
     __slots__ = (
-        "_causes", "_runs", "_unstored", "comes_below", "held", "in_transit", "moving", "paused", "taken_from", "try_at",
+        "_causes", "_no_room", "_runs", "_unstored", "comes_below", "held", "in_transit", "moving", "paused", "taken_from", "try_at",
         "unread", "unread_at", "untold", "waiting", "weight",
     )  # fmt: skip
 
@@ -29,6 +29,7 @@ class Flow:
         self.untold = False  # nothing of it may start, because it is not known where it begins
         self.waiting = 0  # messages in hand
         self.weight = 0  # bytes of their values
+        self._no_room = False  # for some of it, in this turn
         self.taken_from = False  # since the last look
         self.moving = True  # as of that look
         self.comes_below = math.inf  # it was given back: of no use while so many of it are in flight
@@ -51,6 +52,15 @@ class Flow:
     def look(self) -> None:
         """Something was taken of what is in hand of somebody."""
         self.moving, self.taken_from = self.taken_from or not self.waiting, False
+
+    def was_served(self) -> None:
+        """As much of it was taken as there is room for, in this turn."""
+        self._no_room = self.waiting > 0
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there is more of it than room."""
+        return self.paused or self._no_room
 
     def give_back(self, in_flight: int) -> None:
         """What is in hand comes again, once fewer than these are in flight."""

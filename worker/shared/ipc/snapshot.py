@@ -113,7 +113,7 @@ class PartitionReport:
     end: int  # the partition's end, as of the last fetch
     lag: int  # end - committed; before our first commit: end - watermark
     in_flight: int
-    paused: bool  # for back-pressure, or because it is held
+    paused: bool  # for back-pressure: there is more of it than room; or because it is held
     held: str  # why nothing more of it is fetched or started, whatever room there is; empty: nothing is wrong
     stalled: str = ""  # how it stands still, with nothing that explains it; empty: it does not
     done_beyond: int = 0  # offsets behind the watermark that are done, or that nobody will deliver: they do not run again
