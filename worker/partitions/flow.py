@@ -12,8 +12,8 @@ class Flow:
     """What comes of one assignment, and what it is kept from."""
 
     __slots__ = (
-        "_causes", "_no_room", "_runs", "_unstored", "comes_below", "held", "in_transit", "moving", "paused", "taken_from", "try_at",
-        "unread", "unread_at", "untold", "waiting", "weight",
+        "_causes", "_no_room", "_runs", "_unstored", "comes_below", "held", "in_transit", "moving", "paused", "taken_from",
+        "try_at", "unread", "unread_at", "untold", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(self) -> None:
