@@ -20,7 +20,7 @@ $(VENV)/runtime: requirements.txt
 	$(PIP) --requirement requirements.txt
 	@touch $@
 
-$(VENV)/development: $(VENV)/runtime requirements-http.txt requirements-top.txt requirements-dev.txt
+$(VENV)/development: $(VENV)/runtime requirements-http.txt requirements-top.txt requirements-tracing.txt requirements-dev.txt
 	$(PIP) --requirement requirements-dev.txt
 	@touch $@
 

@@ -15,7 +15,7 @@ from typing import Dict, List, Tuple
 
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST, NEWEST = 8, 13  # of Python 3
-REQUIREMENTS = ("requirements.txt", "requirements-http.txt", "requirements-top.txt", "requirements-dev.txt")
+REQUIREMENTS = tuple(f"requirements{part}.txt" for part in ("", "-http", "-top", "-tracing", "-dev"))
 TESTS = ("tests/unit", "tests/processes/test_end_to_end.py")
 
 Version = Tuple[int, int]

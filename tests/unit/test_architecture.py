@@ -22,6 +22,7 @@ HOMES: Dict[str, Tuple[str, ...]] = {
         "worker/kafka/ends.py", "worker/ops/first_run/embedded_broker.py", "worker/ops/dead_letters/cluster.py",
         "worker/ops/connection.py", "worker/ops/lag/group.py", "worker/ops/doctor/", "worker/testing/service.py",
     ),
+    "opentelemetry": ("worker/tracing/",),
     "pydantic": (),
     "pytest": ("worker/testing/fixtures.py",),
     "starlette": ("worker/ops/serve/guard.py", "worker/ops/serve/server.py", "worker/ops/serve/site.py"),

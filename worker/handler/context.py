@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, ContextManager, List, Optional, Tuple
 
-from kafka_worker.handler.decoding import headers_of
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import failed_before
+from kafka_worker.shared.foreign.headers import headers_of
 
 
 class Context:

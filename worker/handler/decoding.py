@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from json import loads
-from typing import Any, Callable, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Iterable, Optional
 
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 
@@ -63,20 +63,3 @@ def _shortened(text: str, longest: int) -> str:
     """On one line, and without what no log can take: names of properties come from strangers."""
     shown = "".join(each if each.isprintable() else "?" for each in text[: longest + 1])
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
-
-
-def headers_of(message: Any) -> List[Tuple[str, Any]]:
-    """The headers of a Kafka message. Raises UndecodableError, once, when a name is not UTF-8: the client fails then, and
-    would crash the process if it were asked again, so that a header that says so takes their place."""
-    try:
-        return message.headers() or []
-    except SystemError as problem:
-        message.set_headers([("headers-lost", b"the name of one is not UTF-8")])
-        raise UndecodableError("the name of a header is not UTF-8") from problem
-
-
-def readable_headers(message: Any) -> List[Tuple[str, Any]]:
-    """The headers without raising, for whoever passes a message on: those that are lost say so."""
-    with contextlib.suppress(UndecodableError):
-        headers_of(message)
-    return headers_of(message)

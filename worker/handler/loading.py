@@ -15,7 +15,7 @@ import importlib
 import inspect
 from enum import Enum
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from kafka_worker import start
 from kafka_worker.handler.batch import BatchCall
@@ -69,7 +69,8 @@ def ready(function: Callable[..., Any], name: str, source: str, settings: Option
     kind = _kind(function, source)
     takes_context = _takes_context(function, source)
     decoder = _decoder(function, kind, source, settings) if settings else decode
-    return Handler(name, kind, _call(function, kind, decoder, takes_context=takes_context))
+    call = _call(function, kind, decoder, takes_context=takes_context)
+    return Handler(name, kind, _traced(call, kind, settings) if settings and settings.tracing == "on" else call)
 
 
 def _call(function: Callable[..., Any], kind: Kind, decoder: Decoder, *, takes_context: bool) -> Any:
@@ -91,6 +92,20 @@ def _call(function: Callable[..., Any], kind: Kind, decoder: Decoder, *, takes_c
                 forks.end()
 
     return with_context if takes_context else without_context
+
+
+def _traced(call: Any, kind: Kind, settings: Settings) -> Any:
+    """The call, which leaves a span."""
+    try:
+        from kafka_worker.tracing.spans import Spans  # here, because its library may be missing
+    except ImportError as problem:
+        what = "pip install -r requirements-tracing.txt (or 'kafka-worker[tracing]')"
+        raise HandlerError(f"TRACING=on needs OpenTelemetry's API ({problem}). Do: {what}, or leave TRACING out") from problem
+    spans = Spans(settings.group_id)
+    wraps: Dict[Kind, Callable[[Any], Any]] = {
+        Kind.THREAD: spans.of_call, Kind.ASYNC: spans.of_coroutine, Kind.BATCH: spans.of_batch,
+    }  # fmt: skip
+    return wraps[kind](call)
 
 
 def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: Settings) -> Decoder:

@@ -56,11 +56,12 @@ Outcome = Tuple[str, Any, Any]  # what kind it is, what belongs to that kind, an
 class RemoteMessage:
     """Answers like a message of the Kafka client."""
 
-    __slots__ = ("_data",)
+    __slots__ = ("_data", "given")
 
     def __init__(self, data: Dict[str, Any]) -> None:
         """`data`: as `task_process` describes a message."""
         self._data = data
+        self.given: Optional[List[Any]] = None  # the headers that it was given here
 
     def topic(self) -> str:
         """The topic."""
@@ -87,6 +88,11 @@ class RemoteMessage:
         if isinstance(self._data["headers"], str):
             raise UndecodableError(self._data["headers"])
         return self._data["headers"]  # type: ignore[no-any-return]
+
+    def set_headers(self, headers: List[Tuple[str, Any]]) -> None:
+        """Give it others."""
+        self._data["headers"] = headers
+        self.given = list(headers)
 
     def timestamp(self) -> Tuple[int, int]:
         """The kind of the timestamp, and its milliseconds."""
@@ -194,7 +200,7 @@ class TaskMain:
             results = sends_of(returned, ())
         except BaseException as problem:  # SystemExit and KeyboardInterrupt too: the task has failed, not the process
             error = copied(problem)
-            return "raised", told(error), _calls(partition, error)
+            return "raised", {**told(error), "headers": message.given}, _calls(partition, error)
         if results:
             return "send", [_fields(send) for send in results.sends], _calls(partition)
         return "done", returned, _calls(partition)

@@ -11,7 +11,6 @@ import math
 import time
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from kafka_worker.handler.decoding import headers_of
 from kafka_worker.handler.lives import WAITS
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.isolation.frames import LOST, GarbledError
@@ -26,6 +25,7 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.errors import PlainError, UndecodableError
 from kafka_worker.shared.foreign.exceptions import RemoteTraceback, rebuilt
+from kafka_worker.shared.foreign.headers import headers_of
 from kafka_worker.shared.settings import Settings
 
 log = logs.logger(__name__)
@@ -111,6 +111,8 @@ class TaskProcess:
         error = rebuilt(content) if kind == "raised" else None
         _pass_on(calls, partition, error, failed_before(attempt))
         if error is not None:
+            if content.get("headers"):
+                message.set_headers(content["headers"])
             raise error
         return [Send(*fields) for fields in content] if kind == "send" else content
 

@@ -9,12 +9,12 @@ import time
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict
 
-from kafka_worker.handler.decoding import readable_headers
 from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.kafka.outbox import Headers, Outbox, OutgoingRecord
 from kafka_worker.kafka.properties import Member
 from kafka_worker.partitions.task import Task, attempt_of, message_of
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of, traceback_of
+from kafka_worker.shared.foreign.headers import readable_headers
 
 WHAT = "dead letter"
 PREFIX = "dead-letter."  # of the headers we add; the same names in a message that comes in are forged or stale, and dropped

@@ -11,13 +11,13 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from kafka_worker.handler.decoding import readable_headers
 from kafka_worker.kafka.outbox import Headers, OutgoingRecord
 from kafka_worker.outcomes.retry import LONGEST_SECONDS
 from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, facts_of, in_words, message_of, partition_of
 from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.failure_settings import retry_topic, seconds_of
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.foreign.headers import readable_headers
 
 log = logs.logger(__name__)
 
@@ -60,6 +60,10 @@ class DelayedMessage:
     def headers(self) -> List[Tuple[str, Any]]:
         """The headers without those that are ours."""
         return self._headers
+
+    def set_headers(self, headers: Headers) -> None:
+        """Give it others."""
+        self._headers = headers
 
     def key(self) -> Any:
         """The key as it was produced."""

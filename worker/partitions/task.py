@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
+from kafka_worker.shared.foreign.headers import trace_id_of
 
 if TYPE_CHECKING:
     from kafka_worker.partitions.assignment import Partition
@@ -59,7 +60,8 @@ def facts_of(task: Task) -> Dict[str, Any]:
     key = task[2].key()
     hashed = None if key is None else hashlib.sha256(key).hexdigest()[:12]
     topic, number = task[5].topic, task[5].number
-    return {"topic": topic, "partition": number, "offset": task[0], "attempt": int(task[4]), "key_hash": hashed}
+    told = {"topic": topic, "partition": number, "offset": task[0], "attempt": int(task[4]), "key_hash": hashed}
+    return {**told, "trace_id": trace_id_of(task[2])}
 
 
 def kept_back(task: Task) -> bool:

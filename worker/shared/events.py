@@ -52,6 +52,7 @@ class Event(str, Enum):
     STRANGE_ANSWER = "strange-answer"  # of a copy that a handler has forked
     LOOP_DISTURBED = "loop-disturbed"  # the event loop, by a handler
     HINT_UNKNOWN = "hint-unknown"
+    NOT_TRACED = "not-traced"  # spans are wanted, and nothing takes them
 
     # the group and the broker
     ASSIGNED = "assigned"

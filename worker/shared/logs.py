@@ -40,9 +40,12 @@ class _Home(NamedTuple):
     writers: List[LogWriter]  # that of standard error first
 
     def write(self, record: logging.LogRecord) -> None:
+        for name, value in _also().items():
+            vars(record).setdefault(name, value)
         self.writers[0].put(self.line(record))
 
 
+_also: Callable[[], Dict[str, str]] = dict  # what each record says besides
 _home: Optional[_Home] = None  # as long as there is none (in commands, and in tests), the standard library does it
 
 
@@ -103,6 +106,12 @@ def set_up(level: str, form: str, name: str, slot: Optional[int] = None) -> None
     _home = _Home(logging.getLogger().level, line, [stderr] if stdout is stderr else [stderr, stdout])
     sys.stderr, sys.stdout = stderr.stream(sys.stderr), stdout.stream(sys.stdout)
     atexit.register(end)
+
+
+def tell_also(fields: Callable[[], Dict[str, str]]) -> None:
+    """Each record also says what this gives when it is written, in the thread that writes it."""
+    global _also  # noqa: PLW0603 (there is one log)
+    _also = fields
 
 
 def end() -> None:

@@ -212,6 +212,11 @@ class Settings(TopicSettings, _Decided):
         "text: log lines for people; json: one JSON object a line, for programs",
         "text", choices=("text", "json"),
     )
+    tracing: str = row(
+        "Places and logs", "TRACING", "--tracing",
+        "whether each call of a handler is a span of OpenTelemetry, for the SDK that a hook of yours configures",
+        "off", choices=("off", "on"),
+    )
     core_dumps: str = row(
         "Places and logs", "CORE_DUMPS", "--core-dumps",
         "whether a process that crashes may leave a core file, which holds passwords; on: as the system allows",

@@ -1,0 +1,1 @@
+"""Spans of OpenTelemetry, where they are asked for."""
