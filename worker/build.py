@@ -66,13 +66,14 @@ def parts(
     member: Member,
     open_journal: OpenJournal = lambda: None,
     clock: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
     outbox: Optional[Outbox] = None,
 ) -> Parts:
     """What the consumer thread works with, beside these. `member` is who we are, for the broker and in dead letters."""
     name = member_name(*member)
     gates = Gates(settings, pool, routes.naming(settings), clock, quarantine.threads)
     outbox = outbox or Outbox(producer_properties(settings, name), clock)
-    decisions = Decisions(settings, policy, pool, outbox, member, clock, quarantine, gates)
+    decisions = Decisions(settings, policy, pool, outbox, member, clock, quarantine, gates, wall)
     stopping, room = Stopping(), Backpressure(settings, clock)
     return Parts(
         pool=pool,

@@ -6,6 +6,7 @@ committed past it and its followers wait. Consumer thread only.
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple, Type, Union
 
 from kafka_worker.gates.gates import Gates
@@ -18,13 +19,25 @@ from kafka_worker.outcomes.results import ResultSender
 from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, age_of, attempt_of, facts_of, finish, in_words, offset_of, partition_of
+from kafka_worker.partitions.task import (
+    Task,
+    age_of,
+    attempt_of,
+    facts_of,
+    finish,
+    in_words,
+    message_of,
+    offset_of,
+    partition_of,
+)
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
+from kafka_worker.pools.scheduled import NotYetError, left
 from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Reject
+from kafka_worker.shared.foreign.deliver_at import time_of
 from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain, text_of
 from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.logs import Seldom
@@ -58,6 +71,7 @@ class Decisions:
         clock: Callable[[], float],
         quarantine: Quarantine,
         gates: Gates,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         """Takes what is undecided from the pool's list, and puts tasks back into their partitions' queues."""
         self._gates = gates
@@ -68,6 +82,7 @@ class Decisions:
         self._complaint = Seldom(log, clock)
         self._trouble, self._trouble_until = "", clock()
         self._failed = 0
+        self._scheduled, self._wall = bool(settings.deliver_at_max_seconds), wall
         self.work = Work()
         self._retries = RetrySchedule()
         self._outbox = outbox
@@ -127,9 +142,14 @@ class Decisions:
 
     # ---- what others may know -------------------------------------------------------------------------------------
 
-    def retries(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, float]]:
-        """Those of these offsets that wait for their next attempt, each with when it is due (monotonic seconds)."""
-        return self._retries.find(wanted)
+    def retries(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, float, Optional[float]]]:
+        """Those of these offsets that wait for their next attempt, or for their time: each with when it is due (monotonic
+        seconds), and that time, if it is what it waits for (seconds since 1970)."""
+        now = self._clock()
+        return [
+            (task, max(due, now + self.sleeps(task, now)), time_of(message_of(task)) if self._early(task) else None)
+            for task, due in self._retries.find(wanted)
+        ]
 
     def unsent(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, bool]]:
         """Those of these offsets of which something waits to be sent, each with whether the broker has refused it."""
@@ -177,6 +197,9 @@ class Decisions:
         if raised.partition.closing.closed and not isinstance(error, VERDICTS):
             self._leave_undone(raised)
             return
+        if isinstance(error, NotYetError):
+            self._wait_for_its_time(task, now)
+            return
         if isinstance(error, TaskProcessError):
             self._wait_for_a_process(task, error, now)
             return
@@ -205,6 +228,15 @@ class Decisions:
             extra=about(Event.ATTEMPT_VOID, **facts_of(first), error_type=plain(names_of(error)[0])),
         )  # fmt: skip
         _leave(undone.tasks)
+
+    def _wait_for_its_time(self, task: Task, now: float) -> None:
+        """It was not tried, and waits as it is: where a failed one with so long a wait would."""
+        self._gates.give_back([task])
+        record = self.retry_topics.as_it_is(task, self.sleeps(task, now), now)
+        if record is None:
+            self._sleep(task, now)
+        else:
+            self._outbox.send("retry", task, record, self._sent_on)
 
     def _wait_for_a_process(self, task: Task, error: TaskProcessError, now: float) -> None:
         """It is our inability, or the machine's: the task was not tried, and waits as it is."""
@@ -259,7 +291,7 @@ class Decisions:
 
     def _wake(self, task: Task, now: float) -> None:
         """The task has waited long enough, or is to be looked at because it sleeps for so long."""
-        if not self.retry_topics.sleeps(task, now):
+        if not self.sleeps(task, now):
             if not self._gates.set_aside(task):
                 self.requeue([task])
             return
@@ -269,8 +301,16 @@ class Decisions:
         else:
             self._outbox.send("retry", task, record, self._sent_on)
 
+    def sleeps(self, task: Task, now: float) -> float:
+        """For how many seconds more it is not to run; 0: it is due."""
+        return max(self.retry_topics.sleeps(task, now), self._early(task))
+
+    def _early(self, task: Task) -> float:
+        """For how many seconds more the time of its header has not come."""
+        return left(message_of(task), self._wall()) if self._scheduled else 0.0
+
     def _sleep(self, task: Task, now: float) -> None:
-        self._retries.hold(task, now + self.retry_topics.nap(task, self.retry_topics.sleeps(task, now)))
+        self._retries.hold(task, now + self.retry_topics.nap(task, self.sleeps(task, now)))
 
 
 def _leave(tasks: Iterable[Task]) -> None:

@@ -8,6 +8,7 @@ carry any headers.
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
@@ -21,6 +22,7 @@ from kafka_worker.shared.foreign.headers import readable_headers
 
 log = logs.logger(__name__)
 
+LONGEST_NAP_SECONDS = 60.0
 PREFIX = "retry."
 _NUMBERS = ("partition", "offset", "timestamp", "attempt", "due-at", "first-failed-at")  # the last two in ms since 1970
 OURS = frozenset(PREFIX + name for name in ("topic", *_NUMBERS))
@@ -103,16 +105,20 @@ class RetryTopics:
         return max(0.0, message.due - now) if isinstance(message, DelayedMessage) else 0.0
 
     def nap(self, task: Task, wait: float) -> float:
-        """For how many of these seconds a task is held that came from a retry topic: no longer than the delay of that topic,
-        then it is asked whether it stands in the way of others."""
-        return min(wait, self._seconds[partition_of(task).topic])
+        """For how many of these seconds a task is held. If it came from a retry topic, no longer than the delay of that topic,
+        then it is asked whether it stands in the way of others; if it waits for a time, until the clock is looked at again."""
+        return min(wait, self._seconds.get(partition_of(task).topic, LONGEST_NAP_SECONDS))
 
     def lap(self, task: Task, now: float) -> Optional[OutgoingRecord]:
         """What to produce so that a task that sleeps goes to the end of its topic, or of one of a longer delay, because it
         stands in the way of others; None: it does not, or not for longer than the delay of its topic, as others there do."""
         wait, partition = self.sleeps(task, now), partition_of(task)
-        if not partition.flow.crowded or partition.flow.held or wait < self._seconds[partition.topic]:
+        if not partition.flow.crowded or partition.flow.held or wait < self._seconds.get(partition.topic, math.inf):
             return None
+        return self.as_it_is(task, wait, now)
+
+    def as_it_is(self, task: Task, wait: float, now: float) -> Optional[OutgoingRecord]:
+        """What to produce so that the task runs in `wait` seconds as the attempt that it is; None: the wait is too short."""
         return self._made(message_of(task), attempt_of(task), wait, age_of(attempt_of(task), now))
 
     def _made(self, message: Any, attempt: int, delay: float, age: float) -> Optional[OutgoingRecord]:
@@ -147,7 +153,7 @@ class RetryTopics:
             return offset, segment, DelayedMessage(message, first, told, now), lane, 1, partition
         age = max(0.0, wall - told["first-failed-at"] / 1000)
         wait = min(max(0.0, told["due-at"] / 1000 - wall), LONGEST_SECONDS)
-        attempt = Attempt(max(2, told["attempt"]), now - age, now)
+        attempt = Attempt(told["attempt"], now - age, now) if told["attempt"] > 1 else 1  # it has only waited for its time
         return offset, segment, DelayedMessage(message, first, told, now + wait), lane, attempt, partition
 
 

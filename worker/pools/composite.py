@@ -16,6 +16,7 @@ from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Undecided
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
+from kafka_worker.pools.scheduled import Scheduled
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
 from kafka_worker.shared.settings import Settings
 
@@ -25,9 +26,10 @@ def build(
     handlers: Handlers,
     hooks: Optional[Hooks] = None,
     clock: Callable[[], float] = time.monotonic,
+    wall: Callable[[], float] = time.time,
 ) -> Runner:
     """The pool for these handlers, or the pools as one, with the hooks that run in their threads."""
-    parts = {kind: _part(settings, handlers, kind) for kind in Kind if handlers.of_kind(kind)}
+    parts = {kind: _part(settings, handlers, kind, wall) for kind in Kind if handlers.of_kind(kind)}
     for part in parts.values():
         part.clock = clock
         if hooks is not None:
@@ -35,8 +37,10 @@ def build(
     return Pools(parts, handlers.kind_of) if len(parts) > 1 else next(iter(parts.values()))
 
 
-def _part(settings: Settings, handlers: Handlers, kind: Kind) -> Pool:
+def _part(settings: Settings, handlers: Handlers, kind: Kind, wall: Callable[[], float]) -> Pool:
     call = handlers.call_of_kind(kind)
+    if settings.deliver_at_max_seconds:
+        call = Scheduled(settings.deliver_at_max_seconds, wall).of(kind, call)
     if kind is Kind.ASYNC:
         return AsyncPool(settings.coroutines, call)
     if kind is Kind.BATCH:

@@ -157,6 +157,11 @@ class Settings(TopicSettings, _Decided):
         "waits of at least so long are spent in a topic of their own, <topic>.retry.<delay>; messages behind them do not wait",
         (), pattern=r"\d{1,6}[smh]", several=True, form="delays like 30s, 10m or 2h, several with commas, or nothing",
     )
+    deliver_at_max_seconds: float = row(
+        "Work", "DELIVER_AT_MAX_SECONDS", "--deliver-at-max-seconds",
+        "a message waits until the time that its header deliver-at says, which may lie so far ahead; 0: no look at it",
+        0.0, unit="seconds", lowest=0, highest=100_000_000,
+    )
     dead_letter_suffix: str = row(
         "Failures", "DEAD_LETTER_SUFFIX", "--dead-letter-suffix",
         "what is added to a topic's name to name the topic of its dead letters",

@@ -12,6 +12,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, attempt_of, message_of, offset_of, partition_of
 from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.shared.foreign.deliver_at import in_words as moment
 from kafka_worker.shared.foreign.escaping import readable
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Waits
 
@@ -119,8 +120,9 @@ class Heads:
                 yield Place(task, Waits.RUNNING, thread, why=HANGS if thread.hangs(task) else APART if apart else "")
 
     def _waiting(self, wanted: Wanted) -> Iterator[Place]:
-        for task, due in self._decisions.retries(wanted):
-            yield Place(task, Waits.RETRY, due=due)
+        for task, due, at in self._decisions.retries(wanted):
+            waits, why = (Waits.RETRY, "") if at is None else (Waits.SCHEDULED, moment(at))
+            yield Place(task, waits, due=due, why=why)
         for task, refused in self._decisions.unsent(wanted):
             yield Place(task, Waits.UNSTORED if refused else Waits.SENDING, why=partition_of(task).flow.held)
         elsewhere = (

@@ -48,12 +48,19 @@ class Bench:
         self.notes = Notes(policy, self)
         for name, handler in handlers.by_name.items():
             handlers.by_name[name] = noted(handler, self.notes)
-        self.pool = composite.build(settings, handlers, hooks, self.clock)
+        self.pool = composite.build(settings, handlers, hooks, self.clock, self.clock.wall)
         suspects = SuspectsFile(None)
         quarantine = Quarantine(settings, 0, self.pool, suspects)
         outbox = NotedOutbox(self.notes, self.topics, self.clock, lambda _: cast("Any", Producer(self.topics)))
         self.parts = build.parts(
-            settings, self.pool, quarantine, policy, Name(settings.host, 0), clock=self.clock, outbox=outbox
+            settings,
+            self.pool,
+            quarantine,
+            policy,
+            Name(settings.host, 0),
+            clock=self.clock,
+            wall=self.clock.wall,
+            outbox=outbox,
         )
         self._stage = StageHolder()
         self.loop = ConsumerLoop(settings, self.parts, self._stage, self.clock, self._join)
@@ -134,7 +141,7 @@ class Bench:
         """See `results.Asked`."""
         topic, number, offset = result.standing
         partition = self._ownership.assignment.get(topic, number)
-        for task, due in self.parts.decisions.retries({partition: offset} if partition else {}):
+        for task, due, _ in self.parts.decisions.retries({partition: offset} if partition else {}):
             attempt = attempt_of(task)
             return round(due - attempt.failed_at, 3) if isinstance(attempt, Attempt) else None
         return None

@@ -17,6 +17,10 @@ class TurnedClock:
         """What it shows."""
         return self._true() + self._ahead
 
+    def wall(self) -> float:
+        """Seconds since 1970, as far ahead."""
+        return time.time() + self._ahead
+
     def true(self) -> float:
         """What it would show if nobody had turned it."""
         return self._true()

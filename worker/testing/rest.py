@@ -68,7 +68,7 @@ class Rest:
 
     def _moves(self, result: Result, head: HeadReport, let_run: AbstractSet[Result]) -> bool:
         """Whether something will become of it by itself."""
-        if head.waits is Waits.RETRY:
+        if head.waits in (Waits.RETRY, Waits.SCHEDULED):
             return head.due_in <= 0.0
         if head.waits is Waits.RUNNING:
             return result not in let_run and not result.hung

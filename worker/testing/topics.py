@@ -55,6 +55,10 @@ class StoredMessage:
         """The headers; None, as the client says it, when there are none."""
         return self._headers or None
 
+    def set_headers(self, headers: Headers) -> None:
+        """Give it others."""
+        self._headers = headers
+
     def timestamp(self) -> Tuple[int, int]:
         """The kind of the timestamp, and its milliseconds."""
         return 1, self._timestamp

@@ -209,7 +209,7 @@ class TestWorker:
     def _longest_step(self) -> float:
         """Seconds that the clock may be turned at once, by what depends on it besides next attempts."""
         waits = self._rest.waits()
-        if waits <= {Waits.RETRY, Waits.BEHIND_ITS_KEY}:
+        if waits <= {Waits.RETRY, Waits.SCHEDULED, Waits.BEHIND_ITS_KEY}:
             return math.inf
         # Time limits of what runs, permits of the rate limit.
         return self.settings.breaker_open_seconds if waits <= {Waits.RETRY, Waits.BREAKER} else LONGEST_LOOK

@@ -18,13 +18,16 @@ from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
+from kafka_worker.pools.scheduled import NotYetError
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.foreign.answers import Reject, Retry, Send
+from kafka_worker.shared.foreign.deliver_at import HEADER, written
 from tests.unit.fakes import Message, some_settings
 from tests.unit.kafka.desk import Producer
 
+BEGINNING = 1_900_000_000.0  # of the wall clock, when ours was at 0
 DIED = TaskDiedError("killed by SIGSEGV", 1 << 20, "a stack")
 
 
@@ -40,7 +43,7 @@ class Table:
         quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
         self.decisions = Decisions(
             settings, RetryPolicy(settings, lambda: 0.5), self.pool, Outbox({}, self.clock), Member("host", 0), self.clock,
-            quarantine, Gates(settings, self.pool, lambda _topic: "handler", self.clock),
+            quarantine, Gates(settings, self.pool, lambda _topic: "handler", self.clock), lambda: BEGINNING + self.now,
         )  # fmt: skip
         self.partition = Partition("topic", 0)
 
@@ -88,6 +91,51 @@ NOTHING: Tuple[List[int], float, List[str], bool] = ([], 0.0, [], False)
 LETTER: Tuple[List[int], float, List[str], bool] = ([], 0.0, ["topic.dlq"], False)
 GAP: Tuple[List[int], float, List[str], bool] = ([], 0.0, [], True)
 RESULT: Tuple[List[int], float, List[str], bool] = ([], 0.0, ["results"], False)
+
+
+def early(table: Table, seconds: float) -> Raised:
+    """A message whose time has not come."""
+    task = table.task()
+    task[2].set_headers([(HEADER, written(BEGINNING + table.now + seconds).encode())])
+    return Raised(task, NotYetError(BEGINNING + table.now + seconds))
+
+
+def test_a_message_whose_time_has_not_come_waits_as_it_is_and_the_clock_is_looked_at_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = Table(monkeypatch, deliver_at_max_seconds=1000.0)
+    table.leave(early(table, 61.0))
+    waits = (table.became, table.decisions.counts().failed, table.decisions.retries({table.partition: 7})[0][1:])
+    table.now += 60.0
+    table.decisions.serve()
+    nearly = table.became
+    table.now += 1.0
+    table.decisions.serve()
+
+    assert waits == (([], 60.0, [], False), 0, (161.0, BEGINNING + 161.0))
+    assert (nearly, table.queued) == (([], 1.0, [], False), [7])
+
+
+def test_with_retry_topics_a_message_waits_there_for_its_time_and_has_used_up_no_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    table = Table(monkeypatch, deliver_at_max_seconds=1000.0, retry_topics=("30s",))
+    table.leave(early(table, 31.0))
+    (sent,) = table.producer.letters
+    there = Partition("topic.retry.30s", 0)
+    there.retries_of = "topic"
+    message = Message(3)
+    message.given_headers = sent["headers"]
+    table.decisions.delayed([(3, there.tracker.take(3)[0], message, None, 1, there)])
+    due = table.decisions.next_due()
+    table.now += 31.5
+    table.decisions.serve()
+    table.decisions.serve()
+    again = there.queue.pop()
+
+    assert (sent["topic"], due) == ("topic.retry.30s", 130.0)  # then it is looked whether it stands in the way
+    assert (again[0], again[4], type(again[4])) == (3, 1, int)
+    assert table.decisions.retries({there: 3}) == []
 
 
 def test_there_is_a_decision_for_each_thing_that_may_be_left(table: Table) -> None:

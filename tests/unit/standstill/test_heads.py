@@ -55,6 +55,12 @@ def waits_for_its_next_attempt(bench: Bench, task: Task) -> None:
     bench.parts.decisions._retries.hold(with_attempt(task, 3), bench.now + 12.0)
 
 
+def waits_for_its_time(bench: Bench, task: Task) -> None:
+    bench.parts.decisions._scheduled = True
+    task[2].set_headers([("deliver-at", b"2100-01-01T00:00Z")])
+    bench.parts.decisions._retries.hold(task, bench.now + 60.0)
+
+
 def is_set_aside(bench: Bench, task: Task) -> None:
     bench.parts.gates._gate("").aside.append(task)
 
@@ -89,6 +95,7 @@ FOUND: List[Tuple[Callable[[Bench, Task], None], Waits, str]] = [
     (runs_apart, Waits.RUNNING, "apart, because it ran when a process died"),
     (is_queued, Waits.QUEUED, ""),
     (waits_for_its_next_attempt, Waits.RETRY, ""),
+    (waits_for_its_time, Waits.SCHEDULED, "2100-01-01T00:00:00.000Z"),
     (is_set_aside, Waits.BREAKER, ""),
     (waits_to_run_apart, Waits.SUSPECT, ""),
     (is_kept_back, Waits.LEAVING, ""),

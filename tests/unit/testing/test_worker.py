@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
@@ -55,6 +56,20 @@ def test_values_take_the_way_over_bytes_and_a_tombstone_is_none() -> None:
             assert worker.run(value).done
 
     assert seen == [[1, "a"], {"text": 1}, [2], None, {"whole": True}]
+
+
+@pytest.mark.parametrize("retry_topics", [[], ["1m"]])
+def test_a_message_with_a_time_waits_until_the_clock_is_turned_to_it(retry_topics: List[str]) -> None:
+    seen: List[Any] = []
+    with TestWorker(seen.append, deliver_at_max_seconds=7200, retry_topics=retry_topics) as worker:
+        result = worker.run(Send("Scenario-Execute", 1, deliver_at=time.time() + 3600))
+        before = (result.state, result.attempts, list(seen))
+        worker.advance(3590)
+        nearly = list(seen)
+        worker.advance(20)
+
+        assert (before, nearly, seen) == (("scheduled", 0, []), [], [1])
+        assert result.done
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ CHECKS = (
     Check("dead letters", ("credentials",), cluster.letters),
     Check("size of dead letters", ("dead letters",), cluster.letters_size),
     Check("dead letters stay", ("dead letters",), cluster.letters_kept),
+    Check("waits", ("topics",), cluster.waits_kept),
     Check("session", ("credentials",), cluster.session),
     Check("offset metadata", ("credentials",), cluster.metadata),
     Check("host name", ("group",), cluster.host),

@@ -7,6 +7,8 @@ from typing import Callable, List, Mapping
 from kafka_worker.kafka.properties import CONSUMER_DEFAULTS, member_name
 from kafka_worker.ops.doctor.facts import Facts, Topic
 from kafka_worker.ops.doctor.verdict import State, Verdict, first_of, ok
+from kafka_worker.ops.tables import duration
+from kafka_worker.shared.routes import RETRY_MARK
 
 METADATA_BYTES = 4096  # of a commit, Kafka's default: what the offset map counts with
 AHEAD_SECONDS = 60.0  # clocks that are further apart are wrong
@@ -99,6 +101,27 @@ def letters_kept(facts: Facts) -> Verdict:
         if "compact" in policy
     ]
     return first_of(wrong, "no dead-letter topic is compacted")
+
+
+def waits_kept(facts: Facts) -> Verdict:
+    """Whether topics keep a message for as long as it may wait in them."""
+    settings, name = facts.settings, "retention.ms"
+    longest = max(settings.deliver_at_max_seconds, settings.retry_backoff_max_seconds if settings.retry_topics else 0.0)
+    kept = {
+        topic: int(each.properties.get(name, -1)) / 1000
+        for topic, each in facts.kafka.consumed.items()
+        if bool(settings.retry_topics) == (RETRY_MARK in topic)
+    }
+    wrong = [
+        Verdict(
+            State.WARN,
+            f"{topic} keeps messages for {duration(seconds)}, and one may wait there for {duration(longest)}",
+            _alter(topic, name, int(2000 * longest)),
+        )
+        for topic, seconds in kept.items()
+        if 0 <= seconds <= longest
+    ]
+    return first_of(wrong, "messages are kept for as long as they may wait")
 
 
 def session(facts: Facts) -> Verdict:

@@ -15,6 +15,7 @@ SAID: Dict[Waits, str] = {
     Waits.QUEUED: "is queued for a thread",
     Waits.BEHIND_ITS_KEY: "is queued behind its key",
     Waits.RETRY: "waits for its next attempt",
+    Waits.SCHEDULED: "waits until the time of its header deliver-at",
     Waits.BREAKER: "waits for what its handler depends on",
     Waits.SENDING: "waits for the broker to store what was sent of it",
     Waits.UNSTORED: "waits to be stored",
@@ -36,6 +37,7 @@ LET_GO: Dict[Waits, Tuple[str, ...]] = {
     Waits.QUEUED: ("the end of what runs (status: the longest running tasks), or more THREADS or PROCESSES",),
     Waits.BEHIND_ITS_KEY: ("the end of what is before it in its key or partition: explain the partition",),
     Waits.RETRY: ("time: it runs by itself. What it raised is in the log; MAX_ATTEMPTS and RETRY_MAX_AGE_SECONDS end it",),
+    Waits.SCHEDULED: ("time: it runs by itself. With RETRY_TOPICS, what has to wait longer holds no commit and no key",),
     Waits.BREAKER: (
         "whatever its handler depends on: when that works again, this goes on by itself (the log has its last error)",
     ),
@@ -61,6 +63,8 @@ def _details(head: HeadReport, slot: SlotReport) -> str:
         return f" for {duration(head.running)} (attempt {head.attempt}, {where}, {head.thread})"
     if head.waits is Waits.RETRY:
         return f", attempt {head.attempt}, in {duration(head.due_in)} ({where})"
+    if head.waits is Waits.SCHEDULED:
+        return f", in {duration(head.due_in)} ({where})"
     return f" ({where})"
 
 

@@ -43,6 +43,11 @@ def warnings(values: Mapping[str, Any]) -> List[str]:
             f"RETRY_TOPICS: a message that waits in a retry topic is overtaken by its followers, "
             f"so ORDERING = {values['ordering']} holds among the others only"
         )
+    if values["deliver_at_max_seconds"] and not values["retry_topics"]:
+        found.append(
+            "DELIVER_AT_MAX_SECONDS without RETRY_TOPICS: what waits for its time holds its partition's commits, and its "
+            f"followers (ORDERING = {values['ordering']}), and counts for MAX_IN_FLIGHT"
+        )
     longest = values["retry_backoff_max_seconds"]
     unused = [delay for delay in values["retry_topics"] if seconds_of(delay) > longest]
     if unused:

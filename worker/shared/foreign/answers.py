@@ -9,9 +9,11 @@ returns is ignored.
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from json import dumps
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from kafka_worker.shared.foreign.deliver_at import HEADER, written
 from kafka_worker.shared.foreign.plain import plain_bytes, plain_text
 
 _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}\Z")
@@ -68,9 +70,11 @@ class Send:
         value: Any,
         key: Union[str, bytes, None] = None,
         headers: Optional[Headers] = None,
+        deliver_at: Union[datetime, float, None] = None,
     ) -> None:
-        """`value`: bytes as they are, text as UTF-8, None for a tombstone, anything else as JSON. Raises TypeError or
-        ValueError for what can't be written so, here, where the handler's own traceback shows it."""
+        """`value`: bytes as they are, text as UTF-8, None for a tombstone, anything else as JSON. `deliver_at`: a datetime
+        with its zone, or seconds since 1970; a service with DELIVER_AT_MAX_SECONDS handles it then, and not before. Raises
+        TypeError or ValueError for what can't be written so, here, where the handler's own traceback shows it."""
         self.topic = plain_text(topic) if isinstance(topic, str) else ""
         if not _TOPIC.match(self.topic):
             raise ValueError(f"the topic of a Send must be 1 to 249 letters, digits, . _ -, not {topic!r}")
@@ -78,6 +82,8 @@ class Send:
         self.key = _bytes("key", key)
         pairs = headers.items() if isinstance(headers, Mapping) else headers or ()
         self.headers: List[Tuple[str, Optional[bytes]]] = [(_name(name), _bytes("header", each)) for name, each in pairs]
+        if deliver_at is not None:
+            self.headers.append((HEADER, written(deliver_at).encode()))
 
     def checked(self) -> Send:
         """A copy of it as it is now, which nobody else can change. Raises as at first, for what was changed into what can't be

@@ -75,6 +75,7 @@ class Waits(str, Enum):
     QUEUED = "queued"  # for a thread that is free, or for the rate limit
     BEHIND_ITS_KEY = "behind-its-key"  # for those before it in its lane
     RETRY = "retry"  # for its next attempt
+    SCHEDULED = "scheduled"  # for the time that its header deliver-at says
     BREAKER = "breaker"  # for what its handler depends on, while a circuit breaker is not closed
     SENDING = "sending"  # for the broker's word on what was sent of it: a dead letter, a retry, results
     UNSTORED = "unstored"  # the same, and the broker has refused it at least once

@@ -48,6 +48,12 @@ def with_letters(**properties: str) -> Facts:
     return with_kafka(letters={"orders.dlq": Topic(2, ALL, changed)})
 
 
+def waiting(retention: str) -> Facts:
+    """Where messages may wait for two hours, in their topic."""
+    kept = with_kafka(consumed={"orders": Topic(8, ALL, {**LARGE, "retention.ms": retention}, NOW - 5)})
+    return replace(kept, settings=replace(SETTINGS, deliver_at_max_seconds=7200.0))
+
+
 def test_where_nothing_is_wrong_every_check_says_so() -> None:
     assert {each.state for each in verdicts(FACTS).values()} == {State.OK}
     assert len(verdicts(FACTS)) == len(CHECKS)
@@ -70,6 +76,7 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (with_kafka(letters={"orders.dlq": ABSENT}), "dead letters", State.FAIL),
         (with_letters(max_message_bytes="999"), "size of dead letters", State.WARN),
         (with_letters(cleanup_policy="delete,compact"), "dead letters stay", State.FAIL),
+        (waiting(retention="3600000"), "waits", State.WARN),
         (with_kafka(properties={**SOUND.properties, "group.max.session.timeout.ms": "59999"}), "session", State.FAIL),
         (with_kafka(properties={**SOUND.properties, "offset.metadata.max.bytes": "100"}), "offset metadata", State.WARN),
         (with_kafka(members=[Member("web-1-1", "web-1-1", "10.0.0.9", ())]), "host name", State.FAIL),

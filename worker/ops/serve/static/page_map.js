@@ -14,6 +14,7 @@ const WAITS = {
   "queued": "waits for a thread",
   "behind-its-key": "behind its key",
   "retry": "waits for a retry",
+  "scheduled": "waits for its time",
   "breaker": "breaker is open",
   "sending": "is being stored",
   "unstored": "can't be stored",
