@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Callable, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional
 
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stopping
@@ -16,6 +16,8 @@ from kafka_worker.kafka.backpressure import Backpressure
 from kafka_worker.kafka.outbox import Outbox
 from kafka_worker.kafka.prefetch import Prefetch
 from kafka_worker.kafka.properties import Member, consumer_properties, member_name, producer_properties
+from kafka_worker.kafka.transactions import AnyOutbox, Transactions
+from kafka_worker.kafka.transactor import Transactor
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.outcomes.retry import RetryPolicy
@@ -67,12 +69,12 @@ def parts(
     open_journal: OpenJournal = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     wall: Callable[[], float] = time.time,
-    outbox: Optional[Outbox] = None,
+    outbox: Optional[AnyOutbox] = None,
 ) -> Parts:
     """What the consumer thread works with, beside these. `member` is who we are, for the broker and in dead letters."""
     name = member_name(*member)
     gates = Gates(settings, pool, routes.naming(settings), clock, quarantine.threads)
-    outbox = outbox or Outbox(producer_properties(settings, name), clock)
+    outbox = outbox or _outbox(settings, producer_properties(settings, name), clock)
     decisions = Decisions(settings, policy, pool, outbox, member, clock, quarantine, gates, wall)
     stopping, room = Stopping(), Backpressure(settings, clock)
     return Parts(
@@ -88,3 +90,7 @@ def parts(
         consumer_properties=consumer_properties(settings, name),
         open_journal=open_journal,
     )
+
+
+def _outbox(settings: Settings, properties: Dict[str, Any], clock: Callable[[], float]) -> AnyOutbox:
+    return Transactions(Transactor(properties), clock) if settings.delivery == "exactly-once" else Outbox(properties, clock)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, List, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.listener import TopicPartition
+from kafka_worker.kafka.transactions import Transactions
+from kafka_worker.kafka.transactor import Place
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.commits import Commits
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.work import Work
 
 log = logs.logger(__name__)
@@ -19,8 +22,17 @@ log = logs.logger(__name__)
 class Committer:
     """The commits of one process."""
 
-    def __init__(self, interval: float, assignment: Assignment, recovery: Recovery, clock: Callable[[], float]) -> None:
-        """`interval`: seconds between two commits. Nothing is sent before there is a client to send it by."""
+    def __init__(
+        self,
+        interval: float,
+        assignment: Assignment,
+        recovery: Recovery,
+        clock: Callable[[], float],
+        transactions: Optional[Transactions] = None,
+    ) -> None:
+        """`interval`: seconds between two commits. Nothing is sent before there is a client to send it by; with
+        `transactions`, by these."""
+        self._transactions = transactions
         self._commits = Commits(interval)
         self._assignment = assignment
         self._recovery = recovery
@@ -32,6 +44,8 @@ class Committer:
         """This is our client from now on. What one before it had sent nobody answers any more."""
         self._consumer = consumer
         self._commits.in_flight = 0
+        if self._transactions is not None:
+            self._transactions.start()
 
     def soon(self) -> None:
         """An assignment is new, or there is something to commit of it now."""
@@ -39,13 +53,17 @@ class Committer:
 
     def turn(self, now: float, *, inside: bool) -> None:
         """Commit if it is time to. `inside` a client callback no answer is heard, and its positions are no measure."""
-        if self._commits.due(now, deaf=inside):
+        if self._due(now, inside=inside):
             self._send(self._assignment, {} if inside else self._positions(), now)
 
-    def last_of(self, partitions: List[Partition]) -> None:
+    def last_of(self, partitions: List[Partition]) -> bool:
         """The last commit of these by us, in a revocation: sent before its answer, on the same connection, so the next
-        owner reads it. Without the client's positions: they already count messages that we have not seen yet."""
-        self._send(partitions, {}, self._clock())
+        owner reads it. Without the client's positions: they already count messages that we have not seen yet. Whether that is
+        all: a transaction is over before the answer, or the group has moved on, and the broker refuses it."""
+        if self._transactions is None:
+            self._send(partitions, {}, self._clock())
+            return True
+        return not self._commits.in_flight and self._send(partitions, {}, self._clock())
 
     def finished(self) -> bool:
         """Whether the broker holds all that we owe it. What is missing is sent, one commit after the other."""
@@ -74,6 +92,27 @@ class Committer:
         """Monotonic seconds of the last commit that the broker has stored; -1: none yet."""
         return self._commits.acknowledged_at
 
+    def _due(self, now: float, *, inside: bool) -> bool:
+        if self._transactions is None:
+            return self._commits.due(now, deaf=inside)
+        lost = self._transactions.lost
+        if lost and self._consumer.ending is None:  # the broker knows, and is asked at the next start
+            log.error(
+                "Not known is whether a transaction was committed: %s", lost, extra=about(Event.COMMIT_FAILED, reason=lost)
+            )
+            self._consumer.ending = ExitCode.FENCED
+        while self._transactions.answers:
+            stored, error = self._transactions.answers.popleft()
+            if error is not None:
+                self._consumer.commit_failed(error, "a transaction")
+            self.answered(stored)
+        return self._commits.due(now) or self._transactions.ready
+
+    def _commit(self, places: List[Place]) -> bool:
+        if self._transactions is None:
+            return self._consumer.commit(places)
+        return self._transactions.commit(places, self._consumer.member())
+
     def _count(self, *, stored: bool) -> None:
         self.work.add("commits", "", "stored" if stored else "failed")
 
@@ -83,8 +122,11 @@ class Committer:
 
     def _send(self, partitions: Iterable[Partition], positions: Dict[TopicPartition, int], now: float) -> bool:
         """Send what the broker does not hold yet; whether it holds everything."""
-        dirty = Commits.dirty(partitions, positions, self._recovery.metadata)
-        if dirty and not self._consumer.commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
+        if self._transactions is not None and not self._transactions.free:
+            return False
+        reach = {} if self._transactions is None else {"reach": self._transactions.reach}
+        dirty = Commits.dirty(partitions, positions, self._recovery.metadata, **reach)
+        if dirty and not self._commit([(p.topic, p.number, target, text) for p, target, text in dirty]):
             self._count(stored=False)
         elif dirty:
             self._commits.sent()

@@ -64,7 +64,9 @@ class Ownership(RebalanceListener):
         self._consumer: GroupConsumer
         self._unwanted: List[TopicPartition] = []  # assigned although we end, and not paused yet
         self.assignment = Assignment(self._new_partition)
-        self.committer = Committer(settings.commit_interval_seconds, self.assignment, recovery, clock)
+        self.committer = Committer(
+            settings.commit_interval_seconds, self.assignment, recovery, clock, parts.decisions.transactions
+        )
         self.dropped = 0  # messages that were delivered and not started, because their partition went away
         self.changes = 0  # how often something came or went, or was held or let go
 
@@ -265,13 +267,18 @@ class Ownership(RebalanceListener):
         self.end_probation()
         limit = self._clock() + self._longest_revocation
         leaving = self.assignment.selected(names)
-        while not (self._settling.settled(leaving, self._stopping.until(limit)) or self._consumer.ending in BROKEN):
+        while not (self._settling.settled(leaving, self._stopping.until(limit)) or self._late(math.inf)):
             time.sleep(NAP_SECONDS)
             self._duties()
-        self.committer.last_of(leaving)
+        while not (self.committer.last_of(leaving) or self._late(limit)):
+            time.sleep(NAP_SECONDS)
+            self._duties()
         for task in self._settling.described(leaving):
             log.warning("%s: not finished before the partition was taken away", task, extra=about(Event.TASK_CUT_OFF))
         self._forget(names)
+
+    def _late(self, limit: float) -> bool:
+        return self._consumer.ending in BROKEN or self._clock() >= self._stopping.until(limit)
 
     def on_lost(self, names: List[TopicPartition]) -> None:
         """Forget; somebody else may already have them."""

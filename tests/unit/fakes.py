@@ -153,6 +153,12 @@ class ScriptedGroup:
             self._unanswered.append(places)
         return self.accepts
 
+    def member(self) -> str:
+        return "member"
+
+    def commit_failed(self, error: Any, _place: str) -> None:
+        self.deeds.append(error.name())
+
     def positions(self, _names: List[TopicPartition]) -> Dict[TopicPartition, int]:
         return {}
 

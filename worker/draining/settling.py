@@ -43,7 +43,7 @@ class Settling:
         running = self._waited_for(partitions)
         if self._decisions.undecided().intersection(partitions):
             return False
-        settled = [partition.closing.settled(_highest(running, partition)) for partition in partitions]
+        settled = [partition.closing.settled(self._highest(running, partition)) for partition in partitions]
         if all(settled) and not any(partition.flow.in_transit for partition in partitions):
             return True
         self.start_after_all()
@@ -85,7 +85,7 @@ class Settling:
             for thread, task in self._waited_for(partitions)
         ]
 
-
-def _highest(running: List[Tuple[HandlerThread, Task]], partition: Partition) -> int:
-    """The highest offset of the partition that runs now; -1: none."""
-    return max([offset_of(task) for _, task in running if partition_of(task) is partition], default=-1)
+    def _highest(self, running: List[Tuple[HandlerThread, Task]], partition: Partition) -> int:
+        """The highest offset of the partition that runs now, or is done but for all below it; -1: none."""
+        offsets = [offset_of(task) for _, task in running if partition_of(task) is partition]
+        return max([*offsets, self._decisions.highest_unstored(partition)])

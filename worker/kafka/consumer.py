@@ -127,9 +127,13 @@ class GroupConsumer:
             self._consumer.commit(offsets=[ClientPartition(*place) for place in offsets], asynchronous=True)
             log.debug("Commit: %s", offsets)
         except KafkaException as problem:
-            self._on_commit_error(problem.args[0], "commit")
+            self.commit_failed(problem.args[0], "commit")
             return False
         return True
+
+    def member(self) -> Any:
+        """What a transaction says of us, by which brokers know whose partitions have gone to others."""
+        return self._consumer.consumer_group_metadata()
 
     def committed(self, names: Iterable[TopicPartition], timeout: float) -> Dict[TopicPartition, Tuple[int, Optional[str]]]:
         """(offset, metadata) that the broker holds for each partition; nothing of those it does not tell in time."""
@@ -269,13 +273,14 @@ class GroupConsumer:
             if error is None:
                 stored.append((place.topic, place.partition, place.offset))
             else:
-                self._on_commit_error(error, f"{place.topic}[{place.partition}]")
+                self.commit_failed(error, f"{place.topic}[{place.partition}]")
         log.debug("Committed: %s", stored)
         if stored:
             self._succeeded()
         self._listener.on_committed(stored)
 
-    def _on_commit_error(self, error: KafkaError, place: str) -> None:
+    def commit_failed(self, error: KafkaError, place: str) -> None:
+        """A commit was refused; `place`: of what."""
         kind = meaning(error.name())
         if kind is Meaning.FENCED:
             self._fenced(error)

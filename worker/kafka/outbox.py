@@ -52,10 +52,15 @@ _REMEDIES = {
 _ANY_REMEDY = "mend the topic or the broker"
 
 #: What is said of the topic, the rights, the broker, or the client itself. Whatever else is said may be about the record.
-_MENDABLE = frozenset({
+MENDABLE = frozenset({
     "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_AUTHORIZATION_FAILED",
     "CLUSTER_AUTHORIZATION_FAILED", "_MSG_TIMED_OUT", "_FATAL", "_STATE", "_CRIT_SYS_RESOURCE",
 })  # fmt: skip
+
+
+def remedy(problem: KafkaError) -> str:
+    """What mends it."""
+    return _REMEDIES.get(problem.name(), _ANY_REMEDY)
 
 
 class OutgoingRecord(NamedTuple):
@@ -147,11 +152,18 @@ class Outbox:
         self._produce([_Letter(what, task, record, stored)])
 
     def send_all(
-        self, what: str, task: Task, records: Sequence[OutgoingRecord], stored: Callable[[Task], None], failed: Failed
+        self,
+        what: str,
+        tasks: Sequence[Task],
+        records: Sequence[OutgoingRecord],
+        stored: Callable[[Task], None],
+        failed: Failed,
     ) -> None:
-        """Send several records of one task, in this order; `stored` is called for each. When the client can't take one of
-        them as it is, `failed` is called, and that one and those behind it are not sent."""
-        self._produce([_Letter(what, task, record, stored, failed) for record in records])
+        """Send several records of one call, in this order; `stored` is called for each, with the lowest of its tasks: of a
+        batch whose records are given up, nothing from there on is waited for. When the client can't take one of them as it
+        is, `failed` is called, and that one and those behind it are not sent."""
+        lowest = min(tasks)
+        self._produce([_Letter(what, lowest, record, stored, failed) for record in records])
 
     @property
     def in_transit(self) -> int:
@@ -221,7 +233,7 @@ class Outbox:
         """The client has refused the first of them at once."""
         told = problem.args[0] if isinstance(problem, KafkaException) else KafkaError(KafkaError._FAIL, repr(problem))  # noqa: SLF001
         failed = letters[0].failed
-        if failed is None or told.fatal() or told.name() in _MENDABLE:
+        if failed is None or told.fatal() or told.name() in MENDABLE:
             self._heard(self._of(letters[0]), letters, told)
             return
         for letter in letters:
@@ -254,7 +266,7 @@ class Outbox:
 
     def _otherwise(self, letter: _Letter, problem: KafkaError) -> bool:
         """Whether it may be taken in another way, for which it is ready now."""
-        if problem.fatal() or problem.name() in _MENDABLE:
+        if problem.fatal() or problem.name() in MENDABLE:
             return False
         if not letter.alone:
             letter.alone = True
@@ -284,8 +296,7 @@ class Outbox:
             logging.ERROR,
             "%s: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition "
             "is held, and the %s is sent again every %d s. To mend it, %s",
-            in_words(letter.task), letter.what, topic, problem, letter.what, RESEND_SECONDS,
-            _REMEDIES.get(problem.name(), _ANY_REMEDY),
+            in_words(letter.task), letter.what, topic, problem, letter.what, RESEND_SECONDS, remedy(problem),
             extra=about(Event.PARTITION_HELD, **facts_of(letter.task), reason=problem.name()),
         )  # fmt: skip
 

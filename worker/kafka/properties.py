@@ -95,6 +95,8 @@ def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:
         "client.id": member,
         "enable.idempotence": True,
         "acks": "all",
+        # Who comes next in this slot aborts what we have left open.
+        **({"transactional.id": f"{settings.group_id}.{member}"} if settings.delivery == "exactly-once" else {}),
     }
 
 

@@ -12,8 +12,8 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 from kafka_worker.gates.gates import Gates
 from kafka_worker.handler.batch import Alone
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
-from kafka_worker.kafka.outbox import Outbox
 from kafka_worker.kafka.properties import Member
+from kafka_worker.kafka.transactions import AnyOutbox, Transactions
 from kafka_worker.outcomes.dead_letters import DeadLetters
 from kafka_worker.outcomes.results import ResultSender
 from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
@@ -66,7 +66,7 @@ class Decisions:
         settings: Settings,
         policy: RetryPolicy,
         pool: Runner,
-        outbox: Outbox,
+        outbox: AnyOutbox,
         member: Member,
         clock: Callable[[], float],
         quarantine: Quarantine,
@@ -86,6 +86,7 @@ class Decisions:
         self.work = Work()
         self._retries = RetrySchedule()
         self._outbox = outbox
+        self.transactions = outbox if isinstance(outbox, Transactions) else None
         self._results = ResultSender(self._outbox, self.complete, pool.undecided.append)
         self._dead_letters = DeadLetters(self._outbox, settings.dead_letter_suffix, settings.group_id, member, self._buried)
         self.retry_topics = RetryTopics(settings.topics, settings.retry_topics)
@@ -155,6 +156,16 @@ class Decisions:
         """Those of these offsets of which something waits to be sent, each with whether the broker has refused it."""
         return self._outbox.find(wanted)
 
+    def behind(self, task: Task) -> str:
+        """Why what it sends is not even sent; empty: it is, or waits for no other."""
+        partition = partition_of(task)
+        waits = self.transactions is not None and offset_of(task) >= self.transactions.reach(partition)
+        return "until all before it in its partition is done (DELIVERY=exactly-once)" if waits else ""
+
+    def highest_unstored(self, partition: Partition) -> int:
+        """The highest offset that waits to be stored with the offset itself, and so for all below it; -1: there is none."""
+        return self.transactions.highest(partition) if self.transactions else -1
+
     def next_due(self) -> Optional[float]:
         """When the next task is due that waits (monotonic seconds); None: none waits."""
         return self._retries.next_due()
@@ -169,8 +180,9 @@ class Decisions:
 
     @property
     def trouble(self) -> str:
-        """What keeps us from running tasks, of late; empty: nothing."""
-        return self._trouble if self._clock() < self._trouble_until else ""
+        """What keeps us from running tasks, or from having them stored, of late; empty: nothing."""
+        of_transactions = self.transactions.trouble if self.transactions else ""
+        return self._trouble if self._clock() < self._trouble_until else of_transactions
 
     # ---- the three decisions --------------------------------------------------------------------------------------
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Callable
 
-from kafka_worker.kafka.outbox import Outbox, OutgoingRecord
+from kafka_worker.kafka.outbox import OutgoingRecord
+from kafka_worker.kafka.transactions import AnyOutbox
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Returned, Undecided, failed
 from kafka_worker.shared.foreign.answers import Send
@@ -23,7 +24,7 @@ BUSY_SECONDS = 1.0
 class ResultSender:
     """Produces results."""
 
-    def __init__(self, outbox: Outbox, complete: Callable[[Task], None], fail: Callable[[Undecided], None]) -> None:
+    def __init__(self, outbox: AnyOutbox, complete: Callable[[Task], None], fail: Callable[[Undecided], None]) -> None:
         """`complete(task)` is called when all of a task's results are stored; `fail` is given the failure of a call whose
         results can't be sent, as a pool would leave it."""
         self._outbox = outbox
@@ -42,13 +43,10 @@ class ResultSender:
                 for task in results.tasks:
                     self._complete(task)
 
-        # On behalf of the lowest task: of a batch whose results are given up, nothing from there on is waited for.
-        lowest = min(results.tasks)
-
         def refused(problem: Exception) -> None:
             self._fail(failed(results.tasks, copied(problem)))
 
-        self._outbox.send_all(WHAT, lowest, list(map(_record, results.sends)), stored, refused)
+        self._outbox.send_all(WHAT, results.tasks, list(map(_record, results.sends)), stored, refused)
 
     def busy(self, now: float) -> bool:
         """Whether results came of late: handler threads can't wake the consumer thread, which looks more often then."""

@@ -38,15 +38,16 @@ class Commits:
         partitions: Iterable[Partition],
         positions: Dict[Tuple[str, int], int],
         metadata: Callable[[Partition, int], str],
+        reach: Callable[[Partition], int] = lambda _: -1,
     ) -> List[Tuple[Partition, int, str]]:
         """The partitions of which the broker does not hold everything, with the offset to commit and its metadata: the target
-        has moved, or what is done beyond it has changed."""
+        has moved, or what is done beyond it has changed. `reach`: up to where a transaction could commit it."""
         dirty = []
         for partition in partitions:
             if partition.flow.untold:
                 continue  # not even what the broker holds is known
             stored, position = partition.stored, positions.get((partition.topic, partition.number), -1)
-            target = max(stored.committed, partition.target(position))
+            target = max(stored.committed, partition.target(position), reach(partition))
             text = metadata(partition, target) if target >= 0 else ""
             if not stored.holds(target, text):
                 dirty.append((partition, target, text))

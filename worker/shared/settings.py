@@ -157,6 +157,11 @@ class Settings(TopicSettings, _Decided):
         "waits of at least so long are spent in a topic of their own, <topic>.retry.<delay>; messages behind them do not wait",
         (), pattern=r"\d{1,6}[smh]", several=True, form="delays like 30s, 10m or 2h, several with commas, or nothing",
     )
+    delivery: str = row(
+        "Work", "DELIVERY", "--delivery",
+        "whether what handlers send may come twice after a crash, or is one transaction with the offset of their message",
+        "at-least-once", choices=("at-least-once", "exactly-once"),
+    )
     deliver_at_max_seconds: float = row(
         "Work", "DELIVER_AT_MAX_SECONDS", "--deliver-at-max-seconds",
         "a message waits until the time that its header deliver-at says, which may lie so far ahead; 0: no look at it",

@@ -124,7 +124,8 @@ class Heads:
             waits, why = (Waits.RETRY, "") if at is None else (Waits.SCHEDULED, moment(at))
             yield Place(task, waits, due=due, why=why)
         for task, refused in self._decisions.unsent(wanted):
-            yield Place(task, Waits.UNSTORED if refused else Waits.SENDING, why=partition_of(task).flow.held)
+            why = partition_of(task).flow.held or self._decisions.behind(task)
+            yield Place(task, Waits.UNSTORED if refused else Waits.SENDING, why=why)
         elsewhere = (
             (self._gates.aside(), Waits.BREAKER),
             (self._quarantine.in_line(), Waits.SUSPECT),

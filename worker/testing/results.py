@@ -207,11 +207,16 @@ class NotedOutbox(Outbox):
             self._notes.of(message_of(task)).standing = self._topics.newest((record.topic, 0)).place
 
     def send_all(
-        self, what: str, task: Task, records: Sequence[OutgoingRecord], stored: Callable[[Task], None], failed: Failed
+        self,
+        what: str,
+        tasks: Sequence[Task],
+        records: Sequence[OutgoingRecord],
+        stored: Callable[[Task], None],
+        failed: Failed,
     ) -> None:
         """Likewise."""
-        super().send_all(what, task, records, stored, failed)
-        self._notes.sends(what, task, records)
+        super().send_all(what, tasks, records, stored, failed)
+        self._notes.sends(what, min(tasks), records)
 
 
 def noted(handler: Handler, notes: Notes) -> Handler:

@@ -75,6 +75,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run
     properties = _properties(found)
     faults += wrong + client_properties.faults(properties) + _contradictions(values)
+    faults += client_properties.contradictions(properties, values["delivery"])
     given = {name for source in sources for name in source}
     faults += http_settings.faults(values, arguments.command)
     faults += routes.faults(values["handlers"], given, values["dead_letter_suffix"], values["retry_topics"])

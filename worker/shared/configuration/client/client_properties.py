@@ -27,6 +27,7 @@ OWNED = {
     "client.id": _IDENTITY,
     "id": _IDENTITY,  # from KAFKA_CLIENT_ID
     "group.instance.id": "use MEMBERSHIP=static or dynamic",
+    "transactional.id": "use DELIVERY=exactly-once",
     "group.protocol": "only classic is supported; remove it",
 }
 _PREFIX = {group: prefix for prefix, group in PROPERTY_PREFIXES.items()}
@@ -42,6 +43,15 @@ def faults(given: Mapping[Key, Given]) -> List[str]:
         if problem:
             found.append(f"{each.described(secret=is_secret(name))}: {problem}")
     return found + _timeout_faults(given) + identity.faults(given)
+
+
+def contradictions(given: Mapping[Key, Given], delivery: str) -> List[str]:
+    """What is wrong between them and other settings."""
+    return [
+        f"DELIVERY=exactly-once reads what is committed only, and {each.name} = {each.value} does not. Remove one of them."
+        for (_, name), each in given.items()
+        if (name, each.value) == ("isolation.level", "read_uncommitted") and delivery == "exactly-once"
+    ]
 
 
 def usable(given: Mapping[Key, Given]) -> Dict[Key, Given]:

@@ -1,0 +1,59 @@
+"""Exactly once through a long series of deaths on two hosts, and of zombies: frozen until others have their partitions."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections import Counter
+
+import pytest
+
+from tests.support.eventually import eventually
+from tests.support.exactly import EXACTLY, HANDLER, Forwarding, kill_one
+from tests.support.scene import PARTITIONS, SECONDS, Scene
+from tests.support.service import Service
+
+ROUNDS, EVERY = 20, 4  # deaths, and how many of them between two zombies
+HOSTS = ("one", "two")
+SESSION = {"KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "6000", "KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS": "6000"}
+
+
+def freeze_one(scene: Scene, host: str, service: Service, chance: random.Random) -> None:
+    """It wakes, perhaps in the midst of a transaction, when others have its partitions."""
+    slot, child = chance.choice(sorted(service.children().items()))
+    os.kill(child, signal.SIGSTOP)
+
+    def others_have_them() -> bool:
+        owners = scene.owners()
+        return len(owners) == PARTITIONS and f"{host}-{slot}" not in owners.values()
+
+    eventually(others_have_them, SECONDS, "others have the partitions of the frozen one")
+    os.kill(child, signal.SIGCONT)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("membership", ["static", "dynamic"])
+def test_each_result_is_seen_once_through_twenty_deaths_and_five_zombies(scene: Scene, membership: str) -> None:
+    forwarding, chance = Forwarding(scene), random.Random(7)
+    environment = {**EXACTLY, **SESSION, "MEMBERSHIP": membership}
+    services = {host: scene.service(host, handler=HANDLER, processes=2, threads=4, env=environment) for host in HOSTS}
+    for service in services.values():
+        service.wait_ready()
+    for number in range(ROUNDS):
+        host = chance.choice(HOSTS)
+        scene.send(forwarding.some(300, seed=number + 1))
+        forwarding.wait_seen()
+        kill_one(services[host], chance)
+        if number % EVERY == 0:
+            freeze_one(scene, host, services[host], chance)
+    scene.admin.wait_committed(scene.group, scene.topic, 180)
+    again = Counter(entry.id for entry in scene.ledger.of("start"))
+    for service in services.values():
+        service.terminate()
+    codes = [service.wait(SECONDS) for service in services.values()]
+    print(f"{membership}: {len(again)} messages, {sum(again.values()) - len(again)} calls again")
+
+    assert codes == [0, 0]
+    assert max(again.values()) > 1
+    assert forwarding.wrong() == []

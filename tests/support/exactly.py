@@ -1,0 +1,81 @@
+"""What is sent exactly once: messages whose handler sends each on, and an account of what is seen of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Dict, List
+
+from examples.idempotent import process_message
+from kafka_worker import Context
+from tests.support.eventually import eventually
+from tests.support.ledger import Ledger
+from tests.support.messages import Sent, messages
+from tests.support.scene import SECONDS, Scene
+
+if TYPE_CHECKING:
+    from tests.support.service import Service
+
+HANDLER = "tests.support.handlers:forward"
+#: Without the memories of a process: whatever is not committed runs again, and sends again.
+EXACTLY = {"DELIVERY": "exactly-once", "JOURNAL": "off", "OFFSET_MAP": "off", "MAX_ATTEMPTS": "1"}
+
+
+def pay(message: Dict[str, Any], context: Context) -> None:
+    """The example, which tells how often it was called."""
+    Ledger(os.environ["LEDGER"]).write("start", f"{context.partition}-{context.offset}")
+    process_message(message, context)
+
+
+class Forwarding:
+    """What a scene's handlers send on, and where."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._admin = scene.admin
+        self.results, self.letters = (
+            scene.admin.create_topic(scene.topic + suffix, partitions=3) for suffix in (".results", ".dlq")
+        )
+        self.sent: Dict[str, Sent] = {}
+
+    def some(self, count: int, seed: int = 1) -> List[Sent]:
+        """Messages to be sent on; some are rejected instead."""
+        made = []
+        for place, each in enumerate(messages(count, keys=40, seed=seed)):
+            more = {"to": self.results, **({"trouble": "reject"} if place % 25 == 0 else {})}
+            made.append(Sent(each.id, f"{seed}-{each.key}", each.sequence, {**each.payload, **more}))
+        self.sent.update((each.id, each) for each in made)
+        return made
+
+    def wait_seen(self, more: int = 20) -> None:
+        """Until so many more records are there, or could be: of what is not committed, too."""
+        before = sum(self._admin.end_offsets(self.results).values())
+        eventually(lambda: sum(self._admin.end_offsets(self.results).values()) >= before + more, SECONDS, "results are sent")
+
+    def wrong(self) -> List[str]:
+        """What is not seen, seen more than once, or not in the order of its key."""
+        bad = {name for name, each in self.sent.items() if "trouble" in each.payload}
+        found = []
+        for topic, wanted in ((self.letters, bad), (self.results, set(self.sent) - bad)):
+            seen = Counter(self._ids(topic))
+            found += [
+                f"{name} is {seen[name]} times in {topic}" for name in wanted | set(seen) if seen[name] != (name in wanted)
+            ]
+        last: Dict[str, int] = {}
+        for each in map(self.sent.__getitem__, self._ids(self.results)):
+            if each.sequence <= last.get(each.key, -1):
+                found.append(f"{each.id} came behind number {last[each.key]} of its key")
+            last[each.key] = each.sequence
+        return found
+
+    def _ids(self, topic: str) -> List[str]:
+        return [json.loads(record.value or b"{}")["id"] for record in self._admin.records(topic)]
+
+
+def kill_one(service: Service, chance: random.Random) -> None:
+    """One of its processes; another has its place when this returns."""
+    slot, child = chance.choice(sorted(service.children().items()))
+    os.kill(child, signal.SIGKILL)
+    eventually(lambda: service.children().get(slot, child) != child, SECONDS, f"slot {slot} has another process")

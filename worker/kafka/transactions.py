@@ -1,0 +1,262 @@
+"""Exactly once, as far as Kafka can give it: what a task sends and the offset behind it are committed in one transaction, so
+that who reads what is committed never sees a result twice, however often its task ran. In the place of the `Outbox`, and of
+the consumer's own commits: both would be a second way for what belongs together.
+
+Tasks end in any order, and a commit is a watermark. So what a task sends waits here until everything below it has its outcome,
+or is ready too: the transaction has the new offset, and the records of all tasks below it. Until it is committed these tasks
+are in flight and keep their lanes, and a crash runs them again: nobody has seen what they sent.
+
+Consumer thread only; the waiting is done by a `Transactor`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from typing import Any, Callable, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Counter as CounterType
+
+from confluent_kafka import KafkaError, KafkaException
+
+from kafka_worker.kafka.outbox import MENDABLE, RESEND_SECONDS, Failed, Outbox, OutgoingRecord, remedy
+from kafka_worker.kafka.transactor import Job, Parcel, Place, Transactor
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.task import Task, facts_of, in_words, offset_of
+from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.logs import Seldom
+
+log = logs.logger(__name__)
+
+PAUSE_SECONDS = 0.2  # after a transaction that was not committed
+TROUBLE_SECONDS = 5.0  # so long may none be committed before it is told
+
+#: What was committed, and if nothing was, why, where that is not the fault of a record.
+Answer = Tuple[List[Tuple[str, int, int]], Optional[KafkaError]]
+
+
+class Transactions:
+    """What waits to be committed, and the transaction under way. What it has in common with an `Outbox`, others know it by."""
+
+    def __init__(self, transactor: Transactor, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: monotonic seconds."""
+        self._transactor = transactor
+        self._clock = clock
+        self._parcels: Dict[Partition, List[Parcel]] = {}
+        self._job: Optional[Job] = None
+        self._complaint = Seldom(log, clock)
+        self._not_before = self._begun_at = 0.0  # the next one, and the one under way
+        self._failing: Tuple[float, str] = (0.0, "")  # since when, and why; empty: the last one was committed
+        self.unstored: CounterType[str] = Counter()  # refused at least once and not stored yet, by `what`
+        self.answers: Deque[Answer] = deque()
+
+    # ---- as an outbox ---------------------------------------------------------------------------------------------
+
+    def send(self, what: str, task: Task, record: OutgoingRecord, stored: Callable[[Task], None]) -> None:
+        """As `Outbox.send`."""
+        self._add(Parcel(what, [task], [record], stored))
+
+    def send_all(
+        self,
+        what: str,
+        tasks: Sequence[Task],
+        records: Sequence[OutgoingRecord],
+        stored: Callable[[Task], None],
+        failed: Failed,
+    ) -> None:
+        """As `Outbox.send_all`."""
+        self._add(Parcel(what, tasks, records, stored, failed))
+
+    @property
+    def in_transit(self) -> int:
+        """Whether an answer is waited for: what waits for others may do so for hours."""
+        return int(self._job is not None)
+
+    def find(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, bool]]:
+        """Those of these offsets of which something waits, each with whether it was refused."""
+        return [
+            (parcel.task, parcel.refused)
+            for partition, offset in wanted.items()
+            for parcel in self._parcels.get(partition, ())
+            if offset_of(parcel.task) == offset
+        ]
+
+    def serve(self) -> None:
+        """Take what the thread has done."""
+        while self._transactor.over:
+            self._over(self._transactor.over.popleft())
+        for partition in [each for each in self._parcels if each.closing.revoked]:
+            for parcel in list(self._parcels[partition]):
+                self._remove(parcel)  # whoever owns the partition now decides about it
+
+    def abandon(self) -> List[Task]:
+        """The tasks of closed partitions whose records can't be stored now, or only behind what nobody will do any more."""
+        under_way = self._job.parcels if self._job else []
+        hopeless = [
+            parcel
+            for partition in self._parcels
+            if partition.closing.closed
+            for parcel in self._parcels[partition]
+            if parcel not in under_way and (parcel.refused or parcel.offsets[-1] >= self._limit(partition))
+        ]
+        for parcel in hopeless:
+            self._remove(parcel)
+        return [parcel.task for parcel in hopeless]
+
+    def _limit(self, partition: Partition) -> float:
+        """From there on nothing more will be stored of a closed partition."""
+        return max(partition.closing.abandoned_from, self.reach(partition))
+
+    def highest(self, partition: Partition) -> int:
+        """The highest offset of what waits of this partition: like what runs, it is worth the wait for all below it; -1: there
+        is nothing."""
+        return max((parcel.offsets[-1] for parcel in self._parcels.get(partition, ())), default=-1)
+
+    # ---- as commits -----------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """The seat is ours."""
+        self._transactor.start()
+
+    @property
+    def free(self) -> bool:
+        """Whether another may begin: none is under way, and the last one that was not committed is a moment ago."""
+        return self._job is None and self._clock() >= self._not_before
+
+    @property
+    def ready(self) -> bool:
+        """Whether something waits that a transaction could store now."""
+        return self.free and any(self.reach(partition) > partition.tracker.watermark() for partition in self._parcels)
+
+    @property
+    def lost(self) -> str:
+        """Why nobody knows what became of the last transaction; empty: it is known."""
+        return self._transactor.lost
+
+    @property
+    def trouble(self) -> str:
+        """Why none has been committed for a while; empty: that is not so."""
+        now, (since, why) = self._clock(), self._failing
+        if self._job is not None and now - self._begun_at >= TROUBLE_SECONDS:
+            return f"a transaction has no end: {self._transactor.waits or 'the brokers do not answer'}"
+        return f"no transaction is committed: {why}" if why and now - since >= TROUBLE_SECONDS else ""
+
+    def reach(self, partition: Partition) -> int:
+        """Up to which offset all is done, or ready to be stored with the offset itself."""
+        low = partition.tracker.watermark()
+        mine = self._parcels.get(partition, ())
+        if not mine:
+            return low
+        doubted = next(self._doubted(), None)
+        if doubted is not None:
+            mine = [parcel for parcel in mine if parcel is doubted]
+        now = self._clock()
+        ready = {offset: parcel for parcel in mine if parcel.again_at <= now for offset in parcel.offsets}
+        done = dict(partition.tracker.done_beyond(low))
+        high = low
+        while high in ready or high in done:
+            high = done.get(high, high + 1)
+        # A batch is stored as a whole: its results say nothing of a part of it.
+        split = [parcel.offsets[0] for parcel in ready.values() if parcel.offsets[0] < high <= parcel.offsets[-1]]
+        while split:
+            high = min(split)
+            split = [parcel.offsets[0] for parcel in ready.values() if parcel.offsets[0] < high <= parcel.offsets[-1]]
+        return high
+
+    def commit(self, places: List[Place], member: Any) -> bool:
+        """Commit these offsets, with all that the tasks below them send. The answer comes by `answers`. False: none may
+        begin now."""
+        if not self.free:
+            return False
+        targets = {(topic, number): offset for topic, number, offset, _ in places}
+        parcels = [
+            parcel
+            for partition, waiting in self._parcels.items()
+            for parcel in sorted(waiting, key=lambda each: each.offsets)
+            if parcel.offsets[-1] < targets.get((partition.topic, partition.number), -1) and not partition.closing.revoked
+        ]
+        self._job, self._begun_at = Job(parcels, places, member), self._clock()
+        self._transactor.do(self._job)
+        return True
+
+    # ---- what becomes of it ---------------------------------------------------------------------------------------
+
+    def _over(self, job: Job) -> None:
+        self._job = None
+        if job.error is None:
+            self._failing = (0.0, "")
+            for parcel in job.parcels:
+                self._remove(parcel)
+                for _ in parcel.records:
+                    parcel.stored(parcel.task)
+            self.answers.append(([(topic, number, offset) for topic, number, offset, _ in job.places], None))
+            return
+        log.debug("A transaction was not committed: %s", job.error)
+        now = self._clock()
+        self._not_before = now + PAUSE_SECONDS
+        self._failing = (self._failing[0] if self._failing[1] else now, job.error.str())
+        blamed = [(parcel, parcel.problem) for parcel in job.parcels if parcel.problem is not None]
+        self.answers.append(([], None if blamed else job.error))
+        for parcel, problem in blamed:
+            parcel.problem = None
+            self._doubt(parcel, problem, single=len(job.parcels) == 1)
+
+    def _doubt(self, parcel: Parcel, problem: KafkaError, *, single: bool) -> None:
+        """Brokers refuse whole batches, and a transaction with them: who it was is known when it was alone."""
+        if parcel.failed is not None and parcel.at_once and problem.name() not in MENDABLE:
+            self._remove(parcel)
+            parcel.failed(KafkaException(problem))
+        elif not single:
+            parcel.alone = True
+        elif problem.name() == "INVALID_TIMESTAMP" and any(record.timestamp for record in parcel.records):
+            parcel.records = [record._replace(timestamp=0) for record in parcel.records]
+        else:
+            self._refused(parcel, problem)
+
+    def _refused(self, parcel: Parcel, problem: KafkaError) -> None:
+        """It can't be stored, and is tried again."""
+        topic = parcel.records[0].topic
+        parcel.again_at = self._clock() + RESEND_SECONDS
+        parcel.partition.flow.refused(f"a {parcel.what} can't be stored in {topic}: {problem.str()}", again=parcel.refused)
+        if not parcel.refused:
+            parcel.refused = True
+            self.unstored[parcel.what] += 1
+        self._complaint.log(
+            logging.ERROR,
+            "%s: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition is held, "
+            "and it is tried again every %d s. To mend it, %s",
+            in_words(parcel.task), parcel.what, topic, problem, RESEND_SECONDS, remedy(problem),
+            extra=about(Event.PARTITION_HELD, **facts_of(parcel.task), reason=problem.name()),
+        )  # fmt: skip
+
+    def _doubted(self) -> Iterator[Parcel]:
+        """Those that a transaction was refused with, and that could be stored now, one by one."""
+        now = self._clock()
+        for partition, waiting in self._parcels.items():
+            low = partition.tracker.watermark()
+            for parcel in waiting:
+                if parcel.alone and parcel.again_at <= now and parcel.offsets[0] == low:
+                    yield parcel
+
+    def _add(self, parcel: Parcel) -> None:
+        if parcel.partition.closing.revoked:
+            return  # whoever owns the partition now decides about it
+        self._parcels.setdefault(parcel.partition, []).append(parcel)
+        parcel.partition.flow.sent()
+
+    def _remove(self, parcel: Parcel) -> None:
+        waiting = self._parcels.get(parcel.partition, [])
+        if parcel not in waiting:
+            return
+        waiting.remove(parcel)
+        if not waiting:
+            del self._parcels[parcel.partition]
+        parcel.partition.flow.answered()
+        if parcel.refused:
+            parcel.refused = False
+            self.unstored[parcel.what] -= 1
+            parcel.partition.flow.settled()
+
+
+AnyOutbox = Union[Outbox, Transactions]

@@ -1,0 +1,208 @@
+"""One transaction after the other: a producer, and the thread that waits for it. That thread touches nothing else but the job
+it was given; all else belongs to the consumer thread.
+
+What can't be told is whether a transaction was committed, when the client gives up in the midst of that. Then nothing more is
+done here: the process ends, and the next one asks the broker.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from queue import SimpleQueue
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import TopicPartition as ClientPartition
+
+from kafka_worker.kafka.outbox import Failed, OutgoingRecord
+from kafka_worker.partitions.task import Task, offset_of, partition_of
+from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
+
+log = logs.logger(__name__)
+client_log = logs.logger("librdkafka")
+# That one was not committed is told by us, by what it means: in a rebalance it is routine.
+client_log.addFilter(lambda record: "TXNERR" not in record.getMessage())
+
+STEP_SECONDS = 5.0  # of one call of the client, which is made again until it has an answer
+ROOM_SECONDS = 0.1  # until a record is offered again for which the client's queue had no room
+
+Place = Tuple[str, int, int, str]  # topic, partition, offset and metadata
+
+
+class Parcel:
+    """All that one call of a handler sends, on behalf of its task, or of those of its batch."""
+
+    __slots__ = (
+        "again_at",
+        "alone",
+        "at_once",
+        "failed",
+        "offsets",
+        "partition",
+        "problem",
+        "records",
+        "refused",
+        "stored",
+        "task",
+        "what",
+    )
+
+    def __init__(
+        self,
+        what: str,
+        tasks: Sequence[Task],
+        records: Sequence[OutgoingRecord],
+        stored: Callable[[Task], None],
+        failed: Optional[Failed] = None,
+    ) -> None:
+        """As `Outbox.send_all` takes it."""
+        self.what = what
+        self.task = min(tasks)
+        self.partition = partition_of(self.task)
+        self.offsets = sorted(map(offset_of, tasks))
+        self.records = list(records)
+        self.stored = stored
+        self.failed = failed
+        self.refused = False  # at least once, and so it counts as unstored
+        self.alone = False  # a transaction with it was refused, and it is in doubt whether because of it
+        self.again_at = 0.0  # not before, in monotonic seconds
+        self.problem: Optional[KafkaError] = None  # what was said of one of its records
+        self.at_once = False  # by the client itself
+
+
+class Job:
+    """One transaction."""
+
+    def __init__(self, parcels: List[Parcel], places: List[Place], member: Any) -> None:
+        """`member`: the group's metadata, by which a broker knows who has lost its partitions."""
+        self.parcels = parcels
+        self.places = places
+        self.member = member
+        self.error: Optional[KafkaError] = None  # None once it is over: it was committed
+
+
+class Transactor:
+    """The producer, and the thread that waits for it."""
+
+    def __init__(self, properties: Dict[str, Any], client: Callable[..., Any] = Producer) -> None:
+        """Nothing runs before `start`."""
+        self._properties = properties
+        self._client = client
+        self._producer: Any = None
+        self._jobs: SimpleQueue[Job] = SimpleQueue()
+        self._started = False
+        self.over: Deque[Job] = deque()
+        self.waits = ""  # why the client has no answer yet; empty: it did not take long
+        self.lost = ""  # why nobody knows what became of the last transaction; empty: it is known
+
+    def start(self) -> None:
+        """Have the producer: by that a transaction which a process before us has left open is aborted."""
+        if not self._started:
+            self._started = True
+            threading.Thread(target=self._run, name="transactions", daemon=True).start()
+
+    def do(self, job: Job) -> None:
+        """Commit it, or tell why not."""
+        self._jobs.put(job)
+
+    def _run(self) -> None:
+        try:
+            self._begin()
+        except Exception as problem:
+            log.warning("Transactions can't begin yet: %s", problem, extra=about(Event.CLIENT_TROUBLE))
+        while not self.lost:
+            job = self._jobs.get()
+            job.error = self.attempt(job)
+            self.over.append(job)
+
+    def attempt(self, job: Job) -> Optional[KafkaError]:
+        """One try; None: it is committed."""
+        try:
+            producer = self._begin()
+            producer.begin_transaction()
+        except Exception as problem:  # whatever the client says of its properties
+            self._producer = None
+            return _error(problem)
+        try:
+            for parcel in job.parcels:
+                for record in parcel.records:
+                    self._produce(producer, parcel, record)
+            while producer.flush(STEP_SECONDS):
+                pass  # each message has its own time
+            _none_refused(job.parcels)
+            offsets = [ClientPartition(*place) for place in job.places]
+            self._surely(lambda: producer.send_offsets_to_transaction(offsets, job.member, STEP_SECONDS))
+        except Exception as problem:  # whatever the client says of a record or an offset
+            return self._given_up(producer, _error(problem))
+        return self._ended(producer)
+
+    def _surely(self, step: Callable[[], Any]) -> None:
+        """Until it has an answer. Raises what is one."""
+        while True:
+            try:
+                step()
+            except KafkaException as problem:
+                if not problem.args[0].retriable():
+                    raise
+                self.waits = _error(problem).str()
+            else:
+                self.waits = ""
+                return
+
+    def _begin(self) -> Any:
+        if self._producer is None:
+            producer = self._client(self._properties, logger=client_log)
+            self._surely(lambda: producer.init_transactions(STEP_SECONDS))
+            self._producer = producer
+        return self._producer
+
+    def _produce(self, producer: Any, parcel: Parcel, record: OutgoingRecord) -> None:
+        def answered(problem: Optional[KafkaError], _message: Any) -> None:
+            parcel.problem = parcel.problem or problem
+
+        while True:
+            try:
+                producer.produce(
+                    record.topic, value=record.value, key=record.key, headers=record.headers, timestamp=record.timestamp,
+                    on_delivery=answered,
+                )  # fmt: skip
+            except BufferError:
+                producer.poll(ROOM_SECONDS)
+            except Exception as problem:
+                parcel.problem, parcel.at_once = _error(problem), True
+                raise
+            else:
+                producer.poll(0)
+                return
+
+    def _given_up(self, producer: Any, error: KafkaError) -> KafkaError:
+        try:
+            self._surely(lambda: producer.abort_transaction(STEP_SECONDS))
+        except KafkaException as problem:  # it was not committed, and whoever begins anew makes sure of that
+            log.warning("A transaction could not be aborted: %s", problem, extra=about(Event.CLIENT_TROUBLE))
+            self._producer = None
+        return error
+
+    def _ended(self, producer: Any) -> Optional[KafkaError]:
+        try:
+            self._surely(lambda: producer.commit_transaction(STEP_SECONDS))
+        except KafkaException as problem:
+            error = _error(problem)
+            if error.txn_requires_abort():
+                return self._given_up(producer, error)
+            self.lost = error.str()
+            return error
+        return None
+
+
+def _none_refused(parcels: List[Parcel]) -> None:
+    for parcel in parcels:
+        if parcel.problem is not None:
+            raise KafkaException(parcel.problem)
+
+
+def _error(problem: Exception) -> KafkaError:
+    told = problem.args[0] if problem.args else None
+    return told if isinstance(told, KafkaError) else KafkaError(KafkaError._FAIL, repr(problem))  # noqa: SLF001
