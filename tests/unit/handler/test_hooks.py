@@ -9,18 +9,11 @@ from typing import Any, AsyncIterator, Iterator, List
 import pytest
 
 from kafka_worker import per_process, per_thread
-from kafka_worker.handler import hooks
 from kafka_worker.handler.hooks import Hook, HookError, Registry
 from kafka_worker.handler.routing import Handlers
 from tests.unit.fakes import some_settings
 
-
-@pytest.fixture(autouse=True)
-def defined() -> Iterator[Registry]:
-    """What a test defines is forgotten after it."""
-    yield hooks.DEFINED
-    hooks.DEFINED.per_process.clear()
-    hooks.DEFINED.per_thread.clear()
+pytestmark = pytest.mark.usefixtures("defined")
 
 
 def number() -> Iterator[int]:

@@ -10,8 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List
 import pytest
 
 from kafka_worker import BatchError, Context, Reject, Retry, Send, per_process, per_thread
-from kafka_worker.handler import hooks
-from kafka_worker.handler.hooks import HookError
+from kafka_worker.handler.hooks import HookError, Registry
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.shared.configuration.load import ConfigurationError
 from kafka_worker.testing import NotAtRestError, TestWorker
@@ -266,11 +265,10 @@ def ending(_message: Any) -> None:
 
 
 @pytest.fixture
-def told() -> Iterator[List[str]]:
+def told(defined: Registry) -> List[str]:
     """What the hooks of a test say; they are forgotten after it."""
-    yield []
-    hooks.DEFINED.per_process.clear()
-    hooks.DEFINED.per_thread.clear()
+    assert defined == ([], [])
+    return []
 
 
 def hook(kind: Callable[..., Any], name: str, told: List[str], *, refuses: bool = False) -> Any:
