@@ -5,11 +5,11 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 PYTEST := $(VENV)/bin/python -m pytest
 # Tests of processes and brokers mostly wait: three pytests at once keep two cores a third busy.
 UNIT := $(PYTEST) --numprocesses 2 tests/unit
+OTHERS := $(VENV)/bin/python -m tests.support.other_pythons
 SIDE_BY_SIDE := --numprocesses 3 --dist loadgroup
 
 .DEFAULT_GOAL := help
-.NOTPARALLEL:
-.PHONY: help install run test test-unit test-pythons test-broker test-processes soak page lint type monitoring bench clean
+.PHONY: help install run test test-unit test-pythons pythons test-broker test-processes soak page lint type monitoring bench clean
 
 help: ## show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -20,7 +20,7 @@ $(VENV)/runtime: requirements.txt
 	$(PIP) --requirement requirements.txt
 	@touch $@
 
-$(VENV)/development: $(VENV)/runtime requirements-http.txt requirements-top.txt requirements-tracing.txt requirements-dev.txt
+$(VENV)/development: $(VENV)/runtime $(wildcard requirements-*.txt)
 	$(PIP) --requirement requirements-dev.txt
 	@touch $@
 
@@ -29,20 +29,24 @@ install: $(VENV)/development ## what tests and tools need, into .venv
 run: $(VENV)/runtime ## see the service at work, on a broker of its own
 	@$(VENV)/bin/python -m kafka_worker.ops.first_run
 
-test: lint type test-unit test-pythons kafka ## everything; the last part is the longest
+# First what takes one core each, or the network.
+test: install ## everything; the last part is the longest
+	$(MAKE) --no-print-directory --jobs 3 --output-sync lint type pythons kafka
+	$(UNIT)
+	$(OTHERS)
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/broker tests/processes
 	$(PYTEST) -m alone tests/broker tests/processes
 
 test-unit: install ## seconds; no broker, no processes
 	$(UNIT)
 
-test-pythons: install kafka ## unit tests and one end-to-end test on the oldest and newest Python here
-	$(VENV)/bin/python -m tests.support.other_pythons
+test-pythons: install ## unit tests on the oldest and newest Python here
+	$(OTHERS)
 
 test-broker: install kafka ## against a real Kafka
 	$(PYTEST) $(SIDE_BY_SIDE) tests/broker
 
-test-processes: install kafka ## the real command, on a real Kafka
+test-processes: install kafka pythons ## the real command, on a real Kafka
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/processes
 	$(PYTEST) -m alone tests/processes
 
@@ -75,6 +79,9 @@ bench: install kafka ## how fast it is on this machine
 .PHONY: kafka
 kafka: install
 	@$(VENV)/bin/python -m tests.support.kafka_jars > /dev/null
+
+pythons: install
+	@$(OTHERS) environments
 
 clean: ## remove everything made here
 	rm -rf $(VENV) .build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -30,15 +30,30 @@ THREAD_SECONDS = 5.0
 GIVEN = os.environ.pop("TEST_KAFKA_BOOTSTRAP_SERVERS", "")
 
 
+# What takes longer to make than to use: tests that share it stay together when several pytests share the work.
+SHARED = {"systemd", "installed", "own_kafka", "strict", "aftermath"}
+# The longest: begun first, so that no pytest is at work alone at the end.
+LONG = (
+    "test_rights",
+    "test_exact_recovery",
+    "test_poison",
+    "test_long_tasks",
+    "test_first_run",
+    "test_users_names",
+    "test_stop",
+)
+
+
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-    """Tests are marked after the folder they are in. Those of a file stay together when several pytests share the work, and
-    those that boot a systemd do, which takes longer than they."""
+    """Tests are marked after the folder they are in, and by what they share."""
     for item in items:
-        name = item.path.stem
-        item.add_marker(pytest.mark.xdist_group("systemd" if "systemd" in name else name))
+        shared = SHARED.intersection(getattr(item, "fixturenames", ()))
+        if shared:
+            item.add_marker(pytest.mark.xdist_group(min(shared)))
         for folder in ("broker", "processes", "soak"):
             if FOLDERS / folder in item.path.parents:
                 item.add_marker(folder)
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(scope="session")
@@ -51,11 +66,17 @@ def kafka() -> Iterator[Union[Cluster, GivenCluster]]:
             yield cluster
 
 
-@pytest.fixture
-def own_kafka() -> Iterator[Cluster]:
-    """A broker of this test alone, to stop, kill and freeze."""
+@pytest.fixture(scope="session")
+def _lent() -> Iterator[Cluster]:
     with Cluster() as cluster:
         yield cluster
+
+
+@pytest.fixture
+def own_kafka(_lent: Cluster) -> Cluster:
+    """A broker that nobody else uses meanwhile, to stop, kill and freeze. What the test before has done to it is mended."""
+    _lent.mend()
+    return _lent
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.support.ledger import Entry, Ledger
     from tests.support.service import Service
 
-pytestmark = [pytest.mark.processes, pytest.mark.alone]
+pytestmark = pytest.mark.processes
 
 KILLS, PROCESSES, THREADS = 10, 4, 4
 # From the kill until a partition's next task starts. The median leaves out the pause that the supervisor makes on purpose
@@ -54,6 +54,7 @@ class Kill:
         return [self.moment - entry.at for entry in of_process(ledger, "end", self.victim) if entry.id in again]
 
 
+@pytest.mark.alone
 def test_ten_killed_processes_lose_nothing_keep_the_order_and_disturb_nobody_else(scene: Scene) -> None:
     running = scene.ready_service(processes=PROCESSES, threads=THREADS, env={"COMMIT_INTERVAL_SECONDS": "60"})
     log_before = len(running.log)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.support.service import Service
 
-pytestmark = [pytest.mark.processes, pytest.mark.alone]
+pytestmark = pytest.mark.processes
 
 SILENCE_SECONDS = 0.4
 
@@ -40,6 +40,7 @@ def done(service: Service) -> int:
     return int(sum(each["count"] for each in service.status()["work"] if (each["what"], each["kind"]) == ("tasks", "done")))
 
 
+@pytest.mark.alone
 def test_a_rolling_restart_disturbs_nobody_and_runs_nothing_twice(scene: Scene) -> None:
     witness = scene.service("other", threads=2)
     service = scene.service(threads=2)

@@ -9,7 +9,8 @@ from typing import Callable, TypeVar
 
 T = TypeVar("T")
 
-POLL_SECONDS = 0.015
+FIRST_SECONDS = 0.001  # of the waits: what threads do takes no longer
+POLL_SECONDS = 0.015  # the longest, so that nobody polls a machine busy
 
 
 def eventually(condition: Callable[[], T], timeout: float, what: str) -> T:
@@ -18,10 +19,12 @@ def eventually(condition: Callable[[], T], timeout: float, what: str) -> T:
     says so itself.
     """
     deadline = time.monotonic() + timeout
+    pause = FIRST_SECONDS
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {timeout:g} s: {what} (last seen: {value!r})")
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
+        pause = min(2 * pause, POLL_SECONDS)

@@ -49,6 +49,16 @@ class Cluster:
         """A broker, to stop, kill, freeze or thaw."""
         return self._nodes[number - 1]
 
+    def mend(self) -> None:
+        """All brokers answer again, with what they have stored, whatever was done to them."""
+        for node in self._nodes:
+            if node.running:
+                node.thaw()
+            else:
+                node.launch()
+        for node in self._nodes:
+            node.wait_ready()
+
     def wipe(self) -> None:
         """Another cluster at the same addresses: nothing of what the brokers held is there any more."""
         self._kill_all()

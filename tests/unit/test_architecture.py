@@ -6,8 +6,9 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+from functools import lru_cache
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Tuple
+from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Set, Tuple
 
 import pytest
 
@@ -49,8 +50,10 @@ class Source(NamedTuple):
     """A Python file of ours."""
 
     name: str  # relative to the root
-    text: str
-    tree: ast.Module
+    lines: int
+    imports: FrozenSet[str]  # the top level names of all modules, those that functions import too
+    uses: FrozenSet[Tuple[str, str]]  # `module.attribute` as it is written somewhere, or imported from the module
+    functions: Dict[str, int]  # their lines
 
     @property
     def package(self) -> str:
@@ -58,53 +61,47 @@ class Source(NamedTuple):
         return self.name.split("/")[0].replace(".py", "")
 
 
-def repository_files() -> List[str]:
+@lru_cache(maxsize=None)
+def repository_files() -> Tuple[str, ...]:
     """What git has or would take; all that is not ignored."""
     command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
-    return [name for name in listed if (ROOT / name).is_file()]
+    return tuple(name for name in listed if (ROOT / name).is_file())
 
 
+@lru_cache(maxsize=None)
 def sources() -> List[Source]:
-    texts = {name: (ROOT / name).read_text("utf-8") for name in repository_files() if name.endswith(".py")}
-    return [Source(name, text, ast.parse(text)) for name, text in texts.items()]
+    """All of them, each looked through once."""
+    return [looked_through(name, (ROOT / name).read_text("utf-8")) for name in repository_files() if name.endswith(".py")]
 
 
-SOURCES = sources()
-OF_PRODUCT = [source for source in SOURCES if source.package in PRODUCT]
+def of_product() -> Iterator[Source]:
+    return (source for source in sources() if source.package in PRODUCT)
 
 
-def imports(tree: ast.Module) -> Iterator[str]:
-    """The top level names of all imported modules, those inside functions too."""
-    for node in ast.walk(tree):
+def looked_through(name: str, text: str) -> Source:
+    imports: Set[str] = set()
+    uses: Set[Tuple[str, str]] = set()
+    functions: Dict[str, int] = {}
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            imports |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports name their package in full"
-            yield str(node.module).split(".")[0]
-
-
-def uses(tree: ast.Module, module: str, attribute: str) -> bool:
-    """Whether `module.attribute` is written somewhere, or imported from the module."""
-    written = any(
-        isinstance(node, ast.Attribute)
-        and node.attr == attribute
-        and isinstance(node.value, ast.Name)
-        and node.value.id == module
-        for node in ast.walk(tree)
-    )
-    imported = any(
-        isinstance(node, ast.ImportFrom) and node.module == module and attribute in {alias.name for alias in node.names}
-        for node in ast.walk(tree)
-    )
-    return written or imported
+            imports.add(str(node.module).split(".")[0])
+            uses |= {(str(node.module), alias.name) for alias in node.names}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            uses.add((node.value.id, node.attr))
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            functions[f"{name}:{node.lineno} {node.name}"] = (node.end_lineno or 0) - node.lineno + 1
+    return Source(name, text.count("\n"), frozenset(imports), frozenset(uses), functions)
 
 
 @pytest.mark.parametrize("library", HOMES)
 def test_a_library_is_imported_in_its_home_only(library: str) -> None:
     homes = HOMES[library]
 
-    users = [source.name for source in OF_PRODUCT if library in set(imports(source.tree))]
+    users = [source.name for source in of_product() if library in source.imports]
 
     assert [name for name in users if not name.startswith(homes)] == []
 
@@ -113,30 +110,25 @@ def test_a_library_is_imported_in_its_home_only(library: str) -> None:
 def test_environment_and_signal_handlers_have_one_owner(module: str, attribute: str) -> None:
     owners = USERS[module, attribute]
 
-    users = [source.name for source in OF_PRODUCT if uses(source.tree, module, attribute)]
+    users = [source.name for source in of_product() if (module, attribute) in source.uses]
 
     assert [name for name in users if not name.startswith(owners)] == []
 
 
 def test_no_file_is_too_long_to_be_read_at_once() -> None:
-    lengths = {source.name: source.text.count("\n") for source in SOURCES}
+    lengths = {source.name: source.lines for source in sources()}
 
     assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
 
 
 def test_no_function_is_too_long_to_be_understood_at_once() -> None:
-    lengths = {
-        f"{source.name}:{node.lineno} {node.name}": (node.end_lineno or 0) - node.lineno + 1
-        for source in SOURCES
-        for node in ast.walk(source.tree)
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
-    }
+    lengths = {name: length for source in sources() for name, length in source.functions.items()}
 
     assert {name: length for name, length in lengths.items() if length > LONGEST_FUNCTION} == {}
 
 
 def test_tests_poll_conditions_and_never_sleep() -> None:
-    sleepers = [source.name for source in SOURCES if source.package == "tests" and uses(source.tree, "time", "sleep")]
+    sleepers = [source.name for source in sources() if source.package == "tests" and ("time", "sleep") in source.uses]
 
     assert [name for name in sleepers if name not in MAY_SLEEP] == []
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 from typing import Dict, Iterator, Set, Tuple
 
@@ -79,7 +80,10 @@ def imported(path: Path) -> Iterator[str]:
                 assert module.split(".", maxsplit=1)[0] not in OTHERS, f"{path} imports {module}"
 
 
-IMPORTS: Dict[str, Set[str]] = {module: set(imported(path)) for module, path in MODULES.items()}
+@lru_cache(maxsize=None)
+def imports() -> Dict[str, Set[str]]:
+    """Of each module what it imports."""
+    return {module: set(imported(path)) for module, path in MODULES.items()}
 
 
 def all_below(room: str) -> Set[str]:
@@ -92,7 +96,7 @@ def test_rooms_import_those_below_them_only(room: str) -> None:
 
     wrong = {
         f"{module} imports {name}"
-        for module, names in IMPORTS.items()
+        for module, names in imports().items()
         if room_of(module) == room
         for name in names
         if room_of(name) not in allowed
@@ -103,7 +107,7 @@ def test_rooms_import_those_below_them_only(room: str) -> None:
 
 @pytest.mark.parametrize("entrance", ENTRANCES)
 def test_entrances_import_no_more_than_they_need(entrance: str) -> None:
-    assert {room_of(name) for name in IMPORTS[entrance]} == ENTRANCES[entrance]
+    assert {room_of(name) for name in imports()[entrance]} == ENTRANCES[entrance]
 
 
 def test_every_file_is_in_a_room() -> None:
@@ -123,12 +127,12 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 def below(module: str) -> Set[str]:
     """All that it imports, and what that imports."""
     seen: Set[str] = set()
-    waiting = list(IMPORTS[module])
+    waiting = list(imports()[module])
     while waiting:
         name = waiting.pop()
         if name not in seen:
             seen.add(name)
-            waiting += IMPORTS.get(name, ())
+            waiting += imports().get(name, ())
     return seen
 
 
