@@ -14,7 +14,7 @@ from kafka_worker.ops import commands
 from tests.support.answering import command_settings
 from tests.support.eventually import eventually
 from tests.support.kafka import described_group
-from tests.support.messages import message
+from tests.support.messages import keys_of, message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,11 +85,14 @@ def test_the_lag_of_a_group_is_told_without_it_and_as_kafkas_own_tool_tells_it(
     assert report["lag"] == 6
     assert report["state"] == "empty"
 
+    admin.produce(name, [message(uuid.uuid4().hex, keys_of(3, 4)[0], sleep_ms=0).row for _ in range(300)])
+    uneven = told(capsys)
     running = engine(name, group).start()
     eventually(lambda: admin.lag(group, name) == 0, SECONDS, "everything is dealt with")
     said = told(capsys)
     running.stop()
 
+    assert uneven.splitlines()[1].startswith(f"98% of it is in {name}[3]: keys that are not spread evenly, or something is in")
     assert f"group {group} is stable, 1 members have partitions; lag 0" in said
     assert said.count("engine-0") == 4
     monkeypatch.setenv("KAFKA_TOPIC", f"{name},{name}-absent")

@@ -175,13 +175,16 @@ def test_the_doctor_finds_each_thing_that_is_wrong_and_nothing_where_all_is_righ
         rule(strict.bootstrap, ResourceType.TOPIC, letters, operation, AclPermissionType.ALLOW)
     forbid(strict.bootstrap, ResourceType.GROUP, group, AclOperation.READ)
     producer = Producer({"bootstrap.servers": strict.bootstrap})
-    producer.produce(name, b"{}", timestamp=int(1000 * (time.time() + 1800)))
+    for ahead in (1800, -86_400):  # a producer's clock that is wrong one way or the other
+        producer.produce(name, b"{}", partition=1, timestamp=int(1000 * (time.time() + ahead)))
     assert producer.flush(SECONDS) == 0
     too_long = {"KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "1900000", "KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS": "1900000"}
     found = doctor.wrong(1, PROCESSES="3", **too_long)
 
     assert set(found) == {"dead letters stay", "size of dead letters", "rights", "group", "partitions", "session", "clock"}
     assert found["rights"] == f"no right to write {letters}"
+    assert "ahead of our clock" in found["clock"]
+    assert f"the last message of {name} says that it is 88200 s older than one before it" in found["clock"]
     assert set(doctor.wrong(1, KAFKA_TOPIC=name + "-absent")) >= {"topics", "dead letters"}
     assert set(doctor.wrong(1, KAFKA_BOOTSTRAP_SERVERS=strict.guarded, **alice("wrong-one"))) == {"credentials"}
     monkeypatch.setattr(connection, "ANSWER_SECONDS", 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, List, Set, Tuple
 
 import psutil
 import pytest
@@ -33,8 +33,10 @@ def test_a_crash_loop_is_slowed_down_and_given_up_and_the_other_processes_drain(
     before = cpu_seconds(supervisor)
 
     scene.send([deadly(service, slot=0)])
-    used = cpu_until_the_end(service, supervisor) - before
+    used, told = until_the_end(service, supervisor)
+    used -= before
 
+    assert any("4 processes died one after the other" in problem for problem in told), told
     assert service.wait(SECONDS) == 75
     assert f"More than {LIMIT} restarts" in service.log
     assert service.pids() == []
@@ -72,13 +74,14 @@ def cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def cpu_until_the_end(service: Service, process: psutil.Process) -> float:
-    """What the supervisor has used when it is last seen."""
-    seen = [0.0]
+def until_the_end(service: Service, process: psutil.Process) -> Tuple[float, Set[str]]:
+    """What the supervisor has used when it is last seen, and all problems that it has told of."""
+    seen, told = [0.0], set()
 
     def ended() -> bool:
         seen.append(cpu_seconds(process))
+        told.update(service.status()["problems"] if service.slots() else [])
         return service.returncode is not None
 
     eventually(ended, SECONDS, "the supervisor gives up")
-    return seen[-1]
+    return seen[-1], told

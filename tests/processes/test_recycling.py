@@ -52,16 +52,20 @@ def test_processes_whose_handler_leaks_are_recycled_before_they_are_much_too_lar
     before = revocations(service.log)
     scene.send([message(f"{number}", f"key-{number}", sleep_ms=300, leak_mb=LEAK) for number in range(56)])
 
-    largest = 0
+    largest, told = 0, ""
     while scene.oracle.missing():
         done = len(scene.ledger.done())
         eventually(lambda done=done: len(scene.ledger.done()) > done, SECONDS, "it goes on")  # type: ignore[misc]
         largest = max([largest, *map(resident_bytes, service.children().values())])
+        if not told and recycled(service.log):
+            told = service.command("status").stdout
 
     record_property("most MB", largest / 1e6)
     record_property("recyclings", len(recycled(service.log)))
     assert len(recycled(service.log)) >= 2
     assert largest < 270_000_000  # without recyclings 320
+    assert re.search(r"replaced: slot \d: 1 recycled \(the last: RSS \d+ MB above", told) or "to be recycled:" in told, told
+    assert re.search(r", busy (9\d|100)%", told), told
     assert_nobody_noticed(scene, service, before)
 
 

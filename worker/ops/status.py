@@ -7,7 +7,7 @@ from typing import Any, Callable, List, Tuple
 from kafka_worker.ops.explain import words
 from kafka_worker.ops.tables import Columns, duration, table
 from kafka_worker.shared.ipc.health import MEGABYTE, totals
-from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, SlotReport, Snapshot, Stage, TaskReport
+from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Replaced, SlotReport, Snapshot, Stage, TaskReport
 
 MOST_TASKS = 10
 
@@ -27,12 +27,14 @@ def text(snapshot: Snapshot) -> str:
         (
             "lag {lag}, in flight {in_flight}, done {done} ({rate:.1f} per second), failed attempts {failed}, "
             "waiting for a retry {retrying}, dead letters {dead_letters}"
-        ).format(**sums),
+        ).format(**sums)
+        + (f", busy {snapshot.utilization:.0%}" if snapshot.utilization >= 0 else ""),
     ]  # fmt: skip
     if sums["suspects"]:
         lines.append(f"suspects {sums['suspects']}: ran when a process died, and are run apart, each alone")
     lines += ["  problem: " + problem for problem in snapshot.problems]
     lines += _behind(snapshot.slots)
+    lines += _replaced(snapshot.slots)
     lines += [f"  to be recycled: slot {slot}: {wish}" for slot, wish in _to_be_recycled(snapshot.slots)]
     return "\n".join([*lines, "", *table(SLOT_COLUMNS, snapshot.slots), "", *_running_tasks(snapshot.slots)])
 
@@ -40,6 +42,18 @@ def text(snapshot: Snapshot) -> str:
 def _threads(snapshot: Snapshot) -> str:
     lowest, highest = snapshot.threads, snapshot.threads_max
     return str(lowest) if lowest >= highest else f"{lowest} to {highest}"
+
+
+def _replaced(slots: List[SlotReport]) -> List[str]:
+    """Why processes were replaced so far, but for those that somebody wanted to be."""
+    reasons = {slot.slot: ", ".join(_counted(slot)) for slot in slots}
+    return [f"  replaced: slot {number}: {told}" for number, told in reasons.items() if told]
+
+
+def _counted(slot: SlotReport) -> List[str]:
+    whys = {Replaced.RECYCLED.value: f" (the last: {slot.recycled_for})" if slot.recycled_for else ""}
+    counts = slot.restart_reasons.items()
+    return [f"{count} {reason}{whys.get(reason, '')}" for reason, count in counts if reason != Replaced.ROLLED.value]
 
 
 def _to_be_recycled(slots: List[SlotReport]) -> List[Tuple[int, str]]:

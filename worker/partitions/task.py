@@ -40,6 +40,12 @@ def attempt_of(task: Task) -> int:
     return task[4]
 
 
+def followers_of(task: Task) -> int:
+    """How many wait for it, to keep their order."""
+    lane = task[3]
+    return 0 if lane is None else len(lane.waiting())
+
+
 def partition_of(task: Task) -> Partition:
     """The assignment under which it was delivered."""
     return task[5]

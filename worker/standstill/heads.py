@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, attempt_of, message_of, offset_of, partition_of
+from kafka_worker.partitions.task import Task, attempt_of, followers_of, message_of, offset_of, partition_of
 from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.shared.foreign.deliver_at import in_words as moment
@@ -183,6 +183,7 @@ def _described(place: Place, now: float) -> HeadReport:
         running=max(0.0, now - thread.started) if thread else -1.0,
         thread=thread.name if thread else "",
         due_in=-1.0 if place.due is None else max(0.0, place.due - now),
+        followers=followers_of(task),
     )
 
 

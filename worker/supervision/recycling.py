@@ -32,6 +32,7 @@ class RecyclingSchedule:
             slot.number, slot.child.pid if slot.child else 0, slot.wishes_recycling,
             extra=about(Event.PROCESS_RECYCLED, slot=slot.number, reason=slot.wishes_recycling),
         )  # fmt: skip
+        slot.recycled_for = slot.wishes_recycling
         return slot.number
 
     def ended(self, outcome: str, now: float) -> None:

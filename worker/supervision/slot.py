@@ -10,7 +10,7 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.snapshot import SlotReport, Stage
 from kafka_worker.supervision.child import Child, ChildState
-from kafka_worker.supervision.restart_policy import SlotRecord
+from kafka_worker.supervision.restart_policy import HEALTHY_SECONDS, SlotRecord
 
 log = logs.logger(__name__)
 
@@ -27,6 +27,7 @@ class Slot:
         self.start_at: Optional[float] = now  # monotonic seconds; None: no start is due
         self.retiring = False  # goes away with its child
         self.last_exit: Optional[str] = None
+        self.recycled_for = ""
 
     def reap(self) -> Optional[Child]:
         """The child, if it has ended; a successor that is there takes its place."""
@@ -69,11 +70,12 @@ class Slot:
     def report(self, now: float, awake: float) -> SlotReport:
         """What the snapshot says of it."""
         child = self.child
+        uptime = now - child.started_at if child else 0.0
         return SlotReport(
             slot=self.number,
             state=child.state.value if child else "backoff",
             pid=child.pid if child else 0,
-            uptime=now - child.started_at if child else 0.0,
+            uptime=uptime,
             heartbeat_age=child.heartbeat_age(awake) if child else -1.0,
             restarts=self.record.restarts,
             last_exit=self.last_exit,
@@ -81,6 +83,8 @@ class Slot:
             successor_pid=self.successor.pid if self.successor else 0,
             child=child.report if child else None,
             restart_reasons={reason.value: count for reason, count in self.record.reasons.items()},
+            failures=self.record.failures if uptime < HEALTHY_SECONDS else 0,
+            recycled_for=self.recycled_for,
         )
 
     def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:

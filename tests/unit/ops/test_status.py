@@ -36,6 +36,8 @@ def test_a_service_at_work_has_no_problem() -> None:
     [
         (slot(pid=0, restart_in=2.04, last_exit="exit 70 (fault)", child=None),
          "slot 0: no process, next start in 2.0 s (last: exit 70 (fault))"),
+        (slot(failures=4, last_exit="killed by SIGSEGV"),
+         "slot 0: 4 processes died one after the other, none was well for a minute (last: killed by SIGSEGV)"),
         (slot(state="starting", child=None), "slot 0: process 1000 is starting"),
         (slot(state="aborting"), "slot 0: process 1000 is aborting"),
         (slot(heartbeat_age=7.0), "slot 0: no heartbeat for 7.0 s"),
@@ -188,6 +190,16 @@ def test_the_text_shows_threads_memory_and_who_is_to_be_recycled() -> None:
     assert (row[4], row[5]) == ("17", "123")
 
 
+def test_the_text_says_how_busy_it_is_and_why_processes_were_replaced() -> None:
+    leaking = slot(restart_reasons={"recycled": 3, "oom": 1, "rolled": 2}, recycled_for="RSS 150 MB above its share of 98 MB")
+
+    told = status.text(snapshot(leaking, slot(1, restart_reasons={"rolled": 2}), utilization=0.984))
+
+    assert ", busy 98%\n" in told
+    assert told.count("replaced:") == 1
+    assert "\n  replaced: slot 0: 3 recycled (the last: RSS 150 MB above its share of 98 MB), 1 oom\n" in told
+
+
 def test_paused_and_held_partitions_are_marked() -> None:
     paused = replace(PARTITION, partition=6, paused=True)
     shown = status.text(snapshot(slot(child=child(partitions=[paused, HELD, PARTITION]))))
@@ -208,7 +220,7 @@ STUCK = HeadReport(120, Waits.RUNNING, 340.0, "k", 1.5, 2, running=340.0, thread
 
 
 def test_the_partition_that_is_furthest_behind_has_a_line_with_what_it_waits_for() -> None:
-    stuck = replace(PARTITION, head=STUCK, lag_seconds=341.0)
+    stuck = replace(PARTITION, head=replace(STUCK, followers=7), lag_seconds=341.0)
     less = replace(PARTITION, partition=6, head=replace(STUCK, offset=7), lag_seconds=20.0)
 
     shown = status.text(snapshot(slot(0, child=child(partitions=[less])), slot(2, child=child(partitions=[stuck, less]))))
@@ -216,7 +228,7 @@ def test_the_partition_that_is_furthest_behind_has_a_line_with_what_it_waits_for
     (line,) = [line for line in shown.splitlines() if "behind" in line]
     where, _, what = line.partition(": offset ")
     assert where == "  furthest behind: orders[5], lag 120, 5m41s"
-    assert what == "120 is running for 5m40s (attempt 2, slot 2, pid 1002, handler-2)"
+    assert what == "120 is running for 5m40s (attempt 2, slot 2, pid 1002, handler-2); 7 wait for it, to keep the order"
 
 
 def test_what_is_only_on_its_way_has_no_such_line() -> None:

@@ -11,6 +11,7 @@ from kafka_worker.gates.breakers import Breakers
 from kafka_worker.kafka import outbox
 from kafka_worker.kafka.outbox import OutgoingRecord
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.lanes import Lane
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
 from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.partitions.task import Task, with_attempt
@@ -129,6 +130,19 @@ def test_of_what_runs_it_is_told_where_for_how_long_and_of_what_is_due_when(benc
 
     assert running == HeadReport(HEAD, Waits.RUNNING, 0.0, None, 1.5, 1, running=340.0, thread="handler-0")
     assert bench.head().head == HeadReport(HEAD, Waits.RETRY, 0.0, None, 1.5, 3, due_in=12.0)
+
+
+def test_how_many_wait_for_it_to_keep_their_order_is_told(bench: Bench) -> None:
+    lane, task = Lane(), bench.take(HEAD)
+    ours = (*task[:3], lane, *task[4:])
+    for each in (ours, bench.take(HEAD + 1), bench.take(HEAD + 2)):
+        lane.admit(each)
+    runs(bench, ours)
+
+    head = bench.head().head
+
+    assert head
+    assert head.followers == 2
 
 
 def test_what_is_queued_while_a_breaker_is_open_waits_for_that(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

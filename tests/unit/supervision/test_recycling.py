@@ -36,6 +36,7 @@ def test_the_oldest_of_those_that_wish_it_is_next(puppets: List[Puppet]) -> None
     puppets[1].child.started_at = 150.0
 
     assert RecyclingSchedule().due(slots, 200.0) == 2
+    assert [slot.recycled_for for slot in slots.values()] == ["", "", WISH]
 
 
 @pytest.mark.parametrize("stage", ["waiting", "draining"])

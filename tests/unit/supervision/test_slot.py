@@ -111,6 +111,16 @@ def test_the_report_of_an_empty_slot_tells_when_it_is_filled_again() -> None:
     assert slot.report(now=105.0, awake=50.0).restart_in == 0.0
 
 
+def test_deaths_one_after_the_other_are_told_until_a_process_is_well_for_a_minute(make: Make) -> None:
+    slot, puppet = Slot(3, 100.0), make(1)
+    slot.child, slot.record.failures = puppet.child, 5
+    puppet.says("consuming")
+
+    told = [slot.report(now=puppet.child.started_at + lived, awake=50.0).failures for lived in (1.0, 59.0, 61.0)]
+
+    assert told == [5, 5, 0]
+
+
 def test_what_a_kill_cuts_off_is_named(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     slot, puppet = Slot(3, 100.0), make(1)
     slot.child = puppet.child

@@ -30,6 +30,7 @@ CHECKS = (
     Check("brokers", ("configuration",), cluster.brokers),
     Check("credentials", ("brokers",), cluster.credentials),
     Check("topics", ("credentials",), cluster.topics),
+    Check("leaders", ("topics",), cluster.leaders),
     Check("partitions", ("topics",), cluster.partitions),
     Check("rights", ("credentials",), cluster.rights),
     Check("group", ("credentials",), cluster.group),

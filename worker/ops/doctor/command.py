@@ -12,7 +12,7 @@ import os
 import platform
 import sys
 import time
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 import confluent_kafka
 import psutil
@@ -25,9 +25,10 @@ from kafka_worker.ops.doctor.gathering import asked
 from kafka_worker.ops.doctor.verdict import State
 from kafka_worker.ops.tables import Columns, table
 from kafka_worker.shared.configuration.load import Configuration
-from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.exit_codes import ExitCode, described
 from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.ipc import control
+from kafka_worker.shared.ipc.snapshot import SlotReport, Snapshot, from_json
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import machine, runtime_files
 from kafka_worker.shared.system.streams import show
@@ -54,6 +55,7 @@ def run(configuration: Configuration, faults: Sequence[str] = ()) -> int:
 
 def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
     settings = configuration.settings
+    running = _running(settings)
     return Facts(
         settings,
         time.time(),
@@ -61,7 +63,8 @@ def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
         unusable=() if faults else preflight.faults(settings, configuration.child_environment),
         unwritable=_unwritable(settings),
         memory=min(psutil.virtual_memory().total, machine.memory_quota() or sys.maxsize),
-        runs_here=_runs_here(settings),
+        runs_here=running is not None,
+        fenced=frozenset(slot.slot for slot in running.slots if _is_fenced(slot)) if running else frozenset(),
         versions=(
             f"kafka-worker {__version__}, confluent-kafka {confluent_kafka.__version__}, librdkafka "
             f"{confluent_kafka.libversion()[0]}, Python {platform.python_version()}"
@@ -81,11 +84,15 @@ def _usable(folder: str) -> bool:
     return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
 
 
-def _runs_here(settings: Settings) -> bool:
+def _running(settings: Settings) -> Optional[Snapshot]:
+    """The service on this host, if it runs."""
     with contextlib.suppress(control.NotRunningError):
-        control.ask(runtime_files.control_socket(settings), {"command": "status"})
-        return True
-    return False
+        return from_json(Snapshot, control.ask(runtime_files.control_socket(settings), {"command": "status"}))
+    return None
+
+
+def _is_fenced(slot: SlotReport) -> bool:
+    return not slot.pid and slot.last_exit == described(ExitCode.FENCED)
 
 
 def _text(found: Sequence[Outcome]) -> List[str]:

@@ -19,6 +19,9 @@ class Topic:
     operations: Optional[FrozenSet[str]] = None  # what we may do with it, in Kafka's words; None: that was not told
     properties: Mapping[str, str] = field(default_factory=dict)  # its configuration; empty: that may not be asked
     newest: float = UNKNOWN  # the highest timestamp of its messages, in seconds since 1970
+    backward: float = 0.0  # seconds by which the last message of one of its partitions says it is older than one before it
+    leaderless: Sequence[int] = ()  # partitions that no broker serves
+    thin: Sequence[int] = ()  # partitions of which copies are missing, or behind
 
 
 @dataclass(frozen=True)
@@ -46,5 +49,6 @@ class Facts:
     unwritable: Sequence[str] = ()  # folders of ours
     memory: int = 0  # bytes that this machine, or its container, has; 0: not known
     runs_here: bool = False  # the service
+    fenced: FrozenSet[int] = frozenset()  # slots of it whose process has gone because another member had its id
     versions: str = ""
     kafka: Kafka = field(default_factory=Kafka)

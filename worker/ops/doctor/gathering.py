@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence
 
 from confluent_kafka import TopicCollection, TopicPartition
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]
@@ -13,7 +13,7 @@ from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType  # ty
 from kafka_worker.ops.connection import ANSWER_SECONDS, BrokerError, NoBrokerError, PropertyError, partitions_of
 from kafka_worker.ops.doctor.facts import UNKNOWN, Kafka, Topic
 from kafka_worker.ops.lag.group import Group
-from kafka_worker.ops.lag.rows import Member
+from kafka_worker.ops.lag.rows import Member, Place
 from kafka_worker.shared import routes
 from kafka_worker.shared.settings import Settings
 
@@ -39,23 +39,24 @@ class Examined(Group):
         existing = partitions_of(metadata)
         consumed = routes.consumed(settings, existing)
         letters = [name + settings.dead_letter_suffix for name in consumed if routes.RETRY_MARK not in name]
-        described = self._topics(consumed, existing)
+        described = self._topics(consumed, metadata)
         brokers = sorted(metadata.brokers)
         return Kafka(
             brokers=len(brokers),
-            consumed={name: replace(topic, newest=self._newest(name, existing)) for name, topic in described.items()},
-            letters=self._topics(letters, existing),
+            consumed={name: self._with_times(name, topic) for name, topic in described.items()},
+            letters=self._topics(letters, metadata),
             group_refused=self._why_not_committing(consumed, existing),
             members=self._members(),
             properties=self._properties(ResourceType.BROKER, [str(number) for number in brokers[:1]]).get(0, {}),
         )
 
-    def _topics(self, names: Sequence[str], existing: Mapping[str, List[int]]) -> Dict[str, Topic]:
+    def _topics(self, names: Sequence[str], metadata: Any) -> Dict[str, Topic]:
+        existing = partitions_of(metadata)
         there = [name for name in names if name in existing]
         properties = self._properties(ResourceType.TOPIC, there)
         operations = self._operations(there)
         found = {
-            name: Topic(len(existing[name]), operations.get(name), properties.get(index, {}))
+            name: _with_brokers(Topic(len(existing[name]), operations.get(name), properties.get(index, {})), name, metadata)
             for index, name in enumerate(there)
         }
         return {name: found.get(name, Topic(0)) for name in names}
@@ -87,14 +88,23 @@ class Examined(Group):
                 found[names.index(resource.name)] = {name: str(entry.value) for name, entry in entries.items()}
         return found
 
-    def _newest(self, name: str, existing: Mapping[str, Iterable[int]]) -> float:
+    def _with_times(self, name: str, topic: Topic) -> Topic:
+        """What the timestamps of its messages say."""
+        places = [(name, number) for number in range(topic.partitions) if number not in topic.leaderless]
+        newest = self._newest(places)
+        lasts = self.produced({place: end - 1 for place, end in self.ends(places).items() if end > 0})
+        backward = [newest[place] - last for place, last in lasts.items() if last is not None and place in newest]
+        return replace(topic, newest=max(newest.values(), default=UNKNOWN), backward=max(backward, default=0.0))
+
+    def _newest(self, places: Sequence[Place]) -> Dict[Place, float]:
+        """The highest timestamp of each."""
         latest = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
-        places = {TopicPartition(name, number): latest for number in existing.get(name, ())}
-        times = [UNKNOWN]
-        for place, future in self._admin.list_offsets(places, request_timeout=ANSWER_SECONDS).items() if places else ():
+        asked = {TopicPartition(*place): latest for place in places}
+        found = {}
+        for place, future in self._admin.list_offsets(asked, request_timeout=ANSWER_SECONDS).items() if asked else ():
             with contextlib.suppress(BrokerError):
-                times.append(self._answer(str(place), future).timestamp / 1000)
-        return max(times)
+                found[place.topic, place.partition] = self._answer(str(place), future).timestamp / 1000
+        return found
 
     def _why_not_committing(self, consumed: Sequence[str], existing: Mapping[str, Sequence[int]]) -> str:
         places = [(name, existing[name][0]) for name in consumed if existing.get(name)][:1]
@@ -109,3 +119,13 @@ class Examined(Group):
             return self.described()[1]
         except BrokerError:
             return None
+
+
+def _with_brokers(topic: Topic, name: str, metadata: Any) -> Topic:
+    """Which of its partitions a broker that is there serves, and has copies of all."""
+    partitions = metadata.topics[name].partitions
+    return replace(
+        topic,
+        leaderless=sorted(number for number, each in partitions.items() if each.leader not in metadata.brokers),
+        thin=sorted(number for number, each in partitions.items() if len(each.isrs) < len(each.replicas)),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Mapping
+from typing import Callable, List, Mapping, Sequence
 
 from kafka_worker.kafka.properties import CONSUMER_DEFAULTS, member_name
 from kafka_worker.ops.doctor.facts import Facts, Topic
@@ -12,6 +12,7 @@ from kafka_worker.shared.routes import RETRY_MARK
 
 METADATA_BYTES = 4096  # of a commit, Kafka's default: what the offset map counts with
 AHEAD_SECONDS = 60.0  # clocks that are further apart are wrong
+BACKWARD_SECONDS = 3600.0  # what is sent late, or once more, is older than its neighbours, too
 
 
 def brokers(facts: Facts) -> Verdict:
@@ -31,6 +32,22 @@ def credentials(facts: Facts) -> Verdict:
 
 def topics(facts: Facts) -> Verdict:
     return first_of(map(_missing(facts), _absent(facts.kafka.consumed)), _listed(facts.kafka.consumed))
+
+
+def leaders(facts: Facts) -> Verdict:
+    topics = {**facts.kafka.consumed, **facts.kafka.letters}
+    fix = "start the brokers that are away: kafka-topics --describe names them (Replicas without Isr)"
+    away = [
+        Verdict(State.FAIL, f"no broker serves {_numbered(name, topic.leaderless)}", fix)
+        for name, topic in topics.items()
+        if topic.leaderless
+    ]
+    thin = [
+        Verdict(State.WARN, f"of {_numbered(name, topic.thin)} copies are missing or behind", fix)
+        for name, topic in topics.items()
+        if topic.thin
+    ]
+    return first_of([*away, *thin], "each partition has a broker that serves it, and all its copies")
 
 
 def partitions(facts: Facts) -> Verdict:
@@ -155,11 +172,13 @@ def host(facts: Facts) -> Verdict:
         return ok("members have no fixed ids")
     if facts.kafka.members is None:
         return Verdict(State.SKIPPED, "the members of the group can't be told")
-    ours = {member_name(settings.host, slot) for slot in range(settings.processes)}
-    taken = sorted({each.address for each in facts.kafka.members if each.instance in ours})
-    if taken and not facts.runs_here:
-        text = f"{settings.host} stands for a machine at {', '.join(taken)} in the group, and nothing runs here"
-        return Verdict(State.FAIL, f"{text}: the two would fence each other", "give each machine a host name of its own")
+    missing = facts.fenced if facts.runs_here else range(settings.processes)
+    names = {member_name(settings.host, slot) for slot in missing}
+    taken = sorted({each.address for each in facts.kafka.members if each.instance in names})
+    if taken:
+        why = "our own member of that id was fenced" if facts.runs_here else "nothing runs here: they would fence each other"
+        text = f"{settings.host} stands for a service at {', '.join(taken)} in the group, and {why}"
+        return Verdict(State.FAIL, text, "give each machine a host name of its own, and run a group once on each")
     return ok(f"{settings.host} stands for this machine alone")
 
 
@@ -174,7 +193,16 @@ def clock(facts: Facts) -> Verdict:
         for name, at in newest.items()
         if at - facts.now > AHEAD_SECONDS
     ]
-    return first_of(wrong, "no message is ahead of our clock")
+    wrong += [
+        Verdict(
+            State.WARN,
+            f"the last message of {name} says that it is {topic.backward:.0f} s older than one before it",
+            "look at its producer's clock, unless it sends what is old: lag in seconds counts from that time",
+        )
+        for name, topic in facts.kafka.consumed.items()
+        if topic.backward > BACKWARD_SECONDS
+    ]
+    return first_of(wrong, "no message is ahead of our clock, or far behind those before it")
 
 
 def _absent(topics: Mapping[str, Topic]) -> List[str]:
@@ -189,6 +217,10 @@ def _missing(facts: Facts) -> Callable[[str], Verdict]:
         return Verdict(State.FAIL, text, f"{command} {name} --partitions N")
 
     return missing
+
+
+def _numbered(topic: str, numbers: Sequence[int]) -> str:
+    return " ".join(f"{topic}[{number}]" for number in numbers)
 
 
 def _listed(topics: Mapping[str, Topic]) -> str:

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Tuple
 
-from kafka_worker.ops.explain.words import LET_GO, SAID, of_lag
+from kafka_worker.ops.explain.words import IN_ORDER, LET_GO, SAID, of_lag
 from kafka_worker.ops.tables import duration
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, SlotReport, Waits, from_json
 
@@ -121,10 +121,12 @@ def path_of(calls: List[List[Any]]) -> str:
 def _behind(case: Case) -> List[str]:
     partition, head = case.partition, case.partition.head
     queued = partition.queued - (head is not None and head.waits is Waits.QUEUED)
-    others = partition.in_flight - queued - (head is not None)
+    followers = head.followers if head else 0
+    others = partition.in_flight - queued - followers - (head is not None)
     parts = [
         f"{partition.done_beyond} done (they do not run again)" if partition.done_beyond else "",
         f"{queued} queued for a thread" if queued > 0 else "",
+        f"{followers} wait for it, to keep the order" if followers else "",
         f"{others} more in flight" if others > 0 else "",
     ]
     told = ", ".join(filter(None, parts))
@@ -135,7 +137,8 @@ def let_go(case: Case) -> List[str]:
     """What lets go of it, each in one line; nothing: it needs nothing."""
     if case.partition.stalled or case.sought is None or case.is_to_come:
         return []
-    return [line.format(pid=case.slot.pid) for line in LET_GO[case.sought.waits]]
+    lines = [*LET_GO[case.sought.waits], *([IN_ORDER] if case.sought.followers else [])]
+    return [line.format(pid=case.slot.pid, followers=case.sought.followers) for line in lines]
 
 
 def _let_go(case: Case) -> List[str]:

@@ -52,9 +52,14 @@ LET_GO: Dict[Waits, Tuple[str, ...]] = {
 }
 
 
+#: Said besides, where others of its key or partition wait for it.
+IN_ORDER = "finer keys, or ORDERING=none where order does not matter: {followers} messages wait for this one, to keep it"
+
+
 def of_head(head: HeadReport, slot: SlotReport) -> str:
     """In one line: what it waits for, for how long, and where."""
-    return f"{SAID[head.waits]}{_details(head, slot)}{': ' + head.why if head.why else ''}"
+    told = f"{SAID[head.waits]}{_details(head, slot)}{': ' + head.why if head.why else ''}"
+    return f"{told}; {head.followers} wait for it, to keep the order" if head.followers else told
 
 
 def _details(head: HeadReport, slot: SlotReport) -> str:

@@ -13,7 +13,7 @@ from typing import Dict, List, Tuple
 
 from kafka_worker.ops.connection import NOT_ALL, BrokerError, told
 from kafka_worker.ops.lag.group import Group
-from kafka_worker.ops.lag.rows import Member, Offsets, Place, Row, first_undone, oldest, rows, total
+from kafka_worker.ops.lag.rows import Member, Offsets, Place, Row, first_undone, oldest, rows, total, uneven
 from kafka_worker.ops.tables import Columns, duration, table
 from kafka_worker.shared import routes
 from kafka_worker.shared.configuration.load import Configuration
@@ -85,7 +85,21 @@ def _text(settings: Settings, state: str, found: List[Row]) -> List[str]:
     owners = {row.member for row in found if row.member}
     head = f"group {settings.group_id} is {state.replace('_', ' ')}, {len(owners)} members have partitions; lag {total(found)}"
     behind = oldest(found)
-    return [head + (f", the oldest message waits for {duration(behind)}" if behind else ""), "", *table(COLUMNS, found)]
+    return [
+        head + (f", the oldest message waits for {duration(behind)}" if behind else ""),
+        *_spread(found),
+        "",
+        *table(COLUMNS, found),
+    ]
+
+
+def _spread(found: List[Row]) -> List[str]:
+    most = uneven(found)
+    if most is None:
+        return []
+    share, name = f"{most.lag / total(found):.0%}", f"{most.topic}[{most.partition}]"
+    look = f"on its host: explain {most.topic}/{most.partition}"
+    return [f"{share} of it is in {name}: keys that are not spread evenly, or something is in the way there ({look})"]
 
 
 def _known(number: int) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 UNKNOWN = -1
+MUCH, MANY_PARTITIONS = 100, 2  # with fewer messages, or partitions, it may be chance that they are not spread evenly
 LATEST = ("latest", "end", "largest")  # of auto.offset.reset; by default we begin at the first message
 
 Place = Tuple[str, int]  # topic and partition
@@ -91,6 +92,13 @@ def _seconds(place: Place, produced: Mapping[Place, Optional[float]], now: float
 def total(found: Iterable[Row]) -> int:
     """Messages that the group has before it, as far as they are known."""
     return sum(max(0, row.lag) for row in found)
+
+
+def uneven(found: Sequence[Row]) -> Optional[Row]:
+    """The partition that has more than half of what is to do, although there are others; None: no such one."""
+    most = max(found, key=lambda row: row.lag, default=None)
+    whole = total(found)
+    return most if most and len(found) > MANY_PARTITIONS and whole >= MUCH and 2 * most.lag > whole else None
 
 
 def oldest(found: Iterable[Row]) -> float:

@@ -20,6 +20,7 @@ MOST_REASONS = 5  # why partitions stand still, that are told of one process
 LONGEST_REBALANCE = 15.0  # seconds; it takes one or two, and as long as members finish what runs
 WORKING = "running", "rolling"  # states of a supervisor whose service does its work
 LONGEST_POLL_AGE = 5.0  # seconds; the loop turns ten times a second
+CRASH_LOOP = 4  # deaths; a message that kills costs two, and another may follow it
 
 
 class Kind(str, Enum):
@@ -27,6 +28,7 @@ class Kind(str, Enum):
 
     SUPERVISOR = "supervisor"  # it does not run its service: it starts or stops
     NO_PROCESS = "no-process"
+    CRASH_LOOP = "crash-loop"  # the processes of a slot die one after the other
     NOT_RUNNING = "not-running"  # the process starts or ends
     NO_HEARTBEAT = "no-heartbeat"
     POLL_LOOP = "poll-loop"
@@ -58,6 +60,9 @@ def conditions(state: str, slots: Iterable[SlotReport], log_untold: int = 0) -> 
 
 
 def _of_slot(slot: SlotReport) -> Found:
+    if slot.failures >= CRASH_LOOP:
+        told = f"{slot.failures} processes died one after the other, none was well for a minute (last: {slot.last_exit})"
+        yield Kind.CRASH_LOOP, told
     if not slot.pid:
         yield Kind.NO_PROCESS, f"no process, next start in {max(0.0, slot.restart_in):.1f} s (last: {slot.last_exit})"
     elif slot.state != "running" or slot.child is None:

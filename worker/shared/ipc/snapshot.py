@@ -101,6 +101,7 @@ class HeadReport:
     thread: str = ""  # in which it runs
     due_in: float = -1.0  # seconds until its next attempt
     why: str = ""  # in words, where there is more to say
+    followers: int = 0  # messages in flight that wait for it, to keep the order of their key or partition
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,8 @@ class SlotReport:
     successor_pid: int  # of a rolling restart; 0: none
     child: Optional[ChildReport]  # its last one
     restart_reasons: Dict[str, int] = field(default_factory=dict)  # how often its process was replaced for each, if it was
+    failures: int = 0  # processes that have died one after the other, none of which was well for a minute
+    recycled_for: str = ""  # why its process was recycled the last time; empty: none was
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ NOW = 1_700_000_000.0
 SETTINGS = some_settings(topics=("orders",), host="web-1", processes=2)
 ALL = frozenset({"READ", "WRITE", "DESCRIBE"})
 LARGE = {"max.message.bytes": "1000", "cleanup.policy": "delete"}
+ORDERS = Topic(8, ALL, LARGE, NOW - 5)
 SOUND = Kafka(
     brokers=3,
-    consumed={"orders": Topic(8, ALL, LARGE, NOW - 5)},
+    consumed={"orders": ORDERS},
     letters={"orders.dlq": Topic(2, ALL, LARGE)},
     members=[Member("web-2-0", "web-2-0", "10.0.0.2", ())],
     properties={
@@ -70,6 +71,8 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (with_kafka(refused="Authentication failed"), "credentials", State.FAIL),
         (with_kafka(consumed={"orders": ABSENT}), "topics", State.FAIL),
         (with_kafka(consumed={"orders": Topic(2, ALL, LARGE)}), "partitions", State.WARN),
+        (with_kafka(consumed={"orders": replace(ORDERS, leaderless=(3, 5))}), "leaders", State.FAIL),
+        (with_kafka(letters={"orders.dlq": Topic(2, ALL, LARGE, thin=(0,))}), "leaders", State.WARN),
         (with_kafka(consumed={"orders": Topic(8, frozenset(), LARGE)}), "rights", State.FAIL),
         (with_kafka(letters={"orders.dlq": Topic(2, frozenset({"READ"}), LARGE)}), "rights", State.FAIL),
         (with_kafka(group_refused="GROUP_AUTHORIZATION_FAILED"), "group", State.FAIL),
@@ -80,7 +83,8 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (with_kafka(properties={**SOUND.properties, "group.max.session.timeout.ms": "59999"}), "session", State.FAIL),
         (with_kafka(properties={**SOUND.properties, "offset.metadata.max.bytes": "100"}), "offset metadata", State.WARN),
         (with_kafka(members=[Member("web-1-1", "web-1-1", "10.0.0.9", ())]), "host name", State.FAIL),
-        (with_kafka(consumed={"orders": Topic(8, ALL, LARGE, NOW + 86_400)}), "clock", State.WARN),
+        (with_kafka(consumed={"orders": replace(ORDERS, newest=NOW + 86_400)}), "clock", State.WARN),
+        (with_kafka(consumed={"orders": replace(ORDERS, backward=86_400)}), "clock", State.WARN),
     ],
 )
 def test_what_is_wrong_is_found_by_its_own_check_alone_which_says_how_to_mend_it(
@@ -109,3 +113,11 @@ def test_a_host_name_that_runs_here_is_ours() -> None:
     ours = with_kafka(members=[Member("web-1-0", "web-1-0", "10.0.0.1", ())])
 
     assert wrong(replace(ours, runs_here=True)) == {}
+    assert wrong(replace(ours, runs_here=True, fenced=frozenset({1}))) == {}
+
+
+def test_whoever_has_the_id_of_a_process_of_ours_that_was_fenced_is_another() -> None:
+    theirs = replace(with_kafka(members=[Member("web-1-0", "web-1-0", "10.0.0.9", ())]), runs_here=True, fenced=frozenset({0}))
+
+    assert wrong(theirs) == {"host name": State.FAIL}
+    assert "web-1 stands for a service at 10.0.0.9" in verdicts(theirs)["host name"].text

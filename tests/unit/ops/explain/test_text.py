@@ -89,6 +89,18 @@ def test_the_first_is_not_counted_among_those_behind_it() -> None:
     assert "  behind it: 2 queued for a thread, 2 more in flight\n" in text.paragraph(Case(slot(3), queued))
 
 
+def test_a_slow_key_is_known_by_how_many_wait_for_it() -> None:
+    slow = replace(STUCK, head=replace(HEAD, followers=399), queued=1)
+
+    told = text.paragraph(Case(slot(3), slow))
+
+    assert (
+        "  behind it: 878 done (they do not run again), 1 queued for a thread, 399 wait for it, to keep the order, 1 more"
+        in told
+    )
+    assert "or: finer keys, or ORDERING=none where order does not matter: 399 messages wait for this one" in told
+
+
 def test_a_partition_that_is_well_is_told_so() -> None:
     well = replace(
         STUCK, head=None, committed=220, watermark=220, lag=0, lag_seconds=0.0, in_flight=0, queued=0, done_beyond=0

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import List, Optional
+
 import pytest
 
-from kafka_worker.ops.lag.rows import Member, Offsets, first_undone, oldest, rows, total
+from kafka_worker.ops.lag.rows import Member, Offsets, Row, first_undone, oldest, rows, total, uneven
 
 T = "orders"
 OFFSETS = Offsets(
@@ -33,3 +35,15 @@ def test_a_row_says_what_is_known_and_that_something_is_not() -> None:
     assert [row.member for row in found] == ["host-1", "", "", ""]
     assert total(found) == 8
     assert oldest(found) == 60.0
+
+
+@pytest.mark.parametrize(
+    ("lags", "most"),
+    [([900, 10, 20, 0], 0), ([10, 900, -1], 1), ([250, 260, 240], None), ([90, 1, 1], None), ([900, 10], None), ([], None)],
+)
+def test_a_partition_that_has_most_of_the_lag_is_found_where_there_are_others_and_much_to_do(
+    lags: List[int], most: Optional[int]
+) -> None:
+    found = uneven([Row(T, number, 0, lag, lag, 0.0, "", "") for number, lag in enumerate(lags)])
+
+    assert (found.partition if found else None) == most

@@ -8,6 +8,10 @@ const REMEDIES = {
     "It is started again by itself, more and more seldom. If it dies each time, the log has its last words.",
     () => `${SERVICE} check`,
   ],
+  "crash-loop": [
+    "The text says how the last one ended, the log of its slot why. Whether settings, handler and cluster are as they should be:",
+    () => `${SERVICE} check`,
+  ],
   "not-running": ["Nothing, for a moment: a process starts or ends.", () => `${SERVICE} status`],
   "no-heartbeat": [
     "The supervisor replaces it by itself when it hangs. At once, with all stacks in the log:",

@@ -1,0 +1,59 @@
+"""Something is wrong, and one command names the cause. Others of the kind: test_explain (a stuck message, a slow key, a
+dead-letter topic that is missing), test_rights (a wrong right, a producer's clock), test_lag (partitions with uneven keys),
+test_crash_loop, test_recycling (a leak, too little capacity), tests/soak/test_half_a_cluster.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable
+
+from tests.support.eventually import eventually
+from tests.support.messages import message
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.support.admin import Admin
+    from tests.support.service import Service
+
+SECONDS = 30.0
+
+
+def test_what_handlers_depend_on_is_named_when_it_is_dead(
+    admin: Admin, topic: Callable[..., str], group: str, service: Callable[..., Service], tmp_path: Path
+) -> None:
+    name, outage = topic(partitions=1), tmp_path / "outage"
+    outage.touch()
+    trouble = {"uses": "payments", "trouble": "raise", "while": str(outage)}
+    sent = [message(str(number), str(number), **trouble) for number in range(10)]
+    admin.produce(name, [each.row for each in sent])
+    env = {"BREAKER_MIN_CALLS": "5", "BREAKER_OPEN_SECONDS": "0.5", "RETRY_BACKOFF_SECONDS": "0.1"}
+    running = service(name, group, processes=1, handler="tests.support.handlers:depending", env=env).start()
+    eventually(lambda: "payments" in str(running.slots() and running.status()["problems"]), SECONDS, "it is noticed")
+
+    status, explained = running.command("status"), running.command("explain", name).stdout
+    outage.unlink()
+
+    assert status.returncode == 1
+    assert "problem: slot 0: circuit breaker of payments is " in status.stdout
+    assert "waits for what its handler depends on" in explained
+    assert "the circuit breaker of payments is " in explained
+    eventually(lambda: len(running.ledger.done()) == len(sent), SECONDS, "it goes on by itself")
+
+
+def test_who_has_lost_its_place_to_another_of_the_same_name_says_so(
+    topic: Callable[..., str], group: str, service: Callable[..., Service]
+) -> None:
+    """Two services of a group, one host name: as where machines were cloned."""
+    name = topic(partitions=1)
+    first = service(name, group, processes=1).start().wait_ready(partitions=1)
+
+    second = service(name, group, processes=1).start().wait_ready(partitions=1)
+
+    eventually(lambda: not first.children(), SECONDS, "the first one's process has gone")
+    status, checked = first.command("status").stdout, first.command("check").stdout
+    assert "problem: slot 0: no process, next start in " in status
+    assert "(last: exit 76 (fenced))" in status
+    assert "replaced: slot 0: 1 fenced" in status
+    assert "in the group, and our own member of that id was fenced" in checked
+    assert "in the group, and" not in second.command("check").stdout

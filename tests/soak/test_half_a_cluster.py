@@ -1,0 +1,66 @@
+"""One broker of two is gone, and with it the partitions that it alone had."""
+
+from __future__ import annotations
+
+import json
+from typing import Callable, Dict, List, Set
+
+from tests.support.admin import Admin
+from tests.support.eventually import eventually
+from tests.support.kafka import Cluster
+from tests.support.messages import keys_of, message
+from tests.support.service import Service
+
+SECONDS = 60.0
+PARTITIONS = 4
+
+
+class Pair(Cluster):
+    """Each has topics of its own, both have the group's offsets. The first alone decides who is there."""
+
+    def __init__(self) -> None:
+        super().__init__(brokers=2, properties={"default.replication.factor": "1", "min.insync.replicas": "1"})
+
+    def _configuration(self, number: int, listeners: List[str], controllers: List[str]) -> Dict[str, str]:
+        common = super()._configuration(number, listeners, controllers)
+        if number == 1:
+            return {**common, "controller.quorum.voters": f"1@{controllers[0]}"}
+        return {
+            **common,
+            "controller.quorum.voters": f"1@{controllers[0]}",
+            "process.roles": "broker",
+            "listeners": f"PLAINTEXT://{listeners[number - 1]}",
+        }
+
+
+def test_the_partitions_that_a_dead_broker_had_are_named_and_the_others_go_on(
+    group: str, service: Callable[..., Service]
+) -> None:
+    with Pair() as pair:
+        admin = Admin(pair.bootstrap)
+        name = admin.create_topic(partitions=PARTITIONS)
+        running = service(name, group, pair.bootstrap, processes=1, env={"STALL_SECONDS": "3"}).start()
+        running.wait_ready(partitions=PARTITIONS)
+        assert unserved(running) == ""
+
+        pair.node(2).kill()
+
+        eventually(lambda: unserved(running), SECONDS, "check names them")
+        lost = {number for number in range(PARTITIONS) if f"{name}[{number}]" in unserved(running)}
+        keys = [keys_of(number, PARTITIONS)[0] for number in range(PARTITIONS) if number not in lost]
+        admin.produce(name, [message(key, key).row for key in keys])
+        eventually(lambda: set(running.ledger.done()) == set(keys), SECONDS, "the others go on")
+        eventually(lambda: stalled(running) == lost, SECONDS, "status names them")
+        assert len(lost) == len(keys) == PARTITIONS / 2
+
+
+def unserved(running: Service) -> str:
+    """The partitions that no broker serves, as `check` has it."""
+    found = {each["check"]: each for each in json.loads(running.command("check", "--json").stdout)}
+    return str(found["leaders"]["text"]) if found["leaders"]["state"] == "fail" else ""
+
+
+def stalled(running: Service) -> Set[int]:
+    """As `status` has it."""
+    (slot,) = running.slots()
+    return {each["partition"] for each in slot["child"]["partitions"] if "Has it a leader?" in each["stalled"]}
