@@ -25,6 +25,7 @@ from tests.support.scene import PARTITIONS, Scene
 from tests.support.service import Service
 
 FOLDERS = Path(__file__).parent
+BROKER = pytest.StashKey[Cluster]()
 THREAD_SECONDS = 5.0
 # Taken out: to the service it would look like a misspelt setting, and be refused.
 GIVEN = os.environ.pop("TEST_KAFKA_BOOTSTRAP_SERVERS", "")
@@ -56,11 +57,26 @@ def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem not in LONG)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Several pytests share one broker. It is started with the first of them, and ends with the run."""
+    if GIVEN or all("unit" in Path(each).parts for each in node.config.args):
+        return
+    shared = node.config.stash.get(BROKER, None)
+    if shared is None:
+        shared = node.config.stash[BROKER] = Cluster().start()
+        node.config.add_cleanup(shared.close)
+    node.workerinput["broker"] = shared.bootstrap, str(shared.folder)
+
+
 @pytest.fixture(scope="session")
-def kafka() -> Iterator[Union[Cluster, GivenCluster]]:
+def kafka(pytestconfig: pytest.Config) -> Iterator[Union[Cluster, GivenCluster]]:
     """The broker that tests share. They may do nothing to it that another could notice."""
+    shared = getattr(pytestconfig, "workerinput", {}).get("broker")
     if GIVEN:
         yield GivenCluster(GIVEN)
+    elif shared:
+        yield GivenCluster(shared[0], Path(shared[1]))
     else:
         with Cluster() as cluster:
             yield cluster
@@ -79,9 +95,9 @@ def own_kafka(_lent: Cluster) -> Cluster:
     return _lent
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def admin(kafka: Union[Cluster, GivenCluster]) -> Admin:
-    """Asks and tells the shared broker."""
+    """Asks and tells the shared broker. One for all: each new producer takes half a second until it may send."""
     return Admin(kafka.bootstrap)
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Callable, Dict, List
+from typing import TYPE_CHECKING, Callable, Dict, List, Union
 
 import pytest
 from confluent_kafka import Producer
 
 from tests.support.damage import Stored
 from tests.support.eventually import eventually
-from tests.support.kafka import Cluster
+from tests.support.kafka import Cluster, GivenCluster, stored
 from tests.support.messages import Sent, keys_of, message
 
 if TYPE_CHECKING:
@@ -101,19 +101,20 @@ def check_words(running: Service, bootstrap: str) -> None:
 
 
 def test_what_can_not_be_read_is_named_with_place_and_remedy_and_the_other_partitions_go_on(
-    kafka: Cluster, admin: Admin, topic: Callable[..., str], group: str, service: Callable[..., Service]
+    kafka: Union[Cluster, GivenCluster], admin: Admin, topic: Callable[..., str], group: str, service: Callable[..., Service]
 ) -> None:
-    if not isinstance(kafka, Cluster):
+    if kafka.folder is None:
         pytest.skip("a broker whose files can't be reached")
+    folder = kafka.folder
     name = topic(partitions=PARTITIONS)
-    was = with_what_nobody_can_read(admin, name, lambda partition: Stored(kafka.node().stored(name, partition)))
+    was = with_what_nobody_can_read(admin, name, lambda partition: Stored(stored(folder, name, partition)))
     undecided = open_transaction(admin, name)
     admin.move(group, name, {**dict.fromkeys(range(PARTITIONS - 1), 0), GONE: 77})
     running = service(name, group, processes=1, env=CLIENT).start()
     eventually(lambda: set(told(running)) == set(SAID), SECONDS, "all that stand still are named")
     check_words(running, admin.bootstrap)
 
-    Stored(kafka.node().stored(name, UNKNOWN)).write(1, 21, was, checksum=True)
+    Stored(stored(folder, name, UNKNOWN)).write(1, 21, was, checksum=True)
     undecided.commit_transaction(SECONDS)
 
     mended = {GOOD, UNKNOWN, OPEN}

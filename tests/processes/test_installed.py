@@ -43,10 +43,19 @@ assert Send("topic", {"a": 1}).value == b'{"a":1}'
 """
 
 
-@pytest.fixture(scope="module", params=[min, max], ids=["oldest", "newest"])
-def installed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+@pytest.fixture(scope="module")
+def oldest(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     found = interpreters()
-    return Installed(found[request.param(found)], tmp_path_factory.mktemp("installed"))
+    return Installed(found[min(found)], tmp_path_factory.mktemp("oldest"))
+
+
+@pytest.fixture(scope="module", params=["oldest", "newest"])
+def installed(request: pytest.FixtureRequest, oldest: Installed, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel that the oldest has built."""
+    if request.param == "oldest":
+        return oldest
+    found = interpreters()
+    return Installed(found[max(found)], tmp_path_factory.mktemp("newest"), oldest.wheel)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Optional
 
 from tests.support.kafka_jars import ROOT
 
@@ -28,20 +29,23 @@ def source(folder: Path) -> Path:
 class Installed:
     """An environment of an interpreter, with the wheel and what it requires."""
 
-    def __init__(self, interpreter: str, folder: Path) -> None:
-        """Takes half a minute: pip fetches what is required."""
+    def __init__(self, interpreter: str, folder: Path, wheel: Optional[Path] = None) -> None:
+        """Takes half a minute: pip fetches what is required. The wheel is built here if none is given."""
         self._folder = folder / "env"
         self.python = str(self._folder / "bin" / "python")
         self.command = str(self._folder / "bin" / "kafka-worker")
         self.folder = folder
         run(interpreter, "-m", "venv", str(self._folder))
-        self._pip("install", "--upgrade", "setuptools>=64", "wheel")
-        dist = folder / "dist"
-        run(self.python, "-c", SDIST, str(dist), cwd=source(folder / "source"))
-        self.sdist = next(dist.glob("*.tar.gz"))
-        self._pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist), str(self.sdist))
-        self.wheel = next(dist.glob("*.whl"))
+        self.wheel = wheel or self._built(folder / "dist")
         self._pip("install", str(self.wheel))
+
+    def _built(self, dist: Path) -> Path:
+        """The wheel, of an sdist of this checkout."""
+        self._pip("install", "--upgrade", "setuptools>=64", "wheel")
+        run(self.python, "-c", SDIST, str(dist), cwd=source(self.folder / "source"))
+        sdist = next(dist.glob("*.tar.gz"))
+        self._pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(dist), str(sdist))
+        return next(dist.glob("*.whl"))
 
     @property
     def site_packages(self) -> Path:

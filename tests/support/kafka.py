@@ -49,6 +49,11 @@ class Cluster:
         """A broker, to stop, kill, freeze or thaw."""
         return self._nodes[number - 1]
 
+    @property
+    def folder(self) -> Path:
+        """Of the first node."""
+        return self.node().folder
+
     def mend(self) -> None:
         """All brokers answer again, with what they have stored, whatever was done to them."""
         for node in self._nodes:
@@ -144,11 +149,16 @@ class Cluster:
 
 
 class GivenCluster:
-    """A broker that is there already (TEST_KAFKA_BOOTSTRAP_SERVERS): only to be used."""
+    """A broker that is there already, for all pytests of a run, or by TEST_KAFKA_BOOTSTRAP_SERVERS: only to be used."""
 
-    def __init__(self, bootstrap: str) -> None:
-        """`bootstrap`: host:port, several with commas."""
-        self.bootstrap = bootstrap
+    def __init__(self, bootstrap: str, folder: Optional[Path] = None) -> None:
+        """`bootstrap`: host:port, several with commas. `folder`: of its node, if that is here."""
+        self.bootstrap, self.folder = bootstrap, folder
+
+
+def stored(folder: Path, topic: str, partition: int) -> Path:
+    """The file in which a node keeps the messages of a partition (all of them, as tests send few)."""
+    return folder / "data" / f"{topic}-{partition}" / f"{0:020}.log"
 
 
 def described_group(bootstrap: str, group: str) -> Dict[Tuple[str, int], Tuple[str, str, str]]:

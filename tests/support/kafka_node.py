@@ -38,7 +38,7 @@ class Node:
     def __init__(self, folder: Path, properties: Mapping[str, str], cluster_id: str) -> None:
         """Write the configuration and format the storage; nothing runs yet."""
         folder.mkdir(parents=True)
-        self._folder = folder
+        self.folder = folder
         self._number = int(properties["node.id"])
         self.address = properties["advertised.listeners"].split(",")[0].split("//")[1]  # host:port
         self._process: Optional[subprocess.Popen[bytes]] = None
@@ -60,10 +60,6 @@ class Node:
         """Of the process that runs."""
         assert self._process, "this broker was not started"
         return self._process.pid
-
-    def stored(self, topic: str, partition: int) -> Path:
-        """The file in which it keeps the messages of a partition (all of them, as tests send few)."""
-        return self._folder / "data" / f"{topic}-{partition}" / f"{0:020}.log"
 
     @property
     def running(self) -> bool:
@@ -87,7 +83,7 @@ class Node:
             "kafka.Kafka", str(self._properties),
             options=[*kafka_jars.QUICK, "-Xms96m", "-Xmx384m", self._logging],
         )  # fmt: skip
-        with open(self._folder / "output", "wb") as output:
+        with open(self.folder / "output", "wb") as output:
             self._process = subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *broker],
                 stdin=subprocess.DEVNULL,
@@ -98,7 +94,7 @@ class Node:
 
     def output(self) -> str:
         """What the process has written, the end of it."""
-        return (self._folder / "output").read_text(errors="replace")[-5000:]
+        return (self.folder / "output").read_text(errors="replace")[-5000:]
 
     def wait_ready(self) -> None:
         """Until the listener accepts, and a request is answered by a broker that counts itself in."""
