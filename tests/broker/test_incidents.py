@@ -36,6 +36,7 @@ def test_what_handlers_depend_on_is_named_when_it_is_dead(
 
     assert status.returncode == 1
     assert "problem: slot 0: circuit breaker of payments is " in status.stdout
+    assert " calls failed, the last by TroubleError)" in status.stdout
     assert "waits for what its handler depends on" in explained
     assert "the circuit breaker of payments is " in explained
     eventually(lambda: len(running.ledger.done()) == len(sent), SECONDS, "it goes on by itself")

@@ -79,6 +79,7 @@ class Breaker:
         self._row = 0  # failures since the last success
         self._succeeded_at = NEVER
         self._verdict = (0, 0)  # (calls, failed) in the window when it opened
+        self._opened_by = ""  # the class of the last error then
 
     @property
     def state(self) -> State:
@@ -123,11 +124,11 @@ class Breaker:
             return True
         self._row += 1
         if self.state is State.HALF_OPEN and (self._trickle or self._row >= self._most):
-            self._open(now)
+            self._open(error, now)
             log.warning(
                 "Circuit breaker of %s is open again: calls that tried it failed (%s)",
                 self.name, _described(error),
-                extra=about(Event.BREAKER_OPENED, breaker=self.name, error_type=plain(names_of(error)[0])),
+                extra=about(Event.BREAKER_OPENED, breaker=self.name, error_type=self._opened_by),
             )  # fmt: skip
             return not self._trickle
         most = self._in_a_row if self.state is State.CLOSED else self._most
@@ -135,7 +136,7 @@ class Breaker:
             return False
         self._window.add(0, 1, now)
         if self.state is State.CLOSED and self._has_enough(now, first=before == math.inf):
-            self._open(now)
+            self._open(error, now)
             self._complain(error)
         return self.state is not State.CLOSED
 
@@ -159,9 +160,11 @@ class Breaker:
             opened_times=self.opened_times,
             seconds_in_state=elapsed if self.opened_times else -1.0,
             probe_in=max(0.0, self._wait - elapsed) if self.state is State.OPEN else -1.0,
+            last_error="" if self.state is State.CLOSED else self._opened_by,
         )
 
-    def _open(self, now: float) -> None:
+    def _open(self, error: BaseException, now: float) -> None:
+        self._opened_by = _named(error)
         self._wait, self._most = self._open_seconds, self._probes
         if self.state is State.CLOSED:
             calls, bad = self._verdict = self._window.counts(now)
@@ -180,7 +183,7 @@ class Breaker:
         log.warning(
             "Circuit breaker of %s opened: %d of %d calls failed (share %.2f); next try in %.1f s; the last: %s",
             self.name, bad, calls, bad / calls, self._wait, _described(error),
-            extra=about(Event.BREAKER_OPENED, breaker=self.name, error_type=plain(names_of(error)[0])),
+            extra=about(Event.BREAKER_OPENED, breaker=self.name, error_type=self._opened_by),
         )  # fmt: skip
 
     def _close(self, now: float) -> None:
@@ -197,4 +200,8 @@ class Breaker:
 
 
 def _described(error: BaseException) -> str:
-    return f"{plain(names_of(error)[0])}: {text_of(error)[:LONGEST_TEXT]}"
+    return f"{_named(error)}: {text_of(error)[:LONGEST_TEXT]}"
+
+
+def _named(error: BaseException) -> str:
+    return plain(names_of(error)[0])

@@ -226,3 +226,4 @@ def test_it_reports_what_opened_it_and_when_it_is_tried_again() -> None:
     assert (report.opened_times, report.seconds_in_state, report.probe_in) == (1, 4.0, 6.0)
     assert made.report(5.0).calls == MIN_CALLS
     assert breaker().report(4.0).failed_share == 0.0
+    assert (report.last_error, breaker().report(4.0).last_error) == ("ConnectionError", "")

@@ -127,9 +127,10 @@ def _breakers(reports: Iterable[BreakerReport]) -> Found:
     for breaker in reports:
         if breaker.state != "closed":
             probe = f", next probe in {breaker.probe_in:.1f} s" if breaker.probe_in >= 0 else ""
+            last = f", the last by {breaker.last_error}" if breaker.last_error else ""
             text = (
                 f"circuit breaker of {breaker.name} is {breaker.state} for {breaker.seconds_in_state:.1f} s "
-                f"(share {breaker.failed_share:.2f} of {breaker.calls} calls failed){probe}"
+                f"(share {breaker.failed_share:.2f} of {breaker.calls} calls failed{last}){probe}"
             )
             yield Kind.BREAKER, text
 

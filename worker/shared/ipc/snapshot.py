@@ -148,6 +148,7 @@ class BreakerReport:
     opened_times: int
     seconds_in_state: float
     probe_in: float  # seconds until it is tried whether calls succeed again; -1: it is not open
+    last_error: str = ""  # the class of the one by which it opened; empty: it is closed
 
 
 @dataclass(frozen=True)
