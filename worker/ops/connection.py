@@ -18,6 +18,7 @@ from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.streams import complain
 
 ANSWER_SECONDS = 10.0  # for a broker to say anything
+FIRST_SECONDS = 1.0  # of these, after which it is known whether one has refused us
 POLL_SECONDS = 0.2
 _QUIET = {"log_level": 0}  # what the client has to say comes as errors too, and those are told
 _AWAY = ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE")
@@ -96,12 +97,22 @@ class Connection:
 
     def _metadata(self) -> Any:
         try:
-            return self._consumer.list_topics(timeout=ANSWER_SECONDS)
+            return self._asked_for_topics(FIRST_SECONDS)
+        except KafkaException:
+            pass  # it may be slow
+        try:
+            return self._asked_for_topics(max(FIRST_SECONDS, ANSWER_SECONDS - FIRST_SECONDS))
+        except KafkaException as problem:
+            raise NoBrokerError(self._complaint or str(problem.args[0].str())) from problem
+
+    def _asked_for_topics(self, seconds: float) -> Any:
+        try:
+            return self._consumer.list_topics(timeout=seconds)
         except KafkaException as problem:
             self._consumer.poll(0)  # brings the complaints
             if self._refused:
                 raise PropertyError(identity.refused(self._refused, self._settings)) from problem
-            raise NoBrokerError(self._complaint or str(problem.args[0].str())) from problem
+            raise
 
     def ranges(self, topic: str, partitions: Sequence[int]) -> Dict[int, Range]:
         """What each partition holds now."""
