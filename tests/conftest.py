@@ -15,6 +15,7 @@ from kafka_worker import start
 from kafka_worker.isolation.spawn import STARTER
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import surroundings
+from tests.support import sharing
 from tests.support.admin import Admin
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
@@ -31,30 +32,19 @@ THREAD_SECONDS = 5.0
 GIVEN = os.environ.pop("TEST_KAFKA_BOOTSTRAP_SERVERS", "")
 
 
-# What takes longer to make than to use: tests that share it stay together when several pytests share the work.
-SHARED = {"systemd", "installed", "own_kafka", "strict", "aftermath"}
-# The longest: begun first, so that no pytest is at work alone at the end.
-LONG = (
-    "test_rights",
-    "test_exact_recovery",
-    "test_poison",
-    "test_long_tasks",
-    "test_first_run",
-    "test_users_names",
-    "test_stop",
-)
-
-
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
-    """Tests are marked after the folder they are in, and by what they share."""
+    """Tests are marked after the folder they are in."""
     for item in items:
-        shared = SHARED.intersection(getattr(item, "fixturenames", ()))
-        if shared:
-            item.add_marker(pytest.mark.xdist_group(min(shared)))
         for folder in ("broker", "processes", "soak"):
             if FOLDERS / folder in item.path.parents:
                 item.add_marker(folder)
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    items.sort(key=lambda item: sharing.rank(item.path))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """None: xdist's own."""
+    return sharing.Scheduler(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 @pytest.hookimpl(optionalhook=True)

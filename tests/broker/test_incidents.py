@@ -5,7 +5,7 @@ test_crash_loop, test_recycling (a leak, too little capacity), tests/soak/test_h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING, Any, Callable, Dict
 
 from tests.support.eventually import eventually
 from tests.support.messages import message
@@ -24,7 +24,7 @@ def test_what_handlers_depend_on_is_named_when_it_is_dead(
 ) -> None:
     name, outage = topic(partitions=1), tmp_path / "outage"
     outage.touch()
-    trouble = {"uses": "payments", "trouble": "raise", "while": str(outage)}
+    trouble: Dict[str, Any] = {"uses": "payments", "trouble": "raise", "while": str(outage)}
     sent = [message(str(number), str(number), **trouble) for number in range(10)]
     admin.produce(name, [each.row for each in sent])
     env = {"BREAKER_MIN_CALLS": "5", "BREAKER_OPEN_SECONDS": "0.5", "RETRY_BACKOFF_SECONDS": "0.1"}

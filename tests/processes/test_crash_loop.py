@@ -76,7 +76,8 @@ def cpu_seconds(process: psutil.Process) -> float:
 
 def until_the_end(service: Service, process: psutil.Process) -> Tuple[float, Set[str]]:
     """What the supervisor has used when it is last seen, and all problems that it has told of."""
-    seen, told = [0.0], set()
+    seen = [0.0]
+    told: Set[str] = set()
 
     def ended() -> bool:
         seen.append(cpu_seconds(process))

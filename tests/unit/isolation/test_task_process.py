@@ -157,14 +157,14 @@ def test_a_copy_that_comes_back_from_a_handler_ends_and_answers_for_nobody(share
 
 @pytest.mark.parametrize(("name", "argument"), BREAKS)
 def test_a_handler_that_breaks_the_connection_fails_and_is_not_dead(
-    monkeypatch: pytest.MonkeyPatch, name: str, argument: Any
+    shared: Runner, monkeypatch: pytest.MonkeyPatch, name: str, argument: Any
 ) -> None:
-    monkeypatch.setattr(spawn, "ABORT_SECONDS", 0.2)
-    with contextlib.closing(Runner()) as runner:
-        with pytest.raises(ConnectionLostError):
-            runner.call(name, argument, kill_after=10)
+    monkeypatch.setattr(spawn, "ABORT_SECONDS", 0.05)
 
-        assert runner.call("echo", 1) == 1
+    with pytest.raises(ConnectionLostError):
+        shared.call(name, argument, kill_after=10)
+
+    assert shared.call("echo", 1) == 1
 
 
 def test_headers_that_the_client_cannot_read_are_an_error_where_the_handler_asks_for_them(shared: Runner) -> None:
@@ -176,18 +176,17 @@ def test_headers_that_the_client_cannot_read_are_an_error_where_the_handler_asks
         shared.message(read)
 
 
-def test_a_running_task_hears_that_its_partition_is_closed_and_the_next_one_is_not_cancelled() -> None:
-    with contextlib.closing(Runner()) as runner:
-        returned: List[Any] = []
-        thread = threading.Thread(target=lambda: returned.append(runner.call("until_cancelled")))
-        thread.start()
-        runner.partition.closing.close(None)
-        runner.partition.closing.close(12.5)
-        thread.join(10)
+def test_a_running_task_hears_that_its_partition_is_closed_and_the_next_one_is_not_cancelled(shared: Runner) -> None:
+    returned: List[Any] = []
+    thread = threading.Thread(target=lambda: returned.append(shared.call("until_cancelled")))
+    thread.start()
+    shared.partition.closing.close(None)
+    shared.partition.closing.close(12.5)
+    thread.join(10)
+    shared.partition = Partition(TOPIC, 7)
 
-        runner.partition.closing.closed = False
-        assert returned == [12.5]
-        assert runner.call("facts")["rest"][3] is False
+    assert returned == [12.5]
+    assert shared.call("facts")["rest"][3] is False
 
 
 def test_a_task_that_takes_too_long_hears_of_it_and_its_stack_is_logged(capfd: Any) -> None:
@@ -208,24 +207,21 @@ def test_a_task_that_takes_too_long_hears_of_it_and_its_stack_is_logged(capfd: A
     assert "in until_cancelled\n" in log
 
 
-def test_a_crash_is_told_with_its_signal_and_the_stack_and_the_next_task_has_a_new_process(capfd: Any) -> None:
+def test_a_crash_is_told_with_its_signal_and_the_stack_and_the_next_task_which_exits_with_its_code_and_the_memory(
+    capfd: Any,
+) -> None:
     with contextlib.closing(Runner()) as runner:
         with pytest.raises(TaskDiedError) as died:
             runner.call("crash")
+        with pytest.raises(TaskDiedError) as exited:
+            runner.call("hog", 200_000_000)
 
-        assert died.value.how == "killed by SIGSEGV"
-        assert 'task_handlers.py", line' in died.value.last_stack
-        assert "in crash\n" in died.value.last_stack
-        assert runner.call("echo", 1) == 1
+    assert died.value.how == "killed by SIGSEGV"
+    assert 'task_handlers.py", line' in died.value.last_stack
+    assert "in crash\n" in died.value.last_stack
+    assert (exited.value.how, exited.value.last_stack) == ("exit 42", "")
+    assert exited.value.peak_memory > 200_000_000
     assert re.search(r" slot-3/handler-1\[\d+\] crash begins", capfd.readouterr().err), "what the handler logs is in our log"
-
-
-def test_an_exit_is_told_with_its_code_and_the_memory() -> None:
-    with contextlib.closing(Runner()) as runner, pytest.raises(TaskDiedError) as died:
-        runner.call("hog", 200_000_000)
-
-    assert (died.value.how, died.value.last_stack) == ("exit 42", "")
-    assert died.value.peak_memory > 200_000_000
 
 
 def test_no_task_is_blamed_for_a_process_that_ended_before_it(shared: Runner) -> None:
@@ -339,16 +335,6 @@ def test_what_a_handler_has_left_for_the_end_is_done_when_its_process_ends_in_or
     assert (tmp_path / "end.printed").read_text() == "printed\n"
 
 
-def test_all_processes_end_in_order_within_one_deadline(tmp_path: Any) -> None:
-    with contextlib.closing(Runner()) as one, contextlib.closing(Runner()) as other:
-        for number, runner in enumerate((one, other)):
-            runner.call("leave_for_the_end", str(tmp_path / f"end-{number}"))
-
-        spawn.end_all(Deadline(10))
-
-        assert sorted(path.name for path in tmp_path.glob("end-?")) == ["end-0", "end-1"]
-
-
 def test_where_the_handler_is_is_told_while_it_runs(shared: Runner) -> None:
     def found() -> bool:
         if shared.calls is None:
@@ -370,3 +356,13 @@ def test_where_the_handler_is_is_told_while_it_runs(shared: Runner) -> None:
 
     assert shared.calls
     assert shared.calls[0][2] != "run", "what of ours led to the handler is left out"
+
+
+def test_all_processes_end_in_order_within_one_deadline(tmp_path: Any) -> None:
+    with contextlib.closing(Runner()) as one, contextlib.closing(Runner()) as other:
+        for number, runner in enumerate((one, other)):
+            runner.call("leave_for_the_end", str(tmp_path / f"end-{number}"))
+
+        spawn.end_all(Deadline(10))
+
+        assert sorted(path.name for path in tmp_path.glob("end-?")) == ["end-0", "end-1"]
