@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import TYPE_CHECKING, List, Set, Tuple
 
 import psutil
 import pytest
 
+from kafka_worker.shared.ipc import control
 from tests.support.eventually import eventually
 from tests.support.load import keys_of_partitions
 from tests.support.messages import Sent, message
@@ -81,7 +83,8 @@ def until_the_end(service: Service, process: psutil.Process) -> Tuple[float, Set
 
     def ended() -> bool:
         seen.append(cpu_seconds(process))
-        told.update(service.status()["problems"] if service.slots() else [])
+        with contextlib.suppress(control.NotRunningError):
+            told.update(service.status()["problems"])
         return service.returncode is not None
 
     eventually(ended, SECONDS, "the supervisor gives up")
