@@ -18,7 +18,7 @@ from kafka_worker.draining.stopping import Stop
 from kafka_worker.kafka.consumer import create_consumer
 from kafka_worker.kafka.properties import Member, consumer_properties
 from kafka_worker.loop import ConsumerLoop
-from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.outcomes.retry import policies
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.journal import Journal
@@ -79,7 +79,7 @@ def engine(words: argparse.Namespace) -> Dict[str, float]:
     folder = tempfile.TemporaryDirectory(prefix="bench-", dir=words.journal_folder or None)
     quarantine = Quarantine(its, 0, pool, SuspectsFile(None))
     parts = build.parts(
-        its, pool, quarantine, RetryPolicy(its, lambda: 1.0), Member("bench", 0),
+        its, pool, quarantine, policies(its, lambda: 1.0), Member("bench", 0),
         lambda: None if words.journal == "off" else Journal(os.path.join(folder.name, "journal")),
     )  # fmt: skip
     loop = ConsumerLoop(its, parts, _consuming())

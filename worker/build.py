@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stopping
@@ -20,7 +20,7 @@ from kafka_worker.kafka.transactions import AnyOutbox, Transactions
 from kafka_worker.kafka.transactor import Transactor
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.decisions import Decisions
-from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.outcomes.retry import RetryPolicy, policies
 from kafka_worker.parts import Parts
 from kafka_worker.pools import composite
 from kafka_worker.pools.thread_pool import Runner
@@ -54,8 +54,7 @@ def process(
     suspects = SuspectsFile(settings)
     quarantine = Quarantine(settings, slot, pool, suspects)
     chance = random.SystemRandom().random  # a handler's `random.seed(0)` would have all processes wait alike
-    policy = RetryPolicy(settings, chance)
-    its = parts(settings, pool, quarantine, policy, Member(settings.host, slot), open_journal)
+    its = parts(settings, pool, quarantine, policies(settings, chance), Member(settings.host, slot), open_journal)
     loop = ConsumerLoop(settings, its, stage)
     return Process(pool, quarantine, loop, Upkeep(settings, pool, chance=chance), TimeLimits(settings, loop.running, suspects))
 
@@ -64,18 +63,19 @@ def parts(
     settings: Settings,
     pool: Runner,
     quarantine: Quarantine,
-    policy: RetryPolicy,
+    retries: Mapping[str, RetryPolicy],
     member: Member,
     open_journal: OpenJournal = lambda: None,
     clock: Callable[[], float] = time.monotonic,
     wall: Callable[[], float] = time.time,
     outbox: Optional[AnyOutbox] = None,
 ) -> Parts:
-    """What the consumer thread works with, beside these. `member` is who we are, for the broker and in dead letters."""
+    """What the consumer thread works with, beside these. `retries`: when to try again, by topic; `member`: who we are, for the
+    broker and in dead letters."""
     name = member_name(*member)
     gates = Gates(settings, pool, routes.naming(settings), clock, quarantine.threads)
     outbox = outbox or _outbox(settings, producer_properties(settings, name), clock)
-    decisions = Decisions(settings, policy, pool, outbox, member, clock, quarantine, gates, wall)
+    decisions = Decisions(settings, retries, pool, outbox, member, clock, quarantine, gates, wall)
     stopping, room = Stopping(), Backpressure(settings, clock)
     return Parts(
         pool=pool,

@@ -23,6 +23,7 @@ from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.topic_settings import ByTopic
 from kafka_worker.standstill.unreadable import DEADLY, Fault
 
 log = logs.logger(__name__)
@@ -56,7 +57,7 @@ class Ownership(RebalanceListener):
         self._clock = clock
         self._duties = duties
         self._settings = settings
-        self._ordering = ORDERINGS[settings.ordering]
+        self._orderings = ByTopic(settings.of, lambda own: ORDERINGS[own.ordering])
         self._by_partition = intake.by_partition(parts.topics)
         longest_poll = milliseconds(parts.consumer_properties, "max.poll.interval.ms")
         self._longest_revocation = min(settings.drain_seconds, longest_poll / 2)
@@ -128,7 +129,8 @@ class Ownership(RebalanceListener):
 
     def _new_partition(self, topic: str, number: int) -> Partition:
         retries_of = self._decisions.retry_topics.retries_of(topic)
-        partition = Partition(topic, number, self._ordering.queue, self._recovery.memory, retries_of)
+        queue = self._orderings[retries_of or topic].queue
+        partition = Partition(topic, number, queue, self._recovery.memory, retries_of)
         partition.dependencies = self._gates.dependencies
         return partition
 
@@ -237,7 +239,7 @@ class Ownership(RebalanceListener):
         return readable
 
     def _start(self, partition: Partition, batch: List[Any]) -> None:
-        tasks = intake.tasks(partition, batch, None if partition.retries_of else self._ordering.lane_of)
+        tasks = intake.tasks(partition, batch, None if partition.retries_of else self._orderings[partition.topic].lane_of)
         self._backpressure.note(partition, batch)
         if partition.retries_of:
             self._decisions.delayed(tasks)

@@ -15,7 +15,7 @@ from kafka_worker.draining import ending, settling
 from kafka_worker.kafka import backpressure, consumer, outbox, prefetch
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes import decisions, results, retry
-from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.outcomes.retry import policies
 from kafka_worker.partitions import assignment, closing, commits, flow, intake, lanes, stored, task, tracker
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools import thread_pool
@@ -69,7 +69,7 @@ class SimulatedChild(ChildProcess):
         pool = Pool(settings.threads, life.call)
         quarantine = _Quarantine(settings, 0, pool, life.host.suspects)
         quarantine.life = life
-        policy = RetryPolicy(settings, life.broker.chance.random)
+        policy = policies(settings, life.broker.chance.random)
         parts = build.parts(settings, pool, quarantine, policy, Member("host", 0), self._open_journal, clock)
         self._loop = loop.ConsumerLoop(settings, parts, self._stage, clock)
         self._pool, self._quarantine = pool, quarantine

@@ -12,7 +12,7 @@ from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.kafka.properties import Member
 from kafka_worker.loop import ConsumerLoop
-from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.outcomes.retry import policies
 from kafka_worker.pools import composite
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
@@ -38,7 +38,7 @@ class Engine:
         self.pool = composite.build(settings, Handlers(settings).usable())
         self._end_pool = made_to_end(self.pool)
         quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
-        parts = build.parts(settings, self.pool, quarantine, RetryPolicy(settings, _longest), Member(name, 0))
+        parts = build.parts(settings, self.pool, quarantine, policies(settings, _longest), Member(name, 0))
         self.loop = ConsumerLoop(settings, parts, _consuming())
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.code: Optional[ExitCode] = None  # once it has ended

@@ -20,6 +20,7 @@ from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.shared.topic_settings import ByTopic
 from tests.support.ending import started
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings
 
@@ -64,7 +65,9 @@ class Bench:
         settings = some_settings(**{"commit_interval_seconds": 60.0, "drain_seconds": 10.0, **changes})
         with started(self.pool(self._noted)) as pool:
             quarantine = self.quarantine(settings, 0, pool, SuspectsFile(None))
-            self.parts = build.parts(settings, pool, quarantine, _Delays(self.delays), Member("host", 0))
+            self.parts = build.parts(
+                settings, pool, quarantine, ByTopic(settings.of, lambda _own: _Delays(self.delays)), Member("host", 0)
+            )
             self.loop = ConsumerLoop(settings, self.parts, stage)
             self.group.stop = self.loop.stop
             return self.loop.consume_messages()

@@ -18,12 +18,11 @@ def test_no_two_processes_wait_alike_whatever_a_handler_does_with_the_common_ran
     settings = some_settings(runtime_directory=str(tmp_path), state_directory=str(tmp_path))
     chances: List[Any] = []
 
-    class Policy(retry.RetryPolicy):
-        def __init__(self, settings: Any, chance: Any) -> None:
-            super().__init__(settings, chance)
-            chances.append(chance)
+    def policies(settings: Any, chance: Any) -> Any:
+        chances.append(chance)
+        return retry.policies(settings, chance)
 
-    monkeypatch.setattr(build, "RetryPolicy", Policy)
+    monkeypatch.setattr(build, "policies", policies)
     monkeypatch.setattr(build, "Upkeep", lambda *_, chance: chances.append(chance))
     drawn = []
     for _process in range(2):

@@ -23,6 +23,7 @@ from kafka_worker.shared.foreign.errors import PlainError, causes_of, names_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.routes import UNROUTED
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.topic_settings import TopicSettings
 
 log = logs.logger(__name__)
 
@@ -39,8 +40,8 @@ class Breakers:
         self._settings = settings
         self._ended = dependencies.ended
         self._handler_of = handler_of
-        self._worth_again = WorthAgain(settings)
-        self._ignored = ErrorClasses(settings.breaker_ignored_errors)
+        self._names: Dict[str, str] = {}  # of handlers, by topic
+        self._errors: Dict[str, _Errors] = {}  # by handler
         self._handlers: Dict[str, Breaker] = {}
         self._dependencies: Dict[str, Breaker] = {}
         self._users: Dict[str, Set[str]] = {}  # of a dependency: the handlers that reported it
@@ -55,6 +56,15 @@ class Breakers:
         yield from self._dependencies.values()
         if self._storm is not None:
             yield self._storm
+
+    def handler_of(self, topic: str) -> str:
+        """Under which name calls for this topic count: that of its handler. For topics with a table of their own the same is
+        another handler, with settings of its own, so that what is counted together has the same."""
+        if topic not in self._names:
+            own, name = self._settings.of(topic), self._handler_of(topic)
+            self._names[topic] = f"{name} ({own.table})" if own.table and name != UNROUTED else name
+            self._errors[self._names[topic]] = _Errors(own)
+        return self._names[topic]
 
     def turn(self, now: float) -> None:
         """Once in a turn of the loop."""
@@ -86,9 +96,10 @@ class Breakers:
         """A call of the handler failed; whether its task should be run again as if it had not been tried. `before`: when it
         failed the last time; `last`: otherwise it becomes a dead letter."""
         self._take(now)
-        excused = self._may_count(error) and self._excused(error)
+        errors = self._errors[handler]
+        excused = errors.may_count(error) and self._excused(error)
         breaker = self._of(handler)
-        if breaker is not None and self._counts(error):
+        if breaker is not None and errors.counts(error):
             excused = breaker.failed(error, now, probe=probe, before=before) or excused
         if last and not excused and self._storm is not None:
             return self._storm.failed(error, now, probe=probe)
@@ -103,16 +114,17 @@ class Breakers:
             outcome = self._ended.popleft()
             breaker = self._of_dependency(outcome.name)
             if breaker is not None:
-                self._users[outcome.name].add(self._handler_of(outcome.topic))
-                self._count(breaker, outcome, now)
+                handler = self.handler_of(outcome.topic)
+                self._users[outcome.name].add(handler)
+                self._count(breaker, self._errors[handler], outcome, now)
 
-    def _count(self, breaker: Breaker, outcome: Outcome, now: float) -> None:
+    def _count(self, breaker: Breaker, errors: _Errors, outcome: Outcome, now: float) -> None:
         probe = outcome.began >= breaker.since  # what began earlier speaks of another time
         if outcome.error is None:
             breaker.succeeded(1, now, probe=probe)
         elif outcome.closing.closed:
             return  # perhaps it was broken off because it was cancelled
-        elif self._counts(outcome.error) and breaker.failed(outcome.error, now, probe=probe, before=outcome.before):
+        elif errors.counts(outcome.error) and breaker.failed(outcome.error, now, probe=probe, before=outcome.before):
             self._behind[outcome.error] = breaker
 
     def _excused(self, error: BaseException) -> bool:
@@ -120,38 +132,20 @@ class Breakers:
         found = [self._behind.get(cause) for cause in causes_of(error) if issubclass(type(cause), PlainError)]
         return any(breaker is not None and breaker.state is not State.CLOSED for breaker in found)
 
-    def _counts(self, error: BaseException) -> bool:
-        """Whether a failure may say something of what the handler needs. The others speak of their message, by the settings or
-        by the handler's own word.
-
-        An OSError does, also where it is more than that: an answer that is no JSON is a ValueError too, to requests, and so is
-        a bad certificate, to ssl. What an error is first, in the order of its bases, decides. So does what an OSError caused.
-        """
-        if not self._may_count(error):
-            return False
-        names, *causes = map(names_of, causes_of(error))
-        return not self._is_ignored(names) or any(OS_ERROR in cause and not self._is_ignored(cause) for cause in causes)
-
-    def _is_ignored(self, names: Tuple[str, ...]) -> bool:
-        return self._ignored.holds(names[: names.index(OS_ERROR) + 1] if OS_ERROR in names else names)
-
-    def _may_count(self, error: BaseException) -> bool:
-        return not isinstance(error, SILENT) and self._worth_again(error)
-
     def _holding(self, handler: str) -> List[Breaker]:
         named = [breaker for name, breaker in self._dependencies.items() if handler in self._users[name]]
         guarding = [self._of(handler), *named, self._storm]
         return [breaker for breaker in guarding if breaker is not None and breaker.state is not State.CLOSED]
 
     def _of(self, handler: str) -> Optional[Breaker]:
-        if self._settings.breaker_failure_share and handler not in (UNROUTED, *self._handlers):
-            self._handlers[handler] = self._made(handler)
+        if handler not in (UNROUTED, *self._handlers) and self._errors[handler].settings.breaker_failure_share:
+            self._handlers[handler] = _made(handler, self._errors[handler].settings)
         return self._handlers.get(handler)
 
     def _of_dependency(self, name: str) -> Optional[Breaker]:
         if name not in self._dependencies and self._settings.breaker_failure_share:
             if len(self._dependencies) < MOST_DEPENDENCIES:
-                self._dependencies[name], self._users[name] = self._made(name), set()
+                self._dependencies[name], self._users[name] = _made(name, self._settings), set()
             elif not self._full:
                 self._full = True
                 log.warning(
@@ -159,17 +153,6 @@ class Breakers:
                     MOST_DEPENDENCIES, name, extra=about(Event.NO_BREAKER, breaker=name),
                 )  # fmt: skip
         return self._dependencies.get(name)
-
-    def _made(self, name: str) -> Breaker:
-        settings = self._settings
-        return Breaker(
-            name,
-            TimeWindow(settings.breaker_window_seconds, settings.breaker_min_calls),
-            settings.breaker_failure_share,
-            settings.breaker_open_seconds,
-            settings.breaker_probes,
-            settings.breaker_min_calls,
-        )
 
     def _dead_letters(self) -> Breaker:
         settings = self._settings
@@ -182,3 +165,42 @@ class Breakers:
             math.inf,
             trickle=True,
         )
+
+
+class _Errors:
+    """What the failures of one handler say, by its settings."""
+
+    def __init__(self, settings: TopicSettings) -> None:
+        self.settings = settings
+        self._worth_again = WorthAgain(settings)
+        self._ignored = ErrorClasses(settings.breaker_ignored_errors)
+
+    def counts(self, error: BaseException) -> bool:
+        """Whether a failure may say something of what the handler needs. The others speak of their message, by the settings or
+        by the handler's own word.
+
+        An OSError does, also where it is more than that: an answer that is no JSON is a ValueError too, to requests, and so is
+        a bad certificate, to ssl. What an error is first, in the order of its bases, decides. So does what an OSError caused.
+        """
+        if not self.may_count(error):
+            return False
+        names, *causes = map(names_of, causes_of(error))
+        return not self._is_ignored(names) or any(OS_ERROR in cause and not self._is_ignored(cause) for cause in causes)
+
+    def _is_ignored(self, names: Tuple[str, ...]) -> bool:
+        return self._ignored.holds(names[: names.index(OS_ERROR) + 1] if OS_ERROR in names else names)
+
+    def may_count(self, error: BaseException) -> bool:
+        """Whether a failure may be another's fault than its message's."""
+        return not isinstance(error, SILENT) and self._worth_again(error)
+
+
+def _made(name: str, settings: TopicSettings) -> Breaker:
+    return Breaker(
+        name,
+        TimeWindow(settings.breaker_window_seconds, settings.breaker_min_calls),
+        settings.breaker_failure_share,
+        settings.breaker_open_seconds,
+        settings.breaker_probes,
+        settings.breaker_min_calls,
+    )

@@ -49,7 +49,6 @@ class Gates:
         """`handler_of` gives the handler's name for a topic; `apart`: who runs tasks beside the pool."""
         self._pool = pool
         self._apart = apart
-        self._handler_of = handler_of
         self.dependencies = Dependencies(clock)
         self._breakers = Breakers(settings, self.dependencies, handler_of)
         self._gates: Dict[str, Gate] = {}
@@ -156,7 +155,7 @@ class Gates:
     def _handler(self, partition: Partition) -> str:
         topic = partition.queue.topic
         if topic not in self._handlers:
-            self._handlers[topic] = self._handler_of(topic)
+            self._handlers[topic] = self._breakers.handler_of(topic)
         return self._handlers[topic]
 
     def _gate(self, handler: str) -> Gate:

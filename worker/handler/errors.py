@@ -6,7 +6,7 @@ from typing import Iterable
 
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain
-from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.topic_settings import TopicSettings
 
 
 class ErrorClasses:
@@ -32,7 +32,7 @@ class ErrorClasses:
 class WorthAgain:
     """Whether an error leaves hope that another attempt succeeds. The handler's own word comes before the settings."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: TopicSettings) -> None:
         """The names come from FATAL_ERRORS and RETRYABLE_ERRORS."""
         self._retryable = ErrorClasses(settings.retryable_errors)
         self._fatal = ErrorClasses(settings.fatal_errors)

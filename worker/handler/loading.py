@@ -29,6 +29,7 @@ from kafka_worker.shared.foreign.errors import names_of, plain, text_of
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks, machine
 from kafka_worker.shared.system.surroundings import Surroundings, after_import
+from kafka_worker.shared.topic_settings import TopicSettings
 
 #: Calls the user's function for (Kafka message, its partition, attempt). That of a coroutine handler returns what is to be
 #: awaited.
@@ -55,6 +56,8 @@ class Handler(NamedTuple):
     name: str  # module:function
     kind: Kind
     call: Any  # a BatchCall for a batch handler, else a Call
+    # The same with the settings of a topic; None: they make no difference.
+    with_settings: Optional[Callable[[TopicSettings], Any]] = None
 
 
 def load(name: str, settings: Optional[Settings] = None, setting: str = "HANDLER") -> Handler:
@@ -68,9 +71,14 @@ def ready(function: Callable[..., Any], name: str, source: str, settings: Option
     """The same of a function that is here already; `source` says in texts which one is meant."""
     kind = _kind(function, source)
     takes_context = _takes_context(function, source)
-    decoder = _decoder(function, kind, source, settings) if settings else decode
-    call = _call(function, kind, decoder, takes_context=takes_context)
-    return Handler(name, kind, _traced(call, kind, settings) if settings and settings.tracing == "on" else call)
+    if settings is None:
+        return Handler(name, kind, _call(function, kind, decode, takes_context=takes_context))
+
+    def with_settings(own: TopicSettings) -> Any:
+        call = _call(function, kind, _decoder(function, kind, source, own), takes_context=takes_context)
+        return _traced(call, kind, settings) if settings.tracing == "on" else call
+
+    return Handler(name, kind, with_settings(settings), with_settings)
 
 
 def _call(function: Callable[..., Any], kind: Kind, decoder: Decoder, *, takes_context: bool) -> Any:
@@ -108,7 +116,7 @@ def _traced(call: Any, kind: Kind, settings: Settings) -> Any:
     return wraps[kind](call)
 
 
-def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: Settings) -> Decoder:
+def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: TopicSettings) -> Decoder:
     hint = hint_of(function)
     try:
         return decoder_for(element_of(hint) if kind is Kind.BATCH else hint, settings)

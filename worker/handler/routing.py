@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from kafka_worker.handler import hooks
+from kafka_worker.handler import hooks, validation
 from kafka_worker.handler.loading import Handler, HandlerError, Kind, load
 from kafka_worker.partitions.task import partition_of
-from kafka_worker.shared.routes import route_of, routes_of
+from kafka_worker.shared.routes import route_of, routes_of, settings_of
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.topic_settings import TopicSettings
 
 
 class UnroutedError(Exception):
@@ -21,15 +22,20 @@ class Handlers:
     def __init__(self, settings: Settings, load_one: Optional[Callable[[str, str], Handler]] = None) -> None:
         """Loads the user's functions, by `load_one(name, setting)` if given; what is wrong with them is kept in `faults`."""
         self._load_one = load_one or (lambda name, setting: load(name, settings, setting))
+        self._settings = settings
         self._routes = routes_of(settings)
         self._setting = "HANDLERS" if settings.handlers else "HANDLER"
         self.by_name: Dict[str, Handler] = {}
+        self._calls: Dict[Tuple[str, str], Any] = {}  # by name of the handler, and the table of its topic
         self.faults: List[str] = []  # one line for each reason why they can't be used
         for name in dict.fromkeys(route.handler for route in self._routes):
             self._load(name)
         if not self.faults:
             self.faults += hooks.faults(with_loop=bool(self.of_kind(Kind.ASYNC)))
-        self.faults += [fault for handler in self.by_name.values() for fault in _contradictions(handler, settings)]
+        for route in self._routes:
+            for own in settings_of(route, settings) if route.handler in self.by_name else ():
+                self._try_out(self.by_name[route.handler], own)
+        self.faults = list(dict.fromkeys(self.faults))
 
     def usable(self) -> Handlers:
         """Themselves. Raises HandlerError when there is a fault."""
@@ -51,15 +57,39 @@ class Handlers:
         """The handlers that are called in this way."""
         return [handler for handler in self.by_name.values() if handler.kind is kind]
 
+    def call_of(self, topic: str) -> Any:
+        """The call of a topic's handler, with the settings of that topic."""
+        handler = self.of(topic)
+        if handler is None:  # a pattern that the Kafka client understands in another way than we do
+            raise UnroutedError(f"no entry of HANDLERS matches {topic}")
+        return self._call(handler, self._settings.of(topic))
+
     def call_of_kind(self, kind: Kind) -> Any:
-        """What calls the right one of them. When there is only one, that is its own call: nothing stands between."""
+        """What calls the right one of them. When there is only one, and one way to decode messages, that is its own call:
+        nothing stands between."""
         handlers = self.of_kind(kind)
-        if len(self.by_name) == 1:
+        if len(self.by_name) == 1 and validation.is_one_for_all(self._settings):
             return handlers[0].call
         calls = _Calls(self)
         if kind is Kind.BATCH:
             return lambda tasks: calls[partition_of(tasks[0]).queue.topic](tasks)
         return lambda message, partition, attempt: calls[partition.queue.topic](message, partition, attempt)
+
+    def _call(self, handler: Handler, own: TopicSettings) -> Any:
+        if not own.table or handler.with_settings is None:
+            return handler.call
+        key = handler.name, own.table
+        if key not in self._calls:
+            self._calls[key] = handler.with_settings(own)
+        return self._calls[key]
+
+    def _try_out(self, handler: Handler, own: TopicSettings) -> None:
+        self.faults += _contradictions(handler, own, self._settings)
+        if own.table and handler.with_settings is not None:
+            try:
+                handler.with_settings(own)
+            except HandlerError as problem:
+                self.faults.append(str(problem))
 
     def _load(self, name: str) -> None:
         try:
@@ -76,17 +106,14 @@ class _Calls(Dict[str, Any]):
         self._handlers = handlers
 
     def __missing__(self, topic: str) -> Any:
-        handler = self._handlers.of(topic)
-        if handler is None:  # a pattern that the Kafka client understands in another way than we do
-            raise UnroutedError(f"no entry of HANDLERS matches {topic}")
-        self[topic] = handler.call
-        return handler.call
+        call = self[topic] = self._handlers.call_of(topic)
+        return call
 
 
-def _contradictions(handler: Handler, settings: Settings) -> List[str]:
+def _contradictions(handler: Handler, own: TopicSettings, settings: Settings) -> List[str]:
     """What is wrong between a handler's form and the settings."""
     found = []
-    if handler.kind is Kind.BATCH and settings.ordering == "partition":
+    if handler.kind is Kind.BATCH and own.ordering == "partition":
         found.append(
             f"ORDERING=partition leaves one message at a time to {handler.name}, which takes a list. Use "
             "ORDERING=key or none, or a function of one message."

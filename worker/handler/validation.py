@@ -12,9 +12,10 @@ from kafka_worker.handler.schema import Schema, SchemaError
 from kafka_worker.handler.typed import Decoder, typed_decoder
 from kafka_worker.shared.foreign.errors import TooLongError
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.topic_settings import TopicSettings
 
 
-def decoder_for(hint: Any, settings: Settings) -> Decoder:
+def decoder_for(hint: Any, settings: TopicSettings) -> Decoder:
     """From the bytes of a message, or None for a tombstone, to what a handler gets whose message has this type hint (None:
     no hint). What it makes raises UndecodableError for a message that no attempt will make good.
 
@@ -28,13 +29,20 @@ def decoder_for(hint: Any, settings: Settings) -> Decoder:
     return decoder
 
 
+def is_one_for_all(settings: Settings) -> bool:
+    """Whether no topic has a decoder of its own."""
+    return len({(own.message_schema, own.max_message_bytes) for own in settings.each()}) == 1
+
+
 def faults(settings: Settings) -> List[str]:
     """What is wrong with the settings, one line each."""
-    try:
-        decoder_for(None, settings)
-    except SchemaError as problem:
-        return [str(problem)]
-    return []
+    found = []
+    for own in settings.each():
+        try:
+            decoder_for(None, own)
+        except SchemaError as problem:
+            found.append(str(problem))
+    return found
 
 
 def _checked(decoder: Decoder, plain: Decoder, wanted: Schema) -> Decoder:

@@ -228,9 +228,10 @@ class TaskMain:
         if current != number or partition is None:
             return
         if late:
+            limit = self._settings.of(partition.topic).handler_timeout_seconds
             log.warning(
                 "%s offset %d has run for %g s and is told that it is cancelled; it is here:",
-                partition, offset, self._settings.handler_timeout_seconds, exc_info=RemoteTraceback(_main_stack()),
+                partition, offset, limit, exc_info=RemoteTraceback(_main_stack()),
                 extra=about(Event.TASK_LATE, topic=partition.topic, partition=partition.number, offset=offset),
             )  # fmt: skip
         partition.closing.close(deadline)

@@ -12,6 +12,7 @@ from kafka_worker.isolation.task_process import TaskProcess
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.topic_settings import ByTopic
 
 _PROCESSES: Dict[str, TaskProcess] = {}  # of this process, by the name of their thread, which no other thread has
 
@@ -43,6 +44,7 @@ class Isolated:
     def __init__(self, settings: Settings, slot: int, make: Callable[[Settings, int, str], TaskProcess] = TaskProcess) -> None:
         """`make` makes a task process of these settings for a slot, with a name for the log."""
         self._settings = settings
+        self._kill_seconds = ByTopic(settings.of, lambda own: own.handler_kill_seconds or None)
         self._slot = slot
         self._make = make
         self._processes: Dict[str, TaskProcess] = {}  # by the name of their thread, which alone touches its entry
@@ -57,7 +59,7 @@ class Isolated:
         the main thread."""
         place = (message.partition(), message.offset())
         return self._process_of(threading.current_thread().name).run(
-            message, partition, attempt, self._settings.handler_kill_seconds or None, lambda: place in partition.overdue
+            message, partition, attempt, self._kill_seconds[partition.queue.topic], lambda: place in partition.overdue
         )
 
     def close(self) -> None:

@@ -30,6 +30,7 @@ def text(snapshot: Snapshot) -> str:
         ).format(**sums)
         + (f", busy {snapshot.utilization:.0%}" if snapshot.utilization >= 0 else ""),
     ]  # fmt: skip
+    lines += [f"  settings of {topic}: {own}" for topic, own in snapshot.topic_settings.items()]
     if sums["suspects"]:
         lines.append(f"suspects {sums['suspects']}: ran when a process died, and are run apart, each alone")
     lines += ["  problem: " + problem for problem in snapshot.problems]

@@ -64,7 +64,7 @@ class Decisions:
     def __init__(
         self,
         settings: Settings,
-        policy: RetryPolicy,
+        policies: Mapping[str, RetryPolicy],
         pool: Runner,
         outbox: AnyOutbox,
         member: Member,
@@ -73,9 +73,10 @@ class Decisions:
         gates: Gates,
         wall: Callable[[], float] = time.time,
     ) -> None:
-        """Takes what is undecided from the pool's list, and puts tasks back into their partitions' queues."""
+        """Takes what is undecided from the pool's list, and puts tasks back into their partitions' queues. `policies`: by
+        topic."""
         self._gates = gates
-        self._policy = policy
+        self._policies = policies
         self._pool = pool
         self._clock = clock
         self._quarantine = quarantine
@@ -267,7 +268,10 @@ class Decisions:
         """Seconds until the next attempt; None: there is none."""
         if isinstance(error, TaskDiedError):
             return self._quarantine.delay(task, error)
-        return self._policy.delay(error, attempt_of(task), age)
+        return self._policy(task).delay(error, attempt_of(task), age)
+
+    def _policy(self, task: Task) -> RetryPolicy:
+        return self._policies[partition_of(task).queue.topic]
 
     def _bury(self, task: Task, error: BaseException, age: float) -> None:
         log.error(
@@ -275,7 +279,7 @@ class Decisions:
             in_words(task), attempt_of(task), plain(names_of(error)[0]), exc_info=error,
             extra=about(Event.DEAD_LETTER, **facts_of(task)),
         )  # fmt: skip
-        self._dead_letters.send(task, error, age, self._policy.reason(error))
+        self._dead_letters.send(task, error, age, self._policy(task).reason(error))
 
     def _buried(self, task: Task, reason: str) -> None:
         topic = partition_of(task).topic

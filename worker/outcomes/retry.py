@@ -17,6 +17,7 @@ from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, part
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import UndecodableError
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.topic_settings import ByTopic, TopicSettings
 
 SHORTEST_SECONDS = 0.01  # chance may give 0, and a service that tries again at once is a busy loop
 _REASONS = {"death": TaskDiedError, "rejected": Reject, "invalid": UndecodableError}
@@ -24,9 +25,9 @@ LONGEST_SECONDS = 10 * 365 * 86400.0  # a handler may wish for anything, infinit
 
 
 class RetryPolicy:
-    """Exponential back-off with full jitter, for a bounded number of attempts and a bounded time."""
+    """Exponential back-off with full jitter, for a bounded number of attempts and a bounded time. That of one topic."""
 
-    def __init__(self, settings: Settings, random: Callable[[], float]) -> None:
+    def __init__(self, settings: TopicSettings, random: Callable[[], float]) -> None:
         """`random` gives 0 to 1."""
         self._max_attempts = settings.max_attempts
         self._backoff = settings.retry_backoff_seconds
@@ -57,6 +58,11 @@ class RetryPolicy:
         "Exponential Backoff And Jitter", AWS Architecture Blog 2015, where it does the least work of all kinds."""
         whole = min(self._longest, self._backoff * 2.0 ** min(attempt - 1, 60))
         return max(SHORTEST_SECONDS, whole * self._random())
+
+
+def policies(settings: Settings, random: Callable[[], float]) -> ByTopic[RetryPolicy]:
+    """That of each topic. `random` gives 0 to 1."""
+    return ByTopic(settings.of, lambda own: RetryPolicy(own, random))
 
 
 def _wished(error: BaseException) -> Optional[float]:

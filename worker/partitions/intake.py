@@ -12,7 +12,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import LaneOf
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.tracker import Segment
-from kafka_worker.shared.routes import PATTERN
+from kafka_worker.shared.topic_settings import PATTERN
 
 
 def by_partition(topics: Sequence[str]) -> Callable[[Any], Any]:

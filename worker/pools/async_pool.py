@@ -18,13 +18,15 @@ import contextvars
 import threading
 from bisect import bisect_left
 from collections import deque
-from typing import Callable, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 from kafka_worker.handler.loading import Call
+from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.task import Task, finish, kept_back, mark_open, mark_running, partition_of
 from kafka_worker.partitions.undecided import Raised, Returned, sends_of
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.pools.turns import Share
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.exceptions import copied
@@ -39,11 +41,12 @@ TURN_TASKS = 16  # of one partition before the next has its turn
 class Coroutine(HandlerThread):
     """One place for a call: what runs in it now. What was done is counted by the loop's own record."""
 
-    __slots__ = ("future",)
+    __slots__ = ("future", "share")
 
     def __init__(self, name: str) -> None:
         """No task runs here yet."""
         super().__init__(name)
+        self.share: Optional[Share] = None  # that it takes its room from
         self.future: Optional[asyncio.Task[None]] = None  # kept, because the loop itself holds its tasks weakly only
 
     def calls(self) -> stacks.Calls:
@@ -106,9 +109,9 @@ class AsyncPool(Pool):
         current = [(place, place.task) for place in list(self._places)]
         return [(place, task) for place, task in current if task is not None]
 
-    def full(self, _topic: str) -> bool:
+    def full(self, topic: str) -> bool:
         """Whether as many run as may."""
-        return self._full
+        return self._full or self._share_is_full(topic)
 
     def _prepare(self, thread: HandlerThread) -> bool:
         asyncio.set_event_loop(self._loop)
@@ -153,7 +156,7 @@ class AsyncPool(Pool):
         empty = 0
         while empty < len(queues) and not self._full:
             self._turn += 1
-            empty = 0 if self._start_some(queues[self._turn % len(queues)].pop) else empty + 1
+            empty = 0 if self._start_some(queues[self._turn % len(queues)]) else empty + 1
         if not self._full:
             self.idle.set()
 
@@ -161,17 +164,20 @@ class AsyncPool(Pool):
     def _full(self) -> bool:
         return not self._free and len(self._places) >= self._most
 
-    def _start_some(self, pop: Callable[[], Task]) -> bool:
-        """A turn of one queue; whether there was anything in it."""
+    def _start_some(self, queue: Queue) -> bool:
+        """A turn of one queue; whether there was anything in it that may run."""
+        share = self._shares.get(queue.topic)
         for count in range(TURN_TASKS):
             if self._full:
                 return True
+            if share is not None and not share.enter(self._most):
+                return count > 0
             place = self._free.pop() if self._free else self._another()
-            place.started = self.clock()
+            place.started, place.share = self.clock(), share
             try:
-                place.task = task = pop()  # the note; then the look at `closed`
+                place.task = task = queue.pop()  # the note; then the look at `closed`
             except IndexError:
-                self._free.append(place)
+                self._leave(place)
                 return count > 0
             self._begin(place, task)
         return True
@@ -191,9 +197,11 @@ class AsyncPool(Pool):
         # Not by `loop.create_task`: a handler may have set a factory of its own, as the eager one, which would run it here.
         place.future = self._blank.run(asyncio.Task, self._run(place, task), loop=self._loop)
 
-    def _leave(self, place: Coroutine) -> None:
+    def _leave(self, place: Coroutine) -> bool:
+        """The place is free; whether others of its topic may have waited for that."""
         place.task = place.future = None
         self._free.append(place)
+        return place.share is not None and place.share.leave(self._most)
 
     async def _run(self, place: Coroutine, task: Task) -> None:
         """One call, from its first step to its outcome."""
@@ -212,8 +220,7 @@ class AsyncPool(Pool):
         was_full = self._full
         followed = self._settle(task, result, error)
         self._count(place, task, failed=error is not None)
-        self._leave(place)
-        if was_full or followed:
+        if self._leave(place) or was_full or followed:
             self._fill()
 
     def _settle(self, task: Task, result: Optional[Returned], error: Optional[BaseException]) -> bool:

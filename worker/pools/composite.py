@@ -14,6 +14,7 @@ from kafka_worker.handler.routing import Handlers
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Undecided
+from kafka_worker.pools import turns
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.scheduled import Scheduled
@@ -32,6 +33,7 @@ def build(
     parts = {kind: _part(settings, handlers, kind, wall) for kind in Kind if handlers.of_kind(kind)}
     for part in parts.values():
         part.clock = clock
+        part.turns = turns.of_settings(settings)
         if hooks is not None:
             part.hooks = hooks
     return Pools(parts, handlers.kind_of) if len(parts) > 1 else next(iter(parts.values()))

@@ -21,6 +21,7 @@ from kafka_worker.partitions.task import Task, mark_open
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, sends_of
 from kafka_worker.pools import stacks
+from kafka_worker.pools.turns import Share, Turns
 from kafka_worker.shared.foreign.exceptions import copied
 from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS
 
@@ -135,11 +136,13 @@ class Pool:
 
     name = "handler-%d"  # of its threads
     hooks = Hooks(Registry([], []))  # that run in them
+    turns: Optional[Turns] = None  # None: all queues are alike
 
     def __init__(self, threads: int, call: Callable[..., Any]) -> None:
         """The threads start with `start`."""
         self._call = call
         self._queues: Tuple[Queue, ...] = ()
+        self._shares: Dict[str, Share] = {}  # by topic, of those that may not have all threads
         self._tokens: SimpleQueue[None] = SimpleQueue()
         self.undecided: Deque[Undecided] = deque()
         self.idle = threading.Event()
@@ -196,7 +199,10 @@ class Pool:
 
     def serve(self, queues: Iterable[Queue]) -> None:
         """Take tasks from these queues from now on, in turn."""
-        self._queues = tuple(queues)
+        served = tuple(queues)
+        if self.turns is not None:
+            self._shares, served = self.turns.shares(served), self.turns.order(served)
+        self._queues = served
 
     def wake(self, tasks: int) -> None:
         """That many tasks were put into the queues: wake as many threads as are needed."""
@@ -208,9 +214,12 @@ class Pool:
         current = [(thread, thread.task) for thread in self.threads]
         return [(thread, task) for thread, task in current if task is not None]
 
-    def full(self, _topic: str) -> bool:
+    def full(self, topic: str) -> bool:
         """Whether no thread is free."""
-        return len({thread.name for thread, _ in self.running()}) >= self.limit
+        return len({thread.name for thread, _ in self.running()}) >= self.limit or self._share_is_full(topic)
+
+    def _share_is_full(self, topic: str) -> bool:
+        return topic in self._shares and self._shares[topic].is_full(self.capacity)
 
     def _live(self, thread: HandlerThread, number: int) -> None:
         """The life of a thread: it serves while its hooks run."""
@@ -233,12 +242,26 @@ class Pool:
             queues = self._queues
             for _ in queues:
                 turn += 1
-                if self._serve_one(thread, queues[turn % len(queues)].pop):
+                queue = queues[turn % len(queues)]
+                if self._serve_within(thread, queue) if self._shares else self._serve_one(thread, queue.pop):
                     break
             else:
                 if not self.idle.is_set():
                     self.idle.set()
                 self._tokens.get()
+
+    def _serve_within(self, thread: HandlerThread, queue: Queue) -> bool:
+        """The same of one queue, as far as its topic's share allows it."""
+        share = self._shares.get(queue.topic)
+        if share is None:
+            return self._serve_one(thread, queue.pop)
+        if not share.enter(self.limit):
+            return False
+        try:
+            return self._serve_one(thread, queue.pop)
+        finally:
+            if share.leave(self.limit):
+                self.wake(1)  # who came while it was full went to sleep
 
     def _rest(self, thread: HandlerThread, number: int) -> None:
         """Until this thread is wanted again. What it was woken for it leaves to another, and what it has to others."""

@@ -9,8 +9,8 @@ import re
 from typing import Callable, Collection, List, NamedTuple, Optional, Sequence, Tuple
 
 from kafka_worker.shared.settings import TABLE, Settings
+from kafka_worker.shared.topic_settings import PATTERN, TopicSettings, fits
 
-PATTERN = "^"  # a topic that begins so is a regular expression; the client says so too
 LONGEST_TOPIC = 249  # characters, Kafka's limit
 UNROUTED = ""  # in place of a handler's name
 RETRY_MARK = ".retry."  # in the name of a topic that retries wait in
@@ -31,7 +31,7 @@ class Route(NamedTuple):
 
     def matches(self, topic: str) -> bool:
         """Whether messages of this topic go this way."""
-        return re.search(self.topic, topic) is not None if self.is_pattern else self.topic == topic
+        return fits(topic, self.topic)
 
 
 def routes_of(settings: Settings) -> Tuple[Route, ...]:
@@ -48,6 +48,13 @@ def route_of(topic: str, routes: Sequence[Route]) -> Optional[Route]:
     """An exact name wins against a pattern, and the first pattern that matches against the others. None: not one of ours."""
     exact_first = sorted(routes, key=lambda route: route.is_pattern)
     return next((route for route in exact_first if route.matches(topic)), None)
+
+
+def settings_of(route: Route, settings: Settings) -> List[TopicSettings]:
+    """Those that messages of this route may have: which topics a pattern stands for is not known."""
+    if not route.is_pattern:
+        return [settings.of(route.topic)]
+    return [own for own in settings.each() if not own.table or own.table.startswith(PATTERN) or route.matches(own.table)]
 
 
 def naming(settings: Settings) -> Callable[[str], str]:

@@ -14,7 +14,7 @@ from json import dumps, loads
 from typing import Any, Dict, List, Tuple
 
 from kafka_worker.shared.setting import FUNCTION, Setting, row, written
-from kafka_worker.shared.topic_settings import TopicSettings
+from kafka_worker.shared.topic_settings import NAMES, PATTERN, TopicSettings, fits
 
 MASK = "********"
 _SECRET = re.compile(r"password|secret|token|jaas|\.key$|\.pem$|^sasl\.|^ssl\.key")
@@ -212,6 +212,11 @@ class Settings(TopicSettings, _Decided):
         "how long a partition that has messages may stand still, without a reason that is known, before status says so",
         15.0, unit="seconds", lowest=1, highest=86_400,
     )
+    settings_file: str = row(
+        "Places and logs", "SETTINGS_FILE", "--settings-file",
+        "a TOML file with settings, also those that single topics have of their own; the environment and .env go before it",
+        "", pattern=r".*", form="the path of a TOML file, or nothing",
+    )
     log_level: str = row(
         "Places and logs", "LOG_LEVEL", "--log-level",
         "the least severe log lines that are written",
@@ -262,7 +267,22 @@ class Settings(TopicSettings, _Decided):
     client_properties: Dict[str, str] = field(default_factory=dict)
     consumer_properties: Dict[str, str] = field(default_factory=dict)
     producer_properties: Dict[str, str] = field(default_factory=dict)
+    topic_tables: Dict[str, Dict[str, Any]] = field(default_factory=dict)  # by topic or pattern: what it has of its own
     host: str = field(default_factory=socket.gethostname)  # asked once, for all processes: a machine may change its name
+
+    def of(self, topic: str) -> TopicSettings:
+        """The settings that hold for this topic: its own come before those of the service, whoever said these. A table of its
+        name wins against those of patterns, and the first pattern that fits against the others."""
+        named = sorted(self.topic_tables, key=lambda name: name.startswith(PATTERN))
+        return self._of_table(next((name for name in named if fits(topic, name)), ""))
+
+    def each(self) -> List[TopicSettings]:
+        """Those of the service, and those of each table."""
+        return [self, *map(self._of_table, self.topic_tables)]
+
+    def _of_table(self, table: str) -> TopicSettings:
+        own = self.topic_tables.get(table, {})
+        return TopicSettings(**{name: own.get(name, getattr(self, name)) for name in NAMES}, table=table)
 
     def to_json(self) -> str:
         """All of it, secrets included, on one line: for a child's private descriptor, never for a log."""
@@ -271,9 +291,9 @@ class Settings(TopicSettings, _Decided):
     @staticmethod
     def from_json(text: str) -> Settings:
         """The settings `to_json` wrote. Raises TypeError or ValueError for anything else."""
-        values = loads(text)
-        again: Dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        return Settings(**again)
+        values = _tuples(loads(text))
+        values["topic_tables"] = {name: _tuples(own) for name, own in values["topic_tables"].items()}
+        return Settings(**values)
 
     def __repr__(self) -> str:
         """What `described` says, on one line, because settings end up in logs and tracebacks."""
@@ -288,7 +308,19 @@ class Settings(TopicSettings, _Decided):
         for prefix, name in PROPERTY_PREFIXES.items():
             for key, value in sorted(getattr(self, name).items()):
                 lines.append(f"{environment_name(prefix, key)}={MASK if is_secret(key) else value}")
-        return lines
+        return lines + [f"settings of {topic}: {own}" for topic, own in self.topic_differences().items()]
+
+    def topic_differences(self) -> Dict[str, str]:
+        """What each table says, in the words of the settings."""
+        return {
+            table: ", ".join(f"{TABLE[name].environment}={written(value)}" for name, value in own.items())
+            for table, own in self.topic_tables.items()
+        }
+
+
+def _tuples(values: Dict[str, Any]) -> Dict[str, Any]:
+    """JSON has lists only."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 # How an environment name begins that stands for a librdkafka property, and the field that holds those.

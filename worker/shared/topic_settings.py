@@ -1,11 +1,21 @@
-"""The settings that say how messages are handled. Standard library only."""
+"""The settings that say how messages are handled: those of the service, and those that a topic has of its own (a table of
+SETTINGS_FILE). `Settings.of` alone tells which hold for a topic. Standard library only."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Tuple
+import re
+from dataclasses import dataclass, fields
+from typing import Callable, Dict, Tuple, TypeVar
 
 from kafka_worker.shared.setting import ERROR, row
+
+PATTERN = "^"  # a topic that begins so is a regular expression; the client says so too
+Made = TypeVar("Made")
+
+
+def fits(topic: str, name: str) -> bool:
+    """Whether the topic is the one of this name, or one that this pattern stands for."""
+    return re.search(name, topic) is not None if name.startswith(PATTERN) else name == topic
 
 
 @dataclass(frozen=True, repr=False)
@@ -99,4 +109,34 @@ class TopicSettings:
         ("ArithmeticError", "AssertionError", "AttributeError", "LookupError", "TypeError", "ValueError"),
         pattern=ERROR, several=True, form="class names, several with commas, or nothing",
     )
+    threads_share: float = row(
+        "Work", "THREADS_SHARE", "--threads-share",
+        "the share of a process's threads (of async handlers: coroutines) that may work for one topic at once",
+        1.0, unit="a share", lowest=0.01, highest=1,
+    )
+    priority: int = row(
+        "Work", "PRIORITY", "--priority",
+        "how many turns each partition of a topic has for one of a partition of another, where both have messages",
+        1, lowest=1, highest=100,
+    )
     # fmt: on
+    table: str = ""  # the topic or pattern that they are of; empty: they are the service's
+
+
+NAMES = tuple(each.name for each in fields(TopicSettings) if each.metadata)
+
+
+class ByTopic(Dict[str, Made]):
+    """What is made of the settings of each topic, once, when it is wanted for the first time. A task's topic is the one whose
+    handler it has (`queue.topic`): that of a retry is where it came from first."""
+
+    def __init__(self, of: Callable[[str], TopicSettings], make: Callable[[TopicSettings], Made]) -> None:
+        """`of` is that of `Settings`."""
+        super().__init__()
+        self._of = of
+        self._make = make
+
+    def __missing__(self, topic: str) -> Made:
+        """Made now."""
+        made = self[topic] = self._make(self._of(topic))
+        return made

@@ -13,7 +13,7 @@ from kafka_worker.isolation import per_thread
 from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.kafka.properties import Member as Name
 from kafka_worker.loop import ConsumerLoop
-from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.outcomes.retry import policies
 from kafka_worker.ownership import Ownership
 from kafka_worker.partitions.task import Attempt, Task, attempt_of, message_of
 from kafka_worker.pools import composite
@@ -44,8 +44,8 @@ class Bench:
         self.hooks = hooks
         self.clock = TurnedClock()
         self.topics = Topics()
-        policy = RetryPolicy(settings, lambda: 1.0)  # the longest waits that chance may choose, so that a test knows them
-        self.notes = Notes(policy, self)
+        retries = policies(settings, lambda: 1.0)  # the longest waits that chance may choose, so that a test knows them
+        self.notes = Notes(retries, self)
         for name, handler in handlers.by_name.items():
             handlers.by_name[name] = noted(handler, self.notes)
         self.pool = composite.build(settings, handlers, hooks, self.clock, self.clock.wall)
@@ -56,7 +56,7 @@ class Bench:
             settings,
             self.pool,
             quarantine,
-            policy,
+            retries,
             Name(settings.host, 0),
             clock=self.clock,
             wall=self.clock.wall,

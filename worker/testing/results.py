@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from kafka_worker.handler.loading import Handler, Kind
 from kafka_worker.kafka.outbox import Failed, Outbox, OutgoingRecord
@@ -140,9 +140,9 @@ class Result:
 class Notes:
     """All results of one worker."""
 
-    def __init__(self, policy: RetryPolicy, asked: Asked) -> None:
-        """Nothing has come yet."""
-        self._policy = policy
+    def __init__(self, policies: Mapping[str, RetryPolicy], asked: Asked) -> None:
+        """Nothing has come yet. `policies`: by topic."""
+        self._policies = policies
         self._asked = asked
         self._results: Dict[Place, Result] = {}
 
@@ -176,7 +176,7 @@ class Notes:
     def _letter(self, result: Result, record: OutgoingRecord) -> DeadLetter:
         said = {name: value for name, value in record.headers if name == f"{dead_letters.PREFIX}error"}
         error = b"".join(map(_bytes, said.values())).decode()
-        reason = self._policy.reason(result.errors[-1]) if result.errors else ""
+        reason = self._policies[result.topic].reason(result.errors[-1]) if result.errors else ""
         return DeadLetter(record.topic, reason, error, record.key, record.value, list(record.headers))
 
 
@@ -222,7 +222,10 @@ class NotedOutbox(Outbox):
 def noted(handler: Handler, notes: Notes) -> Handler:
     """The handler, of whose calls notes are made."""
     makers: Dict[Kind, Callable[[Any, Notes], Any]] = {Kind.THREAD: _call, Kind.ASYNC: _coroutine, Kind.BATCH: _batch}
-    return handler._replace(call=makers[handler.kind](handler.call, notes))
+    make, own = makers[handler.kind], handler.with_settings
+    return handler._replace(
+        call=make(handler.call, notes), with_settings=own and (lambda settings: make(own(settings), notes))
+    )
 
 
 def _call(call: Any, notes: Notes) -> Any:

@@ -12,11 +12,11 @@ from kafka_worker.handler import loading
 from kafka_worker.handler.hooks import Hook, Registry
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.isolation import per_thread
-from kafka_worker.shared import routes
 from kafka_worker.shared.foreign.answers import Headers, Send
 from kafka_worker.shared.ipc.snapshot import Waits
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.shared.topic_settings import PATTERN
 from kafka_worker.testing.bench import Bench
 from kafka_worker.testing.given import settings_of
 from kafka_worker.testing.hooks import PromptHooks, chosen
@@ -199,7 +199,7 @@ class TestWorker:
 
     def _first_topic(self) -> str:
         topic = self.settings.topics[0]
-        if topic.startswith(routes.PATTERN):
+        if topic.startswith(PATTERN):
             raise TypeError(f"{topic} is a pattern; say which topic the message comes from: topic=…")
         return topic
 
@@ -212,7 +212,8 @@ class TestWorker:
         if waits <= {Waits.RETRY, Waits.SCHEDULED, Waits.BEHIND_ITS_KEY}:
             return math.inf
         # Time limits of what runs, permits of the rate limit.
-        return self.settings.breaker_open_seconds if waits <= {Waits.RETRY, Waits.BREAKER} else LONGEST_LOOK
+        shortest = min(own.breaker_open_seconds for own in self.settings.each())
+        return shortest if waits <= {Waits.RETRY, Waits.BREAKER} else LONGEST_LOOK
 
 
 def _name_of(function: Function) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from kafka_worker.partitions.task import Task, attempt_of, facts_of, id_of, in_words, message_of, partition_of
 from kafka_worker.pools import stacks
@@ -19,6 +19,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.awake import AwakeClock
+from kafka_worker.shared.topic_settings import ByTopic, TopicSettings
 
 log = logs.logger(__name__)
 
@@ -39,15 +40,17 @@ class TimeLimits:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`running()`: what runs now. In task processes the second limit is kept by whoever waits for them."""
-        self._soft = settings.handler_timeout_seconds
-        self._hard = 0.0 if settings.isolation == "process" else settings.handler_kill_seconds
         self._apart = settings.isolation == "process"
-        self._calls = RunningCalls(self._soft, self._hard, clock())
+        self._calls = RunningCalls(ByTopic(settings.of, self._limits), clock())
+        self._any = any(own.handler_timeout_seconds or own.handler_kill_seconds for own in settings.each())
         self._running = running
         self._suspects = suspects
         self._clock = clock
         self._next = 0.0
         self._hang = False  # a call, and nobody was told yet
+
+    def _limits(self, own: TopicSettings) -> Limits:
+        return Limits(own.handler_timeout_seconds, 0.0 if self._apart else own.handler_kill_seconds)
 
     def check(self) -> bool:
         """Tell of what has gone past a limit; whether a call hangs, so that this process has to be replaced. Not before it is
@@ -56,7 +59,7 @@ class TimeLimits:
         if now < self._next:
             return False
         self._next = now + CHECK_SECONDS
-        if self._soft or self._hard:
+        if self._any:
             self._check(now)
         replaced = self._suspects.settle() and self._hang
         self._hang = self._hang and not replaced
@@ -67,14 +70,14 @@ class TimeLimits:
         hung = [overrun for overrun in overruns if overrun.hard]
         for overrun in overruns:
             if overrun.hard:
-                what = f"HANDLER_KILL_SECONDS = {self._hard:g}: this process drains without it and is replaced"
+                what = f"HANDLER_KILL_SECONDS = {overrun.limit:g}: this process drains without it and is replaced"
                 self._log(logging.ERROR, overrun, what)
             else:
-                what = f"HANDLER_TIMEOUT_SECONDS = {self._soft:g}: it is told that it is cancelled"
+                what = f"HANDLER_TIMEOUT_SECONDS = {overrun.limit:g}: it is told that it is cancelled"
                 self._log(logging.WARNING, overrun, what)
-        if hung:  # a thousand coroutines may hang at once, and each change of the file costs milliseconds
-            tasks = [id_of(overrun.task) for overrun in hung]
-            self._suspects.blame(tasks, f"ran for longer than HANDLER_KILL_SECONDS = {self._hard:g}")
+        for limit in {overrun.limit for overrun in hung}:  # a thousand may hang at once, and each change costs milliseconds
+            tasks = [id_of(overrun.task) for overrun in hung if overrun.limit == limit]
+            self._suspects.blame(tasks, f"ran for longer than HANDLER_KILL_SECONDS = {limit:g}")
             self._hang = True
 
     def _log(self, level: int, overrun: Overrun, what: str) -> None:
@@ -87,24 +90,33 @@ class TimeLimits:
         log.log(level, text, *words, extra=about(Event.TASK_LATE, **facts_of(task), stack=stack))
 
 
+class Limits(NamedTuple):
+    """Those of one topic's calls, in seconds; 0: there is no such limit."""
+
+    soft: float
+    hard: float
+
+
 class Overrun(NamedTuple):
     """A call that has just gone past a limit."""
 
     thread: HandlerThread
     task: Task
     seconds: float
-    hard: bool  # the second limit
+    hard: bool  # whether it is the second one
+    limit: float  # seconds
 
 
 class RunningCall:
     """A call that runs."""
 
-    __slots__ = ("started", "task", "thread", "told", "unseen")
+    __slots__ = ("limits", "started", "task", "thread", "told", "unseen")
 
-    def __init__(self, thread: HandlerThread, task: Task, started: float, unseen: float) -> None:
+    def __init__(self, thread: HandlerThread, task: Task, limits: Limits, started: float, unseen: float) -> None:
         """Begun at `started` by the clock; at `unseen`, in awake seconds, it was not there yet."""
         self.thread = thread
         self.task = task
+        self.limits = limits
         self.started = started
         self.unseen = unseen
         self.told = False  # of the first limit
@@ -117,10 +129,9 @@ class RunningCall:
 class RunningCalls:
     """What was seen running, look after look. Pure: who looks passes the time. Either limit is noticed once a call."""
 
-    def __init__(self, soft: float, hard: float, now: float) -> None:
-        """Seconds; 0: no such limit. Nothing runs yet at `now` (monotonic seconds)."""
-        self._soft = soft
-        self._hard = hard
+    def __init__(self, limits: Mapping[str, Limits], now: float) -> None:
+        """`limits`: by topic. Nothing runs yet at `now` (monotonic seconds)."""
+        self._limits = limits
         self._awake = AwakeClock(now, LONGEST_LOOK)
         self._calls: Dict[Tuple[int, float], RunningCall] = {}  # by what a call is: a task, and when it began
 
@@ -132,21 +143,24 @@ class RunningCalls:
             started = thread.started
             call = (id(task), started)
             known = ended.pop(call, None)
-            self._calls[call] = known or RunningCall(thread, task, started, before)
+            self._calls[call] = known or RunningCall(thread, task, self._limits_of(task), started, before)
         for each in ended.values():
             partition_of(each.task).overdue.pop(_place_in_context(each.task), None)
         overruns = [self._overrun(each, each.seconds(now, awake), now) for each in self._calls.values()]
         return [overrun for overrun in overruns if overrun is not None]
 
+    def _limits_of(self, task: Task) -> Limits:
+        return self._limits[partition_of(task).queue.topic]
+
     def _overrun(self, call: RunningCall, seconds: float, now: float) -> Optional[Overrun]:
-        thread, task = call.thread, call.task
-        if self._hard and seconds >= self._hard and not thread.apart and not thread.hangs(task):
+        thread, task, (soft, hard) = call.thread, call.task, call.limits
+        if hard and seconds >= hard and not thread.apart and not thread.hangs(task):
             thread.hung[id(task)] = task
-            return Overrun(thread, task, seconds, hard=True)
-        if self._soft and seconds >= self._soft and not call.told:
+            return Overrun(thread, task, seconds, hard=True, limit=hard)
+        if soft and seconds >= soft and not call.told:
             call.told = True
-            partition_of(task).overdue[_place_in_context(task)] = now + self._hard - seconds if self._hard else None
-            return Overrun(thread, task, seconds, hard=False)
+            partition_of(task).overdue[_place_in_context(task)] = now + hard - seconds if hard else None
+            return Overrun(thread, task, seconds, hard=False, limit=soft)
         return None
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import ssl
 from typing import Any
 
 import pytest
 
+from kafka_worker.gates.breakers import Breakers
 from kafka_worker.gates.gates import COUNT_SECONDS
 from kafka_worker.handler.batch import Alone
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.dependencies import Dependencies
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset
 from kafka_worker.partitions.task import mark_open, with_attempt
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import UndecodableError
-from kafka_worker.shared.foreign.exceptions import rebuilt, told
-from tests.unit.fakes import TOPIC, Message
+from kafka_worker.shared.foreign.exceptions import copied, rebuilt, told
+from tests.unit.fakes import TOPIC, Message, some_settings
 from tests.unit.gates.bench import NOBODYS, OPEN_SECONDS, PROBES, Bench, offsets
 
 
@@ -363,3 +366,17 @@ def test_a_probe_costs_a_token_too_and_no_permit_is_lost_for_want_of_one() -> No
     bench.turn(OPEN_SECONDS)
 
     assert len(bench.taken()) == PROBES
+
+
+def test_topics_with_settings_of_their_own_have_a_breaker_of_their_own_though_they_share_a_handler() -> None:
+    own = {"^b": {"breaker_min_calls": 2, "breaker_ignored_errors": ()}, "off": {"breaker_failure_share": 0.0}}
+    breakers = Breakers(some_settings(breaker_min_calls=3, topic_tables=own), Dependencies(), lambda _topic: "m:f")
+    names = [breakers.handler_of(topic) for topic in ("a", "b1", "b2", "off")]
+
+    for name in names:
+        for now in (1.0, 2.0):
+            breakers.excuse(name, copied(ValueError("no")), now, before=math.inf, probe=False, last=False)
+
+    assert names == ["m:f", "m:f (^b)", "m:f (^b)", "m:f (off)"]
+    assert [breakers.closed_for(name) for name in names] == [True, False, False, True]
+    assert [report.name for report in breakers.reports(2.0)] == ["m:f", "m:f (^b)", "dead letters"]

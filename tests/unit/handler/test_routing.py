@@ -10,6 +10,7 @@ from kafka_worker.check import faults
 from kafka_worker.handler.loading import HandlerError, Kind
 from kafka_worker.handler.routing import Handlers, UnroutedError
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.shared.foreign.errors import UndecodableError
 from tests.unit.fakes import Message, some_settings
 
 HERE = __name__
@@ -76,3 +77,36 @@ def test_task_processes_are_for_functions_of_one_message(name: str) -> None:
     (fault,) = made(f"a={name}", isolation="process").faults
 
     assert fault.startswith("ISOLATION=process")
+
+
+def test_a_handler_of_several_topics_gets_the_messages_of_each_by_the_settings_of_that_topic() -> None:
+    own = {"^short": {"max_message_bytes": 2}}
+    handlers = Handlers(some_settings(handler=HERE + ":one", topics=("short", "long"), topic_tables=own)).usable()
+    call = handlers.call_of_kind(Kind.THREAD)
+
+    assert call(Message(0, value=b"777"), Partition("long", 0), 1) == ("one", 777)
+    with pytest.raises(UndecodableError, match="3 bytes"):
+        call(Message(0, value=b"777"), Partition("short", 0), 1)
+
+
+def test_settings_of_topics_that_do_not_say_how_messages_are_read_put_nothing_before_the_handler() -> None:
+    handlers = Handlers(some_settings(handler=HERE + ":one", topic_tables={"topic": {"max_attempts": 1}}))
+
+    assert handlers.call_of_kind(Kind.THREAD) is handlers.by_name[HERE + ":one"].call
+
+
+@pytest.mark.parametrize(
+    ("own", "fault"),
+    [
+        ({"b": {"ordering": "partition"}}, "ORDERING=partition leaves one message at a time to"),
+        ({"a": {"ordering": "partition"}}, ""),
+        ({"^b": {"message_schema": "/no/such/file"}}, "MESSAGE_SCHEMA=/no/such/file"),
+        ({"^.$": {"ordering": "partition"}, "b": {"priority": 2}}, ""),
+    ],
+)
+def test_what_is_wrong_between_a_handler_and_the_settings_of_a_topic_is_found_at_the_start(own: Any, fault: str) -> None:
+    entries = (f"a={HERE}:one", f"b={HERE}:batch")
+
+    found = faults(some_settings(handlers=entries, topics=("a", "b"), topic_tables=own))
+
+    assert [each[: len(fault)] for each in found] == ([fault] if fault else [])

@@ -78,6 +78,12 @@ def test_a_task_is_killed_and_cancelled_by_the_limits_of_the_settings() -> None:
     assert call(Message(7), partition, 1)[1:] == (2.0, True)
 
 
+def test_a_task_is_killed_by_the_limit_of_its_topic() -> None:
+    call = isolated(handler_kill_seconds=2.0, topic_tables={"topic": {"handler_kill_seconds": 5.0}})
+
+    assert [call(Message(0), Partition(topic, 0), 1)[1] for topic in ("topic", "other")] == [5.0, 2.0]
+
+
 def test_without_isolation_the_handler_is_called_in_our_own_process() -> None:
     handlers = handlers_of(some_settings(handler="builtins:repr"), 0)
 

@@ -14,7 +14,7 @@ from kafka_worker.kafka.outbox import RESEND_SECONDS, Outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes.decisions import NO_PROCESS_SECONDS, Counts, Decisions
 from kafka_worker.outcomes.results import BUSY_SECONDS
-from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.outcomes.retry import policies
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
@@ -42,7 +42,7 @@ class Table:
         self.pool = Pool(1, lambda *_: None)
         quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
         self.decisions = Decisions(
-            settings, RetryPolicy(settings, lambda: 0.5), self.pool, Outbox({}, self.clock), Member("host", 0), self.clock,
+            settings, policies(settings, lambda: 0.5), self.pool, Outbox({}, self.clock), Member("host", 0), self.clock,
             quarantine, Gates(settings, self.pool, lambda _topic: "handler", self.clock), lambda: BEGINNING + self.now,
         )  # fmt: skip
         self.partition = Partition("topic", 0)
@@ -140,6 +140,21 @@ def test_with_retry_topics_a_message_waits_there_for_its_time_and_has_used_up_no
 
 def test_there_is_a_decision_for_each_thing_that_may_be_left(table: Table) -> None:
     assert set(table.decisions._decide) == set(get_args(Undecided))
+
+
+def test_attempts_and_waits_are_those_of_the_topic_that_a_message_came_from_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = {"topic": {"retry_backoff_seconds": 2.0}, "other": {"max_attempts": 1}}
+    table = Table(monkeypatch, topic_tables=own)
+    table.leave(LEAVES["an error"](table))
+
+    assert table.became == ([], 1.0, [], False)
+
+    table.partition = Partition("other.retry.1s", 0, retries_of="other")
+    table.leave(LEAVES["an error"](table))
+
+    assert table.letters == ["topic.dlq"]  # as the message says
 
 
 @pytest.mark.parametrize(

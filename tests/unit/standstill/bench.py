@@ -7,7 +7,7 @@ from typing import Any, Type, cast
 from kafka_worker import build
 from kafka_worker.kafka.ends import End, Ends
 from kafka_worker.kafka.properties import Member
-from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.outcomes.retry import policies
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
 from kafka_worker.partitions.stored import UNKNOWN
@@ -32,7 +32,7 @@ class Bench:
         settings = some_settings(threads=1, **changes)
         self.pool = Pool(1, lambda *_: None)
         quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
-        policy = RetryPolicy(settings, lambda: 1.0)
+        policy = policies(settings, lambda: 1.0)
         self.parts = build.parts(settings, self.pool, quarantine, policy, Member("host", 0), clock=lambda: self.now)
         self.standstills = Standstills(settings, self.parts)
         self.heads = Heads(self.parts, lambda: self.now + EPOCH)

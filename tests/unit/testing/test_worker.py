@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
@@ -46,6 +47,17 @@ def test_a_message_comes_to_its_handler_as_from_kafka_and_what_it_returns_is_pro
         assert result.sent != [Send("prices", {"id": 1, "price": 4}, key="k")]
         assert (result.sent[0].json["price"], repr(result.sent[0])) == (3, "Sent('prices', {'price': 3, 'id': 1}, key=b'k')")
     assert seen == [{"id": 1}, b"k", [("trace", b"t")], "orders", 2, 1.5, 1]
+
+
+def test_a_topic_has_the_settings_that_a_file_gives_it(tmp_path: Path) -> None:
+    file = tmp_path / "worker.toml"
+    file.write_text("[topics.strict]\nmax_attempts = 1\nmax_message_bytes = 20\n")
+    with TestWorker(fails, kafka_topic=["usual", "strict"], settings_file=str(file)) as worker:
+        found = [worker.run(Send(topic, {"how": how})) for topic in ("usual", "strict") for how in ("value", "a" * 20)]
+
+        assert [(each.attempts, each.dead_letter and each.dead_letter.reason) for each in found] == [
+            (1, None), (1, None), (1, "attempts"), (1, "invalid"),
+        ]  # fmt: skip
 
 
 def test_values_take_the_way_over_bytes_and_a_tombstone_is_none() -> None:

@@ -9,7 +9,7 @@ from kafka_worker.handler.context import Context
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task
 from kafka_worker.pools.thread_pool import HandlerThread
-from kafka_worker.upkeep.time_limits import LONGEST_LOOK, RunningCalls
+from kafka_worker.upkeep.time_limits import LONGEST_LOOK, Limits, RunningCalls
 from tests.unit.fakes import Message
 
 
@@ -18,7 +18,7 @@ class Calls:
 
     def __init__(self, soft: float = 10.0, hard: float = 30.0) -> None:
         self.now = 99.0
-        self.running = RunningCalls(soft, hard, self.now)
+        self.running = RunningCalls({"topic": Limits(soft, hard)}, self.now)
         self.partition = Partition("topic", 0)
         self.segment = self.partition.tracker.take(0, 100)[0]
         self.threads: List[HandlerThread] = []

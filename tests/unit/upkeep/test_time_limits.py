@@ -91,6 +91,19 @@ def test_a_handler_that_hangs_makes_its_message_a_suspect_and_has_the_process_re
     assert hang.suspects.known["topic", 3, 7].how == "ran for longer than HANDLER_KILL_SECONDS = 30"
 
 
+@pytest.mark.parametrize(("of_service", "of_topic", "told"), [(0.0, 10.0, 1), (10.0, 0.0, 0)])
+def test_limits_are_those_of_the_topic(
+    pool: Pool, caplog: pytest.LogCaptureFixture, of_service: float, of_topic: float, told: int
+) -> None:
+    own = {"topic": {"handler_timeout_seconds": of_topic}}
+    hang = Hang(pool, handler_timeout_seconds=of_service, topic_tables=own)
+    hang.begin()
+
+    hang.looks()
+
+    assert len(caplog.records) == told
+
+
 def test_without_limits_nothing_is_looked_at(pool: Pool) -> None:
     hang = Hang(pool)
     hang.limits._running = lambda: pytest.fail("looked")

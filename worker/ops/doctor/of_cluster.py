@@ -123,7 +123,8 @@ def letters_kept(facts: Facts) -> Verdict:
 def waits_kept(facts: Facts) -> Verdict:
     """Whether topics keep a message for as long as it may wait in them."""
     settings, name = facts.settings, "retention.ms"
-    longest = max(settings.deliver_at_max_seconds, settings.retry_backoff_max_seconds if settings.retry_topics else 0.0)
+    backoff = max(own.retry_backoff_max_seconds for own in settings.each()) if settings.retry_topics else 0.0
+    longest = max(settings.deliver_at_max_seconds, backoff)
     kept = {
         topic: int(each.properties.get(name, -1)) / 1000
         for topic, each in facts.kafka.consumed.items()

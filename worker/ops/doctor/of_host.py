@@ -14,7 +14,8 @@ DRAIN_MARGIN_SECONDS = 15.0  # for what a stop does beside the drain
 def configuration(facts: Facts) -> Verdict:
     idle = forgotten(facts.settings)
     warned = [Verdict(State.WARN, idle, "see --help")] if idle else []
-    return first_of([Verdict(State.FAIL, fault, "see --help") for fault in facts.faults] + warned, "settings are valid")
+    right = ", ".join(["settings are valid", *(f"{topic} has its own" for topic in facts.settings.topic_tables)])
+    return first_of([Verdict(State.FAIL, fault, "see --help") for fault in facts.faults] + warned, right)
 
 
 def handler(facts: Facts) -> Verdict:

@@ -20,13 +20,29 @@ def seconds_of(delay: str) -> int:
     return int(delay[:-1]) * _SECONDS[delay[-1]]
 
 
-def contradictions(values: Mapping[str, Any]) -> List[str]:
-    """What is wrong between settings that are right each on its own."""
+def between(values: Mapping[str, Any]) -> List[str]:
+    """What is wrong between settings that are right each on its own, and that a topic may have of its own."""
     found = []
+    if values["retry_backoff_max_seconds"] < values["retry_backoff_seconds"]:
+        found.append(
+            f"RETRY_BACKOFF_MAX_SECONDS = {written(values['retry_backoff_max_seconds'])} must not be below "
+            f"RETRY_BACKOFF_SECONDS = {written(values['retry_backoff_seconds'])}. Raise the first."
+        )
+    soft, hard = values["handler_timeout_seconds"], values["handler_kill_seconds"]
+    if soft and hard and hard <= soft:
+        found.append(
+            f"HANDLER_KILL_SECONDS = {written(hard)} must be above HANDLER_TIMEOUT_SECONDS = {written(soft)}: a call is told "
+            "first. Raise the first, or set one of them to 0."
+        )
     both = [name for name in values["retryable_errors"] if name in values["fatal_errors"]]
     if both:
         found.append(f"RETRYABLE_ERRORS and FATAL_ERRORS must not both name {', '.join(both)}. Keep each in one of them.")
-    return found + [
+    return found
+
+
+def contradictions(values: Mapping[str, Any]) -> List[str]:
+    """The names of retry topics that are too long."""
+    return [
         f"The topic {topic} and RETRY_TOPICS = {delay} make a topic name "
         f"longer than {LONGEST_TOPIC} characters. Do without retry topics, or rename the topic."
         for topic in [route.topic for route in parsed(values["handlers"])] or values["topics"]

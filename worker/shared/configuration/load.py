@@ -1,5 +1,6 @@
-"""Reads and validates the configuration, once, in the supervisor: command line before environment before
-`.env` before default. All faults are found together, so that nobody has to correct them one start at a time.
+"""Reads and validates the configuration, once, in the supervisor: command line before environment before `.env` before
+SETTINGS_FILE before default; what a topic has of its own goes before all that is said of the service. All faults are found
+together, so that nobody has to correct them one start at a time.
 
 The only module that reads `os.environ`.
 """
@@ -11,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from kafka_worker.shared import http_settings, routes
-from kafka_worker.shared.configuration import command_line, environment, failure_settings
+from kafka_worker.shared.configuration import command_line, environment, failure_settings, settings_file
 from kafka_worker.shared.configuration.client import client_properties, identity
-from kafka_worker.shared.configuration.validation import validate
+from kafka_worker.shared.configuration.settings_file import SettingsFile
+from kafka_worker.shared.configuration.validation import validate, validate_own
 from kafka_worker.shared.configuration.words import dead_letter_flags
 from kafka_worker.shared.routes import LONGEST_TOPIC
-from kafka_worker.shared.setting import written
-from kafka_worker.shared.settings import PROPERTY_PREFIXES, Settings
+from kafka_worker.shared.settings import PROPERTY_PREFIXES, TABLE, Settings
 from kafka_worker.shared.system import machine, memory
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     arguments = command_line.parse(argv)
     in_file, file_faults, file_warnings = environment.read_env_file(env_file, environ)
     found = [environment.collect(environ, environment.ENVIRONMENT), environment.collect(in_file, env_file)]
+    settings_of_file = settings_file.read(_path_of_file([arguments.given, *map(_of_settings, found)]))
+    found.append(settings_of_file.source)
     faults = [*arguments.faults, *file_faults, *(fault for source in found for fault in source.faults)]
 
     faults += _not_utf8([*arguments.given.values(), *(given for each in found for given in each.given.values())])
@@ -74,22 +77,26 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     if arguments.command == dead_letter_flags.COMMAND and "topics" in arguments.given:
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run
     properties = _properties(found)
-    faults += wrong + client_properties.faults(properties) + _contradictions(values)
+    own, wrong_of_topics = _of_topics(settings_of_file, values)
+    faults += wrong + client_properties.faults(properties) + _contradictions(values) + wrong_of_topics
     faults += client_properties.contradictions(properties, values["delivery"])
     given = {name for source in sources for name in source}
     faults += http_settings.faults(values, arguments.command)
-    faults += routes.faults(values["handlers"], given, values["dead_letter_suffix"], values["retry_topics"])
+    wrong_routes = routes.faults(values["handlers"], given, values["dead_letter_suffix"], values["retry_topics"])
+    faults += wrong_routes
 
     # What handlers start has no business with the properties of our clients, among them secrets, that stand in the file.
     ours = {given.name for (_, of_client), given in found[1].given.items() if of_client}
     inherited = {**{name: value for name, value in in_file.items() if name not in ours}, **environ}
-    settings = Settings(**{**_resolved(values, inherited), **_grouped(client_properties.usable(properties))})
+    settings = Settings(**{**_resolved(values, inherited), **_grouped(client_properties.usable(properties))}, topic_tables=own)
     faults += memory.faults(settings)
+    if arguments.command != dead_letter_flags.COMMAND and not wrong_routes:
+        faults += settings_file.unknown_topics(settings_of_file, settings.topics)
     warnings = (
         *file_warnings,
         *_warnings(found, arguments),
         *filter(None, [identity.forgotten(settings)]),
-        *failure_settings.warnings(values),
+        *_of_failures(values, own),
     )
     configuration = Configuration(
         arguments.command, arguments.as_json, arguments.check_only, settings, warnings, inherited, arguments.letters,
@@ -130,20 +137,40 @@ def _grouped(properties: Mapping[Key, Given]) -> Dict[str, Dict[str, str]]:
     return groups
 
 
+def _path_of_file(sources: Sequence[Mapping[str, Given]]) -> str:
+    """What the first of these says of SETTINGS_FILE."""
+    return next((source["settings_file"].value.strip() for source in sources if "settings_file" in source), "")
+
+
+def _of_topics(file: SettingsFile, values: Mapping[str, Any]) -> Tuple[Dict[str, Dict[str, Any]], List[str]]:
+    """What topics have of their own, and what is wrong with it, also beside what the service has."""
+    own: Dict[str, Dict[str, Any]] = {}
+    found: List[str] = []
+    of_service = failure_settings.between(values)
+    for topic, given in file.tables.items():
+        own[topic], wrong = validate_own(given)
+        found += wrong
+        for fault in failure_settings.between({**values, **own[topic]}):
+            if fault not in of_service:
+                where = ", ".join(each.where for name, each in given.items() if TABLE[name].environment in fault)
+                found.append(f"{topic} ({where}): {fault}")
+    return own, found
+
+
+def _of_failures(values: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]) -> List[str]:
+    told = failure_settings.warnings(values)
+    of_topics = [
+        f"{topic}: {warning}"
+        for topic, each in own.items()
+        for warning in failure_settings.warnings({**values, **each})
+        if warning not in told
+    ]
+    return told + of_topics
+
+
 def _contradictions(values: Mapping[str, Any]) -> List[str]:
     """What is wrong between settings that are right each on its own."""
-    found = []
-    if values["retry_backoff_max_seconds"] < values["retry_backoff_seconds"]:
-        found.append(
-            f"RETRY_BACKOFF_MAX_SECONDS = {written(values['retry_backoff_max_seconds'])} must not be below "
-            f"RETRY_BACKOFF_SECONDS = {written(values['retry_backoff_seconds'])}. Raise the first."
-        )
-    soft, hard = values["handler_timeout_seconds"], values["handler_kill_seconds"]
-    if soft and hard and hard <= soft:
-        found.append(
-            f"HANDLER_KILL_SECONDS = {written(hard)} must be above HANDLER_TIMEOUT_SECONDS = {written(soft)}: a call is told "
-            "first. Raise the first, or set one of them to 0."
-        )
+    found = failure_settings.between(values)
     found += [
         f"KAFKA_TOPIC = {topic} and DEAD_LETTER_SUFFIX = {values['dead_letter_suffix']} make a topic name "
         f"longer than {LONGEST_TOPIC} characters. Shorten one of them."

@@ -33,6 +33,19 @@ def validate(sources: Sequence[Source], optional: Sequence[str] = ()) -> Tuple[D
     return values, faults
 
 
+def validate_own(given: Source) -> Tuple[Dict[str, Any], List[str]]:
+    """The same of what a topic has of its own: nothing is required, and there are no defaults."""
+    values = {}
+    faults = []
+    for name, each in given.items():
+        try:
+            values[name] = _read(TABLE[name], each.value.strip())
+        except ValueError:
+            wanted = TABLE[name].wanted
+            faults.append(f"{each.described()} must be {wanted}. Correct it, or remove it for what the service has.")
+    return values, faults
+
+
 def _read(row: Setting, value: str) -> Any:
     """The value of a setting, from its written form. Raises ValueError."""
     if row.automatic and value.lower() == AUTO:

@@ -264,6 +264,7 @@ class Snapshot:
     utilization: float = -1.0  # share of the calls that could run at once that does, on average of late
     age: float = 0.0  # of the oldest heartbeat in it
     work: List[WorkCount] = field(default_factory=list)  # of all processes, those that have ended too
+    topic_settings: Dict[str, str] = field(default_factory=dict)  # by topic or pattern: what it has of its own
     release: str = ""  # of the service that runs
     python: str = ""  # that it runs with
 
@@ -302,6 +303,7 @@ def snapshot_of(
         utilization=utilization(slots),
         age=max([slot.heartbeat_age for slot in slots if slot.pid and slot.child], default=0.0),
         work=work,
+        topic_settings=settings.topic_differences(),
         release=__version__,
         python=platform.python_version(),
     )

@@ -1,0 +1,72 @@
+"""Whose turn it is: how often the queues of a topic are looked into (PRIORITY), and how many calls for it may run at once
+(THREADS_SHARE). Both are decided once a turn of a queue, not for each message."""
+
+from __future__ import annotations
+
+import threading
+from typing import Dict, Iterable, List, Optional, Tuple
+
+from kafka_worker.partitions.queues import Queue
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.topic_settings import ByTopic
+
+
+class Share:
+    """The room that calls for one topic have. Any thread."""
+
+    def __init__(self, share: float) -> None:
+        """Nobody is in."""
+        self._share = share
+        self._inside = 0
+        self._lock = threading.Lock()
+
+    def enter(self, capacity: int) -> bool:
+        """Whether there is room for one more, who is in then; of `capacity` calls of all topics."""
+        with self._lock:
+            if self.is_full(capacity):
+                return False
+            self._inside += 1
+            return True
+
+    def leave(self, capacity: int) -> bool:
+        """One less; whether it was full, so that others may be waiting."""
+        with self._lock:
+            was_full = self.is_full(capacity)
+            self._inside -= 1
+            return was_full
+
+    def is_full(self, capacity: int) -> bool:
+        """Whether nobody more may come in. There is room for one in any case."""
+        return self._inside >= max(1, round(self._share * capacity))
+
+
+class Turns:
+    """Those of one pool."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Whose queues there are is not known yet."""
+        self._own = ByTopic(settings.of, lambda own: own)
+        self._shares: Dict[str, Share] = {}  # by table or topic: what has one table shares its share
+
+    def order(self, queues: Iterable[Queue]) -> Tuple[Queue, ...]:
+        """The queues, each as often as its topic's priority says, and evenly spread."""
+        spread: List[Tuple[float, int, Queue]] = []
+        for number, queue in enumerate(queues):
+            turns = self._own[queue.topic].priority
+            spread += [((turn + 0.5) / turns, number, queue) for turn in range(turns)]
+        return tuple(queue for _, _, queue in sorted(spread, key=lambda each: each[:2]))
+
+    def shares(self, queues: Iterable[Queue]) -> Dict[str, Share]:
+        """By topic, of those that have less than all."""
+        found = {queue.topic: self._share(queue.topic) for queue in queues}
+        return {topic: share for topic, share in found.items() if share is not None}
+
+    def _share(self, topic: str) -> Optional[Share]:
+        own = self._own[topic]
+        return None if own.threads_share >= 1 else self._shares.setdefault(own.table or topic, Share(own.threads_share))
+
+
+def of_settings(settings: Settings) -> Optional[Turns]:
+    """None: all topics are alike, and may have all."""
+    alike = len({own.priority for own in settings.each()}) == 1 and all(own.threads_share >= 1 for own in settings.each())
+    return None if alike else Turns(settings)
