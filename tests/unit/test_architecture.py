@@ -23,6 +23,7 @@ HOMES: Dict[str, Tuple[str, ...]] = {
         "worker/kafka/transactor.py", "worker/check.py",
         "worker/kafka/ends.py", "worker/ops/first_run/embedded_broker.py", "worker/ops/dead_letters/cluster.py",
         "worker/ops/connection.py", "worker/ops/lag/group.py", "worker/ops/doctor/", "worker/testing/service.py",
+        "worker/handler/formats/registry.py",
     ),
     "opentelemetry": ("worker/tracing/",),
     "pydantic": (),

@@ -7,7 +7,6 @@ from typing import Any, List, Tuple
 import pytest
 
 from kafka_worker.isolation.task_process import TaskProcessError
-from kafka_worker.outcomes import decisions
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Attempt, age_of
 from tests.unit.loops import Bench, assign, deliver, stop, until
@@ -29,7 +28,7 @@ class Short:
 
 
 def test_it_counts_no_attempt_and_no_breaker_is_told_and_the_status_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "NO_PROCESS_SECONDS", 0.02)
+    monkeypatch.setattr(TaskProcessError, "again_after", 0.02)
     bench, handler, seen = Bench(monkeypatch), Short(), []
     bench.call = handler
 
@@ -49,7 +48,7 @@ def test_it_counts_no_attempt_and_no_breaker_is_told_and_the_status_is(monkeypat
 
 
 def test_the_trouble_is_forgotten_when_it_does_not_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "NO_PROCESS_SECONDS", 0.001)
+    monkeypatch.setattr(TaskProcessError, "again_after", 0.001)
     bench, handler = Bench(monkeypatch), Short()
     bench.call = handler
 

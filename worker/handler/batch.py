@@ -8,9 +8,10 @@ Messages that have failed before are called alone from the start. Pure.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 from kafka_worker.handler.context import Context
+from kafka_worker.handler.decoding import Decoder, WithContext
 from kafka_worker.partitions.task import Task, attempt_of, message_of, partition_of
 from kafka_worker.shared.foreign.answers import BatchError
 from kafka_worker.shared.system import forks
@@ -32,12 +33,11 @@ def alone(task: Task) -> bool:
 class BatchCall:
     """The user's function, ready to be called with tasks of one partition."""
 
-    def __init__(
-        self, function: Callable[..., Any], decoder: Callable[[Optional[bytes]], Any], *, takes_contexts: bool
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], decoder: Decoder, *, takes_contexts: bool) -> None:
         """Keep what a call needs."""
         self._function = function
-        self._decoder = decoder
+        self._in_context = isinstance(decoder, WithContext)
+        self._decode = decoder
         self._takes_contexts = takes_contexts
 
     def __call__(self, tasks: Sequence[Task]) -> Tuple[Any, ItemFailures]:
@@ -65,9 +65,11 @@ class BatchCall:
         indexes: List[int] = []
         values: List[Any] = []
         failures: ItemFailures = {}
+        decode, in_context = self._decode, self._in_context
         for index, task in enumerate(tasks):
             try:
-                values.append(self._decoder(message_of(task).value()))
+                message = message_of(task)
+                values.append(decode(message.value(), _context(task)) if in_context else decode(message.value()))
             except BaseException as problem:  # as everywhere: what the decoding of one message raises concerns that one only
                 failures[index] = problem
             else:

@@ -11,6 +11,9 @@ from typing import Any, Callable, Iterable, Optional
 
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 
+#: Makes what a handler gets of the bytes of a message, or None for a tombstone; `WithContext` wants its context, too.
+Decoder = Callable[..., Any]
+
 _LONGEST_PLACE, _LONGEST_TEXT = 200, 500  # characters
 _MOST_BRACKETS = 500  # beyond, a message may be as deep as `json` refuses, and others do not
 _FIRST_EXACT = (0, 19)  # of msgspec; 0.18 makes another number of 19999999999999999999
@@ -46,6 +49,21 @@ def quick_decoder() -> Callable[[Optional[bytes]], Any]:
         return decode(value)
 
     return decoder
+
+
+class WithContext:
+    """A decoder that wants to know more of a message than its value, and may have to wait for somebody before it knows how."""
+
+    def __init__(
+        self, decode: Callable[..., Any], may_wait: Callable[[Optional[bytes], Any], bool] = lambda _value, _context: False
+    ) -> None:
+        """`decode(value, context)` is called by the handler's thread; for a coroutine, where it `may_wait`, by another."""
+        self._decode = decode
+        self.may_wait = may_wait
+
+    def __call__(self, value: Optional[bytes], context: Any) -> Any:
+        """What the handler gets."""
+        return self._decode(value, context)
 
 
 def invalid(path: Iterable[object], wanted: str, more: int = 0) -> InvalidMessageError:

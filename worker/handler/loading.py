@@ -20,9 +20,11 @@ from typing import Any, Callable, Dict, NamedTuple, Optional
 from kafka_worker import start
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.handler.context import Context
-from kafka_worker.handler.decoding import decode
+from kafka_worker.handler.decoding import Decoder, WithContext, decode
+from kafka_worker.handler.formats import FormatError
+from kafka_worker.handler.formats.function import of_function
 from kafka_worker.handler.schema import SchemaError
-from kafka_worker.handler.typed import Decoder, HintError, element_of, hint_of
+from kafka_worker.handler.typed import HintError, element_of, hint_of
 from kafka_worker.handler.validation import decoder_for
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
@@ -75,7 +77,7 @@ def ready(function: Callable[..., Any], name: str, source: str, settings: Option
         return Handler(name, kind, _call(function, kind, decode, takes_context=takes_context))
 
     def with_settings(own: TopicSettings) -> Any:
-        call = _call(function, kind, _decoder(function, kind, source, own), takes_context=takes_context)
+        call = _call(function, kind, _decoder(function, kind, source, own, settings), takes_context=takes_context)
         return _traced(call, kind, settings) if settings.tracing == "on" else call
 
     return Handler(name, kind, with_settings(settings), with_settings)
@@ -84,6 +86,8 @@ def ready(function: Callable[..., Any], name: str, source: str, settings: Option
 def _call(function: Callable[..., Any], kind: Kind, decoder: Decoder, *, takes_context: bool) -> Any:
     if kind is Kind.BATCH:
         return BatchCall(function, decoder, takes_contexts=takes_context)
+    if isinstance(decoder, WithContext):
+        return (_in_loop if kind is Kind.ASYNC else _in_thread)(function, decoder, takes_context=takes_context)
 
     def with_context(message: Any, partition: Partition, attempt: int) -> Any:
         try:
@@ -116,14 +120,58 @@ def _traced(call: Any, kind: Kind, settings: Settings) -> Any:
     return wraps[kind](call)
 
 
-def _decoder(function: Callable[..., Any], kind: Kind, source: str, settings: TopicSettings) -> Decoder:
+def _in_thread(function: Callable[..., Any], decoder: WithContext, *, takes_context: bool) -> Call:
+    def call(message: Any, partition: Partition, attempt: int) -> Any:
+        context = Context(message, partition, attempt)
+        try:
+            value = decoder(message.value(), context)
+            return function(value, context) if takes_context else function(value)
+        finally:
+            if forks.copied:
+                forks.end()
+
+    return call
+
+
+def _in_loop(function: Callable[..., Any], decoder: WithContext, *, takes_context: bool) -> Call:
+    async def call(message: Any, partition: Partition, attempt: int) -> Any:
+        context, value = Context(message, partition, attempt), message.value()
+        try:
+            if decoder.may_wait(value, context):  # in another thread: all other calls would wait, too
+                value = await asyncio.get_running_loop().run_in_executor(None, decoder, value, context)
+            else:
+                value = decoder(value, context)
+            return await (function(value, context) if takes_context else function(value))
+        finally:
+            if forks.copied:
+                forks.end()
+
+    return call
+
+
+def _decoder(function: Callable[..., Any], kind: Kind, source: str, own: TopicSettings, settings: Settings) -> Decoder:
     hint = hint_of(function)
     try:
-        return decoder_for(element_of(hint) if kind is Kind.BATCH else hint, settings)
+        by_function = _decoding_function(own.decoder, settings)
+        hint = element_of(hint) if kind is Kind.BATCH else hint
+        return decoder_for(hint, own, settings.registry_properties, by_function)
     except HintError as problem:
         raise HandlerError(f"{source}: {problem}") from problem
+    except FormatError as problem:
+        raise HandlerError(f"{source}: DECODER={own.decoder} can't be used: {problem}") from problem
     except SchemaError as problem:
         raise HandlerError(str(problem)) from problem
+
+
+def _decoding_function(name: str, settings: Settings) -> Optional[Decoder]:
+    """What DECODER names, if that is a function."""
+    if ":" not in name:
+        return None
+    source = f"DECODER={name}"
+    function = _with_care(name, source, settings)
+    if _kind(function, source) is Kind.ASYNC:
+        raise HandlerError(f"{source} is an async function; wanted: a plain one")
+    return of_function(function, takes_context=_takes_context(function, source, "decode(value) or decode(value, context)"))
 
 
 def _with_care(name: str, source: str, settings: Optional[Settings]) -> Callable[..., Any]:
@@ -198,7 +246,7 @@ def _first_parameter(function: Callable[..., Any]) -> str:
         return ""
 
 
-def _takes_context(function: Callable[..., Any], source: str) -> bool:
+def _takes_context(function: Callable[..., Any], source: str, wanted: str = WANTED) -> bool:
     """Whether the function wants the context. Raises HandlerError when it can take neither one nor two arguments."""
     try:
         signature = inspect.signature(function)
@@ -213,4 +261,4 @@ def _takes_context(function: Callable[..., Any], source: str) -> bool:
             continue
         if arguments == 1 or len(required) == 2:  # noqa: PLR2004 (message and context; an optional second is the user's own)
             return arguments == 2  # noqa: PLR2004
-    raise HandlerError(f"{source} takes {signature}; wanted: {WANTED}")
+    raise HandlerError(f"{source} takes {signature}; wanted: {wanted}")

@@ -6,6 +6,7 @@ Both libraries are the user's: nothing here imports them, and whoever defined su
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import sys
@@ -13,14 +14,13 @@ import types
 import typing
 from typing import Any, Callable, Iterator, Optional, Union
 
-from kafka_worker.handler.decoding import invalid
+from kafka_worker.handler.decoding import Decoder, invalid
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 
 log = logs.logger(__name__)
 
-Decoder = Callable[[Optional[bytes]], Any]
 _UNIONS = (Union, getattr(types, "UnionType", Union))  # the second is what `X | Y` makes, from Python 3.10 on
 
 
@@ -59,21 +59,36 @@ def element_of(hint: Any) -> Any:
 
 
 def typed_decoder(hint: Any) -> Optional[Decoder]:
-    """What decodes messages into this type; None when it names no model. Raises HintError."""
+    """What decodes JSON into this type; None when it names no model. Raises HintError."""
     hint = getattr(hint, "__value__", hint)  # of a `type` statement
+    decoder = _made(hint, decoded=False)
+    if decoder is None:
+        return None
+    decode, none_too = decoder, takes_none(hint)
+    return lambda value: decode(value) if value is not None else tombstone(takes_none=none_too)
+
+
+def converter(hint: Any) -> Optional[Callable[[Any], Any]]:
+    """The same of what is decoded already, by whatever format: plain data."""
+    return _made(getattr(hint, "__value__", hint), decoded=True)
+
+
+def takes_none(hint: Any) -> bool:
+    """Whether a type lets None through: `Optional[…]`."""
+    return typing.get_origin(hint) in _UNIONS and type(None) in typing.get_args(hint)
+
+
+def _made(hint: Any, *, decoded: bool) -> Optional[Callable[[Any], Any]]:
     classes = list(_classes(hint))
     try:
         if any(hasattr(each, "model_validate_json") for each in classes):
-            decoder = _of_model(hint)
-        elif any(hasattr(each, "__struct_fields__") for each in classes):
-            decoder = _of_struct(hint)
-        else:
-            return None
+            return _of_model(hint, decoded=decoded)
+        if any(hasattr(each, "__struct_fields__") for each in classes):
+            return _of_struct(hint, decoded=decoded)
     except Exception as problem:  # whatever a library has to say of the user's classes
         text = "messages can't be decoded into %s, the type of its first parameter: %s: %s"
         raise HintError(text % (hint, type(problem).__name__, str(problem).split("\n", 1)[0])) from problem
-    takes_none = typing.get_origin(hint) in _UNIONS and type(None) in typing.get_args(hint)
-    return lambda value: decoder(value) if value is not None else _tombstone(takes_none)
+    return None
 
 
 def _classes(hint: Any) -> Iterator[Any]:
@@ -83,21 +98,23 @@ def _classes(hint: Any) -> Iterator[Any]:
         yield from _classes(each)
 
 
-def _tombstone(takes_none: bool) -> None:
+def tombstone(*, takes_none: bool) -> None:
+    """What a handler gets of a tombstone. Raises InvalidMessageError, where its type hint lets no None through."""
     if not takes_none:
         raise invalid((), "a tombstone, which has no value; wanted by the handler's type hint: one (or None: Optional[…])")
 
 
-def _of_model(hint: Any) -> Callable[[bytes], Any]:
-    """Makes a pydantic model of the bytes."""
+def _of_model(hint: Any, *, decoded: bool) -> Callable[[Any], Any]:
+    """Makes a pydantic model of the bytes, or of what is decoded."""
     if hasattr(hint, "model_validate_json"):
         hint.model_rebuild()  # forward references that lead nowhere are found now, not at the first message
-        validate = hint.model_validate_json
+        validate = hint.model_validate if decoded else hint.model_validate_json
     else:
-        validate = sys.modules["pydantic"].TypeAdapter(hint).validate_json
+        adapter = sys.modules["pydantic"].TypeAdapter(hint)
+        validate = adapter.validate_python if decoded else adapter.validate_json
     violation = sys.modules["pydantic"].ValidationError
 
-    def decoder(value: bytes) -> Any:
+    def decoder(value: Any) -> Any:
         try:
             return validate(value)
         except violation as problem:
@@ -116,13 +133,14 @@ def _of_pydantic(problem: Any) -> UndecodableError:
     return invalid(first["loc"], wanted, problem.error_count() - 1)
 
 
-def _of_struct(hint: Any) -> Callable[[bytes], Any]:
-    """Makes a msgspec Struct of the bytes."""
+def _of_struct(hint: Any, *, decoded: bool) -> Callable[[Any], Any]:
+    """Makes a msgspec Struct of the bytes, or of what is decoded."""
     msgspec = sys.modules["msgspec"]
-    decode = msgspec.json.Decoder(hint).decode
+    of_json = msgspec.json.Decoder(hint).decode
+    decode = functools.partial(msgspec.convert, type=hint) if decoded else of_json
     violation, malformed = msgspec.ValidationError, (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
-    def decoder(value: bytes) -> Any:
+    def decoder(value: Any) -> Any:
         try:
             return decode(value)
         except violation as problem:

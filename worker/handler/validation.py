@@ -4,34 +4,49 @@ order. Each is there only where it is asked for; without any, a handler gets its
 
 from __future__ import annotations
 
-from typing import Any, List, Optional
+from typing import Any, List, Mapping, Optional
 
 from kafka_worker.handler import schema
-from kafka_worker.handler.decoding import quick_decoder
+from kafka_worker.handler.decoding import Decoder, WithContext, quick_decoder
+from kafka_worker.handler.formats import raw
 from kafka_worker.handler.schema import Schema, SchemaError
-from kafka_worker.handler.typed import Decoder, typed_decoder
+from kafka_worker.handler.typed import typed_decoder
+from kafka_worker.shared.configuration.client.registry_properties import FORMATS
 from kafka_worker.shared.foreign.errors import TooLongError
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.topic_settings import TopicSettings
 
 
-def decoder_for(hint: Any, settings: TopicSettings) -> Decoder:
+def decoder_for(
+    hint: Any, settings: TopicSettings, registry: Optional[Mapping[str, str]] = None, function: Optional[Decoder] = None
+) -> Decoder:
     """From the bytes of a message, or None for a tombstone, to what a handler gets whose message has this type hint (None:
-    no hint). What it makes raises UndecodableError for a message that no attempt will make good.
+    no hint). What it makes raises UndecodableError for a message that no attempt will make good. `registry`: the properties of
+    the schema registry's client; `function`: what DECODER names, where that is one.
 
-    Raises SchemaError and HintError when settings or hint can't be used."""
+    Raises SchemaError, HintError and FormatError when settings or hint can't be used."""
     plain = quick_decoder()
-    decoder = typed_decoder(hint) or plain
-    if settings.message_schema:
+    decoder = function or _of_format(hint, settings, registry or {}, plain)
+    if settings.message_schema and not isinstance(decoder, WithContext):
         decoder = _checked(decoder, plain, schema.of_file(settings.message_schema))
     if settings.max_message_bytes:
         decoder = _limited(decoder, settings.max_message_bytes)
     return decoder
 
 
+def _of_format(hint: Any, settings: TopicSettings, registry: Mapping[str, str], plain: Decoder) -> Decoder:
+    """The handler's own word goes before DECODER, but for a schema registry: what that has described is decoded by it."""
+    if settings.decoder in FORMATS:
+        from kafka_worker.handler.formats.registry import of_registry  # what it takes, few services have
+
+        return of_registry(settings.decoder, hint, registry)
+    own = raw.raw_decoder(hint) or typed_decoder(hint)
+    return own or {"bytes": raw.as_bytes, "text": raw.as_text}.get(settings.decoder, plain)
+
+
 def is_one_for_all(settings: Settings) -> bool:
     """Whether no topic has a decoder of its own."""
-    return len({(own.message_schema, own.max_message_bytes) for own in settings.each()}) == 1
+    return len({(own.decoder, own.message_schema, own.max_message_bytes) for own in settings.each()}) == 1
 
 
 def faults(settings: Settings) -> List[str]:
@@ -39,7 +54,8 @@ def faults(settings: Settings) -> List[str]:
     found = []
     for own in settings.each():
         try:
-            decoder_for(None, own)
+            if own.message_schema:
+                schema.of_file(own.message_schema)
         except SchemaError as problem:
             found.append(str(problem))
     return found
@@ -57,9 +73,12 @@ def _checked(decoder: Decoder, plain: Decoder, wanted: Schema) -> Decoder:
 
 
 def _limited(decoder: Decoder, limit: int) -> Decoder:
-    def limited(value: Optional[bytes]) -> Any:
+    def limited(value: Optional[bytes], *context: Any) -> Any:
         if value is not None and len(value) > limit:
             raise TooLongError(f"{len(value)} bytes, and MAX_MESSAGE_BYTES={limit}")
-        return decoder(value)
+        return decoder(value, *context)
 
+    if isinstance(decoder, WithContext):
+        may_wait = decoder.may_wait
+        return WithContext(limited, lambda value, context: len(value or b"") <= limit and may_wait(value, context))
     return limited

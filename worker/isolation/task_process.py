@@ -23,7 +23,7 @@ from kafka_worker.pools import stacks
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Send
-from kafka_worker.shared.foreign.errors import PlainError, UndecodableError
+from kafka_worker.shared.foreign.errors import InabilityError, PlainError, UndecodableError
 from kafka_worker.shared.foreign.exceptions import RemoteTraceback, rebuilt
 from kafka_worker.shared.foreign.headers import headers_of
 from kafka_worker.shared.settings import Settings
@@ -48,9 +48,12 @@ class TaskDiedError(PlainError):
         self.last_stack = last_stack
 
 
-class TaskProcessError(PlainError):
+class TaskProcessError(InabilityError):
     """No task process can be had: it can't be started, has not loaded its handler, or ended before the task began, or was
     stopped from outside for too long. That is an inability of ours, or of the machine, and no task's fault."""
+
+    what = "no task process can be had: "
+    again_after = 5.0
 
 
 class ConnectionLostError(PlainError):

@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 
 from kafka_worker.gates.gates import Gates
 from kafka_worker.handler.batch import Alone
-from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
+from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.kafka.properties import Member
 from kafka_worker.kafka.transactions import AnyOutbox, Transactions
 from kafka_worker.outcomes.dead_letters import DeadLetters
@@ -38,14 +38,13 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Reject
 from kafka_worker.shared.foreign.deliver_at import time_of
-from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, names_of, plain, text_of
 from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 
 log = logs.logger(__name__)
 
-NO_PROCESS_SECONDS = 5.0  # until it is tried again to have a task process, when none can be had
 VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and comes of no haste
 
 
@@ -213,8 +212,8 @@ class Decisions:
         if isinstance(error, NotYetError):
             self._wait_for_its_time(task, now)
             return
-        if isinstance(error, TaskProcessError):
-            self._wait_for_a_process(task, error, now)
+        if isinstance(error, InabilityError):
+            self._wait_until_able(task, error, now)
             return
         self._failed += 1
         self.work.add("attempts_failed", raised.partition.topic, plain(names_of(error)[0]))
@@ -251,18 +250,18 @@ class Decisions:
         else:
             self._outbox.send("retry", task, record, self._sent_on)
 
-    def _wait_for_a_process(self, task: Task, error: TaskProcessError, now: float) -> None:
+    def _wait_until_able(self, task: Task, error: InabilityError, now: float) -> None:
         """It is our inability, or the machine's: the task was not tried, and waits as it is."""
-        self._trouble = f"no task process can be had: {error}"
-        self._trouble_until = now + 2 * NO_PROCESS_SECONDS
+        self._trouble = f"{error.what}{error}"
+        self._trouble_until = now + 2 * error.again_after
         self._complaint.log(
             logging.ERROR,
             "%s is tried again in %.1f s, as the attempt that it was: %s",
-            in_words(task), NO_PROCESS_SECONDS, self._trouble,
-            extra=about(Event.NO_TASK_PROCESS, **facts_of(task), reason=self._trouble),
+            in_words(task), error.again_after, self._trouble,
+            extra=about(Event.NO_TASK_PROCESS if error.what else Event.UNABLE, **facts_of(task), reason=self._trouble),
         )  # fmt: skip
         self._gates.give_back([task])
-        self._retries.hold(task, now + NO_PROCESS_SECONDS)
+        self._retries.hold(task, now + error.again_after)
 
     def _delay(self, task: Task, error: BaseException, age: float) -> Optional[float]:
         """Seconds until the next attempt; None: there is none."""

@@ -49,6 +49,7 @@ class Event(str, Enum):
     TASK_PROCESS_STARTED = "task-process-started"
     TASK_PROCESS_ENDED = "task-process-ended"
     NO_TASK_PROCESS = "no-task-process"
+    UNABLE = "unable"  # to run a task, for want of something that its message needs
     STRANGE_ANSWER = "strange-answer"  # of a copy that a handler has forked
     LOOP_DISTURBED = "loop-disturbed"  # the event loop, by a handler
     HINT_UNKNOWN = "hint-unknown"

@@ -17,7 +17,7 @@ from kafka_worker.shared.setting import FUNCTION, Setting, row, written
 from kafka_worker.shared.topic_settings import NAMES, PATTERN, TopicSettings, fits
 
 MASK = "********"
-_SECRET = re.compile(r"password|secret|token|jaas|\.key$|\.pem$|^sasl\.|^ssl\.key")
+_SECRET = re.compile(r"password|secret|token|jaas|user\.info|\.key$|\.pem$|^sasl\.|^ssl\.key")
 _TOPIC = r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}"
 _SERVER = r"(?:\w+://)?(?:\[[0-9A-Fa-f:.]+\]|[^\s,:/\[\]]+)(?::\d{1,5})?"
 _ADDRESS = r"(?:localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}"
@@ -267,6 +267,7 @@ class Settings(TopicSettings, _Decided):
     client_properties: Dict[str, str] = field(default_factory=dict)
     consumer_properties: Dict[str, str] = field(default_factory=dict)
     producer_properties: Dict[str, str] = field(default_factory=dict)
+    registry_properties: Dict[str, str] = field(default_factory=dict)
     topic_tables: Dict[str, Dict[str, Any]] = field(default_factory=dict)  # by topic or pattern: what it has of its own
     host: str = field(default_factory=socket.gethostname)  # asked once, for all processes: a machine may change its name
 
@@ -305,7 +306,7 @@ class Settings(TopicSettings, _Decided):
 
     def _lines(self) -> List[str]:
         lines = [f"{row.environment}={written(getattr(self, name))}" for name, row in TABLE.items()]
-        for prefix, name in PROPERTY_PREFIXES.items():
+        for prefix, name in ALL_PREFIXES.items():
             for key, value in sorted(getattr(self, name).items()):
                 lines.append(f"{environment_name(prefix, key)}={MASK if is_secret(key) else value}")
         return lines + [f"settings of {topic}: {own}" for topic, own in self.topic_differences().items()]
@@ -329,6 +330,9 @@ PROPERTY_PREFIXES = {
     "KAFKA_CONSUMER_": "consumer_properties",
     "KAFKA_PRODUCER_": "producer_properties",
 }
+# The same of the client of a schema registry.
+REGISTRY_PREFIX, REGISTRY_GROUP = "SCHEMA_REGISTRY_", "registry_properties"
+ALL_PREFIXES = {**PROPERTY_PREFIXES, REGISTRY_PREFIX: REGISTRY_GROUP}
 
 # Field name to row, in the order of the groups.
 TABLE: Dict[str, Setting] = {}

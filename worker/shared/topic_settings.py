@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Callable, Dict, Tuple, TypeVar
 
-from kafka_worker.shared.setting import ERROR, row
+from kafka_worker.shared.setting import ERROR, FUNCTION, row
 
 PATTERN = "^"  # a topic that begins so is a regular expression; the client says so too
 Made = TypeVar("Made")
@@ -37,6 +37,12 @@ class TopicSettings:
         "Time limits", "HANDLER_KILL_SECONDS", "--handler-kill-seconds",
         "how long a call may take before its process is replaced and its message runs again on its own; 0: no limit",
         0.0, unit="seconds", lowest=0, highest=1_000_000,
+    )
+    decoder: str = row(
+        "Validation", "DECODER", "--decoder",
+        "what messages are: JSON, bytes or text as they are, a format of a schema registry, or what a function makes of them",
+        "json", pattern=rf"json|bytes|text|avro|json-schema|protobuf|{FUNCTION}",
+        form="json, bytes, text, avro, json-schema, protobuf or module:function",
     )
     max_message_bytes: int = row(
         "Validation", "MAX_MESSAGE_BYTES", "--max-message-bytes",

@@ -108,7 +108,8 @@ class Bench:
                 thread.join(0.0 if thread.name in busy else seconds)
             if not any(thread.is_alive() for thread in self._threads):
                 self.pool.close()
-        per_thread.close_all()
+        if self._settings.isolation == "process":
+            per_thread.close_all()
 
     # ---- what becomes of a message ----------------------------------------------------------------------------------
 

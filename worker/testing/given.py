@@ -8,7 +8,7 @@ from typing import Any, Dict, Mapping
 
 from kafka_worker.shared.configuration import load
 from kafka_worker.shared.setting import written
-from kafka_worker.shared.settings import PROPERTY_PREFIXES, TABLE, Settings
+from kafka_worker.shared.settings import ALL_PREFIXES, TABLE, Settings
 
 #: What a test need not say. One thread, so that messages run one after the other, and a test says the same each time.
 USUAL = {"KAFKA_BOOTSTRAP_SERVERS": "nowhere:9092", "KAFKA_GROUP_ID": "test", "PROCESSES": "1", "THREADS": "1"}
@@ -21,7 +21,7 @@ def variables(given: Mapping[str, Any]) -> Dict[str, str]:
     found = {}
     for name, value in given.items():
         variable = name.upper()
-        if variable not in known and not variable.startswith(tuple(PROPERTY_PREFIXES)):
+        if variable not in known and not variable.startswith(tuple(ALL_PREFIXES)):
             near = difflib.get_close_matches(variable, known, 1)
             raise TypeError(f"there is no setting {name}{f'; did you mean {near[0].lower()}?' if near else ''}")
         found[variable] = written(tuple(value) if isinstance(value, list) else value)

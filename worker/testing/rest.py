@@ -3,7 +3,7 @@ told by what the service says of each message that is not done, never by how lon
 
 from __future__ import annotations
 
-from typing import AbstractSet, Dict, Set
+from typing import AbstractSet, Dict, Optional, Set
 
 from kafka_worker.partitions.task import in_words
 from kafka_worker.pools import stacks
@@ -32,9 +32,10 @@ class Rest:
         self._patience = patience
         self._finished: Set[Result] = set()
 
-    def come(self, let_run: AbstractSet[Result]) -> None:
-        """Turn until there is rest, but for the calls of those that may run on. Raises NotAtRestError."""
-        deadline = Deadline(self._patience, self._bench.clock.true)
+    def come(self, let_run: AbstractSet[Result], patience: Optional[float] = None) -> None:
+        """Turn until there is rest, but for the calls of those that may run on. `patience`: for this once. Raises
+        NotAtRestError."""
+        deadline = Deadline(self._patience if patience is None else patience, self._bench.clock.true)
         calm = 0
         while True:
             self._bench.turn()
@@ -81,8 +82,7 @@ class Rest:
 
     def fault(self, let_run: AbstractSet[Result]) -> NotAtRestError:
         """That it does not come, with what keeps it away."""
-        seconds = f"after {self._patience:g} s the worker has not come to rest"
-        lines = [f"{seconds} (`patience` gives it more, and what is begun by `start` may run on):"]
+        lines = ["the worker has not come to rest (`patience` gives it more time, and what is begun by `start` may run on):"]
         for thread, task in self._bench.waited_for(let_run):
             lines += [f"{in_words(task)} runs in {thread.name}:", stacks.told(stacks.of_handler(thread.calls()))]
         return NotAtRestError("\n".join([*lines, *map(repr, self._bench.results())]))

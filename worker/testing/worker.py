@@ -146,9 +146,10 @@ class TestWorker:
             if due is not None and deadline.expired():
                 raise self._rest.fault(self._let_run)
 
-    def wait(self) -> None:
-        """Wait for the end of all calls, but those that were given up at HANDLER_KILL_SECONDS. Raises NotAtRestError."""
-        self._rest.come(frozenset())
+    def wait(self, patience: Optional[float] = None) -> None:
+        """Wait for the end of all calls, but those that were given up at HANDLER_KILL_SECONDS; `patience`: true seconds, that
+        of the worker if not given. Raises NotAtRestError."""
+        self._rest.come(frozenset(), patience)
 
     def stop(self) -> None:
         """The service ends in order: what runs is told so, and has DRAIN_SECONDS, but no longer than the patience."""

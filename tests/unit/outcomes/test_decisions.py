@@ -12,7 +12,7 @@ from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
 from kafka_worker.kafka import outbox
 from kafka_worker.kafka.outbox import RESEND_SECONDS, Outbox
 from kafka_worker.kafka.properties import Member
-from kafka_worker.outcomes.decisions import NO_PROCESS_SECONDS, Counts, Decisions
+from kafka_worker.outcomes.decisions import Counts, Decisions
 from kafka_worker.outcomes.results import BUSY_SECONDS
 from kafka_worker.outcomes.retry import policies
 from kafka_worker.partitions.assignment import Partition
@@ -165,7 +165,7 @@ def test_attempts_and_waits_are_those_of_the_topic_that_a_message_came_from_firs
         ("a wish", ([], 30.0, [], False)),
         ("a verdict", LETTER),
         ("a death", ([7], 0.0, [], False)),
-        ("no process", ([], NO_PROCESS_SECONDS, [], False)),
+        ("no process", ([], TaskProcessError.again_after, [], False)),
         ("a batch", ([7, 8], 0.0, [], False)),
         ("a result", RESULT),
     ],

@@ -8,7 +8,6 @@ from typing import Any, Callable, Dict, List
 import pytest
 
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
-from kafka_worker.outcomes import decisions
 from kafka_worker.outcomes.dead_letters import DeadLetters
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task
@@ -203,7 +202,7 @@ def test_a_suspect_that_raises_is_tried_again_like_any_other_and_apart(apart: Ap
 
 
 def test_where_no_task_process_can_be_had_nobody_is_to_blame(apart: Apart, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(decisions, "NO_PROCESS_SECONDS", 0.01)
+    monkeypatch.setattr(TaskProcessError, "again_after", 0.01)
     apart.blame(0)
     apart.errors = {0: [TaskProcessError("no memory")] * 5}
 

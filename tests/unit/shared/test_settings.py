@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from kafka_worker.shared.configuration.command_line import parser
 from kafka_worker.shared.configuration.env_example import env_example
 from kafka_worker.shared.setting import Setting
-from kafka_worker.shared.settings import MASK, PROPERTY_PREFIXES, TABLE, Settings
+from kafka_worker.shared.settings import ALL_PREFIXES, MASK, PROPERTY_PREFIXES, TABLE, Settings
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 PROPERTIES = st.dictionaries(st.text(), st.text())
@@ -53,7 +53,7 @@ def test_settings_survive_the_way_to_a_child_exactly(values: Dict[str, Any]) -> 
 
 
 def test_every_field_is_a_row_of_the_table_or_one_of_the_few_that_are_not() -> None:
-    assert {each.name for each in fields(Settings)} == {*TABLE, *PROPERTY_PREFIXES.values(), "host", "table", "topic_tables"}
+    assert {each.name for each in fields(Settings)} == {*TABLE, *ALL_PREFIXES.values(), "host", "table", "topic_tables"}
 
 
 @pytest.mark.parametrize("row", TABLE.values(), ids=lambda row: str(row.environment))

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
@@ -170,7 +171,7 @@ def test_a_call_is_told_at_its_first_time_limit_and_given_up_at_the_second() -> 
             raise TimeoutError("told to stop")
         release.wait(20)
 
-    with TestWorker(handle, handler_timeout_seconds=5, handler_kill_seconds=20, max_attempts=1, patience=0.1) as worker:
+    with TestWorker(handle, handler_timeout_seconds=5, handler_kill_seconds=20, max_attempts=1) as worker:
         obeys = worker.start('"obeys"')
         worker.advance(4)
         assert obeys.running
@@ -181,7 +182,7 @@ def test_a_call_is_told_at_its_first_time_limit_and_given_up_at_the_second() -> 
         blocks = worker.start('"blocks"')
         worker.advance(6)
         with pytest.raises(NotAtRestError, match=r"offset 1 runs in handler-0:(.|\n)*release.wait"):
-            worker.wait()
+            worker.wait(patience=0.02)
         worker.advance(15)
         worker.wait()
         assert (blocks.hung, blocks.running) == (True, True)
@@ -368,8 +369,9 @@ def test_a_worker_that_does_not_run_takes_nothing() -> None:
             worker.run({})
 
 
-def test_a_message_that_is_tried_again_without_an_end_is_told() -> None:
-    with TestWorker(fails, max_attempts=1000, patience=0.02, retry_backoff_max_seconds=1) as worker:
+def test_a_message_that_is_tried_again_without_an_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kafka_worker.testing.worker.Deadline", lambda _seconds: SimpleNamespace(expired=lambda: True))
+    with TestWorker(fails, max_attempts=1000, retry_backoff_max_seconds=1) as worker:
         worker.run({"how": "value"})
         with pytest.raises(NotAtRestError, match="retry in 1 s, attempt"):
             worker.finish()

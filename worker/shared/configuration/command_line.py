@@ -49,7 +49,7 @@ _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
 with the value. The command line goes before the environment, that before .env. KAFKA_CLIENT_,
 KAFKA_CONSUMER_ and KAFKA_PRODUCER_ variables set librdkafka's own properties: KAFKA_CLIENT_SASL_PASSWORD
-is sasl.password.
+is sasl.password. SCHEMA_REGISTRY_ variables set those of the schema registry's client: SCHEMA_REGISTRY_URL.
 
 exit status:
 """

@@ -31,6 +31,12 @@ _TAIL = """\
 #KAFKA_CLIENT_SASL_PASSWORD_FILE=/run/secrets/kafka-password
 #KAFKA_CONSUMER_AUTO_OFFSET_RESET=earliest
 #KAFKA_PRODUCER_COMPRESSION_TYPE=zstd
+
+# ---- the schema registry's client (DECODER=avro, json-schema or protobuf) ----
+# SCHEMA_REGISTRY_ and the property's name in the same way: those of confluent-kafka's SchemaRegistryClient.
+#SCHEMA_REGISTRY_URL=https://registry:8081
+#SCHEMA_REGISTRY_BASIC_AUTH_USER_INFO_FILE=/run/secrets/registry-user-and-password
+#SCHEMA_REGISTRY_SSL_CA_LOCATION=/etc/ssl/registry-ca.pem
 """
 
 

@@ -11,10 +11,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
+from kafka_worker.shared.configuration.client import registry_properties
 from kafka_worker.shared.configuration.client.client_properties import OWNED, is_function
 from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES, nearest
 from kafka_worker.shared.configuration.given import Given, Key
-from kafka_worker.shared.settings import PROPERTY_PREFIXES, TABLE, environment_name
+from kafka_worker.shared.settings import ALL_PREFIXES, REGISTRY_GROUP, TABLE, environment_name
 
 ENVIRONMENT = "the environment"
 _FIELDS = {row.environment: name for name, row in TABLE.items()}
@@ -128,12 +129,14 @@ def collect(variables: Mapping[str, str], where: str) -> Source:
 
 def _target(name: str, where: str) -> Optional[Tuple[Key, bool]]:
     """What a variable sets, and whether it does so by the path of a file; None for what is none of ours."""
-    for prefix, group in PROPERTY_PREFIXES.items():
+    for prefix, group in ALL_PREFIXES.items():
         if name.startswith(prefix) and name != prefix and not _KUBERNETES.search(name):
             known = name[len(prefix) :].lower().replace("_", ".")
             is_path = known.endswith(".file") and known not in PROPERTIES
             known = known[: -len(".file")] if is_path else known
-            return None if _is_others(name, known, where) else ((group, known), is_path)
+            ours = _is_of_registry(known) if group == REGISTRY_GROUP else _is_of_kafka(known)
+            others = name in _ELSEWHERE or (where == ENVIRONMENT and not ours)
+            return None if others else ((group, known), is_path)
     if name in _FIELDS:
         return (_FIELDS[name], ""), False
     if name in _NAMES:
@@ -141,13 +144,16 @@ def _target(name: str, where: str) -> Optional[Tuple[Key, bool]]:
     return None
 
 
-def _is_others(name: str, known: str, where: str) -> bool:
-    """Whether a variable that begins like ours is that of another program in the same environment: it names no property, and
-    none that is like one. What stands in `.env` is meant for us, and may name one that is newer than our list."""
-    if name in _ELSEWHERE:
-        return True
-    ours = known in PROPERTIES or known in OWNED or is_function(known) or nearest(known)
-    return where == ENVIRONMENT and not ours
+# A variable of the environment that begins like ours and names no property, nor anything like one, is another program's. What
+# stands in `.env` is meant for us, and may name one that is newer than our list.
+
+
+def _is_of_kafka(known: str) -> bool:
+    return known in PROPERTIES or known in OWNED or is_function(known) or nearest(known) is not None
+
+
+def _is_of_registry(known: str) -> bool:
+    return known in registry_properties.PROPERTIES or bool(registry_properties.nearest(known))
 
 
 def _from_file(source: Source, key: Key, name: str, path: str) -> None:

@@ -34,6 +34,8 @@ def between(values: Mapping[str, Any]) -> List[str]:
             f"HANDLER_KILL_SECONDS = {written(hard)} must be above HANDLER_TIMEOUT_SECONDS = {written(soft)}: a call is told "
             "first. Raise the first, or set one of them to 0."
         )
+    if values["message_schema"] and values["decoder"] != "json":
+        found.append(f"MESSAGE_SCHEMA is for messages of JSON, and DECODER = {values['decoder']}. Remove one of the two.")
     both = [name for name in values["retryable_errors"] if name in values["fatal_errors"]]
     if both:
         found.append(f"RETRYABLE_ERRORS and FATAL_ERRORS must not both name {', '.join(both)}. Keep each in one of them.")

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, 
 
 from kafka_worker.shared import http_settings, routes
 from kafka_worker.shared.configuration import command_line, environment, failure_settings, settings_file
-from kafka_worker.shared.configuration.client import client_properties, identity
+from kafka_worker.shared.configuration.client import client_properties, identity, registry_properties
 from kafka_worker.shared.configuration.settings_file import SettingsFile
 from kafka_worker.shared.configuration.validation import validate, validate_own
 from kafka_worker.shared.configuration.words import dead_letter_flags
 from kafka_worker.shared.routes import LONGEST_TOPIC
-from kafka_worker.shared.settings import PROPERTY_PREFIXES, TABLE, Settings
+from kafka_worker.shared.settings import ALL_PREFIXES, REGISTRY_GROUP, TABLE, Settings, is_secret
 from kafka_worker.shared.system import machine, memory
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     if arguments.command == dead_letter_flags.COMMAND and "topics" in arguments.given:
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run
     properties = _properties(found)
-    own, wrong_of_topics = _of_topics(settings_of_file, values)
+    own, wrong_of_topics = _of_topics(settings_of_file, values, properties)
     faults += wrong + client_properties.faults(properties) + _contradictions(values) + wrong_of_topics
     faults += client_properties.contradictions(properties, values["delivery"])
     given = {name for source in sources for name in source}
@@ -86,7 +86,9 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     faults += wrong_routes
 
     # What handlers start has no business with the properties of our clients, among them secrets, that stand in the file.
-    ours = {given.name for (_, of_client), given in found[1].given.items() if of_client}
+    ours = {
+        given.name for (group, name), given in found[1].given.items() if name and (group != REGISTRY_GROUP or is_secret(name))
+    }
     inherited = {**{name: value for name, value in in_file.items() if name not in ours}, **environ}
     settings = Settings(**{**_resolved(values, inherited), **_grouped(client_properties.usable(properties))}, topic_tables=own)
     faults += memory.faults(settings)
@@ -131,7 +133,7 @@ def _properties(found: Sequence[Source]) -> Dict[Key, Given]:
 
 
 def _grouped(properties: Mapping[Key, Given]) -> Dict[str, Dict[str, str]]:
-    groups: Dict[str, Dict[str, str]] = {group: {} for group in PROPERTY_PREFIXES.values()}
+    groups: Dict[str, Dict[str, str]] = {group: {} for group in ALL_PREFIXES.values()}
     for (group, name), given in properties.items():
         groups[group][name] = given.value
     return groups
@@ -142,7 +144,9 @@ def _path_of_file(sources: Sequence[Mapping[str, Given]]) -> str:
     return next((source["settings_file"].value.strip() for source in sources if "settings_file" in source), "")
 
 
-def _of_topics(file: SettingsFile, values: Mapping[str, Any]) -> Tuple[Dict[str, Dict[str, Any]], List[str]]:
+def _of_topics(
+    file: SettingsFile, values: Mapping[str, Any], properties: Mapping[Key, Given]
+) -> Tuple[Dict[str, Dict[str, Any]], List[str]]:
     """What topics have of their own, and what is wrong with it, also beside what the service has."""
     own: Dict[str, Dict[str, Any]] = {}
     found: List[str] = []
@@ -154,6 +158,7 @@ def _of_topics(file: SettingsFile, values: Mapping[str, Any]) -> Tuple[Dict[str,
             if fault not in of_service:
                 where = ", ".join(each.where for name, each in given.items() if TABLE[name].environment in fault)
                 found.append(f"{topic} ({where}): {fault}")
+    found += registry_properties.missing([values, *own.values()], properties)
     return own, found
 
 

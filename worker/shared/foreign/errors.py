@@ -21,6 +21,14 @@ class PlainError(Exception):
     """An error that we made, of plain data: nothing of the user's is in it."""
 
 
+class InabilityError(PlainError):
+    """What it takes to run a task at all is not there: a process, the schema of its message. No task is to blame for that, and
+    none was tried: each waits as it is."""
+
+    what = ""  # in words, before the text of the error
+    again_after = 2.0  # seconds, until the task is tried again
+
+
 class CopiedError(PlainError):
     """Stands for an error of the user's, in this process or another."""
 

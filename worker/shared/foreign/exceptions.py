@@ -13,6 +13,7 @@ from typing import Any, Dict, Optional, Tuple, Type
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import (
     CopiedError,
+    InabilityError,
     InvalidMessageError,
     PlainError,
     TooLongError,
@@ -27,7 +28,7 @@ from kafka_worker.shared.foreign.errors import (
 
 LONGEST = 32_000  # characters of a text or a traceback that cross
 # These arrive as such: a class stands before its base, and what says "never" before what says "again".
-_OURS: Tuple[Type[Exception], ...] = (InvalidMessageError, TooLongError, UndecodableError, Reject, Retry)
+_OURS: Tuple[Type[Exception], ...] = (InabilityError, InvalidMessageError, TooLongError, UndecodableError, Reject, Retry)
 _COPY = "copied_as"  # in the dictionary of an error
 
 Told = Dict[str, Any]

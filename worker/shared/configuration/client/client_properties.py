@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Dict, List, Mapping
 
-from kafka_worker.shared.configuration.client import identity
+from kafka_worker.shared.configuration.client import identity, registry_properties
 from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES, nearest
-from kafka_worker.shared.settings import PROPERTY_PREFIXES, environment_name, is_secret
+from kafka_worker.shared.settings import PROPERTY_PREFIXES, REGISTRY_GROUP, environment_name, is_secret
 
 if TYPE_CHECKING:
     from kafka_worker.shared.configuration.given import Given, Key
@@ -41,7 +41,8 @@ def faults(given: Mapping[Key, Given]) -> List[str]:
     for (group, name), each in given.items():
         problem = _problem(group, name, each.value)
         if problem:
-            found.append(f"{each.described(secret=is_secret(name))}: {problem}")
+            secret = is_secret(name) or "@" in each.value  # of an address with a password in it
+            found.append(f"{each.described(secret=secret)}: {problem}")
     return found + _timeout_faults(given) + identity.faults(given)
 
 
@@ -65,6 +66,8 @@ def is_function(name: str) -> bool:
 
 
 def _problem(group: str, name: str, value: str) -> str:
+    if group == REGISTRY_GROUP:
+        return registry_properties.problem(name, value)
     if is_function(name):
         return f"{name} takes a function, which a variable cannot hold. Remove it."
     if name in OWNED and (name, value) != ("group.protocol", "classic"):

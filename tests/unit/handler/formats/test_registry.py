@@ -1,0 +1,247 @@
+"""Messages of a schema registry: by confluent-kafka's own serializers, and a registry that speaks its HTTP interface."""
+
+from __future__ import annotations
+
+import struct
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Callable, Dict, Iterator, List, Optional
+
+import pydantic
+import pytest
+
+from kafka_worker import Context
+from kafka_worker.handler.formats import registry as formats_registry
+from kafka_worker.handler.formats.registry import PAUSE_SECONDS, Registry, RegistryAwayError, registry_of
+from kafka_worker.handler.loading import HandlerError
+from kafka_worker.testing import TestWorker
+from tests.support.eventually import eventually
+from tests.support.schema_registry import NONE, SchemaRegistry
+
+pytest.importorskip("fastavro", reason="what requirements-schema-registry.txt names is not installed")
+from tests.support.schemas import Order, Refund, serialized
+
+TOPIC, FORMATS = "Scenario-Execute", ["avro", "json-schema", "protobuf"]
+ORDER: Dict[str, Any] = {"id": 7, "item": "tea"}
+seen: List[Any] = []
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SchemaRegistry]:
+    """One for all tests: each client of it reads all certificates of this machine."""
+    with SchemaRegistry() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def written(shared: SchemaRegistry) -> Dict[str, bytes]:
+    """An order in each format."""
+    return {name: serialized(name, shared.url, TOPIC, ORDER) for name in FORMATS}
+
+
+@pytest.fixture
+def registry(shared: SchemaRegistry) -> SchemaRegistry:
+    seen.clear()
+    shared.asked.clear()
+    return shared
+
+
+def plain(order: Any, context: Context) -> None:
+    seen.append((order, context.key))
+
+
+def batch(messages: List[Any], contexts: List[Context]) -> None:
+    seen.extend((order, context.key) for order, context in zip(messages, contexts))
+
+
+async def awaited(order: Any, context: Context) -> None:
+    seen.append((order, context.key))
+
+
+def hinted(handler: Callable[..., Any], name: str, hint: Any) -> Callable[..., Any]:
+    """The handler with this type for its messages; of Protobuf it is the class."""
+    hint = Order if name == "protobuf" else hint
+    first = "messages" if handler is batch else "order"
+    handler.__annotations__[first] = List[hint] if handler is batch else hint
+    return handler
+
+
+def worker_of(
+    registry: SchemaRegistry, name: str, handler: Callable[..., Any] = plain, hint: Any = Any, **more: Any
+) -> TestWorker:
+    return TestWorker(hinted(handler, name, hint), decoder=name, schema_registry_url=registry.url, **more)
+
+
+def as_dict(order: Any) -> Dict[str, Any]:
+    return order if isinstance(order, dict) else {"id": order.id, "item": order.item}
+
+
+@pytest.mark.parametrize("handler", [plain, batch, awaited])
+@pytest.mark.parametrize("name", FORMATS)
+def test_messages_of_each_format_come_to_handlers_of_each_kind_and_a_schema_is_asked_for_once(
+    registry: SchemaRegistry, written: Dict[str, bytes], name: str, handler: Any
+) -> None:
+    registry_of.cache_clear()
+
+    with worker_of(registry, name, handler, max_message_bytes=100) as worker:
+        assert worker.run(written[name], key="über").done
+        assert all(result.done for result in worker.run_all(2 * [written[name]]))
+
+    assert [as_dict(order) for order, _ in seen] == 3 * [ORDER]
+    assert (seen[0][1], written[name][:4]) == ("über".encode(), b"\0\0\0\0")  # magic byte, and the schema's id
+    assert len(registry.asked) == 1
+
+
+class Model(pydantic.BaseModel):
+    id: int
+    item: str
+
+
+def test_a_model_in_the_hint_is_made_of_what_is_decoded_and_a_tombstone_is_let_through_by_optional_only(
+    registry: SchemaRegistry, written: Dict[str, bytes]
+) -> None:
+    bad = written["avro"][:5] + b"\x02\x00"  # an id, and no item
+
+    with worker_of(registry, "avro", hint=Model) as worker:
+        assert worker.run(written["avro"]).done
+        letters = [worker.run(value).dead_letter for value in (bad, None)]
+    with worker_of(registry, "avro", hint=Optional[Model]) as worker:
+        assert worker.run(None).done
+
+    assert seen == [(Model(**ORDER), None), (None, None)]
+    assert [letter.error.partition(":")[0] for letter in letters if letter] == 2 * ["InvalidMessageError"]
+    assert "/item" in letters[0].error  # type: ignore[union-attr]
+
+
+def test_what_does_not_fit_its_json_schema_is_told_by_its_place_and_not_by_its_value(
+    registry: SchemaRegistry, written: Dict[str, bytes]
+) -> None:
+    with worker_of(registry, "json-schema") as worker:
+        letter = worker.run(written["json-schema"][:5] + b'{"id": "a secret"}').dead_letter
+
+    assert letter
+    assert letter.error == 'InvalidMessageError: /id: its schema has "type" for that'
+    assert "secret" not in str(letter.headers)
+
+
+def wire(number: int, rest: bytes = b"\x02\x00") -> bytes:
+    return struct.pack(">bI", 0, number) + rest
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    ("value", "reason", "attempts", "said"),
+    [
+        (b"", "invalid", 1, "wire format of a schema registry"),
+        (b'{"id": 7}', "invalid", 1, "wire format of a schema registry"),
+        (wire(17), "attempts", 2, "UnknownSchemaError: the schema registry does not know it: Schema 17 not found"),
+        ("another format", "invalid", 1, "is one of "),
+        ("cut off", "invalid", 1, ""),
+    ],
+)
+def test_what_can_not_be_read_is_a_dead_letter_that_says_why(
+    registry: SchemaRegistry, written: Dict[str, bytes], name: str, value: Any, reason: str, attempts: int, said: str
+) -> None:
+    if value == "another format":
+        value = written[FORMATS[FORMATS.index(name) - 1]]
+        value = value if name != "protobuf" else value[:5] + b"\0"
+    value = written[name][:-2] if value == "cut off" else value
+
+    with worker_of(registry, name, max_attempts=2) as worker:
+        result = worker.run(value)
+        worker.finish()
+        again = worker.run(written[name])
+
+    assert result.dead_letter
+    assert (result.dead_letter.reason, result.attempts, result.dead_letter.value) == (reason, attempts, value)
+    assert said in result.dead_letter.error
+    assert again.done
+
+
+def test_a_message_of_another_protobuf_type_is_a_dead_letter_and_not_read_as_ours(registry: SchemaRegistry) -> None:
+    value = serialized("protobuf", registry.url, TOPIC, ORDER, Refund)
+
+    with worker_of(registry, "protobuf") as worker:
+        letter = worker.run(value).dead_letter
+
+    assert letter
+    assert f"a message shop.Refund of schema {value[4]}, where the handler takes shop.Order" in letter.error
+
+
+@pytest.mark.parametrize("handler", [plain, batch, awaited])
+@pytest.mark.parametrize(
+    "instead",
+    [
+        NONE, (503, b"{}"), (401, b'{"error_code": 401, "message": "Unauthorized"}'), (404, b"no such path"), (200, b"<html>"),
+    ],
+)  # fmt: skip
+def test_while_the_registry_is_away_messages_wait_and_no_attempt_is_counted(
+    registry: SchemaRegistry, written: Dict[str, bytes], handler: Any, instead: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where somebody else answers in its place. What needs nothing of it goes on."""
+    monkeypatch.setattr(formats_registry, "PAUSE_SECONDS", 0.0)  # of true time
+    known = written["avro"]
+    registry.schemas.append(registry.schemas[known[4] - 1])
+    new = wire(len(registry.schemas), known[5:])
+
+    with worker_of(registry, "avro", handler, max_attempts=1) as worker:
+        assert worker.run(known).done
+        registry.be_away(instead)
+        results = [worker.run(new, key=key) for key in "ab"]
+        assert worker.run(known).done
+        worker.advance(30)
+        states = [(result.state, result.attempts, type(result.error).__name__) for result in results]
+        assert states == 2 * [("retry", 1, "RegistryAwayError")]
+        registry.be_back()
+        worker.advance(10)
+
+        assert [result.done for result in results] == [True, True]
+        assert not worker.dead_letters
+
+
+def test_while_it_is_away_one_asks_now_and_then_and_nobody_waits_for_the_answer() -> None:
+    now, asked, release = [100.0], [], threading.Event()
+    registry = Registry((("url", "http://registry"),), lambda: now[0])
+
+    def ask(*, answers: bool = False) -> str:
+        asked.append(now[0])
+        if not answers:
+            raise ConnectionRefusedError("down")
+        release.wait(10)
+        return "a schema"
+
+    for seconds in (0.0, 0.0, PAUSE_SECONDS - 0.1, 0.1, 0.0):
+        now[0] += seconds
+        with pytest.raises(RegistryAwayError, match="the schema registry at http://registry: ConnectionRefusedError: down"):
+            registry.look_up(ask)
+    assert asked == [100.0, 100.0 + PAUSE_SECONDS]
+
+    now[0] += PAUSE_SECONDS
+    with ThreadPoolExecutor(1) as other:
+        answer = other.submit(registry.look_up, lambda: ask(answers=True))
+        eventually(lambda: len(asked) == 3, 10, "another thread asks")
+        with pytest.raises(RegistryAwayError):
+            registry.look_up(ask)
+        release.set()
+        assert answer.result() == "a schema"
+    assert registry.look_up(lambda: "at once") == "at once"
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"schema_registry_ssl_ca_location": "no-such-file.pem"}, "DECODER=avro can't be used: the client .* refuses"),
+        ({"decoder": "protobuf"}, "DECODER=protobuf can't be used: .* the generated class of its messages"),
+    ],
+)
+def test_what_can_not_be_used_is_told_at_the_start(settings: Dict[str, Any], text: str) -> None:
+    with pytest.raises(HandlerError, match=text):
+        TestWorker(lambda _order: None, **{"decoder": "avro", "schema_registry_url": "http://registry", **settings})
+
+
+def test_a_library_that_is_not_here_is_told_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "confluent_kafka.schema_registry.avro", None)
+
+    with pytest.raises(HandlerError, match=r"DECODER=avro can't be used: .* pip install -r requirements-schema-reg"):
+        TestWorker(lambda _order: None, decoder="avro", schema_registry_url="http://registry")

@@ -1,0 +1,53 @@
+"""The properties of the schema registry's client, as SCHEMA_REGISTRY_ variables give them, and what is wrong with them. Pure;
+written down for the same reason as those of librdkafka.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, Any, Iterable, List, Mapping
+
+from kafka_worker.shared.settings import REGISTRY_GROUP, REGISTRY_PREFIX, environment_name
+
+if TYPE_CHECKING:
+    from kafka_worker.shared.configuration.given import Given, Key
+
+NUMBERS = ("timeout", "cache.capacity", "cache.latest.ttl.sec", "max.retries", "retries.wait.ms", "retries.max.wait.ms")
+PROPERTIES = (
+    "url", "basic.auth.user.info", "proxy", "ssl.ca.location", "ssl.certificate.location", "ssl.key.location",
+    "ssl.key.password", "bearer.auth.credentials.source", "bearer.auth.token", "bearer.auth.logical.cluster",
+    "bearer.auth.identity.pool.id", "bearer.auth.client.id", "bearer.auth.client.secret", "bearer.auth.scope",
+    "bearer.auth.issuer.endpoint.url", *NUMBERS,
+)  # fmt: skip
+FORMATS = {"avro": "AVRO", "json-schema": "JSON", "protobuf": "PROTOBUF"}  # by DECODER, what the registry calls them
+_NEAR = 0.8  # of difflib's ratio: one wrong, missing or extra letter in five
+
+
+def nearest(name: str) -> str:
+    """The known property most like this name, which is none; empty: none comes near."""
+    return next(iter(difflib.get_close_matches(name, PROPERTIES, 1, _NEAR)), "")
+
+
+def problem(name: str, value: str) -> str:
+    """What is wrong with a property; empty: nothing that is known here."""
+    near = "" if name in PROPERTIES else nearest(name)
+    if near:
+        meant = environment_name(REGISTRY_PREFIX, near)
+        return f"the client of the schema registry knows no {name}; did you mean {meant}? Rename or remove it."
+    if name in NUMBERS and not re.fullmatch(r"\d+(\.\d+)?", value):
+        return "must be a number. Correct it."
+    if name == "url" and not all(re.fullmatch(r"\s*https?://[^\s@]+", each) for each in value.split(",")):
+        meant = environment_name(REGISTRY_PREFIX, "basic.auth.user.info")
+        return f"must be http://host:port or https://…, several with commas; user and password go into {meant}. Correct it."
+    return ""
+
+
+def missing(values: Iterable[Mapping[str, Any]], given: Mapping[Key, Given]) -> List[str]:
+    """What is missing for the DECODERs in these."""
+    if (REGISTRY_GROUP, "url") in given:
+        return []
+    wanted = [name for name in dict.fromkeys(each.get("decoder") for each in values) if name in FORMATS]
+    return [
+        f"DECODER = {name} needs SCHEMA_REGISTRY_URL, where the registry is (http://host:port). Set it." for name in wanted
+    ]
