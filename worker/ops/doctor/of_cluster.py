@@ -11,6 +11,7 @@ from kafka_worker.ops.tables import duration
 from kafka_worker.shared.routes import RETRY_MARK
 
 METADATA_BYTES = 4096  # of a commit, Kafka's default: what the offset map counts with
+NO_NAMES = ("", "localhost", "localhost.localdomain")  # of hosts: what many are called
 AHEAD_SECONDS = 60.0  # clocks that are further apart are wrong
 BACKWARD_SECONDS = 3600.0  # what is sent late, or once more, is older than its neighbours, too
 
@@ -180,6 +181,9 @@ def host(facts: Facts) -> Verdict:
         why = "our own member of that id was fenced" if facts.runs_here else "nothing runs here: they would fence each other"
         text = f"{settings.host} stands for a service at {', '.join(taken)} in the group, and {why}"
         return Verdict(State.FAIL, text, "give each machine a host name of its own, and run a group once on each")
+    if settings.host in NO_NAMES:
+        text = f"this machine is called {settings.host or 'nothing'}: another one of that name would fence us"
+        return Verdict(State.WARN, text, "give it a host name of its own, or set MEMBERSHIP=dynamic")
     return ok(f"{settings.host} stands for this machine alone")
 
 

@@ -83,6 +83,7 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (with_kafka(properties={**SOUND.properties, "group.max.session.timeout.ms": "59999"}), "session", State.FAIL),
         (with_kafka(properties={**SOUND.properties, "offset.metadata.max.bytes": "100"}), "offset metadata", State.WARN),
         (with_kafka(members=[Member("web-1-1", "web-1-1", "10.0.0.9", ())]), "host name", State.FAIL),
+        (replace(FACTS, settings=some_settings(topics=("orders",), host="localhost", processes=2)), "host name", State.WARN),
         (with_kafka(consumed={"orders": replace(ORDERS, newest=NOW + 86_400)}), "clock", State.WARN),
         (with_kafka(consumed={"orders": replace(ORDERS, backward=86_400)}), "clock", State.WARN),
     ],

@@ -1,0 +1,174 @@
+"""Image, compose file and Kubernetes manifests speak of a service that there is, and their numbers fit each other. Whether
+they are well-formed is asked of others' tools: `make deploy`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any, Dict, List, NamedTuple
+
+import pytest
+import yaml
+
+from kafka_worker.kafka.properties import CONSUMER_DEFAULTS
+from kafka_worker.ops.serve.guard import FOR_EVERYBODY
+from kafka_worker.ops.serve.probes import WORKING
+from kafka_worker.ops.serve.site import PATHS
+from kafka_worker.recovery import journal
+from kafka_worker.shared import http_settings
+from kafka_worker.shared.configuration.load import Configuration, load
+from kafka_worker.shared.system.memory import MEBIBYTE, size
+from kafka_worker.supervision.supervisor import CLOSE_SECONDS
+
+ROOT = Path(__file__).parents[2]
+KUBERNETES = ROOT / "deploy" / "kubernetes"
+DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+HTTP_BYTES = 64 * MEBIBYTE  # of the HTTP part: measured 31 MB, and an hour of history
+SPARE_SECONDS = 10.0  # from our last deadline until somebody kills all
+
+
+def instructions(word: str) -> List[str]:
+    """What stands behind that word in the Dockerfile, each time."""
+    return re.findall(rf"^(?:HEALTHCHECK .*)?{word} +(.*)", DOCKERFILE, re.MULTILINE)
+
+
+def manifest(path: str) -> Dict[str, Any]:
+    found: Dict[str, Any] = yaml.safe_load((KUBERNETES / path).read_text())
+    return found
+
+
+def literals(path: str) -> Dict[str, str]:
+    """The settings in a kustomization."""
+    lines = manifest(path)["configMapGenerator"][0]["literals"]
+    return dict(line.split("=", 1) for line in lines)
+
+
+IMAGE = dict(part.split("=", 1) for part in shlex.split(instructions("ENV")[0]))
+BASE = literals("base/kustomization.yaml")
+POD = manifest("base/deployment.yaml")["spec"]["template"]["spec"]
+CONTAINER = POD["containers"][0]
+WORKER = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]["worker"]
+
+
+class Place(NamedTuple):
+    """Where a container of ours runs."""
+
+    settings: Dict[str, str]
+    grace: float  # seconds, from SIGTERM to SIGKILL
+    memory: int  # bytes that it may have
+    in_memory: int  # of these for files
+    writable: List[str]
+
+
+PLACES = {
+    "kubernetes": Place(
+        {**IMAGE, **BASE},
+        POD["terminationGracePeriodSeconds"],
+        size(CONTAINER["resources"]["limits"]["memory"]),
+        sum(size(each["emptyDir"]["sizeLimit"]) for each in POD["volumes"] if "medium" in each["emptyDir"]),
+        [each["mountPath"] for each in CONTAINER["volumeMounts"]],
+    ),
+    "compose": Place(
+        {**IMAGE, **WORKER["environment"]},
+        float(WORKER["stop_grace_period"].rstrip("s")),
+        size(WORKER["mem_limit"]),
+        16 * MEBIBYTE,
+        [each.partition(":")[2] or each for each in [*WORKER["volumes"], *WORKER["tmpfs"]]],
+    ),
+}
+OVERLAY = {**IMAGE, **BASE, **literals("example/kustomization.yaml")}
+
+
+def configuration(settings: Dict[str, str]) -> Configuration:
+    """As the service would read it; a secret that stands in a file is given here."""
+    given = {name[: -len("_FILE")] if name.endswith("_FILE") else name: value for name, value in settings.items()}
+    return load([], given, env_file="")
+
+
+@pytest.mark.parametrize("settings", [*(place.settings for place in PLACES.values()), OVERLAY])
+def test_each_setting_is_one_of_ours_and_the_service_finds_nothing_wrong_with_them(settings: Dict[str, str]) -> None:
+    found = configuration(settings)
+
+    assert found.warnings == ()
+    assert found.settings.processes == int(settings["PROCESSES"])  # by itself it would be as many as the node has cores
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_who_is_asked_to_stop_has_time_for_it_and_room_for_all_its_processes(name: str) -> None:
+    place, ours = PLACES[name], configuration(PLACES[name].settings).settings
+
+    assert place.grace >= ours.drain_seconds + CLOSE_SECONDS + SPARE_SECONDS
+    # A process that is recycled has a successor beside it, for which there is a tenth.
+    assert place.memory >= 1.1 * size(ours.memory_limit) + HTTP_BYTES + place.in_memory
+    assert {ours.runtime_directory, ours.state_directory, "/tmp"} <= set(place.writable)
+    assert place.in_memory >= 2 * ours.processes * journal.RECORDS * journal._RECORD
+
+
+def test_nothing_is_written_but_to_volumes_and_nobody_is_root() -> None:
+    user, group = map(int, instructions("USER")[0].split(":"))
+    pod, container = POD["securityContext"], CONTAINER["securityContext"]
+
+    assert (pod["runAsUser"], pod["runAsGroup"], pod["fsGroup"], pod["runAsNonRoot"]) == (user, group, group, True)
+    assert user > 0
+    assert (container["readOnlyRootFilesystem"], container["allowPrivilegeEscalation"]) == (True, False)
+    assert container["capabilities"] == {"drop": ["ALL"]}
+    assert (WORKER["read_only"], WORKER["cap_drop"]) == (True, ["ALL"])
+    # A Service that is called kafka-client would else be a setting: KAFKA_CLIENT_SERVICE_HOST.
+    assert POD["enableServiceLinks"] is False
+
+
+def test_probes_and_metrics_are_asked_for_where_they_are_and_for_everybody() -> None:
+    port = http_settings.parsed(IMAGE["HTTP"])[1]
+    ports = {each["name"]: each["containerPort"] for each in CONTAINER["ports"]}
+    endpoint = manifest("components/podmonitor/podmonitor.yaml")["spec"]["podMetricsEndpoints"][0]
+    ingress = manifest("components/networkpolicy/networkpolicy.yaml")["spec"]["ingress"][0]["ports"][0]
+    gets = [CONTAINER[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")]
+    health = json.loads(instructions("CMD")[0])[-1]
+
+    assert ports == {"http": port}
+    assert {each["port"] for each in [*gets, endpoint, ingress]} == {"http"}
+    assert [each["path"] for each in [*gets, endpoint]] == ["/livez", "/readyz", "/metrics"]
+    assert re.findall(r"'(/\w+)'|, (\d+), ", health) == [("", str(port)), ("/livez", "")]
+    assert {"/livez", "/readyz", "/metrics"} <= set(FOR_EVERYBODY) & set(re.findall(r"^/\w+", PATHS, re.MULTILINE))
+    assert instructions("EXPOSE") == [str(port)]
+    assert [each.rpartition(":")[2] for each in WORKER["ports"]] == [str(port)]
+
+
+def test_a_rollout_takes_places_over_one_by_one() -> None:
+    """With one pod more for a while, partitions would move to it and move again."""
+    deployment, budget = manifest("base/deployment.yaml")["spec"], manifest("base/disruption.yaml")["spec"]
+
+    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert budget == {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    assert "running" in WORKING
+
+
+def test_the_autoscaler_has_the_numbers_and_names_of_what_it_scales() -> None:
+    scaled, component = manifest("components/keda/scaledobject.yaml"), manifest("components/keda/kustomization.yaml")
+    spec, trigger = scaled["spec"], scaled["spec"]["triggers"][0]["metadata"]
+    partitions = int(scaled["metadata"]["annotations"]["kafka-worker/partitions"])
+    filled = {path for each in component["replacements"] for target in each["targets"] for path in target["fieldPaths"]}
+    behaviour = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+
+    assert spec["maxReplicaCount"] == partitions // int(BASE["PROCESSES"])
+    assert spec["scaleTargetRef"]["name"] == manifest("base/deployment.yaml")["metadata"]["name"]
+    assert trigger["offsetResetPolicy"] == CONSUMER_DEFAULTS["auto.offset.reset"]
+    assert trigger["excludePersistentLag"] == "false"
+    assert behaviour["policies"][0]["periodSeconds"] > POD["terminationGracePeriodSeconds"]
+    assert {f"spec.triggers.0.metadata.{name}" for name, value in trigger.items() if not value} == filled
+    assert {each["source"]["fieldPath"] for each in component["replacements"]} <= {f"data.{name}" for name in BASE}
+
+
+def test_what_the_image_is_made_of_gets_into_it_and_its_command_is_ours_as_pid_1() -> None:
+    let_through = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    wanted = [source for line in instructions("COPY") if "--from" not in line for source in line.split()[:-1]]
+    copied = [path.name for source in wanted for path in ROOT.glob(source)]
+    scripts = re.findall(r'^([\w-]+) = "kafka_worker.__main__:main"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+
+    assert len(copied) >= len(wanted)
+    assert [name for name in copied if not any(Path(name).match(pattern) for pattern in let_through)] == []
+    assert json.loads(instructions("ENTRYPOINT")[0]) == scripts
+    assert instructions("STOPSIGNAL") == ["SIGTERM"]
+    assert re.findall(r"^ARG PYTHON=(.*)", DOCKERFILE, re.MULTILINE) == ["3.13"]
