@@ -222,10 +222,12 @@ class ConsumerLoop:
             retrying=retrying,
             dead_letters=letters,
             dead_letters_waiting=waiting,
+            waiting=parts.decisions.waiting_of_topics(),
+            rebalances=self._ownership.rebalances,
             dropped=self._ownership.dropped,
             suspects=parts.quarantine.count,
             trouble=parts.decisions.trouble,
             partitions=self._partitions(now, inside=inside),
             breakers=parts.gates.reports(now),
-            work=[*parts.decisions.work.told(), *self._ownership.committer.work.told()],
+            work=[*parts.decisions.work.told(), *self._ownership.work.told(), *self._ownership.committer.work.told()],
         )

@@ -22,6 +22,7 @@ from kafka_worker.recovery.probation import Probation
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.topic_settings import ByTopic
 from kafka_worker.standstill.unreadable import DEADLY, Fault
@@ -69,6 +70,8 @@ class Ownership(RebalanceListener):
             settings.commit_interval_seconds, self.assignment, recovery, clock, parts.decisions.transactions
         )
         self.dropped = 0  # messages that were delivered and not started, because their partition went away
+        self.rebalances = 0  # how often the group has told us what is ours
+        self.work = Work()
         self.changes = 0  # how often something came or went, or was held or let go
 
     def use(self, consumer: GroupConsumer) -> None:
@@ -81,6 +84,7 @@ class Ownership(RebalanceListener):
     def on_assigned(self, names: List[TopicPartition]) -> None:
         """New partitions. While we end none is taken any more: whoever has them next begins where the group stands, and what
         comes of them until they are paused is dropped."""
+        self.rebalances += 1
         if self._stopping.wish is not None:
             self._unwanted += names
             return
@@ -139,9 +143,11 @@ class Ownership(RebalanceListener):
     def deliver(self, messages: List[Any]) -> None:
         """These were fetched: they are in hand, each with its partition, until there is room for them."""
         for batch in intake.runs(messages, self._by_partition):
-            partition = self.assignment.get(batch[0].topic(), batch[0].partition())
+            topic = batch[0].topic()
+            self.work.add("messages_received", topic, "", len(batch))
+            partition = self.assignment.get(topic, batch[0].partition())
             if partition is None:
-                self.dropped += len(batch)  # delivered just before a revocation; whoever has the partition now gets them
+                self._drop(topic, len(batch))  # delivered just before a revocation; whoever has the partition now gets them
                 continue
             if partition.flow.unread:
                 batch = self._readable(partition, batch)  # noqa: PLW2901
@@ -291,11 +297,16 @@ class Ownership(RebalanceListener):
             # First of all, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
             partition.closing.forget()
             running = len(self._settling.running([partition]))
-            self.dropped += partition.flow.waiting + partition.tracker.in_flight - running
+            self._drop(partition.topic, partition.flow.waiting + partition.tracker.in_flight - running)
             self._recovery.ended(partition)
             self.assignment.remove(partition.topic, partition.number)
         self._settling.start_after_all()
         self.serve()
+
+    def _drop(self, topic: str, count: int) -> None:
+        if count:
+            self.dropped += count
+            self.work.add("tasks", topic, "dropped", count)
 
     # ---- commits --------------------------------------------------------------------------------------------------
 

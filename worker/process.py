@@ -25,6 +25,7 @@ from kafka_worker.handler.routing import Handlers
 from kafka_worker.inquiries import Inquiries
 from kafka_worker.isolation import per_thread, spawn
 from kafka_worker.isolation.task_process import TaskProcessError
+from kafka_worker.kafka.consumer import LIBRARY
 from kafka_worker.partitions.task import facts_of, in_words
 from kafka_worker.pools import composite
 from kafka_worker.recovery.journal import Journal
@@ -266,11 +267,12 @@ class ChildProcess:
                     logging.WARNING,
                     "The handler's reaction to a signal has raised: %s",
                     text,
-                    extra=about(Event.SIGNAL_RECEIVED),
+                    extra=about(Event.HANDLER_FAULT),
                 )
             if self._stage.now is Stage.CONSUMING:
                 self._upkeep.check()
-            self._channel.offer(self._report())
+            if self._channel.free():
+                self._channel.send(self._report())
 
     def _report(self) -> Dict[str, object]:
         threads = [*self._pool.threads, *self._quarantine.threads]
@@ -279,9 +281,10 @@ class ChildProcess:
         fields = self._upkeep.fields()
         fields["renew"] = fields["renew"] or self._seat.lost
         busy = len({thread.name for thread, _ in running if not thread.apart})
-        fields.update(self._use.update(busy, self._pool.capacity, time.monotonic()), hung=self._hung)
+        fields.update(self._use.update(busy, self._pool.capacity, time.monotonic()), hung=self._hung, librdkafka=LIBRARY)
+        fields["resting"] = len(self._pool.threads) - self._pool.limit
         fields["trouble"] = report.trouble or WAITS.trouble
-        return {"report": as_json(replace(report, **fields))}
+        return {"report": as_json(replace(report, **fields)), "events": logs.take_events()}
 
     def _poll_age(self) -> float:
         """Since when the poll loop has not turned. In awake seconds: after a pause of the whole process both have only just

@@ -12,12 +12,12 @@ from typing import Callable, Counter, Dict, Iterable, Iterator, List, Optional, 
 
 from kafka_worker.partitions.task import Task
 from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.times import ByTopic
 from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import readable
 from kafka_worker.shared.ipc.snapshot import (
-    HANDLER_BOUNDS,
-    HANDLER_SECONDS,
+    BUCKETS,
     BreakerReport,
     ChildReport,
     PartitionReport,
@@ -44,6 +44,8 @@ class LoopReport:
     retrying: int = 0  # tasks waiting for their next attempt
     dead_letters: int = 0  # stored
     dead_letters_waiting: int = 0  # to be sent again
+    waiting: List[WorkCount] = field(default_factory=list)  # both, by topic
+    rebalances: int = 0  # how often the group has told us what is ours
     dropped: int = 0  # messages that were delivered and not started, because their partition went away
     suspects: int = 0  # that wait for their turn, or run
     trouble: str = ""  # what keeps us from running tasks; empty: nothing
@@ -128,18 +130,23 @@ def child_report(
         retrying=loop.retrying,
         dead_letters=loop.dead_letters,
         dead_letters_waiting=loop.dead_letters_waiting,
+        waiting=loop.waiting,
+        rebalances=loop.rebalances,
         dropped=loop.dropped + sum(thread.stale for thread in threads),
         suspects=loop.suspects,
         in_flight=sum(partition.in_flight for partition in loop.partitions),
-        busy_seconds=sum(thread.busy_seconds for thread in threads),
-        histogram=[sum(thread.histogram[bucket] for thread in threads) for bucket in range(len(HANDLER_SECONDS) + 1)],
         tasks=_longest(running, now),
         partitions=loop.partitions,
         breakers=loop.breakers,
         trouble=loop.trouble,
         log_dropped=lost.dropped,
         log_untold=lost.untold,
-        work=[*_done(threads), *loop.work],
+        work=[
+            *_done(threads),
+            *_times("handler", [thread.times for thread in threads]),
+            *_times("start_delay", [thread.delays for thread in threads]),
+            *loop.work,
+        ],
         cpu_seconds=time.process_time(),
         open_files=_open_files(),
     )
@@ -147,17 +154,20 @@ def child_report(
 
 def _done(threads: Sequence[HandlerThread]) -> Iterator[WorkCount]:
     done: Counter[str] = Counter()
-    busy: Dict[str, float] = {}
-    times: Counter[Tuple[str, str]] = Counter()
     for thread in threads:
         done.update(thread.done_of.copy())
-        for topic, seconds in thread.busy_of.copy().items():
-            busy[topic] = busy.get(topic, 0.0) + seconds
-        for topic, counts in thread.times.copy().items():
-            times.update({(topic, bound): count for bound, count in zip(HANDLER_BOUNDS, counts) if count})
     yield from (WorkCount("tasks", topic, "done", count) for topic, count in done.items())
-    yield from (WorkCount("handler_seconds", topic, "", seconds) for topic, seconds in busy.items())
-    yield from (WorkCount("handler_calls", topic, bound, count) for (topic, bound), count in times.items())
+
+
+def _times(what: str, of_threads: Iterable[ByTopic]) -> Iterator[WorkCount]:
+    seconds: Dict[str, float] = {}
+    counts: Counter[Tuple[str, str]] = Counter()
+    for of_thread in of_threads:
+        for topic, times in of_thread.copy().items():
+            seconds[topic] = seconds.get(topic, 0.0) + times.seconds
+            counts.update({(topic, bucket): count for bucket, count in zip(BUCKETS, times.counts) if count})
+    yield from (WorkCount(f"{what}_seconds", topic, "", total) for topic, total in seconds.items())
+    yield from (WorkCount(f"{what}_calls", topic, bucket, count) for (topic, bucket), count in counts.items())
 
 
 def _open_files() -> int:

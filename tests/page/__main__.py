@@ -12,17 +12,38 @@ from pathlib import Path
 from typing import List
 
 from kafka_worker.ops.serve import server, site
+from kafka_worker.ops.serve.happenings import Happenings
 from kafka_worker.ops.serve.history import STEP_SECONDS, History
 from kafka_worker.ops.serve.watching import Watch
 from kafka_worker.shared import http_settings
-from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS, HeadReport, PartitionReport, SlotReport, Snapshot, Waits, as_json
+from kafka_worker.shared.ipc.snapshot import (
+    BUCKETS,
+    HeadReport,
+    PartitionReport,
+    SlotReport,
+    Snapshot,
+    Waits,
+    WorkCount,
+    as_json,
+)
 from tests.unit import reports
 from tests.unit.fakes import some_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 HOUR = 3600
 SCENES = ("one", "many", "trouble", "silent")
+STARTED = "2026-11-26T09:41:07.123+00:00"
 STRANGE = '<img src="x" onerror="document.title=\'run\'">'
+
+EVENTS = [
+    {"number": 1, "time": STARTED, "level": "INFO", "event": "service-starting", "process": "supervisor",
+     "message": "Starting 8 processes"},
+    {"number": 2, "time": STARTED, "level": "INFO", "event": "process-started", "process": "supervisor", "slot": 1,
+     "message": "slot 1: started process 1001"},
+    {"number": 3, "time": STARTED, "level": "WARNING", "event": "breaker-opened", "process": "slot-1", "slot": 1},
+    {"number": 4, "time": STARTED, "level": "ERROR", "event": "partition-held", "process": "slot-1", "slot": 1,
+     "topic": "orders", "partition": 5, "message": STRANGE},
+]  # fmt: skip
 
 
 def partition(number: int) -> PartitionReport:
@@ -30,7 +51,7 @@ def partition(number: int) -> PartitionReport:
     head = HeadReport(100, list(Waits)[number % len(Waits)], 3.5, attempt=2)
     return replace(
         reports.PARTITION, partition=number, committed=100, end=100 + lag, lag=lag, done_beyond=lag // 4, in_flight=lag // 3,
-        lag_seconds=lag / 10, head=head,
+        running=lag // 6, lag_seconds=lag / 10, head=head,
     )  # fmt: skip
 
 
@@ -38,8 +59,7 @@ def slots(partitions: int, processes: int, at: float) -> List[SlotReport]:
     found = []
     for number in range(processes):
         child = reports.child(
-            pid=1000 + number, done=int(at * 20), busy_seconds=at * 2.5, rate=20.0,
-            histogram=[int(at * 2)] * len(HANDLER_SECONDS) + [0], tasks=[replace(reports.TASK, key=STRANGE)],
+            pid=1000 + number, done=int(at * 20), rate=20.0, tasks=[replace(reports.TASK, key=STRANGE)],
             partitions=[partition(each) for each in range(number, partitions, processes)],
         )  # fmt: skip
         found.append(reports.slot(number, child=child, uptime=at))
@@ -65,13 +85,19 @@ def troubled(at: float) -> List[SlotReport]:
 
 def scene(name: str, at: float) -> Snapshot:
     made = {"one": lambda: slots(1, 1, at), "many": lambda: slots(64, 8, at)}
-    return reports.snapshot(*made.get(name, lambda: troubled(at))(), uptime=at)
+    work = [
+        WorkCount("tasks", "orders", "done", int(at * 20)),
+        WorkCount("attempts_failed", "orders", "ValueError", int(at)),
+        *(WorkCount("handler_calls", "orders", bucket, int(at * 2)) for bucket in BUCKETS[:-1]),
+    ]
+    return reports.snapshot(*made.get(name, lambda: troubled(at))(), uptime=at, utilization=0.625, work=work)
 
 
 async def serve(name: str, listener: socket.socket, stop: asyncio.Event) -> None:
     """Until `stop`. The supervisor of "silent" says three words."""
     settings = some_settings(http="127.0.0.1:0", http_show_keys="on")
-    watch, history, loop = Watch(settings), History(), asyncio.get_running_loop()
+    watch, history, recent, loop = Watch(settings), History(), Happenings(), asyncio.get_running_loop()
+    recent.hear({"began": 1.0, "newest": len(EVENTS), "events": EVENTS})
     for at in range(0, HOUR, int(STEP_SECONDS)):
         history.add(scene(name, float(at)), loop.time() - HOUR + at, 1.8e9 + at)
 
@@ -82,7 +108,7 @@ async def serve(name: str, listener: socket.socket, stop: asyncio.Event) -> None
 
     speaking = asyncio.ensure_future(speak())
     await server.run(
-        site.application(settings, watch, history), server.Limits(streams={site.EVENTS: 60.0}), listener, stop=stop
+        site.application(settings, watch, history, recent), server.Limits(streams={site.EVENTS: 60.0}), listener, stop=stop
     )
     speaking.cancel()
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 import socket
+from itertools import islice
 from typing import TYPE_CHECKING, List, Set
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from kafka_worker.shared import http_settings
 from tests.support.eventually import eventually
-from tests.support.http_part import get, kill_again_and_again, told
+from tests.support.http_part import get, kill_again_and_again, stream, told
 from tests.support.scene import PARTITIONS, SECONDS, Scene
 
 if TYPE_CHECKING:
@@ -37,6 +41,7 @@ def test_it_waits_for_its_port_tells_what_status_does_and_is_killed_under_load_w
     assert get(address, "/livez") == (200, "ok\n")
     assert get(address, "/readyz?verbose") == (200, "[+]supervisor ok\n[+]running ok\n[+]broker ok\n[+]group ok\npassed\n")
     kill_again_and_again(scene, running, KILLS)
+    what_happened_is_told(running, address)
     families = {family.name: family for family in text_string_to_metric_families(get(address, "/metrics")[1])}
     assert len(families["kafka_worker_lag_messages"].samples) == PARTITIONS
 
@@ -48,6 +53,25 @@ def test_it_waits_for_its_port_tells_what_status_does_and_is_killed_under_load_w
     assert running.wait(SECONDS) == 0
     with socket.socket() as nobody:
         assert nobody.connect_ex(http_settings.parsed(address)) != 0
+
+
+def what_happened_is_told(running: Service, address: str) -> None:
+    """By the command and by HTTP: of the supervisor and of its processes, when one of these is killed, too."""
+    os.kill(running.slots()[0]["pid"], signal.SIGKILL)
+    eventually(lambda: len(running.children()) == len(running.slots()) and not kinds(running), SECONDS, "it is back")
+
+    listed = [json.loads(line) for line in running.command("events", "--json").stdout.splitlines()]
+    by_process = {(each["process"], each["event"]) for each in listed}
+    assert {("supervisor", "service-starting"), ("supervisor", "http-not-served"), ("slot-0", "assigned")} <= by_process
+    (death,) = [each for each in listed if each["event"] == "process-ended"]
+    assert (death["slot"], death["reason"]) == (0, "killed by SIGKILL")
+    streamed = islice(stream(address, "/api/v1/events?only=event"), len(listed))
+    assert [each["number"] for each in streamed] == [each["number"] for each in listed]
+
+    (partition, *_) = running.status()["slots"][0]["child"]["partitions"]
+    status, said = get(address, f"/api/v1/explain?topic={partition['topic']}&partition={partition['partition']}&offset=0")
+    (case,) = json.loads(said)
+    assert (status, case["slot"], case["partition"], case["error"]) == (200, 0, partition["partition"], "")
 
 
 def listening(service: Service) -> List[str]:

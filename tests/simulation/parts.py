@@ -201,7 +201,7 @@ def simulated_settings(**changes: Any) -> Settings:
 def in_place(life: Life) -> Iterator[None]:
     """The simulated parts in the places of the real ones."""
     scheduler = life.scheduler
-    time = SimpleNamespace(monotonic=scheduler.monotonic, sleep=life.sleep)
+    time = SimpleNamespace(monotonic=scheduler.monotonic, time=scheduler.monotonic, sleep=life.sleep)
     thread = SimpleNamespace(start=lambda: None)
 
     def spawned(target: Any, args: Tuple[Any, ...] = (), name: str = "", **_: Any) -> Any:

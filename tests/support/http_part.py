@@ -7,7 +7,7 @@ import http.client
 import json
 import os
 import signal
-from typing import TYPE_CHECKING, Any, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, Tuple
 
 from kafka_worker.shared import http_settings
 from tests.support.eventually import eventually
@@ -27,6 +27,16 @@ def get(address: str, path: str) -> Tuple[int, str]:
             return answer.status, answer.read().decode()
         except (OSError, http.client.HTTPException) as problem:
             return 0, str(problem)
+
+
+def stream(address: str, path: str) -> Iterator[Any]:
+    """The data of server-sent events, as they come."""
+    connection = http.client.HTTPConnection(*http_settings.parsed(address), timeout=SECONDS)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        for line in connection.getresponse():
+            if line.startswith(b"data: "):
+                yield json.loads(line[len(b"data: ") :])
 
 
 def told(address: str) -> Dict[str, Any]:

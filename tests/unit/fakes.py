@@ -97,8 +97,10 @@ class Ends:
 
     def __init__(self) -> None:
         self.known: Dict[TopicPartition, End] = {}
+        self.seldom: List[TopicPartition] = []
 
-    def of(self, _names: Iterable[TopicPartition], _now: float) -> Dict[TopicPartition, End]:
+    def of(self, _: Iterable[TopicPartition], _now: float, seldom: Iterable[TopicPartition] = ()) -> Dict[TopicPartition, End]:
+        self.seldom = list(seldom)
         return self.known
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Sequence
 
-from kafka_worker.shared.ipc import health
+from kafka_worker.shared.ipc import health, whole
 from kafka_worker.shared.ipc.snapshot import (
     BreakerReport,
     ChildReport,
@@ -14,6 +14,7 @@ from kafka_worker.shared.ipc.snapshot import (
     Snapshot,
     Stage,
     TaskReport,
+    WorkCount,
 )
 
 TASK = TaskReport("orders", 5, 4711, "customer-9", 2, "handler-3", 754.0)
@@ -22,8 +23,8 @@ HELD = replace(PARTITION, partition=7, paused=True, held="no room")
 BREAKER = BreakerReport("payments", "open", 0.95, 40, opened_times=1, seconds_in_state=12.0, probe_in=3.0)
 CHILD = ChildReport(
     pid=1000, stage=Stage.CONSUMING, joined=True, broker_away=False, poll_age=0.1, commit_age=0.2, done=10, rate=2.5, failed=1,
-    retrying=0, dead_letters=0, dead_letters_waiting=0, dropped=0, suspects=0, in_flight=3, busy_seconds=1.5,
-    partitions=[PARTITION], threads=4, rss=40_000_000,
+    retrying=0, dead_letters=0, dead_letters_waiting=0, dropped=0, suspects=0, in_flight=3, partitions=[PARTITION], threads=4,
+    rss=40_000_000,
 )  # fmt: skip
 SLOT = SlotReport(
     slot=0, state="running", pid=1000, uptime=61.0, heartbeat_age=0.4, restarts=0, last_exit=None, restart_in=-1.0,
@@ -39,11 +40,13 @@ def slot(number: int = 0, **changes: Any) -> SlotReport:
     return replace(SLOT, **{"slot": number, "pid": 1000 + number, **changes})
 
 
-def snapshot(*slots: SlotReport, state: str = "running", **changes: Any) -> Snapshot:
+def snapshot(*given: SlotReport, state: str = "running", work: Sequence[WorkCount] = (), **changes: Any) -> Snapshot:
+    slots = whole.each_partition_once(list(given))
     conditions = health.conditions(state, slots)
     made = Snapshot(
         version=1, state=state, host="host-a", pid=999, uptime=3725.0, group="workers", topics=["orders", "returns"],
         handler="m:f", ordering="key", membership="static", processes=len(slots), threads=4, threads_max=4, restarts=2,
-        problems=[each.text for each in conditions], slots=list(slots), conditions=conditions,
+        problems=[each.text for each in conditions], slots=slots, conditions=conditions, work=list(work),
+        totals=whole.totals(slots, work),
     )  # fmt: skip
     return replace(made, **changes)

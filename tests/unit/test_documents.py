@@ -10,7 +10,7 @@ from typing import Iterator
 import pytest
 
 from kafka_worker.ops import status
-from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits
+from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits, WorkCount
 from tests.unit import reports
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,6 +75,7 @@ def example() -> Snapshot:
             last_exit="killed by SIGSEGV", restart_reasons={"crash": 5},
         ),
         restarts=5, utilization=0.984,
+        work=[WorkCount("tasks", "orders", "done", 10090), WorkCount("attempts_failed", "orders", "ValueError", 2)],
     )  # fmt: skip
 
 

@@ -48,20 +48,21 @@ def report(of: Pool) -> ChildReport:
 def test_numbers_of_all_threads_and_partitions_are_summed() -> None:
     threads = pool([NOW, NOW])
     for thread in threads.threads:
-        thread.done, thread.stale, thread.busy_seconds = 5, 2, 1.5
-        thread.times_of("topic")[3] = 6
-        thread.busy_of = {"topic": 1.5}
+        thread.done, thread.stale = 5, 2
+        thread.times["topic"].add(0.25, 4)
+        thread.delays["topic"].add(100.0, 5)
         thread.done_of = {"topic": 5}
 
     said = report(threads)
 
-    assert (said.done, said.failed, said.dropped, said.busy_seconds) == (10, 2, 14, 3.0)
+    assert (said.done, said.failed, said.dropped) == (10, 2, 14)
     assert (said.in_flight, said.dead_letters, said.dead_letters_waiting, said.retrying) == (6, 2, 1, 4)
-    assert said.histogram[3] == sum(said.histogram) == 12
     assert said.work == [
         WorkCount("tasks", "topic", "done", 10),
-        WorkCount("handler_seconds", "topic", "", 3.0),
-        WorkCount("handler_calls", "topic", "0.05", 12),
+        WorkCount("handler_seconds", "topic", "", 2.0),
+        WorkCount("handler_calls", "topic", "0.25", 8),
+        WorkCount("start_delay_seconds", "topic", "", 1000.0),
+        WorkCount("start_delay_calls", "topic", "300.0", 10),
         *LOOP.work,
     ]
 

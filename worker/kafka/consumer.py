@@ -14,7 +14,7 @@ import time
 from operator import methodcaller
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, libversion
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.ends import Asker, Ends
@@ -33,6 +33,7 @@ client_log = logs.logger("librdkafka")
 client_log.addFilter(NotAgain(time.monotonic))
 
 
+LIBRARY = str(libversion()[0])  # the version of the client
 UNAUTHORISED_AFTER = 10.0  # seconds of refusals without any success before we give up: rights may be changing just now
 LOOK_FOR_BROKER_EVERY = 5.0  # seconds, while none answers
 

@@ -1,5 +1,6 @@
 """Where partitions end, asked of the broker apart from the consumer. What that one knows is as of its last fetch: a partition
-that can't be fetched, or that nobody leads, looks like one that is read to its end. Consumer thread only.
+that can't be fetched, or that nobody leads, looks like one that is read to its end, and of one that is paused nothing more is
+learnt. Consumer thread only.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from kafka_worker.shared.system.deadline import Deadline
 
 ANSWER_SECONDS = 5.0
 AGAIN_SECONDS = 5.0  # between two questions
+SELDOM_SECONDS = 15.0  # between two about what there is no haste about
 LEVELS = ("read_committed", "read_uncommitted")
 
 Name = Tuple[str, int]  # topic and partition
@@ -36,16 +38,19 @@ class Ends:
         """Nothing is asked yet."""
         self._ask = ask
         self._asked: Optional[futures.Future[Dict[Name, End]]] = None
-        self._next = 0.0
+        self._next = self._next_seldom = 0.0
         self._known: Dict[Name, End] = {}
 
-    def of(self, names: Iterable[Name], now: float) -> Dict[Name, End]:
-        """What was told last of those that were asked about; soon it is told of these."""
+    def of(self, names: Iterable[Name], now: float, seldom: Iterable[Name] = ()) -> Dict[Name, End]:
+        """What was told last of those that were asked about; soon it is told of these, and at some time of the others."""
         if self._asked is not None and self._asked.done():
             self._known = self._asked.result()
             self._asked, self._next = None, now + AGAIN_SECONDS
-        wanted = list(names)
         if self._asked is None and now >= self._next:
+            others = list(seldom) if now >= self._next_seldom else []
+            if others:
+                self._next_seldom = now + SELDOM_SECONDS
+            wanted = [*names, *others]
             if wanted:
                 self._asked = self._ask(wanted)
             else:

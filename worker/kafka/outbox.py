@@ -26,6 +26,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, in_words, partition_of
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.producing import alone
 
@@ -143,7 +144,9 @@ class Outbox:
         self._usual, self._alone = _Client(properties, make), _Client(alone(properties), make)
         self._again: List[Tuple[float, List[_Letter]]] = []  # each list in its order
         self._complaint, self._told_of_time = Seldom(log, clock), Seldom(log, clock)
-        self.unstored: CounterType[str] = Counter()  # refused at least once and not stored yet, by `what`
+        # Refused at least once and not stored yet, by `what` and the topic of the task.
+        self.unstored: CounterType[Tuple[str, str]] = Counter()
+        self.work = Work()  # for whoever else counts what is done, too
 
     def send(self, what: str, task: Task, record: OutgoingRecord, stored: Callable[[Task], None]) -> None:
         """Produce a record on behalf of a task; come what may, it ends stored or is sent again. `stored(task)` is called from
@@ -247,6 +250,7 @@ class Outbox:
         if problem is not None:
             self._heard(client, [letter], problem)
             return
+        self.work.add("messages_sent", "", letter.record.topic)
         self._settled(letter)
         if letter.refused and not letter.partition.flow.held:
             log.info(
@@ -290,7 +294,7 @@ class Outbox:
         partition.flow.refused(why, again=letter.refused)
         if not letter.refused:
             letter.refused = True
-            self.unstored[letter.what] += 1
+            self.unstored[letter.what, letter.partition.topic] += 1
         self._again.append((self._clock() + RESEND_SECONDS, letters))
         self._complaint.log(
             logging.ERROR,
@@ -304,7 +308,7 @@ class Outbox:
         """Nothing is waited for on its behalf any more."""
         if not letter.refused:
             return
-        self.unstored[letter.what] -= 1
+        self.unstored[letter.what, letter.partition.topic] -= 1
         letter.partition.flow.settled()
 
 

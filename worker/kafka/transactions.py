@@ -25,6 +25,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, in_words, offset_of
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.logs import Seldom
 
 log = logs.logger(__name__)
@@ -48,7 +49,9 @@ class Transactions:
         self._complaint = Seldom(log, clock)
         self._not_before = self._begun_at = 0.0  # the next one, and the one under way
         self._failing: Tuple[float, str] = (0.0, "")  # since when, and why; empty: the last one was committed
-        self.unstored: CounterType[str] = Counter()  # refused at least once and not stored yet, by `what`
+        # Refused at least once and not stored yet, by `what` and the topic of the task.
+        self.unstored: CounterType[Tuple[str, str]] = Counter()
+        self.work = Work()
         self.answers: Deque[Answer] = deque()
 
     # ---- as an outbox ---------------------------------------------------------------------------------------------
@@ -188,7 +191,8 @@ class Transactions:
             self._failing = (0.0, "")
             for parcel in job.parcels:
                 self._remove(parcel)
-                for _ in parcel.records:
+                for record in parcel.records:
+                    self.work.add("messages_sent", "", record.topic)
                     parcel.stored(parcel.task)
             self.answers.append(([(topic, number, offset) for topic, number, offset, _ in job.places], None))
             return
@@ -221,7 +225,7 @@ class Transactions:
         parcel.partition.flow.refused(f"a {parcel.what} can't be stored in {topic}: {problem.str()}", again=parcel.refused)
         if not parcel.refused:
             parcel.refused = True
-            self.unstored[parcel.what] += 1
+            self.unstored[parcel.what, parcel.partition.topic] += 1
         self._complaint.log(
             logging.ERROR,
             "%s: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition is held, "
@@ -255,7 +259,7 @@ class Transactions:
         parcel.partition.flow.answered()
         if parcel.refused:
             parcel.refused = False
-            self.unstored[parcel.what] -= 1
+            self.unstored[parcel.what, parcel.partition.topic] -= 1
             parcel.partition.flow.settled()
 
 

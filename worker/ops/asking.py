@@ -20,7 +20,11 @@ class Found(NamedTuple):
 
     def inquire(self, slot: int, question: Dict[str, Any]) -> Dict[str, Any]:
         """Ask the process of a slot. An answer with `error` is none. Raises NotRunningError."""
-        return control.ask(self.path, {"command": "inquire", "slot": slot, "question": question})
+        return self.ask("inquire", {"slot": slot, "question": question})
+
+    def ask(self, command: str, request: Dict[str, Any]) -> Dict[str, Any]:
+        """Ask the supervisor something else. An answer with `error` is none. Raises NotRunningError."""
+        return control.ask(self.path, {"command": command, **request})
 
 
 def find(settings: Settings) -> Found:

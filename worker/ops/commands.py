@@ -31,6 +31,12 @@ def _explain(configuration: Configuration, _closed: List[str]) -> int:
     return command.run(configuration)
 
 
+def _events(configuration: Configuration, _closed: List[str]) -> int:
+    from kafka_worker.ops import events
+
+    return events.run(configuration)
+
+
 def _lag(configuration: Configuration, _closed: List[str]) -> int:
     from kafka_worker.ops.lag import command
 
@@ -64,6 +70,7 @@ COMMANDS: Dict[str, Callable[[Configuration, List[str]], int]] = {
     "top": _top,
     "explain": _explain,
     "stacks": _explain,
+    "events": _events,
     "lag": _lag,
     "check": _check,
     "dead-letters": _dead_letters,

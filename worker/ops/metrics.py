@@ -17,7 +17,7 @@ from prometheus_client.exposition import choose_encoder
 
 from kafka_worker.shared.ipc.health import Kind
 from kafka_worker.shared.ipc.snapshot import (
-    HANDLER_BOUNDS,
+    BUCKETS,
     BreakerReport,
     ChildReport,
     PartitionReport,
@@ -26,6 +26,8 @@ from kafka_worker.shared.ipc.snapshot import (
     Snapshot,
     Waits,
 )
+from kafka_worker.shared.ipc.whole import reporting
+from kafka_worker.shared.topic_settings import PATTERN
 
 PREFIX = "kafka_worker_"
 PLAIN, OPEN = "text/plain", "application/openmetrics-text"
@@ -43,6 +45,18 @@ class Named(NamedTuple):
 
 def _known(number: float) -> Optional[float]:
     return None if number < 0 else number
+
+
+def _committed(partition: PartitionReport) -> Optional[float]:
+    return _known(partition.committed)
+
+
+def _end(partition: PartitionReport) -> Optional[float]:
+    return _known(partition.end)
+
+
+def _lag(partition: PartitionReport) -> float:
+    return max(0, partition.lag)
 
 
 def _waited(partition: PartitionReport) -> float:
@@ -67,7 +81,7 @@ def _restarts(slot: SlotReport) -> Mapping[str, float]:
 
 
 def _threads(child: ChildReport) -> Mapping[str, float]:
-    return {"busy": child.busy, "idle": max(0.0, child.capacity - child.busy)}
+    return {"busy": child.busy, "idle": max(0.0, child.capacity - child.busy), "resting": child.resting}
 
 
 def _longest(child: ChildReport) -> float:
@@ -80,20 +94,19 @@ OF_CHILD = (
     Named("broker_reachable", "Whether a broker answers.", lambda child: not child.broker_away),
     Named("poll_age_seconds", "Since when the poll loop has not turned.", lambda child: child.poll_age),
     Named("commit_age_seconds", "Since when no commit was stored.", lambda child: _known(child.commit_age)),
-    Named("dead_letters_unstored", "Dead letters that could not be stored yet.", lambda child: child.dead_letters_waiting),
-    Named("retries_waiting", "Tasks that wait for their next attempt.", lambda child: child.retrying),
     Named("longest_task_seconds", "For how long the longest running task runs.", _longest),
+    Named("rebalances_total", "Times the group has told the process what is its.", lambda child: child.rebalances),
     Named("process_cpu_seconds_total", "Time of cores that the process has used.", lambda child: child.cpu_seconds),
     Named("process_open_fds", "Descriptors that the process has open.", lambda child: child.open_files or None),
     Named("process_resident_memory_bytes", "Memory of the process that is in RAM.", lambda child: child.rss or None),
 )
 OF_PARTITION = (
-    Named("lag_messages", "Messages behind the committed offset, as of the last fetch.", lambda p: max(0, p.lag)),
+    Named("lag_messages", "Messages behind the committed offset, as of the last fetch.", _lag),
     Named("lag_seconds", "Age of the first message that is not done; 0: all is done.", lambda p: _known(p.lag_seconds)),
     Named("gap_messages", "Done, but behind one that is not, so that they can't be committed.", lambda p: p.done_beyond),
     Named("in_flight_messages", "Messages delivered that have no outcome yet.", lambda p: p.in_flight),
-    Named("committed_offset", "The offset that the group has committed.", lambda p: _known(p.committed)),
-    Named("end_offset", "Where the partition ends, as of the last fetch.", lambda p: _known(p.end)),
+    Named("committed_offset", "The offset that the group has committed.", _committed),
+    Named("end_offset", "Where the partition ends, as of the last fetch.", _end),
     Named("oldest_task_seconds", "For how long its commit waits for the same message.", _waited),
     Named("stalled", "Whether it stands still, with nothing that explains it.", lambda p: bool(p.stalled)),
 )
@@ -109,7 +122,9 @@ class Several(NamedTuple):
 
 
 RESTARTS = Several("restarts_total", "Times the slot's process was replaced, by why.", "reason", _restarts)
-THREADS = Several("threads", "Calls that run at once, and that could beside them, on average of late.", "state", _threads)
+THREADS = Several(
+    "threads", "Calls that run at once, that could beside them, on average of late, and threads at rest.", "state", _threads
+)
 WAITS = Several("partition_waits", "1 for what the first message that is not done waits for.", "waits", _waits)
 PAUSES = Several("partition_paused", "Whether nothing is fetched of it, or started, and by what.", "by", _pauses)
 
@@ -119,12 +134,19 @@ class Counted(NamedTuple):
 
     what: str  # its name, without the prefix and _total
     meaning: str
-    labels: Tuple[str, ...]  # how its topic and kind are called; no more than it has
+    labels: Tuple[str, ...]  # how its topic and kind are called, as far as it has them
     kinds: Tuple[str, ...]  # that are there from the start, as what appears with its first count is no rise to Prometheus
 
 
 WORK = (
-    Counted("tasks", "Messages that have their outcome.", ("topic", "outcome"), ("done", "dead_letter", "retry_topic")),
+    Counted("messages_received", "Messages that were fetched, again too.", ("topic",), ("",)),
+    Counted("messages_sent", "Results, retries and dead letters that are stored, by where.", ("topic",), ()),
+    Counted(
+        "tasks",
+        "Messages that have their outcome; dropped: their partition went away first.",
+        ("topic", "outcome"),
+        ("done", "dead_letter", "retry_topic", "dropped"),
+    ),
     Counted("attempts_failed", "Attempts that raised, of partitions that stayed.", ("topic", "error"), ()),
     Counted(
         "dead_letters",
@@ -136,15 +158,33 @@ WORK = (
 )
 
 
-def text(snapshot: Snapshot) -> str:
-    """The whole snapshot, as Prometheus reads it."""
-    return exposition(snapshot, PLAIN)[0].decode()
+#: Of what there are times, by topic.
+TIMES = (
+    ("handler", "How long calls of handlers took."),
+    ("start_delay", "From when messages were produced to their first call."),
+)
+#: What waits now, by topic.
+WAITING = (
+    ("dead_letters_unstored", "Dead letters that could not be stored yet."),
+    ("retries_waiting", "Tasks that wait for their next attempt."),
+)
+#: By the names that kafka_exporter has for the same.
+AS_KAFKA_EXPORTER = (
+    ("kafka_consumergroup_current_offset", "The offset that the group has committed.", _committed),
+    ("kafka_consumergroup_lag", "Messages behind the committed offset.", _lag),
+    ("kafka_topic_partition_current_offset", "Where the partition ends.", _end),
+)
 
 
-def exposition(snapshot: Snapshot, form: str) -> Tuple[bytes, str]:
+def text(snapshot: Snapshot, also: str = "") -> str:
+    """The whole snapshot, as Prometheus reads it. `also`: METRICS_ALSO."""
+    return exposition(snapshot, PLAIN, also)[0].decode()
+
+
+def exposition(snapshot: Snapshot, form: str, also: str = "") -> Tuple[bytes, str]:
     """The same as PLAIN text or as OPEN metrics, and the media type of it."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(list(_families(snapshot))))
+    registry.register(_Collector([*_families(snapshot), *(_as_kafka_exporter(snapshot) if also == "kafka_exporter" else ())]))
     encode, media_type = choose_encoder(form)
     return encode(registry), media_type
 
@@ -162,7 +202,7 @@ class _Collector:
 def _families(snapshot: Snapshot) -> Iterator[Metric]:
     slots = snapshot.slots
     children = [((str(slot.slot),), slot.child) for slot in slots if slot.child and slot.pid]
-    partitions = _partitions(child for _, child in children)
+    partitions = _partitions(snapshot)
     breakers = [((*labels, each.name), each) for labels, child in children for each in child.breakers]
     yield from _of_service(snapshot)
     yield from (_family(named, ["slot"], [((str(slot.slot),), slot) for slot in slots]) for named in OF_SLOT)
@@ -172,8 +212,8 @@ def _families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from (_family(named, ["topic", "partition"], partitions) for named in OF_PARTITION)
     yield _several(PAUSES, "topic partition", partitions)
     yield _several(WAITS, "topic partition", partitions)
-    suspects = sum(child.suspects for _, child in children)
-    yield GaugeMetricFamily(PREFIX + "suspects", "Messages that ran when a process died and are not done yet.", value=suspects)
+    suspects = "Messages that ran when a process died and are not done yet."
+    yield GaugeMetricFamily(PREFIX + "suspects", suspects, value=snapshot.totals.suspects)
     dropped = Named(
         "log_lines_dropped_total", "Lines of the log, and printed ones, that nobody has read.", lambda told: told.log_dropped
     )
@@ -183,17 +223,27 @@ def _families(snapshot: Snapshot) -> Iterator[Metric]:
     yield _family(opened, ["slot", "breaker"], breakers)
     yield _states(breakers)
     yield from (_counted(counted, snapshot) for counted in WORK)
-    yield _times(snapshot)
+    yield from (_waiting(name, meaning, snapshot) for name, meaning in WAITING)
+    yield from (_times(name, meaning, snapshot) for name, meaning in TIMES)
 
 
-def _partitions(children: Iterable[ChildReport]) -> List[Tuple[Tuple[str, ...], PartitionReport]]:
-    """Each once, though one that moves is told by two processes for a moment: the new one's commit is the higher one."""
-    found = sorted((p for child in children for p in child.partitions), key=lambda p: p.committed)
-    return list({(p.topic, str(p.partition)): p for p in found}.items())
+def _partitions(snapshot: Snapshot) -> List[Tuple[Tuple[str, ...], PartitionReport]]:
+    return [((each.topic, str(each.partition)), each) for child in reporting(snapshot.slots) for each in child.partitions]
+
+
+def _as_kafka_exporter(snapshot: Snapshot) -> Iterator[Metric]:
+    for name, meaning, value in AS_KAFKA_EXPORTER:
+        group = {"consumergroup": snapshot.group} if name.startswith("kafka_consumergroup") else {}
+        family = GaugeMetricFamily(name, meaning, labels=[*group, "topic", "partition"])
+        for labels, partition in _partitions(snapshot):
+            number = value(partition)
+            if number is not None:
+                family.add_metric([*group.values(), *labels], number)
+        yield family
 
 
 def _of_service(snapshot: Snapshot) -> Iterator[Metric]:
-    about = ("version", "python", "group", "host", "handler", "ordering", "membership")
+    about = ("version", "python", "librdkafka", "group", "host", "handler", "ordering", "membership")
     software = {"version": snapshot.release, "python": snapshot.python}
     labels = {name: software[name] if name in software else str(getattr(snapshot, name)) for name in about}
     yield InfoMetricFamily(PREFIX.rstrip("_"), "Which service this is.", value=labels)
@@ -211,7 +261,7 @@ def _of_service(snapshot: Snapshot) -> Iterator[Metric]:
     yield _numbers("slots", "Slots by the state of their processes.", "state", {state: states[state] for state in SLOT_STATES})
 
 
-def _numbers(name: str, meaning: str, label: str, numbers: Mapping[str, int]) -> Metric:
+def _numbers(name: str, meaning: str, label: str, numbers: Mapping[str, float]) -> Metric:
     family = GaugeMetricFamily(PREFIX + name, meaning, labels=[label])
     for value, number in numbers.items():
         family.add_metric([value], number)
@@ -219,24 +269,43 @@ def _numbers(name: str, meaning: str, label: str, numbers: Mapping[str, int]) ->
 
 
 def _counted(counted: Counted, snapshot: Snapshot) -> Metric:
-    places = [(topic,) for topic in snapshot.topics if not topic.startswith("^")] if counted.labels[0] == "topic" else [()]
-    counts: Dict[Tuple[str, ...], float] = {(*place, kind): 0 for place in places for kind in counted.kinds}
+    places = [(topic,) for topic in _topics(snapshot)] if counted.labels[0] == "topic" else [()]
+    counts: Dict[Tuple[str, ...], float] = {_named(*place, kind): 0 for place in places for kind in counted.kinds}
     for each in snapshot.work:
         if each.what == counted.what:
-            counts[(each.topic, each.kind)[-len(counted.labels) :]] = each.count
+            counts[_named(each.topic, each.kind)] = each.count
     family = CounterMetricFamily(PREFIX + counted.what, counted.meaning, labels=counted.labels)
     for labels, count in counts.items():
         family.add_metric(labels, count)
     return family
 
 
-def _times(snapshot: Snapshot) -> Metric:
-    family = HistogramMetricFamily(PREFIX + "handler_seconds", "How long calls of handlers took.", labels=["topic"])
-    calls = {(each.topic, each.kind): each.count for each in snapshot.work if each.what == "handler_calls"}
+def _named(*labels: str) -> Tuple[str, ...]:
+    """As far as it has them."""
+    return tuple(filter(None, labels))
+
+
+def _topics(snapshot: Snapshot) -> List[str]:
+    """Those that are named; which there are by a pattern shows when something is done of them."""
+    return [topic for topic in snapshot.topics if not topic.startswith(PATTERN)]
+
+
+def _waiting(name: str, meaning: str, snapshot: Snapshot) -> Metric:
+    waiting = dict.fromkeys(_topics(snapshot), 0.0)
+    for child in reporting(snapshot.slots):
+        for each in child.waiting:
+            if each.what == name:
+                waiting[each.topic] = waiting.get(each.topic, 0.0) + each.count
+    return _numbers(name, meaning, "topic", waiting)
+
+
+def _times(name: str, meaning: str, snapshot: Snapshot) -> Metric:
+    family = HistogramMetricFamily(f"{PREFIX}{name}_seconds", meaning, labels=["topic"])
+    calls = {(each.topic, each.kind): each.count for each in snapshot.work if each.what == f"{name}_calls"}
     for each in snapshot.work:
-        if each.what == "handler_seconds":
-            below = itertools.accumulate(calls.get((each.topic, bound), 0) for bound in HANDLER_BOUNDS)
-            family.add_metric([each.topic], list(zip(HANDLER_BOUNDS, below)), each.count)
+        if each.what == f"{name}_seconds":
+            below = itertools.accumulate(calls.get((each.topic, bucket), 0) for bucket in BUCKETS)
+            family.add_metric([each.topic], list(zip(BUCKETS, below)), each.count)
     return family
 
 

@@ -6,7 +6,7 @@ from typing import Any, Callable, List, Tuple
 
 from kafka_worker.ops.explain import words
 from kafka_worker.ops.tables import Columns, duration, table
-from kafka_worker.shared.ipc.health import MEGABYTE, totals
+from kafka_worker.shared.ipc.health import MEGABYTE
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Replaced, SlotReport, Snapshot, Stage, TaskReport
 
 MOST_TASKS = 10
@@ -14,7 +14,7 @@ MOST_TASKS = 10
 
 def text(snapshot: Snapshot) -> str:
     """The answer to `supervisor.py status`."""
-    sums = totals(snapshot.slots)
+    sums = snapshot.totals
     lines = [
         (
             f"{'DEGRADED' if snapshot.problems else 'HEALTHY'}  {snapshot.state}, up {duration(snapshot.uptime)}, "
@@ -25,14 +25,14 @@ def text(snapshot: Snapshot) -> str:
             f"{snapshot.ordering}, membership {snapshot.membership}; restarts {snapshot.restarts}"
         ),
         (
-            "lag {lag}, in flight {in_flight}, done {done} ({rate:.1f} per second), failed attempts {failed}, "
-            "waiting for a retry {retrying}, dead letters {dead_letters}"
-        ).format(**sums)
+            f"lag {sums.lag}, in flight {sums.in_flight}, done {sums.done} ({sums.rate:.1f} per second), failed attempts "
+            f"{sums.failed}, waiting for a retry {sums.retrying}, dead letters {sums.dead_letters}"
+        )
         + (f", busy {snapshot.utilization:.0%}" if snapshot.utilization >= 0 else ""),
-    ]  # fmt: skip
+    ]
     lines += [f"  settings of {topic}: {own}" for topic, own in snapshot.topic_settings.items()]
-    if sums["suspects"]:
-        lines.append(f"suspects {sums['suspects']}: ran when a process died, and are run apart, each alone")
+    if sums.suspects:
+        lines.append(f"suspects {sums.suspects}: ran when a process died, and are run apart, each alone")
     lines += ["  problem: " + problem for problem in snapshot.problems]
     lines += _behind(snapshot.slots)
     lines += _replaced(snapshot.slots)

@@ -26,7 +26,7 @@ def run(configuration: Configuration) -> int:
     if configuration.command == "metrics":
         from kafka_worker.ops import metrics  # here, because its library is not needed for the rest
 
-        show(safe(metrics.text(from_json(Snapshot, snapshot)).rstrip("\n")))
+        show(safe(metrics.text(from_json(Snapshot, snapshot), configuration.settings.metrics_also).rstrip("\n")))
         return HEALTHY
     show(json.dumps(snapshot, indent=2) if configuration.as_json else safe(status.text(from_json(Snapshot, snapshot))))
     return DEGRADED if snapshot["problems"] else HEALTHY

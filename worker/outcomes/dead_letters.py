@@ -59,9 +59,9 @@ class DeadLetters:
         self._outbox.send(WHAT, task, record, functools.partial(self._stored, reason))
 
     @property
-    def waiting(self) -> int:
-        """Letters that could not be stored yet."""
-        return self._outbox.unstored[WHAT]
+    def waiting(self) -> Dict[str, int]:
+        """Letters that could not be stored yet, by topic."""
+        return {topic: count for (what, topic), count in self._outbox.unstored.items() if what == WHAT}
 
     def _stored(self, reason: str, task: Task) -> None:
         self.count += 1

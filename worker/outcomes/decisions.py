@@ -39,7 +39,7 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Reject
 from kafka_worker.shared.foreign.deliver_at import time_of
 from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, names_of, plain, text_of
-from kafka_worker.shared.ipc.work import Work
+from kafka_worker.shared.ipc.snapshot import WorkCount
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 
@@ -82,10 +82,10 @@ class Decisions:
         self._complaint = Seldom(log, clock)
         self._trouble, self._trouble_until = "", clock()
         self._failed = 0
-        self._scheduled, self._wall = bool(settings.deliver_at_max_seconds), wall
-        self.work = Work()
+        self.scheduled, self._wall = bool(settings.deliver_at_max_seconds), wall
         self._retries = RetrySchedule()
         self._outbox = outbox
+        self.work = outbox.work
         self.transactions = outbox if isinstance(outbox, Transactions) else None
         self._results = ResultSender(self._outbox, self.complete, pool.undecided.append)
         self._dead_letters = DeadLetters(self._outbox, settings.dead_letter_suffix, settings.group_id, member, self._buried)
@@ -176,7 +176,13 @@ class Decisions:
 
     def counts(self) -> Counts:
         """What to tell of failed tasks now."""
-        return Counts(self._failed, len(self._retries), self._dead_letters.count, self._dead_letters.waiting)
+        unstored = sum(self._dead_letters.waiting.values())
+        return Counts(self._failed, len(self._retries), self._dead_letters.count, unstored)
+
+    def waiting_of_topics(self) -> List[WorkCount]:
+        """The same of what waits now, by topic."""
+        waiting = {"retries_waiting": self._retries.topics(), "dead_letters_unstored": self._dead_letters.waiting}
+        return [WorkCount(what, topic, "", count) for what, topics in waiting.items() for topic, count in topics.items()]
 
     @property
     def trouble(self) -> str:
@@ -322,7 +328,7 @@ class Decisions:
 
     def _early(self, task: Task) -> float:
         """For how many seconds more the time of its header has not come."""
-        return left(message_of(task), self._wall()) if self._scheduled else 0.0
+        return left(message_of(task), self._wall()) if self.scheduled else 0.0
 
     def _sleep(self, task: Task, now: float) -> None:
         self._retries.hold(task, now + self.retry_topics.nap(task, self.sleeps(task, now)))

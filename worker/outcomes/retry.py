@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from typing import Callable, List, Mapping, Optional, Set, Tuple
+from collections import Counter
+from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 from kafka_worker.handler.errors import WorthAgain
 from kafka_worker.isolation.task_process import TaskDiedError
@@ -116,6 +117,10 @@ class RetrySchedule:
     def find(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, float]]:
         """Those of these offsets that wait, each with when it is due (monotonic seconds)."""
         return [(task, due) for due, _, task in self._heap if wanted.get(task[5]) == task[0]]
+
+    def topics(self) -> Dict[str, int]:
+        """How many wait, by the topics of their partitions."""
+        return Counter(partition_of(task).topic for _, _, task in self._heap)
 
     def partitions(self) -> Set[Partition]:
         """The partitions of what waits."""

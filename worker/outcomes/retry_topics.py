@@ -8,6 +8,7 @@ carry any headers.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -18,15 +19,14 @@ from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, fact
 from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.failure_settings import retry_topic, seconds_of
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.foreign.deliver_at import time_of
+from kafka_worker.shared.foreign.errors import InvalidMessageError
 from kafka_worker.shared.foreign.headers import readable_headers
+from kafka_worker.shared.foreign.retry_headers import OURS, PREFIX, told
 
 log = logs.logger(__name__)
 
 LONGEST_NAP_SECONDS = 60.0
-PREFIX = "retry."
-_NUMBERS = ("partition", "offset", "timestamp", "attempt", "due-at", "first-failed-at")  # the last two in ms since 1970
-OURS = frozenset(PREFIX + name for name in ("topic", *_NUMBERS))
-MOST_DIGITS = 18
 
 
 class DelayedMessage:
@@ -39,6 +39,7 @@ class DelayedMessage:
         self._topic = topic
         self._partition = int(place.get("partition", message.partition()))
         self._offset = int(place.get("offset", message.offset()))
+        self.due_at: float = place.get("due-at", message.timestamp()[1]) / 1000  # the same in seconds since 1970
         at = place.get("timestamp", message.timestamp()[1])
         self._timestamp = (1, at) if at > 0 else (0, 0)
         self._headers = _theirs(message)
@@ -143,32 +144,33 @@ class RetryTopics:
         """What a task really is that was delivered from a retry topic; `now`: monotonic."""
         offset, segment, message, lane, _attempt, partition = task
         first = partition.retries_of
-        told = _told(message, first)
-        wall = self._wall()
-        if not told:
+        said, wall = told(readable_headers(message), first), self._wall()
+        if not said:
             log.warning(
                 "%s carries none of our headers: it runs now, as a first attempt",
                 in_words(task), extra=about(Event.RETRY_WITHOUT_HEADERS, **facts_of(task)),
             )  # fmt: skip
-            return offset, segment, DelayedMessage(message, first, told, now), lane, 1, partition
-        age = max(0.0, wall - told["first-failed-at"] / 1000)
-        wait = min(max(0.0, told["due-at"] / 1000 - wall), LONGEST_SECONDS)
-        attempt = Attempt(told["attempt"], now - age, now) if told["attempt"] > 1 else 1  # it has only waited for its time
-        return offset, segment, DelayedMessage(message, first, told, now + wait), lane, attempt, partition
+            return offset, segment, DelayedMessage(message, first, said, now), lane, 1, partition
+        age = max(0.0, wall - said["first-failed-at"] / 1000)
+        wait = min(max(0.0, said["due-at"] / 1000 - wall), LONGEST_SECONDS)
+        attempt = Attempt(said["attempt"], now - age, now) if said["attempt"] > 1 else 1  # it has only waited for its time
+        return offset, segment, DelayedMessage(message, first, said, now + wait), lane, attempt, partition
+
+
+def due_at(message: Any, first: str, *, scheduled: bool) -> float:
+    """When a message should run at the earliest, in seconds since 1970: when it was produced; one of a retry topic, whose
+    messages came from the topic `first`, when its wait is over; one with a time of its own (`scheduled`: it may have one),
+    then. Not above 0: not known."""
+    if isinstance(message, DelayedMessage):
+        due = message.due_at
+    else:
+        said = told(readable_headers(message), first) if first else {}
+        due = float(said.get("due-at", message.timestamp()[1]) / 1000)
+    if scheduled:
+        with contextlib.suppress(InvalidMessageError):
+            return max(due, time_of(message) or 0.0)
+    return due
 
 
 def _theirs(message: Any) -> Headers:
     return [(name, value) for name, value in readable_headers(message) if name not in OURS]
-
-
-def _told(message: Any, first: str) -> Dict[str, int]:
-    """The numbers of our headers; nothing unless all are there and fit, because then they are not ours."""
-    headers = dict(readable_headers(message))
-    numbers = {name: headers.get(PREFIX + name) for name in _NUMBERS}
-    if headers.get(PREFIX + "topic") != first.encode() or not all(map(_is_number, numbers.values())):
-        return {}
-    return {name: int(value) for name, value in numbers.items() if value is not None}
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, bytes) and value.isdigit() and len(value) <= MOST_DIGITS

@@ -21,8 +21,8 @@ class Partition:
     """One assignment of one partition: what it is. What happens to it is in three values of their own."""
 
     __slots__ = (
-        "_eof", "closing", "commits", "dependencies", "flow", "lanes", "moves", "number", "overdue", "queue", "retries_of",
-        "stored", "topic", "tracker",
+        "_eof", "asked_end", "closing", "commits", "dependencies", "ends", "flow", "lanes", "moves", "number", "overdue",
+        "queue", "retries_of", "stored", "topic", "tracker",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +47,8 @@ class Partition:
         self.closing = Closing(self.tracker)
         self.flow = Flow()
         self.moves, self.commits = Progress(), Progress()  # since when nothing comes or is done, or is committed
+        self.ends = Progress()  # since when nothing is fetched, and so nothing is learnt of its end
+        self.asked_end = -1  # what was told last by whoever was asked for it meanwhile; -1: nothing yet
         # The end of their time, of calls that have run for too long; by partition and offset as their messages say them.
         # Handler threads read it.
         self.overdue: Dict[Tuple[int, int], Optional[float]] = {}
@@ -86,9 +88,9 @@ class Partition:
         return max(position, watermark if watermark >= 0 else self._eof)
 
     def report(self, end: int, held: str = "") -> PartitionReport:
-        """What the snapshot says of it at this moment. `end` is the partition's end as the last fetch told, or -1; `held` says
-        why nothing of it is started."""
-        end = max(self._eof, end)
+        """What the snapshot says of it at this moment. `end` is the partition's end as the last fetch told, or -1 (as long
+        as there is none, others were asked); `held` says why nothing of it is started."""
+        end = max(self._eof, end, self.asked_end if self.flow.crowded else -1)
         committed, watermark = self.stored.committed, self.tracker.watermark()
         # Before our first commit: what was committed before is where delivery began, and nothing is done below the watermark.
         since = committed if committed >= 0 else watermark

@@ -104,6 +104,11 @@ class Attempt(int):
         return int, (int(self),)
 
 
+def is_first(attempt: int) -> bool:
+    """Whether its message was never tried before, as far as that is known."""
+    return attempt == 1 and type(attempt) is int
+
+
 def age_of(attempt: int, now: float) -> float:
     """Seconds since the first failure of a task, when attempt number `attempt` has failed at `now` (monotonic seconds)."""
     return max(0.0, now - attempt.failing_since) if isinstance(attempt, Attempt) else 0.0

@@ -16,13 +16,22 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from bisect import bisect_left
 from collections import deque
 from typing import List, Optional, Tuple
 
 from kafka_worker.handler.loading import Call
 from kafka_worker.partitions.queues import Queue
-from kafka_worker.partitions.task import Task, finish, kept_back, mark_open, mark_running, partition_of
+from kafka_worker.partitions.task import (
+    Task,
+    attempt_of,
+    finish,
+    is_first,
+    kept_back,
+    mark_open,
+    mark_running,
+    message_of,
+    partition_of,
+)
 from kafka_worker.partitions.undecided import Raised, Returned, sends_of
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
@@ -30,7 +39,6 @@ from kafka_worker.pools.turns import Share
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.exceptions import copied
-from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS
 from kafka_worker.shared.system import forks
 
 log = logs.logger(__name__)
@@ -194,6 +202,8 @@ class AsyncPool(Pool):
             self._leave(place)
             return
         mark_running(task)
+        if is_first(attempt_of(task)):
+            self.threads[0].count_delay(partition_of(task).queue.topic, message_of(task), 0.0)
         # Not by `loop.create_task`: a handler may have set a factory of its own, as the eager one, which would run it here.
         place.future = self._blank.run(asyncio.Task, self._run(place, task), loop=self._loop)
 
@@ -235,6 +245,6 @@ class AsyncPool(Pool):
     def _count(self, place: Coroutine, task: Task, *, failed: bool) -> None:
         seconds, thread, partition = self.clock() - place.started, self.threads[0], partition_of(task)
         thread.count(partition.queue.topic, int(not failed), int(failed), seconds)
-        thread.times_of(partition.queue.topic)[bisect_left(HANDLER_SECONDS, seconds)] += 1
+        thread.times[partition.queue.topic].add(seconds)
         if partition.closing.revoked:
             thread.stale += 1

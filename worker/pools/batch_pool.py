@@ -7,15 +7,23 @@ A batch holds at most one message of a lane, because a queue does.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import Callable, List, Optional, Tuple
 
 from kafka_worker.handler.batch import BatchCall, alone
-from kafka_worker.partitions.task import Task, finish, kept_back, mark_open, mark_running, partition_of
+from kafka_worker.partitions.task import (
+    Task,
+    attempt_of,
+    finish,
+    is_first,
+    kept_back,
+    mark_open,
+    mark_running,
+    message_of,
+    partition_of,
+)
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, failed, sends_of
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.shared.foreign.exceptions import copied
-from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS
 
 
 class BatchPool(Pool):
@@ -84,7 +92,7 @@ class BatchPool(Pool):
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
             good, result, failures = [], None, [failed(tasks, copied(error))]
         self._settle(good, result, failures)
-        self._count(thread, tasks[0], len(good), len(failures), self.clock() - thread.started)
+        self._count(thread, tasks[-1], len(good), len(failures), self.clock() - thread.started)
         thread.batch = []
         return True
 
@@ -99,9 +107,12 @@ class BatchPool(Pool):
             self.undecided.append(undecided)
 
     @staticmethod
-    def _count(thread: HandlerThread, first: Task, done: int, failed: int, seconds: float) -> None:
-        partition = partition_of(first)
-        thread.count(partition.queue.topic, done, failed, seconds)
-        thread.times_of(partition.queue.topic)[bisect_left(HANDLER_SECONDS, seconds)] += 1
+    def _count(thread: HandlerThread, last: Task, done: int, failed: int, seconds: float) -> None:
+        partition = partition_of(last)
+        topic = partition.queue.topic
+        thread.count(topic, done, failed, seconds)
+        thread.times[topic].add(seconds)
+        if is_first(attempt_of(last)) and not alone(last):  # it stands for all of the batch
+            thread.count_delay(topic, message_of(last), seconds, len(thread.batch))
         if partition.closing.revoked:
             thread.stale += done + failed

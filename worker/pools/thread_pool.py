@@ -17,13 +17,14 @@ from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protoco
 from kafka_worker.handler.hooks import Registry
 from kafka_worker.handler.lives import Hooks
 from kafka_worker.partitions.queues import Queue
-from kafka_worker.partitions.task import Task, mark_open
+from kafka_worker.partitions.task import Task, attempt_of, is_first, mark_open, message_of, partition_of
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, sends_of
 from kafka_worker.pools import stacks
+from kafka_worker.pools.times import ByTopic
 from kafka_worker.pools.turns import Share, Turns
 from kafka_worker.shared.foreign.exceptions import copied
-from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS
+from kafka_worker.shared.ipc.snapshot import BOUNDS
 
 TURN_SECONDS = 0.005  # for one partition before the next has its turn: long against a switch, short against a task
 
@@ -32,7 +33,7 @@ class HandlerThread:
     """What one handler thread does and has done. Written by that thread alone, read by anybody."""
 
     __slots__ = (
-        "apart", "batch", "busy_of", "busy_seconds", "done", "done_of", "failed", "hung", "ident", "name", "native_id",
+        "apart", "batch", "busy_seconds", "delays", "done", "done_of", "failed", "hung", "ident", "name", "native_id",
         "stale", "started", "task", "times",
     )  # fmt: skip
 
@@ -51,29 +52,23 @@ class HandlerThread:
         self.failed = 0  # handler raised
         self.stale = 0  # finished, but the partition had been taken away meanwhile
         self.busy_seconds = 0.0
-        self.busy_of: Dict[str, float] = {}  # the same by topic
-        self.times: Dict[str, List[int]] = {}  # by topic: how many calls took so long, by the buckets of HANDLER_SECONDS
+        self.times = ByTopic()  # of the calls
+        self.delays = ByTopic()  # from when messages were produced to their first call
 
     def count(self, topic: str, done: int, failed: int, seconds: float) -> None:
         """So many tasks of this topic came to an end, and it took so long."""
         self.failed += failed
         self.busy_seconds += seconds
-        self.busy_of[topic] = self.busy_of.get(topic, 0.0) + seconds
         if done:
             self.done += done
             self.done_of[topic] = self.done_of.get(topic, 0) + done
 
-    def times_of(self, topic: str) -> List[int]:
-        """Those of this topic, to count in."""
-        times = self.times.get(topic)
-        if times is None:
-            times = self.times[topic] = [0] * (len(HANDLER_SECONDS) + 1)
-        return times
-
-    @property
-    def histogram(self) -> List[int]:
-        """The times of all topics together."""
-        return [sum(bucket) for bucket in zip([0] * (len(HANDLER_SECONDS) + 1), *self.times.copy().values())]
+    def count_delay(self, topic: str, message: Any, ago: float, tasks: int = 1) -> None:
+        """So many tasks of this topic were called for the first time so many seconds ago; this message is one of them. A
+        producer's clock that is ahead of ours makes no delay below none."""
+        kind, milliseconds = message.timestamp()
+        if kind:
+            self.delays[topic].add(max(0.0, time.time() - ago - milliseconds / 1000), tasks)
 
     def calls(self) -> stacks.Calls:
         """Where it is now. Any thread."""
@@ -311,16 +306,25 @@ class Pool:
                         if follower is not None:
                             partition.queue.put(follower)
             ended = clock()
-            if ended - started >= HANDLER_SECONDS[0]:
+            if ended - started >= BOUNDS[0]:
                 slow += 1
-                thread.times_of(partition.queue.topic)[bisect_left(HANDLER_SECONDS, ended - started)] += 1
+                thread.times[partition.queue.topic].counts[bisect_left(BOUNDS, ended - started)] += 1
             if closing.revoked:
                 thread.stale += 1
         thread.task = None
         if done + failed:
-            thread.count(partition.queue.topic, done, failed, ended - began)
-            thread.times_of(partition.queue.topic)[0] += done + failed - slow
+            self._count_turn(thread, task, done, failed, slow, ended - began)
         return done + failed > 0
+
+    @staticmethod
+    def _count_turn(thread: HandlerThread, last: Task, done: int, failed: int, slow: int, seconds: float) -> None:
+        """A turn: how many of its calls took so long that they are counted already, and which was its last one."""
+        topic, times = partition_of(last).queue.topic, thread.times[partition_of(last).queue.topic]
+        thread.count(topic, done, failed, seconds)
+        times.counts[0] += done + failed - slow
+        times.seconds += seconds
+        if is_first(attempt_of(last)):  # it stands for all, which have begun within this turn
+            thread.count_delay(topic, message_of(last), seconds, done + failed)
 
     def _hold(self, task: Task, result: Returned) -> None:
         """The task is done as soon as what its handler returned is stored. Nothing of it runs meanwhile."""

@@ -73,6 +73,7 @@ class Event(str, Enum):
 
     # partitions
     PARTITION_HELD = "partition-held"
+    PARTITION_STALLED = "partition-stalled"
     PARTITION_GOES_ON = "partition-goes-on"
     PROBATION = "probation"  # which partition its processes die of is being found out
     TOPIC_MADE_ANEW = "topic-made-anew"
@@ -80,6 +81,7 @@ class Event(str, Enum):
     RECALLED = "recalled"  # what was done before is known, and not run again
 
     # tasks
+    HANDLER_FAULT = "handler-fault"  # something of a handler's has raised that was no call of ours
     HOOK_FAILED = "hook-failed"  # the start, or stop, of what handlers need
     ATTEMPT_FAILED = "attempt-failed"
     ATTEMPT_EXCUSED = "attempt-excused"  # something that its handler depends on is to blame
@@ -98,6 +100,13 @@ class Event(str, Enum):
     BREAKER_HALF_OPEN = "breaker-half-open"
     BREAKER_CLOSED = "breaker-closed"
     NO_BREAKER = "no-breaker"  # for a dependency too many
+
+
+#: Whose texts and reasons may quote what handlers have raised, or strangers have written, and with it what is in messages.
+QUOTING = frozenset({
+    Event.ATTEMPT_FAILED, Event.ATTEMPT_EXCUSED, Event.ATTEMPT_VOID, Event.BREAKER_OPENED, Event.HOOK_FAILED,
+    Event.HANDLER_FAULT, Event.NO_TASK_PROCESS, Event.HINT_UNKNOWN, Event.METADATA_IGNORED, Event.FAULT,
+})  # fmt: skip
 
 
 def about(event: Event, **fields: object) -> Dict[str, object]:

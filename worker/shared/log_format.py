@@ -13,11 +13,12 @@ import time
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Iterator, Optional
 
-from kafka_worker.shared.events import FIELDS
+from kafka_worker.shared.events import FIELDS, Event
 from kafka_worker.shared.foreign.errors import names_of, plain, traceback_of
 from kafka_worker.shared.foreign.escaping import escaped, shortened
 
 LONGEST_TEXT = LONGEST_TRACEBACK = 8000  # characters
+LONGEST_OF_EVENT = 300  # characters of each text
 LONGEST_LINE = 16_000  # bytes of a line of JSON
 IN_ONE_PIECE = 900  # characters of a line, which with what stands before them are never mixed with those of other processes
 MORE = "  | "  # what begins a line that belongs to the one above
@@ -67,17 +68,34 @@ def _pieces(text: str) -> Iterator[str]:
     yield from (safe[start : start + IN_ONE_PIECE] for start in range(IN_ONE_PIECE, len(safe), IN_ONE_PIECE))
 
 
-def _json(record: logging.LogRecord, name: str, slot: Optional[int]) -> bytes:
-    entry: Dict[str, Any] = {
+def event_of(record: logging.LogRecord, name: str, slot: Optional[int]) -> Dict[str, Any]:
+    """What whoever lists events is told of it: as in a line of JSON, in plain data, and short. Never raises."""
+    try:
+        event = _fields_of(record, name, slot)
+        return {
+            field: value if isinstance(value, int) else shortened(str(value), LONGEST_OF_EVENT)
+            for field, value in event.items()
+        }
+    except BaseException as problem:
+        return {"event": Event.FAULT.value, "message": f"An event of {name} can't be told: {type(problem).__name__}"}
+
+
+def _fields_of(record: logging.LogRecord, name: str, slot: Optional[int]) -> Dict[str, Any]:
+    """What a line of JSON says of the record, but for what only whoever has made it knows the name of, and tracebacks."""
+    more = {field: value for field, value in vars(record).items() if field in FIELDS}
+    known = {"slot": slot, "error_type": _error_type(record), **more, "process": name, "pid": record.process}
+    return {
         "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
         "level": _level(record),
         "logger": record.name,
         "message": _message(record),
+        **{field: known[field] for field in FIELDS if known.get(field) is not None},
     }
-    more = {field: value for field, value in vars(record).items() if field not in _STANDARD}
-    known = {"slot": slot, "error_type": _error_type(record), **more, "process": name, "pid": record.process}
-    entry.update((field, known.pop(field)) for field in FIELDS if known.get(field) is not None)
-    entry.update((field, value) for field, value in known.items() if field not in FIELDS)
+
+
+def _json(record: logging.LogRecord, name: str, slot: Optional[int]) -> bytes:
+    entry = _fields_of(record, name, slot)
+    entry.update((field, value) for field, value in vars(record).items() if field not in _STANDARD and field not in FIELDS)
     error = _error(record)
     if error:
         entry["exc_info"] = error

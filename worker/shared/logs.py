@@ -14,13 +14,15 @@ import contextlib
 import logging
 import sys
 import threading
-from typing import Any, Callable, Dict, List, NamedTuple, Optional
+from collections import deque
+from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.log_format import Format, format_of
+from kafka_worker.shared.log_format import Format, event_of, format_of
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.log_writer import LogWriter, same
 
+MOST_EVENTS = 50  # that are kept for who takes them
 END_SECONDS = 0.8  # for what still waits to be written when the process ends
 STDOUT, STDERR = 1, 2
 
@@ -38,14 +40,32 @@ class _Home(NamedTuple):
     level: int
     line: Format
     writers: List[LogWriter]  # that of standard error first
+    name: str
+    slot: Optional[int]
 
     def write(self, record: logging.LogRecord) -> None:
-        for name, value in _also().items():
-            vars(record).setdefault(name, value)
+        _complete(record)
         self.writers[0].put(self.line(record))
+
+    def hear(self, record: logging.LogRecord) -> None:
+        """One of ours. What it tells of is remembered whatever LOG_LEVEL says."""
+        _complete(record)
+        self.remember(record)
+        if record.levelno >= self.level:
+            self.writers[0].put(self.line(record))
+
+    def remember(self, record: logging.LogRecord) -> None:
+        if "event" in vars(record):
+            _events.append(event_of(record, self.name, self.slot))
+
+
+def _complete(record: logging.LogRecord) -> None:
+    for name, value in _also().items():
+        vars(record).setdefault(name, value)
 
 
 _also: Callable[[], Dict[str, str]] = dict  # what each record says besides
+_events: Deque[Dict[str, Any]] = deque(maxlen=MOST_EVENTS)  # that nobody has taken yet
 _home: Optional[_Home] = None  # as long as there is none (in commands, and in tests), the standard library does it
 
 
@@ -53,7 +73,7 @@ class Logger(logging.Logger):
     """One of ours."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 (as all of these, the standard library's name)
-        return logging.getLogger(self.name).isEnabledFor(level) if _home is None else level >= _home.level
+        return logging.getLogger(self.name).isEnabledFor(level) if _home is None else level >= min(_home.level, logging.INFO)
 
     def _log(self, level: int, msg: object, args: Any, exc_info: Any = None, extra: Any = None, *_: Any, **__: Any) -> None:
         if issubclass(type(exc_info), BaseException):
@@ -66,7 +86,7 @@ class Logger(logging.Logger):
         if _home is None:
             logging.getLogger(self.name).handle(record)
         else:
-            _home.write(record)
+            _home.hear(record)
 
 
 _Record = logging.LogRecord  # as it is: a user may put another one there
@@ -103,7 +123,7 @@ def set_up(level: str, form: str, name: str, slot: Optional[int] = None) -> None
     stderr = LogWriter(STDERR, lambda count: line(_missing(count)))
     stdout = stderr if same(STDOUT, STDERR) else LogWriter(STDOUT, _not_printed)
     logging.basicConfig(level=level, handlers=[_Rest()], force=True)
-    _home = _Home(logging.getLogger().level, line, [stderr] if stdout is stderr else [stderr, stdout])
+    _home = _Home(logging.getLogger().level, line, [stderr] if stdout is stderr else [stderr, stdout], name, slot)
     sys.stderr, sys.stdout = stderr.stream(sys.stderr), stdout.stream(sys.stdout)
     atexit.register(end)
 
@@ -142,9 +162,21 @@ def lost() -> Lost:
     return Lost(dropped, dropped - sum(writer.told for writer in writers))
 
 
+def take_events() -> List[Dict[str, Any]]:
+    """What has happened in this process since the last time, the oldest first; of very much the newest."""
+    taken = []
+    with contextlib.suppress(IndexError):
+        while True:
+            taken.append(_events.popleft())
+    return taken
+
+
 def _missing(count: int) -> logging.LogRecord:
     text = "%d lines of the log are missing here: nobody has read it for a while"
-    return _record(log.name, logging.WARNING, text, (count,), extra=about(Event.LOG_DROPPED))
+    record = _record(log.name, logging.WARNING, text, (count,), extra=about(Event.LOG_DROPPED))
+    if _home is not None:
+        _home.remember(record)
+    return record
 
 
 def _not_printed(count: int) -> bytes:

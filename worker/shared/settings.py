@@ -255,8 +255,12 @@ class Settings(TopicSettings, _Decided):
     )
     http_show_keys: str = row(
         "HTTP", "HTTP_SHOW_KEYS", "--http-show-keys",
-        "whether the API and the page tell the keys of messages",
+        "whether the API and the page tell the keys of messages, and texts that may have them",
         "off", choices=("off", "on"),
+    )
+    metrics_also: str = row(
+        "HTTP", "METRICS_ALSO", "--metrics-also", "whose names lag and offsets have among the metrics, besides ours",
+        "off", choices=("off", "kafka_exporter"),
     )
     task_seconds: float = row(
         "The example handler", "TASK_SECONDS", "--task-seconds",

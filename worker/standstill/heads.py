@@ -5,9 +5,11 @@ when it is reported, among what runs, is queued or waits, so that it costs a mes
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
+from kafka_worker.outcomes.retry_topics import due_at
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, attempt_of, followers_of, message_of, offset_of, partition_of
 from kafka_worker.parts import Parts
@@ -45,15 +47,17 @@ class Heads:
         self._known: Dict[Partition, Tuple[HeadReport, float]] = {}  # as of the last look; since when it is the head
 
     def told(self, reported: List[Reported], now: float) -> List[Reported]:
-        """The reports, with their heads, and how old these are."""
+        """The reports, with their heads, how old these are, and how much runs."""
         places = self.places({partition: report.watermark for partition, report in reported if report.in_flight})
+        running = Counter(partition_of(task) for _, task in self._all_running())
         found: List[Reported] = []
         known, self._known = self._known, {}
         for partition, report in reported:
             head = self._head(partition, report, places.get(partition), now)
             if head is not None:
                 head = self._remembered(partition, head, known.get(partition), now)
-            found.append((partition, replace(report, head=head, lag_seconds=self._age(report, head))))
+            age = self._age(report, head)
+            found.append((partition, replace(report, head=head, lag_seconds=age, running=running[partition])))
         return found
 
     def places(self, wanted: Wanted) -> Dict[Partition, Place]:
@@ -75,7 +79,7 @@ class Heads:
         if offset < watermark or any(first <= offset < behind for first, behind in ranges):
             return None
         place = self.places({partition: offset}).get(partition) or self._deep(partition, offset)
-        return _described(place, now) if place else HeadReport(offset, _unfound(partition), 0.0, why=partition.flow.held)
+        return self._described(place, now) if place else HeadReport(offset, _unfound(partition), 0.0, why=partition.flow.held)
 
     def _remote(self, partition: Partition, offset: int) -> HeadReport:
         flow, first = partition.flow, partition.flow.first
@@ -141,7 +145,7 @@ class Heads:
 
     def _head(self, partition: Partition, report: PartitionReport, place: Optional[Place], now: float) -> Optional[HeadReport]:
         if place is not None:
-            return _described(place, now)
+            return self._described(place, now)
         if report.in_flight:
             return HeadReport(report.watermark, _unfound(partition), 0.0, why=partition.flow.held)
         return self._undelivered(partition, report.end)
@@ -157,7 +161,24 @@ class Heads:
         waits, why = (Waits.HELD, held) if held else self._shut_out(partition) or (usual, "")
         if first is None:
             return HeadReport(offset, waits, 0.0, why=why)
-        return _of_message(first, first.offset(), waits, 1, why)
+        return self._of_message(first, first.offset(), partition, waits, 1, why)
+
+    def _described(self, place: Place, now: float) -> HeadReport:
+        task, thread = place.task, place.thread
+        message, attempt, partition = message_of(task), int(attempt_of(task)), partition_of(task)
+        return replace(
+            self._of_message(message, offset_of(task), partition, place.waits, attempt, place.why),
+            running=max(0.0, now - thread.started) if thread else -1.0,
+            thread=thread.name if thread else "",
+            due_in=-1.0 if place.due is None else max(0.0, place.due - now),
+            followers=followers_of(task),
+        )
+
+    def _of_message(self, message: Any, offset: int, partition: Partition, waits: Waits, attempt: int, why: str) -> HeadReport:
+        milliseconds = message.timestamp()[1]
+        timestamp = milliseconds / 1000 if milliseconds > 0 else -1.0
+        due = due_at(message, partition.retries_of, scheduled=self._decisions.scheduled)
+        return HeadReport(offset, waits, 0.0, readable(message.key()), timestamp, attempt, why=why, due_at=due)
 
     def _remembered(
         self, partition: Partition, head: HeadReport, known: Optional[Tuple[HeadReport, float]], now: float
@@ -165,32 +186,18 @@ class Heads:
         """Since when it is the head, and what was known of it when it was seen last."""
         before, since = known if known and known[0].offset == head.offset else (head, now)
         if not head.attempt:
-            head = replace(head, key=before.key, timestamp=before.timestamp, attempt=before.attempt)
+            head = replace(head, key=before.key, timestamp=before.timestamp, due_at=before.due_at, attempt=before.attempt)
         self._known[partition] = head, since
-        return replace(head, seconds=now - since)
+        seconds = now - since
+        if head.due_at > head.timestamp:  # until then nobody waits for it
+            seconds = min(seconds, max(0.0, self._wall() - head.due_at))
+        return replace(head, seconds=seconds)
 
     def _age(self, report: PartitionReport, head: Optional[HeadReport]) -> float:
         """Seconds; a clock that is ahead of ours makes nothing younger than new. -1: it is not known."""
         if head is None:
             return -1.0 if report.lag < 0 else 0.0
-        return -1.0 if head.timestamp < 0 else max(0.0, self._wall() - head.timestamp)
-
-
-def _described(place: Place, now: float) -> HeadReport:
-    task, thread = place.task, place.thread
-    return replace(
-        _of_message(message_of(task), offset_of(task), place.waits, int(attempt_of(task)), place.why),
-        running=max(0.0, now - thread.started) if thread else -1.0,
-        thread=thread.name if thread else "",
-        due_in=-1.0 if place.due is None else max(0.0, place.due - now),
-        followers=followers_of(task),
-    )
-
-
-def _of_message(message: Any, offset: int, waits: Waits, attempt: int, why: str) -> HeadReport:
-    milliseconds = message.timestamp()[1]
-    timestamp = milliseconds / 1000 if milliseconds > 0 else -1.0
-    return HeadReport(offset, waits, 0.0, readable(message.key()), timestamp, attempt, why=why)
+        return -1.0 if head.due_at <= 0 else max(0.0, self._wall() - head.due_at)
 
 
 def _unfound(partition: Partition) -> Waits:

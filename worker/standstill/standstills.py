@@ -5,15 +5,19 @@ elsewhere: a task runs or waits for its next attempt, a breaker is open, it is h
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Iterable, List, Optional, Set, Tuple
+from typing import Iterable, List, Mapping, Optional, Set, Tuple
 
 from kafka_worker.kafka.ends import End, Ends
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import partition_of
 from kafka_worker.parts import Parts
+from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.snapshot import PartitionReport
 from kafka_worker.shared.settings import Settings
 from kafka_worker.standstill.unreadable import moved_to
+
+log = logs.logger(__name__)
 
 Reported = Tuple[Partition, PartitionReport]
 
@@ -25,6 +29,7 @@ UNDELIVERED = (
     "nothing is delivered from offset {} on, where {} are, and the client tells no fault. If they can't be read, step over "
     "them: stop the service, then: {}"
 )
+FROZEN_SECONDS = 15.0  # after so long without fetching the end of a partition is asked for
 
 
 class Standstills:
@@ -36,17 +41,37 @@ class Standstills:
         self._seconds = settings.stall_seconds
         self._pool, self._quarantine, self._decisions = parts.pool, parts.quarantine, parts.decisions
         self._all_running = parts.settling.all_running
+        self._stalled: Set[Partition] = set()  # at the last look
 
     def told(self, reported: List[Reported], ends: Ends, now: float) -> List[PartitionReport]:
         """The reports, which say of each partition that stands still how it does."""
         still = {partition: self._still(partition, report, now) for partition, report in reported}
         # Soon enough to know it when the time is over.
         silent = [(p.topic, p.number) for p, report in reported if still[p] > self._seconds / 2 and not report.in_flight]
-        known = ends.of(silent, now)
-        return [
-            replace(report, stalled=self._why(p, report, known.get((p.topic, p.number)), still[p], now))
-            for p, report in reported
-        ]
+        frozen = [(p.topic, p.number) for p, report in reported if self._frozen(p, report, now)]
+        known = ends.of(silent, now, [name for name in frozen if name not in silent])
+        told = [self._told(p, report, known.get((p.topic, p.number)), still[p], now) for p, report in reported]
+        self._tell({partition: report.stalled for (partition, _), report in zip(reported, told)})
+        return told
+
+    def _told(
+        self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, now: float
+    ) -> PartitionReport:
+        if end is not None:
+            partition.asked_end = end.latest
+        return replace(report, stalled=self._why(partition, report, end, still, now))
+
+    def _tell(self, whys: Mapping[Partition, str]) -> None:
+        """What begins, and what is over, is an event."""
+        stalled = {partition for partition, why in whys.items() if why}
+        for partition in stalled - self._stalled:
+            place = {"topic": partition.topic, "partition": partition.number}
+            told = about(Event.PARTITION_STALLED, **place, reason=whys[partition])
+            log.warning("%s stands still: %s", partition, whys[partition], extra=told)
+        for partition in self._stalled & whys.keys() - stalled:
+            told = about(Event.PARTITION_GOES_ON, topic=partition.topic, partition=partition.number)
+            log.info("%s stands still no longer", partition, extra=told)
+        self._stalled = stalled
 
     @staticmethod
     def excuse(reported: Iterable[Reported]) -> None:
@@ -60,6 +85,11 @@ class Standstills:
         if report.held or partition.closing.closed:
             partition.moves.restart()
         return partition.moves.still(now, partition.read_to, report.watermark, report.in_flight)
+
+    @staticmethod
+    def _frozen(partition: Partition, report: PartitionReport, now: float) -> bool:
+        """Whether its end may have moved on without our knowing, because nothing is fetched of it."""
+        return partition.ends.still(now, report.end, report.paused) >= FROZEN_SECONDS and report.paused
 
     def _why(self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, now: float) -> str:
         """Why it should move and does not; empty: it does, or need not, or something explains it."""

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 from enum import Enum
-from typing import Callable, Dict, FrozenSet, Mapping, NamedTuple, Optional
+from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional
 
 from kafka_worker import start
 from kafka_worker.shared import logs
@@ -125,8 +125,9 @@ class Child:
     def _note(self, move: str) -> None:
         log.debug("slot %d, pid %d: %s", self.slot, self.pid, move)
 
-    def hear(self, awake: float, work: WorkOfAll) -> None:
-        """Take in the heartbeats that have come, and what it has done into the sum."""
+    def hear(self, awake: float, work: WorkOfAll) -> List[Message]:
+        """Take in the heartbeats that have come, and what it has done into the sum; the events that it tells of."""
+        events: List[Message] = []
         self.channel.flush()
         for message in self.channel.receive():
             if "answer" in message:
@@ -137,8 +138,10 @@ class Child:
             self.report = from_json(ChildReport, message["report"])
             self._heard_at = awake
             work.hear(self.pid, self.report.work)
+            events += message.get("events", ())
         if self.state is ChildState.STARTING and self.stage not in (None, Stage.STARTING):
             self.move(ChildState.RUNNING)
+        return events
 
     def ask(self, question: Message) -> Callable[[], Optional[Message]]:
         """Ask it something; what gives its answer, once, when it has come."""

@@ -116,7 +116,7 @@ class Supervisor:
             self._react()
             for slot in list(self._slots.values()):
                 self._tend(slot, now, awake)
-            self._http.tend(now, awake)
+            self._desk.recent.hear(self._http.tend(now, awake))
             orphans.reap({self._http.pid, *(child.pid for child in self._children())})
             left = not self._leftovers.gone(awake)
             if self._state.now is State.STARTING and all(slot.filled for slot in self._slots.values()):
@@ -126,7 +126,7 @@ class Supervisor:
                 self._recycle(now)
             if self._state.now is State.ROLLING and self._roll.step(self._slots, now, awake):
                 self._end_roll(now)
-            self._desk.control.serve()
+            self._desk.serve()
             if not self._premises.check():
                 log.error("Another supervisor runs this group here by now: stopping", extra=about(Event.SUPERVISOR_REFUSED))
                 self._stop(ExitCode.GAVE_UP)
@@ -155,7 +155,7 @@ class Supervisor:
     def _tend(self, slot: Slot, now: float, awake: float) -> None:
         """Everything that may be due for a slot, in this order: what ended is seen before what is missing is started."""
         for child in filter(None, (slot.child, slot.successor)):
-            child.hear(awake, self._work)
+            self._desk.recent.hear(child.hear(awake, self._work))
             if not child.channel.readable:
                 child.channel.leave(self._selector)
             self._abort_if_hung(child, awake)
@@ -190,7 +190,7 @@ class Supervisor:
         return child
 
     def _forget(self, child: Child) -> None:
-        child.hear(self._awake.seconds, self._work)  # its last words
+        self._desk.recent.hear(child.hear(self._awake.seconds, self._work))  # its last words
         self._work.end(child.pid)
         child.channel.leave(self._selector)
         child.channel.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent import futures
 from typing import Dict, List, Tuple
 
-from kafka_worker.kafka.ends import AGAIN_SECONDS, Asker, End, Ends
+from kafka_worker.kafka.ends import AGAIN_SECONDS, SELDOM_SECONDS, Asker, End, Ends
 from tests.unit.fakes import TOPIC
 
 OURS = (TOPIC, 0)
@@ -17,8 +17,10 @@ class Desk:
 
     def __init__(self) -> None:
         self.asked: List[futures.Future[Told]] = []
+        self.names: List[List[Tuple[str, int]]] = []
 
-    def ask(self, _names: List[Tuple[str, int]]) -> futures.Future[Told]:
+    def ask(self, names: List[Tuple[str, int]]) -> futures.Future[Told]:
+        self.names.append(names)
         self.asked.append(futures.Future())
         return self.asked[-1]
 
@@ -48,6 +50,20 @@ def test_it_is_asked_again_later_and_the_last_answer_stays_meanwhile() -> None:
     assert meanwhile == {OURS: End(9, 9, "")}
     assert ends.of([OURS], 3.0 + AGAIN_SECONDS)[OURS].problem == "no leader"
     assert ends.of([], 4.0 + 2 * AGAIN_SECONDS) == {}
+
+
+def test_what_there_is_no_haste_about_is_asked_with_the_rest_and_by_itself_but_seldom() -> None:
+    desk = Desk()
+    ends = Ends(desk.ask)
+    theirs = (TOPIC, 1)
+    for second in range(int(2 * SELDOM_SECONDS) + 1):
+        ends.of([OURS] if second < SELDOM_SECONDS else [], float(second), [theirs])
+        for asked in desk.asked[-1:]:
+            if not asked.done():
+                asked.set_result({})
+
+    assert [names.count(theirs) for names in desk.names] == [1, 0, 0, 1]
+    assert [names.count(OURS) for names in desk.names] == [1, 1, 1, 0]
 
 
 def test_a_client_that_can_not_be_made_is_a_problem_of_each_partition() -> None:

@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS, OutgoingRecord
 from kafka_worker.partitions.task import Task
+from tests.unit.fakes import TOPIC
 from tests.unit.kafka.desk import Desk
 
 MISSING = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
@@ -40,7 +41,7 @@ def test_a_record_counts_as_stored_only_after_the_acknowledgement(desk: Desk) ->
 def test_what_the_broker_refuses_holds_its_partition_and_is_sent_again_until_it_is_stored(desk: Desk) -> None:
     task = sent(desk)
     desk.answer(MISSING)
-    refused = (list(desk.stored), desk.outbox.unstored["dead letter"], len(desk.letters), desk.partition.flow.held)
+    refused = (list(desk.stored), desk.outbox.unstored["dead letter", TOPIC], len(desk.letters), desk.partition.flow.held)
 
     desk.now += RESEND_SECONDS
     desk.outbox.serve()
@@ -49,7 +50,7 @@ def test_what_the_broker_refuses_holds_its_partition_and_is_sent_again_until_it_
 
     assert refused == ([], 1, 1, "a dead letter can't be stored in topic.dlq: Broker: Unknown topic or partition")
     assert still_held  # an attempt is no cure
-    assert (desk.stored, desk.outbox.unstored["dead letter"], len(desk.letters)) == ([task], 0, 2)
+    assert (desk.stored, desk.outbox.unstored["dead letter", TOPIC], len(desk.letters)) == ([task], 0, 2)
     assert not desk.partition.flow.held
 
 
@@ -87,7 +88,7 @@ def test_a_full_queue_of_the_client_is_no_fault_of_the_topic_and_passes_soon(des
     sent(desk)
     desk.producers[0].refusal = [BufferError()]
     sent(desk, 8)
-    waiting = (desk.partition.flow.held, desk.outbox.unstored["dead letter"], len(desk.letters))
+    waiting = (desk.partition.flow.held, desk.outbox.unstored["dead letter", TOPIC], len(desk.letters))
 
     desk.now += ROOM_SECONDS
     desk.outbox.serve()
@@ -151,7 +152,7 @@ def test_what_is_refused_in_company_is_sent_again_at_once_each_alone_so_that_onl
     assert at_once == (3, 3, 3, "")
     assert [apart.properties[name] for name in ("batch.num.messages", "compression.type")] == [1, "zstd"]
     assert desk.stored == [innocent, another]
-    assert desk.outbox.unstored["dead letter"] == 1
+    assert desk.outbox.unstored["dead letter", TOPIC] == 1
     assert desk.partition.flow.held.startswith("a dead letter can't be stored in topic.dlq")
     desk.now += RESEND_SECONDS
     desk.outbox.serve()
@@ -213,7 +214,7 @@ def test_what_is_refused_when_its_partition_went_away_is_forgotten(desk: Desk) -
     desk.outbox.serve()
 
     assert len(desk.letters) == 1
-    assert desk.outbox.unstored["dead letter"] == 0
+    assert desk.outbox.unstored["dead letter", TOPIC] == 0
 
 
 def test_of_a_closed_partition_what_was_refused_is_given_up_and_what_is_on_its_way_is_not(desk: Desk) -> None:
@@ -229,7 +230,7 @@ def test_of_a_closed_partition_what_was_refused_is_given_up_and_what_is_on_its_w
     assert open_still == []
     assert abandoned == [refused]
     assert desk.stored == [on_its_way]
-    assert desk.outbox.unstored["dead letter"] == 0
+    assert desk.outbox.unstored["dead letter", TOPIC] == 0
 
 
 def test_after_a_fatal_error_another_producer_sends_what_was_not_stored(desk: Desk) -> None:

@@ -12,7 +12,7 @@ from kafka_worker.kafka.transactions import PAUSE_SECONDS, TROUBLE_SECONDS, Tran
 from kafka_worker.kafka.transactor import Job, Transactor
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, finish
-from tests.unit.fakes import Message
+from tests.unit.fakes import TOPIC, Message
 
 GONE = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
 LATE = KafkaError(KafkaError._TIMED_OUT, "not yet", retriable=True)
@@ -155,7 +155,7 @@ def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(be
     bench.commit()
     second = bench.sent
     bench.over(GONE, blamed=(1,))
-    held = (bench.partition.flow.held, bench.ours.unstored["result"], bench.ours.reach(bench.partition))
+    held = (bench.partition.flow.held, bench.ours.unstored["result", TOPIC], bench.ours.reach(bench.partition))
     bench.now += RESEND_SECONDS
     bench.commit()
     third = bench.sent
@@ -164,7 +164,7 @@ def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(be
 
     assert (first, second, third, bench.sent) == ([0], [1], [1], [2])
     assert held == ("a result can't be stored in out: Broker: Unknown topic or partition", 1, 1)
-    assert (bench.partition.flow.held, bench.ours.unstored["result"]) == ("", 0)
+    assert (bench.partition.flow.held, bench.ours.unstored["result", TOPIC]) == ("", 0)
 
 
 def test_what_the_client_itself_can_not_take_is_a_failure_of_its_call(bench: Bench) -> None:

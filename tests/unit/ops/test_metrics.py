@@ -17,9 +17,15 @@ from tests.unit.ops import full
 from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot
 
 CHILD = child(
-    busy=3.0, capacity=4, retrying=4, tasks=[replace(TASK, seconds=7.0)], breakers=[replace(BREAKER, opened_times=2)],
+    busy=3.0,
+    capacity=4,
+    resting=2,
+    rebalances=3,
+    waiting=[WorkCount("retries_waiting", "orders", "", 4)],
+    tasks=[replace(TASK, seconds=7.0)],
+    breakers=[replace(BREAKER, opened_times=2)],
     partitions=[replace(HELD, partition=5, lag=-1)],
-)  # fmt: skip
+)
 
 
 def snapshot(**changes: Any) -> Snapshot:
@@ -44,24 +50,32 @@ def test_each_slot_is_counted_and_one_without_a_process_is_down() -> None:
 
     assert (found("up", slot="0"), found("up", slot="1")) == (1, 0)
     assert [found("restarts_total", slot="1", reason=reason) for reason in ("crash", "rolled")] == [9, 0]
-    assert [found("threads", slot="0", state=state) for state in ("busy", "idle")] == [3, 1]
-    assert found("retries_waiting", slot="0") == 4
-    assert found("retries_waiting", slot="1") is None  # what a dead process said last is out of date
+    assert [found("threads", slot="0", state=state) for state in ("busy", "idle", "resting")] == [3, 1, 2]
+    assert [found("retries_waiting", topic=topic) for topic in ("orders", "returns")] == [4, 0]
+    assert found("rebalances_total", slot="0") == 3
+    assert found("poll_age_seconds", slot="1") is None  # what a dead process said last is out of date
     assert found("longest_task_seconds", slot="0") == 7
     assert (found("slots", state="running"), found("slots", state="backoff")) == (2, 0)
 
 
 def test_work_is_that_of_the_whole_service_and_what_has_not_happened_yet_is_there_as_none() -> None:
-    found = Read(snapshot(work=[WorkCount("tasks", "orders", "done", 10), WorkCount("commits", "", "stored", 7)]))
+    received, sent = WorkCount("messages_received", "orders", "", 12), WorkCount("messages_sent", "", "results", 5)
+    done, stored = WorkCount("tasks", "orders", "done", 10), WorkCount("commits", "", "stored", 7)
+    found = Read(snapshot(work=[received, sent, done, stored]))
 
     assert [found("tasks_total", topic="orders", outcome=outcome) for outcome in ("done", "dead_letter")] == [10, 0]
     assert found("dead_letters_total", topic="returns", reason="death") == 0
     assert found("attempts_failed_total", topic="orders", error="ValueError") is None  # who knows what users raise
     assert [found("commits_total", result=result) for result in ("stored", "failed")] == [7, 0]
+    assert [found("messages_received_total", topic=topic) for topic in ("orders", "returns")] == [12, 0]
+    assert found("messages_sent_total", topic="results") == 5
 
 
-def test_times_of_calls_are_a_histogram_by_topic() -> None:
+def test_times_of_calls_and_delays_before_the_first_are_histograms_by_topic() -> None:
     found = Read(full.snapshot())
+
+    delays = [found("start_delay_seconds_bucket", topic="orders", le=bound) for bound in ("30.0", "60.0", "7200.0", "+Inf")]
+    assert (delays, found("start_delay_seconds_sum", topic="orders")) == ([0, 14, 14, 14], 700)
 
     below = [found("handler_seconds_bucket", topic="orders", le=bound) for bound in ("0.1", "0.5", "1800.0", "+Inf")]
     assert below == [0, 9, 9, 10]
@@ -136,6 +150,18 @@ def test_lines_that_nobody_has_read_are_counted_for_each_process() -> None:
 
     dropped = [found("log_lines_dropped_total", process=process) for process in ("supervisor", "slot-0")]
     assert dropped == [3, 7]
+
+
+def test_by_the_names_of_kafka_exporter_lag_and_offsets_are_told_where_that_is_asked_for_only() -> None:
+    told = {line for line in metrics.text(full.snapshot(), "kafka_exporter").splitlines() if line.startswith("kafka_")}
+    ours = {line for line in metrics.text(full.snapshot()).splitlines() if line.startswith("kafka_")}
+
+    assert {line for line in told - ours if '"5"' in line} == {
+        'kafka_consumergroup_lag{consumergroup="workers",partition="5",topic="orders"} 120.0',
+        'kafka_consumergroup_current_offset{consumergroup="workers",partition="5",topic="orders"} 100.0',
+        'kafka_topic_partition_current_offset{partition="5",topic="orders"} 220.0',
+    }
+    assert all(line.startswith("kafka_worker_") for line in ours)
 
 
 def test_health_is_that_of_status() -> None:

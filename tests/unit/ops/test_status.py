@@ -18,7 +18,6 @@ from kafka_worker.shared.ipc.snapshot import (
     Waits,
     as_json,
     from_json,
-    utilization,
 )
 from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot, snapshot
 
@@ -131,13 +130,6 @@ def test_a_snapshot_is_the_same_after_its_way_over_the_socket_and_of_an_older_or
     assert from_json(Snapshot, {**older, "tomorrow": 1}) == replace(ours, conditions=[])
 
 
-def test_totals_leave_out_what_a_dead_child_said_last_and_unknown_lag() -> None:
-    unknown = replace(PARTITION, lag=-1)
-    sums = health.totals([slot(0), slot(1, pid=0), slot(2, child=child(partitions=[PARTITION, unknown]))])
-
-    assert (sums["done"], sums["failed"], sums["lag"], sums["in_flight"], sums["partitions"]) == (20, 2, 240, 9, 3)
-
-
 def test_the_text_names_a_stuck_task_in_full_in_one_line() -> None:
     shown = status.text(snapshot(slot(0), slot(1, child=child(tasks=[TASK]))))
 
@@ -235,10 +227,3 @@ def test_what_is_only_on_its_way_has_no_such_line() -> None:
     soon = replace(PARTITION, head=replace(STUCK, seconds=0.5), lag_seconds=0.7)
 
     assert "behind" not in status.text(snapshot(slot(child=child(partitions=[soon, PARTITION]))))
-
-
-def test_how_much_of_what_could_run_does_is_known_of_all_processes_that_say_it() -> None:
-    half, idle = child(busy=2.0, capacity=4), child(busy=0.0, capacity=4)
-
-    assert utilization([slot(0, child=half), slot(1, child=idle), slot(2, pid=0, child=half)]) == 0.25
-    assert utilization([slot(0, child=child()), slot(1, child=None)]) == -1.0

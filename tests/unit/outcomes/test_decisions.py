@@ -24,6 +24,7 @@ from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.foreign.answers import Reject, Retry, Send
 from kafka_worker.shared.foreign.deliver_at import HEADER, written
+from kafka_worker.shared.ipc.snapshot import WorkCount
 from tests.unit.fakes import Message, some_settings
 from tests.unit.kafka.desk import Producer
 
@@ -214,6 +215,7 @@ def test_what_waits_and_what_became_dead_letters_is_counted(table: Table) -> Non
     table.producer.answer(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
     decisions.serve()
     refused = (decisions.counts(), decisions.busy(table.now))
+    waiting = decisions.waiting_of_topics()
     table.now += RESEND_SECONDS
     decisions.serve()
     table.producer.answer()
@@ -221,10 +223,12 @@ def test_what_waits_and_what_became_dead_letters_is_counted(table: Table) -> Non
 
     assert on_its_way == (Counts(failed=2, retrying=1, dead_letters=0, unstored_letters=0), True)
     assert refused == (Counts(failed=2, retrying=1, dead_letters=0, unstored_letters=1), False)
+    assert waiting == [WorkCount("retries_waiting", "topic", "", 1), WorkCount("dead_letters_unstored", "topic", "", 1)]
     assert (decisions.counts(), decisions.busy(table.now)) == (Counts(2, 0, 1, 0), False)
     assert [(each.what, each.topic, each.kind, each.count) for each in decisions.work.told()] == [
         ("attempts_failed", "topic", "ValueError", 1),
         ("attempts_failed", "topic", "Reject", 1),
+        ("messages_sent", "", "topic.dlq", 1),
         ("dead_letters", "topic", "rejected", 1),
         ("tasks", "topic", "dead_letter", 1),
     ]

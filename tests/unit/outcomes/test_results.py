@@ -11,6 +11,7 @@ from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS
 from kafka_worker.outcomes.results import BUSY_SECONDS, ResultSender
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.shared.foreign.answers import Send
+from tests.unit.fakes import TOPIC
 from tests.unit.kafka.desk import Desk
 
 MISSING = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
@@ -59,7 +60,7 @@ def test_a_result_that_can_not_be_stored_holds_the_partition_until_it_is(desk: D
     outcomes = Outcomes(desk)
     outcomes.send(desk, Send("a", 1))
     desk.answer(MISSING)
-    held = (desk.partition.flow.held, desk.outbox.unstored["result"], list(outcomes.done))
+    held = (desk.partition.flow.held, desk.outbox.unstored["result", TOPIC], list(outcomes.done))
     desk.now += RESEND_SECONDS
     desk.outbox.serve()
     desk.answer()
@@ -103,7 +104,7 @@ def test_results_of_one_list_keep_their_order_when_the_client_does_not_take_one_
     desk.answer()
 
     assert (at_first, [letter["value"] for letter in desk.letters]) == (refused, [b"0", b"1", b"2"])
-    assert (outcomes.done, outcomes.failed, desk.outbox.unstored["result"]) == ([7], [], 0)
+    assert (outcomes.done, outcomes.failed, desk.outbox.unstored["result", TOPIC]) == ([7], [], 0)
 
 
 def test_results_of_one_list_keep_their_order_when_they_are_sent_again_and_there_is_no_room(desk: Desk) -> None:

@@ -64,4 +64,4 @@ def test_each_list_is_stored_once_and_in_its_order(
     wanted = [[b"[%d,%d]" % (offset, number) for number in range(size)] for offset, size in enumerate(sizes)]
     assert sorted(stored.values()) == wanted
     assert sorted(done) == list(range(len(sizes)))
-    assert (desk.outbox.in_transit, desk.outbox.unstored["result"], desk.partition.flow.held) == (0, 0, "")
+    assert (desk.outbox.in_transit, desk.outbox.unstored["result", "topic"], desk.partition.flow.held) == (0, 0, "")

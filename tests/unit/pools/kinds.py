@@ -14,6 +14,7 @@ from kafka_worker.partitions.tracker import Segment
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.pools.times import Times
 from kafka_worker.shared.foreign.answers import BatchError
 from tests.unit.fakes import Message
 
@@ -47,6 +48,10 @@ class Work:
             lane.admit(self.task(offset, lane))
         self.give(pool, self.task(0, lane))
         return lane
+
+    def times(self, pool: Pool) -> Times:
+        """How long its calls took, by the only thread that has called."""
+        return pool.threads[0].times[self.partition.topic]
 
     @property
     def watermark(self) -> int:

@@ -32,7 +32,7 @@ def test_a_handler_gets_what_may_run_now_up_to_the_size() -> None:
 
     assert [number for call in calls for number in call] == list(range(25))
     assert [len(call) for call in calls] == [10, 10, 5]
-    assert (pool.threads[0].done, sum(pool.threads[0].histogram)) == (25, 3)
+    assert (pool.threads[0].done, sum(work.times(pool).counts)) == (25, 3)
 
 
 def test_a_lone_message_is_not_kept_waiting() -> None:

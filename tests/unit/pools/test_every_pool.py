@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
-from typing import Any, Callable, ContextManager, Optional
+import time
+from typing import Any, Callable, ContextManager, List, Optional
 
 import pytest
 
+from kafka_worker.partitions.task import Attempt
 from kafka_worker.partitions.tracker import RUNNING
 from kafka_worker.partitions.undecided import Raised, Returned
 from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.pools.times import Times
 from kafka_worker.shared.foreign.answers import Send
+from kafka_worker.shared.ipc.snapshot import BUCKETS
 from tests.support.ending import started
 from tests.support.eventually import eventually
 from tests.unit.fakes import in_words
@@ -130,3 +135,30 @@ def test_what_ends_after_its_partition_went_away_is_counted_as_stale(running: St
         work.partition.closing.forget()
         release.set()
         eventually(lambda: sum(thread.stale for thread in pool.threads) == 1, 5, "the end is noted")
+
+
+def test_a_delay_is_from_a_messages_timestamp_to_its_first_call(running: Start) -> None:
+    now, excused = time.time(), Attempt(1, math.inf, 0.0)
+    given = (
+        ((1, int((now - 100) * 1000)), 1),
+        ((1, 1500), 2),
+        ((0, 0), 1),
+        ((1, int((now + 3600) * 1000)), 1),
+        ((1, 1500), excused),
+    )
+    work = Work(len(given))
+    with running() as pool:
+        for offset, (timestamp, attempt) in enumerate(given):
+            task = work.task(offset, attempt=attempt)
+            task[2].given_timestamp = timestamp
+            work.give(pool, task)
+            eventually(lambda: work.watermark == offset + 1 and nothing_runs(pool), 5, "it is done")  # noqa: B023
+        eventually(lambda: sum(sum(times.counts) for times in delays(pool)) == 2, 5, "those two are counted")
+
+    counts = [sum(each) for each in zip(*(times.counts for times in delays(pool)))]
+    assert {bucket: count for bucket, count in zip(BUCKETS, counts) if count} == {"0.001": 1, "300.0": 1}  # ahead of us: none
+    assert 100 <= sum(times.seconds for times in delays(pool)) < 110
+
+
+def delays(pool: Pool) -> List[Times]:
+    return [times for thread in pool.threads for times in thread.delays.copy().values()]

@@ -7,7 +7,7 @@ from typing import Any, List
 
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import Pool
-from kafka_worker.shared.ipc.snapshot import HANDLER_SECONDS
+from kafka_worker.shared.ipc.snapshot import BUCKETS
 from tests.support.ending import started
 from tests.support.eventually import eventually
 from tests.unit.pools.kinds import Work
@@ -38,10 +38,14 @@ def test_every_call_is_counted_in_one_bucket_of_the_histogram() -> None:
     work = Work(50)
     with started(Pool(2, lambda *_: None)) as pool:
         work.give_all(pool)
-        eventually(lambda: sum(sum(thread.histogram) for thread in pool.threads) == 50, 5, "all are counted")
+        eventually(lambda: sum(map(sum, counts(pool))) == 50, 5, "all are counted")
 
     assert sum(thread.done for thread in pool.threads) == 50
-    assert {len(thread.histogram) for thread in pool.threads} == {len(HANDLER_SECONDS) + 1}
+    assert set(map(len, counts(pool))) == {len(BUCKETS)}
+
+
+def counts(pool: Pool) -> List[List[int]]:
+    return [times.counts for thread in pool.threads for times in thread.times.copy().values()]
 
 
 def test_a_busy_partition_does_not_keep_another_waiting() -> None:

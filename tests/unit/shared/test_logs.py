@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Iterator
 import pytest
 
 from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Lost, NotAgain, Seldom
 
 log = logs.logger("some.module")
@@ -124,6 +125,28 @@ def test_a_level_that_is_not_wanted_costs_no_line(read: Callable[[], str]) -> No
     log.error("wanted", exc_info=ValueError("why"))
 
     assert read().splitlines() == [f"<3>slot-1[{os.getpid()}] wanted", "<3>  | ValueError: why"]
+
+
+def test_what_happens_is_remembered_in_plain_data_whatever_is_logged_and_of_very_much_the_newest(
+    read: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert logs._home
+    monkeypatch.setattr(logs, "_home", logs._home._replace(level=logging.ERROR))
+    logs.take_events()
+    log.info("nothing of note")
+    log.info("slot %d: %s", 1, "x" * 1000, extra=about(Event.PROCESS_STARTED, slot=1, reason=ValueError("why")))
+    log.debug("not wanted", extra=about(Event.ASSIGNED))
+    logging.getLogger("users").error("his own", extra={"event": "mine"})
+
+    (event,) = logs.take_events()
+    for _ in range(logs.MOST_EVENTS + 5):
+        log.warning("again", extra=about(Event.ATTEMPT_FAILED, offset=_))
+
+    assert (event["event"], event["level"], event["process"], event["slot"]) == ("process-started", "INFO", "slot-1", 1)
+    assert (event["pid"], event["reason"], len(event["message"]) < 350) == (os.getpid(), "why", True)
+    assert [each["offset"] for each in logs.take_events()] == list(range(5, logs.MOST_EVENTS + 5))
+    assert logs.take_events() == []
+    assert read() == f"<3>slot-1[{os.getpid()}] his own\n"
 
 
 def test_what_nobody_reads_is_counted_and_told_when_it_flows(read: Callable[[], str]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from kafka_worker.gates.breakers import Breakers
 from kafka_worker.kafka import outbox
 from kafka_worker.kafka.outbox import OutgoingRecord
+from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Lane
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
@@ -57,7 +58,7 @@ def waits_for_its_next_attempt(bench: Bench, task: Task) -> None:
 
 
 def waits_for_its_time(bench: Bench, task: Task) -> None:
-    bench.parts.decisions._scheduled = True
+    bench.parts.decisions.scheduled = True
     task[2].set_headers([("deliver-at", b"2100-01-01T00:00Z")])
     bench.parts.decisions._retries.hold(task, bench.now + 60.0)
 
@@ -128,8 +129,8 @@ def test_of_what_runs_it_is_told_where_for_how_long_and_of_what_is_due_when(benc
     bench.pool.threads[0].task = None
     waits_for_its_next_attempt(bench, task)
 
-    assert running == HeadReport(HEAD, Waits.RUNNING, 0.0, None, 1.5, 1, running=340.0, thread="handler-0")
-    assert bench.head().head == HeadReport(HEAD, Waits.RETRY, 0.0, None, 1.5, 3, due_in=12.0)
+    assert running == HeadReport(HEAD, Waits.RUNNING, 0.0, None, 1.5, 1, running=340.0, thread="handler-0", due_at=1.5)
+    assert bench.head().head == HeadReport(HEAD, Waits.RETRY, 0.0, None, 1.5, 3, due_in=12.0, due_at=1.5)
 
 
 def test_how_many_wait_for_it_to_keep_their_order_is_told(bench: Bench) -> None:
@@ -181,7 +182,7 @@ def test_since_when_it_is_the_head_counts_through_all_that_becomes_of_it(bench: 
 
     head = bench.head().head
 
-    assert head == HeadReport(HEAD, Waits.SENDING, 300.0, None, 1.5, 1)
+    assert head == HeadReport(HEAD, Waits.SENDING, 300.0, None, 1.5, 1, due_at=1.5)
 
 
 def test_another_head_has_a_time_of_its_own(bench: Bench) -> None:
@@ -207,6 +208,39 @@ def aged(bench: Bench, seconds: float) -> Message:
 def test_lag_in_seconds_is_the_age_of_the_first_that_is_not_done(bench: Bench, age: float, told: float) -> None:
     offset, segment, _, *rest = bench.take(HEAD)
     runs(bench, (offset, segment, aged(bench, age), *rest))  # type: ignore[arg-type]
+
+    assert bench.head(HEAD + 1).lag_seconds == pytest.approx(told, abs=0.01)
+
+
+def is_in_hand(bench: Bench, message: Message) -> None:
+    bench.partition.flow.keep([message])
+
+
+def is_taken(bench: Bench, message: Message) -> None:
+    offset, segment, _, *rest = bench.take(HEAD)
+    bench.parts.decisions.delayed([(offset, segment, message, *rest)])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("how", [is_in_hand, is_taken])
+@pytest.mark.parametrize(("wait", "told"), [(50.0, 0.0), (-20.0, 20.0)])
+def test_what_waits_in_a_retry_topic_is_late_when_its_wait_is_over(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, how: Callable[[Bench, Message], None], wait: float, told: float
+) -> None:
+    monkeypatch.setattr(bench.parts.decisions, "retry_topics", RetryTopics([TOPIC], ["30s"], lambda: EPOCH + bench.now))
+    bench.partition.topic, bench.partition.retries_of = TOPIC + ".retry.30s", TOPIC
+    message = aged(bench, 3600.0)
+    due = round((EPOCH + bench.now + wait) * 1000)
+    ours = {
+        "topic": TOPIC,
+        "partition": 0,
+        "offset": 3,
+        "timestamp": 1500,
+        "attempt": 2,
+        "due-at": due,
+        "first-failed-at": 1500,
+    }
+    message.given_headers = [("retry." + name, str(value).encode()) for name, value in ours.items()]
+    how(bench, message)
 
     assert bench.head(HEAD + 1).lag_seconds == pytest.approx(told, abs=0.01)
 
@@ -258,7 +292,7 @@ def test_an_open_breaker_holds_up_nothing_where_nothing_is(bench: Bench, monkeyp
 def test_what_is_in_hand_and_has_no_room_is_told_with_its_time(bench: Bench) -> None:
     bench.partition.flow.keep([Message(HEAD, b"key"), Message(HEAD + 1)])
 
-    assert bench.head(HEAD + 9).head == HeadReport(HEAD, Waits.PAUSED, 0.0, "key", 1.5, 1)
+    assert bench.head(HEAD + 9).head == HeadReport(HEAD, Waits.PAUSED, 0.0, "key", 1.5, 1, due_at=1.5)
 
 
 def test_what_is_done_beyond_and_what_is_queued_is_counted(bench: Bench) -> None:

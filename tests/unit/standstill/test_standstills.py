@@ -13,6 +13,7 @@ from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Raised
 from kafka_worker.shared.foreign.answers import Retry
+from kafka_worker.standstill.standstills import FROZEN_SECONDS
 from tests.unit.fakes import TOPIC, Message
 from tests.unit.standstill.bench import Bench
 
@@ -61,6 +62,18 @@ def test_what_the_broker_has_and_does_not_deliver_is_told_within_the_time_and_no
     assert after.startswith(words)
 
 
+def test_that_it_stands_still_and_that_it_is_over_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    committed(bench, 7)
+    bench.ends_at(9)
+    bench.look(2 * SECONDS)
+    bench.ends_at(7)
+    with caplog.at_level("INFO"):
+        bench.look(2)
+
+    assert [vars(each)["event"] for each in caplog.records] == ["partition-stalled", "partition-goes-on"]
+    assert "topic[0] stands still: nothing is delivered from offset 7 on" in caplog.text
+
+
 def test_time_counts_from_when_there_is_something_to_deliver(bench: Bench) -> None:
     committed(bench, 7)
     bench.ends_at(7)
@@ -82,6 +95,26 @@ def test_what_is_paused_for_the_work_of_others_is_explained_and_what_is_paused_f
 
     assert explained == ""
     assert bench.look(1).startswith("nothing is delivered")
+
+
+def test_of_a_partition_of_which_nothing_is_fetched_for_long_the_end_is_asked_for_and_told_until_it_is_fetched_again(
+    bench: Bench,
+) -> None:
+    committed(bench, 7)
+    runs(bench, bench.take(7))
+    bench.partition.flow.pause()
+    bench.look(FROZEN_SECONDS - 1)
+    before = bench.ends.seldom
+    bench.look(1.5)
+    bench.ends_at(1007)
+    asked, lag = bench.ends.seldom, [bench.partition.report(9).lag]
+    bench.look(0)
+    bench.ends.known = {}  # of others
+    lag.append(bench.partition.report(9).lag)
+    bench.partition.flow.resume()
+    lag.append(bench.partition.report(9).lag)
+
+    assert (before, asked, lag) == ([], [(TOPIC, 0)], [2, 1000, 2])
 
 
 def runs(bench: Bench, task: Task) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
-from typing import Any, List, Optional, cast
+from typing import Any, List, Optional, Sequence, cast
 
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import Stage, as_json
@@ -46,9 +46,10 @@ class Puppet:
         self.writes(stage, **more)
         self.child.hear(awake, WorkOfAll())
 
-    def writes(self, stage: str, **more: Any) -> None:
+    def writes(self, stage: str, events: Sequence[Any] = (), **more: Any) -> None:
         """A heartbeat that nobody has heard yet."""
-        self.line.send({"report": as_json(child(stage=Stage(stage), **{"poll_age": 0.0, **more}))})
+        report = as_json(child(stage=Stage(stage), **{"poll_age": 0.0, **more}))
+        self.line.send({"report": report, "events": list(events)})
 
     def becomes(self, *states: ChildState) -> None:
         for state in states:

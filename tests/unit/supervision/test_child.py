@@ -178,3 +178,14 @@ def test_the_stacks_that_a_child_has_left_are_told_when_it_is_reaped(puppet: Pup
     (record,) = caplog.records
     assert record.levelname == "ERROR"
     assert vars(record)["stack"] == "Fatal Python error: Aborted"
+
+
+def test_what_has_happened_to_a_child_is_told_with_its_heartbeats_the_last_one_too(puppet: Puppet) -> None:
+    puppet.writes("consuming", events=[{"event": "assigned"}, {"event": "breaker-opened"}])
+    first = puppet.child.hear(51.0, WorkOfAll())
+    puppet.writes("closed", events=[{"event": "forced-end"}])
+    puppet.line.close()
+    puppet.ends(0)
+
+    assert [each["event"] for each in first] == ["assigned", "breaker-opened"]
+    assert puppet.child.hear(52.0, WorkOfAll()) == [{"event": "forced-end"}]

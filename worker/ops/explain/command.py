@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
 from kafka_worker.ops import asking
 from kafka_worker.ops.explain import text
+from kafka_worker.ops.explain.cases import Case, cases, owned
 from kafka_worker.ops.tables import duration, safe
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.configuration.words.place import Place
@@ -38,53 +39,20 @@ def run(configuration: Configuration) -> int:
 
 def _explain(found: asking.Found, snapshot: Snapshot, configuration: Configuration) -> int:
     place = configuration.place or Place("")
-    cases = [_asked(case, found, place) for case in _cases(snapshot, place)]
+    asked = [_asked(case, found) for case in cases(snapshot, place)]
     if configuration.as_json:
-        show(json.dumps([_as_json(case) for case in cases], indent=2))
-    elif cases:
-        show(safe("\n\n".join(map(text.paragraph, cases))))
+        show(json.dumps([case.as_json() for case in asked], indent=2))
+    elif asked:
+        show(safe("\n\n".join(map(text.paragraph, asked))))
     else:
-        owned = sorted({partition.topic for slot in snapshot.slots if slot.child for partition in slot.child.partitions})
-        here = f"its processes here have partitions of: {', '.join(owned)}" if owned else "its processes here have none"
         problems = "".join(f"\n  {problem}" for problem in snapshot.problems)
-        show(safe(f"{place}: no process of this service has it ({here}). Who has it, of all hosts: lag{problems}"))
-    return TOLD if cases else NOT_TOLD
+        show(safe(f"{place}: no process of this service has it ({owned(snapshot)}). Who has it, of all hosts: lag{problems}"))
+    return TOLD if asked else NOT_TOLD
 
 
-def _cases(snapshot: Snapshot, place: Place) -> List[text.Case]:
-    """Those that are meant, in order."""
-    cases = [
-        text.Case(slot, partition, [each.text for each in snapshot.conditions if each.slot == slot.slot])
-        for slot in snapshot.slots
-        if slot.child and slot.pid
-        for partition in slot.child.partitions
-        if partition.topic == place.topic and place.partition in (None, partition.partition)
-    ]
-    return sorted(cases, key=lambda case: case.partition.partition)
-
-
-def _asked(case: text.Case, found: asking.Found, place: Place) -> text.Case:
+def _asked(case: Case, found: asking.Found) -> Case:
     """With what its process says, if there is something to ask."""
-    if place.offset is None and case.partition.head is None:
-        return case
-    question: Dict[str, Any] = {"topic": case.partition.topic, "partition": case.partition.partition}
-    if place.offset is not None:
-        question["offset"] = place.offset
-    return replace(case, answer=found.inquire(case.slot.slot, question), offset=place.offset)
-
-
-def _as_json(case: text.Case) -> Dict[str, Any]:
-    sought = case.sought
-    return {
-        "slot": case.slot.slot,
-        "pid": case.slot.pid,
-        "heartbeat_age": case.slot.heartbeat_age,
-        **asdict(case.partition),
-        "offset": case.offset,
-        "sought": asdict(sought) if sought else None,
-        "tasks": case.answer.get("tasks", []),
-        "let_go": text.let_go(case),
-    }
+    return replace(case, answer=found.inquire(case.slot.slot, case.question)) if case.question else case
 
 
 # ---- stacks -----------------------------------------------------------------------------------------------------------

@@ -4,48 +4,15 @@ process say. Pure."""
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
-from kafka_worker.ops.explain.words import IN_ORDER, LET_GO, SAID, of_lag
+from kafka_worker.ops.explain.cases import Case
+from kafka_worker.ops.explain.words import SAID, of_lag
 from kafka_worker.ops.tables import duration
-from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, SlotReport, Waits, from_json
+from kafka_worker.shared.ipc.snapshot import HeadReport, Waits
 
 STALE_SECONDS = 2.0  # a heartbeat older than that is told
 MOST_CALLS = 6  # of a stack: the outermost of the handler, and the innermost
-
-
-@dataclass(frozen=True)
-class Case:
-    """A partition, and who has it."""
-
-    slot: SlotReport
-    partition: PartitionReport
-    problems: List[str] = field(default_factory=list)  # of its slot
-    answer: Dict[str, Any] = field(default_factory=dict)  # what its process said when it was asked
-    offset: Optional[int] = None  # that is asked about; None: the first that is not done
-
-    @property
-    def sought(self) -> Optional[HeadReport]:
-        """The message that is asked about; None: nothing is known of it, or it is done."""
-        head = self.partition.head
-        return head if self.offset is None or (head and head.offset == self.offset) else self.answered
-
-    @property
-    def is_to_come(self) -> bool:
-        """Whether the message that is asked about is not in the partition yet."""
-        return self.offset is not None and 0 <= self.partition.end <= self.offset
-
-    @property
-    def answered(self) -> Optional[HeadReport]:
-        """What its process says of the message that is asked about; None: it is done, or nothing is said."""
-        found = self.answer.get("sought")
-        return from_json(HeadReport, found) if found else None
-
-    @property
-    def name(self) -> str:
-        """How one types it."""
-        return f"{self.partition.topic}/{self.partition.partition}"
 
 
 def paragraph(case: Case) -> str:
@@ -133,14 +100,6 @@ def _behind(case: Case) -> List[str]:
     return [f"  behind it: {told}"] if told else []
 
 
-def let_go(case: Case) -> List[str]:
-    """What lets go of it, each in one line; nothing: it needs nothing."""
-    if case.partition.stalled or case.sought is None or case.is_to_come:
-        return []
-    lines = [*LET_GO[case.sought.waits], *([IN_ORDER] if case.sought.followers else [])]
-    return [line.format(pid=case.slot.pid, followers=case.sought.followers) for line in lines]
-
-
 def _let_go(case: Case) -> List[str]:
     stalled = [f"  stalled: {case.partition.stalled}"] if case.partition.stalled else []
-    return [*stalled, *(f"  {'or' if number else 'let go'}: {line}" for number, line in enumerate(let_go(case)))]
+    return [*stalled, *(f"  {'or' if number else 'let go'}: {line}" for number, line in enumerate(case.let_go))]

@@ -77,8 +77,8 @@ def _rows(settings: Settings, group: Group, places: List[Place], members: List[M
     offsets = Offsets(group.committed(places), group.beginnings(places), group.ends(places))
     undone = first_undone(offsets, settings.consumer_properties.get("auto.offset.reset", "earliest"))
     behind = {place: offset for place, offset in undone.items() if offset < offsets.ends.get(place, offset + 1)}
-    produced = {**dict.fromkeys(undone.keys() - behind.keys()), **group.produced(behind)}
-    return rows(offsets, undone, produced, members, time.time())
+    due = {**dict.fromkeys(undone.keys() - behind.keys()), **group.due(behind)}
+    return rows(offsets, undone, due, members, time.time())
 
 
 def _text(settings: Settings, state: str, found: List[Row]) -> List[str]:

@@ -38,7 +38,7 @@ class Row:
     committed: int  # -1: nothing yet
     end: int
     lag: int  # messages from where the group goes on to the end; markers of transactions count, as for Kafka's own tool
-    lag_seconds: float  # since the first of them was produced; 0: there is none
+    lag_seconds: float  # since when the first of them should be done; 0: there is none, or it is not due
     member: str  # who has the partition; empty: nobody
     address: str
 
@@ -58,12 +58,12 @@ def first_undone(offsets: Offsets, reset: str) -> Dict[Place, int]:
 def rows(
     offsets: Offsets,
     undone: Mapping[Place, int],
-    produced: Mapping[Place, Optional[float]],
+    due: Mapping[Place, Optional[float]],
     members: Iterable[Member],
     now: float,
 ) -> List[Row]:
-    """One a partition, by topic and number. `undone`: where the group goes on; `produced`: when the first message from there
-    on was, in seconds since 1970, as is `now` (None: there is no message)."""
+    """One a partition, by topic and number. `undone`: where the group goes on; `due`: since when the first message from there
+    on should be done, in seconds since 1970, as is `now` (None: there is no message)."""
     owners = {place: (member.name, member.address) for member in members for place in member.partitions}
     return [
         Row(
@@ -71,7 +71,7 @@ def rows(
             committed,
             offsets.ends.get(place, UNKNOWN),
             _lag(undone.get(place), offsets.ends.get(place)),
-            _seconds(place, produced, now),
+            _seconds(place, due, now),
             *owners.get(place, ("", "")),
         )
         for place, committed in sorted(offsets.committed.items())
@@ -82,10 +82,10 @@ def _lag(undone: Optional[int], end: Optional[int]) -> int:
     return UNKNOWN if undone is None or end is None else max(0, end - undone)
 
 
-def _seconds(place: Place, produced: Mapping[Place, Optional[float]], now: float) -> float:
-    if place not in produced:
+def _seconds(place: Place, due: Mapping[Place, Optional[float]], now: float) -> float:
+    if place not in due:
         return UNKNOWN
-    at = produced[place]
+    at = due[place]
     return 0.0 if at is None else max(0.0, now - at)  # a producer's clock may be ahead of ours
 
 

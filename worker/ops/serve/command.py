@@ -10,6 +10,7 @@ import socket
 import time
 from typing import List, Optional
 
+from kafka_worker.ops.serve.happenings import Happenings
 from kafka_worker.ops.serve.history import History
 from kafka_worker.ops.serve.watching import Seen, Watch
 from kafka_worker.shared import http_settings, logs
@@ -57,14 +58,15 @@ async def _serve(settings: Settings, listener: socket.socket, channel: Optional[
     """Until a signal, or the end of the supervisor whose child we are."""
     from kafka_worker.ops.serve import server, site  # here, because their libraries are optional
 
-    watch, history, stop = Watch(settings), History(), asyncio.Event()
+    watch, history, recent, stop = Watch(settings), History(), Happenings(), asyncio.Event()
     inbox = SignalInbox([signal.SIGTERM, signal.SIGINT])
     asyncio.get_running_loop().add_reader(inbox.fileno(), stop.set)
     limits = server.Limits(streams={site.EVENTS: LONGEST_STREAM_SECONDS})
     parts = [
-        server.run(site.application(settings, watch, history), limits, listener, stop=stop),
+        server.run(site.application(settings, watch, history, recent), limits, listener, stop=stop),
         watch.follow(),
         _remember(watch, history),
+        recent.follow(watch),
         *([_beat(channel)] if channel else []),
     ]
     ended, _ = await asyncio.wait([asyncio.ensure_future(part) for part in parts], return_when=asyncio.FIRST_COMPLETED)
@@ -85,7 +87,8 @@ async def _remember(watch: Watch, history: History) -> None:
 async def _beat(channel: Channel) -> None:
     """Tell the supervisor that we live, for as long as it does."""
     while channel.readable:
-        channel.offer({"beat": True})
+        if channel.free():
+            channel.send({"beat": True, "events": logs.take_events()})
         channel.receive()
         await asyncio.sleep(BEAT_SECONDS)
     log.info("The supervisor is gone", extra=about(Event.SUPERVISOR_GONE))

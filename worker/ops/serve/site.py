@@ -15,8 +15,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from kafka_worker.ops import metrics
-from kafka_worker.ops.serve import probes
+from kafka_worker.ops.serve import happenings, probes
+from kafka_worker.ops.serve.explaining import Explaining
 from kafka_worker.ops.serve.guard import Guard
+from kafka_worker.ops.serve.happenings import Happenings
 from kafka_worker.ops.serve.history import History
 from kafka_worker.ops.serve.watching import Seen, Watch
 from kafka_worker.shared.ipc.snapshot import Snapshot
@@ -33,19 +35,23 @@ PATHS = f"""\
 /healthz          the same
 /metrics          for Prometheus; text or OpenMetrics
 /api/v1/snapshot  what it is doing, as JSON
-{EVENTS}    the same as server-sent events, with each change
+{EVENTS}    what happens, and the snapshot with each change, as server-sent events; ?only=event, ?only=snapshot
 /api/v1/history   the last hour in steps of five seconds
+/api/v1/explain   ?topic=&partition=&offset=: what their commits wait for, asked of their processes
 """
 
 
 class Site:
     """Answers from what was seen."""
 
-    def __init__(self, watch: Watch, history: History, *, show_keys: bool) -> None:
-        """`show_keys`: whether the keys of messages are told."""
+    def __init__(self, watch: Watch, history: History, recent: Happenings, settings: Settings) -> None:
+        """What is told is as the settings say."""
         self._watch = watch
         self._history = history
-        self._show_keys = show_keys
+        self._happenings = recent
+        self._show_keys = settings.http_show_keys == "on"
+        self._metrics_also = settings.metrics_also
+        self._explaining = Explaining(watch)
         self._streams = 0
         self._made: Dict[str, Tuple[Seen, Any]] = {}  # of the newest snapshot, made once for all who ask
 
@@ -59,6 +65,7 @@ class Site:
             Route("/api/v1/snapshot", self.snapshot),
             Route(EVENTS, self.events),
             Route("/api/v1/history", self.history),
+            Route("/api/v1/explain", self.explain),
             *_front(),
         ]
 
@@ -84,7 +91,7 @@ class Site:
         if seen is None or self._watch.silence:
             return PlainTextResponse(self._watch.silence + "\n", 503)
         form = metrics.OPEN if metrics.OPEN in request.headers.get("accept", "") else metrics.PLAIN
-        body, content_type = self._once(form, seen, lambda: metrics.exposition(seen.snapshot, form))
+        body, content_type = self._once(form, seen, lambda: metrics.exposition(seen.snapshot, form, self._metrics_also))
         return Response(body, headers={"content-type": content_type})
 
     async def snapshot(self, _request: Request) -> Response:
@@ -98,24 +105,40 @@ class Site:
         """For charts."""
         return JSONResponse(self._history.as_json())
 
+    async def explain(self, request: Request) -> Response:
+        """What the commands of that name tells."""
+        status, found = await self._explaining.answer(request.query_params)
+        return JSONResponse(found if self._show_keys else without_keys(found), status)
+
     async def events(self, request: Request) -> Response:
-        """Each new snapshot, as it comes."""
+        """What has happened and happens, and each new snapshot, as they come."""
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
         if self._streams >= MOST_STREAMS:
             return PlainTextResponse("Too many follow already\n", 503, {"retry-after": "10"})
-        return StreamingResponse(self._stream(), media_type="text/event-stream")
+        only, mark = request.query_params.get("only", ""), happenings.read(request.headers.get("last-event-id", ""))
+        return StreamingResponse(self._stream(only, mark), media_type="text/event-stream")
 
-    async def _stream(self) -> AsyncIterator[bytes]:
+    async def _stream(self, only: str, mark: happenings.Mark) -> AsyncIterator[bytes]:
         self._streams += 1
         try:
             seen: Optional[Seen] = None
             while True:
                 new = await self._watch.next(seen, BREATH_SECONDS)
                 seen = new or seen
-                yield b"event: snapshot\ndata: " + self._json(new) + b"\n\n" if new else b": still here\n\n"
+                pieces = []
+                if only != "snapshot":
+                    events, mark = self._happenings.after(mark)
+                    pieces = [self._event(mark, event) for event in events]
+                if new and only != "event":
+                    pieces.append(b"event: snapshot\ndata: " + self._json(new) + b"\n\n")
+                yield b"".join(pieces) or b": still here\n\n"
         finally:
             self._streams -= 1
+
+    def _event(self, mark: happenings.Mark, event: happenings.Event) -> bytes:
+        told = json.dumps(event if self._show_keys else happenings.without_quotes(event))
+        return f"event: event\nid: {happenings.written(mark[0], event)}\ndata: {told}\n\n".encode()
 
     def _json(self, seen: Seen) -> bytes:
         shown = self._once("json", seen, lambda: json.dumps(seen.data if self._show_keys else without_keys(seen.data)))
@@ -155,9 +178,9 @@ def _fixed(path: str, answer: Response) -> Route:
     return Route(path, endpoint)
 
 
-def application(settings: Settings, watch: Watch, history: History) -> ASGIApp:
+def application(settings: Settings, watch: Watch, history: History, recent: Happenings) -> ASGIApp:
     """The site with its guard."""
-    routes = Site(watch, history, show_keys=settings.http_show_keys == "on").routes()
+    routes = Site(watch, history, recent, settings).routes()
     site = Starlette(routes=routes, exception_handlers={HTTPException: _refused})
     site.router.redirect_slashes = False
     return Guard(site, settings)

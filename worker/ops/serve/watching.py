@@ -8,10 +8,10 @@ import contextlib
 import json
 import time
 from functools import cached_property
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, AsyncIterator, Awaitable, Callable, Dict, List, Optional, Tuple
 
 from kafka_worker.shared.ipc import control
-from kafka_worker.shared.ipc.channel import LONGEST_LINE, line_of
+from kafka_worker.shared.ipc.channel import LONGEST_LINE, Message, line_of
 from kafka_worker.shared.ipc.snapshot import Snapshot, from_json
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
@@ -44,6 +44,7 @@ class Watch:
         self._clock = clock
         self._changed = asyncio.Event()
         self._problem = "nothing was heard yet"
+        self._place: Tuple[str, bool] = (runtime_files.control_socket(settings), False)  # where it was found last
 
     @property
     def silence(self) -> str:
@@ -89,25 +90,42 @@ class Watch:
         first = runtime_files.control_socket(self._settings)
         return [(first, False), *((path, True) for path in runtime_files.other_control_sockets(self._settings))]
 
+    async def ask(self, request: Message) -> Message:
+        """Its answer to any question, where it was found last. Raises OSError, ValueError and NotRunningError."""
+        path, nearby = self._place
+        async with _asked(path, request, nearby=nearby) as said:
+            return await said()
+
     async def _follow(self, path: str, *, nearby: bool) -> None:
         """Until it ends, or says nothing for too long. Raises OSError, ValueError and NotRunningError."""
-        reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
-        try:
-            control.must_be_ours(writer.get_extra_info("socket"), path, nearby=nearby)
-            writer.write(line_of({"command": control.WATCH}))
+        async with _asked(path, {"command": control.WATCH}, nearby=nearby) as said:
             while True:
-                data = await _said(reader, writer)
+                data = await said()
+                if "slots" not in data:
+                    raise control.NotRunningError(f"it does not let us watch: {str(data)[:200]}")
                 if nearby and data.get("group") != self._settings.group_id:
                     return
+                self._place = path, nearby
                 self.see(data)
-        finally:
-            writer.close()
-            with contextlib.suppress(OSError):
-                await writer.wait_closed()
 
 
-async def _said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Dict[str, Any]:
-    """The next snapshot. Raises OSError, ValueError and NotRunningError."""
+@contextlib.asynccontextmanager
+async def _asked(path: str, request: Message, *, nearby: bool) -> AsyncIterator[Callable[[], Awaitable[Message]]]:
+    """A supervisor that was asked something; what waits for its next answer. Raises OSError, ValueError and
+    NotRunningError."""
+    reader, writer = await asyncio.open_unix_connection(path, limit=LONGEST_LINE)
+    try:
+        control.must_be_ours(writer.get_extra_info("socket"), path, nearby=nearby)
+        writer.write(line_of(request))
+        yield lambda: _said(reader, writer)
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
+async def _said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Message:
+    """The next answer. Raises OSError, ValueError and NotRunningError."""
     silence = asyncio.get_running_loop().call_later(SILENT_SECONDS, writer.transport.abort)
     try:
         line = await reader.readline()
@@ -116,6 +134,6 @@ async def _said(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> D
     if not line:
         raise control.NotRunningError(f"it has ended, or says nothing for {SILENT_SECONDS:.0f} s")
     data = json.loads(line)
-    if not isinstance(data, dict) or "slots" not in data:
-        raise control.NotRunningError(f"it does not let us watch: {str(data)[:200]}")
+    if not isinstance(data, dict):
+        raise control.NotRunningError(f"it says what is no answer: {str(data)[:200]}")
     return data

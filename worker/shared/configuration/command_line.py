@@ -14,14 +14,14 @@ from kafka_worker import __version__, start
 from kafka_worker.shared.configuration.given import Given
 from kafka_worker.shared.configuration.words import dead_letter_flags
 from kafka_worker.shared.configuration.words import place as places
-from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.configuration.words.place import ALL_EVENTS, EventsRequest, Place
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.setting import Setting
 from kafka_worker.shared.settings import TABLE
 
 COMMAND_LINE = "the command line"
-COMMANDS = ("status", "top", "explain", "stacks", "metrics", "lag", "check", "serve", dead_letter_flags.COMMAND)
-_WITH_JSON = ("status", "lag", "check", "explain", "stacks", dead_letter_flags.COMMAND)
+COMMANDS = ("status", "top", "explain", "stacks", "events", "metrics", "lag", "check", "serve", dead_letter_flags.COMMAND)
+_WITH_JSON = ("status", "lag", "check", "explain", "stacks", "events", dead_letter_flags.COMMAND)
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
     "--check-config": "validate, print the effective settings with secrets masked, and exit",
@@ -40,6 +40,8 @@ usage: {0} [options]
        {0} explain TOPIC[/PARTITION[/OFFSET]] [--json]
                                                 what its commit waits for, why, and what lets go of it
        {0} stacks [SLOT] [--json]      where the code of each thread is now
+       {0} events [-n N] [--follow] [--json]
+                                                what has happened of late
        {0} metrics [options]           the same as numbers, in Prometheus' text format
        {0} lag [--json] [options]      how far the whole group is, on all hosts, also when none of them runs
        {0} check [--json] [options]    what is wrong, or will be, here and with the cluster, and how it is mended
@@ -75,6 +77,7 @@ class Arguments:
     letters: Optional[dead_letter_flags.DeadLetterRequest] = None  # of the command `dead-letters`
     place: Optional[Place] = None  # of the command `explain`
     slot: Optional[int] = None  # of the command `stacks`; None: all
+    events: EventsRequest = ALL_EVENTS  # of the command of that name
     given: Dict[str, Given] = field(default_factory=dict)  # by field of Settings
     faults: List[str] = field(default_factory=list)
 
@@ -114,6 +117,11 @@ def parser() -> argparse.ArgumentParser:
     for each in dead_letter_flags.FLAGS:
         way: Dict[str, Any] = {"metavar": each.value} if each.value else {"action": "store_true"}
         letters.add_argument(each.word, dest=each.name, default=argparse.SUPPRESS, help=each.meaning, **way)
+    events = made.add_argument_group("events")
+    events.add_argument("-n", dest="newest", metavar="N", default=argparse.SUPPRESS, help="the last N only")
+    events.add_argument(
+        "--follow", action="store_true", default=argparse.SUPPRESS, help="then each one as it comes, until Ctrl-C"
+    )
     groups = {row.group: made.add_argument_group(row.group) for row in TABLE.values()}
     for name, row in TABLE.items():
         groups[row.group].add_argument(
@@ -179,6 +187,12 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
         arguments.letters, wrong = dead_letter_flags.read(flags, rest, time.time(), as_json=arguments.as_json)
         arguments.faults += wrong
         return
+    if arguments.command == "events":
+        arguments.events, wrong = places.events(flags)
+        arguments.faults += [f"{fault} ({COMMAND_LINE}). Correct it." for fault in wrong]
+    else:
+        astray = [flag for flag, name in (("-n", "newest"), ("--follow", "follow")) if name in flags]
+        arguments.faults += [f"{flag} ({COMMAND_LINE}) goes with events only. Leave it out." for flag in astray]
     if arguments.command in ("explain", "stacks") and not unknown:
         _read_place(arguments, rest)
         return

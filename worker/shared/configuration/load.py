@@ -17,6 +17,7 @@ from kafka_worker.shared.configuration.client import client_properties, identity
 from kafka_worker.shared.configuration.settings_file import SettingsFile
 from kafka_worker.shared.configuration.validation import validate, validate_own
 from kafka_worker.shared.configuration.words import dead_letter_flags
+from kafka_worker.shared.configuration.words.place import ALL_EVENTS
 from kafka_worker.shared.routes import LONGEST_TOPIC
 from kafka_worker.shared.settings import ALL_PREFIXES, REGISTRY_GROUP, TABLE, Settings, is_secret
 from kafka_worker.shared.system import machine, memory
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from kafka_worker.shared.configuration.environment import Source
     from kafka_worker.shared.configuration.given import Given, Key
     from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest
-    from kafka_worker.shared.configuration.words.place import Place
+    from kafka_worker.shared.configuration.words.place import EventsRequest, Place
 
 MOST_THREADS = 32  # that THREADS=auto grows to by itself
 
@@ -56,6 +57,7 @@ class Configuration:
     letters: Optional[DeadLetterRequest] = None  # what the command "dead-letters" is to do
     place: Optional[Place] = None  # what "explain" is to explain
     slot: Optional[int] = None  # whose "stacks" are meant; None: all
+    events: EventsRequest = ALL_EVENTS  # which "events" are to be listed
 
 
 def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env") -> Configuration:
@@ -72,7 +74,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     faults += _not_utf8([*arguments.given.values(), *(given for each in found for given in each.given.values())])
     sources = [arguments.given, *(_of_settings(source) for source in found)]
-    no_broker = arguments.command in ("status", "top", "explain", "stacks", "metrics", "serve")
+    no_broker = arguments.command in ("status", "top", "explain", "stacks", "events", "metrics", "serve")
     values, wrong = validate(sources, optional=("bootstrap_servers",) if no_broker else ())
     if arguments.command == dead_letter_flags.COMMAND and "topics" in arguments.given:
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run
@@ -102,7 +104,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     )
     configuration = Configuration(
         arguments.command, arguments.as_json, arguments.check_only, settings, warnings, inherited, arguments.letters,
-        arguments.place, arguments.slot,
+        arguments.place, arguments.slot, arguments.events,
     )  # fmt: skip
     if faults:
         near = [each for source in found for each in source.near]

@@ -56,11 +56,15 @@ class Channel:
 
     def offer(self, message: Message) -> bool:
         """Send a message unless an older one still waits: for reports of which only the newest counts."""
+        free = self.free()
+        if free:
+            self.send(message)
+        return free
+
+    def free(self) -> bool:
+        """Whether none waits, and the other side is there: what is sent now goes now."""
         self.flush()
-        if self._outgoing or not self.writable:
-            return False
-        self.send(message)
-        return True
+        return not self._outgoing and self.writable
 
     def flush(self) -> None:
         """Send what waits, as far as the socket takes it."""

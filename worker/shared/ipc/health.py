@@ -1,9 +1,9 @@
-"""What counts as healthy, and the sums over all processes. Pure."""
+"""What counts as healthy. Pure."""
 
 from __future__ import annotations
 
 from enum import Enum
-from typing import Any, Dict, Iterable, Iterator, List, Tuple
+from typing import Dict, Iterable, Iterator, List, Tuple
 
 from kafka_worker.shared.ipc.snapshot import (
     BreakerReport,
@@ -135,26 +135,11 @@ def _breakers(reports: Iterable[BreakerReport]) -> Found:
             yield Kind.BREAKER, text
 
 
-def totals(slots: Iterable[SlotReport]) -> Dict[str, Any]:
-    """Sums over the children that report: running, done, failed, in flight, lag, …"""
-    children = [slot.child for slot in slots if slot.child and slot.pid]
-    partitions = [partition for child in children for partition in child.partitions]
-    summed = {
-        name: sum(getattr(child, name) for child in children)
-        for name in ("done", "rate", "failed", "retrying", "dead_letters", "suspects")
-    }
-    summed["in_flight"] = sum(partition.in_flight for partition in partitions)
-    summed["lag"] = sum(max(0, partition.lag) for partition in partitions)
-    summed["partitions"] = len(partitions)
-    summed["running"] = sum(1 for slot in slots if slot.state == "running")
-    return summed
-
-
 def one_line(snapshot: Snapshot) -> str:
     """How the service is, in one line for `systemctl status`."""
-    sums = totals(snapshot.slots)
+    sums = snapshot.totals
     return (
-        f"{snapshot.state}: {sums['running']}/{snapshot.processes} processes, {sums['partitions']} partitions, lag "
-        f"{sums['lag']}, in flight {sums['in_flight']}, restarts {snapshot.restarts}"
+        f"{snapshot.state}: {sums.running}/{snapshot.processes} processes, {sums.partitions} partitions, lag {sums.lag}, in "
+        f"flight {sums.in_flight}, restarts {snapshot.restarts}"
         f"{'; degraded: ' + snapshot.problems[0] if snapshot.problems else ''}"
-    )  # fmt: skip
+    )

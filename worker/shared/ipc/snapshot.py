@@ -7,8 +7,6 @@ Times are seconds; ages are used instead of points in time, so that no reader ne
 from __future__ import annotations
 
 import functools
-import os
-import platform
 from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import Enum
 from typing import (
@@ -16,7 +14,6 @@ from typing import (
     Callable,
     Dict,
     FrozenSet,
-    Iterable,
     List,
     Mapping,
     Optional,
@@ -29,15 +26,12 @@ from typing import (
     get_type_hints,
 )
 
-from kafka_worker import __version__
-from kafka_worker.shared import routes
-from kafka_worker.shared.settings import Settings
+VERSION = 2  # of the structure; raised when a field changes its meaning or goes away
 
-VERSION = 1  # of the structure; raised when a field changes its meaning or goes away
-
-#: Upper bounds of the buckets in which handler times are counted, in seconds; one more bucket takes what is longer.
-HANDLER_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0, 300.0, 1800.0)
-HANDLER_BOUNDS = (*map(str, HANDLER_SECONDS), "+Inf")  # what the buckets are called
+#: Upper bounds of the buckets in which times are counted, those of calls and those that messages wait for their first one, in
+#: seconds; one more bucket takes what is longer.
+BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+BUCKETS = (*map(str, BOUNDS), "+Inf")  # what the buckets are called
 
 Report = TypeVar("Report")
 Reader = Callable[[Any], Any]
@@ -93,7 +87,7 @@ class HeadReport:
 
     offset: int
     waits: Waits
-    seconds: float  # since when it is the first, as of each look at it: here, not at a process before
+    seconds: float  # since when it is the first, and due, as of each look at it: here, not at a process before
     key: Optional[str] = None
     timestamp: float = -1.0  # its own, in seconds since 1970
     attempt: int = 0  # which runs, or is next; 0: not known
@@ -102,6 +96,7 @@ class HeadReport:
     due_in: float = -1.0  # seconds until its next attempt
     why: str = ""  # in words, where there is more to say
     followers: int = 0  # messages in flight that wait for it, to keep the order of their key or partition
+    due_at: float = -1.0  # when it should run at the earliest: its timestamp; in a retry topic, when its wait is over
 
 
 @dataclass(frozen=True)
@@ -120,7 +115,8 @@ class PartitionReport:
     stalled: str = ""  # how it stands still, with nothing that explains it; empty: it does not
     done_beyond: int = 0  # offsets behind the watermark that are done, or that nobody will deliver: they do not run again
     queued: int = 0  # messages in flight that wait for a thread
-    lag_seconds: float = -1.0  # age of the first message that is not done, by its own timestamp; 0: all is done
+    running: int = 0  # messages in flight whose calls run
+    lag_seconds: float = -1.0  # since when the first message that is not done should be: its `due_at`; 0: all is, or not due
     head: Optional[HeadReport] = None  # None: all is done, or it is not known whether
 
 
@@ -153,11 +149,11 @@ class BreakerReport:
 
 @dataclass(frozen=True)
 class WorkCount:
-    """How much was done of one kind of work."""
+    """How much was done of one kind of work, or is waiting."""
 
-    what: str  # tasks, attempts_failed, dead_letters, commits; handler_calls and handler_seconds: how many and how long
+    what: str  # tasks, attempts_failed, …: see metrics.WORK; of what has times, handler and start_delay: _calls and _seconds
     topic: str  # of the messages; empty: of all
-    kind: str  # the outcome, the class of the error, the reason, the result; one of HANDLER_BOUNDS; empty: there is one only
+    kind: str  # the outcome, the class of the error, the reason, the result; one of BUCKETS; empty: there is one only
     count: float
 
 
@@ -180,8 +176,6 @@ class ChildReport:
     dropped: int  # not started or not counted, because the partition went away
     suspects: int  # messages that ran when a process died: they wait to be run apart, or run
     in_flight: int
-    busy_seconds: float  # of all handler threads together
-    histogram: List[int] = field(default_factory=list)  # handler times, by the buckets of HANDLER_SECONDS
     tasks: List[TaskReport] = field(default_factory=list)  # that run now, the longest first
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
@@ -199,6 +193,10 @@ class ChildReport:
     work: List[WorkCount] = field(default_factory=list)  # since it began
     cpu_seconds: float = 0.0  # of all its threads, since it began
     open_files: int = 0  # descriptors; 0: not known
+    rebalances: int = 0  # how often the group has told it what is its
+    waiting: List[WorkCount] = field(default_factory=list)  # now, by topic: retries_waiting and dead_letters_unstored
+    resting: int = 0  # threads that are there and may run no tasks now, with THREADS=auto
+    librdkafka: str = ""  # version of the Kafka client that it uses
 
 
 @dataclass(frozen=True)
@@ -239,6 +237,24 @@ class HttpReport:
 
 
 @dataclass(frozen=True)
+class Totals:
+    """The sums over all processes that are there; of work that was done, over all that ever were."""
+
+    running: int = 0  # processes
+    partitions: int = 0
+    lag: int = 0  # messages, as far as it is known
+    lag_seconds: float = -1.0  # of the partition that is furthest behind
+    in_flight: int = 0
+    done: int = 0
+    failed: int = 0  # attempts
+    dead_letters: int = 0  # stored
+    rate: float = 0.0  # tasks done a second, of late
+    retrying: int = 0
+    dead_letters_waiting: int = 0  # can't be stored
+    suspects: int = 0
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The whole service on this host."""
 
@@ -267,53 +283,9 @@ class Snapshot:
     topic_settings: Dict[str, str] = field(default_factory=dict)  # by topic or pattern: what it has of its own
     release: str = ""  # of the service that runs
     python: str = ""  # that it runs with
-
-
-def snapshot_of(
-    settings: Settings,
-    state: str,
-    uptime: float,
-    conditions: List[Condition],
-    slots: List[SlotReport],
-    log_dropped: int,
-    http: Optional[HttpReport],
-    work: List[WorkCount],
-) -> Snapshot:
-    """The supervisor's own part, from its settings and what it knows of its slots."""
-    return Snapshot(
-        version=VERSION,
-        state=state,
-        host=settings.host,
-        pid=os.getpid(),
-        uptime=uptime,
-        group=settings.group_id,
-        topics=list(settings.topics),
-        handler=routes.described(settings),
-        ordering=settings.ordering,
-        membership=settings.membership,
-        processes=len(slots),
-        threads=settings.threads,
-        threads_max=settings.threads_max,
-        restarts=sum(slot.restarts for slot in slots),
-        problems=[condition.text for condition in conditions],
-        slots=slots,
-        conditions=conditions,
-        log_dropped=log_dropped,
-        http=http,
-        utilization=utilization(slots),
-        age=max([slot.heartbeat_age for slot in slots if slot.pid and slot.child], default=0.0),
-        work=work,
-        topic_settings=settings.topic_differences(),
-        release=__version__,
-        python=platform.python_version(),
-    )
-
-
-def utilization(slots: Iterable[SlotReport]) -> float:
-    """Of all processes together; -1: none has said what it could do."""
-    children = [slot.child for slot in slots if slot.pid and slot.child]
-    capacity = sum(child.capacity for child in children)
-    return sum(child.busy for child in children) / capacity if capacity else -1.0
+    librdkafka: str = ""  # that its processes use; empty: not known yet
+    totals: Totals = field(default_factory=Totals)
+    newest_event: int = 0  # the number of the last that has happened: see `events`
 
 
 def as_json(report: Any) -> Dict[str, Any]:

@@ -8,7 +8,9 @@ from typing import Callable, Mapping
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.ipc import control, health
-from kafka_worker.shared.ipc.snapshot import Snapshot, as_json, snapshot_of
+from kafka_worker.shared.ipc.recent import Recent
+from kafka_worker.shared.ipc.snapshot import Snapshot, as_json
+from kafka_worker.shared.ipc.whole import each_partition_once, snapshot_of
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
@@ -40,18 +42,25 @@ class Desk:
         self._http = http
         self._work = work
         self._since = time.monotonic()
+        self.recent = Recent(time.time())
         self.control = control.ControlServer(
             runtime_files.control_socket(settings),
             selector,
             {"status": lambda: as_json(self.snapshot())},
-            {"inquire": Questions(slots).inquire},
+            {"inquire": Questions(slots).inquire, "events": self.recent.asked},
         )
+
+    def serve(self) -> None:
+        """Once in a turn of the supervisor's loop: answer who asks."""
+        self.recent.hear(logs.take_events())
+        self.control.serve()
 
     def snapshot(self) -> Snapshot:
         """The service as it is now."""
         now = time.monotonic()
-        slots = [self._slots[number].report(now, self._awake.seconds) for number in sorted(self._slots)]
+        slots = each_partition_once([self._slots[number].report(now, self._awake.seconds) for number in sorted(self._slots)])
         lost = logs.lost()
         state, uptime, work = self._state(), now - self._since, self._work.told()
         conditions = [*health.conditions(state, slots, lost.untold), *self._http.conditions()]
-        return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, self._http.report(), work)
+        http, newest = self._http.report(), self.recent.newest
+        return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, http, work, newest)

@@ -15,7 +15,7 @@ from kafka_worker import start
 from kafka_worker.shared import http_settings, logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import described
-from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.health import Kind
 from kafka_worker.shared.ipc.snapshot import Condition, HttpReport
 from kafka_worker.shared.settings import Settings
@@ -49,11 +49,16 @@ class HttpProcess:
         self._started_at = self._start_at = 0.0
         self._heard_at = 0.0  # in awake seconds
         self._trouble = ""
+        self._events: List[Message] = []  # that it has told of, of this turn
 
-    def tend(self, now: float, awake: float) -> None:
-        """To be called in each turn."""
-        if not self._settings.http:
-            return
+    def tend(self, now: float, awake: float) -> List[Message]:
+        """To be called in each turn. The events that it tells of."""
+        if self._settings.http:
+            self._tend(now, awake)
+        events, self._events = self._events, []
+        return events
+
+    def _tend(self, now: float, awake: float) -> None:
         if self._process is not None and self._channel is not None:
             self._look_after(self._process, self._channel, now, awake)
         elif now >= self._start_at:
@@ -65,8 +70,9 @@ class HttpProcess:
 
     def _look_after(self, process: subprocess.Popen[bytes], channel: Channel, now: float, awake: float) -> None:
         channel.flush()
-        if channel.receive():
+        for message in channel.receive():
             self._heard_at, self._trouble = awake, ""
+            self._events += message.get("events", ())
         if not channel.readable:
             channel.leave(self._selector)
         if awake - self._heard_at > self._settings.heartbeat_timeout_seconds:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kafka_worker.ops.explain import text
-from kafka_worker.ops.explain.text import Case
+from kafka_worker.ops.explain.cases import Case
 from kafka_worker.ops.explain.words import LET_GO, SAID
 from kafka_worker.shared.ipc.snapshot import HeadReport, Waits, as_json
 from tests.unit.reports import PARTITION, slot

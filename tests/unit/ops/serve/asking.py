@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Awaitable, Callable, Dict, List, Optional
 
+from kafka_worker.ops.serve.happenings import Happenings
 from kafka_worker.ops.serve.history import History
 from kafka_worker.ops.serve.site import application
 from kafka_worker.ops.serve.watching import Watch
@@ -67,15 +68,22 @@ class Door:
         return Answer(said[0]["status"], {name.decode(): value.decode() for name, value in said[0]["headers"]}, text)
 
 
-def visit(script: Callable[[Door, Watch], Awaitable[Any]], snapshot: Optional[Snapshot] = None, **settings: Any) -> Any:
-    """What the script returns, of a site that has seen this snapshot."""
+def visit(
+    script: Callable[[Door, Watch], Awaitable[Any]],
+    snapshot: Optional[Snapshot] = None,
+    events: Optional[Dict[str, Any]] = None,
+    **settings: Any,
+) -> Any:
+    """What the script returns, of a site that has seen this snapshot, and has heard of these events."""
 
     async def run() -> Any:
         used = some_settings(**{"http": "127.0.0.1:8080", **settings})
         watch = Watch(used)
         if snapshot is not None:
             watch.see(as_json(snapshot))
-        return await script(Door(application(used, watch, History())), watch)
+        recent = Happenings()
+        recent.hear(events or {})
+        return await script(Door(application(used, watch, History(), recent)), watch)
 
     return asyncio.run(run())
 

@@ -27,7 +27,7 @@ TYPES = {"html": "text/html", "css": "text/css", "js": "javascript", "txt": "tex
 PARTS = {
     "snapshot": snapshot.Snapshot, "slot": snapshot.SlotReport, "child": snapshot.ChildReport,
     "partition": snapshot.PartitionReport, "task": snapshot.TaskReport, "condition": snapshot.Condition,
-    "head": snapshot.HeadReport,
+    "head": snapshot.HeadReport, "totals": snapshot.Totals,
 }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Iterator, Tuple
 import pytest
 
 from kafka_worker.ops.serve import server, site
+from kafka_worker.ops.serve.happenings import Happenings
 from kafka_worker.ops.serve.history import History
 from kafka_worker.ops.serve.server import Limits
 from kafka_worker.ops.serve.site import EVENTS, application
@@ -46,7 +47,7 @@ class Running:
         watch = Watch(settings)
         watch.see(as_json(reports.snapshot(reports.slot(0))))
         self._begun.set()
-        await server.run(application(settings, watch, History()), self._limits, self.listener, stop=self._stop)
+        await server.run(application(settings, watch, History(), Happenings()), self._limits, self.listener, stop=self._stop)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)

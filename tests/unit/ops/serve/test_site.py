@@ -83,6 +83,49 @@ def streamed(*snapshots: Snapshot) -> List[Any]:
     return [json.loads(line[len("data: ") :]) for line in lines if line.startswith("data: ")]
 
 
+EVENTS = {
+    "began": 7.5,
+    "newest": 9,
+    "events": [
+        {"number": 8, "event": "process-started", "message": "slot 1: started process 7"},
+        {
+            "number": 9,
+            "event": "attempt-failed",
+            "message": "failed (KeyError: customer-9)",
+            "key_hash": "ab",
+            "error_type": "KeyError",
+        },
+    ],
+}
+
+
+def told_events(query: str = "", mark: str = "", **settings: Any) -> List[Tuple[str, str, Any]]:
+    """(kind, id, data) of all that a stream tells at once."""
+
+    async def script(door: Door, _watch: Watch) -> Answer:
+        return await door.ask("/api/v1/events", query=query, after_piece=lambda: True, last_event_id=mark)
+
+    body: str = visit(script, SNAPSHOT, EVENTS, **settings).body
+    said = [dict(line.partition(": ")[::2] for line in piece.splitlines()) for piece in body.split("\n\n") if piece]
+    return [(each.get("event", ""), each.get("id", ""), json.loads(each.get("data", "null"))) for each in said]
+
+
+def test_a_stream_tells_what_has_happened_from_where_it_broke_off_and_one_kind_alone_if_that_is_asked_for() -> None:
+    both = [(kind, mark) for kind, mark, _ in told_events()]
+
+    assert both == [("event", "7.5-8"), ("event", "7.5-9"), ("snapshot", "")]
+    assert [mark for _, mark, _ in told_events("only=event", "7.5-8")] == ["7.5-9"]
+    assert [mark for _, mark, _ in told_events("only=event", "3.0-8")] == ["7.5-8", "7.5-9"]  # of a service before this one
+    assert [kind for kind, *_ in told_events("only=snapshot", "nonsense")] == ["snapshot"]
+
+
+def test_texts_that_may_quote_a_message_are_not_told_unless_keys_are() -> None:
+    hidden, shown = ([each for _, _, each in told_events("only=event", **given)] for given in ({}, {"http_show_keys": "on"}))
+
+    assert hidden == [EVENTS["events"][0], {"number": 9, "event": "attempt-failed", "error_type": "KeyError"}]  # type: ignore[index]
+    assert shown == EVENTS["events"]
+
+
 def test_a_stream_without_news_says_that_it_is_still_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(site, "BREATH_SECONDS", 0.01)
 
@@ -146,9 +189,9 @@ def test_what_is_made_of_a_snapshot_is_made_once(monkeypatch: pytest.MonkeyPatch
     made: List[str] = []
     real = metrics.exposition
 
-    def exposition(snapshot: Snapshot, form: str) -> Tuple[bytes, str]:
+    def exposition(snapshot: Snapshot, form: str, also: str) -> Tuple[bytes, str]:
         made.append(form)
-        return real(snapshot, form)
+        return real(snapshot, form, also)
 
     async def script(door: Door, watch: Watch) -> None:
         for _ in range(3):

@@ -195,3 +195,10 @@ def test_at_the_end_it_is_gone_and_so_is_its_socket(desk: Desk) -> None:
     assert desk.started[0].status == -9
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(http_settings.parsed(told.address), 5)
+
+
+def test_what_happens_to_it_is_told_once(desk: Desk) -> None:
+    desk.turn()
+    desk.started[-1].line.send({"beat": True, "events": [{"event": "fault"}]})
+
+    assert [desk.part.tend(desk.now, desk.now) for _ in range(2)] == [[{"event": "fault"}], []]

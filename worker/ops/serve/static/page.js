@@ -2,6 +2,7 @@
 
 import * as charts from "./page_charts.js";
 import { byId, changeCommand, command, count, keep, make, mark, rate, say, share, span, status, table } from "./page_dom.js";
+import * as events from "./page_events.js";
 import { Live } from "./page_live.js";
 import * as map from "./page_map.js";
 import { explain, LIST_LETTERS, REPLAY_LETTERS, remedy } from "./page_remedies.js";
@@ -13,16 +14,13 @@ let shown = null;
 
 function show(snapshot) {
   shown = snapshot;
-  const children = snapshot.slots.filter((slot) => slot.child && slot.pid).map((slot) => slot.child);
-  const sum = (read) => children.reduce((total, child) => total + read(child), 0);
-  const partitions = map.partitionsOf(snapshot);
   showService(snapshot);
-  showNumbers(snapshot, sum, partitions);
+  showNumbers(snapshot);
   showProblems(snapshot);
   map.draw(snapshot);
   showSlots(snapshot);
   showTasks(snapshot);
-  showLetters(sum);
+  showLetters(snapshot.totals);
 }
 
 function showService(snapshot) {
@@ -41,19 +39,18 @@ function showService(snapshot) {
   say(byId("said"), `${snapshot.group} is ${word}`);
 }
 
-function showNumbers(snapshot, sum, partitions) {
-  const ages = partitions.map((row) => row.partition.lag_seconds).filter((age) => age >= 0);
-  const waiting = sum((child) => child.dead_letters_waiting);
+function showNumbers(snapshot) {
+  const totals = snapshot.totals;
   const numbers = [
-    ["done a second", rate(sum((child) => child.rate))],
-    ["lag", count(partitions.reduce((total, row) => total + row.lag, 0))],
-    ["behind", span(ages.length ? Math.max(...ages) : null)],
+    ["done a second", rate(totals.rate)],
+    ["lag", count(totals.lag)],
+    ["behind", span(totals.lag_seconds)],
     ["handler p95", span(charts.newest("p95"))],
     ["utilisation", share(snapshot.utilization)],
-    ["in flight", count(partitions.reduce((total, row) => total + row.partition.in_flight, 0))],
-    ["to be retried", count(sum((child) => child.retrying))],
-    ["suspects", count(sum((child) => child.suspects)), sum((child) => child.suspects) ? "warn" : ""],
-    ["dead letters", count(sum((child) => child.dead_letters)), waiting ? "bad" : ""],
+    ["in flight", count(totals.in_flight)],
+    ["to be retried", count(totals.retrying)],
+    ["suspects", count(totals.suspects), totals.suspects ? "warn" : ""],
+    ["dead letters", count(totals.dead_letters), totals.dead_letters_waiting ? "bad" : ""],
     ["restarts", count(snapshot.restarts)],
   ];
   const create = ([title]) => {
@@ -142,11 +139,11 @@ function showTasks(snapshot) {
   showCommands(byId("task-command"), oldest.slice(0, 1).map(({ task }) => explain(task, task.offset)));
 }
 
-function showLetters(sum) {
+function showLetters(totals) {
   const facts = [
-    ["written by these processes", count(sum((child) => child.dead_letters))],
-    ["not stored yet", count(sum((child) => child.dead_letters_waiting))],
-    ["attempts failed", count(sum((child) => child.failed))],
+    ["written since the service began", count(totals.dead_letters)],
+    ["not stored yet", count(totals.dead_letters_waiting)],
+    ["attempts failed", count(totals.failed)],
   ];
   const create = ([title]) => {
     const box = make("div");
@@ -192,5 +189,6 @@ function showState(state, age, why) {
 }
 
 map.listen(() => shown && map.draw(shown));
+events.listen();
 charts.begin();
-new Live(show, showState);
+new Live(show, events.happened, showState);

@@ -7,9 +7,10 @@ const GRACE_SECONDS = 2; // for the first word, when somebody looks again
 const SILENT_SECONDS = 20; // a stream without news says at least each 15 s that it is there
 
 export class Live {
-  // told(snapshot): a new one; changed(state, age in seconds or null, why): each second, and when it changes.
-  constructor(told, changed) {
+  // told(snapshot): a new one; happened(id, event): something; changed(state, age in seconds or null, why): each second, and when it changes.
+  constructor(told, happened, changed) {
     this.told = told;
+    this.happened = happened;
     this.changed = changed;
     this.heardAt = null; // when what is shown was true, by our clock
     this.why = "";
@@ -61,6 +62,7 @@ export class Live {
       this.told(JSON.parse(event.data));
       this.tick();
     });
+    stream.addEventListener("event", (event) => this.happened(event.lastEventId, JSON.parse(event.data)));
     stream.addEventListener("error", () => {
       if (stream !== this.stream) return;
       this.close();

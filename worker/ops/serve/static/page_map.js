@@ -6,7 +6,7 @@ const SHOWN_AT_FIRST = 16;
 const PARTS = [
   ["running", "running"],
   ["beyond", "done beyond"],
-  ["queued", "queued"],
+  ["waiting", "waiting"],
   ["lag", "not fetched"],
 ];
 const WAITS = {
@@ -32,25 +32,21 @@ let shown = [];
 export function partitionsOf(snapshot) {
   return snapshot.slots.flatMap((slot) => {
     if (!slot.child || !slot.pid) return [];
-    const running = new Map();
-    for (const task of slot.child.tasks) {
-      const name = nameOf(task);
-      running.set(name, (running.get(name) || 0) + 1);
-    }
-    return slot.child.partitions.map((partition) => partOf(slot, partition, running.get(nameOf(partition)) || 0));
+    return slot.child.partitions.map((partition) => partOf(slot, partition));
   });
 }
 
 const nameOf = (place) => `${place.topic}[${place.partition}]`;
 
-function partOf(slot, partition, running) {
+function partOf(slot, partition) {
+  const running = partition.running;
   const beyond = partition.done_beyond;
   const lag = Math.max(0, partition.lag);
-  const queued = Math.max(0, partition.in_flight - running);
+  const waiting = Math.max(0, partition.in_flight - running);
   const tone = partition.held || partition.stalled ? "bad" : partition.paused ? "none" : "ok";
   return {
-    name: nameOf(partition), slot, partition, tone, lag, running, beyond, queued,
-    rest: Math.max(0, lag - running - queued - beyond),
+    name: nameOf(partition), slot, partition, tone, lag, running, beyond, waiting,
+    rest: Math.max(0, lag - running - waiting - beyond),
   };
 }
 
@@ -82,7 +78,7 @@ const COLUMNS = [
   ["Committed", "number", (row) => count(row.partition.committed)],
   ["Running", "number", (row) => count(row.running)],
   ["Beyond", "number", (row) => count(row.beyond)],
-  ["Queued", "number", (row) => count(row.queued)],
+  ["Waiting", "number", (row) => count(row.waiting)],
   ["Lag", "number", (row) => count(row.lag)],
   ["Behind", "number", (row) => span(row.partition.lag_seconds)],
   ["First not done", "text", (row) => headOf(row.partition.head)],
@@ -113,14 +109,14 @@ function bar(row) {
       mark(line, "role", "img");
       cell.append(line);
     }
-    const counts = [row.running, row.beyond, row.queued, row.rest];
+    const counts = [row.running, row.beyond, row.waiting, row.rest];
     counts.forEach((number, place) => {
       const part = cell.firstChild.children[place];
       part.style.flexGrow = String(Math.log2(1 + number));
       part.hidden = !number;
     });
     const words = PARTS.map(([, word], place) => `${counts[place]} ${word}`).join(", ");
-    mark(cell.firstChild, "aria-label", row.lag || row.running || row.queued ? words : "all is done");
+    mark(cell.firstChild, "aria-label", row.lag || row.running || row.waiting ? words : "all is done");
     mark(cell.firstChild, "title", words);
   };
 }

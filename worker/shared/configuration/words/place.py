@@ -1,12 +1,13 @@
-"""The words of `explain` and `stacks`: which messages, and which slot, are meant. Pure."""
+"""The words of `explain`, `stacks` and `events`: which messages, which slot, and how many events are meant. Pure."""
 
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, Optional, Sequence, Tuple
+from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 _PLACE = re.compile(r"(?P<topic>[^/\s]+)(?:/(?P<partition>\d{1,9})(?:/(?P<offset>\d{1,18}))?)?")
 _SLOT = re.compile(r"\d{1,6}")
+_COUNT = re.compile(r"\d{1,4}", re.ASCII)
 
 
 class Place(NamedTuple):
@@ -37,3 +38,21 @@ def slot(words: Sequence[str]) -> Tuple[Optional[int], str]:
     if len(words) == 1 and _SLOT.fullmatch(words[0]):
         return int(words[0]), ""
     return None, "stacks wants the number of one slot, or nothing for all."
+
+
+class EventsRequest(NamedTuple):
+    """What `events` is to list."""
+
+    newest: int = 0  # so many; 0: all that are kept
+    follow: bool = False  # and what comes
+
+
+ALL_EVENTS = EventsRequest()
+
+
+def events(flags: Mapping[str, object]) -> Tuple[EventsRequest, List[str]]:
+    """What the flags of `events` mean, and what is wrong with them."""
+    newest = str(flags.get("newest", "0"))
+    if not _COUNT.fullmatch(newest):
+        return EventsRequest(), [f"-n = {newest!r}: wanted: a whole number from 0 to 9999"]
+    return EventsRequest(int(newest), bool(flags.get("follow"))), []

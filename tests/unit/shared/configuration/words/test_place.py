@@ -1,4 +1,4 @@
-"""The words of `explain` and `stacks`."""
+"""The words of `explain`, `stacks` and `events`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import List, Optional
 import pytest
 
 from kafka_worker.shared.configuration import command_line
-from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.configuration.words.place import EventsRequest, Place
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,22 @@ def test_stacks_takes_a_slot_or_nothing(words: List[str], slot: Optional[int]) -
 @pytest.mark.parametrize("words", [["x"], ["1", "2"], ["-1"]])
 def test_what_stacks_can_not_mean_is_told(words: List[str]) -> None:
     assert command_line.parse(["stacks", *words]).faults
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted", "wrong"),
+    [
+        (["events"], EventsRequest(), ""),
+        (["events", "-n", "20", "--follow", "--json"], EventsRequest(20, True), ""),
+        (["events", "-n", "all"], EventsRequest(), "-n = 'all': wanted: a whole number from 0 to 9999"),
+        (["events", "orders"], EventsRequest(), "orders (the command line) is not a command"),
+        (["status", "-n", "20"], EventsRequest(), "-n (the command line) goes with events only"),
+        (["--follow"], EventsRequest(), "--follow (the command line) goes with events only"),
+    ],
+)
+def test_events_takes_how_many_and_whether_to_go_on(words: List[str], wanted: EventsRequest, wrong: str) -> None:
+    arguments = command_line.parse(words)
+
+    assert arguments.events == wanted
+    assert wrong in "".join(arguments.faults)
+    assert bool(wrong) == bool(arguments.faults)

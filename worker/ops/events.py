@@ -1,0 +1,81 @@
+"""`python supervisor.py events`: what has happened of late in the service that runs, as its supervisor has kept it: the last
+200 events of all its processes, by the words of `shared.events`. With `--follow` until it is interrupted, whatever becomes of
+the service meanwhile.
+
+Exit code: 0 told, 1 the service that runs keeps none, 2 it does not run.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import signal
+import sys
+from datetime import datetime
+from typing import Any, Dict, List
+
+from kafka_worker.ops import asking
+from kafka_worker.ops.tables import safe
+from kafka_worker.shared.configuration.load import Configuration
+from kafka_worker.shared.ipc import control
+from kafka_worker.shared.ipc.channel import Message
+from kafka_worker.shared.system.signals import SignalInbox
+from kafka_worker.shared.system.streams import complain, show
+
+TOLD, NOT_TOLD, NOT_RUNNING = 0, 1, 2
+SECONDS = 1.0  # between two looks
+
+
+def run(configuration: Configuration) -> int:
+    """The command; its exit code."""
+    told: Message = {}
+    try:
+        told = asking.find(configuration.settings).ask("events", {})
+    except control.NotRunningError as problem:
+        complain(f"Not running: {problem}")
+        if not configuration.events.follow:
+            return NOT_RUNNING
+    if "error" in told:
+        complain(f"The service that runs keeps no events: {told['error']}")
+        return NOT_TOLD
+    newest = configuration.events.newest
+    _show(told.get("events", [])[-newest if newest else None :], configuration)
+    if configuration.events.follow:
+        _follow(told, configuration)
+    return TOLD
+
+
+def _follow(told: Message, configuration: Configuration) -> None:
+    """Until a signal, or the end of whoever reads."""
+    inbox, ended = SignalInbox([signal.SIGINT, signal.SIGTERM]), select.poll()
+    ended.register(inbox, select.POLLIN)
+    ended.register(sys.stdout, 0)
+    is_there = bool(told)
+    while not ended.poll(SECONDS * 1000):
+        try:
+            found = asking.find(configuration.settings)
+            told = found.ask("events", {"after": told.get("newest", 0), "began": told.get("began", 0)})
+            _show(told.get("events", []), configuration)
+            is_there = True
+        except control.NotRunningError as problem:
+            if is_there:
+                complain(f"Not running: {problem}")
+            is_there = False
+
+
+def _show(events: List[Dict[str, Any]], configuration: Configuration) -> None:
+    lines = map(json.dumps, events) if configuration.as_json else map(line, events)
+    for each in lines:
+        show(each)
+
+
+def line(event: Dict[str, Any]) -> str:
+    """An event, for people."""
+    process, word, message = (str(event.get(name, "")) for name in ("process", "event", "message"))
+    return safe(f"{_time(event)}  {event.get('level', ''):<7}  {process:<10}  {word:<18}  {message}".replace("\n", " "))
+
+
+def _time(event: Dict[str, Any]) -> str:
+    """Of this machine."""
+    at = datetime.fromisoformat(str(event.get("time", "1970-01-01T00:00:00+00:00")))
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

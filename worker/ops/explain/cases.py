@@ -1,0 +1,94 @@
+"""Partitions of which somebody asks why their commits stand still: which are meant, what only their processes know, and what
+lets go of them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Dict, List, Optional
+
+from kafka_worker.ops.explain.words import IN_ORDER, LET_GO
+from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, SlotReport, Snapshot, from_json
+from kafka_worker.shared.ipc.whole import reporting
+
+
+@dataclass(frozen=True)
+class Case:
+    """A partition, and who has it."""
+
+    slot: SlotReport
+    partition: PartitionReport
+    problems: List[str] = field(default_factory=list)  # of its slot
+    answer: Dict[str, Any] = field(default_factory=dict)  # what its process said when it was asked
+    offset: Optional[int] = None  # that is asked about; None: the first that is not done
+
+    @property
+    def sought(self) -> Optional[HeadReport]:
+        """The message that is asked about; None: nothing is known of it, or it is done."""
+        head = self.partition.head
+        return head if self.offset is None or (head and head.offset == self.offset) else self.answered
+
+    @property
+    def is_to_come(self) -> bool:
+        """Whether the message that is asked about is not in the partition yet."""
+        return self.offset is not None and 0 <= self.partition.end <= self.offset
+
+    @property
+    def answered(self) -> Optional[HeadReport]:
+        """What its process says of the message that is asked about; None: it is done, or nothing is said."""
+        found = self.answer.get("sought")
+        return from_json(HeadReport, found) if found else None
+
+    @property
+    def question(self) -> Dict[str, Any]:
+        """What to ask its process; nothing: there is nothing to ask."""
+        if self.offset is None and self.partition.head is None:
+            return {}
+        named = {} if self.offset is None else {"offset": self.offset}
+        return {"topic": self.partition.topic, "partition": self.partition.partition, **named}
+
+    @property
+    def let_go(self) -> List[str]:
+        """What lets go of it, each in one line; nothing: it needs nothing."""
+        if self.partition.stalled or self.sought is None or self.is_to_come:
+            return []
+        lines = [*LET_GO[self.sought.waits], *([IN_ORDER] if self.sought.followers else [])]
+        return [line.format(pid=self.slot.pid, followers=self.sought.followers) for line in lines]
+
+    @property
+    def name(self) -> str:
+        """How one types it."""
+        return f"{self.partition.topic}/{self.partition.partition}"
+
+    def as_json(self) -> Dict[str, Any]:
+        """For programs."""
+        sought = self.sought
+        return {
+            "slot": self.slot.slot,
+            "pid": self.slot.pid,
+            "heartbeat_age": self.slot.heartbeat_age,
+            **asdict(self.partition),
+            "offset": self.offset,
+            "sought": asdict(sought) if sought else None,
+            "tasks": self.answer.get("tasks", []),
+            "error": self.answer.get("error", ""),  # why its process has not answered
+            "let_go": self.let_go,
+        }
+
+
+def cases(snapshot: Snapshot, place: Place) -> List[Case]:
+    """Those that are meant, in order, before their processes are asked."""
+    found = [
+        Case(slot, partition, [each.text for each in snapshot.conditions if each.slot == slot.slot], offset=place.offset)
+        for slot in snapshot.slots
+        if slot.child and slot.pid
+        for partition in slot.child.partitions
+        if partition.topic == place.topic and place.partition in (None, partition.partition)
+    ]
+    return sorted(found, key=lambda case: case.partition.partition)
+
+
+def owned(snapshot: Snapshot) -> str:
+    """Of which topics its processes have partitions."""
+    topics = sorted({partition.topic for child in reporting(snapshot.slots) for partition in child.partitions})
+    return f"its processes here have partitions of: {', '.join(topics)}" if topics else "its processes here have none"

@@ -1,0 +1,33 @@
+"""How long something took, each time: calls of handlers, and what messages have waited before their first one. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Dict, List
+
+from kafka_worker.shared.ipc.snapshot import BOUNDS
+
+
+class Times:
+    """Of one topic. Written by one thread, read by anybody."""
+
+    __slots__ = ("counts", "seconds")
+
+    def __init__(self) -> None:
+        """Nothing took any time yet."""
+        self.counts: List[int] = [0] * (len(BOUNDS) + 1)  # by the buckets of BOUNDS
+        self.seconds = 0.0
+
+    def add(self, seconds: float, times: int = 1) -> None:
+        """It took so long, so many times."""
+        self.counts[bisect_left(BOUNDS, seconds)] += times
+        self.seconds += seconds * times
+
+
+class ByTopic(Dict[str, Times]):
+    """Those of each topic."""
+
+    def __missing__(self, topic: str) -> Times:
+        """A topic that nothing was told of yet."""
+        times = self[topic] = Times()
+        return times

@@ -1,0 +1,126 @@
+"""The whole snapshot, made of what the processes say: each partition once, and the sums, so that whoever looks at it need not
+reckon. Pure."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from dataclasses import replace
+from typing import Dict, Iterable, List, Optional, Tuple
+
+from kafka_worker import __version__
+from kafka_worker.shared import routes
+from kafka_worker.shared.ipc.snapshot import (
+    VERSION,
+    ChildReport,
+    Condition,
+    HttpReport,
+    PartitionReport,
+    SlotReport,
+    Snapshot,
+    Totals,
+    WorkCount,
+)
+from kafka_worker.shared.settings import Settings
+
+
+def snapshot_of(
+    settings: Settings,
+    state: str,
+    uptime: float,
+    conditions: List[Condition],
+    slots: List[SlotReport],
+    log_dropped: int,
+    http: Optional[HttpReport],
+    work: List[WorkCount],
+    newest_event: int,
+) -> Snapshot:
+    """Of the supervisor's settings and what it knows of its slots, each partition once."""
+    return Snapshot(
+        version=VERSION,
+        state=state,
+        host=settings.host,
+        pid=os.getpid(),
+        uptime=uptime,
+        group=settings.group_id,
+        topics=list(settings.topics),
+        handler=routes.described(settings),
+        ordering=settings.ordering,
+        membership=settings.membership,
+        processes=len(slots),
+        threads=settings.threads,
+        threads_max=settings.threads_max,
+        restarts=sum(slot.restarts for slot in slots),
+        problems=[condition.text for condition in conditions],
+        slots=slots,
+        conditions=conditions,
+        log_dropped=log_dropped,
+        http=http,
+        utilization=utilization(slots),
+        age=max([slot.heartbeat_age for slot in slots if slot.pid and slot.child], default=0.0),
+        work=work,
+        topic_settings=settings.topic_differences(),
+        release=__version__,
+        python=platform.python_version(),
+        librdkafka=next((child.librdkafka for child in reporting(slots)), ""),
+        totals=totals(slots, work),
+        newest_event=newest_event,
+    )
+
+
+def reporting(slots: Iterable[SlotReport]) -> List[ChildReport]:
+    """The processes that are there. What a dead one has said last is out of date, but for the work that it has done."""
+    return [slot.child for slot in slots if slot.child and slot.pid]
+
+
+def each_partition_once(slots: List[SlotReport]) -> List[SlotReport]:
+    """One that moves is told by two processes for a moment: it is the one's whose commit is the higher one."""
+    owners: Dict[Tuple[str, int], Tuple[int, int]] = {}  # the committed offset, and the place of the slot
+    for place, slot in enumerate(slots):
+        for partition in slot.child.partitions if slot.child and slot.pid else ():
+            name = (partition.topic, partition.partition)
+            owners[name] = max(owners.get(name, (-2, 0)), (partition.committed, place))
+
+    def is_its(partition: PartitionReport, place: int) -> bool:
+        return owners[partition.topic, partition.partition][1] == place
+
+    found = []
+    for place, slot in enumerate(slots):
+        child = slot.child
+        if child and slot.pid and not all(is_its(partition, place) for partition in child.partitions):
+            child = replace(child, partitions=[each for each in child.partitions if is_its(each, place)])
+            slot = replace(slot, child=child)  # noqa: PLW2901
+        found.append(slot)
+    return found
+
+
+def utilization(slots: Iterable[SlotReport]) -> float:
+    """Of all processes together; -1: none has said what it could do."""
+    children = reporting(slots)
+    capacity = sum(child.capacity for child in children)
+    return sum(child.busy for child in children) / capacity if capacity else -1.0
+
+
+def totals(slots: Iterable[SlotReport], work: Iterable[WorkCount]) -> Totals:
+    """The sums over all processes that are there, and of the work of all that ever were."""
+    slots = list(slots)
+    children = reporting(slots)
+    partitions = [partition for child in children for partition in child.partitions]
+    done: Counter[Tuple[str, str]] = Counter()
+    for each in work:
+        done[each.what, each.kind] += int(each.count)
+    return Totals(
+        running=sum(1 for slot in slots if slot.state == "running"),
+        partitions=len(partitions),
+        lag=sum(max(0, partition.lag) for partition in partitions),
+        lag_seconds=max([partition.lag_seconds for partition in partitions], default=-1.0),
+        in_flight=sum(partition.in_flight for partition in partitions),
+        done=done["tasks", "done"],
+        failed=sum(count for (what, _), count in done.items() if what == "attempts_failed"),
+        dead_letters=done["tasks", "dead_letter"],
+        rate=sum(child.rate for child in children),
+        retrying=sum(child.retrying for child in children),
+        dead_letters_waiting=sum(child.dead_letters_waiting for child in children),
+        suspects=sum(child.suspects for child in children),
+    )
