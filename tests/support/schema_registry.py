@@ -81,7 +81,7 @@ class SchemaRegistry:
 
     def found(self, path: str) -> Answer:
         """The schema of this path."""
-        number = re.match(r"/schemas/ids/(\d+)", path)
+        number = re.match(r"/schemas/ids/(\d+)", path) or re.match(r"/schemas/guids/0{8}-0000-0000-0000-0*(\d+)", path)
         if number is None or not 0 < int(number[1]) <= len(self.schemas):
             return 404, json.dumps({"error_code": 40403, "message": f"Schema {number and number[1]} not found"}).encode()
         return 200, json.dumps(self.schemas[int(number[1]) - 1]).encode()

@@ -159,6 +159,18 @@ def test_what_can_not_be_read_is_a_dead_letter_that_says_why(
     assert again.done
 
 
+def test_a_schema_may_be_named_in_a_header_by_its_guid(registry: SchemaRegistry, written: Dict[str, bytes]) -> None:
+    known, body = written["avro"][4], written["avro"][5:] + b"\0"  # the library wants six bytes at least
+    header = {"__value_schema_id": b"\1" + bytes(15) + bytes([known])}
+
+    with worker_of(registry, "avro", max_attempts=1) as worker:
+        assert worker.run(body, headers=header).done
+        unknown = worker.run(body, headers={"__value_schema_id": b"\1" + bytes(15) + b"\x63"})
+
+    assert [order for order, _ in seen] == [ORDER]
+    assert type(unknown.error).__name__ == "UnknownSchemaError"
+
+
 def test_a_message_of_another_protobuf_type_is_a_dead_letter_and_not_read_as_ours(registry: SchemaRegistry) -> None:
     value = serialized("protobuf", registry.url, TOPIC, ORDER, Refund)
 
@@ -169,11 +181,11 @@ def test_a_message_of_another_protobuf_type_is_a_dead_letter_and_not_read_as_our
     assert f"a message shop.Refund of schema {value[4]}, where the handler takes shop.Order" in letter.error
 
 
-@pytest.mark.parametrize("handler", [plain, batch, awaited])
 @pytest.mark.parametrize(
-    "instead",
+    ("handler", "instead"),
     [
-        NONE, (503, b"{}"), (401, b'{"error_code": 401, "message": "Unauthorized"}'), (404, b"no such path"), (200, b"<html>"),
+        (plain, NONE), (batch, NONE), (awaited, NONE), (plain, (503, b"{}")), (plain, (404, b"no such path")),
+        (plain, (401, b'{"error_code": 401, "message": "Unauthorized"}')), (plain, (200, b"<html>")),
     ],
 )  # fmt: skip
 def test_while_the_registry_is_away_messages_wait_and_no_attempt_is_counted(
