@@ -6,7 +6,7 @@ PYTEST := $(VENV)/bin/python -m pytest
 # Tests of processes and brokers mostly wait.
 UNIT := $(PYTEST) --numprocesses 2 tests/unit
 OTHERS := $(VENV)/bin/python -m tests.support.other_pythons
-SIDE_BY_SIDE := --numprocesses 4 --dist loadscope
+SIDE_BY_SIDE := --numprocesses 3 --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-unit test-pythons pythons test-broker test-processes soak page lint type monitoring deploy bench clean
