@@ -9,7 +9,8 @@ OTHERS := $(VENV)/bin/python -m tests.support.other_pythons
 SIDE_BY_SIDE := --numprocesses 3 --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit test-pythons pythons test-broker test-processes soak page lint type monitoring deploy bench clean
+.PHONY: help install run test test-unit test-pythons pythons test-broker test-processes soak page lint type monitoring deploy \
+	bench bench-quick instructions clean
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -85,8 +86,16 @@ deploy: ## the Dockerfile by hadolint, the manifests by kubectl and kubernetes-v
 	$(KUBECTL) kustomize deploy/kubernetes/example > $(DEPLOY)/example.yaml
 	$(DEPLOY)/venv/bin/kubernetes-validate --strict $(DEPLOY)/base.yaml $(DEPLOY)/example.yaml
 
-bench: install kafka ## how fast it is on this machine
-	$(VENV)/bin/python -m bench
+# `make bench BENCH="--rows a,b --sides ours,arroyo --rounds 3 --minutes 15"`: a part of it, added to what was measured before.
+bench: install kafka ## this service and its peers, measured: bench/RESULTS.md; takes hours, or a part of it (BENCH=--help)
+	$(PIP) --requirement requirements-bench.txt
+	$(VENV)/bin/python -m bench $(BENCH)
+
+bench-quick: install kafka ## how fast it is on this machine, without peers; under 3 minutes
+	$(VENV)/bin/python -m bench --quick
+
+instructions: install ## how many instructions a message takes: Python's, and the processor's (needs valgrind)
+	$(VENV)/bin/python -m bench.instructions --native
 
 # Before the tests, whose time limits are for tests, not for downloads.
 .PHONY: kafka

@@ -1,0 +1,140 @@
+"""The way of a message that takes no time, in one thread and without a broker: delivered, taken, queued, decoded, handled,
+marked, committed. What runs is the consumer loop with all of its parts, and the loop of a handler thread in its breaks; clocks
+stand still while messages are on their way. So what is counted of it is the same each time, on each machine.
+
+`python -m bench.path MESSAGES` goes that way and counts nothing: for `make instructions`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from types import CodeType, FrameType
+from typing import List, Optional
+from unittest import mock
+
+from kafka_worker import build, loop
+from kafka_worker.draining.stopping import Stop
+from kafka_worker.handler.routing import Handlers
+from kafka_worker.kafka.properties import Member
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.pools import thread_pool
+from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.recovery.quarantine import Quarantine
+from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.stage import StageHolder
+from kafka_worker.shared.system.deadline import Deadline
+from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings
+
+BATCH = 250
+KEYS = 100
+TURN_SECONDS = 0.01  # of the clock, between two fetches
+
+
+def nothing(_message: object) -> None:
+    """The handler."""
+
+
+class Counter:
+    """Counts Python's instructions, but those of what plays Kafka."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.counting = False
+
+    def __call__(self, frame: FrameType, event: str, _argument: object) -> Optional[Counter]:
+        """The trace function: of a frame that begins, then of its instructions."""
+        if event == "call":
+            if _played(frame.f_code):
+                return None
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        elif event == "opcode" and self.counting:
+            self.count += 1
+        return self
+
+
+def _played(code: CodeType) -> bool:
+    return code.co_filename in (__file__, Message.topic.__code__.co_filename)
+
+
+class Way:
+    """So many messages of one partition on their way."""
+
+    def __init__(self, ordering: str, messages: int) -> None:
+        """`ordering`: as in the settings."""
+        settings = some_settings(handler="bench.path:nothing", ordering=ordering, threads=1, threads_max=1)
+        self.counter = Counter()
+        self._now = 1000.0
+        self._messages = messages
+        self._pool = Pool(1, Handlers(settings).usable().of(TOPIC).call)  # type: ignore[union-attr]
+        self._thread = HandlerThread("handler-0")
+        parts = build.parts(
+            settings, self._pool, Quarantine(settings, 0, self._pool, SuspectsFile(None)),
+            RetryPolicy(settings, lambda: 1.0), Member("host", 0), clock=self._clock,
+        )  # fmt: skip
+        stage = StageHolder()
+        stage.move(Stage.WAITING)
+        stage.move(Stage.CONSUMING)
+        self._loop = loop.ConsumerLoop(settings, parts, stage, self._clock)
+
+    def go(self) -> int:
+        """All the way; how many are done."""
+        batches = [self._delivered(first) for first in range(0, self._messages, BATCH)]
+        between: List[Step] = [step for batch in batches for step in (batch, self._handled)]
+        group = ScriptedGroup(self._assigned, *between, self._stopped)
+        clock = mock.Mock(monotonic=self._clock)
+        with ExitStack() as changed:
+            changed.enter_context(mock.patch.object(loop, "GroupConsumer", group))
+            changed.enter_context(mock.patch.object(thread_pool, "time", clock))
+            self._loop.consume_messages()
+        return self._thread.done
+
+    def count(self) -> int:
+        """All the way, with its instructions counted from the first message to the last."""
+        former = sys.gettrace()
+        sys.settrace(self.counter)  # type: ignore[arg-type]
+        try:
+            self.go()
+        finally:
+            sys.settrace(former)
+        return self.counter.count
+
+    def _clock(self) -> float:
+        return self._now
+
+    def _assigned(self, group: ScriptedGroup) -> List[Message]:
+        group.listener.on_assigned([(TOPIC, 0)])
+        self.counter.counting = True
+        return []
+
+    def _delivered(self, first: int) -> Step:
+        def step(_group: ScriptedGroup) -> List[Message]:
+            self._now += TURN_SECONDS
+            offsets = range(first, first + BATCH)
+            return [Message(offset, b"key-%d" % (offset % KEYS), b'{"id": %d}' % offset) for offset in offsets]
+
+        return step
+
+    def _handled(self, _group: ScriptedGroup) -> List[Message]:
+        """What a handler thread does meanwhile."""
+        for queue in self._pool._queues:
+            while self._pool._serve_one(self._thread, queue.pop):
+                pass
+        self._now += TURN_SECONDS
+        return []
+
+    def _stopped(self, _group: ScriptedGroup) -> List[Message]:
+        self.counter.counting = False
+        self._loop.stop(Stop(Deadline(10.0, self._clock), leave=False))
+        return []
+
+
+def main() -> None:
+    """The command."""
+    ordering, messages = sys.argv[1], int(sys.argv[2])
+    done = Way(ordering, messages).go()
+    assert done == messages, f"{done} of {messages} are done"
+
+
+if __name__ == "__main__":
+    main()

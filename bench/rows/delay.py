@@ -1,0 +1,51 @@
+"""(c) How long a message takes from the producer to its handler."""
+
+from __future__ import annotations
+
+import time
+from typing import Callable
+
+from bench.figures import percentile
+from bench.noise import Measured
+from bench.rows.row import ALL, Cell, Row, Table
+from bench.run import Place, Run
+from bench.sides.side import Side
+from bench.topics import Shape
+
+CALM_SECONDS = 2.0  # after the group is complete
+LATE_SECONDS = 3.0  # what is not done by then counts with the time that it has waited
+MESSAGES = {1: 12, 100: 500, 5000: 25_000}  # by the rate
+
+
+def _measure(rate: int) -> Callable[[Place, Side], Measured]:
+    shape = Shape(MESSAGES[rate])
+
+    def measure(place: Place, side: Side) -> Measured:
+        topic = place.topics.empty(shape.partitions)
+        with Run(place, side, shape, "0", topic=topic) as run:
+            run.complete()
+            time.sleep(CALM_SECONDS)
+            before = run.look()
+            sent = place.topics.stream(topic, shape, rate, 0, shape.messages)
+            run.until(shape.messages, LATE_SECONDS)
+            after, now = run.look(), time.monotonic_ns()
+            delays = [((run.marks.ended[number] or now) - at) / 1e6 for number, at in sent.items()]
+        values = {"p50": percentile(delays, 0.5), "p99": percentile(delays, 0.99), "most": max(delays)}
+        return Measured(values, before.moment.others(after.moment))
+
+    return measure
+
+
+ROW = Row(
+    "c",
+    "From the producer to the handler",
+    "Milliseconds from `produce()` (`linger.ms=1`) to the start of the task; one process, 16 threads, no backlog.",
+    tuple(
+        Cell(f"{rate:,} a second", ALL, 6 + CALM_SECONDS + count / rate, _measure(rate)) for rate, count in MESSAGES.items()
+    ),
+    (
+        Table("Half of the messages, ms", "p50", 1, more_is_better=False),
+        Table("99 % of them, ms", "p99", 1, more_is_better=False, plot=True),
+        Table("The slowest, ms", "most", 0, more_is_better=False),
+    ),
+)

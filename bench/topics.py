@@ -1,0 +1,93 @@
+"""Topics for the bench: messages of 177 bytes, of which each is a number, its task's.
+
+Number n is in partition n % partitions, at offset n // partitions: so what the marks say of a number says it of a place."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from typing import Dict, Iterator, NamedTuple, Tuple
+
+from confluent_kafka import Producer
+
+from tests.support.admin import Admin
+
+VALUE_BYTES = 177
+KEYS = 10_000
+FLUSH_SECONDS = 120.0
+
+
+class Shape(NamedTuple):
+    """What is in a topic."""
+
+    messages: int
+    partitions: int = 16
+    hot_every: int = 0  # every so many messages of partition 0 one has the same key; 0: none has
+
+    def key(self, number: int) -> bytes:
+        """Of a message. All with the same key are in the same partition."""
+        partition, place = number % self.partitions, number // self.partitions
+        if self.hot_every and partition == 0 and place % self.hot_every == 0:
+            return b"hot"
+        return b"key-%d-%d" % (partition, place % max(1, KEYS // self.partitions))
+
+
+def value(number: int) -> bytes:
+    """Of a message: JSON of always the same length."""
+    bare = json.dumps({"id": number, "kind": "bench", "ok": True, "text": ""})
+    return f'{bare[:-2]}{"x" * (VALUE_BYTES - len(bare))}"}}'.encode()
+
+
+def numbered(shape: Shape) -> Iterator[Tuple[int, bytes, bytes]]:
+    """Partition, key and value of each message."""
+    for number in range(shape.messages):
+        yield number % shape.partitions, shape.key(number), value(number)
+
+
+class Topics:
+    """Those of one broker, each made once."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.admin = Admin(bootstrap)
+        self._bootstrap = bootstrap
+        self._filled: Dict[Shape, str] = {}
+
+    def filled(self, shape: Shape) -> str:
+        """A topic with all of this, made when it is asked for the first time."""
+        if shape not in self._filled:
+            self._filled[shape] = self.empty(shape.partitions)
+            producer = self._producer(50)
+            for number, (partition, key, content) in enumerate(numbered(shape)):
+                producer.produce(self._filled[shape], content, key, partition)
+                if number % 10_000 == 0:
+                    producer.poll(0)
+            if producer.flush(FLUSH_SECONDS):
+                raise RuntimeError(f"the broker did not take {shape.messages} messages within {FLUSH_SECONDS:g} s")
+        return self._filled[shape]
+
+    def empty(self, partitions: int) -> str:
+        """A new one with nothing in it."""
+        return self.admin.create_topic(f"bench-{uuid.uuid4().hex[:8]}", partitions)
+
+    def stream(self, topic: str, shape: Shape, rate: float, first: int, count: int) -> Dict[int, int]:
+        """Send so many messages from number `first` on, at this rate; when each was given to the producer (monotonic ns)."""
+        producer, sent = self._producer(1), {}
+        begin = time.monotonic()
+        for place in range(count):
+            wait = begin + place / rate - time.monotonic()
+            if wait > 0:
+                time.sleep(wait)
+            number = first + place
+            content, key = value(number), shape.key(number)
+            sent[number] = time.monotonic_ns()
+            producer.produce(topic, content, key, number % shape.partitions)
+            producer.poll(0)
+        producer.flush(FLUSH_SECONDS)
+        return sent
+
+    def _producer(self, linger_ms: int) -> Producer:
+        return Producer({
+            "bootstrap.servers": self._bootstrap, "linger.ms": linger_ms, "enable.idempotence": True,
+            "queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 2_000_000,
+        })  # fmt: skip
