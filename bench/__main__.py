@@ -35,7 +35,7 @@ def words() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=_listed(ROWS), default=list(ROWS), help=f"of {','.join(ROWS)}; default: all")
     parser.add_argument("--sides", type=_listed(SIDES), default=list(SIDES), help=f"of {','.join(SIDES)}; default: all")
-    parser.add_argument("--cells", default="", metavar="TEXT", help="only cells with this in their names, those of --grid too")
+    parser.add_argument("--cells", default="", metavar="TEXT", help="only cells that begin like this, those of --grid too")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, what is kept included; default: 3")
     parser.add_argument("--minutes", type=float, default=1e9, help="begin nothing that would end later than this")
     parser.add_argument("--grid", action="store_true", help="row b: all combinations of task, processes and threads")

@@ -79,4 +79,4 @@ def _run(*command: str) -> None:
         env={**os.environ, "PYTHONNOUSERSITE": "1"},
     )  # fmt: skip
     if done.returncode:
-        raise UnavailableError(f"{' '.join(command[:4])} … failed: {done.stdout.strip()[-500:]}")
+        raise UnavailableError(f"{' '.join(command[:4])} … failed: {done.stdout.strip()[:500]}")

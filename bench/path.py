@@ -92,7 +92,7 @@ class Way:
     def count(self) -> int:
         """All the way, with its instructions counted from the first message to the last."""
         former = sys.gettrace()
-        sys.settrace(self.counter)  # type: ignore[arg-type]
+        sys.settrace(self.counter)
         try:
             self.go()
         finally:

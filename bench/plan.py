@@ -29,14 +29,14 @@ class Wish(NamedTuple):
     sides: Sequence[str]
     quick: bool = False  # those cells only
     grid: bool = False  # also all combinations
-    cells: str = ""  # those with this in their names
+    cells: str = ""  # those whose names begin like this
 
     def cells_of(self, row: Row) -> List[Cell]:
         """The cells of a row that are wanted."""
         if self.quick:
             return [cell for cell in row.cells if cell.quick]
         all_of_them = self.grid or self.cells
-        return [cell for cell in row.cells if self.cells in cell.name and (all_of_them or not cell.grid)]
+        return [cell for cell in row.cells if cell.name.startswith(self.cells) and (all_of_them or not cell.grid)]
 
     def round(self, number: int) -> List[Step]:
         """All measurements of one round."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from typing import Dict, Iterator, NamedTuple, Tuple
+from typing import Dict, Iterable, Iterator, NamedTuple, Tuple, Union
 
 from confluent_kafka import Producer
 
@@ -52,12 +52,13 @@ class Topics:
         self.admin = Admin(bootstrap)
         self._bootstrap = bootstrap
         self._filled: Dict[Shape, str] = {}
+        self._streamer = self._producer({"linger.ms": 1})  # one for all: a new one has to learn where to send to
 
     def filled(self, shape: Shape) -> str:
         """A topic with all of this, made when it is asked for the first time."""
         if shape not in self._filled:
             self._filled[shape] = self.empty(shape.partitions)
-            producer = self._producer(50)
+            producer = self._producer({"linger.ms": 50, "enable.idempotence": True})  # numbers tell places: nothing twice
             for number, (partition, key, content) in enumerate(numbered(shape)):
                 producer.produce(self._filled[shape], content, key, partition)
                 if number % 10_000 == 0:
@@ -70,15 +71,14 @@ class Topics:
         """A new one with nothing in it."""
         return self.admin.create_topic(f"bench-{uuid.uuid4().hex[:8]}", partitions)
 
-    def stream(self, topic: str, shape: Shape, rate: float, first: int, count: int) -> Dict[int, int]:
-        """Send so many messages from number `first` on, at this rate; when each was given to the producer (monotonic ns)."""
-        producer, sent = self._producer(1), {}
+    def stream(self, topic: str, shape: Shape, rate: float, numbers: Iterable[int]) -> Dict[int, int]:
+        """Send these messages at this rate; when each was given to the producer (monotonic ns)."""
+        producer, sent = self._streamer, {}
         begin = time.monotonic()
-        for place in range(count):
+        for place, number in enumerate(numbers):
             wait = begin + place / rate - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
-            number = first + place
             content, key = value(number), shape.key(number)
             sent[number] = time.monotonic_ns()
             producer.produce(topic, content, key, number % shape.partitions)
@@ -86,8 +86,8 @@ class Topics:
         producer.flush(FLUSH_SECONDS)
         return sent
 
-    def _producer(self, linger_ms: int) -> Producer:
+    def _producer(self, properties: Dict[str, Union[int, bool]]) -> Producer:
         return Producer({
-            "bootstrap.servers": self._bootstrap, "linger.ms": linger_ms, "enable.idempotence": True,
-            "queue.buffering.max.messages": 2_000_000, "queue.buffering.max.kbytes": 2_000_000,
+            "bootstrap.servers": self._bootstrap, "log_level": 0, "queue.buffering.max.messages": 2_000_000,
+            "queue.buffering.max.kbytes": 2_000_000, **properties,
         })  # fmt: skip

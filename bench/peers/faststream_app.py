@@ -17,7 +17,7 @@ broker = KafkaBroker(BOOTSTRAP, logger=None)
 app = FastStream(broker, logger=logging.getLogger("faststream"))
 
 
-@broker.subscriber(
+@broker.subscriber(  # type: ignore[untyped-decorator]
     TOPIC,
     group_id=GROUP,
     auto_offset_reset="earliest",
