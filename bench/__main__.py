@@ -26,7 +26,7 @@ from bench.sides.table import SIDES
 from tests.support.kafka import Cluster
 
 HERE = Path(__file__).parent
-QUICK_SIDES = ("raw", "ours", "ours-none")
+QUICK_SIDES = ("raw", "bare", "ours", "ours-none")
 TRIES = 3
 
 

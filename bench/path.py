@@ -7,17 +7,15 @@ stand still while messages are on their way. So what is counted of it is the sam
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
 from types import CodeType, FrameType
-from typing import List, Optional
-from unittest import mock
+from typing import Any, List, Optional, cast
 
-from kafka_worker import build, loop
+from kafka_worker import build
 from kafka_worker.draining.stopping import Stop
-from kafka_worker.handler.routing import Handlers
+from kafka_worker.handler import loading
 from kafka_worker.kafka.properties import Member
+from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.retry import RetryPolicy
-from kafka_worker.pools import thread_pool
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
@@ -62,11 +60,11 @@ class Way:
 
     def __init__(self, ordering: str, messages: int) -> None:
         """`ordering`: as in the settings."""
-        settings = some_settings(handler="bench.path:nothing", ordering=ordering, threads=1, threads_max=1)
+        settings = some_settings(ordering=ordering, threads=1, threads_max=1)
         self.counter = Counter()
         self._now = 1000.0
-        self._messages = messages
-        self._pool = Pool(1, Handlers(settings).usable().of(TOPIC).call)  # type: ignore[union-attr]
+        self._pool = Pool(1, loading.ready(nothing, "nothing", "the bench", settings).call)
+        self._pool.clock = self._clock
         self._thread = HandlerThread("handler-0")
         parts = build.parts(
             settings, self._pool, Quarantine(settings, 0, self._pool, SuspectsFile(None)),
@@ -75,23 +73,20 @@ class Way:
         stage = StageHolder()
         stage.move(Stage.WAITING)
         stage.move(Stage.CONSUMING)
-        self._loop = loop.ConsumerLoop(settings, parts, stage, self._clock)
+        batches = [self._delivered(first) for first in range(0, messages, BATCH)]
+        between = [step for batch in batches for step in (batch, self._handled)]
+        group = ScriptedGroup(self._assigned, *between, self._stopped)
+        self._loop = ConsumerLoop(settings, parts, stage, self._clock, cast("Any", group))
 
     def go(self) -> int:
         """All the way; how many are done."""
-        batches = [self._delivered(first) for first in range(0, self._messages, BATCH)]
-        between: List[Step] = [step for batch in batches for step in (batch, self._handled)]
-        group = ScriptedGroup(self._assigned, *between, self._stopped)
-        clock = mock.Mock(monotonic=self._clock)
-        with ExitStack() as changed:
-            changed.enter_context(mock.patch.object(loop, "GroupConsumer", group))
-            changed.enter_context(mock.patch.object(thread_pool, "time", clock))
-            self._loop.consume_messages()
+        self._loop.consume_messages()
         return self._thread.done
 
     def count(self) -> int:
         """All the way, with its instructions counted from the first message to the last."""
         former = sys.gettrace()
+        sys._getframe().f_trace_opcodes = True  # Python 3.12 counts them only where somebody has asked before `settrace`
         sys.settrace(self.counter)
         try:
             self.go()

@@ -11,6 +11,7 @@ from bench.rows.row import Cell, Row, Table
 from bench.sides.side import Side
 
 BEST = "**{}**"
+FLOORS = ("raw", "bare")  # what others are compared with
 
 
 class Results:
@@ -78,7 +79,7 @@ def behind(results: Results, rows: Sequence[Row]) -> List[Behind]:
                     name: number
                     for name, side in results.sides.items()
                     for number in [results.number(row, cell, name, table)]
-                    if side.peer and name != "raw" and number is not None
+                    if side.peer and name not in FLOORS and number is not None
                 }
                 best = _best(peers, table)
                 if ours is not None and best and _better(peers[best], ours, table):
@@ -97,7 +98,7 @@ def _table(results: Results, row: Row, table: Table) -> str:
     lines = [f"| {table.title} | {' | '.join(sides)} |", "|---" * (len(sides) + 1) + "|"]
     for cell in cells:
         numbers = {side: results.number(row, cell, side, table) for side in sides}
-        known = {side: number for side, number in numbers.items() if number is not None and side != "raw"}
+        known = {side: number for side, number in numbers.items() if number is not None and side not in FLOORS}
         best = _best(known, table) if len(known) > 1 else ""
         columns = [BEST.format(shown(numbers[side], table.digits)) if side == best else shown(numbers[side], table.digits)
                    for side in sides]  # fmt: skip

@@ -22,6 +22,7 @@ POLL_SECONDS = 0.01
 FIRST_SECONDS = 60.0  # for the first message of a side
 COMPLETE_SECONDS = 60.0  # for a group
 COMPLETE_EACH = 2.0  # and for each of its members
+IDLE_SECONDS = 6  # looked at one by one: a broker that has just started is busy with that
 CALM_SECONDS = 0.5  # so long a group must stay as it is
 
 
@@ -36,6 +37,7 @@ class Look(NamedTuple):
     done: int
     cpu: float  # seconds, of the side
     broker_cpu: float
+    received: int  # bytes, of the side
     moment: Moment
 
 
@@ -44,8 +46,14 @@ class Place:
 
     def __init__(self, cluster: Cluster) -> None:
         self.broker = cluster.node().pid
+        self.idle = min(self._used_in_a_second() for _ in range(IDLE_SECONDS))  # what the broker uses when nobody asks it
         self.topics = Topics(cluster.bootstrap)
         self.bootstrap = cluster.bootstrap
+
+    def _used_in_a_second(self) -> float:
+        before, began = usage.cpu_seconds([self.broker]), time.monotonic()
+        time.sleep(1.0)
+        return (usage.cpu_seconds([self.broker]) - before) / (time.monotonic() - began)
 
     def moment(self, side: List[int]) -> Moment:
         """What everybody has used by now. `side`: the processes of the side that is measured."""
@@ -92,7 +100,8 @@ class Run:
         at, done = time.monotonic(), self.marks.count()
         pids = self.running.processes()
         moment = self.place.moment(pids)
-        return Look(at, done, usage.cpu_seconds(pids), usage.cpu_seconds([self.place.broker]), moment)
+        broker_cpu, received = usage.cpu_seconds([self.place.broker]), usage.received_bytes(pids)
+        return Look(at, done, usage.cpu_seconds(pids), broker_cpu, received, moment)
 
     def until(self, done: int, seconds: float) -> bool:
         """Wait until so many are done, or for so long; whether they are."""
@@ -113,6 +122,8 @@ class Run:
 
     def complete(self) -> None:
         """Wait until the group has all of its members, and stays so for a moment."""
+        if not self.running.members:
+            return
         group, admin = self.setting.group, self.place.topics.admin
         limit = time.monotonic() + COMPLETE_SECONDS + COMPLETE_EACH * self.running.members
         since: Optional[float] = None
@@ -147,7 +158,8 @@ class Run:
         values = {"rate": done / seconds, "worker_mb": self.worker_mb()}
         if done:
             values["cpu"] = 1e6 * (after.cpu - before.cpu) / done
-            values["broker"] = 1e6 * (after.broker_cpu - before.broker_cpu) / done
+            values["broker"] = 1e6 * (after.broker_cpu - before.broker_cpu - self.place.idle * seconds) / done
+            values["bytes"] = (after.received - before.received) / done
         return Measured(values, before.moment.others(after.moment))
 
     def whole(self, values: Dict[str, float]) -> Measured:

@@ -1,4 +1,4 @@
-"""Topics for the bench: messages of 177 bytes, of which each is a number, its task's.
+"""Topics for the bench: messages of which each is a number, its task's.
 
 Number n is in partition n % partitions, at offset n // partitions: so what the marks say of a number says it of a place."""
 
@@ -15,6 +15,7 @@ from tests.support.admin import Admin
 
 VALUE_BYTES = 177
 KEYS = 10_000
+LARGEST = 2_000_000  # bytes
 FLUSH_SECONDS = 120.0
 
 
@@ -24,6 +25,7 @@ class Shape(NamedTuple):
     messages: int
     partitions: int = 16
     hot_every: int = 0  # every so many messages of partition 0 one has the same key; 0: none has
+    value_bytes: int = VALUE_BYTES
 
     def key(self, number: int) -> bytes:
         """Of a message. All with the same key are in the same partition."""
@@ -33,16 +35,16 @@ class Shape(NamedTuple):
         return b"key-%d-%d" % (partition, place % max(1, KEYS // self.partitions))
 
 
-def value(number: int) -> bytes:
+def value(number: int, size: int = VALUE_BYTES) -> bytes:
     """Of a message: JSON of always the same length."""
     bare = json.dumps({"id": number, "kind": "bench", "ok": True, "text": ""})
-    return f'{bare[:-2]}{"x" * (VALUE_BYTES - len(bare))}"}}'.encode()
+    return f'{bare[:-2]}{"x" * (size - len(bare))}"}}'.encode()
 
 
 def numbered(shape: Shape) -> Iterator[Tuple[int, bytes, bytes]]:
     """Partition, key and value of each message."""
     for number in range(shape.messages):
-        yield number % shape.partitions, shape.key(number), value(number)
+        yield number % shape.partitions, shape.key(number), value(number, shape.value_bytes)
 
 
 class Topics:
@@ -69,7 +71,7 @@ class Topics:
 
     def empty(self, partitions: int) -> str:
         """A new one with nothing in it."""
-        return self.admin.create_topic(f"bench-{uuid.uuid4().hex[:8]}", partitions)
+        return self.admin.create_topic(f"bench-{uuid.uuid4().hex[:8]}", partitions, {"max.message.bytes": str(LARGEST)})
 
     def stream(self, topic: str, shape: Shape, rate: float, numbers: Iterable[int]) -> Dict[int, int]:
         """Send these messages at this rate; when each was given to the producer (monotonic ns)."""
@@ -89,5 +91,5 @@ class Topics:
     def _producer(self, properties: Dict[str, Union[int, bool]]) -> Producer:
         return Producer({
             "bootstrap.servers": self._bootstrap, "log_level": 0, "queue.buffering.max.messages": 2_000_000,
-            "queue.buffering.max.kbytes": 2_000_000, **properties,
+            "queue.buffering.max.kbytes": 2_000_000, "message.max.bytes": LARGEST, **properties,
         })  # fmt: skip

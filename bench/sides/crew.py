@@ -30,7 +30,7 @@ class Crew:
         self._environment = {**os.environ, **setting.environment(), "PYTHONPATH": str(ROOT)}
         FOLDER.mkdir(parents=True, exist_ok=True)
         self._log = FOLDER / f"{setting.group}.log"
-        self._programs = [self._start() for _ in range(processes)]
+        self._programs = [self._start(place) for place in range(processes)]
 
     def processes(self) -> List[int]:
         found = []
@@ -57,7 +57,7 @@ class Crew:
                 program.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 self._kill(program)
-            self._programs[place] = self._start()
+            self._programs[place] = self._start(place)
             complete()
 
     def complaint(self) -> str:
@@ -70,11 +70,12 @@ class Crew:
             self._kill(program)
         self._log.unlink()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, place: int) -> subprocess.Popen[bytes]:
+        env = {**self._environment, "BENCH_PLACE": str(place)}
         with open(self._log, "ab") as log:
             return subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", *self._command],
-                cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
     @staticmethod

@@ -33,7 +33,7 @@ class Setting:
         return {
             "BENCH_BOOTSTRAP": self.bootstrap, "BENCH_TOPIC": self.topic, "BENCH_GROUP": self.group,
             "BENCH_MARKS": self.marks, "BENCH_MESSAGES": str(self.shape.messages), "BENCH_TASK": self.task,
-            "BENCH_CONSUMERS": str(self.consumers), "BENCH_THREADS": str(self.threads),
+            "BENCH_PROCESSES": str(self.processes), "BENCH_CONSUMERS": str(self.consumers), "BENCH_THREADS": str(self.threads),
         }  # fmt: skip
 
     def with_threads(self, threads: int) -> Setting:

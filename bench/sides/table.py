@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from typing import Callable, Dict
 
 from bench import environments
@@ -21,6 +22,13 @@ def _program(environment: str, module: str) -> Callable[[Setting], Running]:
         return Crew([environments.python_of(environment), "-m", module], setting, processes=setting.processes)
 
     return start
+
+
+def _bare(setting: Setting) -> Running:
+    """In no group."""
+    crew = Crew([sys.executable, "-m", "bench.peers.bare_threads"], setting, processes=setting.processes)
+    crew.members = 0
+    return crew
 
 
 def _faststream(setting: Setting) -> Running:
@@ -61,6 +69,9 @@ SIDES = {
         Side(
             "raw", "raw `poll` + `consume(499)`", "nothing is decoded, done or committed: the floor", "nothing",
             _program("confluent", "bench.peers.raw_consume"), _installed("confluent", "confluent-kafka"),
+        ),
+        Side(
+            "bare", "bare threads", "the task again and again, no messages at all: the bound", "nothing", _bare, dict,
         ),
         Side(
             "ours", "this service", "the whole command, `ORDERING=key`",
