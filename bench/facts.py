@@ -36,8 +36,8 @@ def versions_in_words(sides: Dict[str, Side]) -> Dict[str, str]:
     listed = []
     for side in sides.values():
         with contextlib.suppress(UnavailableError, OSError):
-            listed.append(f"{side.title}: {', '.join(' '.join(pair) for pair in side.versions().items())}")
-    return {"Versions": "; ".join(listed)}
+            listed.append((side.title, ", ".join(" ".join(pair) for pair in side.versions().items())))
+    return {"Versions": "; ".join(f"{title}: {versions}" for title, versions in listed if versions)}
 
 
 def commit() -> str:
