@@ -15,7 +15,7 @@ from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler import loading
 from kafka_worker.kafka.properties import Member
 from kafka_worker.loop import ConsumerLoop
-from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.outcomes.retry import policies
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
@@ -68,7 +68,7 @@ class Way:
         self._thread = HandlerThread("handler-0")
         parts = build.parts(
             settings, self._pool, Quarantine(settings, 0, self._pool, SuspectsFile(None)),
-            RetryPolicy(settings, lambda: 1.0), Member("host", 0), clock=self._clock,
+            policies(settings, lambda: 1.0), Member("host", 0), clock=self._clock,
         )  # fmt: skip
         stage = StageHolder()
         stage.move(Stage.WAITING)
