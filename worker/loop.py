@@ -23,12 +23,14 @@ from kafka_worker.report import LoopReport
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.orders import Orders
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Stage
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.standstill.heads import Heads
 from kafka_worker.standstill.standstills import Standstills
+from kafka_worker.steering.steering import Steering
 
 log = logs.logger(__name__)
 
@@ -63,6 +65,7 @@ class ConsumerLoop:
         self._standstills = Standstills(settings, parts)
         self._careful = False  # how the client fetches
         self._heads = Heads(parts)
+        self._steering = Steering(parts, clock)
         self._cut_off: List[str] = []  # what the drain deadline interrupted
         self._publish_at = 0.0
         self._seeking: Optional[TaskId] = None
@@ -85,7 +88,7 @@ class ConsumerLoop:
         recovery = Recovery(journal, use_map=settings.offset_map == "on", busy=parts.settling.busy)
         probation = Probation(journal, parts.quarantine.suspects, settings.max_deaths, self._clock())
         duties = partial(self._duties, inside=True)
-        self._ownership = Ownership(settings, parts, recovery, probation, self._clock, duties)
+        self._ownership = Ownership(settings, parts, recovery, probation, self._steering, self._clock, duties)
         self._join()
 
     def _join(self) -> None:
@@ -125,7 +128,8 @@ class ConsumerLoop:
         `inside`: in a client callback."""
         now = self.turned_at = self._clock()
         self._parts.decisions.serve()
-        if self._parts.gates.turn(self._ownership.assignment, now):
+        steered = self._steering.turn(self._ownership.assignment, self._consumer)
+        if self._parts.gates.turn(self._ownership.assignment, now) or steered:
             self._ownership.serve()
             self._parts.pool.wake(len(self._parts.pool.threads))
         self._ownership.committer.turn(now, inside=inside)
@@ -173,6 +177,10 @@ class ConsumerLoop:
         # The client is closed, and tells nothing of partitions any more: the rest of the report stays.
         self.report = replace(self.report, ending=self._consumer.ending, dropped=self._ownership.dropped)
         return self._consumer.ending or (ExitCode.GAVE_UP if self._cut_off else ExitCode.OK)
+
+    def order(self, orders: Orders) -> None:
+        """Go by these orders of operators from now on. The main thread's."""
+        self._steering.order(orders)
 
     def seek(self, place: TaskId) -> None:
         """Look what becomes of this message: `sought` says it soon. The main thread's."""
@@ -229,5 +237,6 @@ class ConsumerLoop:
             trouble=parts.decisions.trouble,
             partitions=self._partitions(now, inside=inside),
             breakers=parts.gates.reports(now),
+            parked=self._steering.parking.reports(),
             work=[*parts.decisions.work.told(), *self._ownership.work.told(), *self._ownership.committer.work.told()],
         )

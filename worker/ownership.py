@@ -4,6 +4,7 @@ Consumer thread only; the callbacks run inside `fetch`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from typing import Any, Callable, List, Tuple
@@ -26,6 +27,7 @@ from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.topic_settings import ByTopic
 from kafka_worker.standstill.unreadable import DEADLY, Fault
+from kafka_worker.steering.steering import Steering
 
 log = logs.logger(__name__)
 
@@ -42,10 +44,12 @@ class Ownership(RebalanceListener):
         parts: Parts,
         recovery: Recovery,
         probation: Probation,
+        steering: Steering,
         clock: Callable[[], float],
         duties: Callable[[], object],
     ) -> None:
         """Nothing is ours before there is a client. `duties` does what is owed to everybody else, while a revocation waits."""
+        self._steering = steering
         self._probation = probation
         self._pool = parts.pool
         self._quarantine = parts.quarantine
@@ -128,7 +132,8 @@ class Ownership(RebalanceListener):
 
     def serve(self) -> None:
         """The pool takes tasks from what is ours, as far as the gate lets it; none while we are on probation."""
-        self._pool.serve([] if self._probation.on else self._gates.queues(self.assignment))
+        served = [] if self._probation.on else [each for each in self.assignment if not each.flow.suspended]
+        self._pool.serve(self._gates.queues(served))
         self.changes += 1
 
     def _new_partition(self, topic: str, number: int) -> Partition:
@@ -164,7 +169,10 @@ class Ownership(RebalanceListener):
                     ),
                 )
                 partition = self._begun_anew(partition)
-            partition.flow.keep(batch)
+            if partition.flow.suspended and not partition.flow.unread:
+                self._steering.give_back(partition, batch[0].offset(), self._consumer)  # something else has had it read
+            else:
+                partition.flow.keep(batch)
 
     def start(self) -> None:
         """What is in hand is taken, as far as there is room for it, and whatever may run of it does."""
@@ -210,7 +218,11 @@ class Ownership(RebalanceListener):
         partition = self.assignment.get(*name)
         if partition is None:
             return
-        self._hold_unreadable(partition, Fault(*name, max(offset, partition.expected), error, said))
+        offset = max(offset, partition.expected)
+        if partition.flow.suspended and not partition.flow.unread:
+            self._steering.give_back(partition, offset, self._consumer)  # it is told again when that is read again
+        else:
+            self._hold_unreadable(partition, Fault(*name, offset, error, said))
 
     def _hold_unreadable(self, partition: Partition, fault: Fault) -> None:
         try_at = self._clock() + UNREADABLE_SECONDS if fault.may_pass else math.inf
@@ -228,7 +240,7 @@ class Ownership(RebalanceListener):
     def _try_to_read_on(self, now: float) -> None:
         """Once in a turn: what could not be read, and may be by now."""
         for partition in self.assignment:
-            if now >= partition.flow.try_at:
+            if now >= partition.flow.try_at and not partition.flow.suspended:
                 partition.flow.try_again()
                 self._consumer.rewind((partition.topic, partition.number), partition.flow.unread_at)
 
@@ -245,6 +257,21 @@ class Ownership(RebalanceListener):
         return readable
 
     def _start(self, partition: Partition, batch: List[Any]) -> None:
+        if not partition.named:
+            self._take(partition, batch)
+            return
+        for is_named, run in itertools.groupby(batch, lambda message: message.offset() in partition.named):
+            (self._park if is_named else self._take)(partition, list(run))
+
+    def _park(self, partition: Partition, batch: List[Any]) -> None:
+        """These an operator has parked before they came: they are in flight, and never start. Nobody of their key waits."""
+        tasks = intake.tasks(partition, batch, None)
+        self._backpressure.note(partition, batch)
+        if partition.retries_of:
+            tasks = [self._decisions.retry_topics.delayed(task, self._clock()) for task in tasks]
+        self._steering.parking.take(tasks)
+
+    def _take(self, partition: Partition, batch: List[Any]) -> None:
         tasks = intake.tasks(partition, batch, None if partition.retries_of else self._orderings[partition.topic].lane_of)
         self._backpressure.note(partition, batch)
         if partition.retries_of:

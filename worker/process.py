@@ -35,9 +35,10 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel, Message
+from kafka_worker.shared.ipc.orders import Orders, of_rows
 from kafka_worker.shared.ipc.snapshot import Stage, as_json
 from kafka_worker.shared.ipc.stage import StageHolder
-from kafka_worker.shared.ipc.startup import received_settings
+from kafka_worker.shared.ipc.startup import received
 from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import orphans, runtime_files, signals, surroundings
@@ -59,10 +60,11 @@ def main(arguments: Optional[List[str]] = None) -> None:
     slot, channel_number, last_words = (int(words[words.index(flag) + 1]) for flag in ("--slot", "--channel", "--words"))
     write_last_words_to(last_words)  # SIGABRT, which a hung child gets, has it write the stacks of all threads
     channel = Channel(socket.socket(fileno=channel_number))
-    settings = received_settings(channel)
+    first = received(channel)
+    settings = Settings.from_json(first["settings"])
     logs.set_up(settings.log_level, settings.log_format, f"slot-{slot}", slot)
     start.users_first()
-    child = ChildProcess(settings, slot, channel)
+    child = ChildProcess(settings, slot, channel, of_rows(first["orders"]))
     try:
         code = child.run()
     except BaseException:  # a handler has closed or replaced what is ours
@@ -74,8 +76,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
 class ChildProcess:
     """The main thread's view of the process."""
 
-    def __init__(self, settings: Settings, slot: int, channel: Channel) -> None:
-        """Nothing runs yet."""
+    def __init__(self, settings: Settings, slot: int, channel: Channel, orders: Orders = ()) -> None:
+        """Nothing runs yet. `orders`: those of operators that are in force."""
+        self._orders = orders
         self._settings = settings
         self._slot = slot
         self._channel = channel
@@ -121,6 +124,7 @@ class ChildProcess:
         self._pool, self._quarantine, self._loop, self._upkeep, self._time = build.process(
             self._settings, self._slot, handlers, self._hooks, self._stage, self._open_journal
         )
+        self._loop.order(self._orders)  # before anything can start
         self._built = True
 
     def _prepare(self) -> None:
@@ -216,6 +220,8 @@ class ChildProcess:
                 self._ask_to_stop(message["stop"])
             elif "ask" in message:
                 self._inquiries.ask(message["number"], message["ask"], self._loop)
+            elif "orders" in message:
+                self._loop.order(of_rows(message["orders"]))
         # The second look finds a supervisor that died while some stranger inherited its end of the channel.
         if not self._channel.readable or os.getppid() != self._supervisor:
             self._alone = True

@@ -20,6 +20,7 @@ from kafka_worker.shared.ipc.snapshot import (
     BUCKETS,
     BreakerReport,
     ChildReport,
+    ParkedReport,
     PartitionReport,
     Stage,
     TaskReport,
@@ -51,6 +52,7 @@ class LoopReport:
     trouble: str = ""  # what keeps us from running tasks; empty: nothing
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
+    parked: List[ParkedReport] = field(default_factory=list)
     work: List[WorkCount] = field(default_factory=list)  # but for what handler threads count themselves
 
 
@@ -138,6 +140,7 @@ def child_report(
         tasks=_longest(running, now),
         partitions=loop.partitions,
         breakers=loop.breakers,
+        parked=loop.parked,
         trouble=loop.trouble,
         log_dropped=lost.dropped,
         log_untold=lost.untold,

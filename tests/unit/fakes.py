@@ -164,7 +164,7 @@ class ScriptedGroup:
     def positions(self, _names: List[TopicPartition]) -> Dict[TopicPartition, int]:
         return {}
 
-    def rewind(self, name: TopicPartition, offset: int = OFFSET_BEGINNING) -> None:
+    def rewind(self, name: TopicPartition, offset: int = OFFSET_BEGINNING, *, when_resumed: bool = False) -> None:
         self.deeds.append("rewind")
         self.rewound.append(offset)
 

@@ -11,7 +11,7 @@ from typing import Callable, Iterable, List, Tuple
 
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, in_words, kept_back, offset_of, partition_of
+from kafka_worker.partitions.task import Task, in_words, is_void, kept_back, offset_of, partition_of
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.recovery.quarantine import Quarantine
 
@@ -72,6 +72,8 @@ class Settling:
         """What runs of them but calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""
         waited_for = []
         for thread, task in self.running(partitions):
+            if is_void(task):
+                continue  # parked: its offset has an outcome of its own
             if thread.hangs(task):  # asked once: the main thread may say so at any moment
                 partition_of(task).closing.abandon(offset_of(task))
             else:

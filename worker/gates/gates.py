@@ -17,7 +17,7 @@ from kafka_worker.gates.rate_limit import TokenBucket
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.dependencies import Dependencies
 from kafka_worker.partitions.queues import Queue
-from kafka_worker.partitions.task import Task, attempt_of, facts_of, failed_before, in_words, partition_of, spared
+from kafka_worker.partitions.task import Task, attempt_of, facts_of, failed_before, in_words, offset_of, partition_of, spared
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
@@ -116,6 +116,15 @@ class Gates:
         for task in tasks:
             self._gate(self._handler(partition_of(task))).ended(task)
 
+    def take_out(self, partition: Partition, offset: int) -> Optional[Task]:
+        """The task of this offset, if it waits for others to succeed, which it does no more."""
+        for gate in self._gates.values():
+            for task in gate.aside:
+                if partition_of(task) is partition and offset_of(task) == offset:
+                    gate.aside.remove(task)
+                    return task
+        return None
+
     def why(self, partition: Partition) -> str:
         """What holds the partition up, in words; empty: nothing."""
         handler = self._handler(partition)
@@ -199,7 +208,7 @@ class Gates:
 
     def _return(self, gate: Gate, partitions: List[Partition], *, closing: bool) -> None:
         """As many as have succeeded meanwhile, so that those which fail again do not all fail one after the other."""
-        waiting = any(len(partition.queue) for partition in partitions)
+        waiting = _waiting(partitions) > 0
         count = gate.credit if waiting and not closing else len(gate.aside)
         gate.put_back(count)
         self._pool.wake(count)
@@ -209,7 +218,7 @@ class Gates:
             if partition.closing.closed:  # nothing more of it will be started, so that a stop need not wait for it
                 partition.closing.abandon(0)
         if gate.access is Access.METERED:
-            self._probe(gate, self._breakers.wanted(handler), sum(len(partition.queue) for partition in partitions))
+            self._probe(gate, self._breakers.wanted(handler), _waiting(partitions))
 
     def _probe(self, gate: Gate, wanted: int, waiting: int) -> None:
         """Messages that did not fail before come first: the others may be to blame themselves."""
@@ -231,3 +240,8 @@ class Gates:
                 self._breakers.succeeded(self._handlers[topic], more, now, probe=False)
                 self._gate(self._handlers[topic]).credit += more
         self._done = done
+
+
+def _waiting(partitions: Iterable[Partition]) -> int:
+    """Tasks that may be taken. What an operator has paused is not served, and nobody waits for it."""
+    return sum(len(partition.queue) for partition in partitions if not partition.flow.suspended)

@@ -14,10 +14,11 @@ Consumer thread only: the producer's callbacks run inside `serve`.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import time
 from collections import Counter
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from typing import Counter as CounterType
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -177,6 +178,17 @@ class Outbox:
         """Those of these offsets of which something waits to be sent again, each with whether it was refused."""
         waiting = [letters[0] for _, letters in self._again if wanted.get(letters[0].partition) == letters[0].task[0]]
         return [(letter.task, letter.refused) for letter in waiting]
+
+    def give_up(self, partition: Partition, offset: int, kinds: Collection[str]) -> Optional[Task]:
+        """The task of this offset, if something of these kinds waits to be sent again for it, and nothing of its partition is
+        under way. It is not sent any more."""
+        waiting = [letters for _, letters in self._again if letters[0].partition is partition and letters[0].task[0] == offset]
+        if not waiting or partition.flow.in_transit or any(letters[0].what not in kinds for letters in waiting):
+            return None
+        self._again = [each for each in self._again if each[1] not in waiting]
+        for letter in itertools.chain.from_iterable(waiting):
+            self._settled(letter)
+        return waiting[0][0].task
 
     def serve(self) -> None:
         """Receive acknowledgements, and send again what could not be stored."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from typing import Any, Callable, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Collection, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 from typing import Counter as CounterType
 
 from confluent_kafka import KafkaError, KafkaException
@@ -84,6 +84,16 @@ class Transactions:
             for parcel in self._parcels.get(partition, ())
             if offset_of(parcel.task) == offset
         ]
+
+    def give_up(self, partition: Partition, offset: int, kinds: Collection[str]) -> Optional[Task]:
+        """As `Outbox.give_up`. What is under way can't be taken back."""
+        under_way = self._job.parcels if self._job else []
+        waiting = [each for each in self._parcels.get(partition, ()) if each.offsets == [offset] and each not in under_way]
+        if not waiting or any(parcel.what not in kinds for parcel in waiting):
+            return None
+        for parcel in waiting:
+            self._remove(parcel)
+        return waiting[0].task
 
     def serve(self) -> None:
         """Take what the thread has done."""

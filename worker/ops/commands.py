@@ -55,6 +55,12 @@ def _dead_letters(configuration: Configuration, _closed: List[str]) -> int:
     return command.run(configuration)
 
 
+def _order(configuration: Configuration, _closed: List[str]) -> int:
+    from kafka_worker.ops import orders
+
+    return orders.run(configuration)
+
+
 def _service(configuration: Configuration, closed: List[str]) -> int:
     from kafka_worker.ops import service_command
 
@@ -73,6 +79,10 @@ COMMANDS: Dict[str, Callable[[Configuration, List[str]], int]] = {
     "events": _events,
     "lag": _lag,
     "check": _check,
+    "pause": _order,
+    "resume": _order,
+    "pauses": _order,
+    "park": _order,
     "dead-letters": _dead_letters,
 }
 

@@ -66,7 +66,8 @@ def _waited(partition: PartitionReport) -> float:
 def _pauses(partition: PartitionReport) -> Mapping[str, float]:
     breaker = partition.head is not None and partition.head.waits is Waits.BREAKER
     return {
-        "backpressure": partition.paused and not partition.held,
+        "backpressure": partition.paused and not (partition.held or partition.pause),
+        "operator": bool(partition.pause),
         "held": bool(partition.held) and not breaker,
         "breaker": bool(partition.held) and breaker,
     }
@@ -145,14 +146,14 @@ WORK = (
         "tasks",
         "Messages that have their outcome; dropped: their partition went away first.",
         ("topic", "outcome"),
-        ("done", "dead_letter", "retry_topic", "dropped"),
+        ("done", "dead_letter", "retry_topic", "parked", "dropped"),
     ),
     Counted("attempts_failed", "Attempts that raised, of partitions that stayed.", ("topic", "error"), ()),
     Counted(
         "dead_letters",
         "Dead letters that are stored.",
         ("topic", "reason"),
-        ("attempts", "rejected", "invalid", "fatal", "death"),
+        ("attempts", "rejected", "invalid", "fatal", "death", "parked"),
     ),
     Counted("commits", "Commits by whether the broker has stored them.", ("result",), ("stored", "failed")),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, List, Tuple
 
+from kafka_worker.ops import orders
 from kafka_worker.ops.explain import words
 from kafka_worker.ops.tables import Columns, duration, table
 from kafka_worker.shared.ipc.health import MEGABYTE
@@ -34,6 +35,7 @@ def text(snapshot: Snapshot) -> str:
     if sums.suspects:
         lines.append(f"suspects {sums.suspects}: ran when a process died, and are run apart, each alone")
     lines += ["  problem: " + problem for problem in snapshot.problems]
+    lines += orders.told(snapshot.orders)
     lines += _behind(snapshot.slots)
     lines += _replaced(snapshot.slots)
     lines += [f"  to be recycled: slot {slot}: {wish}" for slot, wish in _to_be_recycled(snapshot.slots)]
@@ -99,6 +101,8 @@ def _listed(child: ChildReport) -> str:
 
 
 def _mark(partition: PartitionReport) -> str:
+    if partition.pause:
+        return "(paused by an operator)"
     return "(held)" if partition.held else "(stalled)" if partition.stalled else "(paused)" if partition.paused else ""
 
 

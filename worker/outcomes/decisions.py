@@ -15,6 +15,7 @@ from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.kafka.properties import Member
 from kafka_worker.kafka.transactions import AnyOutbox, Transactions
 from kafka_worker.outcomes.dead_letters import DeadLetters
+from kafka_worker.outcomes.results import WHAT as RESULT
 from kafka_worker.outcomes.results import ResultSender
 from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
 from kafka_worker.outcomes.retry_topics import RetryTopics
@@ -29,6 +30,7 @@ from kafka_worker.partitions.task import (
     message_of,
     offset_of,
     partition_of,
+    with_attempt,
 )
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.pools.scheduled import NotYetError, left
@@ -45,6 +47,7 @@ from kafka_worker.shared.settings import Settings
 
 log = logs.logger(__name__)
 
+PARKED, RETRY = "parked", "retry"
 VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and comes of no haste
 
 
@@ -101,7 +104,10 @@ class Decisions:
         now = self._clock()
         while self._pool.undecided:
             undecided = self._pool.undecided.popleft()
-            if not undecided.partition.closing.revoked:  # else it is not committed, and runs again where the partition went
+            partition = undecided.partition
+            if partition.closing.revoked:  # it is not committed, and runs again where the partition went
+                continue
+            if not partition.void or undecided.left():
                 self._decide[type(undecided)](undecided, now)
         for task in self._retries.due(now):
             self._wake(task, now)
@@ -127,6 +133,21 @@ class Decisions:
         now = self._clock()
         for task in tasks:
             self._sleep(self.retry_topics.delayed(task, now), now)
+
+    def take_out(self, partition: Partition, offset: int) -> Optional[Task]:
+        """The task of this offset, if it waits for something that we know of, and can be had: it waits no more."""
+        return (
+            self._retries.take_out(partition, offset)
+            or self._gates.take_out(partition, offset)
+            or self._quarantine.take_out(partition, offset)
+            or self._outbox.give_up(partition, offset, (RETRY, RESULT))
+        )
+
+    def park(self, task: Task, error: BaseException, attempts: int) -> None:
+        """The task becomes a dead letter without anybody's fault, after so many attempts. Nothing else is done with it."""
+        self._gates.give_back([task])
+        age = age_of(attempt_of(task), self._clock())
+        self._dead_letters.send(with_attempt(task, attempts), error, age, PARKED)
 
     def abandon(self, deadline: float) -> None:
         """Of closed partitions: retries that are not due before the deadline, records that the broker refuses, and suspects
@@ -289,7 +310,7 @@ class Decisions:
     def _buried(self, task: Task, reason: str) -> None:
         topic = partition_of(task).topic
         self.work.add("dead_letters", topic, reason)
-        self.work.add("tasks", topic, "dead_letter")
+        self.work.add("tasks", topic, PARKED if reason == PARKED else "dead_letter")
         self.complete(task)
 
     def _retry(self, task: Task, error: BaseException, delay: float, age: float, now: float) -> None:
@@ -302,7 +323,7 @@ class Decisions:
         if record is None:
             self._retries.add(task, now + delay, now)
         else:
-            self._outbox.send("retry", task, record, self._sent_on)
+            self._outbox.send(RETRY, task, record, self._sent_on)
 
     def _sent_on(self, task: Task) -> None:
         self.work.add("tasks", partition_of(task).topic, "retry_topic")
@@ -320,7 +341,7 @@ class Decisions:
         if record is None:
             self._sleep(task, now)
         else:
-            self._outbox.send("retry", task, record, self._sent_on)
+            self._outbox.send(RETRY, task, record, self._sent_on)
 
     def sleeps(self, task: Task, now: float) -> float:
         """For how many seconds more it is not to run; 0: it is due."""

@@ -18,6 +18,7 @@ from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.exceptions import copied
 
 WHAT = "result"
+OF_A_BATCH = "result of a batch"  # of several messages, none of which can have its outcome without the others
 BUSY_SECONDS = 1.0
 
 
@@ -46,7 +47,8 @@ class ResultSender:
         def refused(problem: Exception) -> None:
             self._fail(failed(results.tasks, copied(problem)))
 
-        self._outbox.send_all(WHAT, results.tasks, list(map(_record, results.sends)), stored, refused)
+        what = OF_A_BATCH if results.tasks[1:] else WHAT
+        self._outbox.send_all(what, results.tasks, list(map(_record, results.sends)), stored, refused)
 
     def busy(self, now: float) -> bool:
         """Whether results came of late: handler threads can't wake the consumer thread, which looks more often then."""

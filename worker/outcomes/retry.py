@@ -91,8 +91,9 @@ class RetrySchedule:
         self.hold(with_attempt(task, again), due)
 
     def hold(self, task: Task, due: float) -> None:
-        """Run the task as it is at `due`."""
-        heapq.heappush(self._heap, (due, next(self._order), task))
+        """Run the task as it is at `due`, in an object of its own: threads go by that whether a call of it has ended."""
+        again = with_attempt(task, attempt_of(task))
+        heapq.heappush(self._heap, (due, next(self._order), again))
 
     def due(self, now: float) -> List[Task]:
         """The tasks whose time has come."""
@@ -109,6 +110,15 @@ class RetrySchedule:
             self._heap = [entry for entry in self._heap if not _hopeless(entry[2], entry[0], deadline)]
             heapq.heapify(self._heap)
         return [task for _, _, task in hopeless]
+
+    def take_out(self, partition: Partition, offset: int) -> Optional[Task]:
+        """The task of this offset, if it waits, which it does no more."""
+        found = next((entry for entry in self._heap if entry[2][5] is partition and entry[2][0] == offset), None)
+        if found is None:
+            return None
+        self._heap = [entry for entry in self._heap if entry is not found]
+        heapq.heapify(self._heap)
+        return found[2]
 
     def next_due(self) -> Optional[float]:
         """When the next one is due; None when none waits."""

@@ -5,7 +5,7 @@ move the new one's watermark."""
 from __future__ import annotations
 
 import functools
-from typing import Callable, Dict, Iterator, List, Optional, Tuple, Type
+from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple, Type
 
 from kafka_worker.partitions.closing import Closing
 from kafka_worker.partitions.dependencies import Dependencies
@@ -21,8 +21,8 @@ class Partition:
     """One assignment of one partition: what it is. What happens to it is in three values of their own."""
 
     __slots__ = (
-        "_eof", "asked_end", "closing", "commits", "dependencies", "ends", "flow", "lanes", "moves", "number", "overdue",
-        "queue", "retries_of", "stored", "topic", "tracker",
+        "_eof", "asked_end", "closing", "commits", "dependencies", "ends", "flow", "lanes", "moves", "named", "number",
+        "overdue", "queue", "retries_of", "stored", "topic", "tracker", "void",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +52,9 @@ class Partition:
         # The end of their time, of calls that have run for too long; by partition and offset as their messages say them.
         # Handler threads read it.
         self.overdue: Dict[Tuple[int, int], Optional[float]] = {}
+        self.named: Set[int] = set()  # offsets that are to be parked as soon as they are delivered
+        # Offsets of calls whose outcome counts no more, because they were parked while they ran. Handler threads read it.
+        self.void: Set[int] = set()
         self._eof = -1  # the offset of the last end-of-partition event; -1: none yet
 
     @property
@@ -106,7 +109,8 @@ class Partition:
             done_beyond=max(0, self.tracker.next_offset - watermark - in_flight),
             queued=len(self.queue),
             paused=self.flow.crowded,
-            held=self.flow.held or self.flow.unread or held,
+            held=self.flow.wrong or self.flow.unread or held,
+            pause=self.flow.suspended,
         )
 
     def __str__(self) -> str:

@@ -7,19 +7,22 @@ import math
 from collections import deque
 from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
 
+OPERATOR = "operator"  # a cause of being held that is nobody's fault
+
 
 class Flow:
     """What comes of one assignment, and what it is kept from."""
 
     __slots__ = (
-        "_causes", "_no_room", "_runs", "_unstored", "comes_below", "held", "in_transit", "moving", "paused", "taken_from",
-        "try_at", "unread", "unread_at", "untold", "waiting", "weight",
+        "_causes", "_no_room", "_runs", "_unstored", "comes_below", "held", "in_transit", "moving", "paused", "suspended",
+        "taken_from", "try_at", "unread", "unread_at", "untold", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(self) -> None:
         """All may come."""
         self.paused = False  # fetching is stopped, for back-pressure or because it is held
-        self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: nothing is wrong
+        self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: it should
+        self.suspended = ""  # the same, where an operator has paused it: then nothing of it is started either
         self.in_transit = 0  # records of its tasks that were sent and not answered
         self.unread = ""  # why it can't be read any further; while it is tried again nothing holds it, and this stays
         self.unread_at = -1  # from this offset on; negative: not even that is known
@@ -38,6 +41,11 @@ class Flow:
     def _hold(self, cause: str, why: str) -> None:
         self._causes[cause] = why
         self.held = next(filter(None, self._causes.values()), "")
+
+    @property
+    def wrong(self) -> str:
+        """Why nothing more of it should be fetched, but for the will of an operator."""
+        return next((why for cause, why in self._causes.items() if why and cause != OPERATOR), "")
 
     # ---- fetching -------------------------------------------------------------------------------------------------
 
@@ -107,11 +115,18 @@ class Flow:
     @property
     def may_start(self) -> bool:
         """Whether something is in hand that waits for nothing but room."""
-        return self.waiting > 0 and not (self.untold or self._unstored)
+        return self.waiting > 0 and not (self.untold or self._unstored or self.suspended)
 
     def wait_for_others(self, why: str) -> None:
         """It is the turn of others; empty: it is its own."""
         self._hold("others", why)
+
+    # ---- as long as an operator has paused it -----------------------------------------------------------------------
+
+    def suspend(self, why: str) -> None:
+        """By whom and for what it is paused; empty: it goes on."""
+        self.suspended = why
+        self._hold(OPERATOR, why)
 
     # ---- as long as it can't be read --------------------------------------------------------------------------------
 

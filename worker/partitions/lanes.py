@@ -70,6 +70,14 @@ class Lane:
         """The tasks that wait, as of one moment. Any thread."""
         return list(self._waiting.copy())
 
+    def give_up(self, task: Any) -> bool:
+        """Take it out, if it waits here still. Any thread: it is one C call."""
+        try:
+            self._waiting.remove(task)
+        except ValueError:
+            return False
+        return True
+
     @property
     def idle(self) -> bool:
         """Nothing runs or waits. Final for the consumer thread, which alone adds."""

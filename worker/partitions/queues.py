@@ -38,6 +38,24 @@ class Queue:
         stays. Any thread."""
         raise NotImplementedError
 
+    def take_out(self, offset: int) -> Any:
+        """The task of this offset, wherever it waits here; None: it does not. Consumer thread only. Others may take tasks
+        meanwhile, or find none, and have to be woken."""
+        if not any(task[0] == offset for task in self.listed()):
+            return None
+        waiting = list(iter(self.next, None))
+        for task in reversed(waiting):
+            if task[0] != offset:
+                self.put(task)
+        return next((task for task in waiting if task[0] == offset), None)
+
+    def next(self) -> Any:
+        """The next one, or None."""
+        try:
+            return self.pop()
+        except IndexError:
+            return None
+
 
 class InOrderOfOffset(Queue):
     """The lowest offset next. A task that comes free when its lane does is older than those that were free at once; taking it

@@ -76,6 +76,12 @@ def kept_back(task: Task) -> bool:
     return closing.closed and task[0] >= closing.frontier
 
 
+def is_void(task: Task) -> bool:
+    """Whether nothing that comes of its call counts any more, because it was parked while that ran."""
+    void = task[5].void
+    return bool(void) and task[0] in void
+
+
 def with_attempt(task: Task, attempt: int) -> Task:
     """The task again, as that attempt."""
     return (*task[:4], attempt, task[5])

@@ -151,6 +151,11 @@ class Tracker:
         )
         return merged([*self._done, *runs], beyond=watermark)
 
+    def is_done(self, offset: int) -> bool:
+        """Whether this offset, which is behind us, is done, or nobody will deliver it."""
+        segment = next((each for each in self._segments if each.base <= offset < each.end), None)
+        return segment is None or segment.flags[offset + segment.shift] in (DONE, HOLE)
+
     def committed(self, offset: int) -> List[Segment]:
         """The broker has stored this offset: the segments below it are forgotten, and returned."""
         self._done = merged(self._done, beyond=offset)

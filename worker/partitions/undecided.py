@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, List, Optional, Sequence, Union
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, partition_of
+from kafka_worker.partitions.task import Task, is_void, partition_of
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.undone import must_be_done
 
@@ -26,6 +26,11 @@ class _OfTasks:
     def partition(self) -> Partition:
         """The partition of all these tasks."""
         return partition_of(self.tasks[0])
+
+    def left(self) -> bool:
+        """Forget those of its tasks of whose call nothing counts any more; whether there are others."""
+        self.tasks = [task for task in self.tasks if not is_void(task)]
+        return bool(self.tasks)
 
 
 class Raised(_OfTasks):

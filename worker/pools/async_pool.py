@@ -26,6 +26,7 @@ from kafka_worker.partitions.task import (
     attempt_of,
     finish,
     is_first,
+    is_void,
     kept_back,
     mark_open,
     mark_running,
@@ -227,9 +228,11 @@ class AsyncPool(Pool):
             error = copied(problem)
         if forks.copied:
             forks.end()
-        was_full = self._full
-        followed = self._settle(task, result, error)
-        self._count(place, task, failed=error is not None)
+        was_full, followed = self._full, False
+        place.ended = task  # before the look at `void`
+        if not is_void(task):
+            followed = self._settle(task, result, error)
+            self._count(place, task, failed=error is not None)
         if self._leave(place) or was_full or followed:
             self._fill()
 

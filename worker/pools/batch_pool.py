@@ -15,6 +15,7 @@ from kafka_worker.partitions.task import (
     attempt_of,
     finish,
     is_first,
+    is_void,
     kept_back,
     mark_open,
     mark_running,
@@ -91,6 +92,11 @@ class BatchPool(Pool):
                 result = sends_of(result, good)
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
             good, result, failures = [], None, [failed(tasks, copied(error))]
+        thread.ended = tasks  # before the look at `void`
+        if partition_of(tasks[0]).void:
+            good = [task for task in good if not is_void(task)]
+            result = result if result is not None and result.left() else None
+            failures = [each for each in failures if each.left()]
         self._settle(good, result, failures)
         self._count(thread, tasks[-1], len(good), len(failures), self.clock() - thread.started)
         thread.batch = []

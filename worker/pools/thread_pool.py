@@ -17,8 +17,8 @@ from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Protoco
 from kafka_worker.handler.hooks import Registry
 from kafka_worker.handler.lives import Hooks
 from kafka_worker.partitions.queues import Queue
-from kafka_worker.partitions.task import Task, attempt_of, is_first, mark_open, message_of, partition_of
-from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
+from kafka_worker.partitions.task import Task, attempt_of, finish, is_first, is_void, mark_open, message_of, partition_of
+from kafka_worker.partitions.tracker import DONE, RUNNING
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, sends_of
 from kafka_worker.pools import stacks
 from kafka_worker.pools.times import ByTopic
@@ -33,8 +33,8 @@ class HandlerThread:
     """What one handler thread does and has done. Written by that thread alone, read by anybody."""
 
     __slots__ = (
-        "apart", "batch", "busy_seconds", "delays", "done", "done_of", "failed", "hung", "ident", "name", "native_id",
-        "stale", "started", "task", "times",
+        "apart", "batch", "busy_seconds", "delays", "done", "done_of", "ended", "failed", "hung", "ident", "name",
+        "native_id", "stale", "started", "task", "times",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -46,6 +46,9 @@ class HandlerThread:
         self.hung: Dict[int, Task] = {}  # by identity: nobody waits for the end of these any more. The main thread's
         self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
         self.batch: List[Task] = []  # the same of a batch handler's thread, in place of `task`
+        # The task, or batch, whose call is over. Set before `Partition.void` is looked at: whoever adds to that, and does not
+        # find the task here, knows that nothing will come of it.
+        self.ended: object = None
         self.started = 0.0  # monotonic seconds; set before `task` and `batch`, so that neither ever has another's beginning
         self.done = 0  # handler returned
         self.done_of: Dict[str, int] = {}  # the same by topic
@@ -73,6 +76,11 @@ class HandlerThread:
     def calls(self) -> stacks.Calls:
         """Where it is now. Any thread."""
         return stacks.of_thread(self.ident)
+
+    def has_ended(self, task: Task) -> bool:
+        """Whether its call of this task, which it still has, is over, and only to be recorded. Any thread."""
+        ended = self.ended
+        return ended is task or (ended is not None and ended is self.batch)
 
     def hangs(self, task: Task) -> bool:
         """Whether nobody waits for the end of this one any more."""
@@ -292,14 +300,13 @@ class Pool:
                 if result is not None:
                     result = sends_of(result, (task,))
             except BaseException as problem:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
-                failed, error = failed + 1, copied(problem)
-                segment.flags[offset + segment.shift] = OPEN
-                self.undecided.append(Raised(task, error))
+                failed += self._fail(thread, task, copied(problem))
             else:
-                done += 1
-                if result is not None:
-                    self._hold(task, result)
+                thread.ended = task
+                if result is not None or partition.void:
+                    done += self._record(task, result)
                 else:
+                    done += 1
                     segment.flags[offset + segment.shift] = DONE
                     if lane is not None:
                         follower = lane.release()
@@ -311,10 +318,10 @@ class Pool:
                 thread.times[partition.queue.topic].counts[bisect_left(BOUNDS, ended - started)] += 1
             if closing.revoked:
                 thread.stale += 1
-        thread.task = None
+        ran, thread.task = thread.task is not None, None
         if done + failed:
             self._count_turn(thread, task, done, failed, slow, ended - began)
-        return done + failed > 0
+        return ran
 
     @staticmethod
     def _count_turn(thread: HandlerThread, last: Task, done: int, failed: int, slow: int, seconds: float) -> None:
@@ -326,7 +333,23 @@ class Pool:
         if is_first(attempt_of(last)):  # it stands for all, which have begun within this turn
             thread.count_delay(topic, message_of(last), seconds, done + failed)
 
-    def _hold(self, task: Task, result: Returned) -> None:
-        """The task is done as soon as what its handler returned is stored. Nothing of it runs meanwhile."""
+    def _fail(self, thread: HandlerThread, task: Task, error: BaseException) -> bool:
+        """Somebody else decides about a failed task, if that counts at all; whether it does."""
+        thread.ended = task
+        if is_void(task):
+            return False
         mark_open(task)
-        self.undecided.append(result)
+        self.undecided.append(Raised(task, error))
+        return True
+
+    def _record(self, task: Task, result: Optional[Returned]) -> bool:
+        """The task is done, or will be when what its handler returned is stored, and nothing of it runs meanwhile; whether it
+        counts."""
+        if is_void(task):
+            return False
+        if result is None:
+            finish(task)
+        else:
+            mark_open(task)
+            self.undecided.append(result)
+        return True

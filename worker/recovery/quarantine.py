@@ -16,7 +16,8 @@ nothing of them, and costs nothing.
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Iterable, List, Optional, Set
+from collections import deque
+from typing import Any, Callable, Deque, Iterable, List, Optional, Set
 
 from kafka_worker.isolation.per_thread import Isolated
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcess
@@ -46,7 +47,7 @@ class Quarantine(Pool):
         super().__init__(AT_ONCE, self._run)
         self.undecided, self.kept_back = pool.undecided, pool.kept_back
         self._wake_others = pool.wake
-        self._queue = FirstComeFirstServed()
+        self._queue = _Line()
         self.suspects = suspects
         for thread in self.threads:
             thread.apart = True
@@ -93,16 +94,27 @@ class Quarantine(Pool):
     def abandon(self) -> List[Task]:
         """Suspects of closed partitions that wait for their turn, which they do not get: one after the other they might take
         longer than a drain. Whoever gets the partition next knows them."""
-        waiting = list(iter(self._next, None))
+        waiting = self._queue.taken()
         self._queue.extend(task for task in waiting if not partition_of(task).closing.closed)
         self.wake(len(waiting))
         return [task for task in waiting if partition_of(task).closing.closed]
 
-    def _next(self) -> Optional[Task]:
-        try:
-            return self._queue.pop()  # type: ignore[no-any-return]
-        except IndexError:
-            return None
+    def look_again(self) -> None:
+        """Operators have changed what is paused."""
+        waiting = self._queue.taken()
+        self._queue.extend(waiting)
+        self.wake(len(waiting))
+
+    def take_out(self, partition: Partition, offset: int) -> Optional[Task]:
+        """The suspect of this offset, if it waits for its turn, which it does not get."""
+        waiting, wanted = self._queue.taken(), None
+        for task in waiting:
+            if partition_of(task) is partition and offset_of(task) == offset:
+                wanted = task
+            else:
+                self._queue.extend([task])
+        self.wake(len(waiting))
+        return wanted
 
     # ---- any thread -----------------------------------------------------------------------------------------------
 
@@ -114,11 +126,11 @@ class Quarantine(Pool):
     @property
     def count(self) -> int:
         """Suspects that wait for their turn, or run."""
-        return len(self._queue) + len(self.running())
+        return len(self.in_line()) + len(self.running())
 
     def in_line(self) -> List[Task]:
         """Suspects that wait for their turn."""
-        return self._queue.listed()
+        return [*self._queue.listed(), *self._queue.passed.copy()]
 
     # ---- the quarantine's own threads -----------------------------------------------------------------------------
 
@@ -140,6 +152,30 @@ class Quarantine(Pool):
             self._started = True
             self.serve([self._queue])
             self.start()
+
+
+class _Line(FirstComeFirstServed):
+    """The suspects' queue. Those of partitions that an operator has paused let the others pass."""
+
+    def __init__(self) -> None:
+        """Nobody waits."""
+        super().__init__()
+        self.passed: Deque[Task] = deque()
+        self._first = self.pop
+        self.pop = self._pop
+
+    def taken(self) -> List[Task]:
+        """All of them, who wait here no more. Consumer thread."""
+        passing = list(iter(self.next, None))
+        return [*(self.passed.popleft() for _ in range(len(self.passed))), *passing]
+
+    def _pop(self) -> Task:
+        """Any thread. IndexError: nobody waits who may run."""
+        task: Task = self._first()
+        while partition_of(task).flow.suspended:
+            self.passed.append(task)
+            task = self._first()
+        return task
 
 
 class Sorting(Queue):

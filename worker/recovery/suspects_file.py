@@ -119,7 +119,7 @@ class SuspectsFile:
             if not self._kept_away:
                 began = time.monotonic()
                 after = self._with_owed(self._read(path))
-                _replace(path, encoded(after))
+                runtime_files.replace(path, encoded(after))
                 self._stored, self._owed = after, []
                 self._next = time.monotonic() + SHARE * (time.monotonic() - began)
             else:
@@ -150,18 +150,3 @@ class SuspectsFile:
             "Suspects are remembered by this process only, and not after its end: %s",
             problem, extra=about(Event.SUSPECTS_FORGOTTEN),
         )  # fmt: skip
-
-
-def _replace(path: str, text: str) -> None:
-    """The new content is on the disk before it takes the old one's name, and so is the name when this returns."""
-    descriptor = runtime_files.open_private(path + ".new", os.O_WRONLY | os.O_TRUNC)
-    with open(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path + ".new", path)
-    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

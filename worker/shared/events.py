@@ -27,6 +27,7 @@ class Event(str, Enum):
     FILES_GONE = "files-gone"
     FILES_MADE_ANEW = "files-made-anew"
     SUPERVISOR_GONE = "supervisor-gone"
+    ORDERS_NOT_KEPT = "orders-not-kept"  # those of operators, or not read
     LOG_DROPPED = "log-dropped"  # nobody read the log for a while, and lines are missing
     HTTP_SERVED = "http-served"
     HTTP_NOT_SERVED = "http-not-served"
@@ -75,6 +76,8 @@ class Event(str, Enum):
     PARTITION_HELD = "partition-held"
     PARTITION_STALLED = "partition-stalled"
     PARTITION_GOES_ON = "partition-goes-on"
+    PAUSED = "paused"  # by an operator, as is the next one
+    RESUMED = "resumed"
     PROBATION = "probation"  # which partition its processes die of is being found out
     TOPIC_MADE_ANEW = "topic-made-anew"
     OFFSETS_WENT_BACK = "offsets-went-back"
@@ -88,6 +91,9 @@ class Event(str, Enum):
     ATTEMPT_VOID = "attempt-void"  # its partition goes away
     BATCH_FAILED = "batch-failed"
     DEAD_LETTER = "dead-letter"
+    PARK_ORDERED = "park-ordered"  # by an operator
+    PARKED = "parked"
+    PARK_WITHDRAWN = "park-withdrawn"
     STORED_OTHERWISE = "stored-otherwise"
     RETRY_WITHOUT_HEADERS = "retry-without-headers"
     TASK_LATE = "task-late"

@@ -67,7 +67,7 @@ class _Decided:
     )
     state_directory: str = row(
         "Places and logs", "STATE_DIRECTORY", "--state-directory",
-        "where it is kept which messages have ended a process, so that a restart does not forget it",
+        "where it is kept which messages have ended a process, and what operators have ordered, so that no restart forgets it",
         pattern=r"/.*", form=ABSOLUTE_PATH, automatic="state in the runtime directory",
     )
     # fmt: on

@@ -75,17 +75,16 @@ class Heads:
         if offset >= partition.tracker.next_offset:
             return self._remote(partition, offset)
         watermark = partition.tracker.watermark()
-        ranges = partition.tracker.done_beyond(watermark)
-        if offset < watermark or any(first <= offset < behind for first, behind in ranges):
+        if offset < watermark or partition.tracker.is_done(offset):
             return None
         place = self.places({partition: offset}).get(partition) or self._deep(partition, offset)
-        return self._described(place, now) if place else HeadReport(offset, _unfound(partition), 0.0, why=partition.flow.held)
+        return self._described(place, now) if place else HeadReport(offset, _unfound(partition), 0.0, why=partition.flow.wrong)
 
     def _remote(self, partition: Partition, offset: int) -> HeadReport:
         flow, first = partition.flow, partition.flow.first
         at_hand = first is not None and offset < flow.end
         usual = Waits.PAUSED if flow.paused or at_hand else Waits.UNDELIVERED
-        waits, why = (Waits.HELD, flow.held) if flow.held else self._shut_out(partition) or (usual, "")
+        waits, why = (Waits.HELD, flow.wrong) if flow.wrong else self._shut_out(partition) or (usual, "")
         return HeadReport(offset, waits, 0.0, why=why)
 
     def _deep(self, partition: Partition, offset: int) -> Optional[Place]:
@@ -114,6 +113,8 @@ class Heads:
         """Why nothing of it is started, if nothing is."""
         if partition.closing.closed:
             return Waits.LEAVING, ""
+        if partition.flow.suspended:
+            return Waits.OPERATOR, partition.flow.suspended
         why = self._gates.why(partition)
         return (Waits.HELD if self._gates.unrouted(partition) else Waits.BREAKER, why) if why else None
 
@@ -128,7 +129,7 @@ class Heads:
             waits, why = (Waits.RETRY, "") if at is None else (Waits.SCHEDULED, moment(at))
             yield Place(task, waits, due=due, why=why)
         for task, refused in self._decisions.unsent(wanted):
-            why = partition_of(task).flow.held or self._decisions.behind(task)
+            why = partition_of(task).flow.wrong or self._decisions.behind(task)
             yield Place(task, Waits.UNSTORED if refused else Waits.SENDING, why=why)
         elsewhere = (
             (self._gates.aside(), Waits.BREAKER),
@@ -139,7 +140,8 @@ class Heads:
             for task in tasks:
                 partition = partition_of(task)
                 if wanted.get(partition) == offset_of(task):
-                    yield Place(task, waits, why=self._gates.why(partition) if waits is Waits.BREAKER else "")
+                    why = self._gates.why(partition) if waits is Waits.BREAKER else partition.flow.suspended
+                    yield Place(task, waits, why=why)
 
     # ---- what is told of it ---------------------------------------------------------------------------------------
 
@@ -147,7 +149,7 @@ class Heads:
         if place is not None:
             return self._described(place, now)
         if report.in_flight:
-            return HeadReport(report.watermark, _unfound(partition), 0.0, why=partition.flow.held)
+            return HeadReport(report.watermark, _unfound(partition), 0.0, why=partition.flow.wrong)
         return self._undelivered(partition, report.end)
 
     def _undelivered(self, partition: Partition, end: int) -> Optional[HeadReport]:
@@ -157,7 +159,7 @@ class Heads:
         if not flow.unread and first is None and end <= max(0, offset):
             return None
         usual = Waits.PAUSED if flow.paused or first is not None else Waits.UNDELIVERED
-        held = flow.held or flow.unread
+        held = flow.wrong or flow.unread
         waits, why = (Waits.HELD, held) if held else self._shut_out(partition) or (usual, "")
         if first is None:
             return HeadReport(offset, waits, 0.0, why=why)
@@ -205,5 +207,5 @@ def _unfound(partition: Partition) -> Waits:
     if partition.closing.closed:
         return Waits.LEAVING
     if partition.flow.in_transit:
-        return Waits.UNSTORED if partition.flow.held else Waits.SENDING
+        return Waits.UNSTORED if partition.flow.wrong else Waits.SENDING
     return Waits.UNSEEN

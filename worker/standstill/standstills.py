@@ -9,7 +9,7 @@ from typing import Iterable, List, Mapping, Optional, Set, Tuple
 
 from kafka_worker.kafka.ends import End, Ends
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import partition_of
+from kafka_worker.partitions.task import is_void, partition_of
 from kafka_worker.parts import Parts
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
@@ -82,14 +82,15 @@ class Standstills:
 
     @staticmethod
     def _still(partition: Partition, report: PartitionReport, now: float) -> float:
-        if report.held or partition.closing.closed:
+        if report.held or report.pause or partition.closing.closed:
             partition.moves.restart()
         return partition.moves.still(now, partition.read_to, report.watermark, report.in_flight)
 
     @staticmethod
     def _frozen(partition: Partition, report: PartitionReport, now: float) -> bool:
         """Whether its end may have moved on without our knowing, because nothing is fetched of it."""
-        return partition.ends.still(now, report.end, report.paused) >= FROZEN_SECONDS and report.paused
+        still = partition.ends.still(now, report.end, report.paused)
+        return bool(report.pause) or (still >= FROZEN_SECONDS and report.paused)
 
     def _why(self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, now: float) -> str:
         """Why it should move and does not; empty: it does, or need not, or something explains it."""
@@ -116,7 +117,8 @@ class Standstills:
 
     def _active(self) -> Set[Partition]:
         """Of which something runs, or waits for what we know."""
-        return self._decisions.waiting() | {partition_of(task) for _, task in self._all_running()}
+        running = {partition_of(task) for _, task in self._all_running() if not is_void(task)}
+        return self._decisions.waiting() | running
 
     def _undelivered(self, partition: Partition, end: Optional[End]) -> str:
         at = max(0, partition.read_to)

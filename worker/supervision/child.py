@@ -14,6 +14,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel, Message
+from kafka_worker.shared.ipc.orders import Orders, as_rows
 from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, from_json
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
@@ -79,10 +80,11 @@ def prepare(slot: int, environment: Mapping[str, str]) -> Prepared:
     return Prepared(process, Channel(ours), words)
 
 
-def begin(prepared: Prepared, settings: Settings, slot: int, now: float, awake: float) -> Child:
+def begin(prepared: Prepared, settings: Settings, orders: Orders, slot: int, now: float, awake: float) -> Child:
     """Have it work. Settings go over the channel: secrets never stand on a command line."""
     child = Child(slot, *prepared, now, awake)
-    child.channel.send({"settings": settings.to_json()})
+    child.orders = orders
+    child.channel.send({"settings": settings.to_json(), "orders": as_rows(orders)})
     return child
 
 
@@ -106,6 +108,7 @@ class Child:
         self.report: Optional[ChildReport] = None
         self.status: Optional[int] = None  # exit status, once reaped; negative: the signal that killed it
         self.kill_at: Optional[float] = None  # in the supervisor's awake seconds
+        self.orders: Orders = ()  # of operators, as it was told
         self._process = process
         self._state = StateMachine(f"slot {slot}: a child", TRANSITIONS, self._note)
         self._heard_at = awake
@@ -149,6 +152,12 @@ class Child:
         number = self._asked
         self.channel.send({"ask": question, "number": number})
         return lambda: self._answers.pop(number, None)
+
+    def order(self, orders: Orders) -> None:
+        """Tell it what operators have ordered, if that is new."""
+        if self.orders is not orders:
+            self.orders = orders
+            self.channel.send({"orders": as_rows(orders)})
 
     @property
     def stage(self) -> Optional[Stage]:

@@ -184,7 +184,7 @@ class Supervisor:
 
     def _spawn(self, slot: Slot, now: float, awake: float) -> Child:
         prepared = self._prepared.pop(slot.number, None) or prepare(slot.number, self._environment)
-        child = begin(prepared, self._settings, slot.number, now, awake)
+        child = begin(prepared, self._settings, self._desk.standing.orders, slot.number, now, awake)
         self._selector.register(child.channel, selectors.EVENT_READ)
         log.info("slot %d: started process %d", slot.number, child.pid, extra=about(Event.PROCESS_STARTED, slot=slot.number))
         return child

@@ -168,7 +168,7 @@ class Notes:
         """This is sent on behalf of the task."""
         result = self.of(message_of(task))
         for record in records:
-            if what == results.WHAT:
+            if what in (results.WHAT, results.OF_A_BATCH):
                 result.sent.append(Sent(record.topic, record.value, record.key, record.headers))
             elif what == dead_letters.WHAT:
                 result.dead_letter = self._letter(result, record)

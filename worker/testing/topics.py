@@ -209,7 +209,7 @@ class Member:
         """Behind the last message."""
         return len(self._topics.stored[name])
 
-    def rewind(self, name: TopicPartition, offset: int = 0) -> None:
+    def rewind(self, name: TopicPartition, offset: int = 0, *, when_resumed: bool = False) -> None:  # noqa: ARG002
         """Read from this offset on."""
         self._next[name] = max(0, offset)
 

@@ -96,6 +96,7 @@ def test_what_is_not_known_has_no_series_and_a_lag_is_never_below_none() -> None
     [
         ({"paused": False, "held": ""}, []),
         ({"held": ""}, ["backpressure"]),
+        ({"held": "", "pause": "the bank is away (ops@host)"}, ["operator"]),
         ({"head": full.HEAD}, ["held"]),
         ({"head": replace(full.HEAD, waits=Waits.BREAKER)}, ["breaker"]),
     ],
@@ -104,7 +105,7 @@ def test_a_pause_says_by_what(changes: Any, by: List[str]) -> None:
     found = Read(reports.snapshot(slot(0, child=child(partitions=[replace(HELD, **changes)]))))
 
     of = {"topic": "orders", "partition": "7"}
-    assert [each for each in ("backpressure", "held", "breaker") if found("partition_paused", by=each, **of)] == by
+    assert [each for each in ("backpressure", "operator", "held", "breaker") if found("partition_paused", by=each, **of)] == by
 
 
 def test_a_partition_that_two_processes_tell_of_has_one_series() -> None:

@@ -11,6 +11,7 @@ from kafka_worker.ops import status
 from kafka_worker.shared.ipc import health
 from kafka_worker.shared.ipc.snapshot import (
     HeadReport,
+    OrderReport,
     Replaced,
     SlotReport,
     Snapshot,
@@ -194,9 +195,19 @@ def test_the_text_says_how_busy_it_is_and_why_processes_were_replaced() -> None:
 
 def test_paused_and_held_partitions_are_marked() -> None:
     paused = replace(PARTITION, partition=6, paused=True)
-    shown = status.text(snapshot(slot(child=child(partitions=[paused, HELD, PARTITION]))))
+    ordered = replace(paused, partition=8, pause="the bank is away (ops@host)")
+    shown = status.text(snapshot(slot(child=child(partitions=[paused, HELD, PARTITION, ordered]))))
 
-    assert "orders[5] orders[6](paused) orders[7](held)" in shown
+    assert "orders[5] orders[6](paused) orders[7](held) orders[8](paused by an operator)" in shown
+
+
+def test_what_operators_have_ordered_is_told_with_by_whom_since_when_how_long_and_why() -> None:
+    pause = OrderReport("orders", 8, None, "the bank is away", "ops@host", 720.0, 1080.0)
+    shown = status.text(snapshot(slot(), orders=[pause, replace(pause, offset=120, left=-1.0)])).splitlines()
+
+    assert "  paused: orders/8, by ops@host for 12m00s, 18m00s left: the bank is away" in shown
+    assert "  to be parked: orders/8/120, by ops@host for 12m00s: the bank is away" in shown
+    assert shown[0].startswith("HEALTHY")
 
 
 def test_one_line_says_how_it_is_and_the_first_problem() -> None:

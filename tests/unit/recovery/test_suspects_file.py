@@ -103,7 +103,7 @@ def test_what_is_owed_to_a_disk_that_fails_then_is_counted_once(tmp_path: Path, 
     monkeypatch.setattr(suspects_file, "LOCK_SECONDS", 0.0)
     with kept(tmp_path):
         here.blame([HERE], "")
-    monkeypatch.setattr(suspects_file, "_replace", full)
+    monkeypatch.setattr(runtime_files, "replace", full)
 
     assert here.settle()
     assert here.read()[HERE].deaths == 1
@@ -113,8 +113,8 @@ def test_thousands_that_ran_when_all_processes_died_are_remembered_and_forgotten
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here = memory(tmp_path)
-    written = Mock(wraps=suspects_file._replace)
-    monkeypatch.setattr(suspects_file, "_replace", written)
+    written = Mock(wraps=runtime_files.replace)
+    monkeypatch.setattr(runtime_files, "replace", written)
     crowd = [("topic", 0, offset) for offset in range(3000)]
 
     known = here.blame(crowd, "was running when its process died")
@@ -129,7 +129,7 @@ def test_thousands_that_ran_when_all_processes_died_are_remembered_and_forgotten
 
 
 def test_to_forget_what_was_never_suspect_touches_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(suspects_file, "_replace", lambda *_: pytest.fail("the file was written"))
+    monkeypatch.setattr(runtime_files, "replace", lambda *_: pytest.fail("the file was written"))
 
     memory(tmp_path).forget([HERE])
 
@@ -171,7 +171,7 @@ def test_a_disk_that_fills_up_is_one_warning_and_what_is_known_stays_known(
 
     here = memory(tmp_path)
     here.blame([HERE], "")
-    monkeypatch.setattr(suspects_file, "_replace", full)
+    monkeypatch.setattr(runtime_files, "replace", full)
     here.blame([HERE], "")
     here.blame([THERE], "")
 

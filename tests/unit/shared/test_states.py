@@ -1,4 +1,4 @@
-"""The four that have states have one shape."""
+"""All that have states have one shape."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 from kafka_worker.gates import breaker
 from kafka_worker.shared.ipc import stage
 from kafka_worker.shared.states import StateMachine
+from kafka_worker.steering import parking
 from kafka_worker.supervision import child, supervisor
 
 
-@pytest.mark.parametrize("table", [part.TRANSITIONS for part in (breaker, stage, child, supervisor)])
+@pytest.mark.parametrize("table", [part.TRANSITIONS for part in (breaker, stage, child, parking, supervisor)])
 def test_each_table_knows_all_states_and_the_way_to_each_from_the_first(table: Any) -> None:
     first = next(iter(table))
     reached = {first}

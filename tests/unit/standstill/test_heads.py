@@ -84,6 +84,11 @@ def was_refused(bench: Bench, task: Task) -> None:
     bench.partition.flow.refused("a dead letter can't be stored in x: no room", again=False)
 
 
+def is_suspended(bench: Bench, task: Task) -> None:
+    is_queued(bench, task)
+    bench.partition.flow.suspend("the bank is away (ops@host)")
+
+
 def is_left(bench: Bench, task: Task) -> None:
     bench.partition.closing.close(None)
 
@@ -103,6 +108,7 @@ FOUND: List[Tuple[Callable[[Bench, Task], None], Waits, str]] = [
     (is_kept_back, Waits.LEAVING, ""),
     (is_sent, Waits.SENDING, ""),
     (was_refused, Waits.UNSTORED, "a dead letter can't be stored in x: no room"),
+    (is_suspended, Waits.OPERATOR, "the bank is away (ops@host)"),
     (is_left, Waits.LEAVING, ""),
     (is_nowhere, Waits.UNSEEN, ""),
 ]

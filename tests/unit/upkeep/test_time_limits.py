@@ -126,7 +126,7 @@ def test_a_thousand_calls_that_hang_at_once_are_one_change_of_what_is_remembered
 ) -> None:
     """Each costs milliseconds, and the main thread has heartbeats to send."""
     settings, now, changes = some_settings(handler_kill_seconds=30.0, state_directory=str(tmp_path)), 0.0, 0
-    suspects, partition, write = SuspectsFile(settings), Partition("topic", 3), suspects_file._replace
+    suspects, partition, write = SuspectsFile(settings), Partition("topic", 3), runtime_files.replace
     segment, _ = partition.tracker.take(0, 1000)
     running = [(HandlerThread("c"), (offset, segment, Message(offset), None, 1, partition)) for offset in range(1000)]
     limits = TimeLimits(settings, lambda: running, suspects, lambda: now)
@@ -136,7 +136,7 @@ def test_a_thousand_calls_that_hang_at_once_are_one_change_of_what_is_remembered
         changes += 1
         write(path, text)
 
-    monkeypatch.setattr(suspects_file, "_replace", counted)
+    monkeypatch.setattr(runtime_files, "replace", counted)
     looks = []
     for look in range(100):
         now = look * LONGEST_LOOK

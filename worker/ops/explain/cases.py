@@ -53,7 +53,8 @@ class Case:
         if self.partition.stalled or self.sought is None or self.is_to_come:
             return []
         lines = [*LET_GO[self.sought.waits], *([IN_ORDER] if self.sought.followers else [])]
-        return [line.format(pid=self.slot.pid, followers=self.sought.followers) for line in lines]
+        place = f"{self.name}/{self.sought.offset}"
+        return [line.format(pid=self.slot.pid, followers=self.sought.followers, place=place) for line in lines]
 
     @property
     def name(self) -> str:

@@ -18,6 +18,8 @@ MOST_CALLS = 6  # of a stack: the outermost of the handler, and the innermost
 def paragraph(case: Case) -> str:
     """All of it."""
     lines = [_first(case), *_of_sought(case), *_behind(case), f"  lag {of_lag(case.partition)}"]
+    if case.partition.pause:
+        lines.append(f"  paused by an operator: {case.partition.pause}")
     if case.slot.heartbeat_age > STALE_SECONDS:
         lines.append(f"  as of {duration(case.slot.heartbeat_age)} ago: its process says nothing since")
     lines += [f"  {problem}" for problem in case.problems]

@@ -21,6 +21,7 @@ SAID: Dict[Waits, str] = {
     Waits.UNSTORED: "waits to be stored",
     Waits.SUSPECT: "waits for its turn to run apart, since it ran when a process died",
     Waits.LEAVING: "is not started here any more, since its partition goes away or the process ends",
+    Waits.OPERATOR: "waits for an operator, who has paused it",
     Waits.HELD: "is held",
     Waits.PAUSED: "waits for room, which others in flight have",
     Waits.UNDELIVERED: "is not delivered yet",
@@ -28,23 +29,31 @@ SAID: Dict[Waits, str] = {
 }
 
 
-#: What lets go of it. `{pid}`: of its process.
+_PARK = "park {place} --reason TEXT: it becomes a dead letter"
+
+#: What lets go of it. `{pid}`: of its process; `{place}`: the message.
 LET_GO: Dict[Waits, Tuple[str, ...]] = {
     Waits.RUNNING: (
         "its end. If it hangs: kill -ABRT {pid} (prints the stacks of its process, and ends it; what runs there runs again)",
         "HANDLER_TIMEOUT_SECONDS and HANDLER_KILL_SECONDS do so by themselves",
+        f"{_PARK}, and its call goes on in vain",
     ),
     Waits.QUEUED: ("the end of what runs (status: the longest running tasks), or more THREADS or PROCESSES",),
-    Waits.BEHIND_ITS_KEY: ("the end of what is before it in its key or partition: explain the partition",),
-    Waits.RETRY: ("time: it runs by itself. What it raised is in the log; MAX_ATTEMPTS and RETRY_MAX_AGE_SECONDS end it",),
-    Waits.SCHEDULED: ("time: it runs by itself. With RETRY_TOPICS, what has to wait longer holds no commit and no key",),
+    Waits.BEHIND_ITS_KEY: ("the end of what is before it in its key or partition: explain the partition", _PARK),
+    Waits.RETRY: (
+        "time: it runs by itself. What it raised is in the log; MAX_ATTEMPTS and RETRY_MAX_AGE_SECONDS end it",
+        _PARK,
+    ),
+    Waits.SCHEDULED: ("time: it runs by itself. With RETRY_TOPICS, what has to wait longer holds no commit and no key", _PARK),
     Waits.BREAKER: (
         "whatever its handler depends on: when that works again, this goes on by itself (the log has its last error)",
+        _PARK,
     ),
     Waits.SENDING: ("the broker's answer; check says whether brokers and topics are well",),
     Waits.UNSTORED: ("mending that topic or its rights (check says what is wrong); it is sent again every few seconds",),
-    Waits.SUSPECT: ("time: suspects run one by one, and who ends its process again becomes a dead letter",),
+    Waits.SUSPECT: ("time: suspects run one by one, and who ends its process again becomes a dead letter", _PARK),
     Waits.LEAVING: ("time: whoever gets the partition runs it (lag says who has it)",),
+    Waits.OPERATOR: ("resume, by whoever knows that the reason is gone; pauses lists what is paused, by whom and why", _PARK),
     Waits.HELD: ("what is said above; the others go on meanwhile",),
     Waits.PAUSED: ("the end of what is in flight (status: the longest running tasks), or a larger MAX_IN_FLIGHT",),
     Waits.UNDELIVERED: ("the broker: within STALL_SECONDS status says what is wrong if nothing comes; check, lag",),

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 from kafka_worker import __version__, start
 from kafka_worker.shared.configuration.given import Given
-from kafka_worker.shared.configuration.words import dead_letter_flags
+from kafka_worker.shared.configuration.words import dead_letter_flags, order_flags
 from kafka_worker.shared.configuration.words import place as places
 from kafka_worker.shared.configuration.words.place import ALL_EVENTS, EventsRequest, Place
 from kafka_worker.shared.exit_codes import ExitCode
@@ -20,8 +20,11 @@ from kafka_worker.shared.setting import Setting
 from kafka_worker.shared.settings import TABLE
 
 COMMAND_LINE = "the command line"
-COMMANDS = ("status", "top", "explain", "stacks", "events", "metrics", "lag", "check", "serve", dead_letter_flags.COMMAND)
-_WITH_JSON = ("status", "lag", "check", "explain", "stacks", "events", dead_letter_flags.COMMAND)
+COMMANDS = (
+    "status", "top", "explain", "stacks", "events", "metrics", "lag", "check", "serve", *order_flags.COMMANDS,
+    dead_letter_flags.COMMAND,
+)  # fmt: skip
+_WITH_JSON = ("status", "lag", "check", "explain", "stacks", "events", "pauses", dead_letter_flags.COMMAND)
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
     "--check-config": "validate, print the effective settings with secrets masked, and exit",
@@ -46,7 +49,7 @@ usage: {0} [options]
        {0} lag [--json] [options]      how far the whole group is, on all hosts, also when none of them runs
        {0} check [--json] [options]    what is wrong, or will be, here and with the cluster, and how it is mended
        {0} serve --http 127.0.0.1:8080 the same by HTTP, with probes; HTTP=127.0.0.1:8080 does so beside the service
-""" + dead_letter_flags.EXAMPLES  # fmt: skip
+""" + order_flags.EXAMPLES + dead_letter_flags.EXAMPLES  # fmt: skip
 _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
 with the value. The command line goes before the environment, that before .env. KAFKA_CLIENT_,
@@ -75,6 +78,7 @@ class Arguments:
     as_json: bool = False
     check_only: bool = False
     letters: Optional[dead_letter_flags.DeadLetterRequest] = None  # of the command `dead-letters`
+    order: Optional[order_flags.OrderRequest] = None  # of `pause`, `resume` and `park`
     place: Optional[Place] = None  # of the command `explain`
     slot: Optional[int] = None  # of the command `stacks`; None: all
     events: EventsRequest = ALL_EVENTS  # of the command of that name
@@ -122,6 +126,11 @@ def parser() -> argparse.ArgumentParser:
     events.add_argument(
         "--follow", action="store_true", default=argparse.SUPPRESS, help="then each one as it comes, until Ctrl-C"
     )
+    orders = made.add_argument_group("pause, park")
+    for order_flag in order_flags.FLAGS:
+        orders.add_argument(
+            order_flag.word, dest=order_flag.name, default=argparse.SUPPRESS, metavar=order_flag.value, help=order_flag.meaning
+        )
     groups = {row.group: made.add_argument_group(row.group) for row in TABLE.values()}
     for name, row in TABLE.items():
         groups[row.group].add_argument(
@@ -181,8 +190,10 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
     unknown = [word for word in rest if word.startswith("-")]
     of_letters = [flag.word for flag in dead_letter_flags.FLAGS] if arguments.command == dead_letter_flags.COMMAND else []
     arguments.faults += [_wrong_flag(word, of_letters) for word in unknown]
+    arguments.faults += order_flags.astray(arguments.command, flags)
     if arguments.command != dead_letter_flags.COMMAND:
-        arguments.faults += dead_letter_flags.astray(flags)
+        shared = order_flags.ALL if arguments.command in order_flags.FOR_ALL else ""
+        arguments.faults += dead_letter_flags.astray(flags, shared)
     elif not unknown:
         arguments.letters, wrong = dead_letter_flags.read(flags, rest, time.time(), as_json=arguments.as_json)
         arguments.faults += wrong
@@ -193,6 +204,10 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
     else:
         astray = [flag for flag, name in (("-n", "newest"), ("--follow", "follow")) if name in flags]
         arguments.faults += [f"{flag} ({COMMAND_LINE}) goes with events only. Leave it out." for flag in astray]
+    if arguments.command in order_flags.COMMANDS and not unknown:
+        arguments.order, wrong = order_flags.read(arguments.command, flags, rest)
+        arguments.faults += wrong
+        return
     if arguments.command in ("explain", "stacks") and not unknown:
         _read_place(arguments, rest)
         return

@@ -16,7 +16,7 @@ from kafka_worker.shared.configuration import command_line, environment, failure
 from kafka_worker.shared.configuration.client import client_properties, identity, registry_properties
 from kafka_worker.shared.configuration.settings_file import SettingsFile
 from kafka_worker.shared.configuration.validation import validate, validate_own
-from kafka_worker.shared.configuration.words import dead_letter_flags
+from kafka_worker.shared.configuration.words import dead_letter_flags, order_flags
 from kafka_worker.shared.configuration.words.place import ALL_EVENTS
 from kafka_worker.shared.routes import LONGEST_TOPIC
 from kafka_worker.shared.settings import ALL_PREFIXES, REGISTRY_GROUP, TABLE, Settings, is_secret
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from kafka_worker.shared.configuration.environment import Source
     from kafka_worker.shared.configuration.given import Given, Key
     from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest
+    from kafka_worker.shared.configuration.words.order_flags import OrderRequest
     from kafka_worker.shared.configuration.words.place import EventsRequest, Place
 
+_OF_A_SERVICE = ("status", "top", "explain", "stacks", "events", "metrics", "serve", *order_flags.COMMANDS)
 MOST_THREADS = 32  # that THREADS=auto grows to by itself
 
 
@@ -58,6 +60,7 @@ class Configuration:
     place: Optional[Place] = None  # what "explain" is to explain
     slot: Optional[int] = None  # whose "stacks" are meant; None: all
     events: EventsRequest = ALL_EVENTS  # which "events" are to be listed
+    order: Optional[OrderRequest] = None  # what "pause", "resume" and "park" are about
 
 
 def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env") -> Configuration:
@@ -74,7 +77,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
 
     faults += _not_utf8([*arguments.given.values(), *(given for each in found for given in each.given.values())])
     sources = [arguments.given, *(_of_settings(source) for source in found)]
-    no_broker = arguments.command in ("status", "top", "explain", "stacks", "events", "metrics", "serve")
+    no_broker = arguments.command in _OF_A_SERVICE
     values, wrong = validate(sources, optional=("bootstrap_servers",) if no_broker else ())
     if arguments.command == dead_letter_flags.COMMAND and "topics" in arguments.given:
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run
@@ -104,7 +107,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     )
     configuration = Configuration(
         arguments.command, arguments.as_json, arguments.check_only, settings, warnings, inherited, arguments.letters,
-        arguments.place, arguments.slot, arguments.events,
+        arguments.place, arguments.slot, arguments.events, arguments.order,
     )  # fmt: skip
     if faults:
         near = [each for source in found for each in source.near]

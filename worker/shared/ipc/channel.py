@@ -76,10 +76,11 @@ class Channel:
         except OSError:  # reset or broken pipe: the other side is gone
             self.writable = False
 
-    def receive(self) -> List[Message]:
-        """All whole messages that have come. A line that is no JSON object ends both directions: that is not one of ours."""
+    def receive(self, most: int = -1) -> List[Message]:
+        """The whole messages that have come, or so many of them. A line that is no JSON object ends both directions: that is
+        not one of ours."""
         self._read()
-        *lines, rest = self._incoming.split(b"\n")
+        *lines, rest = self._incoming.split(b"\n", most)
         self._incoming = rest
         if len(rest) > (self._longest or LONGEST_LINE):
             self._end()

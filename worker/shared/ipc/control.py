@@ -14,7 +14,7 @@ import os
 import selectors
 import socket
 import struct
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.watchers import Watchers
@@ -30,6 +30,13 @@ WATCH = "watch"
 Later = Callable[[], Optional[Message]]
 
 
+class Caller(NamedTuple):
+    """Who is at the other end, as the kernel says."""
+
+    pid: int  # 0: of one that is not ours to see
+    uid: int
+
+
 class ControlServer:
     """The supervisor's side."""
 
@@ -38,15 +45,15 @@ class ControlServer:
         path: str,
         selector: selectors.BaseSelector,
         commands: Dict[str, Callable[[], Message]],
-        questions: Optional[Mapping[str, Callable[[Message], Later]]] = None,
+        questions: Optional[Mapping[str, Callable[[Message, Caller], Later]]] = None,
     ) -> None:
         """Listen at `path`. The caller holds the supervisor's lock, so a socket that is there is a dead supervisor's.
-        `commands` are answered at once, `questions` when somebody else has answered them."""
+        `commands` are answered at once; `questions` when that can be done, and they are told who asks."""
         self._path = path
         self._selector = selector
         self._commands = commands
         self._questions = questions or {}
-        self._clients: List[Channel] = []
+        self._clients: Dict[Channel, Caller] = {}  # the oldest first
         self._later: Dict[Channel, Later] = {}
         self._left = 0  # answers, in this turn
         self._watchers = Watchers(selector, lambda: self._answer({"command": "status"}))
@@ -99,12 +106,12 @@ class ControlServer:
                 return not client.readable
             self._left -= 1
             if questions[0].get("command") == WATCH:
-                self._clients.remove(client)
+                del self._clients[client]
                 self._watchers.add(client)
                 return False
             question = self._questions.get(str(questions[0].get("command")))
             if question is not None:
-                self._later[client] = question(questions[0])
+                self._later[client] = question(questions[0], self._clients[client])
                 client.leave(self._selector)  # it is heard no more: its end shows when it is answered
                 return self._over_later(client)
             self._selector.modify(client, selectors.EVENT_WRITE)  # an answer that it does not take at once goes on then
@@ -124,7 +131,7 @@ class ControlServer:
 
     def _dismiss(self, client: Channel) -> None:
         self._later.pop(client, None)
-        self._clients.remove(client)
+        del self._clients[client]
         client.leave(self._selector)
         client.close()
 
@@ -142,9 +149,10 @@ class ControlServer:
             for _ in range(MOST_CLIENTS):
                 connection, _ = self._listener.accept()
                 if len(self._clients) >= MOST_CLIENTS:
-                    self._dismiss(self._clients[0])
+                    self._dismiss(next(iter(self._clients)))
+                caller = _peer(connection)
                 client = Channel(connection, LONGEST_QUESTION)
-                self._clients.append(client)
+                self._clients[client] = caller
                 self._selector.register(client, selectors.EVENT_READ)
 
     def _answer(self, request: Message) -> Message:
@@ -182,16 +190,16 @@ def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = Fal
 
 def must_be_ours(connection: socket.socket, path: str, *, nearby: bool) -> None:
     """Raises NotRunningError when another user answers, and, with `nearby`, somebody in a container that is not ours."""
-    pid, user = _peer(connection)
-    if os.getuid() not in (0, user) and user:
-        raise NotRunningError(f"user {user} answers at {path}, and not yours")
-    if nearby and not pid:
+    peer = _peer(connection)
+    if os.getuid() not in (0, peer.uid) and peer.uid:
+        raise NotRunningError(f"user {peer.uid} answers at {path}, and not yours")
+    if nearby and not peer.pid:
         raise NotRunningError(f"who answers at {path} is on another host")
 
 
-def _peer(connection: socket.socket) -> Tuple[int, int]:
-    """Process, 0 for one that is not ours to see, and user at the other end. Only Linux tells; elsewhere it is ours."""
+def _peer(connection: socket.socket) -> Caller:
+    """Only Linux tells; elsewhere it is ours."""
     if not hasattr(socket, "SO_PEERCRED"):
-        return os.getpid(), os.getuid()
-    pid, user, _group = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return pid, user
+        return Caller(os.getpid(), os.getuid())
+    pid, uid, _group = struct.unpack("iII", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return Caller(pid, uid)

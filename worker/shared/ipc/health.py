@@ -43,6 +43,7 @@ class Kind(str, Enum):
     STALLED = "stalled"  # partitions that stand still, with nothing that explains it
     BREAKER = "breaker"
     LOG = "log"  # nobody reads it, and lines are missing
+    ORDERS = "orders"  # those of operators can't be read, or kept
     HTTP = "http"  # it is not served, though it should be
 
 

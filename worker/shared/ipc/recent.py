@@ -37,7 +37,7 @@ class Recent:
                 del self._events[alike[0]]
             del self._events[:-KEPT]
 
-    def asked(self, request: Message) -> Callable[[], Optional[Message]]:
+    def asked(self, request: Message, _caller: object = None) -> Callable[[], Optional[Message]]:
         """The answer to whoever asks at the control socket: all of them, the oldest first, but for those up to the number
         `after` where he has these of us (`began`)."""
         after = request.get("after") if request.get("began") == self.began else 0

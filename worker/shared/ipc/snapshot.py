@@ -75,6 +75,7 @@ class Waits(str, Enum):
     UNSTORED = "unstored"  # the same, and the broker has refused it at least once
     SUSPECT = "suspect"  # for its turn to run apart, since it ran when a process died
     LEAVING = "leaving"  # for whoever gets its partition next: here it is not started any more
+    OPERATOR = "operator"  # for the end of a pause that an operator has ordered
     HELD = "held"  # for what its partition is held for
     PAUSED = "paused"  # for room, of which its partition or process has none: it is not taken, or not even fetched
     UNDELIVERED = "undelivered"  # for the broker
@@ -118,6 +119,7 @@ class PartitionReport:
     running: int = 0  # messages in flight whose calls run
     lag_seconds: float = -1.0  # since when the first message that is not done should be: its `due_at`; 0: all is, or not due
     head: Optional[HeadReport] = None  # None: all is done, or it is not known whether
+    pause: str = ""  # why and by whom an operator has paused it; empty: it is not
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,29 @@ class WorkCount:
     topic: str  # of the messages; empty: of all
     kind: str  # the outcome, the class of the error, the reason, the result; one of BUCKETS; empty: there is one only
     count: float
+
+
+@dataclass(frozen=True)
+class ParkedReport:
+    """A message that an operator has ordered to be parked, and that has its outcome."""
+
+    topic: str
+    partition: int
+    offset: int
+    outcome: str  # parked: its letter is stored; done: it had another outcome before
+
+
+@dataclass(frozen=True)
+class OrderReport:
+    """What an operator has ordered, and what is in force: a pause, or, of a single message, that it is to be parked."""
+
+    topic: str  # empty: everything
+    partition: Optional[int]
+    offset: Optional[int]
+    reason: str
+    by: str  # user@host
+    seconds: float  # since when
+    left: float  # until it ends by itself; -1: it does not
 
 
 @dataclass(frozen=True)
@@ -197,6 +222,7 @@ class ChildReport:
     waiting: List[WorkCount] = field(default_factory=list)  # now, by topic: retries_waiting and dead_letters_unstored
     resting: int = 0  # threads that are there and may run no tasks now, with THREADS=auto
     librdkafka: str = ""  # version of the Kafka client that it uses
+    parked: List[ParkedReport] = field(default_factory=list)  # by the orders that it knows of
 
 
 @dataclass(frozen=True)
@@ -286,6 +312,7 @@ class Snapshot:
     librdkafka: str = ""  # that its processes use; empty: not known yet
     totals: Totals = field(default_factory=Totals)
     newest_event: int = 0  # the number of the last that has happened: see `events`
+    orders: List[OrderReport] = field(default_factory=list)  # of operators, for this host
 
 
 def as_json(report: Any) -> Dict[str, Any]:

@@ -16,6 +16,7 @@ from kafka_worker.shared.ipc.snapshot import (
     ChildReport,
     Condition,
     HttpReport,
+    OrderReport,
     PartitionReport,
     SlotReport,
     Snapshot,
@@ -35,6 +36,7 @@ def snapshot_of(
     http: Optional[HttpReport],
     work: List[WorkCount],
     newest_event: int,
+    orders: List[OrderReport],
 ) -> Snapshot:
     """Of the supervisor's settings and what it knows of its slots, each partition once."""
     return Snapshot(
@@ -66,6 +68,7 @@ def snapshot_of(
         librdkafka=next((child.librdkafka for child in reporting(slots)), ""),
         totals=totals(slots, work),
         newest_event=newest_event,
+        orders=orders,
     )
 
 

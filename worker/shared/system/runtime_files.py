@@ -162,6 +162,21 @@ def open_private(path: str, how: int) -> int:
     return descriptor
 
 
+def replace(path: str, text: str) -> None:
+    """The new content is on the disk before it takes the old one's name, and so is the name when this returns. Raises
+    OSError."""
+    with open(open_private(path + ".new", os.O_WRONLY | os.O_TRUNC), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path + ".new", path)
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
 def is_there(path: str, found: os.stat_result) -> bool:
     """Whether the path still leads to the file that was found there. Raises OSError other than for a missing file."""
     try:

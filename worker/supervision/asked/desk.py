@@ -16,7 +16,10 @@ from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.supervision.asked.http_process import HttpProcess
+from kafka_worker.supervision.asked.ordering import Ordering
+from kafka_worker.supervision.asked.orders_file import OrdersFile
 from kafka_worker.supervision.asked.questions import Questions
+from kafka_worker.supervision.asked.standing_orders import StandingOrders
 from kafka_worker.supervision.slot import Slot
 
 
@@ -43,16 +46,25 @@ class Desk:
         self._work = work
         self._since = time.monotonic()
         self.recent = Recent(time.time())
+        self.standing = StandingOrders(OrdersFile(settings), slots)
+        questions, ordering = Questions(slots), Ordering(settings, self.standing, slots)
         self.control = control.ControlServer(
             runtime_files.control_socket(settings),
             selector,
             {"status": lambda: as_json(self.snapshot())},
-            {"inquire": Questions(slots).inquire, "events": self.recent.asked},
+            {
+                "inquire": questions.inquire,
+                "events": self.recent.asked,
+                "pause": ordering.pause,
+                "resume": ordering.resume,
+                "park": ordering.park,
+            },
         )
 
     def serve(self) -> None:
         """Once in a turn of the supervisor's loop: answer who asks."""
         self.recent.hear(logs.take_events())
+        self.standing.turn()
         self.control.serve()
 
     def snapshot(self) -> Snapshot:
@@ -61,6 +73,8 @@ class Desk:
         slots = each_partition_once([self._slots[number].report(now, self._awake.seconds) for number in sorted(self._slots)])
         lost = logs.lost()
         state, uptime, work = self._state(), now - self._since, self._work.told()
-        conditions = [*health.conditions(state, slots, lost.untold), *self._http.conditions()]
-        http, newest = self._http.report(), self.recent.newest
-        return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, http, work, newest)
+        conditions = [
+            *health.conditions(state, slots, lost.untold), *self._http.conditions(), *self.standing.conditions(),
+        ]  # fmt: skip
+        http, newest, orders = self._http.report(), self.recent.newest, self.standing.reports()
+        return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, http, work, newest, orders)

@@ -9,7 +9,7 @@ import time
 from typing import Callable, Mapping, Optional
 
 from kafka_worker.shared.ipc.channel import Message
-from kafka_worker.shared.ipc.control import Later
+from kafka_worker.shared.ipc.control import Caller, Later
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.supervision.slot import Slot
 
@@ -24,7 +24,7 @@ class Questions:
         self._slots = slots
         self._clock = clock
 
-    def inquire(self, request: Message) -> Later:
+    def inquire(self, request: Message, _caller: Caller) -> Later:
         """Ask the process of the slot `slot` what `question` says."""
         number, question = request.get("slot"), request.get("question")
         slot = self._slots.get(number) if isinstance(number, int) else None

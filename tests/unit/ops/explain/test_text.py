@@ -39,8 +39,9 @@ def test_one_paragraph_tells_all() -> None:
         "  120: is running for 5m39s, attempt 2, key customer-9, in handler-2: tasks.py:88 charge > ssl.py:1166 read",
         "  behind it: 878 done (they do not run again), 401 queued for a thread",
         "  lag 1280, 5m41s",
-        "  let go: " + LET_GO[Waits.RUNNING][0].format(pid=1003),
+        "  let go: " + LET_GO[Waits.RUNNING][0].format(pid=1003, place=""),
         "  or: HANDLER_TIMEOUT_SECONDS and HANDLER_KILL_SECONDS do so by themselves",
+        "  or: park orders/5/120 --reason TEXT: it becomes a dead letter, and its call goes on in vain",
     ]
 
 
@@ -59,7 +60,7 @@ def test_each_reason_has_words_for_what_it_is_and_for_what_lets_go_of_it(waits: 
 
     assert f"offset 120 {SAID[waits]}" in told
     assert "\n    so it is\n" in told
-    assert "  let go: " + LET_GO[waits][0].format(pid=1003) in told
+    assert "  let go: " + LET_GO[waits][0].format(pid=1003, place="") in told
 
 
 def test_a_message_that_is_asked_about_is_told_beside_the_one_that_all_wait_for() -> None:

@@ -173,7 +173,7 @@ def test_all_faults_of_all_sources_are_told_together(tmp_path: Path) -> None:
             ["start"],
             (
                 "start (the command line) is not a command. Write status, top, explain, stacks, events, metrics, lag, check, "
-                "serve, dead-letters, or nothing to run the service."
+                "serve, pause, resume, pauses, park, dead-letters, or nothing to run the service."
             ),
         ),
         (["--json"], "--json (the command line) goes with status only. Write: supervisor.py status --json"),

@@ -49,6 +49,13 @@ def test_messages_arrive_whole_and_in_order(pair: Pair) -> None:
     assert mine.readable
 
 
+def test_who_takes_the_first_message_leaves_those_behind_it(pair: Pair) -> None:
+    mine, theirs = pair
+    theirs.sendall(b'{"a":1}\n{"b":2}\n{"c')
+
+    assert (mine.receive(1), mine.receive()) == ([{"a": 1}], [{"b": 2}])
+
+
 def test_a_partial_line_waits_for_its_rest(pair: Pair) -> None:
     mine, theirs = pair
     received = []

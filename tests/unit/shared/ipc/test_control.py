@@ -207,7 +207,7 @@ def test_close_leaves_no_socket_behind(path: str) -> None:
 
 def test_who_answers_for_another_user_is_not_believed(server: Turning, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 12345)
-    monkeypatch.setattr(control, "_peer", lambda _connection: (7, 666))
+    monkeypatch.setattr(control, "_peer", lambda _connection: control.Caller(7, 666))
 
     with pytest.raises(NotRunningError, match="user 666 answers at"):
         ask(path, {"command": "status"})
@@ -217,7 +217,7 @@ def test_who_is_looked_for_nearby_is_not_found_in_another_container(
     server: Turning, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ask(path, {"command": "status"}, nearby=True) == {"state": "running"}
-    monkeypatch.setattr(control, "_peer", lambda _connection: (0, os.getuid()))
+    monkeypatch.setattr(control, "_peer", lambda _connection: control.Caller(0, os.getuid()))
 
     with pytest.raises(NotRunningError, match="is on another host"):
         ask(path, {"command": "status"}, nearby=True)
@@ -225,7 +225,7 @@ def test_who_is_looked_for_nearby_is_not_found_in_another_container(
 
 def test_who_waits_for_an_answer_that_is_still_to_come_keeps_nobody_waiting_and_has_it_then(path: str) -> None:
     answers: List[Dict[str, Any]] = []
-    server = Turning(path, {"status": lambda: {"state": "running"}}, inquire=lambda _: lambda: answers[0] if answers else None)
+    server = Turning(path, {"status": lambda: {"state": "running"}}, inquire=lambda *_: lambda: next(iter(answers), None))
     with socket.socket(socket.AF_UNIX) as waiting:
         waiting.settimeout(5)
         waiting.connect(path)
@@ -240,9 +240,16 @@ def test_who_waits_for_an_answer_that_is_still_to_come_keeps_nobody_waiting_and_
     assert meanwhile == [{"state": "running"}] * 3
 
 
+def test_who_asks_is_known_to_whom_he_asks(path: str) -> None:
+    server = Turning(path, {}, pause=lambda _, caller: lambda: {"pid": caller.pid, "uid": caller.uid})
+
+    assert ask(path, {"command": "pause"}) == {"pid": os.getpid(), "uid": os.getuid()}
+    server.close()
+
+
 def test_who_goes_before_his_answer_comes_or_waits_for_ever_keeps_nobody_out(path: str) -> None:
     answers: List[Dict[str, Any]] = []
-    server = Turning(path, {"status": lambda: {"state": "running"}}, inquire=lambda _: lambda: answers[0] if answers else None)
+    server = Turning(path, {"status": lambda: {"state": "running"}}, inquire=lambda *_: lambda: next(iter(answers), None))
     with contextlib.ExitStack() as stack:
         for number in range(control.MOST_CLIENTS + 8):
             client = stack.enter_context(socket.socket(socket.AF_UNIX))

@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterator, List
 
 import pytest
 
+from kafka_worker.shared.ipc.control import Caller, Later
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.supervision import child
 from kafka_worker.supervision.asked.questions import ANSWER_SECONDS, Questions
@@ -23,6 +24,9 @@ class Bench:
         self.slot.child = self.puppet.child
         self.questions = Questions({3: self.slot}, lambda: self.now)
 
+    def inquire(self, request: Dict[str, Any]) -> Later:
+        return self.questions.inquire(request, Caller(0, 0))
+
     def asked(self) -> List[Any]:
         return list(self.puppet.line.receive())
 
@@ -39,8 +43,8 @@ def bench() -> Iterator[Bench]:
 
 
 def test_the_process_is_asked_and_each_has_the_answer_to_his_own_question(bench: Bench) -> None:
-    first = bench.questions.inquire({"slot": 3, "question": QUESTION})
-    second = bench.questions.inquire({"slot": 3, "question": {}})
+    first = bench.inquire({"slot": 3, "question": QUESTION})
+    second = bench.inquire({"slot": 3, "question": {}})
     early = first(), second()
 
     bench.says({"answer": {"tasks": [2]}, "number": 2})
@@ -60,7 +64,7 @@ def test_an_answer_is_no_heartbeat(bench: Bench) -> None:
 
 
 def test_who_does_not_answer_is_waited_for_no_longer_than_said(bench: Bench) -> None:
-    later = bench.questions.inquire({"slot": 3, "question": QUESTION})
+    later = bench.inquire({"slot": 3, "question": QUESTION})
     bench.now += ANSWER_SECONDS - 0.01
     early = later()
     bench.now += 0.01
@@ -70,7 +74,7 @@ def test_who_does_not_answer_is_waited_for_no_longer_than_said(bench: Bench) -> 
 
 
 def test_who_ends_meanwhile_is_not_waited_for(bench: Bench) -> None:
-    later = bench.questions.inquire({"slot": 3, "question": QUESTION})
+    later = bench.inquire({"slot": 3, "question": QUESTION})
     bench.puppet.close()
     bench.puppet.child.hear(50.0, WorkOfAll())
 
@@ -79,18 +83,18 @@ def test_who_ends_meanwhile_is_not_waited_for(bench: Bench) -> None:
 
 @pytest.mark.parametrize("slot", [4, None, "3", [3], {}])
 def test_where_no_process_is_none_is_asked(bench: Bench, slot: Any) -> None:
-    assert bench.questions.inquire({"slot": slot, "question": QUESTION})() == {"error": f"slot {slot!r} has no process"}
+    assert bench.inquire({"slot": slot, "question": QUESTION})() == {"error": f"slot {slot!r} has no process"}
 
 
 @pytest.mark.parametrize("question", [None, [], "?"])
 def test_what_is_no_question_is_not_passed_on(bench: Bench, question: Any) -> None:
-    assert "error" in (bench.questions.inquire({"slot": 3, "question": question})() or {})
+    assert "error" in (bench.inquire({"slot": 3, "question": question})() or {})
     assert bench.asked() == []
 
 
 def test_answers_that_nobody_takes_are_forgotten(bench: Bench) -> None:
     for number in range(3 * child.MOST_ANSWERS):
-        bench.questions.inquire({"slot": 3, "question": QUESTION})
+        bench.inquire({"slot": 3, "question": QUESTION})
         bench.says({"answer": {}, "number": number + 1})
 
     assert len(bench.puppet.child._answers) == child.MOST_ANSWERS

@@ -22,6 +22,7 @@ const WAITS = {
   "leaving": "leaves with its partition",
   "held": "held",
   "paused": "waits for room",
+  "operator": "paused by an operator",
   "undelivered": "not delivered yet",
   "unseen": "on its way",
 };
@@ -43,7 +44,7 @@ function partOf(slot, partition) {
   const beyond = partition.done_beyond;
   const lag = Math.max(0, partition.lag);
   const waiting = Math.max(0, partition.in_flight - running);
-  const tone = partition.held || partition.stalled ? "bad" : partition.paused ? "none" : "ok";
+  const tone = partition.held || partition.stalled ? "bad" : partition.paused || partition.pause ? "none" : "ok";
   return {
     name: nameOf(partition), slot, partition, tone, lag, running, beyond, waiting,
     rest: Math.max(0, lag - running - waiting - beyond),
@@ -86,11 +87,12 @@ const COLUMNS = [
 ];
 
 function stateOf(tone, partition) {
-  const word = partition.held ? "held" : partition.stalled ? "stalled" : partition.paused ? "paused" : "flows";
+  const word = partition.held ? "held" : partition.stalled ? "stalled" : partition.paused || partition.pause ? "paused" : "flows";
   const fill = status(tone, word);
   return (cell) => {
     fill(cell);
-    mark(cell, "title", partition.held || partition.stalled || (partition.paused ? "for room: it has its share in flight" : ""));
+    const room = partition.paused ? "for room: it has its share in flight" : "";
+    mark(cell, "title", partition.held || partition.stalled || partition.pause || room);
   };
 }
 

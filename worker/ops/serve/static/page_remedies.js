@@ -56,6 +56,10 @@ const REMEDIES = {
     "Whoever reads the log stands still or is gone, or the disk is full. Who has it open:",
     (snapshot, slot) => `ls -l /proc/${(slot || snapshot).pid}/fd/1 /proc/${(slot || snapshot).pid}/fd/2`,
   ],
+  "orders": [
+    "What operators have ordered can't be read, or kept: is the folder of STATE_DIRECTORY there, ours, and is there room? What is in force:",
+    () => `${SERVICE} pauses`,
+  ],
   "http": ["Its port is in use, or its process ended. It is tried again by itself. Who listens:", () => "ss -ltnp"],
 };
 

@@ -40,7 +40,7 @@ FLAGS = (
     Flag("--offset", "N", "letters of messages with this offset in their topic", _SELECTING),
     Flag("--limit", "N", "no more than so many: the newest of a list (50), else the oldest (all)", _SELECTING),
     Flag("--resolved", "", "the letters that were replayed or dropped, in place of the others", ("list",)),
-    Flag("--all", "", "all letters, which none of the filters above says", ("replay", "drop")),
+    Flag("--all", "", "all letters, which no filter says; with pause and resume: everything", ("replay", "drop")),
     Flag("--again", "", "also what was replayed 3 times already, and places that are resolved", ("replay",)),
     Flag("--dry-run", "", "say what would be done, and do nothing", ("replay", "drop")),
     Flag("--purge", "", "free the space in front of the first letter that is neither replayed nor dropped", ("drop",)),
@@ -105,9 +105,13 @@ def read(
     return wanted, faults + _contradictions(wanted)
 
 
-def astray(given: Mapping[str, Any]) -> List[str]:
-    """The faults of flags that were given without the command."""
-    return [f"{flag.word} {_WHERE} goes with {COMMAND} only. Leave it out." for flag in FLAGS if flag.name in given]
+def astray(given: Mapping[str, Any], but: str = "") -> List[str]:
+    """The faults of flags that were given without the command, `but` for one that another has too."""
+    return [
+        f"{flag.word} {_WHERE} goes with {COMMAND} only. Leave it out."
+        for flag in FLAGS
+        if flag.name in given and flag.word != but
+    ]
 
 
 def _contradictions(wanted: DeadLetterRequest) -> List[str]:
@@ -153,8 +157,14 @@ def _number(text: str, _now: float) -> Optional[int]:
 
 
 def _time(text: str, now: float) -> Optional[float]:
-    ago = re.fullmatch(r"(\d{1,6})([smhdw])", text, re.ASCII)
-    return now - int(ago[1]) * _SECONDS[ago[2]] if ago else moment(text)
+    ago = span(text)
+    return moment(text) if ago is None else now - ago
+
+
+def span(text: str) -> Optional[int]:
+    """How long, in seconds: 90s, 15m, 2h, 3d or 1w; None for anything else."""
+    found = re.fullmatch(r"(\d{1,6})([smhdw])", text, re.ASCII)
+    return int(found[1]) * _SECONDS[found[2]] if found else None
 
 
 def moment(text: str) -> Optional[float]:

@@ -11,7 +11,7 @@ _COUNT = re.compile(r"\d{1,4}", re.ASCII)
 
 
 class Place(NamedTuple):
-    """A topic, one of its partitions, or one of its messages."""
+    """A topic, one of its partitions, or one of its messages; with an empty topic, everything."""
 
     topic: str
     partition: Optional[int] = None
@@ -19,7 +19,7 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         """As one types it."""
-        return "/".join(str(each) for each in self if each is not None)
+        return "/".join(str(each) for each in self if each is not None) or "everything"
 
 
 def place(words: Sequence[str]) -> Tuple[Optional[Place], str]:

@@ -1,0 +1,243 @@
+"""What operators order is checked, kept, told to each process, and ends when it is over, done or taken back."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+import pytest
+
+from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.ipc.control import Caller
+from kafka_worker.shared.ipc.orders import LONGEST_REASON, MOST, as_rows
+from kafka_worker.shared.ipc.snapshot import ParkedReport
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import runtime_files
+from kafka_worker.supervision.asked import ordering
+from kafka_worker.supervision.asked.ordering import PARK_SECONDS, Ordering
+from kafka_worker.supervision.asked.orders_file import AGAIN_SECONDS, OrdersFile
+from kafka_worker.supervision.asked.standing_orders import StandingOrders
+from kafka_worker.supervision.slot import Slot
+from tests.unit import reports
+from tests.unit.fakes import some_settings
+from tests.unit.supervision.puppet import Puppet
+
+ORDERS, THREE, ALL = {"topic": "orders"}, {"topic": "orders", "partition": 5}, {"topic": ""}
+MESSAGE = {**THREE, "offset": 120}
+NOW = 1_700_000_000.0
+
+
+class Bench:
+    """A service with one process, which has orders/5: committed 100, and it ends at 220."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.now = 100.0
+        self.settings = settings
+        self.puppet = Puppet()
+        self.puppet.says("consuming", partitions=[reports.PARTITION])
+        self.slot = Slot(3, self.now)
+        self.slot.child = self.puppet.child
+        self.start()
+
+    def start(self) -> None:
+        """The service begins, or begins anew."""
+        self.file = OrdersFile(self.settings, lambda: self.now)
+        self.standing = StandingOrders(self.file, {3: self.slot}, lambda: NOW + self.now)
+        self.ordering = Ordering(self.settings, self.standing, {3: self.slot}, lambda: self.now, lambda: NOW + self.now)
+
+    def order(self, command: str, place: Dict[str, Any], reason: Any = "why", **more: Any) -> Optional[Dict[str, Any]]:
+        request = {"command": command, **place, "reason": reason, **more}
+        self.later = getattr(self.ordering, command)(request, Caller(4711, os.getuid()))
+        return self.later()  # type: ignore[no-any-return]
+
+    @property
+    def places(self) -> List[str]:
+        return [str(order.place) for order in self.standing.orders]
+
+    def heard(self) -> List[Any]:
+        """What the process was told, after a turn."""
+        self.standing.turn()
+        return [message["orders"] for message in self.puppet.line.receive()]
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(
+        some_settings(state_directory=str(tmp_path / "state"), topics=("orders",), host="host-a", retry_topics=("30s",))
+    )
+    yield made
+    made.puppet.close()
+
+
+def test_a_pause_is_told_to_each_process_once_and_is_there_after_a_restart(bench: Bench) -> None:
+    answer = bench.order("pause", THREE)
+    heard = bench.heard() + bench.heard()
+    standing = bench.standing.orders
+    bench.start()
+
+    assert answer == {"here": 1, "problem": ""}
+    assert heard == [as_rows(standing)]
+    assert bench.standing.orders == standing
+    (order,) = standing
+    assert (order.place, order.reason, order.until) == (Place("orders", 5), "why", None)
+    assert order.by == f"{ordering._name_of(os.getuid())}@host-a"
+
+
+def test_a_pause_ends_when_its_time_is_over_wherever_the_service_was_then(bench: Bench) -> None:
+    bench.order("pause", ALL, seconds=1800)
+    bench.now += 1799.0
+    bench.heard()
+    left = [(report.seconds, report.left) for report in bench.standing.reports()]
+    bench.start()
+    bench.now += 1.0
+    bench.heard()
+
+    assert left == [(1799.0, 1.0)]
+    assert bench.standing.orders == ()
+
+
+def test_of_two_orders_about_the_same_the_newer_one_counts(bench: Bench) -> None:
+    bench.order("pause", ORDERS, "first", seconds=60)
+    bench.order("pause", ORDERS, "second")
+
+    assert [(order.reason, order.until) for order in bench.standing.orders] == [("second", None)]
+
+
+@pytest.mark.parametrize(
+    ("place", "left"),
+    [(THREE, ["orders", "everything", "orders/5/120"]), (ORDERS, ["everything", "orders/5/120"]), (ALL, ["orders/5/120"])],
+)
+def test_to_resume_ends_what_was_paused_there_and_below_and_says_what_still_pauses_it(
+    bench: Bench, place: Dict[str, Any], left: List[str]
+) -> None:
+    for paused in (THREE, ORDERS, ALL):
+        bench.order("pause", paused)
+    bench.order("park", MESSAGE)
+
+    answer = bench.order("resume", place)
+
+    assert bench.places == left
+    assert answer
+    assert answer["still"] == left[:-1]
+
+
+def test_a_message_that_is_not_parked_yet_can_be_let_off(bench: Bench) -> None:
+    bench.order("park", MESSAGE)
+
+    assert bench.order("resume", MESSAGE) == {"ended": ["orders/5/120"], "still": [], "problem": ""}
+    assert bench.places == []
+
+
+REFUSED = [
+    ("pause", {"topic": "ordres"}, "why", "ordres is none of the topics of this service: orders, orders.retry.30s"),
+    ("pause", MESSAGE, "why", "orders/5/120 is a message: pause wants a topic, a partition, or everything"),
+    ("pause", ORDERS, "", "not an order"),
+    ("pause", ORDERS, None, "not an order"),
+    ("pause", ORDERS, "x" * (LONGEST_REASON + 1), "not an order"),
+    ("pause", ORDERS, "a\nb", "not an order"),
+    ("pause", {}, "why", "not an order"),
+    ("pause", {"topic": "orders", "partition": "5"}, "why", "not an order"),
+    ("resume", ORDERS, "", "no order here is about orders"),
+    ("park", ORDERS, "why", "orders is no message: park wants TOPIC/PARTITION/OFFSET"),
+    ("park", {**MESSAGE, "partition": 6}, "why", "no process on this host has orders/6. Who has it, of all hosts: lag"),
+    ("park", {**MESSAGE, "offset": 99}, "why", "orders/5/99 is done already"),
+    ("park", {**MESSAGE, "offset": 220}, "why", "orders/5/220 is not there yet: the partition ends at 220"),
+]
+
+
+@pytest.mark.parametrize(("command", "place", "reason", "why"), REFUSED)
+def test_what_can_not_be_ordered_is_refused_with_its_reason_and_changes_nothing(
+    bench: Bench, command: str, place: Dict[str, Any], reason: Any, why: str
+) -> None:
+    answer = bench.order(command, place, reason)
+
+    assert answer
+    assert answer["error"].startswith(why)
+    assert bench.places == []
+
+
+@pytest.mark.parametrize("seconds", ["soon", float("nan"), float("inf"), 10**400, [1]])
+def test_a_time_that_is_none_is_refused(bench: Bench, seconds: Any) -> None:
+    assert "error" in (bench.order("pause", ORDERS, seconds=seconds) or {})
+
+
+def test_a_partition_that_is_paused_with_its_topic_is_not_resumed_alone(bench: Bench) -> None:
+    bench.order("pause", ORDERS)
+
+    assert bench.order("resume", THREE) == {"error": "orders/5 is paused with orders"}
+
+
+def test_there_is_an_end_to_orders(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench.file, "write", lambda _: None)
+    for number in range(MOST):
+        bench.order("pause", {"topic": "orders", "partition": number})
+
+    assert "error" in (bench.order("pause", ALL) or {})
+    assert bench.order("pause", THREE) == {"here": 1, "problem": ""}
+
+
+@pytest.mark.parametrize("outcome", ["parked", "done"])
+def test_who_has_a_message_parked_is_told_when_a_process_has_done_it_and_the_order_is_over(bench: Bench, outcome: str) -> None:
+    early = bench.order("park", MESSAGE)
+    bench.puppet.says("consuming", partitions=[reports.PARTITION], parked=[ParkedReport("orders", 5, 120, outcome)])
+    bench.heard()
+
+    assert early is None
+    assert bench.later() == {"outcome": outcome, "problem": ""}
+    assert bench.places == []
+
+
+def test_who_has_a_message_parked_that_can_not_be_yet_is_told_so_after_a_while(bench: Bench) -> None:
+    bench.order("park", MESSAGE)
+    bench.now += PARK_SECONDS
+
+    assert bench.later() == {"outcome": "", "problem": ""}
+    assert bench.places == ["orders/5/120"]
+
+
+DAMAGED = [b"", b"{", b'{"version": 1, "orders": [7]}', b"\xff\xfe", b"[" * 200_000]
+
+
+@pytest.mark.parametrize("content", DAMAGED)
+def test_a_damaged_file_is_told_and_put_aside_by_the_next_order(bench: Bench, content: bytes) -> None:
+    path = Path(runtime_files.prepare_state(bench.settings)) / "orders.json"
+    path.write_bytes(content)
+    bench.start()
+    conditions = bench.standing.conditions()
+    bench.order("pause", THREE)
+
+    assert bench.places == ["orders/5"]
+    assert [condition.kind for condition in conditions] == ["orders"]
+    assert bench.standing.conditions() == []
+    assert path.with_name("orders.json.damaged").read_bytes() == content
+
+
+def test_what_can_not_be_kept_is_in_force_and_told_and_kept_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime_files, "replace", full)
+        answer = bench.order("pause", THREE)
+    heard = bench.heard()
+    conditions = bench.standing.conditions()
+    bench.now += AGAIN_SECONDS
+    bench.heard()
+    late = bench.standing.conditions()
+    bench.start()
+
+    assert "No space left" in (answer or {})["problem"]
+    assert len(heard) == 1
+    assert (len(conditions), late) == (1, [])
+    assert bench.places == ["orders/5"]
+
+
+def test_a_link_in_place_of_the_file_is_not_followed(bench: Bench, tmp_path: Path) -> None:
+    bench.order("pause", THREE)
+    path = Path(runtime_files.prepare_state(bench.settings)) / "orders.json"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    bench.start()
+
+    assert (bench.places, len(bench.standing.conditions())) == ([], 1)

@@ -1,0 +1,127 @@
+"""`supervisor.py pause`, `resume`, `pauses` and `park`: what an operator orders the service on this host, and what is in
+force.
+
+Exit code: 0 done, 1 it can't be done (with the reason), 2 not running, 78 something is wrong with what was asked.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any, Callable, Dict, List
+
+from kafka_worker.ops import asking
+from kafka_worker.ops.tables import Columns, duration, safe, table
+from kafka_worker.shared.configuration.load import Configuration
+from kafka_worker.shared.configuration.words.order_flags import OrderRequest, fields
+from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.ipc import control
+from kafka_worker.shared.ipc.snapshot import OrderReport, Snapshot, from_json
+from kafka_worker.shared.system.streams import complain, show
+
+DONE, REFUSED, NOT_RUNNING = 0, 1, 2
+
+
+def run(configuration: Configuration) -> int:
+    """The command; its exit code."""
+    request = configuration.order or OrderRequest(Place(""))
+    try:
+        found = asking.find(configuration.settings)
+        if configuration.command == "pauses":
+            return _list(from_json(Snapshot, found.snapshot), as_json=configuration.as_json)
+        answer = control.ask(found.path, {"command": configuration.command, **fields(request)})
+    except control.NotRunningError as problem:
+        complain(safe(f"Not running: {problem}"))
+        return NOT_RUNNING
+    if "error" in answer:
+        complain(safe(str(answer["error"])))
+        return REFUSED
+    if answer.get("problem"):
+        complain(safe(answer["problem"]))
+    return _SAID[configuration.command](request, answer)
+
+
+# ---- what was done ----------------------------------------------------------------------------------------------------
+
+
+def _paused(request: OrderRequest, answer: Dict[str, Any]) -> int:
+    span = f" for {duration(request.seconds)}" if request.seconds else ""
+    here = "" if answer.get("here") else " No process here has any of it now: it is paused as soon as one has."
+    show(
+        f"{request.place} is paused{span}, on this host only: what runs is finished, nothing more is started or fetched, and "
+        f"what is done is committed.{here}\nTo let it go on: resume {request.place if request.place.topic else '--all'}"
+    )
+    return DONE
+
+
+def _resumed(request: OrderRequest, answer: Dict[str, Any]) -> int:
+    ended, still = ", ".join(answer.get("ended", [])), ", ".join(answer.get("still", []))
+    if request.place.offset is not None:
+        show(f"{ended} is not to be parked any more")
+    else:
+        show(f"{ended}: paused no more, on this host" + (f". But so is still: {still}" if still else ""))
+    return DONE
+
+
+def _parked(request: OrderRequest, answer: Dict[str, Any]) -> int:
+    place, outcome = request.place, answer.get("outcome")
+    if outcome == "parked":
+        show(
+            f"{place} is parked: it is a dead letter now, and its offset counts as done. If it ran, its call is told that it "
+            "is cancelled, and goes on in vain.\nTo bring it back: dead-letters replay (dead-letters list shows its place)"
+        )
+    elif outcome == "done":
+        complain(f"{place} had come to its end before it could be parked: there is no letter of it")
+        return REFUSED
+    else:
+        show(
+            f"{place} is kept by name, and parked as soon as it can be: explain {place} says what it waits for.\n"
+            f"To take that back: resume {place}"
+        )
+    return DONE
+
+
+_SAID: Dict[str, Callable[[OrderRequest, Dict[str, Any]], int]] = {"pause": _paused, "resume": _resumed, "park": _parked}
+
+
+# ---- what is in force -------------------------------------------------------------------------------------------------
+
+
+def _list(snapshot: Snapshot, *, as_json: bool) -> int:
+    if as_json:
+        show(json.dumps(list(map(asdict, snapshot.orders)), indent=2))
+    elif snapshot.orders:
+        show(safe("\n".join(table(COLUMNS, snapshot.orders))))
+    else:
+        show("Nothing is paused or to be parked on this host")
+    return DONE
+
+
+def place_of(order: OrderReport) -> Place:
+    """What it is about."""
+    return Place(order.topic, order.partition, order.offset)
+
+
+def what(order: OrderReport) -> str:
+    """What is ordered."""
+    return "paused" if order.offset is None else "to be parked"
+
+
+def told(orders: List[OrderReport]) -> List[str]:
+    """Each in a line, as status says it."""
+    return [f"  {what(each)}: {place_of(each)}, {_since(each)}: {each.reason}" for each in orders]
+
+
+def _since(order: OrderReport) -> str:
+    left = f", {duration(order.left)} left" if order.left >= 0 else ""
+    return f"by {order.by} for {duration(order.seconds)}{left}"
+
+
+COLUMNS: Columns = (
+    ("WHERE", lambda order: str(place_of(order))),
+    ("WHAT", what),
+    ("BY", lambda order: order.by),
+    ("SINCE", lambda order: duration(order.seconds)),
+    ("LEFT", lambda order: duration(order.left) if order.left >= 0 else "-"),
+    ("REASON", lambda order: order.reason),
+)

@@ -1,0 +1,97 @@
+"""The words of `pause`, `resume`, `pauses` and `park`: what they mean, and what is wrong with them. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from kafka_worker.shared.configuration.words import dead_letter_flags
+from kafka_worker.shared.configuration.words import place as places
+from kafka_worker.shared.configuration.words.place import Place
+
+COMMANDS = ("pause", "resume", "pauses", "park")
+ALL = "--all"  # a flag of `dead-letters`, too
+FOR_ALL = ("pause", "resume")
+_WHERE = "(the command line)"
+
+
+class Flag(NamedTuple):
+    """One flag of these commands."""
+
+    word: str
+    value: str  # what stands behind it
+    meaning: str
+    commands: Tuple[str, ...]  # where it may stand
+
+    @property
+    def name(self) -> str:
+        """The field in which an argument parser leaves it."""
+        return "order_" + self.word.strip("-")
+
+
+FLAGS = (
+    Flag(
+        "--reason",
+        "TEXT",
+        "why, for whoever finds it so; a dead letter that was parked has it in its error",
+        ("pause", "park"),
+    ),
+    Flag("--for", "TIME", "90s, 30m, 2h or 1d, and then it goes on by itself", ("pause",)),
+)
+#: With the program's name put in.
+EXAMPLES = """\
+       {0} pause TOPIC[/PARTITION] | --all --reason TEXT [--for 30m]
+                                                on this host: finish what runs, start and fetch nothing more
+       {0} resume TOPIC[/PARTITION] | --all     let it go on
+       {0} pauses [--json]                      what operators have ordered on this host
+       {0} park TOPIC/PARTITION/OFFSET --reason TEXT
+                                                let go of one message: it becomes a dead letter
+"""
+
+
+class OrderRequest(NamedTuple):
+    """What an operator wants."""
+
+    place: Place
+    reason: str = ""
+    seconds: Optional[int] = None  # until it ends by itself; None: it does not
+
+
+def read(command: str, given: Mapping[str, Any], words: Sequence[str]) -> Tuple[OrderRequest, List[str]]:
+    """What the words behind the command, and the flags given (by `Flag.name`), mean, and what is wrong with them."""
+    faults: List[str] = []
+    place = Place("") if command == "pauses" else _place(command, words, faults, everything="letters_all" in given)
+    if command == "pauses" and words:
+        faults.append(f"{' '.join(words)} {_WHERE}: pauses lists all there are. Leave it out.")
+    reason, seconds = given.get("order_reason", ""), None
+    if command in FLAGS[0].commands and not reason.strip():
+        faults.append(f"{command} wants --reason TEXT: whoever finds it so will ask why.")
+    if "order_for" in given:
+        seconds = dead_letter_flags.span(given["order_for"])
+        if not seconds:
+            faults.append(f"--for = {given['order_for']!r} {_WHERE}: wanted: how long, like 90s, 30m, 2h or 1d. Correct it.")
+    return OrderRequest(place, reason, seconds), faults
+
+
+def _place(command: str, words: Sequence[str], faults: List[str], *, everything: bool) -> Place:
+    if everything and not words:
+        return Place("")
+    found, _ = places.place(words)
+    if command == "park" and (found is None or found.offset is None):
+        faults.append("park wants one TOPIC/PARTITION/OFFSET, as orders/3/120.")
+    elif everything or found is None or (command == "pause" and found.offset is not None):
+        faults.append(f"{command} wants one TOPIC or TOPIC/PARTITION, as orders/3, or --all for everything on this host.")
+    return found or Place("")
+
+
+def astray(command: str, given: Mapping[str, Any]) -> List[str]:
+    """The faults of flags that were given with another command."""
+    return [
+        f"{flag.word} {_WHERE} goes with {' and '.join(flag.commands)} only. Leave it out."
+        for flag in FLAGS
+        if flag.name in given and command not in flag.commands
+    ]
+
+
+def fields(request: OrderRequest) -> Dict[str, Any]:
+    """As the service is told."""
+    return {**request.place._asdict(), "reason": request.reason, "seconds": request.seconds}

@@ -1,0 +1,75 @@
+"""What operators have ordered, gone by in one process: partitions pause and go on, messages are parked. Consumer thread only,
+but for `order`.
+
+A partition that is paused finishes what runs, starts and fetches nothing more, and goes on committing. When it goes away, or
+the process ends, nothing more of it is started there either.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Callable, List
+
+from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.partitions.assignment import Assignment, Partition
+from kafka_worker.parts import Parts
+from kafka_worker.shared.ipc.orders import Order, Orders, Pauses
+from kafka_worker.steering.parking import Parking
+
+
+class Steering:
+    """That of one process."""
+
+    def __init__(self, parts: Parts, clock: Callable[[], float] = time.monotonic) -> None:
+        """Nothing is ordered."""
+        self.parking = Parking(parts, clock)
+        self._quarantine = parts.quarantine
+        self._orders: Orders = ()
+        self._known: Orders = ()  # those that the next two are made of
+        self._pauses = Pauses(())
+        self._to_park: List[Order] = []
+        self._steers = False  # whether anything is ordered, or was in the last turn
+
+    def order(self, orders: Orders) -> None:
+        """These are in force from now on. The main thread's."""
+        self._orders = orders
+
+    def turn(self, assignment: Assignment, consumer: GroupConsumer) -> bool:
+        """Once in a turn, also while partitions are brought to rest; whether what may be started has changed."""
+        orders = self._orders  # read once: whole lists take the place of others
+        if orders is not self._known:
+            self._known, self._pauses = orders, Pauses(orders)
+            self._to_park = [order for order in orders if order.parks]
+        if not (orders or self._steers):
+            return False
+        self._steers = bool(orders)
+        changed = [partition for partition in assignment if self._pause(partition, consumer)]
+        if changed:
+            self._quarantine.look_again()
+        self.parking.turn(self._to_park, assignment)
+        return bool(changed)
+
+    def _pause(self, partition: Partition, consumer: GroupConsumer) -> bool:
+        """Pause it, or let it go on, as is ordered; whether that is new."""
+        flow = partition.flow
+        order = self._pauses.of(partition.topic, partition.number, partition.retries_of)
+        why = "" if order is None or flow.untold else order.in_words  # of what is not known yet nothing starts anyway
+        if why and partition.closing.closed:
+            partition.closing.abandon(0)  # nobody has to wait for what is not started
+        if why == flow.suspended:
+            return False
+        flow.suspend(why)
+        if why and flow.first is not None and not flow.unread:
+            self.give_back(partition, flow.first.offset(), consumer)
+        return True
+
+    @staticmethod
+    def give_back(partition: Partition, offset: int, consumer: GroupConsumer) -> None:
+        """What was delivered from this offset on of a partition that is paused comes again when it goes on: here it would take
+        the memory of the others, nobody knows for how long."""
+        name = (partition.topic, partition.number)
+        consumer.pause([name])
+        partition.flow.pause()
+        partition.flow.drop()
+        if offset >= 0:
+            consumer.rewind(name, offset, when_resumed=True)

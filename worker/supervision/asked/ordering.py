@@ -1,0 +1,160 @@
+"""What operators order at the control socket: that something pauses or goes on, and that a message is parked. Whoever asks is
+told at once what can't be done; who it is says the kernel, and the log.
+"""
+
+from __future__ import annotations
+
+import functools
+import pwd
+import time
+from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
+
+from kafka_worker.shared import logs, routes
+from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.events import Event
+from kafka_worker.shared.ipc.channel import Message
+from kafka_worker.shared.ipc.control import Caller, Later
+from kafka_worker.shared.ipc.orders import EVERYTHING, MOST, Order, of_rows
+from kafka_worker.shared.ipc.snapshot import PartitionReport
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.supervision.asked.standing_orders import StandingOrders, of
+from kafka_worker.supervision.slot import Slot
+
+log = logs.logger(__name__)
+
+PARK_SECONDS = 2.0  # for a message to be parked, before who has ordered it is told that it is not yet
+
+
+class _RefusedError(Exception):
+    """An order that can't be given; the text says why."""
+
+
+class Ordering:
+    """Hears what is ordered, and changes what is in force."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        standing: StandingOrders,
+        slots: Mapping[int, Slot],
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """`standing`: what is in force; `slots`: by their numbers, as they are at any time; `wall`: seconds since 1970."""
+        self._settings = settings
+        self._standing = standing
+        self._slots = slots
+        self._clock = clock
+        self._wall = wall
+
+    def pause(self, request: Message, caller: Caller) -> Later:
+        """Start and fetch nothing more of a partition, a topic, or everything."""
+        return self._heard(self._pause, request, caller, request.get("reason"))
+
+    def resume(self, request: Message, caller: Caller) -> Later:
+        """Let it go on: what was paused at this place and below, or a message that was to be parked."""
+        return self._heard(self._resume, request, caller, "resume")
+
+    def park(self, request: Message, caller: Caller) -> Later:
+        """Have a message become a dead letter, wherever it is."""
+        return self._heard(self._park, request, caller, request.get("reason"))
+
+    def _heard(self, way: Callable[[Order, str], Later], request: Message, caller: Caller, reason: Any) -> Later:
+        try:
+            user = f"{_name_of(caller.uid)}@{self._settings.host}"
+            return way(self._order(request, user, reason), f"{user} (process {caller.pid})")
+        except _RefusedError as problem:
+            answer = {"error": str(problem)}
+            return lambda: answer
+
+    def _order(self, request: Message, user: str, reason: Any) -> Order:
+        now, seconds = self._wall(), request.get("seconds")
+        place = [request.get(name) for name in Place._fields]
+        try:
+            until = now + seconds if isinstance(seconds, (int, float)) else seconds
+            (order,) = of_rows([[*place, reason, user, now, until]])
+        except (ValueError, OverflowError) as problem:
+            raise _RefusedError(str(problem)) from None
+        topics = routes.consumed(self._settings, [order.place.topic])
+        if order.place.topic and order.place.topic not in topics:
+            raise _RefusedError(f"{order.place.topic} is none of the topics of this service: {', '.join(topics)}")
+        return order
+
+    def _pause(self, order: Order, user: str) -> Later:
+        if order.parks:
+            raise _RefusedError(f"{order.place} is a message: pause wants a topic, a partition, or everything")
+        self._add(order)
+        span = "" if order.until is None else f" for {order.until - order.since:.0f} s"
+        log.warning("%s pauses %s on this host%s: %s", user, order.place, span, order.reason, extra=of(Event.PAUSED, order))
+        return self._answer(here=sum(_covers(order.place, place) for place, _ in self._partitions()))
+
+    def _resume(self, order: Order, user: str) -> Later:
+        place, standing = order.place, self._standing.orders
+        ended = [each for each in standing if each.parks == order.parks and _covers(place, each.place)]
+        wider = [each for each in standing if not each.parks and each not in ended and _covers(each.place, place)]
+        if not ended:
+            raise _RefusedError(f"{place} is paused with {wider[0].place}" if wider else f"no order here is about {place}")
+        self._standing.keep(each for each in standing if each not in ended)
+        for each in ended:
+            what = "has the order to park" if each.parks else "ends the pause of"
+            event = Event.PARK_WITHDRAWN if each.parks else Event.RESUMED
+            log.warning("%s %s %s: %s", user, what, each.place, each.in_words, extra=of(event, each))
+        return self._answer(ended=[str(each.place) for each in ended], still=[str(each.place) for each in wider])
+
+    def _park(self, order: Order, user: str) -> Later:
+        self._must_be_here(order.place)
+        self._add(order)
+        self._standing.outcomes.pop(order.place, None)
+        log.warning("%s has %s parked: %s", user, order.place, order.reason, extra=of(Event.PARK_ORDERED, order))
+        deadline = Deadline(PARK_SECONDS, self._clock)
+
+        def later() -> Optional[Message]:
+            if order in self._standing.orders and not deadline.expired():
+                return None
+            return self._answer(outcome=self._standing.outcomes.get(order.place, ""))()
+
+        return later
+
+    def _must_be_here(self, place: Place) -> None:
+        """Else nobody here can park it, or there is nothing to park."""
+        if place.offset is None:
+            raise _RefusedError(f"{place} is no message: park wants TOPIC/PARTITION/OFFSET")
+        partition = Place(place.topic, place.partition)
+        found = [report for where, report in self._partitions() if where == partition]
+        if not found:
+            raise _RefusedError(f"no process on this host has {partition}. Who has it, of all hosts: lag")
+        if place.offset < max(max(report.committed, report.watermark) for report in found):
+            raise _RefusedError(f"{place} is done already")
+        if all(0 <= report.end <= place.offset and not report.pause for report in found):  # of what is paused it is an old one
+            raise _RefusedError(f"{place} is not there yet: the partition ends at {found[0].end}")
+
+    def _partitions(self) -> Iterator[Tuple[Place, PartitionReport]]:
+        for slot in self._slots.values():
+            if slot.child is not None and slot.child.report is not None:
+                yield from ((Place(each.topic, each.partition), each) for each in slot.child.report.partitions)
+
+    def _add(self, order: Order) -> None:
+        """In place of a former one about the same."""
+        others = [each for each in self._standing.orders if each.place != order.place]
+        if len(others) >= MOST:
+            raise _RefusedError(f"there are {MOST} orders, and no more are kept: pauses lists them, and resume ends them")
+        self._standing.keep([*others, order])
+
+    def _answer(self, **fields: Any) -> Later:
+        answer: Dict[str, Any] = {**fields, "problem": self._standing.problem}
+        return lambda: answer
+
+
+@functools.lru_cache(maxsize=8)
+def _name_of(uid: int) -> str:
+    """Of a user: that one is ours, or root, as nobody else can ask."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"uid-{uid}"
+
+
+def _covers(place: Place, other: Place) -> bool:
+    """Whether the one is the other, or contains it."""
+    return place == EVERYTHING or all(ours in (None, theirs) for ours, theirs in zip(place, other))
