@@ -26,7 +26,7 @@ from kafka_worker.inquiries import Inquiries
 from kafka_worker.isolation import per_thread, spawn
 from kafka_worker.isolation.task_process import TaskProcessError
 from kafka_worker.kafka.consumer import LIBRARY
-from kafka_worker.partitions.task import facts_of, in_words
+from kafka_worker.partitions.task import facts_of, in_words, is_void
 from kafka_worker.pools import composite
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.seat import Seat
@@ -250,6 +250,8 @@ class ChildProcess:
         """The deadline is kept by force. What runs was named by the consumer thread, unless that is what hangs."""
         if self._stage.now is not Stage.CLOSING:
             for thread, task in self._loop.running():
+                if is_void(task):
+                    continue
                 log.error(
                     "%s in %s: cut off, it runs again",
                     in_words(task), thread.name, extra=about(Event.TASK_CUT_OFF, **facts_of(task)),

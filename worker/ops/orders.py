@@ -46,7 +46,11 @@ def run(configuration: Configuration) -> int:
 
 def _paused(request: OrderRequest, answer: Dict[str, Any]) -> int:
     span = f" for {duration(request.seconds)}" if request.seconds else ""
-    here = "" if answer.get("here") else " No process here has any of it now: it is paused as soon as one has."
+    here = (
+        ""
+        if answer.get("here")
+        else " No process here has any of it now (lag lists who does): it is paused as soon as one has."
+    )
     show(
         f"{request.place} is paused{span}, on this host only: what runs is finished, nothing more is started or fetched, and "
         f"what is done is committed.{here}\nTo let it go on: resume {request.place if request.place.topic else '--all'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
@@ -267,17 +268,19 @@ def test_what_a_void_call_leaves_behind_is_not_decided(
 def test_nothing_that_comes_of_a_void_call_counts_whoever_runs_it(kind: str, *, raises: bool) -> None:
     """Neither its flag, which may be somebody else's by then, nor its lane, which has gone on."""
 
-    work = Work(2)
+    work, called = Work(2), threading.Event()
 
     def act(offset: int) -> Any:
         if offset == 0:
             work.partition.void.add(0)
+            called.set()
             if raises:
                 raise ValueError(offset)
 
     with started(KINDS[kind](act, lambda: None)) as pool:
         lane = work.give_in_one_lane(pool)
-        eventually(lambda: pool.idle.is_set() and not pool.running(), 5, "it is over")
+        assert called.wait(5)
+        eventually(lambda: not pool.running(), 5, "it is over")
 
         assert work.watermark == 0
         assert [task[0] for task in lane.waiting()] == [1]

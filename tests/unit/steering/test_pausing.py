@@ -122,7 +122,7 @@ def test_a_stop_waits_for_nothing_that_is_not_started(bench: Bench) -> None:
     lane = [Message(0, b"a"), Message(1, b"a"), Message(2, b"b")]
     bench.play(
         assign(), lambda _: lane, until(lambda: bench.done == {2}), order(bench, PAUSE), *turns(), let_go,
-        until(lambda: bench.done == {0, 2}), stop(seconds=5.0),
+        until(lambda: bench.done == {0, 2}), stop(seconds=60.0),
     )  # fmt: skip
 
     assert sorted(bench.calls) == [0, 2]
