@@ -64,8 +64,9 @@ class OrdersFile:
             self.problem, self._owed_at = "", -1.0
 
     def settle(self, orders: Orders) -> None:
-        """Write what is owed, when that is due."""
-        if 0 <= self._owed_at <= self._clock():
+        """Write what is owed, when that is due, and what was taken away."""
+        gone = self._owed_at < 0 and bool(orders) and not os.path.exists(self._path)
+        if gone or 0 <= self._owed_at <= self._clock():
             self.write(orders)
 
     def _complain(self, problem: str) -> None:

@@ -233,6 +233,15 @@ def test_what_can_not_be_kept_is_in_force_and_told_and_kept_later(bench: Bench, 
     assert bench.places == ["orders/5"]
 
 
+def test_a_file_that_is_taken_away_is_made_anew(bench: Bench) -> None:
+    bench.order("pause", THREE)
+    (Path(runtime_files.prepare_state(bench.settings)) / "orders.json").unlink()
+    bench.heard()
+    bench.start()
+
+    assert bench.places == ["orders/5"]
+
+
 def test_a_link_in_place_of_the_file_is_not_followed(bench: Bench, tmp_path: Path) -> None:
     bench.order("pause", THREE)
     path = Path(runtime_files.prepare_state(bench.settings)) / "orders.json"
