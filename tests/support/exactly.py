@@ -36,7 +36,7 @@ class Forwarding:
     def __init__(self, scene: Scene) -> None:
         self._admin = scene.admin
         self.results, self.letters = (
-            scene.admin.create_topic(scene.topic + suffix, partitions=3) for suffix in (".results", ".dlq")
+            scene.admin.create_topic(scene.topic + suffix, partitions=1) for suffix in (".results", ".dlq")
         )
         self.sent: Dict[str, Sent] = {}
 
@@ -58,13 +58,17 @@ class Forwarding:
         """What is not seen, seen more than once, or not in the order of its key."""
         bad = {name for name, each in self.sent.items() if "trouble" in each.payload}
         found = []
-        for topic, wanted in ((self.letters, bad), (self.results, set(self.sent) - bad)):
-            seen = Counter(self._ids(topic))
+        results = self._ids(self.results)
+        for topic, ids, wanted in (
+            (self.letters, self._ids(self.letters), bad),
+            (self.results, results, set(self.sent) - bad),
+        ):
+            seen = Counter(ids)
             found += [
                 f"{name} is {seen[name]} times in {topic}" for name in wanted | set(seen) if seen[name] != (name in wanted)
             ]
         last: Dict[str, int] = {}
-        for each in map(self.sent.__getitem__, self._ids(self.results)):
+        for each in map(self.sent.__getitem__, results):
             if each.sequence <= last.get(each.key, -1):
                 found.append(f"{each.id} came behind number {last[each.key]} of its key")
             last[each.key] = each.sequence

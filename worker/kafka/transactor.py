@@ -8,6 +8,7 @@ done here: the process ends, and the next one asks the broker.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from queue import SimpleQueue
 from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
@@ -24,6 +25,7 @@ log = logs.logger(__name__)
 client_log = logs.logger("librdkafka")
 # That one was not committed is told by us, by what it means: in a rebalance it is routine.
 client_log.addFilter(lambda record: "TXNERR" not in record.getMessage())
+client_log.addFilter(logs.NotAgain(time.monotonic))
 
 STEP_SECONDS = 5.0  # of one call of the client, which is made again until it has an answer
 ROOM_SECONDS = 0.1  # until a record is offered again for which the client's queue had no room
