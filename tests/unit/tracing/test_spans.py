@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import sys
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
@@ -12,7 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from kafka_worker.handler.loading import load
+from kafka_worker.handler.loading import HandlerError, load
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of
 from kafka_worker.shared.foreign.answers import BatchError, Reject, Send
@@ -178,3 +179,10 @@ def test_who_wants_spans_and_has_nothing_that_takes_them_is_told_once(
 
     assert [dict(result.headers)["traceparent"] for result in results] == [BROUGHT[0][1]] * 2  # passed on all the same
     assert len([record for record in caplog.records if "takes spans" in record.message]) == 1
+
+
+def test_without_the_library_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kafka_worker.tracing.spans", None)
+
+    with pytest.raises(HandlerError, match=r"TRACING=on needs .*pip install -r requirements-tracing\.txt"):
+        load(f"{HERE}:plain", some_settings(tracing="on"))
