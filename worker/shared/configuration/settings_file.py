@@ -19,6 +19,7 @@ from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 from kafka_worker.shared.configuration import environment
 from kafka_worker.shared.configuration.environment import Source
 from kafka_worker.shared.configuration.given import Given
+from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.setting import AUTO, Setting
 from kafka_worker.shared.settings import TABLE
 from kafka_worker.shared.topic_settings import NAMES, PATTERN, fits
@@ -51,7 +52,8 @@ def read(path: str) -> SettingsFile:
             text = opened.read()
         found = _loads(text)
     except (OSError, ValueError, RecursionError) as problem:  # its own error is a ValueError, too, with line and column
-        source.faults.append(f"SETTINGS_FILE {path} can't be read: {problem}. It must be a UTF-8 text in TOML. Correct it.")
+        fault = f"SETTINGS_FILE {path} can't be read: {problem}. It must be a UTF-8 text in TOML. Correct it."
+        source.faults.append(escaped(fault))
         return file
     file.places.note(text)
     for name, value in found.items():
