@@ -22,7 +22,7 @@ POLL_SECONDS = 0.01
 FIRST_SECONDS = 60.0  # for the first message of a side
 COMPLETE_SECONDS = 60.0  # for a group
 COMPLETE_EACH = 2.0  # and for each of its members
-IDLE_SECONDS = 6  # looked at one by one: a broker that has just started is busy with that
+IDLE_SECONDS = 12  # looked at one by one: a broker that has just started is busy with that
 CALM_SECONDS = 0.5  # so long a group must stay as it is
 
 
