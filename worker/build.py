@@ -16,6 +16,7 @@ from kafka_worker.kafka.backpressure import Backpressure
 from kafka_worker.kafka.outbox import Outbox
 from kafka_worker.kafka.prefetch import Prefetch
 from kafka_worker.kafka.properties import Member, consumer_properties, member_name, producer_properties
+from kafka_worker.kafka.tokens import Tokens, with_tokens
 from kafka_worker.kafka.transactions import AnyOutbox, Transactions
 from kafka_worker.kafka.transactor import Transactor
 from kafka_worker.loop import ConsumerLoop
@@ -47,14 +48,22 @@ class Process(NamedTuple):
 
 
 def process(
-    settings: Settings, slot: int, handlers: Handlers, hooks: Hooks, stage: StageHolder, open_journal: OpenJournal
+    settings: Settings,
+    slot: int,
+    handlers: Handlers,
+    hooks: Hooks,
+    stage: StageHolder,
+    open_journal: OpenJournal,
+    tokens: Optional[Tokens] = None,
 ) -> Process:
-    """The process of a slot, with these handlers. `open_journal` is called when the slot's lock is held."""
+    """The process of a slot, with these handlers, whose clients sign in by `tokens`. `open_journal` is called when the slot's
+    lock is held."""
     pool = composite.build(settings, handlers, hooks)
     suspects = SuspectsFile(settings)
     quarantine = Quarantine(settings, slot, pool, suspects)
     chance = random.SystemRandom().random  # a handler's `random.seed(0)` would have all processes wait alike
-    its = parts(settings, pool, quarantine, policies(settings, chance), Member(settings.host, slot), open_journal)
+    retries, member = policies(settings, chance), Member(settings.host, slot)
+    its = parts(settings, pool, quarantine, retries, member, open_journal, tokens=tokens)
     loop = ConsumerLoop(settings, its, stage)
     return Process(pool, quarantine, loop, Upkeep(settings, pool, chance=chance), TimeLimits(settings, loop.running, suspects))
 
@@ -69,12 +78,13 @@ def parts(
     clock: Callable[[], float] = time.monotonic,
     wall: Callable[[], float] = time.time,
     outbox: Optional[AnyOutbox] = None,
+    tokens: Optional[Tokens] = None,
 ) -> Parts:
     """What the consumer thread works with, beside these. `retries`: when to try again, by topic; `member`: who we are, for the
     broker and in dead letters."""
     name = member_name(*member)
     gates = Gates(settings, pool, routes.naming(settings), clock, quarantine.threads)
-    outbox = outbox or _outbox(settings, producer_properties(settings, name), clock)
+    outbox = outbox or _outbox(settings, with_tokens(producer_properties(settings, name), tokens), clock)
     decisions = Decisions(settings, retries, pool, outbox, member, clock, quarantine, gates, wall)
     stopping, room = Stopping(), Backpressure(settings, clock)
     return Parts(
@@ -87,7 +97,7 @@ def parts(
         settling=Settling(pool, quarantine, decisions, clock),
         stopping=stopping,
         topics=list(dict.fromkeys([*settings.topics, *decisions.retry_topics])),
-        consumer_properties=consumer_properties(settings, name),
+        consumer_properties=with_tokens(consumer_properties(settings, name), tokens),
         open_journal=open_journal,
     )
 

@@ -16,9 +16,11 @@ from confluent_kafka import Consumer, KafkaException, Producer
 from kafka_worker import start
 from kafka_worker.handler import validation
 from kafka_worker.handler.routing import Handlers
+from kafka_worker.kafka import tokens
 from kafka_worker.kafka.properties import consumer_properties, producer_properties
 from kafka_worker.shared.configuration.client.identity import named
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.functions import NoFunctionError
 from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings
 
@@ -39,14 +41,24 @@ def main() -> None:
 
 def faults(settings: Settings) -> List[str]:
     """One line for each reason why no child could work."""
-    of_handlers = Handlers(settings).faults  # before there are clients: theirs is not to be taken for what a module closes
+    # Before there are clients: theirs is not to be taken for what a module closes.
+    of_users = Handlers(settings).faults + _of_tokens(settings)
     # A group of our own: without any, which is a fault told elsewhere, the client would abort the process.
     consumer = {**consumer_properties(settings, "check"), "group.id": "check"}
     refused = _of_client(Consumer, consumer) + _of_client(Producer, producer_properties(settings, "check"))
     found = [f"The Kafka client refuses its properties: {named(text, settings)}" for text in dict.fromkeys(refused)]
     found += validation.faults(settings)  # which loading the handlers would tell only of one that is right
-    found += of_handlers
+    found += of_users
     return list(dict.fromkeys(found))
+
+
+def _of_tokens(settings: Settings) -> List[str]:
+    # It is not asked: who gives tokens may be away for a moment, as a broker may.
+    try:
+        tokens.of_settings(settings)
+    except NoFunctionError as problem:
+        return [str(problem)]
+    return []
 
 
 def _of_client(create: Callable[[Dict[str, Any]], Any], properties: Dict[str, Any]) -> List[str]:

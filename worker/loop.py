@@ -234,7 +234,7 @@ class ConsumerLoop:
             rebalances=self._ownership.rebalances,
             dropped=self._ownership.dropped,
             suspects=parts.quarantine.count,
-            trouble=parts.decisions.trouble,
+            trouble=parts.decisions.trouble or consumer.signing_in.trouble,
             partitions=self._partitions(now, inside=inside),
             breakers=parts.gates.reports(now),
             parked=self._steering.parking.reports(),

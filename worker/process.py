@@ -25,6 +25,7 @@ from kafka_worker.handler.routing import Handlers
 from kafka_worker.inquiries import Inquiries
 from kafka_worker.isolation import per_thread, spawn
 from kafka_worker.isolation.task_process import TaskProcessError
+from kafka_worker.kafka import tokens
 from kafka_worker.kafka.consumer import LIBRARY
 from kafka_worker.partitions.task import facts_of, in_words, is_void
 from kafka_worker.pools import composite
@@ -34,6 +35,7 @@ from kafka_worker.report import Rate, Use, child_report
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.functions import NoFunctionError
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.orders import Orders, of_rows
 from kafka_worker.shared.ipc.snapshot import Stage, as_json
@@ -86,6 +88,7 @@ class ChildProcess:
         self._supervisor = os.getppid()
         self._code: Optional[ExitCode] = None
         self._hooks = Hooks(Registry([], []))  # none before the handler is imported
+        self._tokens: Optional[tokens.Tokens] = None  # the same
         self._built = False
         self._journal: Optional[Journal] = None  # once the consumer thread has opened it
         self._seat = Seat(settings, slot)
@@ -105,7 +108,8 @@ class ChildProcess:
         before = signals.reactions()
         try:
             handlers = per_thread.handlers_of(self._settings, self._slot)
-        except HandlerError as problem:
+            self._tokens = tokens.of_settings(self._settings)
+        except (HandlerError, NoFunctionError) as problem:
             log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)
             return ExitCode.CONFIGURATION
         except TaskProcessError as problem:
@@ -122,7 +126,7 @@ class ChildProcess:
 
     def _build(self, handlers: Handlers) -> None:
         self._pool, self._quarantine, self._loop, self._upkeep, self._time = build.process(
-            self._settings, self._slot, handlers, self._hooks, self._stage, self._open_journal
+            self._settings, self._slot, handlers, self._hooks, self._stage, self._open_journal, self._tokens
         )
         self._loop.order(self._orders)  # before anything can start
         self._built = True

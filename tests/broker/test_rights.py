@@ -6,7 +6,7 @@ import functools
 import json
 import time
 from pathlib import Path
-from typing import Callable, Dict, Iterator, List
+from typing import Callable, Dict, Iterator
 
 import pytest
 from confluent_kafka import Producer
@@ -25,43 +25,18 @@ from kafka_worker.ops import commands, connection
 from tests.support.admin import Admin
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
-from tests.support.kafka import Cluster
+from tests.support.guarded import Guarded
 from tests.support.messages import message
-from tests.support.ports import free_ports
 from tests.support.service import Service
 
 SECONDS = 30.0
-STRICT = {
-    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-    "allow.everyone.if.no.acl.found": "true",
-}
 SASL = {"KAFKA_CLIENT_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_CLIENT_SASL_MECHANISM": "PLAIN"}
-MODULE = "org.apache.kafka.common.security.plain.PlainLoginModule"
-
-
-class Guarded(Cluster):
-    """A broker that heeds rules about rights, has none yet, and has a second door that asks for a password."""
-
-    guarded = ""  # host:port of that door, once started
-
-    def _configuration(self, number: int, listeners: List[str], controllers: List[str]) -> Dict[str, str]:
-        plain = super()._configuration(number, listeners, controllers)
-        self.guarded = f"127.0.0.1:{free_ports('127.0.0.1', 1)[0]}"
-        door = f",GUARDED://{self.guarded}"
-        return {
-            **plain,
-            **STRICT,
-            "listeners": plain["listeners"] + door,
-            "advertised.listeners": plain["advertised.listeners"] + door,
-            "listener.security.protocol.map": plain["listener.security.protocol.map"] + ",GUARDED:SASL_PLAINTEXT",
-            "listener.name.guarded.sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.guarded.plain.sasl.jaas.config": f'{MODULE} required user_alice="right";',
-        }
+TOKENS = {**SASL, "KAFKA_CLIENT_SASL_MECHANISM": "OAUTHBEARER"}
 
 
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Guarded]:
-    cluster = Guarded()
+    cluster = Guarded("PLAIN", "OAUTHBEARER")
     with cluster:
         yield cluster
 
@@ -69,6 +44,11 @@ def strict() -> Iterator[Guarded]:
 def alice(password: str) -> Dict[str, str]:
     """Settings of a service that comes by the second door."""
     return {**SASL, "KAFKA_CLIENT_SASL_USERNAME": "alice", "KAFKA_CLIENT_SASL_PASSWORD": password}
+
+
+def by_function(name: str, **more: str) -> Dict[str, str]:
+    """Settings of one that comes by the third."""
+    return {**TOKENS, "KAFKA_OAUTH": f"tests.support.token_functions:{name}", **more}
 
 
 def forbid(bootstrap: str, kind: ResourceType, name: str, operation: AclOperation) -> Callable[[], None]:
@@ -100,14 +80,15 @@ def has_ended(service: Service) -> bool:
 def test_whom_the_broker_refuses_ends_the_process_with_its_own_exit_code_and_is_tried_again_a_minute_later(
     strict: Guarded, group: str, service: Callable[..., Service]
 ) -> None:
-    """By a group's rule or by a wrong password. Both at once, because each takes ten seconds."""
+    """By a group's rule, a wrong password or an old token. All at once, because each takes ten seconds."""
     name = Admin(strict.bootstrap).create_topic(partitions=1)
     forbid(strict.bootstrap, ResourceType.GROUP, group, AclOperation.READ)
-    welcome = service(name, group + "-of-alice", strict.guarded, processes=1, env=alice("right")).start()
+    welcome = service(name, group + "-of-alice", strict.doors["PLAIN"], processes=1, env=alice("right")).start()
 
     refused = [
         service(name, group, strict.bootstrap, processes=1).start(),
-        service(name, group + "-of-mallory", strict.guarded, processes=1, env=alice("wrong-one")).start(),
+        service(name, group + "-of-mallory", strict.doors["PLAIN"], processes=1, env=alice("wrong-one")).start(),
+        service(name, group + "-of-old", strict.doors["OAUTHBEARER"], processes=1, env=by_function("expired")).start(),
     ]
 
     welcome.wait_ready(partitions=1)
@@ -122,13 +103,39 @@ def test_whom_the_broker_refuses_ends_the_process_with_its_own_exit_code_and_is_
     assert "refuses" not in welcome.log
 
 
+def test_who_has_no_token_waits_for_one_and_says_so_and_signs_in_everywhere_when_there_is_one(
+    strict: Guarded, group: str, service: Callable[..., Service], tmp_path: Path
+) -> None:
+    name = Admin(strict.bootstrap).create_topic(partitions=1)
+    letters = Admin(strict.bootstrap).create_topic(name + ".dlq", partitions=1)
+    Admin(strict.bootstrap).produce(name, [message("hopeless", trouble="reject").row])
+    says = tmp_path / "says"
+    says.write_text("nothing known")
+    env = by_function("by_file", TOKENS=str(says))
+    running = service(name, group, strict.doors["OAUTHBEARER"], processes=1, env=env).start()
+    told = "no token to sign in with: KAFKA_OAUTH=tests.support.token_functions:by_file raised KeyError: 'nothing known'"
+
+    eventually(lambda: told in running.command("status").stdout, SECONDS, "status says why it is not in the group")
+    (pid,) = running.children().values()
+    lag = running.command("lag")
+    assert lag.returncode == 2
+    assert told in lag.stderr
+    says.write_text("right")
+    Admin(strict.bootstrap).wait_committed(group, name)
+
+    assert len(Admin(strict.bootstrap).records(letters)) == 1
+    assert list(running.children().values()) == [pid]
+    assert running.command("lag").returncode == 0
+    eventually(lambda: "no token" not in running.command("status").stdout, SECONDS, "status has forgotten it")
+
+
 def test_the_dead_letters_command_says_whom_the_broker_does_not_believe(
     strict: Guarded, group: str, service: Callable[..., Service]
 ) -> None:
-    asked = service("topic", group, strict.guarded, env=alice("wrong-one")).command("dead-letters", "list")
+    asked = service("topic", group, strict.doors["PLAIN"], env=alice("wrong-one")).command("dead-letters", "list")
 
     assert asked.returncode == 78
-    for told in (strict.guarded, "Authentication failed", "KAFKA_CLIENT_SASL_USERNAME", "KAFKA_CLIENT_SASL_PASSWORD"):
+    for told in (strict.doors["PLAIN"], "Authentication failed", "KAFKA_CLIENT_SASL_USERNAME", "KAFKA_CLIENT_SASL_PASSWORD"):
         assert told in asked.stderr, asked.stderr
     assert "wrong-one" not in asked.stderr + asked.stdout
 
@@ -186,7 +193,7 @@ def test_the_doctor_finds_each_thing_that_is_wrong_and_nothing_where_all_is_righ
     assert "ahead of our clock" in found["clock"]
     assert f"the last message of {name} says that it is 88200 s older than one before it" in found["clock"]
     assert set(doctor.wrong(1, KAFKA_TOPIC=name + "-absent")) >= {"topics", "dead letters"}
-    assert set(doctor.wrong(1, KAFKA_BOOTSTRAP_SERVERS=strict.guarded, **alice("wrong-one"))) == {"credentials"}
+    assert set(doctor.wrong(1, KAFKA_BOOTSTRAP_SERVERS=strict.doors["PLAIN"], **alice("wrong-one"))) == {"credentials"}
     monkeypatch.setattr(connection, "ANSWER_SECONDS", 1.0)
     assert set(doctor.wrong(2, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")) == {"brokers"}
     assert set(doctor.wrong(78, PROCESSES="none", HANDLER="nowhere:work")) == {"configuration"}

@@ -11,6 +11,7 @@ from kafka_worker import build
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.kafka.properties import Member
+from kafka_worker.kafka.tokens import of_settings
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.retry import policies
 from kafka_worker.pools import composite
@@ -38,10 +39,13 @@ class Engine:
         self.pool = composite.build(settings, Handlers(settings).usable())
         self._end_pool = made_to_end(self.pool)
         quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
-        parts = build.parts(settings, self.pool, quarantine, policies(settings, _longest), Member(name, 0))
+        parts = build.parts(
+            settings, self.pool, quarantine, policies(settings, _longest), Member(name, 0), tokens=of_settings(settings)
+        )
         self.loop = ConsumerLoop(settings, parts, _consuming())
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.code: Optional[ExitCode] = None  # once it has ended
+        self._stopped = False
 
     def start(self, *, wait: bool = True) -> Engine:
         """Returns as soon as the group has given it an assignment, if that is to be waited for."""
@@ -56,6 +60,8 @@ class Engine:
         if self._thread.is_alive():
             self.loop.stop(Stop(Deadline(drain_seconds), leave=True))
             self._thread.join(STOP_SECONDS)
+        if self._thread.ident is not None and not self._stopped:  # it may have ended by itself
+            self._stopped = True
             self._end_pool()
         return self.code
 

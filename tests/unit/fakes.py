@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING
 
 from kafka_worker.kafka.ends import End
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.tokens import SigningIn
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
@@ -116,6 +117,7 @@ class ScriptedGroup:
         self.joined = True
         self.away = False
         self.emptied = True
+        self.signing_in = SigningIn(None, time.monotonic)
         self.lost = False
         self.ending: Optional[ExitCode] = None
         self.ids = Ids()

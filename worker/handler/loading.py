@@ -11,13 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib
 import inspect
 from enum import Enum
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
-from kafka_worker import start
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import Decoder, WithContext, decode
@@ -27,10 +25,10 @@ from kafka_worker.handler.schema import SchemaError
 from kafka_worker.handler.typed import HintError, element_of, hint_of
 from kafka_worker.handler.validation import decoder_for
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import text_of
+from kafka_worker.shared.foreign.functions import NoFunctionError, imported_with_care
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import forks, machine
-from kafka_worker.shared.system.surroundings import Surroundings, after_import
+from kafka_worker.shared.system import forks
 from kafka_worker.shared.topic_settings import TopicSettings
 
 #: Calls the user's function for (Kafka message, its partition, attempt). That of a coroutine handler returns what is to be
@@ -66,7 +64,7 @@ def load(name: str, settings: Optional[Settings] = None, setting: str = "HANDLER
     """The handler `module:function`, which `setting` names, ready to be called with what the settings let through. Raises
     HandlerError, also for whatever its import raises."""
     source = f"{setting}={name}"
-    return ready(_with_care(name, source, settings), name, source, settings)
+    return ready(_function(name, source, settings), name, source, settings)
 
 
 def ready(function: Callable[..., Any], name: str, source: str, settings: Optional[Settings] = None) -> Handler:
@@ -168,49 +166,17 @@ def _decoding_function(name: str, settings: Settings) -> Optional[Decoder]:
     if ":" not in name:
         return None
     source = f"DECODER={name}"
-    function = _with_care(name, source, settings)
+    function = _function(name, source, settings)
     if _kind(function, source) is Kind.ASYNC:
         raise HandlerError(f"{source} is an async function; wanted: a plain one")
     return of_function(function, takes_context=_takes_context(function, source, "decode(value) or decode(value, context)"))
 
 
-def _with_care(name: str, source: str, settings: Optional[Settings]) -> Callable[..., Any]:
-    """The function, imported. Raises HandlerError when its module, or one that it imports, has changed what we rely on."""
-    apart = settings is not None and settings.isolation == "process"
-    before = Surroundings()
-    function = _imported(name, source)
-    after_import()
-    faults = before.faults(apart=apart)
-    if settings is not None and not apart:
-        faults += [f"lowers a limit: {fault}" for fault in machine.make_room(settings)]
-    if faults:
-        raise HandlerError(f"{source} {'; '.join(faults)}")
-    return function
-
-
-def _imported(name: str, source: str) -> Callable[..., Any]:
-    module_name, _, function_name = name.partition(":")
-    *path, last = function_name.split(".")
+def _function(name: str, source: str, settings: Optional[Settings]) -> Callable[..., Any]:
     try:
-        owner = functools.reduce(getattr, path, importlib.import_module(module_name))
-        function: Callable[..., Any] = getattr(owner, last)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as problem:  # a user's module may raise anything, SystemExit included
-        raise HandlerError(
-            f"{source} cannot be imported: {plain(names_of(problem)[0])}: {text_of(problem)} (wanted: "
-            f"module:function, importable from the folder the service runs in){'; '.join(['', *start.hidden()])}"
-        ) from problem
-    finally:
-        if forks.copied:
-            forks.end()
-    if not callable(function):
-        raise HandlerError(f"{source} is a {type(function).__name__}, not a function")
-    if inspect.isclass(owner) and inspect.isfunction(inspect.getattr_static(owner, last)):
-        raise HandlerError(
-            f"{source} is a method of a class, and there is no object; wanted: a function, or a method of an object"
-        )
-    return function
+        return imported_with_care(name, source, settings, apart=settings is not None and settings.isolation == "process")
+    except NoFunctionError as problem:
+        raise HandlerError(str(problem)) from problem
 
 
 def _kind(function: Callable[..., Any], source: str) -> Kind:

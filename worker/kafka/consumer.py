@@ -18,9 +18,10 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.ends import Asker, Ends
-from kafka_worker.kafka.errors import Meaning, meaning
+from kafka_worker.kafka.errors import Meaning, is_of_one_partition, meaning
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.kafka.properties import is_cooperative
+from kafka_worker.kafka.tokens import SETTING, SigningIn
 from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
@@ -88,6 +89,7 @@ class GroupConsumer:
         self.ending: Optional[ExitCode] = None  # the process should end with this
         self.unsettled_at: Optional[float] = None  # since when the group rebalances; None: it does not, as far as is known
         callbacks = {"error_cb": self._on_error, "on_commit": self._on_commit, "stats_cb": self._on_statistics}
+        self.signing_in = SigningIn(properties.get(SETTING), clock)
         self._consumer = create_consumer({**properties, **callbacks})
         self._paused: List[TopicPartition] = []  # of those that are just being assigned
         self._cooperative = is_cooperative(properties)
@@ -302,7 +304,7 @@ class GroupConsumer:
         error, name = message.error(), (message.topic(), message.partition())
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (that is its public name)
             self._listener.on_end(name, message.offset())
-        elif _of_one_partition(*name) and meaning(error.name()) in (Meaning.PASSING, Meaning.UNAUTHORISED):
+        elif is_of_one_partition(*name) and meaning(error.name()) in (Meaning.PASSING, Meaning.UNAUTHORISED):
             offset = message.offset()
             self._listener.on_unreadable(name, -1 if offset is None else offset, error.name(), error.str())
         else:
@@ -310,11 +312,13 @@ class GroupConsumer:
 
     @_harmless
     def _on_error(self, error: KafkaError) -> None:
-        kind = meaning(error.name())
+        kind = meaning(error.name(), error.str())
         if kind is Meaning.FENCED:
             self._fenced(error)
         elif kind is Meaning.UNAUTHORISED:
             self._refused(error)
+        elif kind is Meaning.ANONYMOUS:
+            self.signing_in.failed(error.str())
         elif kind is Meaning.AWAY:
             self._away(error)
         elif kind is Meaning.ABSENT:
@@ -335,6 +339,8 @@ class GroupConsumer:
         self.ending = ExitCode.FENCED
 
     def _refused(self, error: KafkaError) -> None:
+        if self.signing_in.trouble:  # we have sent no token that could be refused
+            return
         if self._refused_since is None:
             self._refused_since = self._clock()
         self._complaint.log(
@@ -382,11 +388,6 @@ class GroupConsumer:
 
 _error = methodcaller("error")
 _JOIN_STATE = re.compile(r'"join_state": *"([^"]*)"')
-
-
-def _of_one_partition(topic: Optional[str], number: Optional[int]) -> bool:
-    """What the client says of the group, or of itself, has no topic and yet a number, 0; of a whole topic, none."""
-    return topic is not None and number is not None and number >= 0
 
 
 def _names(partitions: List[ClientPartition]) -> List[TopicPartition]:

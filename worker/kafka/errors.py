@@ -1,12 +1,14 @@
-"""What a client error means for us. Pure: a table over the names of librdkafka's and Kafka's error codes.
+"""What a client error means for us. Pure: a table over the names of librdkafka's and Kafka's error codes; two things stand in
+their texts only.
 
 Everything that is not in the table is librdkafka's to retry; we only say it in the log, seldom.
 """
 
 from __future__ import annotations
 
+import re
 from enum import Enum
-from typing import Dict
+from typing import Dict, Optional
 
 
 class Meaning(Enum):
@@ -16,6 +18,7 @@ class Meaning(Enum):
     AWAY = "no broker answers: wait, it comes back"
     FENCED = "another member has our id: stop at once"
     UNAUTHORISED = "the broker refuses our credentials or rights"
+    ANONYMOUS = "there is no token to sign in with: wait, who gives them comes back"
     ABSENT = "the topic does not exist (yet)"
     TOO_LONG = "the broker takes less metadata than we sent"
     PASSING = "the client tries again by itself"
@@ -34,6 +37,21 @@ _MEANINGS: Dict[Meaning, str] = {
 _BY_NAME = {name: meaning for meaning, names in _MEANINGS.items() for name in names.split()}
 
 
-def meaning(name: str) -> Meaning:
-    """The meaning of an error by the name of its code, as `KafkaError.name()` gives it."""
+# Since TLS 1.3 a client learns what a broker thinks of its certificate only when it counts as connected. Alerts 40 to 49 and
+# 116 are about who we are, the others about the connection.
+_ALERT = re.compile(r"SSL alert number (4\d|116)\b")
+_ANONYMOUS = "Failed to acquire SASL OAUTHBEARER token"
+
+
+def is_of_one_partition(topic: Optional[str], number: Optional[int]) -> bool:
+    """What the client says of the group, or of itself, has no topic and yet a number, 0; of a whole topic, none."""
+    return topic is not None and number is not None and number >= 0
+
+
+def meaning(name: str, text: str = "") -> Meaning:
+    """The meaning of an error by the name of its code and its text, as `KafkaError` gives them."""
+    if name == "_AUTHENTICATION" and _ANONYMOUS in text:
+        return Meaning.ANONYMOUS
+    if name == "_TRANSPORT" and _ALERT.search(text):
+        return Meaning.UNAUTHORISED
     return _BY_NAME.get(name, Meaning.PASSING)

@@ -7,12 +7,18 @@ the client all the same, because the rights of the service are for that one.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Sequence, Tuple, Type, TypeVar
+import contextlib
+import sys
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+from kafka_worker import start
+from kafka_worker.kafka.errors import Meaning, meaning
+from kafka_worker.kafka.tokens import Tokens, of_settings, with_tokens
 from kafka_worker.shared.configuration.client import identity
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.functions import NoFunctionError
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.streams import complain
@@ -72,6 +78,7 @@ class Connection:
         self._complaint = ""  # the client's last: why nothing comes
         self._refused = ""  # why a broker will have nothing to do with us, or we with it
         self._common = {**_QUIET, **settings.client_properties, "bootstrap.servers": settings.bootstrap_servers}
+        self._tokens = _tokens(settings)
         self._consumer: Consumer = self._made(
             Consumer,
             {
@@ -110,6 +117,8 @@ class Connection:
             return self._consumer.list_topics(timeout=seconds)
         except KafkaException as problem:
             self._consumer.poll(0)  # brings the complaints
+            if self._tokens is not None and self._tokens.problem:
+                raise NoBrokerError(self._tokens.problem) from problem
             if self._refused:
                 raise PropertyError(identity.refused(self._refused, self._settings)) from problem
             raise
@@ -128,7 +137,7 @@ class Connection:
 
     def _made(self, client: Any, properties: Dict[str, Any]) -> Any:
         try:
-            return client({**self._common, **properties, "error_cb": self._note})
+            return client(with_tokens({**self._common, **properties, "error_cb": self._note}, self._tokens))
         except (KafkaException, ValueError, TypeError) as problem:
             text = problem.args[0].str() if isinstance(problem, KafkaException) else str(problem)
             raise PropertyError(
@@ -138,12 +147,23 @@ class Connection:
     def _note(self, error: KafkaError) -> None:
         if error.name() != "_ALL_BROKERS_DOWN":  # which says less than what came before
             self._complaint = error.str()
-        if error.name() in ("_AUTHENTICATION", "_SSL", "SASL_AUTHENTICATION_FAILED"):
+        if meaning(error.name(), error.str()) is Meaning.UNAUTHORISED:
             self._refused = error.str()
 
     def _failed(self, what: str, error: KafkaError) -> BrokerError:
         away = error.name() in _AWAY
         return NoBrokerError(self._complaint or error.str()) if away else BrokerError(f"{what}: {error.str()}")
+
+
+def _tokens(settings: Settings) -> Optional[Tokens]:
+    """By which we sign in; what its module prints is no answer of ours. Raises PropertyError."""
+    if settings.oauth:
+        start.users_first()
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return of_settings(settings)
+    except NoFunctionError as problem:
+        raise PropertyError(str(problem)) from problem
 
 
 def partitions_of(metadata: Any) -> Dict[str, List[int]]:

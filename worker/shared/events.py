@@ -66,6 +66,8 @@ class Event(str, Enum):
     BROKER_BACK = "broker-back"
     BROKER_REFUSES = "broker-refuses"
     CLIENT_TROUBLE = "client-trouble"
+    SIGN_IN_TROUBLE = "sign-in-trouble"  # there is no token
+    SIGN_IN_BACK = "sign-in-back"
     COMMIT_FAILED = "commit-failed"
     COMMITTED_UNKNOWN = "committed-unknown"
     METADATA_REFUSED = "metadata-refused"

@@ -90,6 +90,11 @@ class Settings(TopicSettings, _Decided):
         "static: a restarted process has its partitions again without a rebalance; dynamic: it joins as a new member",
         "static", choices=("static", "dynamic"),
     )
+    oauth: str = row(
+        "Kafka", "KAFKA_OAUTH", "--oauth",
+        "the function that gives tokens to sign in with (SASL/OAUTHBEARER), as the client's oauth_cb",
+        "", pattern=FUNCTION, form="module:function, or nothing",
+    )
     handler: str = row(
         "Work", "HANDLER", "--handler",
         "the function that is called with each message",

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker.kafka.ends import End
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.tokens import SigningIn
 from kafka_worker.partitions.stored import Home
 from kafka_worker.shared import routes
 from kafka_worker.shared.exit_codes import ExitCode
@@ -159,6 +160,7 @@ class Member:
         self.joined, self.away, self.lost = True, False, False
         self.ending: Optional[ExitCode] = None
         self.unsettled_at: Optional[float] = None
+        self.signing_in = SigningIn(None, time.monotonic)
         self.emptied = True  # nothing is left that the last fetch could have taken
 
     def fetch(self, most: int, timeout: float) -> List[Any]:

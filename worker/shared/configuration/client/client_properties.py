@@ -35,15 +35,15 @@ _PREFIX = {group: prefix for prefix, group in PROPERTY_PREFIXES.items()}
 _SESSION_TIMEOUT, _MAX_POLL_INTERVAL = 45_000, 300_000
 
 
-def faults(given: Mapping[Key, Given]) -> List[str]:
-    """All that is wrong with the properties given, one line each."""
+def faults(given: Mapping[Key, Given], oauth: str = "") -> List[str]:
+    """All that is wrong with the properties given, one line each. `oauth`: KAFKA_OAUTH."""
     found = []
     for (group, name), each in given.items():
         problem = _problem(group, name, each.value)
         if problem:
             secret = is_secret(name) or "@" in each.value  # of an address with a password in it
             found.append(f"{each.described(secret=secret)}: {problem}")
-    return found + _timeout_faults(given) + identity.faults(given)
+    return found + _timeout_faults(given) + identity.faults(given, oauth)
 
 
 def contradictions(given: Mapping[Key, Given], delivery: str) -> List[str]:
@@ -69,7 +69,8 @@ def _problem(group: str, name: str, value: str) -> str:
     if group == REGISTRY_GROUP:
         return registry_properties.problem(name, value)
     if is_function(name):
-        return f"{name} takes a function, which a variable cannot hold. Remove it."
+        instead = "use KAFKA_OAUTH" if name.startswith("oauth") else "Remove it"
+        return f"{name} takes a function, which a variable cannot hold. {instead}."
     if name in OWNED and (name, value) != ("group.protocol", "classic"):
         return f"{name} belongs to the service: {OWNED[name]}."
     near = None if name in PROPERTIES else nearest(name)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Dict, List, Mapping
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional
 
 from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES
 from kafka_worker.shared.settings import PROPERTY_PREFIXES, environment_name, is_secret
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from kafka_worker.shared.settings import Settings
 
 
-def faults(given: Mapping[Key, Given]) -> List[str]:
+def faults(given: Mapping[Key, Given], oauth: str = "") -> List[str]:
     """What is missing for a broker to learn who we are, where the client says so in other words or waits without one."""
     found = []
+    askers = []
     for group in PROPERTY_PREFIXES.values():
         own = _of_client(given, group)
         protocol = own["security.protocol"].value.lower() if "security.protocol" in own else ""
@@ -29,18 +30,35 @@ def faults(given: Mapping[Key, Given]) -> List[str]:
                 f"{credentials.name} ({credentials.where}) is given, and no mechanism. Set KAFKA_CLIENT_SASL_MECHANISM to "
                 "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, as the broker has it."
             )
-        if mechanism is not None and mechanism.value.upper() == "OAUTHBEARER" and not _has_tokens(own):
+        if mechanism is not None and _is_by_tokens(mechanism) and not oauth and not _way_to_tokens(own):
             found.append(
-                f"{mechanism.described()}: there is no way to a token. Set KAFKA_CLIENT_SASL_OAUTHBEARER_METHOD to oidc, and "
-                "what belongs to it."
+                f"{mechanism.described()}: there is no way to a token. Set KAFKA_OAUTH to a function that gives one, or "
+                "KAFKA_CLIENT_SASL_OAUTHBEARER_METHOD to oidc, and what belongs to it."
             )
-    return list(dict.fromkeys(found))
+        if _is_by_tokens(mechanism) and protocol.startswith("sasl_"):
+            askers.append(own)
+    return list(dict.fromkeys(found + (_in_vain(oauth, askers) if oauth else [])))
 
 
-def _has_tokens(own: Mapping[str, Given]) -> bool:
-    """Whether the client itself can get tokens; by default a program's callback has to."""
+def _is_by_tokens(mechanism: Optional[Given]) -> bool:
+    return mechanism is not None and mechanism.value.upper() == "OAUTHBEARER"
+
+
+def _in_vain(oauth: str, askers: List[Dict[str, Given]]) -> List[str]:
+    """What keeps the clients from asking the function."""
+    if not askers:
+        settings = "KAFKA_CLIENT_SECURITY_PROTOCOL to SASL_SSL and KAFKA_CLIENT_SASL_MECHANISM to OAUTHBEARER"
+        return [f"KAFKA_OAUTH = {oauth}: no client asks it. Set {settings}."]
+    others = filter(None, map(_way_to_tokens, askers))
+    return [f"KAFKA_OAUTH = {oauth} and {other.described()} are two ways to a token. Remove one." for other in others]
+
+
+def _way_to_tokens(own: Mapping[str, Given]) -> Optional[Given]:
+    """How the client itself can get tokens; by default a program's callback has to."""
     method, unsecure = own.get("sasl.oauthbearer.method"), own.get("enable.sasl.oauthbearer.unsecure.jwt")
-    return bool(method and method.value.lower() != "default") or bool(unsecure and unsecure.value.lower() == "true")
+    if method and method.value.lower() != "default":
+        return method
+    return unsecure if unsecure and unsecure.value.lower() == "true" else None
 
 
 def _of_client(given: Mapping[Key, Given], group: str) -> Dict[str, Given]:

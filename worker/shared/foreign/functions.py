@@ -1,0 +1,57 @@
+"""Functions of the user's, by the names that settings give: `module:function`."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from typing import Any, Callable, Optional
+
+from kafka_worker import start
+from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import forks, machine
+from kafka_worker.shared.system.surroundings import Surroundings, after_import
+
+
+class NoFunctionError(Exception):
+    """A setting names nothing that can be called; the text says what and why."""
+
+
+def imported_with_care(name: str, source: str, settings: Optional[Settings], *, apart: bool = False) -> Callable[..., Any]:
+    """The function `name`, which `source` says. Raises NoFunctionError, also when its module, or one that it imports, has
+    changed what we rely on; `apart`: in a task process, which relies on little."""
+    before = Surroundings()
+    function = _imported(name, source)
+    after_import()
+    faults = before.faults(apart=apart)
+    if settings is not None and not apart:
+        faults += [f"lowers a limit: {fault}" for fault in machine.make_room(settings)]
+    if faults:
+        raise NoFunctionError(f"{source} {'; '.join(faults)}")
+    return function
+
+
+def _imported(name: str, source: str) -> Callable[..., Any]:
+    module_name, _, function_name = name.partition(":")
+    *path, last = function_name.split(".")
+    try:
+        owner = functools.reduce(getattr, path, importlib.import_module(module_name))
+        function: Callable[..., Any] = getattr(owner, last)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:  # a user's module may raise anything, SystemExit included
+        raise NoFunctionError(
+            f"{source} cannot be imported: {plain(names_of(problem)[0])}: {text_of(problem)} (wanted: "
+            f"module:function, importable from the folder the service runs in){'; '.join(['', *start.hidden()])}"
+        ) from problem
+    finally:
+        if forks.copied:
+            forks.end()
+    if not callable(function):
+        raise NoFunctionError(f"{source} is a {type(function).__name__}, not a function")
+    if inspect.isclass(owner) and inspect.isfunction(inspect.getattr_static(owner, last)):
+        raise NoFunctionError(
+            f"{source} is a method of a class, and there is no object; wanted: a function, or a method of an object"
+        )
+    return function
