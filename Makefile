@@ -9,8 +9,8 @@ OTHERS := $(VENV)/bin/python -m tests.support.other_pythons
 SIDE_BY_SIDE := --numprocesses 3 --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit test-pythons pythons test-broker test-processes soak page lint type monitoring deploy \
-	bench bench-quick instructions clean
+.PHONY: help install run test test-unit test-pythons pythons test-broker test-processes test-kafka4 soak page lint type monitoring \
+	deploy bench bench-quick instructions clean
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -50,6 +50,13 @@ test-broker: install kafka ## against a real Kafka
 test-processes: install kafka pythons ## the real command, on a real Kafka
 	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/processes
 	$(PYTEST) -m alone tests/processes
+
+KAFKA4 := tests/processes/test_crash.py tests/processes/test_rolling_restart.py tests/processes/test_stop.py
+test-kafka4: export TEST_KAFKA_VERSION := 4.2.0
+test-kafka4: install ## crash, rolling restart and stop on Kafka 4, by the classic and by the new protocol of groups (KIP-848)
+	@$(VENV)/bin/python -m tests.support.kafka_jars > /dev/null
+	$(PYTEST) $(KAFKA4)
+	TEST_GROUP_PROTOCOL=consumer $(PYTEST) $(KAFKA4)
 
 soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it, simulated schedules
 	$(PYTEST) -s -o faulthandler_timeout=0 tests/soak

@@ -11,19 +11,20 @@ import sys
 from json import dump
 from typing import Any, Callable, Dict, List
 
-from confluent_kafka import Consumer, KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, libversion
 
 from kafka_worker import start
 from kafka_worker.handler import validation
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.kafka import tokens
-from kafka_worker.kafka.properties import consumer_properties, producer_properties
+from kafka_worker.kafka.properties import consumer_properties, of_new_protocol, producer_properties
 from kafka_worker.shared.configuration.client.identity import named
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.functions import NoFunctionError
 from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings
 
+NEW_PROTOCOL = 0x020F0000  # the first client that joins anew after a pause, or when the group is gone (2.15); others end by it
 LEAVE_SECONDS = 1.0  # for what the handler's module wants to be done at the end of a program
 
 
@@ -47,6 +48,7 @@ def faults(settings: Settings) -> List[str]:
     consumer = {**consumer_properties(settings, "check"), "group.id": "check"}
     refused = _of_client(Consumer, consumer) + _of_client(Producer, producer_properties(settings, "check"))
     found = [f"The Kafka client refuses its properties: {named(text, settings)}" for text in dict.fromkeys(refused)]
+    found += _of_protocol(consumer)
     found += validation.faults(settings)  # which loading the handlers would tell only of one that is right
     found += of_users
     return list(dict.fromkeys(found))
@@ -59,6 +61,14 @@ def _of_tokens(settings: Settings) -> List[str]:
     except NoFunctionError as problem:
         return [str(problem)]
     return []
+
+
+def _of_protocol(properties: Dict[str, Any]) -> List[str]:
+    text, number = libversion()
+    if number >= NEW_PROTOCOL or not of_new_protocol(properties):
+        return []
+    remedy = "Update confluent-kafka, or use the classic protocol."
+    return [f"KAFKA_CONSUMER_GROUP_PROTOCOL = consumer needs librdkafka 2.15 or newer, and {text} is installed. {remedy}"]
 
 
 def _of_client(create: Callable[[Dict[str, Any]], Any], properties: Dict[str, Any]) -> List[str]:

@@ -13,6 +13,7 @@ from typing import Any, Callable, List, Optional, Tuple
 from kafka_worker.draining.ending import BROKEN, Ending
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.new_protocol import member
 from kafka_worker.ownership import Ownership
 from kafka_worker.partitions.task import Task, TaskId
 from kafka_worker.parts import Parts
@@ -55,7 +56,7 @@ class ConsumerLoop:
     ) -> None:
         """Nothing touches the network, or the slot's files, before `consume_messages`. `group` makes our member of the group,
         where that is not of Kafka."""
-        self._group = group or GroupConsumer
+        self._group = group or member
         self._settings = settings
         self._parts = parts
         self._stage = stage

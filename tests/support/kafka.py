@@ -134,6 +134,11 @@ class Cluster:
             "auto.create.topics.enable": "false",
             "log.cleaner.backoff.ms": "500",  # of 15000: how often it looks for topics to compact
             "group.initial.rebalance.delay.ms": "0",  # of 3000: nobody else is to be waited for
+            # Of 45000 and 5000: the pace of groups by the new protocol is the brokers' own.
+            "group.consumer.min.session.timeout.ms": "6000",
+            "group.consumer.session.timeout.ms": "6000",
+            "group.consumer.min.heartbeat.interval.ms": "500",
+            "group.consumer.heartbeat.interval.ms": "500",
             # Of 9000 and 2000: a killed broker may register again when its old session is over, after 4.6 s
             # instead of 14. With 1500 it would be 3.2 s, and a busy machine might fence a living broker.
             "broker.session.timeout.ms": "3000",

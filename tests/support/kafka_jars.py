@@ -1,6 +1,7 @@
 """Apache Kafka's jars and how to run their classes. Maven fetches them once, into `.build/`.
 
-`python -m tests.support.kafka_jars` fetches them before any test's own time limit runs.
+`python -m tests.support.kafka_jars` fetches them before any test's own time limit runs. TEST_KAFKA_VERSION asks for another
+version than the pom's.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ class KafkaUnavailableError(RuntimeError):
 
 
 def version() -> str:
-    """Of Kafka, as the pom has it."""
+    """Of Kafka, as asked for, or as the pom has it."""
+    asked = os.environ.get("TEST_KAFKA_VERSION")
+    if asked:
+        return asked
     found = re.search(r"<kafka.version>(.+?)</kafka.version>", POM.read_text())
     assert found, f"{POM} names no kafka.version"
     return found.group(1)
@@ -54,7 +58,7 @@ def _fetch(libs: Path) -> None:
     partial = tempfile.mkdtemp(prefix=f"{libs.name}.", dir=BUILD)
     try:
         done = subprocess.run(
-            ["mvn", "-q", "-B", "-f", str(POM), "dependency:copy-dependencies",
+            ["mvn", "-q", "-B", "-f", str(POM), f"-Dkafka.version={version()}", "dependency:copy-dependencies",
              "-DincludeScope=runtime", f"-DoutputDirectory={partial}"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, check=False,

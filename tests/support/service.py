@@ -23,6 +23,8 @@ from tests.support.processes import GONE_SECONDS, MARKER, kill_marked, marked_pr
 READY_SECONDS = 60.0
 COMMAND_SECONDS = 30.0
 
+PROTOCOL = os.environ.get("TEST_GROUP_PROTOCOL", "classic")  # of the groups of all services
+
 SHOWN_LINES = 300  # of the log, when a test fails
 
 
@@ -66,6 +68,9 @@ class Service:
         ]  # fmt: skip
         ours = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "RUNTIME_DIRECTORY": self.runtime_directory}
         ours.update(env or {})
+        if PROTOCOL == "consumer":  # by that protocol the session is the brokers': those of tests have the same short one
+            ours.pop("KAFKA_CONSUMER_SESSION_TIMEOUT_MS", None)
+            ours["KAFKA_CONSUMER_GROUP_PROTOCOL"] = PROTOCOL
         tests = {"LEDGER": self.ledger.path, MARKER: self._marker}
         path = [ours.get("PYTHONPATH", ""), str(ROOT) if handlers_of_tests else ""]
         ours["PYTHONPATH"] = os.pathsep.join(filter(None, path))
@@ -234,4 +239,6 @@ class Service:
 def _without_settings(environment: Mapping[str, str]) -> Dict[str, str]:
     """A developer's own settings stay out, so that a test means the same everywhere."""
     ours = {row.environment + suffix for row in TABLE.values() for suffix in ("", "_FILE")}
-    return {name: value for name, value in environment.items() if name not in ours and not name.startswith("KAFKA_")}
+    return {
+        name: value for name, value in environment.items() if name not in ours and not name.startswith(("KAFKA_", "TEST_"))
+    }

@@ -58,7 +58,7 @@ class Bench:
     def play(self, *steps: Step, **changes: Any) -> ExitCode:
         """From joining to the end, with these steps as fetches and these settings."""
         self.group = ScriptedGroup(*steps, self._note_the_end)
-        self._monkeypatch.setattr(loop, "GroupConsumer", self.group)
+        self._monkeypatch.setattr(loop, "member", self.group)
         stage = StageHolder()
         stage.move(Stage.WAITING)
         stage.move(Stage.CONSUMING)

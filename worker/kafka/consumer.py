@@ -33,7 +33,6 @@ log = logs.logger(__name__)
 client_log = logs.logger("librdkafka")
 client_log.addFilter(NotAgain(time.monotonic))
 
-
 LIBRARY = str(libversion()[0])  # the version of the client
 UNAUTHORISED_AFTER = 10.0  # seconds of refusals without any success before we give up: rights may be changing just now
 LOOK_FOR_BROKER_EVERY = 5.0  # seconds, while none answers
@@ -45,7 +44,7 @@ def create_consumer(properties: Dict[str, Any]) -> Consumer:
     return Consumer(properties, logger=client_log)
 
 
-def _harmless(callback: Callable[..., None]) -> Callable[..., None]:
+def harmless(callback: Callable[..., None]) -> Callable[..., None]:
     """Wraps a client callback so that it never raises; the fault ends the child in order instead."""
 
     @functools.wraps(callback)
@@ -90,10 +89,14 @@ class GroupConsumer:
         self.unsettled_at: Optional[float] = None  # since when the group rebalances; None: it does not, as far as is known
         callbacks = {"error_cb": self._on_error, "on_commit": self._on_commit, "stats_cb": self._on_statistics}
         self.signing_in = SigningIn(properties.get(SETTING), clock)
-        self._consumer = create_consumer({**properties, **callbacks})
+        self._properties, self._topics = {**properties, **callbacks}, list(topics)
         self._paused: List[TopicPartition] = []  # of those that are just being assigned
         self._cooperative = is_cooperative(properties)
-        self._consumer.subscribe(list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+        self._join()
+
+    def _join(self) -> None:
+        self._consumer = create_consumer(self._properties)
+        self._consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def fetch(self, most: int, timeout: float) -> List[Any]:
         """Up to `most` messages; waits up to `timeout` seconds for the first. Serves the callbacks meanwhile.
@@ -223,7 +226,7 @@ class GroupConsumer:
         for name in names:
             self._rewinding.pop(name, None)
 
-    @_harmless
+    @harmless
     def _on_assign(self, consumer: Consumer, partitions: List[ClientPartition]) -> None:
         names = _names(partitions)
         self._stay(names)
@@ -243,23 +246,22 @@ class GroupConsumer:
         self.joined, self.lost = True, False
         self._succeeded()
 
-    @_harmless
+    @harmless
     def _on_revoke(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
         self._stay(_names(partitions))
         if partitions:
             log.info("Revoked: %s", _listed(_names(partitions)), extra=about(Event.REVOKED))
         self._listener.on_revoked(_names(partitions))
 
-    @_harmless
+    @harmless
     def _on_lost(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
-        log.warning(
-            "Lost: %s (no contact with the group for a session timeout)", _listed(_names(partitions)), extra=about(Event.LOST)
-        )
-        self._stay(_names(partitions))
+        names = _names(partitions)
+        log.warning("Lost: %s (no contact with the group for a session timeout)", _listed(names), extra=about(Event.LOST))
+        self._stay(names)
         self.joined, self.lost = False, True
-        self._listener.on_lost(_names(partitions))
+        self._listener.on_lost(names)
 
-    @_harmless
+    @harmless
     def _on_statistics(self, text: str) -> None:
         """Only here the client tells that it waits for others in a rebalance. It is large, so that it is not read whole."""
         state = _JOIN_STATE.search(text, text.rfind('"cgrp"'))
@@ -268,7 +270,7 @@ class GroupConsumer:
         elif self.unsettled_at is None:
             self.unsettled_at = self._clock()
 
-    @_harmless
+    @harmless
     def _on_commit(self, problem: Optional[KafkaError], partitions: List[ClientPartition]) -> None:
         stored = []
         for place in partitions:
@@ -310,7 +312,7 @@ class GroupConsumer:
         else:
             self._on_error(error)
 
-    @_harmless
+    @harmless
     def _on_error(self, error: KafkaError) -> None:
         kind = meaning(error.name(), error.str())
         if kind is Meaning.FENCED:

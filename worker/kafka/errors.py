@@ -15,6 +15,7 @@ class Meaning(Enum):
     """What the consumer thread does about an error."""
 
     ROUTINE = "part of every rebalance: what is dirty is committed again later"
+    UNSUPPORTED = "the brokers do not know what the settings ask of them: no restart would help"
     AWAY = "no broker answers: wait, it comes back"
     FENCED = "another member has our id: stop at once"
     UNAUTHORISED = "the broker refuses our credentials or rights"
@@ -25,7 +26,9 @@ class Meaning(Enum):
 
 
 _MEANINGS: Dict[Meaning, str] = {
-    Meaning.ROUTINE: "ILLEGAL_GENERATION REBALANCE_IN_PROGRESS UNKNOWN_MEMBER_ID _NO_OFFSET _ASSIGNMENT_LOST",
+    Meaning.ROUTINE: "ILLEGAL_GENERATION REBALANCE_IN_PROGRESS UNKNOWN_MEMBER_ID _NO_OFFSET _ASSIGNMENT_LOST "
+    "STALE_MEMBER_EPOCH FENCED_MEMBER_EPOCH",
+    Meaning.UNSUPPORTED: "UNSUPPORTED_VERSION _UNSUPPORTED_FEATURE UNSUPPORTED_ASSIGNOR",
     Meaning.AWAY: "_ALL_BROKERS_DOWN _TRANSPORT _RESOLVE _TIMED_OUT",
     # A fenced static member gets one message with the code _FATAL, whose own `.fatal()` is False.
     Meaning.FENCED: "_FATAL FENCED_INSTANCE_ID _FENCED UNRELEASED_INSTANCE_ID",

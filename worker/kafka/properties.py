@@ -6,21 +6,24 @@ service itself must own, because its promises rest on it.
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, Mapping, NamedTuple
 
 from kafka_worker.shared.producing import TOGETHER
 from kafka_worker.shared.routes import ignored
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import memory
 
-CONSUMER_DEFAULTS: Dict[str, Any] = {
-    "auto.offset.reset": "earliest",
+# Where members do the group's rebalances; by the new protocol the brokers have these.
+CLASSIC_DEFAULTS: Dict[str, Any] = {
     "session.timeout.ms": 60000,
-    "max.poll.interval.ms": 300000,
     # Partitions move at the pace of group heartbeats: 3000 (the client's default) means 2.3 s for a hand-over, 500 means
     # 0.23 s.
     "heartbeat.interval.ms": 500,
     "partition.assignment.strategy": "cooperative-sticky",
+}
+CONSUMER_DEFAULTS: Dict[str, Any] = {
+    "auto.offset.reset": "earliest",
+    "max.poll.interval.ms": 300000,
     # The client would prefetch up to 64 MiB and then sleep for a second; here it looks again soon. Beside what these allow, it
     # has one fetch. (That ends within a batch of the producer's, whose rest is sent again: with much less of a partition, that
     # is more than a tenth.)
@@ -52,8 +55,9 @@ PRODUCER_DEFAULTS: Dict[str, Any] = {
 
 def consumer_properties(settings: Settings, member: str) -> Dict[str, Any]:
     """For the consumer of the member named `member` (see `member_name`)."""
-    properties = {**COMMON_DEFAULTS, **CONSUMER_DEFAULTS, **_bounded(settings)}
     given = {**settings.client_properties, **settings.consumer_properties}
+    classic = {} if of_new_protocol(given) else CLASSIC_DEFAULTS
+    properties = {**COMMON_DEFAULTS, **CONSUMER_DEFAULTS, **classic, **_bounded(settings)}
     if "message.max.bytes" in given:  # by producers, rather: the client itself makes fetch.max.bytes as large
         del properties["fetch.max.bytes"]
     properties.update(given)
@@ -116,7 +120,12 @@ def member_name(host: str, slot: int) -> str:
 def is_cooperative(properties: Dict[str, Any]) -> bool:
     """Whether the group gives and takes partitions one by one."""
     strategy = str(properties.get("partition.assignment.strategy", ""))
-    return strategy.startswith("cooperative") or properties.get("group.protocol") == "consumer"
+    return strategy.startswith("cooperative") or of_new_protocol(properties)
+
+
+def of_new_protocol(properties: Mapping[str, Any]) -> bool:
+    """Whether the brokers do the group's rebalances (KIP-848), not its members."""
+    return str(properties.get("group.protocol", "")) == "consumer"
 
 
 def milliseconds(properties: Dict[str, Any], name: str) -> float:

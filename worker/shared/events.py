@@ -61,6 +61,7 @@ class Event(str, Enum):
     REVOKED = "revoked"
     LOST = "lost"
     JOINED_ANEW = "joined-anew"
+    SEAT_TAKEN_OVER = "seat-taken-over"  # of a former process that has left no word
     FENCED = "fenced"
     BROKER_AWAY = "broker-away"
     BROKER_BACK = "broker-back"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable, List, Mapping, Sequence
 
-from kafka_worker.kafka.properties import CONSUMER_DEFAULTS, member_name
+from kafka_worker.kafka.properties import CLASSIC_DEFAULTS, member_name, of_new_protocol
 from kafka_worker.ops.doctor.facts import Facts, Topic
 from kafka_worker.ops.doctor.verdict import State, Verdict, first_of, ok
 from kafka_worker.ops.tables import duration
@@ -145,7 +145,9 @@ def waits_kept(facts: Facts) -> Verdict:
 
 def session(facts: Facts) -> Verdict:
     given = {**facts.settings.client_properties, **facts.settings.consumer_properties}
-    session = int(given.get("session.timeout.ms", CONSUMER_DEFAULTS["session.timeout.ms"]))
+    if of_new_protocol(given):
+        return _session_of_brokers(facts)
+    session = int(given.get("session.timeout.ms", CLASSIC_DEFAULTS["session.timeout.ms"]))
     bounds = [facts.kafka.properties.get(f"group.{end}.session.timeout.ms") for end in ("min", "max")]
     if None in bounds:
         return Verdict(State.SKIPPED, "the brokers do not tell their bounds")
@@ -153,6 +155,22 @@ def session(facts: Facts) -> Verdict:
     text = f"session.timeout.ms = {session}, the brokers allow {low} to {high}"
     if not low <= session <= high:
         return Verdict(State.FAIL, text, "set KAFKA_CONSUMER_SESSION_TIMEOUT_MS, or the brokers' group.max.session.timeout.ms")
+    return ok(text)
+
+
+def _session_of_brokers(facts: Facts) -> Verdict:
+    """By the new protocol it is theirs, if they know that."""
+    told = facts.kafka.properties
+    protocols, session = told.get("group.coordinator.rebalance.protocols"), told.get("group.consumer.session.timeout.ms")
+    if protocols is None or session is None:
+        return Verdict(State.SKIPPED, "the brokers do not tell which protocols of groups they know")
+    if "consumer" not in protocols:
+        fix = "remove KAFKA_CONSUMER_GROUP_PROTOCOL, or have brokers of Kafka 4"
+        return Verdict(State.FAIL, f"group.protocol=consumer is not known to the brokers ({protocols} is)", fix)
+    text = f"the brokers' session is {int(session) // 1000} s"
+    if facts.settings.membership != "static":
+        fix = "set MEMBERSHIP=static: its successor has them at once"
+        return Verdict(State.WARN, f"{text}, and a process that dies leaves its partitions alone for so long", fix)
     return ok(text)
 
 

@@ -30,6 +30,7 @@ _TAIL = """\
 #KAFKA_CLIENT_SASL_USERNAME=
 #KAFKA_CLIENT_SASL_PASSWORD_FILE=/run/secrets/kafka-password
 #KAFKA_CONSUMER_AUTO_OFFSET_RESET=earliest
+#KAFKA_CONSUMER_GROUP_PROTOCOL=consumer
 #KAFKA_PRODUCER_COMPRESSION_TYPE=zstd
 
 # ---- the schema registry's client (DECODER=avro, json-schema or protobuf) ----

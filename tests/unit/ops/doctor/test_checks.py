@@ -44,6 +44,13 @@ def with_kafka(**changes: Any) -> Facts:
     return replace(FACTS, kafka=replace(SOUND, **changes))
 
 
+def of_new_protocol(membership: str, known: str) -> Facts:
+    """Of a service that asks for it, on brokers that know these."""
+    settings = replace(SETTINGS, membership=membership, consumer_properties={"group.protocol": "consumer"})
+    told = {"group.coordinator.rebalance.protocols": known, "group.consumer.session.timeout.ms": "45000"}
+    return replace(with_kafka(properties={**SOUND.properties, **told}), settings=settings)
+
+
 def with_letters(**properties: str) -> Facts:
     changed = {**LARGE, **{name.replace("_", "."): value for name, value in properties.items()}}
     return with_kafka(letters={"orders.dlq": Topic(2, ALL, changed)})
@@ -86,6 +93,8 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (replace(FACTS, settings=some_settings(topics=("orders",), host="localhost", processes=2)), "host name", State.WARN),
         (with_kafka(consumed={"orders": replace(ORDERS, newest=NOW + 86_400)}), "clock", State.WARN),
         (with_kafka(consumed={"orders": replace(ORDERS, backward=86_400)}), "clock", State.WARN),
+        (of_new_protocol("static", "classic"), "session", State.FAIL),
+        (of_new_protocol("dynamic", "classic,consumer"), "session", State.WARN),
     ],
 )
 def test_what_is_wrong_is_found_by_its_own_check_alone_which_says_how_to_mend_it(

@@ -66,6 +66,28 @@ if TYPE_CHECKING:
             ("KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS must be at least session.timeout.ms, which is 45000. Change one of them."),
         ),
         (
+            {"KAFKA_CONSUMER_GROUP_PROTOCOL": "new"},
+            'KAFKA_CONSUMER_GROUP_PROTOCOL = "new" (the environment): group.protocol is classic or consumer. Correct it.',
+        ),
+        (
+            {"KAFKA_CONSUMER_GROUP_PROTOCOL": "consumer", "KAFKA_CLIENT_SESSION_TIMEOUT_MS": "6000"},
+            (
+                'KAFKA_CLIENT_SESSION_TIMEOUT_MS = "6000" (the environment): by group.protocol=consumer it does not count; '
+                "the brokers' group.consumer.session.timeout.ms does. Remove it."
+            ),
+        ),
+        (
+            {"KAFKA_CLIENT_GROUP_PROTOCOL": "consumer", "DELIVERY": "exactly-once"},
+            "DELIVERY=exactly-once is proven with the classic protocol of groups only, not with consumer. Remove one.",
+        ),
+        (
+            {"KAFKA_CLIENT_GROUP_PROTOCOL": "consumer", "HANDLERS": "^orders-=tasks:work"},
+            (
+                "HANDLERS has the pattern ^orders-, and group.protocol is consumer: by that, brokers match patterns, with "
+                "dead-letter and retry topics among what matches. Name the topics, or use the classic protocol."
+            ),
+        ),
+        (
             {"KAFKA_CLIENT_SESSION_TIMEOUT_MS": "6000", "KAFKA_CONSUMER_HEARTBEAT_INTERVAL_MS": "6000"},
             ("KAFKA_CONSUMER_HEARTBEAT_INTERVAL_MS must be below session.timeout.ms, which is 6000. Change one of them."),
         ),
@@ -83,6 +105,21 @@ def test_what_the_service_needs_for_its_promise_is_not_for_users_to_set(name: st
     (fault,) = faults(environ={variable: "anything"})
 
     assert f"{name} belongs to the service: " in fault
+
+
+def test_by_the_new_protocol_what_the_brokers_decide_is_not_asked_for(tmp_path: Path) -> None:
+    environ = {**REQUIRED, "KAFKA_CLIENT_GROUP_PROTOCOL": "consumer", "KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS": "40000"}
+
+    found = load([], environ, str(tmp_path / "no file"))
+
+    assert check._of_client(check.Consumer, check.consumer_properties(found.settings, "member")) == []
+
+
+def test_a_client_that_is_too_old_for_the_new_protocol_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "libversion", lambda: ("2.14.2", 0x020E02FF))
+
+    assert "2.14.2 is installed" in check._of_protocol({"group.protocol": "consumer"})[0]
+    assert check._of_protocol({}) == []
 
 
 def test_the_classic_protocol_may_be_named_and_unknown_names_of_the_file_are_left_to_librdkafka(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ callbacks are how it keeps its promise. Pure; used by the supervisor at the star
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Dict, List, Mapping
+from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence
 
+from kafka_worker.shared import routes
 from kafka_worker.shared.configuration.client import identity, registry_properties
 from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES, nearest
 from kafka_worker.shared.settings import PROPERTY_PREFIXES, REGISTRY_GROUP, environment_name, is_secret
@@ -28,7 +29,13 @@ OWNED = {
     "id": _IDENTITY,  # from KAFKA_CLIENT_ID
     "group.instance.id": "use MEMBERSHIP=static or dynamic",
     "transactional.id": "use DELIVERY=exactly-once",
-    "group.protocol": "only classic is supported; remove it",
+}
+# What a member decides by the classic protocol only, and who decides it by the new one (KIP-848).
+OF_CLASSIC_PROTOCOL = {
+    "session.timeout.ms": "the brokers' group.consumer.session.timeout.ms",
+    "heartbeat.interval.ms": "the brokers' group.consumer.heartbeat.interval.ms",
+    "partition.assignment.strategy": "group.remote.assignor",
+    "group.protocol.type": "nothing",
 }
 _PREFIX = {group: prefix for prefix, group in PROPERTY_PREFIXES.items()}
 # librdkafka's defaults, in milliseconds.
@@ -43,15 +50,27 @@ def faults(given: Mapping[Key, Given], oauth: str = "") -> List[str]:
         if problem:
             secret = is_secret(name) or "@" in each.value  # of an address with a password in it
             found.append(f"{each.described(secret=secret)}: {problem}")
-    return found + _timeout_faults(given) + identity.faults(given, oauth)
+    return found + (_protocol_faults if _of_new_protocol(given) else _timeout_faults)(given) + identity.faults(given, oauth)
 
 
-def contradictions(given: Mapping[Key, Given], delivery: str) -> List[str]:
+def contradictions(given: Mapping[Key, Given], delivery: str, handlers: Sequence[str]) -> List[str]:
     """What is wrong between them and other settings."""
-    return [
+    found = [
         f"DELIVERY=exactly-once reads what is committed only, and {each.name} = {each.value} does not. Remove one of them."
         for (_, name), each in given.items()
         if (name, each.value) == ("isolation.level", "read_uncommitted") and delivery == "exactly-once"
+    ]
+    if not _of_new_protocol(given):
+        return found
+    if delivery == "exactly-once":
+        found.append(
+            "DELIVERY=exactly-once is proven with the classic protocol of groups only, not with consumer. Remove one."
+        )
+    return found + [
+        f"HANDLERS has the pattern {route.topic}, and group.protocol is consumer: by that, brokers match patterns, with "
+        "dead-letter and retry topics among what matches. Name the topics, or use the classic protocol."
+        for route in routes.parsed(handlers)
+        if route.is_pattern
     ]
 
 
@@ -71,13 +90,30 @@ def _problem(group: str, name: str, value: str) -> str:
     if is_function(name):
         instead = "use KAFKA_OAUTH" if name.startswith("oauth") else "Remove it"
         return f"{name} takes a function, which a variable cannot hold. {instead}."
-    if name in OWNED and (name, value) != ("group.protocol", "classic"):
+    if name == "group.protocol" and value not in ("classic", "consumer"):
+        return f"{name} is classic or consumer. Correct it."
+    if name in OWNED:
         return f"{name} belongs to the service: {OWNED[name]}."
     near = None if name in PROPERTIES else nearest(name)
     if near:
         meant = environment_name(_PREFIX[group], near)
         return f"librdkafka knows no {name}; did you mean {meant}? Rename or remove it."
     return ""
+
+
+def _of_new_protocol(given: Mapping[Key, Given]) -> bool:
+    said = {group: each.value for (group, name), each in given.items() if name == "group.protocol"}
+    return said.get("consumer_properties", said.get("client_properties")) == "consumer"
+
+
+def _protocol_faults(given: Mapping[Key, Given]) -> List[str]:
+    """What the new protocol takes out of a member's hands."""
+    return [
+        f"{each.described(secret=False)}: by group.protocol=consumer it does not count; {OF_CLASSIC_PROTOCOL[name]} does. "
+        "Remove it."
+        for (_, name), each in given.items()
+        if name in OF_CLASSIC_PROTOCOL
+    ]
 
 
 def _timeout_faults(given: Mapping[Key, Given]) -> List[str]:
