@@ -29,6 +29,8 @@ class Container(Service):
 
     def __init__(self, bootstrap: str, topic: str, group: str, volumes: Path, **options: Any) -> None:
         """`volumes`: a folder of the test's, for what a pod would have as emptyDir."""
+        if os.geteuid() != 0:
+            raise RuntimeError("a container made by hand needs root: run the tests as root")
         runtime, state = volumes / "runtime", volumes / "state"
         for volume in (runtime, state):  # as the kubelet leaves them
             volume.mkdir()
