@@ -13,7 +13,7 @@ from typing import Any, Callable, List, Optional, Tuple
 from kafka_worker.draining.ending import BROKEN, Ending
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.kafka.consumer import GroupConsumer
-from kafka_worker.kafka.new_protocol import member
+from kafka_worker.kafka.groups.new_protocol import member
 from kafka_worker.ownership import Ownership
 from kafka_worker.partitions.task import Task, TaskId
 from kafka_worker.parts import Parts

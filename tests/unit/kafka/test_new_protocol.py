@@ -9,8 +9,9 @@ from typing import Any, Dict, List, Optional
 import pytest
 from confluent_kafka import KafkaError
 
-from kafka_worker.kafka import consumer, new_protocol
+from kafka_worker.kafka import consumer
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.groups import new_protocol
 from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.system.deadline import Deadline

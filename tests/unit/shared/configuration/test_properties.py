@@ -10,8 +10,10 @@ import re
 from typing import TYPE_CHECKING, Dict, List, Set
 
 import pytest
+from confluent_kafka import Consumer
 
 from kafka_worker import check
+from kafka_worker.kafka.properties import consumer_properties
 from kafka_worker.shared.configuration.client import identity
 from kafka_worker.shared.configuration.client.client_properties import OWNED
 from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES, nearest
@@ -112,7 +114,7 @@ def test_by_the_new_protocol_what_the_brokers_decide_is_not_asked_for(tmp_path: 
 
     found = load([], environ, str(tmp_path / "no file"))
 
-    assert check._of_client(check.Consumer, check.consumer_properties(found.settings, "member")) == []
+    assert check._of_client(Consumer, consumer_properties(found.settings, "member")) == []
 
 
 def test_a_client_that_is_too_old_for_the_new_protocol_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

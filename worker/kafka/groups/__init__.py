@@ -1,0 +1,1 @@
+"""Members of groups by other protocols than the classic one."""
