@@ -63,12 +63,12 @@ def test_what_the_broker_has_and_does_not_deliver_is_told_within_the_time_and_no
 
 
 def test_that_it_stands_still_and_that_it_is_over_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="kafka_worker")  # another test may have left it higher
     committed(bench, 7)
     bench.ends_at(9)
     bench.look(2 * SECONDS)
     bench.ends_at(7)
-    with caplog.at_level("INFO"):
-        bench.look(2)
+    bench.look(2)
 
     assert [vars(each)["event"] for each in caplog.records] == ["partition-stalled", "partition-goes-on"]
     assert "topic[0] stands still: nothing is delivered from offset 7 on" in caplog.text
