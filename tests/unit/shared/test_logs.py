@@ -7,7 +7,7 @@ import logging.config
 import os
 import sys
 import threading
-from typing import Any, Callable, Dict, Iterator
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
@@ -41,6 +41,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], str]]:
     os.close(reader)
     os.close(writer)
     logging.disable(logging.NOTSET)
+    for each in loggers():
+        each.disabled = False
     root.handlers[:], logging.raiseExceptions = before[0], before[2]
     root.setLevel(before[1])
     logging.setLoggerClass(before[3])
@@ -65,10 +67,13 @@ def leave(*_: Any, **__: Any) -> Any:
     sys.exit()
 
 
+def loggers() -> List[logging.Logger]:
+    return [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
+
+
 def silenced() -> None:
-    for each in logging.root.manager.loggerDict.values():
-        if isinstance(each, logging.Logger):
-            each.disabled = True
+    for each in loggers():
+        each.disabled = True
 
 
 HABITS: Dict[str, Callable[[], object]] = {
