@@ -56,3 +56,16 @@ def test_the_batch_stores_what_it_can(worker_for: Workers, monkeypatch: pytest.M
 
     assert [result.done for result in results] == [True, False, True]
     assert rows == [{"id": 1}, {"id": 2}]
+
+
+def test_the_transactional_one_sends_both_results_with_its_offset(worker_for: Workers) -> None:
+    worker = worker_for("examples.transactional:process_message", delivery="exactly-once")
+
+    result = worker.run({"id": 7, "customer": "c", "item": "tea", "cents": 300})
+    rejected = worker.run({"id": 8, "customer": "c", "item": "tea", "cents": 0})
+
+    assert [(sent.topic, sent.json) for sent in result.sent] == [
+        ("payments", {"order": 7, "cents": 300}),
+        ("parcels", {"order": 7, "item": "tea"}),
+    ]
+    assert result.done and rejected.dead_letter
