@@ -64,14 +64,12 @@ def check_replaced(scene: Scene, service: Service, before: Dict[int, int], victi
     moment = time.monotonic()
     slot = next(number for number, pid in before.items() if pid == victim)
     partitions = {number: {partition for _, partition in owned} for number, owned in service.partitions().items()}
-    eventually(
-        lambda: (
-            service.children().get(slot, victim) != victim
-            and partitions[slot] <= {e.partition for e in scene.ledger.of("start") if e.pid == service.children().get(slot)}
-        ),
-        REPLACED_SECONDS,
-        f"slot {slot} works again",
-    )
+
+    def works() -> bool:
+        pid = service.children().get(slot, victim)
+        return pid != victim and partitions[slot] <= {e.partition for e in scene.ledger.of("start") if e.pid == pid}
+
+    eventually(works, REPLACED_SECONDS, f"slot {slot} works again")
     others = {number: pid for number, pid in before.items() if pid != victim}
     undisturbed = set().union(*(partitions[number] for number in others))
     assert scene.oracle.gap(undisturbed, moment, time.monotonic()) < QUIET_SECONDS

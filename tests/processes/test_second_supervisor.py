@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Dict
 
 import pytest
 
+from kafka_worker.shared.ipc.snapshot import VERSION
 from tests.support.eventually import eventually
 from tests.support.load import keys_of_partitions
 from tests.support.messages import message
@@ -58,7 +59,7 @@ def test_status_names_what_is_done_and_what_runs_and_its_exit_code_tells_health(
 
     assert asked.returncode == HEALTHY, asked
     snapshot = json.loads(asked.stdout)
-    assert (snapshot["version"], snapshot["group"], snapshot["problems"]) == (1, scene.group, [])
+    assert (snapshot["version"], snapshot["group"], snapshot["problems"]) == (VERSION, scene.group, [])
     owned = partition(snapshot, 5)
     numbers = {name: owned[name] for name in ("committed", "watermark", "end", "lag", "in_flight")}
     assert numbers == {"committed": 3, "watermark": 3, "end": 4, "lag": 1, "in_flight": 1}
