@@ -3,26 +3,32 @@ brokers don't tell them, and where the rights are missing nobody does: then noth
 
 The client of a consumer does not tell a topic's id, hence a second one. It costs four threads, half a megabyte and a
 connection, and a question 2 ms (measured); it needs no more rights than a consumer.
+
+A broker that comes back, after it was frozen or cut off, tells for a moment of a cluster without brokers, and the answer to an
+AdminClient's question then ends the process by a failed assertion (`rd_kafka_admin_response_parse` of librdkafka 2.16). So a
+plain question goes before, and nothing is asked when that has no prompt answer, nor the first time that it has one again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import threading
 import time
 from concurrent import futures
-from typing import Any, Dict, Iterable, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from kafka_worker.partitions.stored import ID_LENGTH, Home
+from kafka_worker.partitions.stored import ID_LENGTH, UNKNOWN, Home
 from kafka_worker.shared import logs
 from kafka_worker.shared.logs import Seldom
 
 log = logs.logger(__name__)
 
 ANSWER_SECONDS = 5.0
+PROMPT_SECONDS = 1.0
 COMPLAINT_SECONDS = 600.0
 _QUIET = {"log_level": 0}  # it has no trouble but that of the consumer, which tells it
 _LOUD = ("debug", "statistics.interval.ms")
@@ -38,22 +44,43 @@ def quiet(properties: Mapping[str, Any]) -> Dict[str, Any]:
 class TopicIds:
     """Asks one question at a time."""
 
-    def __init__(self, properties: Mapping[str, Any]) -> None:
+    def __init__(self, properties: Mapping[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
         """`properties` are the consumer's. Nothing touches the network before the first question."""
         self._properties = quiet(properties)
+        self._clock = clock
         self._complaint = Seldom(log, time.monotonic, COMPLAINT_SECONDS)
         self._client: Optional[AdminClient] = None
-        self._asked: Dict[str, futures.Future[Any]] = {}
-        self._cluster: futures.Future[Any]
+        self._asked: Optional[futures.Future[Dict[str, Home]]] = None
+        self._steady = True  # the last plain question had a prompt answer
 
     def ask(self, topics: Iterable[str]) -> None:
         """About these. What was asked before is asked no more."""
-        self._asked = {}
+        self._asked = None
         names = sorted(set(topics))
         client = self._made() if names else None
         if client is not None:
-            self._cluster = client.describe_cluster(request_timeout=ANSWER_SECONDS)
-            self._asked = client.describe_topics(TopicCollection(names), request_timeout=ANSWER_SECONDS)
+            told: futures.Future[Dict[str, Home]] = futures.Future()
+            threading.Thread(target=lambda: told.set_result(self._homes(client, names)), name="topic ids", daemon=True).start()
+            self._asked = told
+
+    def _homes(self, client: AdminClient, names: List[str]) -> Dict[str, Home]:
+        """In a thread that lives as long as its question: of the plain one the client's answer is waited for."""
+        if not self._there(client):
+            return dict.fromkeys(names, UNKNOWN)
+        cluster = client.describe_cluster(request_timeout=ANSWER_SECONDS)
+        asked = client.describe_topics(TopicCollection(names), request_timeout=ANSWER_SECONDS)
+        short = _told(cluster, "cluster_id")
+        return {topic: Home(short, _told(future, "topic_id")) for topic, future in asked.items()}
+
+    def _there(self, client: AdminClient) -> bool:
+        """Whether there are brokers, and have been for a while."""
+        began, steady = self._clock(), self._steady
+        try:
+            brokers = client.list_topics(topic="", timeout=ANSWER_SECONDS).brokers  # no topic's name: of brokers only
+        except KafkaException:
+            brokers = {}
+        self._steady = bool(brokers) and self._clock() - began < PROMPT_SECONDS
+        return self._steady and steady
 
     def _made(self) -> Optional[AdminClient]:
         if self._client is None:
@@ -65,18 +92,16 @@ class TopicIds:
 
     def answer(self, patience: float = 0.0) -> Optional[Dict[str, Home]]:
         """What each topic that was asked about is; None: nothing was asked, or there is no answer yet. Tells it once."""
-        if not self._asked or futures.wait([self._cluster, *self._asked.values()], patience).not_done:
+        if self._asked is None or futures.wait([self._asked], patience).not_done:
             return None
-        cluster = _told(self._cluster, "cluster_id")
-        homes = {topic: Home(cluster, _told(future, "topic_id")) for topic, future in self._asked.items()}
-        self._asked = {}
+        homes, self._asked = self._asked.result(), None
         return homes
 
 
 def _told(future: futures.Future[Any], name: str) -> str:
     """A short form of an id in the answer; empty: it is not known."""
     try:
-        text = str(getattr(future.result(), name) or "")
-    except KafkaException:
+        text = str(getattr(future.result(2 * ANSWER_SECONDS), name) or "")
+    except (KafkaException, futures.TimeoutError):
         return ""
     return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH] if text not in ("", _NO_ID) else ""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from concurrent.futures import Future
-from typing import Any, Dict, List
+from types import SimpleNamespace
+from typing import Any, DefaultDict, Dict, List
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -12,6 +14,8 @@ from kafka_worker.kafka import topic_ids
 from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.partitions.stored import ID_LENGTH, UNKNOWN, Home
 from kafka_worker.recovery.offset_map import decode, encode
+
+SECONDS = 10.0
 
 
 class Answer:
@@ -25,8 +29,15 @@ class Admin:
     def __init__(self, properties: Dict[str, Any]) -> None:
         self.properties = properties
         self.cluster: Future[Any] = Future()
-        self.topics: Dict[str, Future[Any]] = {}
+        self.topics: DefaultDict[str, Future[Any]] = defaultdict(Future)
         self.asked: List[List[str]] = []
+        self.brokers: Dict[int, str] = {1: "a broker"}
+        self.takes = 0.0  # seconds, a plain question
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        assert topic == "" and timeout > 0
+        clock[0] += self.takes
+        return SimpleNamespace(brokers=self.brokers)
 
     def describe_cluster(self, request_timeout: float) -> Future[Any]:
         assert request_timeout > 0
@@ -35,16 +46,18 @@ class Admin:
     def describe_topics(self, topics: TopicCollection, request_timeout: float) -> Dict[str, Future[Any]]:
         assert request_timeout > 0
         self.asked.append(topics.topic_names)
-        self.topics = {name: Future() for name in topics.topic_names}
-        return self.topics
+        return {name: self.topics[name] for name in topics.topic_names}
 
     def tell(self, cluster: str, **ids: str) -> None:
         self.cluster.set_result(Answer(cluster_id=cluster))
-        for name, future in self.topics.items():
+        for name in ("one", "two"):
             if name in ids:
-                future.set_result(Answer(topic_id=ids[name]))
+                self.topics[name].set_result(Answer(topic_id=ids[name]))
             else:
-                future.set_exception(KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
+                self.topics[name].set_exception(KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
+
+
+clock = [0.0]
 
 
 @pytest.fixture
@@ -63,7 +76,7 @@ def homes(admins: List[Admin], cluster: str, **ids: str) -> Dict[str, Home]:
     asked = TopicIds({})
     asked.ask(["one", "two"])
     admins[-1].tell(cluster, **ids)
-    answer = asked.answer()
+    answer = asked.answer(SECONDS)
     assert answer is not None
     return answer
 
@@ -104,7 +117,7 @@ def test_an_answer_that_has_not_come_is_none_and_one_that_has_is_told_once(admin
     admins[0].tell("cluster", one="id 1")
 
     assert (nothing_asked, not_yet) == (None, None)
-    assert list(asked.answer() or {}) == ["one"]
+    assert list(asked.answer(SECONDS) or {}) == ["one"]
     assert asked.answer() is None
 
 
@@ -134,7 +147,29 @@ def test_a_client_that_refuses_the_properties_tells_nothing_and_is_complained_of
 def test_the_client_has_the_consumers_rights_and_is_quiet(admins: List[Admin]) -> None:
     asked = TopicIds({"security.protocol": "SSL", "debug": "all"})
     asked.ask(["b", "a", "b"])
+    admins[0].tell("cluster")
+    for name in ("a", "b"):
+        admins[0].topics[name].set_exception(KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
+    asked.answer(SECONDS)
     asked.ask(["a"])
+    asked.answer(SECONDS)
 
     assert [admin.properties for admin in admins] == [{"security.protocol": "SSL", "log_level": 0}]
     assert admins[0].asked == [["a", "b"], ["a"]]
+
+
+def test_a_cluster_without_brokers_or_that_is_slow_is_not_asked_nor_the_first_time_that_it_is_well_again(
+    admins: List[Admin],
+) -> None:
+    asked = TopicIds({}, lambda: clock[0])
+    told = []
+    for brokers, takes in (({1: ""}, 0.0), ({}, 0.0), ({1: ""}, 0.0), ({1: ""}, 0.0), ({1: ""}, 2.0), ({1: ""}, 0.0)):
+        if not admins:
+            asked.ask(["one"])
+            admins[0].tell("cluster", one="id 1")
+        else:
+            admins[0].brokers, admins[0].takes = brokers, takes
+            asked.ask(["one"])
+        told.append((asked.answer(SECONDS) or {})["one"] != UNKNOWN)
+
+    assert told == [True, False, False, True, False, False]
