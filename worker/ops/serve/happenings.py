@@ -4,13 +4,12 @@ new ones."""
 from __future__ import annotations
 
 import contextlib
-from collections import deque
-from typing import Any, Deque, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from kafka_worker.ops.serve.watching import Seen, Watch
 from kafka_worker.shared.events import QUOTING
 from kafka_worker.shared.ipc.control import NotRunningError
-from kafka_worker.shared.ipc.recent import KEPT
+from kafka_worker.shared.ipc.recent import keep
 
 BREATH_SECONDS = 60.0
 HIDDEN = ("message", "reason", "key_hash")  # where keys are not told
@@ -28,7 +27,7 @@ class Happenings:
         self._began = 0.0
         self._newest = 0
         self._heard_of: Tuple[Any, int] = (None, 0)  # of which supervisor the newest one is, and its number
-        self._events: Deque[Event] = deque(maxlen=KEPT)
+        self._events: List[Event] = []
 
     async def follow(self, watch: Watch) -> None:
         """For ever."""
@@ -48,7 +47,8 @@ class Happenings:
         if answer.get("began") != self._began:
             self._events.clear()
         self._began, self._newest = answer.get("began", 0.0), answer.get("newest", 0)
-        self._events.extend(answer.get("events", []))
+        for event in answer.get("events", []):
+            keep(self._events, event)
 
     def after(self, mark: Mark) -> Tuple[List[Event], Mark]:
         """Those that came after that one, all of them where it is of another service; and where it is by now."""

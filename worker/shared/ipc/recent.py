@@ -17,6 +17,15 @@ MOST_OF_A_KIND = 40
 Event = Dict[str, Any]  # the fields of a line of JSON in the log, and its `number`
 
 
+def keep(events: List[Event], event: Event) -> None:
+    """Add it to those that are kept, the oldest first."""
+    events.append(event)
+    alike = [place for place, each in enumerate(events) if each.get("event") == event.get("event")]
+    if len(alike) > MOST_OF_A_KIND:
+        del events[alike[0]]
+    del events[:-KEPT]
+
+
 class Recent:
     """The supervisor's. Events are numbered as they come, from 1 on."""
 
@@ -31,11 +40,7 @@ class Recent:
         """These have happened, one after the other."""
         for event in events:
             self.newest = next(self._numbers)
-            self._events.append({"number": self.newest, **event})
-            alike = [place for place, each in enumerate(self._events) if each.get("event") == event.get("event")]
-            if len(alike) > MOST_OF_A_KIND:
-                del self._events[alike[0]]
-            del self._events[:-KEPT]
+            keep(self._events, {"number": self.newest, **event})
 
     def asked(self, request: Message, _caller: object = None) -> Callable[[], Optional[Message]]:
         """The answer to whoever asks at the control socket: all of them, the oldest first, but for those up to the number

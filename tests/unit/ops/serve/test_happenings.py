@@ -8,6 +8,7 @@ from typing import Any, List
 
 from kafka_worker.ops.serve.happenings import NOTHING, Happenings
 from kafka_worker.ops.serve.watching import Watch
+from kafka_worker.shared.ipc.recent import Recent
 from tests.unit.fakes import some_settings
 
 
@@ -45,3 +46,12 @@ def test_they_are_asked_for_when_a_snapshot_has_newer_ones_and_kept_of_the_servi
 
     assert asked == [(0, 0.0), (2, 1.0), (2, 1.0), (3, 1.0)]
     assert recent.after(NOTHING) == ([{"number": 3, "event": "assigned"}], (2.0, 3))
+
+
+def test_what_comes_by_thousands_and_in_parts_pushes_nothing_else_out_here_either() -> None:
+    service, recent = Recent(1.0), Happenings()
+    for kind in ("process-started", *["attempt-failed"] * 300):
+        service.hear([{"event": kind}])
+        recent.hear(service.asked({"after": recent.after(NOTHING)[1][1], "began": 1.0})() or {})
+
+    assert recent.after(NOTHING)[0] == service.asked({})()["events"]  # type: ignore[index]

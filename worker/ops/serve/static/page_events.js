@@ -3,12 +3,13 @@
 import { byId, mark, say, status, table } from "./page_dom.js";
 
 const KEPT = 200;
+const MOST_OF_A_KIND = 40;
 const SHOWN_AT_FIRST = 10;
 const TONES = { ERROR: "bad", CRITICAL: "bad", WARNING: "warn" };
 
 let began = "";
 let all = false;
-const known = new Map(); // by number
+let known = []; // by number
 
 export function listen() {
   byId("all-events").addEventListener("click", () => {
@@ -20,16 +21,23 @@ export function listen() {
 // id: when the service began, and the number of the event.
 export function happened(id, told) {
   const service = id.slice(0, id.lastIndexOf("-"));
-  if (service !== began) known.clear();
+  if (service !== began) known = [];
   began = service;
-  if (known.has(told.number)) return;
-  known.set(told.number, told);
-  if (known.size > KEPT) known.delete(known.keys().next().value);
+  if (known.some((each) => each.number === told.number)) return;
+  known = added(known, told);
   draw();
 }
 
+// Those that are kept of these and one more, by their numbers, in whatever order they come: as the service does it, of one kind
+// only so many.
+export function added(events, told) {
+  const all = [...events, told].sort((one, other) => one.number - other.number);
+  const alike = all.filter((each) => each.event === told.event);
+  return (alike.length > MOST_OF_A_KIND ? all.filter((each) => each !== alike[0]) : all).slice(-KEPT);
+}
+
 function draw() {
-  const newest = [...known.values()].reverse();
+  const newest = [...known].reverse();
   say(byId("events-count"), newest.length ? String(newest.length) : "none yet");
   const button = byId("all-events");
   button.hidden = newest.length <= SHOWN_AT_FIRST;
