@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 
 from kafka_worker.outcomes.retry_topics import due_at
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, attempt_of, followers_of, message_of, offset_of, partition_of
+from kafka_worker.partitions.task import Task, attempt_of, followers_of, is_void, message_of, offset_of, partition_of
 from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.shared.foreign.deliver_at import in_words as moment
@@ -49,7 +49,7 @@ class Heads:
     def told(self, reported: List[Reported], now: float) -> List[Reported]:
         """The reports, with their heads, how old these are, and how much runs."""
         places = self.places({partition: report.watermark for partition, report in reported if report.in_flight})
-        running = Counter(partition_of(task) for _, task in self._all_running())
+        running = Counter(partition_of(task) for _, task in self._all_running() if not is_void(task))
         found: List[Reported] = []
         known, self._known = self._known, {}
         for partition, report in reported:
@@ -120,7 +120,7 @@ class Heads:
 
     def _running(self, wanted: Wanted) -> Iterator[Place]:
         for thread, task in self._all_running():
-            if wanted.get(partition_of(task)) == offset_of(task):
+            if wanted.get(partition_of(task)) == offset_of(task) and not is_void(task):
                 apart = thread in self._quarantine.threads
                 yield Place(task, Waits.RUNNING, thread, why=HANGS if thread.hangs(task) else APART if apart else "")
 

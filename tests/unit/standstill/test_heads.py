@@ -139,6 +139,20 @@ def test_of_what_runs_it_is_told_where_for_how_long_and_of_what_is_due_when(benc
     assert bench.head().head == HeadReport(HEAD, Waits.RETRY, 0.0, None, 1.5, 3, due_in=12.0, due_at=1.5)
 
 
+def test_a_call_that_is_void_runs_in_vain_and_not_for_its_message(bench: Bench) -> None:
+    task = bench.take(HEAD)
+    runs(bench, task)
+    bench.partition.void.add(HEAD)
+    is_sent(bench, task)  # its dead letter
+
+    report = bench.head()
+    asked = bench.heads.of_offset(bench.partition, HEAD, bench.now)
+
+    assert report.head
+    assert asked
+    assert (report.head.waits, asked.waits, report.running) == (Waits.SENDING, Waits.SENDING, 0)
+
+
 def test_how_many_wait_for_it_to_keep_their_order_is_told(bench: Bench) -> None:
     lane, task = Lane(), bench.take(HEAD)
     ours = (*task[:3], lane, *task[4:])
