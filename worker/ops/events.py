@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 from datetime import datetime
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from kafka_worker.ops import asking
 from kafka_worker.ops.tables import safe
@@ -28,9 +28,11 @@ SECONDS = 1.0  # between two looks
 
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
+    found: Optional[asking.Found] = None
     told: Message = {}
     try:
-        told = asking.find(configuration.settings).ask("events", {})
+        found = asking.find(configuration.settings)
+        told = found.ask("events", {})
     except control.NotRunningError as problem:
         complain(f"Not running: {problem}")
         if not configuration.events.follow:
@@ -41,23 +43,24 @@ def run(configuration: Configuration) -> int:
     newest = configuration.events.newest
     _show(told.get("events", [])[-newest if newest else None :], configuration)
     if configuration.events.follow:
-        _follow(told, configuration)
+        _follow(found, told, configuration)
     return TOLD
 
 
-def _follow(told: Message, configuration: Configuration) -> None:
-    """Until a signal, or the end of whoever reads."""
+def _follow(found: Optional[asking.Found], told: Message, configuration: Configuration) -> None:
+    """Until a signal, or the end of whoever reads. To find a service costs it a whole snapshot: only when there is none."""
     inbox, ended = SignalInbox([signal.SIGINT, signal.SIGTERM]), select.poll()
     ended.register(inbox, select.POLLIN)
     ended.register(sys.stdout, 0)
     is_there = bool(told)
     while not ended.poll(SECONDS * 1000):
         try:
-            found = asking.find(configuration.settings)
+            found = found or asking.find(configuration.settings)
             told = found.ask("events", {"after": told.get("newest", 0), "began": told.get("began", 0)})
             _show(told.get("events", []), configuration)
             is_there = True
         except control.NotRunningError as problem:
+            found = None
             if is_there:
                 complain(f"Not running: {problem}")
             is_there = False

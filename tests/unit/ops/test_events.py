@@ -83,6 +83,28 @@ def test_whoever_follows_is_told_what_comes_of_the_next_service_too(
     assert [request.get("after") for _, request in service.asked] == [None, 1, 2, 2, 2]
 
 
+def test_whoever_follows_looks_for_the_service_anew_only_when_it_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "SignalInbox", lambda _numbers: object())
+    gone = NotRunningError("no supervisor answers")
+    looks: List[int] = []  # how many answers were still to come
+    first, second = Service(kept("one"), kept("one"), kept("one"), gone), Service(kept("two", began=2.0), kept(began=2.0))
+
+    def find(_settings: Any) -> Service:
+        looks.append(len(first.answers))
+        if first.answers:
+            return first
+        if len(looks) == 2:
+            raise gone
+        return second
+
+    monkeypatch.setattr(asking, "find", find)
+    monkeypatch.setattr(select, "poll", lambda: Poll(second))
+
+    assert events.run(load(["events", "--group", "group", "--follow"], {}, "no.env")) == 0
+    assert looks == [4, 0, 0]
+    assert second.answers == []
+
+
 @pytest.mark.parametrize(
     ("answer", "code", "said"),
     [
