@@ -77,7 +77,13 @@ def event_of(record: logging.LogRecord, name: str, slot: Optional[int]) -> Dict[
             for field, value in event.items()
         }
     except BaseException as problem:
-        return {"event": Event.FAULT.value, "message": f"An event of {name} can't be told: {type(problem).__name__}"}
+        return {
+            "time": _in_words(time.time()),
+            "level": _LEVELS.get(record.levelno, "ERROR"),
+            "message": f"An event of {name} can't be told: {type(problem).__name__}",
+            "event": Event.FAULT.value,
+            "process": name,
+        }
 
 
 def _fields_of(record: logging.LogRecord, name: str, slot: Optional[int]) -> Dict[str, Any]:
@@ -85,7 +91,7 @@ def _fields_of(record: logging.LogRecord, name: str, slot: Optional[int]) -> Dic
     more = {field: value for field, value in vars(record).items() if field in FIELDS}
     known = {"slot": slot, "error_type": _error_type(record), **more, "process": name, "pid": record.process}
     return {
-        "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
+        "time": _in_words(record.created),
         "level": _level(record),
         "logger": record.name,
         "message": _message(record),
@@ -109,6 +115,10 @@ def _json(record: logging.LogRecord, name: str, slot: Optional[int]) -> bytes:
 
 def _dumped(entry: Dict[str, Any]) -> str:
     return json.dumps(entry, default=str, skipkeys=True)
+
+
+def _in_words(at: float) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _level(record: logging.LogRecord) -> str:

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from datetime import datetime, timezone
 from typing import Any, Dict, List, Optional
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from kafka_worker.shared.events import FIELDS, Event, about
 from kafka_worker.shared.foreign.exceptions import copied
-from kafka_worker.shared.log_format import LONGEST_LINE, format_of
+from kafka_worker.shared.log_format import LONGEST_LINE, event_of, format_of
 
 ATOMIC = 4096  # bytes that are written in one piece
 FORGED = "bad\n<0>forged\r\n\x1b[2J\x00\u202e2026-01-01 00:00:00,000 ERROR supervisor[1] forged\x85\u2028forged"
@@ -152,3 +153,16 @@ def test_an_error_that_stands_for_another_shows_that_ones_traceback() -> None:
     stand_in.remote_traceback = "Traceback (of the other)"  # type: ignore[attr-defined]
 
     assert lines("text", record("after", error=stand_in))[1:] == ["  | Traceback (of the other)"]
+
+
+def test_an_event_that_can_not_be_told_says_when_it_was_and_whose() -> None:
+    class Untold:
+        def __str__(self) -> str:
+            raise ValueError
+
+    event = event_of(record("hello", level=logging.WARNING, event="assigned", topic=Untold()), "slot-1", 1)
+
+    age = datetime.now(timezone.utc) - datetime.fromisoformat(event["time"])
+    assert 0 <= age.total_seconds() < 60
+    assert (event["level"], event["process"], event["event"]) == ("WARNING", "slot-1", Event.FAULT.value)
+    assert event["message"] == "An event of slot-1 can't be told: ValueError"
