@@ -8,7 +8,6 @@ carry any headers.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
@@ -19,8 +18,7 @@ from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, fact
 from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.failure_settings import retry_topic, seconds_of
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.foreign.deliver_at import time_of
-from kafka_worker.shared.foreign.errors import InvalidMessageError
+from kafka_worker.shared.foreign import retry_headers
 from kafka_worker.shared.foreign.headers import readable_headers
 from kafka_worker.shared.foreign.retry_headers import OURS, PREFIX, told
 
@@ -158,18 +156,10 @@ class RetryTopics:
 
 
 def due_at(message: Any, first: str, *, scheduled: bool) -> float:
-    """When a message should run at the earliest, in seconds since 1970: when it was produced; one of a retry topic, whose
-    messages came from the topic `first`, when its wait is over; one with a time of its own (`scheduled`: it may have one),
-    then. Not above 0: not known."""
-    if isinstance(message, DelayedMessage):
-        due = message.due_at
-    else:
-        said = told(readable_headers(message), first) if first else {}
-        due = float(said.get("due-at", message.timestamp()[1]) / 1000)
-    if scheduled:
-        with contextlib.suppress(InvalidMessageError):
-            return max(due, time_of(message) or 0.0)
-    return due
+    """The same as that of `retry_headers`, also of a message that took the long way."""
+    if not isinstance(message, DelayedMessage):
+        return retry_headers.due_at(message, first, scheduled=scheduled)
+    return retry_headers.not_before(message, message.due_at) if scheduled else message.due_at
 
 
 def _theirs(message: Any) -> Headers:

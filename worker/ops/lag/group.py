@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-d
 from kafka_worker.ops.connection import ANSWER_SECONDS, POLL_SECONDS, BrokerError, Connection
 from kafka_worker.ops.lag.rows import UNKNOWN, Member, Place
 from kafka_worker.shared.configuration.failure_settings import retry_topic
-from kafka_worker.shared.foreign.retry_headers import told
+from kafka_worker.shared.foreign.retry_headers import due_at
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 
@@ -32,6 +32,7 @@ class Group(Connection):
         super().__init__(settings)
         self._name = settings.group_id
         self._firsts = {retry_topic(topic, delay): topic for topic in settings.topics for delay in settings.retry_topics}
+        self._scheduled = bool(settings.deliver_at_max_seconds)
         self._admin: AdminClient = self._made(AdminClient, {})
 
     def described(self) -> Tuple[str, List[Member]]:
@@ -86,20 +87,16 @@ class Group(Connection):
     def produced(self, offsets: Mapping[Place, int]) -> Dict[Place, Optional[float]]:
         """When the first message from there on was produced, in seconds since 1970; None: none stands there, whatever markers
         of transactions do. What can't be told, or did not come in time, is left out."""
-        return self._times(offsets, lambda message: int(message.timestamp()[1]))
+        return self._times(offsets, lambda message: float(message.timestamp()[1] / 1000))
 
     def due(self, offsets: Mapping[Place, int]) -> Dict[Place, Optional[float]]:
-        """The same of since when it should be done: when it was produced, or when its wait in a retry topic is over."""
+        """The same of since when it should be done: when it was produced, or when its wait is over (`due_at`)."""
         return self._times(offsets, self._due)
 
-    def _due(self, message: Any) -> int:
-        produced, first = int(message.timestamp()[1]), self._firsts.get(message.topic())
-        if first:
-            with contextlib.suppress(SystemError):  # the name of a header is not UTF-8
-                return told(message.headers() or [], first).get("due-at", produced)
-        return produced
+    def _due(self, message: Any) -> float:
+        return due_at(message, self._firsts.get(message.topic(), ""), scheduled=self._scheduled)
 
-    def _times(self, offsets: Mapping[Place, int], read: Callable[[Any], int]) -> Dict[Place, Optional[float]]:
+    def _times(self, offsets: Mapping[Place, int], read: Callable[[Any], float]) -> Dict[Place, Optional[float]]:
         left = set(offsets)
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in offsets.items()])
         found: Dict[Place, Optional[float]] = {}
@@ -125,8 +122,8 @@ class Group(Connection):
             raise self._failed(what, problem.args[0]) from problem
 
 
-def _time_of(place: Place, message: Any, read: Callable[[Any], int]) -> Dict[Place, Optional[float]]:
+def _time_of(place: Place, message: Any, read: Callable[[Any], float]) -> Dict[Place, Optional[float]]:
     error = message.error()
     if error is not None:
         return {place: None} if error.code() == KafkaError._PARTITION_EOF else {}  # noqa: SLF001 (that is its public name)
-    return {place: read(message) / 1000} if message.timestamp()[0] else {}
+    return {place: read(message)} if message.timestamp()[0] else {}
