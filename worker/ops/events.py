@@ -1,6 +1,6 @@
 """`python supervisor.py events`: what has happened of late in the service that runs, as its supervisor has kept it: the last
-200 events of all its processes, by the words of `shared.events`. With `--follow` until it is interrupted, whatever becomes of
-the service meanwhile.
+200 events of all its processes but task processes, by the words of `shared.events`. With `--follow` until it is interrupted,
+whatever becomes of the service meanwhile.
 
 Exit code: 0 told, 1 the service that runs keeps none, 2 it does not run.
 """

@@ -1,4 +1,5 @@
-"""What has happened of late in a service: the last events of all its processes. Pure.
+"""What has happened of late in a service: the last events of all its processes, but for task processes, whose log
+has theirs. Pure.
 
 Some come by thousands, as failed attempts do in an outage: of one kind only so many are kept, so that they push nothing else
 out.
