@@ -258,7 +258,7 @@ class Pool:
         share = self._shares.get(queue.topic)
         if share is None:
             return self._serve_one(thread, queue.pop)
-        if not share.enter(self.limit):
+        if not queue or not share.enter(self.limit):  # who finds nothing must not be in: who leaves wakes others
             return False
         try:
             return self._serve_one(thread, queue.pop)

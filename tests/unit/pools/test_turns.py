@@ -91,3 +91,14 @@ def test_a_topic_has_no_more_than_its_share_and_nothing_of_it_is_left_lying(kind
 
         go_on.set()
         eventually(lambda: [partition.tracker.watermark() for partition in partitions] == [5, 5, 5], 10, "all done")
+
+
+@pytest.mark.parametrize("kind", ["threads", "batches"])
+def test_who_finds_nothing_wakes_nobody_though_there_was_room_for_one_only(kind: str) -> None:
+    """The next one would find nothing either, and wake the next: without an end."""
+    pool, empty = KINDS[kind](lambda _value: None), queue("slow")
+    pool.turns = turns.of_settings(some_settings(topic_tables={"slow": {"threads_share": 0.25}}))
+    pool.serve([empty])
+
+    assert not pool._serve_within(pool.threads[0], empty)
+    assert pool._tokens.empty()
