@@ -56,7 +56,7 @@ class Handler(NamedTuple):
     name: str  # module:function
     kind: Kind
     call: Any  # a BatchCall for a batch handler, else a Call
-    # The same with the settings of a topic; None: they make no difference.
+    # The same with the settings of a topic, made once for each table; None: they make no difference.
     with_settings: Optional[Callable[[TopicSettings], Any]] = None
 
 
@@ -74,9 +74,13 @@ def ready(function: Callable[..., Any], name: str, source: str, settings: Option
     if settings is None:
         return Handler(name, kind, _call(function, kind, decode, takes_context=takes_context))
 
+    made: Dict[str, Any] = {}  # by table: at the start, so that no handler thread has to import anything
+
     def with_settings(own: TopicSettings) -> Any:
-        call = _call(function, kind, _decoder(function, kind, source, own, settings), takes_context=takes_context)
-        return _traced(call, kind, settings) if settings.tracing == "on" else call
+        if own.table not in made:
+            call = _call(function, kind, _decoder(function, kind, source, own, settings), takes_context=takes_context)
+            made[own.table] = _traced(call, kind, settings) if settings.tracing == "on" else call
+        return made[own.table]
 
     return Handler(name, kind, with_settings(settings), with_settings)
 

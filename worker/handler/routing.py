@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional
 
 from kafka_worker.handler import hooks, validation
 from kafka_worker.handler.loading import Handler, HandlerError, Kind, load
@@ -26,7 +26,6 @@ class Handlers:
         self._routes = routes_of(settings)
         self._setting = "HANDLERS" if settings.handlers else "HANDLER"
         self.by_name: Dict[str, Handler] = {}
-        self._calls: Dict[Tuple[str, str], Any] = {}  # by name of the handler, and the table of its topic
         self.faults: List[str] = []  # one line for each reason why they can't be used
         for name in dict.fromkeys(route.handler for route in self._routes):
             self._load(name)
@@ -75,21 +74,18 @@ class Handlers:
             return lambda tasks: calls[partition_of(tasks[0]).queue.topic](tasks)
         return lambda message, partition, attempt: calls[partition.queue.topic](message, partition, attempt)
 
-    def _call(self, handler: Handler, own: TopicSettings) -> Any:
+    @staticmethod
+    def _call(handler: Handler, own: TopicSettings) -> Any:
         if not own.table or handler.with_settings is None:
             return handler.call
-        key = handler.name, own.table
-        if key not in self._calls:
-            self._calls[key] = handler.with_settings(own)
-        return self._calls[key]
+        return handler.with_settings(own)
 
     def _try_out(self, handler: Handler, own: TopicSettings) -> None:
         self.faults += _contradictions(handler, own, self._settings)
-        if own.table and handler.with_settings is not None:
-            try:
-                handler.with_settings(own)
-            except HandlerError as problem:
-                self.faults.append(str(problem))
+        try:
+            self._call(handler, own)
+        except HandlerError as problem:
+            self.faults.append(str(problem))
 
     def _load(self, name: str) -> None:
         try:

@@ -7,6 +7,7 @@ from typing import Any, List
 import pytest
 
 from kafka_worker.check import faults
+from kafka_worker.handler import loading
 from kafka_worker.handler.loading import HandlerError, Kind
 from kafka_worker.handler.routing import Handlers, UnroutedError
 from kafka_worker.partitions.assignment import Partition
@@ -87,6 +88,27 @@ def test_a_handler_of_several_topics_gets_the_messages_of_each_by_the_settings_o
     assert call(Message(0, value=b"777"), Partition("long", 0), 1) == ("one", 777)
     with pytest.raises(UndecodableError, match="3 bytes"):
         call(Message(0, value=b"777"), Partition("short", 0), 1)
+
+
+def decoding(value: Any) -> Any:
+    return "decoded", value
+
+
+@pytest.mark.parametrize("table", ["short", "^sho"])
+def test_the_first_message_of_a_topic_finds_its_decoder_imported(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import looks at the whole process, and handler threads work meanwhile."""
+    own = {table: {"decoder": HERE + ":decoding"}}
+    handlers = Handlers(some_settings(handler=HERE + ":one", topics=("short", "^sh"), topic_tables=own)).usable()
+    call, imported = handlers.call_of_kind(Kind.THREAD), []
+
+    def noted(name: str, *_: object, **_more: object) -> Any:
+        imported.append(name)
+        return decoding
+
+    monkeypatch.setattr(loading, "imported_with_care", noted)
+
+    assert call(Message(0, value=b"7"), Partition("short", 0), 1) == ("one", ("decoded", b"7"))
+    assert imported == []
 
 
 def test_settings_of_topics_that_do_not_say_how_messages_are_read_put_nothing_before_the_handler() -> None:
