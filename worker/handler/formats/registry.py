@@ -64,21 +64,22 @@ class Registry:
         if not self._asking.acquire(timeout=0 if self._lack else LONGEST_LOOK_UP):
             raise RegistryAwayError(self._lack or f"{self._url}: no answer within {LONGEST_LOOK_UP:g} s")
         try:
-            found = self._asked(ask)
+            return self._asked(ask)
         finally:
             self._asking.release()
-        self._lack = ""
-        return found
 
     def _asked(self, ask: Callable[[], Any]) -> Any:
         if self._clock() < self._again_at:
             raise RegistryAwayError(self._lack)
         try:
-            return ask()
+            found = ask()
         except Exception as problem:  # whatever a client makes of whatever answers
             if not isinstance(problem, self._refused) or problem.error_code not in _NOT_FOUND:
                 raise self.away(problem) from None
+            self._lack = ""
             raise UnknownSchemaError(f"the schema registry does not know it: {text_of(problem)}") from problem
+        self._lack = ""
+        return found
 
     def away(self, problem: Exception) -> RegistryAwayError:
         """It does not answer."""

@@ -13,7 +13,7 @@ import pytest
 
 from kafka_worker import Context
 from kafka_worker.handler.formats import registry as formats_registry
-from kafka_worker.handler.formats.registry import PAUSE_SECONDS, Registry, RegistryAwayError, registry_of
+from kafka_worker.handler.formats.registry import PAUSE_SECONDS, Registry, RegistryAwayError, UnknownSchemaError, registry_of
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.testing import TestWorker
 from tests.support.eventually import eventually
@@ -238,6 +238,52 @@ def test_while_it_is_away_one_asks_now_and_then_and_nobody_waits_for_the_answer(
         release.set()
         assert answer.result() == "a schema"
     assert registry.look_up(lambda: "at once") == "at once"
+
+
+def that_was_away() -> Registry:
+    """One that may be asked again."""
+    now = [100.0]
+    registry = Registry((("url", "http://registry"),), lambda: now[0])
+    registry.away(ConnectionRefusedError("down"))
+    now[0] += PAUSE_SECONDS
+    return registry
+
+
+def refusing(error: BaseException) -> Any:
+    raise error
+
+
+def test_one_that_knows_no_such_schema_is_not_away_and_others_wait_for_its_next_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(formats_registry, "LONGEST_LOOK_UP", 0.01)
+    registry = that_was_away()
+    with pytest.raises(UnknownSchemaError):
+        registry.look_up(lambda: refusing(registry._refused(404, 40403, "Schema not found")))
+
+    with registry._asking, pytest.raises(RegistryAwayError, match=r"http://registry: no answer within 0.01 s"):
+        registry.look_up(lambda: "in vain")
+
+
+def test_who_got_an_answer_does_not_undo_what_the_next_one_to_ask_has_found() -> None:
+    registry = that_was_away()
+
+    class Interrupted:
+        """A lock; before whoever has it goes on, another one asks."""
+
+        def acquire(self, timeout: float) -> bool:
+            return True
+
+        def release(self) -> None:
+            registry._asking = threading.Lock()
+            with pytest.raises(RegistryAwayError):
+                registry.look_up(lambda: refusing(ConnectionResetError("down again")))
+
+    registry._asking = Interrupted()  # type: ignore[assignment]
+    assert registry.look_up(lambda: "a schema") == "a schema"
+
+    with pytest.raises(RegistryAwayError, match="down again"):
+        registry.look_up(lambda: "too early")
 
 
 @pytest.mark.parametrize(
