@@ -14,7 +14,7 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
 
 from kafka_worker.shared.configuration import environment
 from kafka_worker.shared.configuration.environment import Source
@@ -102,12 +102,12 @@ def _of_service(source: Source, name: str, value: Any, where: str) -> None:
         if not one.given and not one.faults:
             source.faults.append(f"{name} ({where}) is not a setting. Remove it; all names are in .env.example and --help.")
         source.faults += one.faults
-        source.faults += [f"{each.name} is set twice, once so ({where}). Remove one." for each in _twice(source, one)]
+        source.faults += _twice(source.given, one.given, where)
         source.given.update(one.given)
 
 
-def _twice(source: Source, one: Source) -> List[Given]:
-    return [given for key, given in one.given.items() if key in source.given]
+def _twice(before: Mapping[Any, Given], one: Mapping[Any, Given], where: str) -> List[str]:
+    return [f"{each.name} is set twice, once so ({where}). Remove one." for key, each in one.items() if key in before]
 
 
 def _of_topic(source: Source, topic: str, own: Dict[str, Any], places: Places) -> Dict[str, Given]:
@@ -121,7 +121,9 @@ def _of_topic(source: Source, topic: str, own: Dict[str, Any], places: Places) -
         elif text is None:
             source.faults.append(f"{described} ({where}) {_of_another_kind(TABLE[field], value)}")
         else:
-            given[field] = Given(described, text, where)
+            one = {field: Given(described, text, where)}
+            source.faults += _twice(given, one, where)
+            given.update(one)
     return given
 
 

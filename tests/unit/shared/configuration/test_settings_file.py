@@ -101,6 +101,10 @@ def test_what_topics_have_of_their_own_is_shown_and_secrets_are_not(tmp_path: Pa
         ("drain_seconds = nan", 'DRAIN_SECONDS = "nan" (FILE, line 1) must be seconds, a number from 0 to 3600.'),
         ("kafka_client_sasl_mechanisn = 'x'", "KAFKA_CLIENT_SASL_MECHANISN = ******** (FILE, line 1): librdkafka knows no"),
         ("MAX_ATTEMPTS = 3\nmax_attempts = 3", "MAX_ATTEMPTS is set twice, once so (FILE, line 2). Remove one."),
+        (
+            "[topics.orders]\nmax_attempts = 3\nMAX_ATTEMPTS = 4",
+            "[topics.orders] MAX_ATTEMPTS is set twice, once so (FILE, line 3). Remove one.",
+        ),
         ("topics = 3", "topics (FILE, line 1) must hold tables, as [topics.orders]."),
         ("[topics]\norders = 3", "[topics.orders] (FILE, line 2) must be a table."),
         ("[topics.orders]\nmax_atempts = 3", "[topics.orders] max_atempts (FILE, line 2) is not a setting of a topic; did"),
