@@ -75,9 +75,8 @@ class StoredMessage:
 class Topics:
     """All that is stored. A topic is there as soon as something is put into it."""
 
-    def __init__(self, wall: Callable[[], float] = time.time) -> None:
-        """`wall`: seconds since 1970."""
-        self._wall = wall
+    def __init__(self) -> None:
+        """Nothing is."""
         self.stored: Dict[TopicPartition, List[StoredMessage]] = {}
 
     def put(
@@ -90,7 +89,7 @@ class Topics:
     ) -> StoredMessage:
         """Store a message; `timestamp`: 0 means now."""
         messages = self.stored.setdefault(name, [])
-        stored = StoredMessage((*name, len(messages)), key, value, headers, timestamp or round(self._wall() * 1000))
+        stored = StoredMessage((*name, len(messages)), key, value, headers, timestamp or round(time.time() * 1000))
         messages.append(stored)
         return stored
 
