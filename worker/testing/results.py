@@ -176,7 +176,8 @@ class Notes:
     def _letter(self, result: Result, record: OutgoingRecord) -> DeadLetter:
         said = {name: value for name, value in record.headers if name == f"{dead_letters.PREFIX}error"}
         error = b"".join(map(_bytes, said.values())).decode()
-        reason = self._policies[result.topic].reason(result.errors[-1]) if result.errors else ""
+        # Before any call a message is refused for its header `deliver-at` alone.
+        reason = self._policies[result.topic].reason(result.errors[-1]) if result.errors else "invalid"
         return DeadLetter(record.topic, reason, error, record.key, record.value, list(record.headers))
 
 

@@ -114,6 +114,22 @@ def test_a_dead_letter_says_why_and_after_how_many_attempts(
         assert error.split(":", maxsplit=1)[0] in repr(result)
 
 
+@pytest.mark.parametrize(
+    ("at", "error"),
+    [
+        ("soon", "InvalidMessageError: its header deliver-at is not"),
+        ("2999-01-01T00:00:00Z", "InvalidMessageError: the time of"),
+    ],
+)
+def test_a_dead_letter_for_a_time_that_is_none_says_so_though_its_handler_was_not_called(at: str, error: str) -> None:
+    with TestWorker(fails, deliver_at_max_seconds=60) as worker:
+        result = worker.run({}, headers={"deliver-at": at})
+
+        letter = result.dead_letter
+        assert letter
+        assert (result.attempts, letter.reason, letter.error[: len(error)]) == (0, "invalid", error)
+
+
 def test_what_can_not_be_done_work_has_failed_as_it_has_in_the_service() -> None:
     def handle(_message: Any) -> Any:
         return [Send("a", 1), "no Send"]
