@@ -81,7 +81,8 @@ class Bench:
         self.hooks.check()
         before = set(threading.enumerate())
         self.pool.start()
-        self._threads = [thread for thread in threading.enumerate() if thread not in before]
+        names = {thread.name for thread in self.pool.threads}  # a hook may start others, which are its own
+        self._threads = [thread for thread in threading.enumerate() if thread not in before and thread.name in names]
         self.hooks.wait(len(self.pool.threads), patience)
         self._stage.move(Stage.WAITING)
         self._stage.move(Stage.CONSUMING)

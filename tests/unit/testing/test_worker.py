@@ -7,13 +7,14 @@ import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List, Optional
 
 import pytest
 
 from kafka_worker import BatchError, Context, Reject, Retry, Send, per_process, per_thread
 from kafka_worker.handler.hooks import HookError, Registry
 from kafka_worker.handler.loading import HandlerError
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.configuration.load import ConfigurationError
 from kafka_worker.testing import NotAtRestError, TestWorker
 
@@ -328,6 +329,35 @@ def test_hooks_start_before_the_first_message_stop_after_the_last_and_a_test_may
 
     with TestWorker(handle, hooks=[database], max_attempts=1) as worker:
         assert "has not been started" in str(worker.run({}).error)
+
+
+def test_a_thread_that_a_hook_starts_is_the_hooks_own_and_the_end_does_not_wait_for_it(
+    told: List[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Waiting(threading.Thread):
+        def join(self, timeout: Optional[float] = None) -> None:
+            told.append(f"joined for {timeout} s")
+
+    start, runs = Pool.start, threading.Event()
+
+    def start_with_hooks(pool: Pool) -> None:
+        start(pool)
+        runs.wait(10)
+
+    monkeypatch.setattr(Pool, "start", start_with_hooks)
+    ends = threading.Event()
+
+    @per_thread
+    def session() -> Iterator[None]:
+        Waiting(target=ends.wait, daemon=True).start()
+        runs.set()
+        yield
+
+    with TestWorker(fails):
+        pass
+    ends.set()
+
+    assert told == []
 
 
 @pytest.mark.parametrize("kind", [per_process, per_thread])
