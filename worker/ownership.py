@@ -14,6 +14,7 @@ from kafka_worker.committer import Committer
 from kafka_worker.draining.ending import BROKEN
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.prefetch import give_back
 from kafka_worker.kafka.properties import milliseconds
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Assignment, Partition
@@ -170,7 +171,7 @@ class Ownership(RebalanceListener):
                 )
                 partition = self._begun_anew(partition)
             if partition.flow.suspended and not partition.flow.unread:
-                self._steering.give_back(partition, batch[0].offset(), self._consumer)  # something else has had it read
+                give_back(self._consumer, partition, batch[0].offset())  # something else has had it read
             else:
                 partition.flow.keep(batch)
 
@@ -220,7 +221,7 @@ class Ownership(RebalanceListener):
             return
         offset = max(offset, partition.expected)
         if partition.flow.suspended and not partition.flow.unread:
-            self._steering.give_back(partition, offset, self._consumer)  # it is told again when that is read again
+            give_back(self._consumer, partition, offset)  # it is told again when that is read again
         else:
             self._hold_unreadable(partition, Fault(*name, offset, error, said))
 

@@ -136,8 +136,8 @@ class Prefetch:
         if not starved or self._clock() < self._moved_at + FULL_SECONDS:
             return
         heaviest = max(assignment, key=_weight)
-        consumer.rewind((heaviest.topic, heaviest.number), heaviest.flow.first.offset(), when_resumed=True)
-        heaviest.flow.give_back(heaviest.tracker.in_flight)
+        give_back(consumer, heaviest, heaviest.flow.first.offset())
+        heaviest.flow.comes_below = max(1, heaviest.tracker.in_flight)  # of which nothing is in flight may come at once
 
     def _number(self, least: int) -> float:
         """So many messages are scarce, or `least`."""
@@ -148,6 +148,17 @@ class Prefetch:
         parts = max(1, sum([1 for partition in assignment if partition.flow.waiting]))
         number, weight = self._number(SCARCE) / parts, self._most / (4 * parts)
         return [p for p in assignment if p.flow.waiting <= number and p.flow.weight <= weight]
+
+
+def give_back(consumer: GroupConsumer, partition: Partition, offset: int) -> None:
+    """What was delivered from this offset on (-1: nothing was) comes again when the partition is resumed: here it would take
+    the memory of others, nobody knows for how long."""
+    name = (partition.topic, partition.number)
+    consumer.pause([name])
+    partition.flow.pause()
+    partition.flow.drop()
+    if offset >= 0:
+        consumer.rewind(name, offset, when_resumed=True)
 
 
 def _pause(consumer: GroupConsumer, partitions: List[Partition]) -> None:

@@ -14,15 +14,14 @@ class Flow:
     """What comes of one assignment, and what it is kept from."""
 
     __slots__ = (
-        "_causes", "_no_room", "_runs", "_unstored", "comes_below", "held", "in_transit", "moving", "paused", "suspended",
-        "taken_from", "try_at", "unread", "unread_at", "untold", "waiting", "weight",
+        "_causes", "_no_room", "_runs", "_unstored", "comes_below", "held", "in_transit", "moving", "paused", "taken_from",
+        "try_at", "unread", "unread_at", "untold", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(self) -> None:
         """All may come."""
         self.paused = False  # fetching is stopped, for back-pressure or because it is held
         self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: it should
-        self.suspended = ""  # the same, where an operator has paused it: then nothing of it is started either
         self.in_transit = 0  # records of its tasks that were sent and not answered
         self.unread = ""  # why it can't be read any further; while it is tried again nothing holds it, and this stays
         self.unread_at = -1  # from this offset on; negative: not even that is known
@@ -35,7 +34,7 @@ class Flow:
         self._no_room = False  # for some of it, in this turn
         self.taken_from = False  # since the last look
         self.moving = True  # as of that look
-        self.comes_below = math.inf  # it was given back: of no use while so many of it are in flight
+        self.comes_below = math.inf  # it was given back to the broker: of no use while so many of it are in flight
         self._runs: Deque[List[Any]] = deque()  # they themselves, in runs whose offsets ascend
 
     def _hold(self, cause: str, why: str) -> None:
@@ -69,11 +68,6 @@ class Flow:
     def crowded(self) -> bool:
         """Whether there is more of it than room."""
         return self.paused or self._no_room
-
-    def give_back(self, in_flight: int) -> None:
-        """What is in hand comes again, once fewer than these are in flight."""
-        self.drop()
-        self.comes_below = in_flight
 
     # ---- what is in hand --------------------------------------------------------------------------------------------
 
@@ -125,8 +119,12 @@ class Flow:
 
     def suspend(self, why: str) -> None:
         """By whom and for what it is paused; empty: it goes on."""
-        self.suspended = why
         self._hold(OPERATOR, why)
+
+    @property
+    def suspended(self) -> str:
+        """Why an operator has paused it: then nothing of it is started either; empty: none has."""
+        return self._causes.get(OPERATOR, "")
 
     # ---- as long as it can't be read --------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ import time
 from typing import Callable, List
 
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.prefetch import give_back
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.parts import Parts
 from kafka_worker.shared.ipc.orders import Order, Orders, Pauses
@@ -60,16 +61,5 @@ class Steering:
             return False
         flow.suspend(why)
         if why and flow.first is not None and not flow.unread:
-            self.give_back(partition, flow.first.offset(), consumer)
+            give_back(consumer, partition, flow.first.offset())
         return True
-
-    @staticmethod
-    def give_back(partition: Partition, offset: int, consumer: GroupConsumer) -> None:
-        """What was delivered from this offset on of a partition that is paused comes again when it goes on: here it would take
-        the memory of the others, nobody knows for how long."""
-        name = (partition.topic, partition.number)
-        consumer.pause([name])
-        partition.flow.pause()
-        partition.flow.drop()
-        if offset >= 0:
-            consumer.rewind(name, offset, when_resumed=True)

@@ -120,7 +120,7 @@ class Machine:
         self.paused = [number for number in self.paused if (TOPIC, number) not in names]
 
     def rewind(self, name: Tuple[str, int], offset: int, *, when_resumed: bool) -> None:
-        assert when_resumed
+        assert when_resumed and name[1] in self.paused
         self.given_back.append(name[1])
         self._position[name[1]] = self._next[name[1]] = offset
 
@@ -255,6 +255,29 @@ def test_with_seconds_of_work_in_hand_the_client_is_left_alone_longer_and_nothin
     assert most < 5 * SCARCE_SECONDS * 16 / machine.seconds
     assert (machine.paused, machine.thrown_away) == ([], 0)
     assert LEFT_SECONDS - 0.1 < longest(machine.emptied_at[1:]) < AMPLE_SECONDS + 0.1
+
+
+@pytest.mark.parametrize("since", [True, False], ids=["assigned since", "paused before"])
+def test_what_is_given_back_is_paused_and_comes_again_though_nothing_of_it_was_in_flight(*, since: bool) -> None:
+    limit = str(memory.SUPERVISOR_BYTES + memory.LEAST_BYTES)
+    machine = Machine(3, threads=8, max_in_flight=16, memory_limit=limit, size=20_000)
+    stuck = machine.partition(0)
+    stuck.flow.refused("it can't be stored", again=False)  # nothing of it starts
+    for number in (1, 2):
+        machine.pause([(TOPIC, number)])
+        machine.partition(number).flow.pause()
+    stuck.flow.keep([Message(offset, partition=0, value=bytes(20_000)) for offset in range(300)])
+    machine.prefetch._full = True
+    if not since:
+        machine.pause([(TOPIC, 0)])
+        stuck.flow.pause()
+    machine.turn()
+    stuck.flow.settled()
+    machine.run(1.5)
+
+    assert machine.given_back == [0]
+    assert stuck.tracker.watermark() > 300
+    assert all(machine.partition(number).tracker.watermark() > 100 for number in (1, 2))
 
 
 def test_what_fills_the_memory_and_does_not_move_is_given_back_for_others_until_something_of_it_has_ended() -> None:
