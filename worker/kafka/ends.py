@@ -5,17 +5,15 @@ learnt. Consumer thread only.
 
 from __future__ import annotations
 
-import threading
 from concurrent import futures
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
-from kafka_worker.kafka.topic_ids import quiet
+from kafka_worker.kafka.topic_ids import ANSWER_SECONDS, aside, quiet
 from kafka_worker.shared.system.deadline import Deadline
 
-ANSWER_SECONDS = 5.0
 AGAIN_SECONDS = 5.0  # between two questions
 SELDOM_SECONDS = 15.0  # between two about what there is no haste about
 LEVELS = ("read_committed", "read_uncommitted")
@@ -70,9 +68,7 @@ class Asker:
 
     def __call__(self, names: List[Name]) -> futures.Future[Dict[Name, End]]:
         """The ends of these, each with an end or with a problem."""
-        told: futures.Future[Dict[Name, End]] = futures.Future()
-        threading.Thread(target=lambda: told.set_result(self._all(names)), name="ends", daemon=True).start()
-        return told
+        return aside("ends", lambda: self._all(names))
 
     def _all(self, names: List[Name]) -> Dict[Name, End]:
         deadline = Deadline(ANSWER_SECONDS)

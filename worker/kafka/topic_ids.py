@@ -6,17 +6,18 @@ connection, and a question 2 ms (measured); it needs no more rights than a consu
 
 A broker that comes back, after it was frozen or cut off, tells for a moment of a cluster without brokers, and the answer to an
 AdminClient's question then ends the process by a failed assertion (`rd_kafka_admin_response_parse` of librdkafka 2.16). So a
-plain question goes before, and nothing is asked when that has no prompt answer, nor the first time that it has one again.
+plain question goes before, and nothing is asked when that has no prompt answer, nor for a while after.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import threading
 import time
 from concurrent import futures
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, TypeVar
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
@@ -27,8 +28,10 @@ from kafka_worker.shared.logs import Seldom
 
 log = logs.logger(__name__)
 
+T = TypeVar("T")
 ANSWER_SECONDS = 5.0
 PROMPT_SECONDS = 1.0
+STEADY_SECONDS = 3.0  # the longest that a broker which is back tells of a cluster without brokers, and more
 COMPLAINT_SECONDS = 600.0
 _QUIET = {"log_level": 0}  # it has no trouble but that of the consumer, which tells it
 _LOUD = ("debug", "statistics.interval.ms")
@@ -41,6 +44,14 @@ def quiet(properties: Mapping[str, Any]) -> Dict[str, Any]:
     return {**{name: properties[name] for name in properties if name not in (*_LOUD, *_OF_MEMBERS)}, **_QUIET}
 
 
+def aside(name: str, question: Callable[[], T]) -> futures.Future[T]:
+    """The answer to a question for which the client keeps its caller waiting: it is asked in a thread of this name, which
+    lives as long as that. The question raises nothing."""
+    told: futures.Future[T] = futures.Future()
+    threading.Thread(target=lambda: told.set_result(question()), name=name, daemon=True).start()
+    return told
+
+
 class TopicIds:
     """Asks one question at a time."""
 
@@ -51,7 +62,7 @@ class TopicIds:
         self._complaint = Seldom(log, time.monotonic, COMPLAINT_SECONDS)
         self._client: Optional[AdminClient] = None
         self._asked: Optional[futures.Future[Dict[str, Home]]] = None
-        self._steady = True  # the last plain question had a prompt answer
+        self._steady_from = -math.inf  # plain questions have had prompt answers for long enough then
 
     def ask(self, topics: Iterable[str]) -> None:
         """About these. What was asked before is asked no more."""
@@ -59,12 +70,9 @@ class TopicIds:
         names = sorted(set(topics))
         client = self._made() if names else None
         if client is not None:
-            told: futures.Future[Dict[str, Home]] = futures.Future()
-            threading.Thread(target=lambda: told.set_result(self._homes(client, names)), name="topic ids", daemon=True).start()
-            self._asked = told
+            self._asked = aside("topic ids", lambda: self._homes(client, names))
 
     def _homes(self, client: AdminClient, names: List[str]) -> Dict[str, Home]:
-        """In a thread that lives as long as its question: of the plain one the client's answer is waited for."""
         if not self._there(client):
             return dict.fromkeys(names, UNKNOWN)
         cluster = client.describe_cluster(request_timeout=ANSWER_SECONDS)
@@ -74,13 +82,15 @@ class TopicIds:
 
     def _there(self, client: AdminClient) -> bool:
         """Whether there are brokers, and have been for a while."""
-        began, steady = self._clock(), self._steady
+        began = self._clock()
         try:
             brokers = client.list_topics(topic="", timeout=ANSWER_SECONDS).brokers  # no topic's name: of brokers only
         except KafkaException:
             brokers = {}
-        self._steady = bool(brokers) and self._clock() - began < PROMPT_SECONDS
-        return self._steady and steady
+        now = self._clock()
+        if not brokers or now - began >= PROMPT_SECONDS:
+            self._steady_from = now + STEADY_SECONDS
+        return now >= self._steady_from
 
     def _made(self) -> Optional[AdminClient]:
         if self._client is None:

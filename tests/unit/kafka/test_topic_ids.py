@@ -11,7 +11,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from kafka_worker.kafka import topic_ids
-from kafka_worker.kafka.topic_ids import TopicIds
+from kafka_worker.kafka.topic_ids import STEADY_SECONDS, TopicIds
 from kafka_worker.partitions.stored import ID_LENGTH, UNKNOWN, Home
 from kafka_worker.recovery.offset_map import decode, encode
 
@@ -158,18 +158,26 @@ def test_the_client_has_the_consumers_rights_and_is_quiet(admins: List[Admin]) -
     assert admins[0].asked == [["a", "b"], ["a"]]
 
 
-def test_a_cluster_without_brokers_or_that_is_slow_is_not_asked_nor_the_first_time_that_it_is_well_again(
+def test_a_cluster_without_brokers_or_that_is_slow_is_not_asked_nor_before_it_has_been_well_for_a_while(
     admins: List[Admin],
 ) -> None:
     asked = TopicIds({}, lambda: clock[0])
-    told = []
-    for brokers, takes in (({1: ""}, 0.0), ({}, 0.0), ({1: ""}, 0.0), ({1: ""}, 0.0), ({1: ""}, 2.0), ({1: ""}, 0.0)):
-        if not admins:
-            asked.ask(["one"])
-            admins[0].tell("cluster", one="id 1")
-        else:
-            admins[0].brokers, admins[0].takes = brokers, takes
-            asked.ask(["one"])
-        told.append((asked.answer(SECONDS) or {})["one"] != UNKNOWN)
+    asked.ask(["one"])
+    (admin,) = admins
+    admin.tell("cluster", one="id 1")
 
-    assert told == [True, False, False, True, False, False]
+    def known(after: float, brokers: int, takes: float) -> bool:
+        """Whether something is told, asked so long after the one before, of so many brokers, after so many seconds."""
+        clock[0] += after
+        admin.brokers, admin.takes = dict.fromkeys(range(brokers), ""), takes
+        asked.ask(["one"])
+        return (asked.answer(SECONDS) or {})["one"] != UNKNOWN
+
+    assert known(0, 1, 0)
+    assert [known(5, 0, 0), known(0.1, 1, 0), known(STEADY_SECONDS - 0.2, 1, 0), known(0.2, 1, 0)] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    assert [known(5, 1, 2), known(0.1, 1, 0), known(STEADY_SECONDS, 1, 0)] == [False, False, True]
