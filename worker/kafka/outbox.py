@@ -265,11 +265,7 @@ class Outbox:
         self.work.add("messages_sent", "", letter.record.topic)
         self._settled(letter)
         if letter.refused and not letter.partition.flow.held:
-            log.info(
-                "%s goes on: nothing of it waits to be stored any more",
-                letter.partition,
-                extra=about(Event.PARTITION_GOES_ON, topic=letter.partition.topic, partition=letter.partition.number),
-            )
+            say_goes_on(letter.partition)
         letter.stored(letter.task)
 
     def _heard(self, client: _Client, letters: List[_Letter], problem: KafkaError) -> None:
@@ -289,12 +285,7 @@ class Outbox:
             return True
         if problem.name() != "INVALID_TIMESTAMP" or not letter.record.timestamp:
             return False
-        self._told_of_time.log(
-            logging.WARNING,
-            "%s: its %s goes to %s with the time of now, because its own is refused there: %d ms since 1970",
-            in_words(letter.task), letter.what, letter.record.topic, letter.record.timestamp,
-            extra=about(Event.STORED_OTHERWISE, **facts_of(letter.task), reason=problem.name()),
-        )  # fmt: skip
+        say_of_time(self._told_of_time, letter.task, letter.what, letter.record, problem)
         letter.record = letter.record._replace(timestamp=0)
         return True
 
@@ -330,3 +321,21 @@ def _by_task(due: List[List[_Letter]]) -> Iterable[List[_Letter]]:
     for letters in due:
         lists.setdefault(id(letters[0].task), []).extend(letters)
     return lists.values()
+
+
+def say_goes_on(partition: Partition) -> None:
+    """What was told of it is over."""
+    log.info(
+        "%s goes on: nothing of it waits to be stored any more",
+        partition, extra=about(Event.PARTITION_GOES_ON, topic=partition.topic, partition=partition.number),
+    )  # fmt: skip
+
+
+def say_of_time(told: Seldom, task: Task, what: str, record: OutgoingRecord, problem: KafkaError) -> None:
+    """It is stored otherwise than it was to be."""
+    told.log(
+        logging.WARNING,
+        "%s: its %s goes to %s with the time of now, because its own is refused there: %d ms since 1970",
+        in_words(task), what, record.topic, record.timestamp,
+        extra=about(Event.STORED_OTHERWISE, **facts_of(task), reason=problem.name()),
+    )  # fmt: skip

@@ -14,12 +14,21 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from typing import Any, Callable, Collection, Deque, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Collection, Deque, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 from typing import Counter as CounterType
 
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outbox import MENDABLE, RESEND_SECONDS, Failed, Outbox, OutgoingRecord, remedy
+from kafka_worker.kafka.outbox import (
+    MENDABLE,
+    RESEND_SECONDS,
+    Failed,
+    Outbox,
+    OutgoingRecord,
+    remedy,
+    say_goes_on,
+    say_of_time,
+)
 from kafka_worker.kafka.transactor import Job, Parcel, Place, Transactor
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, in_words, offset_of
@@ -45,8 +54,9 @@ class Transactions:
         self._transactor = transactor
         self._clock = clock
         self._parcels: Dict[Partition, List[Parcel]] = {}
+        self._in_doubt: Set[Parcel] = set()  # a transaction with them was refused, and perhaps because of them
         self._job: Optional[Job] = None
-        self._complaint = Seldom(log, clock)
+        self._complaint, self._told_of_time = Seldom(log, clock), Seldom(log, clock)
         self._not_before = self._begun_at = 0.0  # the next one, and the one under way
         self._failing: Tuple[float, str] = (0.0, "")  # since when, and why; empty: the last one was committed
         # Refused at least once and not stored yet, by `what` and the topic of the task.
@@ -161,11 +171,13 @@ class Transactions:
         mine = self._parcels.get(partition, ())
         if not mine:
             return low
-        doubted = next(self._doubted(), None)
-        if doubted is not None:
-            mine = [parcel for parcel in mine if parcel is doubted]
-        now = self._clock()
-        ready = {offset: parcel for parcel in mine if parcel.again_at <= now for offset in parcel.offsets}
+        together = self._doubted()
+        return self._high(partition, [each for each in mine if (each in together if together else each not in self._in_doubt)])
+
+    def _high(self, partition: Partition, parcels: Iterable[Parcel]) -> int:
+        """The same, where these are to be stored."""
+        low, now = partition.tracker.watermark(), self._clock()
+        ready = {offset: parcel for parcel in parcels if parcel.again_at <= now for offset in parcel.offsets}
         done = dict(partition.tracker.done_beyond(low))
         high = low
         while high in ready or high in done:
@@ -200,7 +212,10 @@ class Transactions:
         if job.error is None:
             self._failing = (0.0, "")
             for parcel in job.parcels:
+                was_refused = parcel.refused
                 self._remove(parcel)
+                if was_refused and not parcel.partition.flow.held:
+                    say_goes_on(parcel.partition)
                 for record in parcel.records:
                     self.work.add("messages_sent", "", record.topic)
                     parcel.stored(parcel.task)
@@ -212,18 +227,24 @@ class Transactions:
         self._failing = (self._failing[0] if self._failing[1] else now, job.error.str())
         blamed = [(parcel, parcel.problem) for parcel in job.parcels if parcel.problem is not None]
         self.answers.append(([], None if blamed else job.error))
+        single = len({parcel.partition for parcel in job.parcels}) == 1 and len(_inseparable(job.parcels)) == len(job.parcels)
         for parcel, problem in blamed:
             parcel.problem = None
-            self._doubt(parcel, problem, single=len(job.parcels) == 1)
+            self._doubt(parcel, problem, single=single)
+            parcel.at_once = False  # as the problem, of this try
 
     def _doubt(self, parcel: Parcel, problem: KafkaError, *, single: bool) -> None:
-        """Brokers refuse whole batches, and a transaction with them: who it was is known when it was alone."""
+        """Brokers refuse whole batches, and a transaction with them: who it was is known when it was alone (`single`)."""
+        if parcel.partition.closing.revoked:
+            return  # whoever owns the partition now decides about it
         if parcel.failed is not None and parcel.at_once and problem.name() not in MENDABLE:
             self._remove(parcel)
             parcel.failed(KafkaException(problem))
         elif not single:
-            parcel.alone = True
+            self._in_doubt.add(parcel)
         elif problem.name() == "INVALID_TIMESTAMP" and any(record.timestamp for record in parcel.records):
+            for record in filter(lambda each: each.timestamp, parcel.records):
+                say_of_time(self._told_of_time, parcel.task, parcel.what, record, problem)
             parcel.records = [record._replace(timestamp=0) for record in parcel.records]
         else:
             self._refused(parcel, problem)
@@ -244,14 +265,16 @@ class Transactions:
             extra=about(Event.PARTITION_HELD, **facts_of(parcel.task), reason=problem.name()),
         )  # fmt: skip
 
-    def _doubted(self) -> Iterator[Parcel]:
-        """Those that a transaction was refused with, and that could be stored now, one by one."""
-        now = self._clock()
-        for partition, waiting in self._parcels.items():
-            low = partition.tracker.watermark()
-            for parcel in waiting:
-                if parcel.alone and parcel.again_at <= now and parcel.offsets[0] == low:
-                    yield parcel
+    def _doubted(self) -> List[Parcel]:
+        """One that a transaction was refused with, and that could be stored now, with those that can't be stored apart from
+        it; empty: there is none."""
+        for partition in sorted({parcel.partition for parcel in self._in_doubt}, key=str):
+            together = _inseparable(self._parcels[partition])
+            if not self._in_doubt.isdisjoint(together) and self._high(partition, together) > max(
+                parcel.offsets[-1] for parcel in together
+            ):
+                return together
+        return []
 
     def _add(self, parcel: Parcel) -> None:
         if parcel.partition.closing.revoked:
@@ -264,6 +287,7 @@ class Transactions:
         if parcel not in waiting:
             return
         waiting.remove(parcel)
+        self._in_doubt.discard(parcel)
         if not waiting:
             del self._parcels[parcel.partition]
         parcel.partition.flow.answered()
@@ -271,6 +295,19 @@ class Transactions:
             parcel.refused = False
             self.unstored[parcel.what, parcel.partition.topic] -= 1
             parcel.partition.flow.settled()
+
+
+def _inseparable(parcels: Iterable[Parcel]) -> List[Parcel]:
+    """The lowest of these, of one partition, and those that can't be stored apart from it, as batches lie within each
+    other."""
+    first, *others = sorted(parcels, key=lambda parcel: parcel.offsets)
+    together, last = [first], first.offsets[-1]
+    for parcel in others:
+        if parcel.offsets[0] > last:
+            break
+        together.append(parcel)
+        last = max(last, parcel.offsets[-1])
+    return together
 
 
 AnyOutbox = Union[Outbox, Transactions]

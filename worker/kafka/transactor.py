@@ -38,7 +38,6 @@ class Parcel:
 
     __slots__ = (
         "again_at",
-        "alone",
         "at_once",
         "failed",
         "offsets",
@@ -68,7 +67,6 @@ class Parcel:
         self.stored = stored
         self.failed = failed
         self.refused = False  # at least once, and so it counts as unstored
-        self.alone = False  # a transaction with it was refused, and it is in doubt whether because of it
         self.again_at = 0.0  # not before, in monotonic seconds
         self.problem: Optional[KafkaError] = None  # what was said of one of its records
         self.at_once = False  # by the client itself

@@ -143,7 +143,10 @@ def test_tasks_stay_in_flight_until_their_transaction_is_committed_and_one_is_un
     assert [error for _, error in bench.ours.answers] == [ABORT, None]
 
 
-def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(bench: Bench) -> None:
+def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="kafka_worker")
     for offset in (0, 1, 2):
         bench.send(offset)
     bench.commit()
@@ -165,6 +168,77 @@ def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(be
     assert (first, second, third, bench.sent) == ([0], [1], [1], [2])
     assert held == ("a result can't be stored in out: Broker: Unknown topic or partition", 1, 1)
     assert (bench.partition.flow.held, bench.ours.unstored["result", TOPIC]) == ("", 0)
+    assert [vars(each)["event"] for each in caplog.records] == ["partition-held", "partition-goes-on"]
+
+
+def test_one_that_is_refused_above_others_keeps_none_below_it(bench: Bench) -> None:
+    for offset in (0, 1, 2):
+        bench.send(offset)
+    bench.commit()
+    bench.over(GONE, blamed=(1,))  # its records go elsewhere
+    bench.now += PAUSE_SECONDS
+    bench.commit()
+    first = bench.sent
+    bench.over()
+    bench.commit()
+    second = bench.sent
+    bench.over(GONE, blamed=(1,))
+
+    assert (first, second) == ([0], [1])
+    assert bench.partition.flow.held == "a result can't be stored in out: Broker: Unknown topic or partition"
+
+
+def test_a_batch_in_doubt_that_others_lie_within_is_stored_with_them_and_till_then_keeps_no_other_partition(
+    bench: Bench,
+) -> None:
+    other = Partition("topic", 1)
+    segment, _ = other.tracker.take(0, 1)
+    bench.done(0, 3)
+    for offsets in ([1, 4], [2]):
+        bench.send(*offsets)
+    bench.commit()
+    bench.over(GONE, blamed=(1,))
+    held = bench.partition.flow.held  # the two can't be told apart, so it is known who it was
+    bench.now += RESEND_SECONDS
+    bench.commit()
+    again = bench.sent
+    bench.over()
+
+    late = Bench()
+    late.send(1, 4)
+    late.ours._in_doubt.update(late.ours._parcels[late.partition])  # while 0, 2 and 3 run
+    record = OutgoingRecord("out", None, b"", [])
+    late.ours.send("result", (0, segment, Message(0), None, 1, other), record, lambda _task: None)
+
+    assert held == "a result can't be stored in out: Broker: Unknown topic or partition"
+    assert again == [1, 2] and bench.partition.tracker.watermark() == 5
+    assert (late.ours.reach(late.partition), late.ours.reach(other)) == (0, 1)
+
+
+def test_what_is_refused_of_a_partition_that_has_gone_meanwhile_is_not_counted_as_unstored(bench: Bench) -> None:
+    bench.send(0)
+    bench.commit()
+    bench.partition.closing.forget()
+    bench.ours.serve()
+    bench.over(GONE, blamed=(0,))
+
+    assert bench.ours.unstored["result", TOPIC] == 0
+    assert bench.partition.flow.held == ""
+
+
+def test_what_the_client_refused_at_once_before_may_be_held_by_the_broker_now(bench: Bench) -> None:
+    bench.send(0)
+    bench.commit()
+    bench.over(KafkaError(KafkaError._UNKNOWN_TOPIC), blamed=(0,), at_once=True)
+    bench.now += RESEND_SECONDS
+    job = bench.commit()
+    assert job
+    job.error = job.parcels[0].problem = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
+    bench.by_hand.over.append(job)
+    bench.ours_serve()
+
+    assert bench.failed == []
+    assert bench.partition.flow.held
 
 
 def test_what_the_client_itself_can_not_take_is_a_failure_of_its_call(bench: Bench) -> None:
