@@ -136,7 +136,7 @@ class Prefetch:
         if not starved or self._clock() < self._moved_at + FULL_SECONDS:
             return
         heaviest = max(assignment, key=_weight)
-        give_back(consumer, heaviest, heaviest.flow.first.offset())
+        give_back(consumer, heaviest)
         heaviest.flow.comes_below = max(1, heaviest.tracker.in_flight)  # of which nothing is in flight may come at once
 
     def _number(self, least: int) -> float:
@@ -150,9 +150,12 @@ class Prefetch:
         return [p for p in assignment if p.flow.waiting <= number and p.flow.weight <= weight]
 
 
-def give_back(consumer: GroupConsumer, partition: Partition, offset: int) -> None:
-    """What was delivered from this offset on (-1: nothing was) comes again when the partition is resumed: here it would take
-    the memory of others, nobody knows for how long."""
+def give_back(consumer: GroupConsumer, partition: Partition, offset: int = -1) -> None:
+    """What was delivered from this offset on (-1: nothing was), and what is in hand, comes again when the partition is
+    resumed: here it would take the memory of others, nobody knows for how long."""
+    if partition.flow.waiting:
+        in_hand = int(partition.flow.first.offset())
+        offset = min(offset, in_hand) if offset >= 0 else in_hand
     name = (partition.topic, partition.number)
     consumer.pause([name])
     partition.flow.pause()

@@ -60,6 +60,6 @@ class Steering:
         if why == flow.suspended:
             return False
         flow.suspend(why)
-        if why and flow.first is not None and not flow.unread:
-            give_back(consumer, partition, flow.first.offset())
+        if why and flow.waiting and not flow.unread:
+            give_back(consumer, partition)
         return True

@@ -210,6 +210,20 @@ def test_a_partition_is_read_on_from_where_it_is_told_to(client: Client, witness
     assert client.sought == [(*OURS, 7)]
 
 
+def test_what_is_given_back_is_read_again_when_it_is_resumed_from_the_lowest_offset_on(
+    client: Client, witness: Witness
+) -> None:
+    for offset in (7, 12):
+        witness.group.rewind(OURS, offset, when_resumed=True)
+    client.queue = [Message(13), Message(7)]
+    before = (witness.group.fetch(1, 0.1), client.sought)
+    witness.group.resume([OURS])
+
+    assert before == ([], [])
+    assert len(witness.group.fetch(1, 0.1)) == 1
+    assert client.sought == [(*OURS, 7)]
+
+
 def test_since_when_a_rebalance_waits_for_others_is_known_from_the_clients_statistics(
     client: Client, witness: Witness
 ) -> None:

@@ -19,6 +19,7 @@ from kafka_worker.kafka.prefetch import (
     SCARCE,
     SCARCE_SECONDS,
     Prefetch,
+    give_back,
 )
 from kafka_worker.kafka.properties import CONSUMER_DEFAULTS
 from kafka_worker.partitions import intake
@@ -123,6 +124,9 @@ class Machine:
         assert when_resumed and name[1] in self.paused
         self.given_back.append(name[1])
         self._position[name[1]] = self._next[name[1]] = offset
+
+    def position(self, number: int) -> int:
+        return self._position[number]
 
     def _barrier(self, names: List[Tuple[str, int]]) -> None:
         """What is there of them, or on its way, is of no use any more."""
@@ -255,6 +259,17 @@ def test_with_seconds_of_work_in_hand_the_client_is_left_alone_longer_and_nothin
     assert most < 5 * SCARCE_SECONDS * 16 / machine.seconds
     assert (machine.paused, machine.thrown_away) == ([], 0)
     assert LEFT_SECONDS - 0.1 < longest(machine.emptied_at[1:]) < AMPLE_SECONDS + 0.1
+
+
+def test_what_is_in_hand_goes_back_with_what_comes_behind_it() -> None:
+    machine = Machine(1, threads=1)
+    partition = machine.partition(0)
+    partition.flow.keep([Message(offset, partition=0, value=b"") for offset in range(100, 110)])
+
+    give_back(machine, partition, 110)  # type: ignore[arg-type]
+
+    assert machine.position(0) == 100
+    assert partition.flow.waiting == 0
 
 
 @pytest.mark.parametrize("since", [True, False], ids=["assigned since", "paused before"])

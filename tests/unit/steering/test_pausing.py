@@ -63,6 +63,15 @@ def test_nothing_of_what_comes_while_it_is_paused_is_started_and_all_of_it_comes
     assert bench.committed == 8
 
 
+def test_all_that_comes_of_it_in_one_fetch_comes_again(bench: Bench) -> None:
+    """The client keeps the order of a partition, not the partitions together."""
+    mixed = [Message(5), Message(6), Message(0, partition=1), Message(7), Message(8)]
+    bench.play(assign(), order(bench, PAUSE), *turns(), lambda _: mixed, *turns(), stop())  # fmt: skip
+
+    assert min(bench.group.rewound) == 5
+    assert bench.calls == []
+
+
 def test_what_runs_is_finished_and_committed_and_what_is_queued_waits(bench: Bench) -> None:
     going, waits = threading.Event(), []
 
