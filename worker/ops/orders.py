@@ -29,7 +29,7 @@ def run(configuration: Configuration) -> int:
         found = asking.find(configuration.settings)
         if configuration.command == "pauses":
             return _list(from_json(Snapshot, found.snapshot), as_json=configuration.as_json)
-        answer = control.ask(found.path, {"command": configuration.command, **fields(request)})
+        answer = found.ask(configuration.command, fields(request))
     except control.NotRunningError as problem:
         complain(safe(f"Not running: {problem}"))
         return NOT_RUNNING

@@ -12,6 +12,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 from kafka_worker.gates.gates import Gates
 from kafka_worker.handler.batch import Alone
 from kafka_worker.isolation.task_process import TaskDiedError
+from kafka_worker.kafka.outbox import OutgoingRecord
 from kafka_worker.kafka.properties import Member
 from kafka_worker.kafka.transactions import AnyOutbox, Transactions
 from kafka_worker.outcomes.dead_letters import DeadLetters
@@ -271,11 +272,7 @@ class Decisions:
     def _wait_for_its_time(self, task: Task, now: float) -> None:
         """It was not tried, and waits as it is: where a failed one with so long a wait would."""
         self._gates.give_back([task])
-        record = self.retry_topics.as_it_is(task, self.sleeps(task, now), now)
-        if record is None:
-            self._sleep(task, now)
-        else:
-            self._outbox.send("retry", task, record, self._sent_on)
+        self._rest(task, self.retry_topics.as_it_is(task, self.sleeps(task, now), now), now)
 
     def _wait_until_able(self, task: Task, error: InabilityError, now: float) -> None:
         """It is our inability, or the machine's: the task was not tried, and waits as it is."""
@@ -337,7 +334,10 @@ class Decisions:
             if not self._gates.set_aside(task):
                 self.requeue([task])
             return
-        record = self.retry_topics.lap(task, now)
+        self._rest(task, self.retry_topics.lap(task, now), now)
+
+    def _rest(self, task: Task, record: Optional[OutgoingRecord], now: float) -> None:
+        """Until its time has come: in a retry topic, where this is produced; None: here."""
         if record is None:
             self._sleep(task, now)
         else:

@@ -15,6 +15,7 @@ nothing of them, and costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from typing import Any, Callable, Deque, Iterable, List, Optional, Set
@@ -174,6 +175,10 @@ class _Line(FirstComeFirstServed):
         task: Task = self._first()
         while partition_of(task).flow.suspended:
             self.passed.append(task)
+            if not partition_of(task).flow.suspended:  # since just now: who looks again at those who passed may have done so
+                with contextlib.suppress(ValueError):  # he has it
+                    self.passed.remove(task)
+                    self.put(task)
             task = self._first()
         return task
 

@@ -101,7 +101,8 @@ class Parking:
                 continue
             before = known.get(order.place)
             ours = before is not None and before.partition is partition
-            self._parked[order.place] = before if before and ours else _Parked(order, partition)
+            self._parked[order.place] = parked = before if before and ours else _Parked(order, partition)
+            parked.order = order  # the newest: its words are the audit
         for place in known.keys() - self._parked.keys():
             known[place].partition.named.discard(known[place].offset)
         now = self._clock()

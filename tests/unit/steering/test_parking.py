@@ -182,6 +182,16 @@ def test_what_is_not_delivered_yet_is_kept_by_name_and_taken_when_it_comes(bench
     assert bench.letters == [(f"{TOPIC}.dlq", "parked by ops@host: it hangs", "0")]
 
 
+def test_the_letter_has_the_newest_order_s_words(bench: Bench) -> None:
+    bench.turn(ORDER)
+    newer = ORDER._replace(reason="it still hangs", by="night@host")
+    bench.turn(newer)
+    bench.parking.take([bench.take(HERE)])
+
+    assert bench.turn(newer) == "parked"
+    assert bench.letters == [(f"{TOPIC}.dlq", "parked by night@host: it still hangs", "0")]
+
+
 def test_an_order_that_is_withdrawn_names_nothing_any_more(bench: Bench) -> None:
     bench.turn(ORDER)
     bench.turn()

@@ -11,6 +11,7 @@ from kafka_worker.kafka import outbox
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.flow import Flow
 from kafka_worker.pools import thread_pool
+from kafka_worker.recovery import quarantine
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.configuration.words.place import Place
@@ -61,6 +62,16 @@ def test_nothing_of_what_comes_while_it_is_paused_is_started_and_all_of_it_comes
     assert bench.group.rewound == [5]
     assert sorted(bench.calls) == [5, 6, 7]
     assert bench.committed == 8
+
+
+def test_a_suspect_that_may_run_the_moment_it_has_let_others_pass_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([WORDS, "", ""])
+    monkeypatch.setattr(Flow, "suspended", property(lambda _: next(looks)))
+    line, task = quarantine._Line(), (7, None, None, None, 1, Partition(TOPIC, 0))
+    line.put(task)
+
+    assert line.pop() == task
+    assert not line.passed
 
 
 def test_all_that_comes_of_it_in_one_fetch_comes_again(bench: Bench) -> None:

@@ -56,10 +56,6 @@ class Pauses:
                 return self._orders[place]
         return None
 
-    def __bool__(self) -> bool:
-        """Whether anything is paused."""
-        return bool(self._orders)
-
 
 def as_rows(orders: Iterable[Order]) -> List[List[Any]]:
     """As plain data."""

@@ -4,6 +4,7 @@ told, and ends nothing: what is in force stays so.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from typing import Callable
@@ -52,7 +53,8 @@ class OrdersFile:
         try:
             runtime_files.prepare_state(self._settings)
             if self._damaged:
-                os.replace(self._path, self._path + ".damaged")
+                with contextlib.suppress(FileNotFoundError):  # somebody has taken it away
+                    os.replace(self._path, self._path + ".damaged")
                 self._damaged = False
             runtime_files.replace(self._path, encoded(orders))
         except (OSError, runtime_files.UnsafeDirectoryError) as problem:

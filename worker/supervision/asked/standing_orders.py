@@ -32,8 +32,8 @@ class StandingOrders:
         self.orders = file.read()
         self.outcomes: Dict[Place, str] = {}  # of messages that were to be parked, the newest
         for order in self.orders:
-            what = "to be parked" if order.parks else "paused"
-            log.warning("As ordered before, %s is %s: %s", order.place, what, order.in_words, extra=of(Event.PAUSED, order))
+            what, event = ("to be parked", Event.PARK_ORDERED) if order.parks else ("paused", Event.PAUSED)
+            log.warning("As ordered before, %s is %s: %s", order.place, what, order.in_words, extra=of(event, order))
 
     @property
     def problem(self) -> str:

@@ -233,6 +233,28 @@ def test_what_can_not_be_kept_is_in_force_and_told_and_kept_later(bench: Bench, 
     assert bench.places == ["orders/5"]
 
 
+def test_a_damaged_file_that_somebody_removes_keeps_no_order_from_being_kept(bench: Bench) -> None:
+    path = Path(runtime_files.prepare_state(bench.settings)) / "orders.json"
+    path.write_bytes(DAMAGED[0])
+    bench.start()
+    path.unlink()
+    answer = bench.order("pause", THREE)
+    bench.start()
+
+    assert answer == {"here": 1, "problem": ""}
+    assert bench.places == ["orders/5"]
+
+
+def test_orders_of_before_are_told_by_what_they_order(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("WARNING", logger="kafka_worker")
+    bench.order("pause", THREE)
+    bench.order("park", {**THREE, "offset": 150})
+    caplog.clear()
+    bench.start()
+
+    assert [vars(each)["event"] for each in caplog.records] == ["paused", "park-ordered"]
+
+
 def test_a_file_that_is_taken_away_is_made_anew(bench: Bench) -> None:
     bench.order("pause", THREE)
     (Path(runtime_files.prepare_state(bench.settings)) / "orders.json").unlink()
