@@ -66,7 +66,9 @@ class Tokens:
         """A token, of the user's if there is one. `config`: sasl.oauthbearer.config."""
         asked = self._ask(config or "")
         if asked is not None and not asked.wait(PATIENCE_SECONDS):
-            self._failed(f"has not returned within {PATIENCE_SECONDS:g} s")
+            with self._lock:  # it may have returned this moment
+                if self._asked is asked:
+                    self._failed(f"has not returned within {PATIENCE_SECONDS:g} s")
         token, now = self._token, self._wall()
         return tuple(token if token.ends > now else Token("none", now + WITHOUT_SECONDS))
 
@@ -81,19 +83,21 @@ class Tokens:
             return self._asked
 
     def _call(self, config: str, asked: threading.Event) -> None:
+        now = self._wall()
+        token: Optional[Token]
         try:
-            now = self._wall()
             token = checked(self._function(config), now)
         except BaseException as problem:  # SystemExit too: it is the user's
             error = plain(names_of(problem)[0])
             self._failed(str(problem) if isinstance(problem, UnusableTokenError) else f"raised {error}: {text_of(problem)}")
-        else:
-            self._token, self._fresh_until = token, now + FRESH * (token.ends - now)
-            if self.problem:
-                self.problem = ""
-                log.info("%s gives tokens again", self._source, extra=about(Event.SIGN_IN_BACK))
+            token = None
         with self._lock:
             self._asked = None
+            if token is not None:
+                self._token, self._fresh_until = token, now + FRESH * (token.ends - now)
+                if self.problem:
+                    self.problem = ""
+                    log.info("%s gives tokens again", self._source, extra=about(Event.SIGN_IN_BACK))
         asked.set()
 
     def _failed(self, how: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 from typing import Any, Dict, List, Tuple
 
 import pytest
@@ -178,3 +179,12 @@ def test_nobody_is_refused_for_want_of_a_token(monkeypatch: pytest.MonkeyPatch, 
         group._on_error(Refusal("invalid_token"))
         now[0] += consumer.UNAUTHORISED_AFTER
     assert group.ending is ExitCode.NOT_AUTHORISED
+
+
+def test_a_function_that_returns_the_moment_its_time_is_over_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens(lambda _config: ("token", 1100.0), "KAFKA_OAUTH", lambda: 1000.0)
+    tokens("")
+    monkeypatch.setattr(tokens, "_ask", lambda _config: SimpleNamespace(wait=lambda _seconds: False))
+
+    assert tokens("")[0] == "token"
+    assert tokens.problem == ""
