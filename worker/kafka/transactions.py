@@ -261,7 +261,7 @@ class Transactions:
             logging.ERROR,
             "%s: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition is held, "
             "and it is tried again every %d s. To mend it, %s",
-            in_words(parcel.task), parcel.what, topic, problem, RESEND_SECONDS, remedy(problem),
+            in_words(parcel.task), parcel.what, topic, problem, RESEND_SECONDS, _remedy(problem),
             extra=about(Event.PARTITION_HELD, **facts_of(parcel.task), reason=problem.name()),
         )  # fmt: skip
 
@@ -295,6 +295,15 @@ class Transactions:
             parcel.refused = False
             self.unstored[parcel.what, parcel.partition.topic] -= 1
             parcel.partition.flow.settled()
+
+
+def _remedy(problem: KafkaError) -> str:
+    """A transaction's records are compressed as the producer is told to, and never alone."""
+    if problem.name() == "MSG_SIZE_TOO_LARGE":
+        return (
+            "raise max.message.bytes of that topic, or set KAFKA_PRODUCER_COMPRESSION_TYPE=zstd, if that will do"
+        )
+    return remedy(problem)
 
 
 def _inseparable(parcels: Iterable[Parcel]) -> List[Parcel]:

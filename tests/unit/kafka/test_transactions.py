@@ -7,11 +7,13 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from kafka_worker.kafka import transactions
 from kafka_worker.kafka.outbox import RESEND_SECONDS, OutgoingRecord
 from kafka_worker.kafka.transactions import PAUSE_SECONDS, TROUBLE_SECONDS, Transactions
 from kafka_worker.kafka.transactor import Job, Transactor
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, finish
+from kafka_worker.shared.logs import Seldom
 from tests.unit.fakes import TOPIC, Message
 
 GONE = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
@@ -226,10 +228,13 @@ def test_what_is_refused_of_a_partition_that_has_gone_meanwhile_is_not_counted_a
     assert bench.partition.flow.held == ""
 
 
-def test_what_the_client_refused_at_once_before_may_be_held_by_the_broker_now(bench: Bench) -> None:
+def test_what_the_client_refused_at_once_before_may_be_held_by_the_broker_now(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     bench.send(0)
     bench.commit()
     bench.over(KafkaError(KafkaError._UNKNOWN_TOPIC), blamed=(0,), at_once=True)
+    bench.ours._complaint = Seldom(transactions.log, lambda: bench.now)
     bench.now += RESEND_SECONDS
     job = bench.commit()
     assert job
@@ -239,6 +244,7 @@ def test_what_the_client_refused_at_once_before_may_be_held_by_the_broker_now(be
 
     assert bench.failed == []
     assert bench.partition.flow.held
+    assert "raise max.message.bytes of that topic, or set KAFKA_PRODUCER_COMPRESSION_TYPE=zstd" in caplog.text
 
 
 def test_what_the_client_itself_can_not_take_is_a_failure_of_its_call(bench: Bench) -> None:
