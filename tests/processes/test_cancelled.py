@@ -39,7 +39,7 @@ def roll(service: Service) -> None:
 def test_at_a_roll_a_rebalance_and_a_stop_handlers_that_give_up_lose_no_attempt(scene: Scene, how: Dict[str, str]) -> None:
     letters = scene.admin.create_topic(scene.topic + ".dlq", partitions=1)
     scene.send(messages(COUNT, keys=KEYS, sleep_ms=uneven(60, 1000, 0.3)))
-    options = {"handler": "tests.support.handlers:cooperative", "threads": 3, "env": {"BREAKER_MIN_CALLS": "3", **how}}
+    options = {"handler": "tests.support.handlers:cooperative", "threads": 4, "env": {"BREAKER_MIN_CALLS": "3", **how}}
     first = scene.ready_service(**options)
     wait_progress(scene)
     roll(first)

@@ -68,7 +68,7 @@ def what_happened_is_told(running: Service, address: str) -> None:
     streamed = islice(stream(address, "/api/v1/events?only=event"), len(listed))
     assert [each["number"] for each in streamed] == [each["number"] for each in listed]
 
-    (partition, *_) = running.status()["slots"][0]["child"]["partitions"]
+    (partition, *_) = eventually(lambda: (running.slots()[0]["child"] or {}).get("partitions"), SECONDS, "it has its seat")
     status, said = get(address, f"/api/v1/explain?topic={partition['topic']}&partition={partition['partition']}&offset=0")
     (case,) = json.loads(said)
     assert (status, case["slot"], case["partition"], case["error"]) == (200, 0, partition["partition"], "")
