@@ -65,6 +65,7 @@ soak: install kafka ## what takes minutes: a storm of members, a retry of hours 
 page: install ## the page in a real browser, with pictures; needs node, npm and chromium (CHROMIUM=path)
 	@mkdir -p .build/page && cp tests/page/look.mjs .build/page
 	npm install --silent --no-audit --no-fund --prefix .build/page puppeteer-core@23.11.1 axe-core@4.14.1
+	$(PYTEST) tests/page
 	$(VENV)/bin/python -m tests.page
 
 lint: install ## ruff: rules and format

@@ -300,9 +300,7 @@ class Transactions:
 def _remedy(problem: KafkaError) -> str:
     """A transaction's records are compressed as the producer is told to, and never alone."""
     if problem.name() == "MSG_SIZE_TOO_LARGE":
-        return (
-            "raise max.message.bytes of that topic, or set KAFKA_PRODUCER_COMPRESSION_TYPE=zstd, if that will do"
-        )
+        return "raise max.message.bytes of that topic, or set KAFKA_PRODUCER_COMPRESSION_TYPE=zstd, if that will do"
     return remedy(problem)
 
 

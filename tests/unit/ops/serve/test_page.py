@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
-import shutil
-import subprocess
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, Set
 
 import pytest
 
@@ -17,7 +14,7 @@ from kafka_worker.ops.serve.guard import POLICY
 from kafka_worker.ops.serve.history import History
 from kafka_worker.shared.ipc import snapshot
 from kafka_worker.shared.ipc.health import Kind
-from kafka_worker.shared.ipc.recent import KEPT, MOST_OF_A_KIND, Recent
+from kafka_worker.shared.ipc.recent import KEPT, MOST_OF_A_KIND
 from tests.unit import reports
 from tests.unit.ops.serve.asking import answer
 
@@ -106,27 +103,6 @@ def test_the_page_keeps_as_many_events_as_the_service() -> None:
     numbers = dict(re.findall(r"^const (KEPT|MOST_OF_A_KIND) = (\d+);", FILES["page_events.js"], re.MULTILINE))
 
     assert numbers == {"KEPT": str(KEPT), "MOST_OF_A_KIND": str(MOST_OF_A_KIND)}
-
-
-@pytest.mark.skipif(shutil.which("node") is None, reason="there is no node here")
-@pytest.mark.parametrize("others", [KEPT // 2, KEPT - 20])
-def test_of_events_that_come_late_or_by_thousands_the_page_keeps_what_the_service_does(tmp_path: Path, others: int) -> None:
-    kinds = ["process-started", *["attempt-failed"] * 300, *(f"kind-{number}" for number in range(others))]
-    script = f"""
-        import {{ added }} from "./page_events.js";
-        const events = {kinds}.map((event, place) => ({{ event, number: place + 1 }}));
-        const told = (each) => each.reduce((events, one) => added(events, one), []).map((event) => event.number);
-        console.log(JSON.stringify([told(events), told([...events.slice(150), ...events.slice(0, 150)])]));
-    """
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    for name, text in {**SCRIPTS, "test.js": script}.items():
-        (tmp_path / name).write_text(text)
-    node = subprocess.run(["node", "test.js"], cwd=tmp_path, capture_output=True, timeout=60, check=False)
-    recent = Recent(1.0)
-    recent.hear({"event": kind} for kind in kinds)
-    numbers: List[int] = [event["number"] for event in (recent.asked({})() or {})["events"]]
-
-    assert (json.loads(node.stdout or "null"), node.stderr.decode()) == ([numbers, numbers], "")
 
 
 def test_the_library_of_others_comes_with_its_licence() -> None:
