@@ -8,7 +8,7 @@ import re
 import signal
 import socket
 from itertools import islice
-from typing import TYPE_CHECKING, List, Set
+from typing import TYPE_CHECKING, Any, Dict, List, Set
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -55,6 +55,12 @@ def test_it_waits_for_its_port_tells_what_status_does_and_is_killed_under_load_w
         assert nobody.connect_ex(http_settings.parsed(address)) != 0
 
 
+def own_partitions(running: Service) -> List[Dict[str, Any]]:
+    """Of the process of slot 0, as it says."""
+    child = running.slots()[0]["child"]
+    return child["partitions"] if child else []
+
+
 def what_happened_is_told(running: Service, address: str) -> None:
     """By the command and by HTTP: of the supervisor and of its processes, when one of these is killed, too."""
     os.kill(running.slots()[0]["pid"], signal.SIGKILL)
@@ -68,7 +74,7 @@ def what_happened_is_told(running: Service, address: str) -> None:
     streamed = islice(stream(address, "/api/v1/events?only=event"), len(listed))
     assert [each["number"] for each in streamed] == [each["number"] for each in listed]
 
-    (partition, *_) = eventually(lambda: (running.slots()[0]["child"] or {}).get("partitions"), SECONDS, "it has its seat")
+    (partition, *_) = eventually(lambda: own_partitions(running), SECONDS, "it has its seat")
     status, said = get(address, f"/api/v1/explain?topic={partition['topic']}&partition={partition['partition']}&offset=0")
     (case,) = json.loads(said)
     assert (status, case["slot"], case["partition"], case["error"]) == (200, 0, partition["partition"], "")
