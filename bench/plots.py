@@ -8,7 +8,7 @@ from typing import Any, List, Sequence
 from bench.report import Results
 from bench.rows.row import Row, Table
 
-COLOURS = ("#1b6ca8", "#6fb1e0", "#c65d2e", "#3c8d5a", "#8e5ea2", "#8a8a8a", "#c9a227", "#444444")
+COLOURS = ("#1b6ca8", "#6fb1e0", "#c65d2e", "#3c8d5a", "#8e5ea2", "#8a8a8a", "#c9a227", "#444444", "#2aa198")
 WIDTH, PER_CELL = 9.0, 0.9  # inches
 
 

@@ -80,6 +80,7 @@ class Task:
         self._times = spec_of("0" if spec == NOTHING else spec)
         if spec == NOTHING:
             self.work = self._note  # type: ignore[method-assign]
+            self.work_async = self._note_async  # type: ignore[method-assign]
 
     @staticmethod
     def from_environment() -> Task:
@@ -104,6 +105,9 @@ class Task:
         self._end(number)
 
     def _note(self, message: Dict[str, Any]) -> None:
+        self.marks.done[message["id"]] = 1
+
+    async def _note_async(self, message: Dict[str, Any]) -> None:
         self.marks.done[message["id"]] = 1
 
     def _begin(self, number: int) -> float:

@@ -34,7 +34,7 @@ ROW = Row(
     "One process, 16 threads. A message is decoded and marked as done. `MAX_IN_FLIGHT` and the type of the message are this "
     f"service's own settings. From the first message to the last of {BACKLOG.messages:,}, or {SECONDS:g} s.",
     (
-        _cell("defaults", (*OURS, *PEERS), {}, quick=True),
+        _cell("defaults", (*OURS, "ours-async", *PEERS), {}, quick=True),
         _cell("8,000 in flight", OURS, {"MAX_IN_FLIGHT": "8000"}),
         _cell("8,000 in flight, a msgspec Struct", OURS, {"MAX_IN_FLIGHT": "8000", "HANDLER": "bench.typed_task:work"}),
     ),

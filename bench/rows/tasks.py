@@ -7,12 +7,12 @@ from typing import Callable
 from bench.noise import Measured
 from bench.peers.task import spec_of
 from bench.rows.noop import BACKLOG
-from bench.rows.row import ALL, Cell, Row, Table
+from bench.rows.row import PEERS, Cell, Row, Table
 from bench.run import Place, Run
 from bench.sides.side import Side
 from bench.topics import Shape
 
-SIDES = ("bare", *ALL)
+SIDES = ("bare", "ours", "ours-async", *PEERS)
 LEAD_SECONDS, SECONDS = 2.0, 5.0
 TASKS = ("0-5", "5", "20", "100")
 PROCESSES = (1, 4, 8)

@@ -23,11 +23,11 @@ class RunningService:
 
     can_roll = True
 
-    def __init__(self, setting: Setting, ordering: str) -> None:
+    def __init__(self, setting: Setting, ordering: str, handler: str = "bench.tasks:work") -> None:
         """It is on its way when this returns."""
         self.members = setting.processes
-        env = {"ORDERING": ordering, **setting.environment(), **setting.ours}
-        handler = env.pop("HANDLER", "bench.tasks:work")
+        env = {"ORDERING": ordering, "COROUTINES": str(setting.threads), **setting.environment(), **setting.ours}
+        handler = env.pop("HANDLER", handler)
         self._service = Service(
             setting.bootstrap, setting.topic, setting.group,
             processes=setting.processes, threads=setting.threads, handler=handler, env=env,

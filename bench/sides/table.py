@@ -84,6 +84,11 @@ SIDES = {
             lambda setting: RunningService(setting, "none"), service.versions, peer=False,
         ),
         Side(
+            "ours-async", "this service, an `async def`", "the whole command, `ORDERING=key`, `COROUTINES` for threads",
+            "at least once, in order of each key; its processes are replaced when they die",
+            lambda setting: RunningService(setting, "key", "bench.tasks:work_async"), service.versions, peer=False,
+        ),
+        Side(
             "arroyo", "sentry-arroyo", "`RunTaskInThreads`, 1,000 pending futures, `CommitOffsets`, orjson", AT_LEAST_ONCE,
             _program("arroyo", "bench.peers.arroyo_threads"), _installed("arroyo", "sentry-arroyo", "confluent-kafka"),
         ),
