@@ -10,7 +10,7 @@ from bench.noise import Measured
 from bench.rows.row import ALL, Cell, Row, Table
 from bench.run import Place, Run
 from bench.sides.side import Side
-from bench.topics import Shape
+from bench.topics import LINGER_MS, Shape
 
 WARM = 16  # messages, one in each partition: until then producer and consumer learn where to send to and to fetch from
 CALM_SECONDS = 1.0  # after those
@@ -42,7 +42,7 @@ def _measure(rate: int) -> Callable[[Place, Side], Measured]:
 ROW = Row(
     "c",
     "From the producer to the handler",
-    "Milliseconds from `produce()` (`linger.ms=1`) to the start of the task; one process, 16 threads, no backlog.",
+    f"Milliseconds from `produce()` (`linger.ms={LINGER_MS}`) to the start of the task; one process, 16 threads, no backlog.",
     tuple(
         Cell(f"{rate:,} a second", ALL, 7 + CALM_SECONDS + count / rate, _measure(rate)) for rate, count in MESSAGES.items()
     ),
