@@ -20,8 +20,9 @@ from bench.kept import Kept, Record
 from bench.noise import gated
 from bench.plan import Step, Wish
 from bench.report import Results
+from bench.rows.noop import BACKLOG
 from bench.rows.table import ROWS
-from bench.run import Place
+from bench.run import Place, warm
 from bench.sides.table import SIDES
 from tests.support.kafka import Cluster
 
@@ -94,6 +95,7 @@ def run(wish: Wish, kept: Kept, asked: argparse.Namespace) -> None:
     absent = unavailable({step.side for step in missing})
     with Cluster() as cluster:
         place = Place(cluster)
+        warm(place, SIDES["ours"], BACKLOG)
         for number, step in enumerate(missing, 1):
             if time.monotonic() + step.cell.seconds > limit:
                 tell(f"{len(missing) - number + 1} are left for another time")

@@ -69,21 +69,17 @@ def text(results: Results, rows: Sequence[Row], facts: Dict[str, str], plots: Se
 
 
 def behind(results: Results, rows: Sequence[Row]) -> List[Behind]:
-    """Where the best of the peers is ahead of this service."""
+    """Where the best of the peers is ahead of each form of this service."""
     found = []
     for row in rows:
         for table in row.tables:
             for cell in results.cells(row, table):
-                ours = results.number(row, cell, "ours", table)
-                peers = {
-                    name: number
-                    for name, side in results.sides.items()
-                    for number in [results.number(row, cell, name, table)]
-                    if side.peer and name not in FLOORS and number is not None
-                }
-                best = _best(peers, table)
-                if ours is not None and best and _better(peers[best], ours, table):
-                    found.append(Behind(row.letter, cell.name, table.title, ours, best, peers[best]))
+                numbers = {name: results.number(row, cell, name, table) for name in results.sides if name not in FLOORS}
+                known = {name: number for name, number in numbers.items() if number is not None}
+                best = _best(known, table)
+                ours = {name: number for name, number in known.items() if not results.sides[name].peer}
+                if ours and best and results.sides[best].peer:
+                    found.append(Behind(row.letter, cell.name, table.title, ours[_best(ours, table)], best, known[best]))
     return found
 
 
@@ -112,10 +108,6 @@ def _best(numbers: Dict[str, float], table: Table) -> str:
     return (max if table.more_is_better else min)(numbers, key=lambda side: numbers[side])
 
 
-def _better(one: float, other: float, table: Table) -> bool:
-    return one > other if table.more_is_better else one < other
-
-
 def _exponents(results: Results, row: Row) -> List[str]:
     """For each thing that grows, of the first table."""
     lines = []
@@ -130,7 +122,7 @@ def _exponents(results: Results, row: Row) -> List[str]:
 def _behind_lines(results: Results, rows: Sequence[Row]) -> List[str]:
     found = behind(results, rows)
     places = [f"- ({at.row}) {at.cell}, {at.table}: {at.ours:,.4g}, {at.peer} {at.theirs:,.4g}" for at in found]
-    return ["", "## Where a peer is ahead", "", *(places or ["Nowhere in what was measured."])]
+    return ["", "## Where a peer is ahead of each form of this service", "", *(places or ["Nowhere in what was measured."])]
 
 
 def _noise_lines(records: Sequence[Record]) -> List[str]:

@@ -12,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Type
 
 from bench import usage
 from bench.noise import Measured, Moment
-from bench.peers.task import Marks
+from bench.peers.task import NOTHING, Marks
 from bench.sides.side import Running, Setting, Side
 from bench.topics import Shape, Topics
 from tests.support.kafka import Cluster
@@ -22,7 +22,8 @@ POLL_SECONDS = 0.01
 FIRST_SECONDS = 60.0  # for the first message of a side
 COMPLETE_SECONDS = 60.0  # for a group
 COMPLETE_EACH = 2.0  # and for each of its members
-IDLE_SECONDS = 12  # looked at one by one: a broker that has just started is busy with that
+IDLE_SECONDS = 6  # looked at one by one: a broker that has just been busy cleans up after that
+WARM_RUNS, WARM_SECONDS = 3, 6.0
 CALM_SECONDS = 0.5  # so long a group must stay as it is
 
 
@@ -46,9 +47,13 @@ class Place:
 
     def __init__(self, cluster: Cluster) -> None:
         self.broker = cluster.node().pid
-        self.idle = min(self._used_in_a_second() for _ in range(IDLE_SECONDS))  # what the broker uses when nobody asks it
+        self.idle = 0.0  # of a core, which the broker uses when nobody asks it
         self.topics = Topics(cluster.bootstrap)
         self.bootstrap = cluster.bootstrap
+
+    def rest(self) -> None:
+        """Look at the broker while nobody asks it."""
+        self.idle = min(self._used_in_a_second() for _ in range(IDLE_SECONDS))
 
     def _used_in_a_second(self) -> float:
         before, began = usage.cpu_seconds([self.broker]), time.monotonic()
@@ -58,6 +63,14 @@ class Place:
     def moment(self, side: List[int]) -> Moment:
         """What everybody has used by now. `side`: the processes of the side that is measured."""
         return Moment(time.monotonic(), usage.machine(), usage.cpu_seconds([os.getpid(), self.broker, *side]))
+
+
+def warm(place: Place, side: Side, shape: Shape) -> None:
+    """A broker compiles its code as it is used: without this, who is measured first is measured with a slow one."""
+    for _ in range(WARM_RUNS):
+        with Run(place, side, shape, NOTHING) as run:
+            run.through(WARM_SECONDS)
+    place.rest()
 
 
 class Run:
@@ -158,7 +171,8 @@ class Run:
         values = {"rate": done / seconds, "worker_mb": self.worker_mb()}
         if done:
             values["cpu"] = 1e6 * (after.cpu - before.cpu) / done
-            values["broker"] = 1e6 * (after.broker_cpu - before.broker_cpu - self.place.idle * seconds) / done
+            asked = after.broker_cpu - before.broker_cpu - self.place.idle * seconds
+            values["broker"] = 1e6 * max(0.0, asked) / done
             values["bytes"] = (after.received - before.received) / done
         return Measured(values, before.moment.others(after.moment))
 
