@@ -14,20 +14,22 @@ RUN /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-che
     && /opt/venv/bin/python -m compileall -q /opt/venv
 
 FROM python:${PYTHON}-slim
-# A number, by which Kubernetes can tell that it is not root. No user of that name is needed, nor a home.
-RUN install -d -o 10001 -g 10001 -m 0700 /run/kafka-worker /var/lib/kafka-worker && install -d /app
+# For whatever user it runs as, like /tmp; in them the service makes a folder that is its own. A volume in memory that an engine
+# mounts there is root's, and takes its mode from here.
+RUN install -d -m 1777 /run/kafka-worker /var/lib/kafka-worker && install -d /app
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     RUNTIME_DIRECTORY=/run/kafka-worker \
     STATE_DIRECTORY=/var/lib/kafka-worker \
     HTTP=0.0.0.0:8080
+# A number, by which Kubernetes can tell that it is not root. No user of that name is needed, nor a home.
 USER 10001:10001
 # Where handlers are looked for first.
 WORKDIR /app
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=6 \
-    CMD ["python", "-ISc", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8080, timeout=4); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
+    CMD ["python", "-ISc", "import http.client as h, os; c = h.HTTPConnection(os.environ['HTTP'], timeout=4); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
 # In this form it is PID 1 itself, and hears the signals: it needs no init.
 ENTRYPOINT ["kafka-worker"]

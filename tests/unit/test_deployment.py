@@ -3,11 +3,15 @@ they are well-formed is asked of others' tools: `make deploy`."""
 
 from __future__ import annotations
 
+import http.server
 import json
 import re
 import shlex
+import subprocess
+import threading
+from functools import partial
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple
+from typing import Any, Dict, Iterator, List, NamedTuple
 
 import pytest
 import yaml
@@ -45,11 +49,27 @@ def literals(path: str) -> Dict[str, str]:
     return dict(line.split("=", 1) for line in lines)
 
 
+def monitor() -> Dict[str, Any]:
+    """What Prometheus' operator is told."""
+    found: Dict[str, Any] = manifest("components/podmonitor/podmonitor.yaml")["spec"]
+    return found
+
+
+def patches(kind: str) -> Dict[str, Any]:
+    """What the example's patches put where, in manifests of that kind."""
+    of_kind = [each for each in manifest("example/kustomization.yaml")["patches"] if each["target"]["kind"] == kind]
+    return {each["path"]: each["value"] for patch in of_kind for each in yaml.safe_load(patch["patch"])}
+
+
 IMAGE = dict(part.split("=", 1) for part in shlex.split(instructions("ENV")[0]))
 BASE = literals("base/kustomization.yaml")
-POD = manifest("base/deployment.yaml")["spec"]["template"]["spec"]
+LABELS = manifest("base/kustomization.yaml")["labels"][0]["pairs"]
+DEPLOYMENT = manifest("base/deployment.yaml")["spec"]
+POD = DEPLOYMENT["template"]["spec"]
 CONTAINER = POD["containers"][0]
-WORKER = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]["worker"]
+COMPOSE = yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"]
+WORKER = COMPOSE["worker"]
+IN_MEMORY = {path: given or "0" for path, _, given in (each.partition(":size=") for each in WORKER["tmpfs"])}
 
 
 class Place(NamedTuple):
@@ -74,8 +94,8 @@ PLACES = {
         {**IMAGE, **WORKER["environment"]},
         float(WORKER["stop_grace_period"].rstrip("s")),
         size(WORKER["mem_limit"]),
-        16 * MEBIBYTE,
-        [each.partition(":")[2] or each for each in [*WORKER["volumes"], *WORKER["tmpfs"]]],
+        sum(map(size, IN_MEMORY.values())),
+        [*IN_MEMORY, *(each.partition(":")[2] for each in WORKER["volumes"])],
     ),
 }
 OVERLAY = {**IMAGE, **BASE, **literals("example/kustomization.yaml")}
@@ -103,7 +123,24 @@ def test_who_is_asked_to_stop_has_time_for_it_and_room_for_all_its_processes(nam
     # A process that is recycled has a successor beside it, for which there is a tenth.
     assert place.memory >= 1.1 * size(ours.memory_limit) + HTTP_BYTES + place.in_memory
     assert {ours.runtime_directory, ours.state_directory, "/tmp"} <= set(place.writable)
+    assert size(IN_MEMORY["/tmp"]) > 0  # without a size it may be half of the machine's memory
     assert place.in_memory >= 2 * ours.processes * journal.RECORDS * journal._RECORD
+
+
+def test_the_compose_file_begins_with_kafka_then_the_topics_that_the_service_needs() -> None:
+    kafka, topics, ours = COMPOSE["kafka"], COMPOSE["topics"], configuration(PLACES["compose"].settings).settings
+    script = topics["command"][0]
+    made = re.findall(r"for topic in (.*); do", script)[0].split()
+    asked = [kafka["healthcheck"]["test"][-1], *re.findall(r"--bootstrap-server (\S+)", script)]
+
+    assert topics["depends_on"] == {"kafka": {"condition": "service_healthy"}}
+    assert WORKER["depends_on"] == {"topics": {"condition": "service_completed_successfully"}}
+    assert "restart" not in topics  # it would never be completed
+    assert topics["image"] == kafka["image"]
+    assert set(asked) == {ours.bootstrap_servers, kafka["environment"]["KAFKA_ADVERTISED_LISTENERS"].partition("://")[2]}
+    assert made == [each + suffix for each in ours.topics for suffix in ("", ours.dead_letter_suffix)]
+    assert int(re.findall(r"--partitions (\d+)", script)[0]) >= ours.processes
+    assert re.findall(r"(?<!\$)\$(?!\$)", script) == []  # one alone is compose's own
 
 
 def test_nothing_is_written_but_to_volumes_and_nobody_is_root() -> None:
@@ -112,6 +149,9 @@ def test_nothing_is_written_but_to_volumes_and_nobody_is_root() -> None:
 
     assert (pod["runAsUser"], pod["runAsGroup"], pod["fsGroup"], pod["runAsNonRoot"]) == (user, group, group, True)
     assert user > 0
+    # Whoever else it runs as. A volume in memory that an engine mounts over them is root's, with the mode that is there.
+    made = re.findall(r"install -d -m 1777 ([^&]+)", DOCKERFILE)[0].split()
+    assert made == [IMAGE["RUNTIME_DIRECTORY"], IMAGE["STATE_DIRECTORY"]]
     assert (container["readOnlyRootFilesystem"], container["allowPrivilegeEscalation"]) == (True, False)
     assert container["capabilities"] == {"drop": ["ALL"]}
     assert (WORKER["read_only"], WORKER["cap_drop"]) == (True, ["ALL"])
@@ -119,18 +159,61 @@ def test_nothing_is_written_but_to_volumes_and_nobody_is_root() -> None:
     assert POD["enableServiceLinks"] is False
 
 
+class Probed(http.server.HTTPServer):
+    """What a health check asks."""
+
+    found = 200
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    """As it is found at /livez; there is nothing else."""
+
+    server: Probed
+
+    def do_GET(self) -> None:
+        self.send_response(self.server.found if self.path == "/livez" else 404)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Nowhere."""
+
+
+@pytest.fixture
+def answering() -> Iterator[Probed]:
+    with Probed(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=partial(server.serve_forever, poll_interval=0.01))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_the_image_is_healthy_when_livez_says_so_wherever_http_is_served(
+    answering: Probed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, options, check = json.loads(instructions("CMD")[0])
+    monkeypatch.setenv("HTTP", f"0.0.0.0:{answering.server_port}")
+
+    def ill() -> bool:
+        with pytest.raises(SystemExit) as told:
+            exec(check, {})
+        return bool(told.value.code)
+
+    assert (program, options, ill()) == ("python", "-ISc", False)
+    answering.found = 503
+    assert ill()
+
+
 def test_probes_and_metrics_are_asked_for_where_they_are_and_for_everybody() -> None:
     port = http_settings.parsed(IMAGE["HTTP"])[1]
     ports = {each["name"]: each["containerPort"] for each in CONTAINER["ports"]}
-    endpoint = manifest("components/podmonitor/podmonitor.yaml")["spec"]["podMetricsEndpoints"][0]
+    endpoint = monitor()["podMetricsEndpoints"][0]
     ingress = manifest("components/networkpolicy/networkpolicy.yaml")["spec"]["ingress"][0]["ports"][0]
     gets = [CONTAINER[name]["httpGet"] for name in ("livenessProbe", "readinessProbe")]
-    health = json.loads(instructions("CMD")[0])[-1]
 
     assert ports == {"http": port}
     assert {each["port"] for each in [*gets, endpoint, ingress]} == {"http"}
     assert [each["path"] for each in [*gets, endpoint]] == ["/livez", "/readyz", "/metrics"]
-    assert re.findall(r"'(/\w+)'|, (\d+), ", health) == [("", str(port)), ("/livez", "")]
     assert {"/livez", "/readyz", "/metrics"} <= set(FOR_EVERYBODY) & set(re.findall(r"^/\w+", PATHS, re.MULTILINE))
     assert instructions("EXPOSE") == [str(port)]
     assert [each.rpartition(":")[2] for each in WORKER["ports"]] == [str(port)]
@@ -138,11 +221,55 @@ def test_probes_and_metrics_are_asked_for_where_they_are_and_for_everybody() -> 
 
 def test_a_rollout_takes_places_over_one_by_one() -> None:
     """With one pod more for a while, partitions would move to it and move again."""
-    deployment, budget = manifest("base/deployment.yaml")["spec"], manifest("base/disruption.yaml")["spec"]
+    budget = manifest("base/disruption.yaml")["spec"]
 
-    assert deployment["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
-    assert budget == {"maxUnavailable": 1, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    assert DEPLOYMENT["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": 1}
+    assert DEPLOYMENT.get("progressDeadlineSeconds", 600) >= POD["terminationGracePeriodSeconds"] + SPARE_SECONDS
+    assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")
     assert "running" in WORKING
+
+
+def test_whoever_selects_our_pods_names_their_labels_and_the_scrape_job_has_the_name_that_alerts_go_by() -> None:
+    """A budget without a selector is nobody's. Those of the Deployment are made by kustomize."""
+    policy = manifest("components/networkpolicy/networkpolicy.yaml")["spec"]
+    selectors = [
+        manifest("base/disruption.yaml")["spec"]["selector"], monitor()["selector"], policy["podSelector"],
+        *(each["labelSelector"] for each in POD["topologySpreadConstraints"]),
+    ]  # fmt: skip
+    jobs = re.findall(r'job="([^"]+)"', (ROOT / "monitoring" / "alerts.yml").read_text())
+
+    assert [each["matchLabels"] for each in selectors] == [LABELS] * len(selectors)
+    assert set(jobs) == {LABELS[monitor()["jobLabel"]]}
+
+
+def test_the_alerts_are_in_the_frame_that_the_operator_wants() -> None:
+    words = re.findall(
+        r"```sh\n(.*alerts\.yml.*?)\| kubectl apply -f -", (ROOT / "docs" / "DEPLOYMENT.md").read_text(), re.DOTALL
+    )
+    framed = subprocess.run(["sh", "-euc", words[0]], cwd=ROOT, capture_output=True, check=True).stdout
+    rules = yaml.safe_load((ROOT / "monitoring" / "alerts.yml").read_text())
+
+    found = yaml.safe_load(framed)
+    assert (found["kind"], found["spec"]) == ("PrometheusRule", rules)
+
+
+def test_the_autoscaler_signs_in_as_the_service_does_from_the_same_secret() -> None:
+    service, trigger, file = patches("Deployment"), patches("ScaledObject"), manifest("example/keda.yaml")
+    secret = service["/spec/template/spec/volumes/-"]["secret"]["secretName"]
+    mounted = service["/spec/template/spec/containers/0/volumeMounts/-"]["mountPath"]
+    files = {
+        "username": OVERLAY["KAFKA_CLIENT_SASL_USERNAME_FILE"],
+        "password": OVERLAY["KAFKA_CLIENT_SASL_PASSWORD_FILE"],
+        "ca": OVERLAY["KAFKA_CLIENT_SSL_CA_LOCATION"],
+    }
+    given = {each["parameter"]: (each["name"], f"{mounted}/{each['key']}") for each in file["spec"]["secretTargetRef"]}
+
+    assert given == {name: (secret, path) for name, path in files.items()}
+    assert trigger["/spec/triggers/0/authenticationRef"] == {"name": file["metadata"]["name"]}
+    assert OVERLAY["KAFKA_CLIENT_SECURITY_PROTOCOL"] == "SASL_SSL"
+    assert trigger["/spec/triggers/0/metadata/tls"] == "enable"
+    mechanism = OVERLAY["KAFKA_CLIENT_SASL_MECHANISM"].lower().replace("sha-", "sha").replace("-", "_")
+    assert trigger["/spec/triggers/0/metadata/sasl"] == mechanism
 
 
 def test_the_autoscaler_has_the_numbers_and_names_of_what_it_scales() -> None:
