@@ -23,6 +23,7 @@ from kafka_worker.ops.serve.site import PATHS
 from kafka_worker.recovery import journal
 from kafka_worker.shared import http_settings
 from kafka_worker.shared.configuration.load import Configuration, load
+from kafka_worker.shared.system import machine
 from kafka_worker.shared.system.memory import MEBIBYTE, size
 from kafka_worker.supervision.supervisor import CLOSE_SECONDS
 
@@ -108,11 +109,17 @@ def configuration(settings: Dict[str, str]) -> Configuration:
 
 
 @pytest.mark.parametrize("settings", [*(place.settings for place in PLACES.values()), OVERLAY])
-def test_each_setting_is_one_of_ours_and_the_service_finds_nothing_wrong_with_them(settings: Dict[str, str]) -> None:
+def test_each_setting_is_one_of_ours_nothing_is_wrong_with_them_and_none_depends_on_the_cores_of_the_node(
+    settings: Dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "usable_cores", lambda: 2)
     found = configuration(settings)
+    monkeypatch.setattr(machine, "usable_cores", lambda: 64)
+    elsewhere = configuration(settings)
 
     assert found.warnings == ()
-    assert found.settings.processes == int(settings["PROCESSES"])  # by itself it would be as many as the node has cores
+    assert elsewhere == found
+    assert found.settings.threads < found.settings.threads_max  # it tunes them
 
 
 @pytest.mark.parametrize("name", PLACES)

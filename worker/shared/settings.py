@@ -52,7 +52,7 @@ class _Decided:
     threads_max: int = row(
         "Work", "THREADS_MAX", "--threads-max",
         "with THREADS=auto, how many threads a process may grow to",
-        lowest=1, highest=1024, automatic="32 with THREADS=auto, else THREADS",
+        lowest=1, highest=1024, automatic="32 with THREADS=auto, or a thread a core if that is more; else THREADS",
     )
     restart_limit: int = row(
         "Restarts", "RESTART_LIMIT", "--restart-limit",

@@ -1,0 +1,87 @@
+"""The service from the image, as Kubernetes runs it: by an engine, as a user who is not the image's, with no rights and a root
+that can't be written to. Needs root, and Linux, as the broker listens on this machine alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any, Dict
+
+from tests.support.eventually import eventually
+from tests.support.kafka_jars import ROOT
+from tests.support.ledger import Ledger
+from tests.support.processes import MARKER
+from tests.support.service import Service
+
+ENGINE = shlex.split(os.environ.get("ENGINE", "docker"))
+IMAGE = "kafka-worker"
+HOST = "kafka-worker-7d9c5b8c6d-x2x4z"  # as a pod's
+USER = 12345
+LOCKED_UP = [
+    "--read-only", "--user", f"{USER}:{USER}", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp",
+]  # fmt: skip
+SECONDS = 60.0
+BUILD_SECONDS = 600.0
+
+
+def engine(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
+    """What it says to that."""
+    return subprocess.run([*ENGINE, *words], input=given, capture_output=True, text=True, check=False, timeout=BUILD_SECONDS)
+
+
+def inspected() -> Dict[str, Any]:
+    """What the image says of itself; podman keeps the health check in another place."""
+    whole = json.loads(engine("image", "inspect", IMAGE).stdout)[0]
+    return {"Healthcheck": whole.get("Healthcheck"), **whole["Config"]}
+
+
+class FromImage(Service):
+    """What is in `volumes` is there again when it is started again, in a new container."""
+
+    def __init__(self, image: str, bootstrap: str, topic: str, group: str, volumes: Path, **options: Any) -> None:
+        """`volumes`: a folder of the test's, for what a pod would have as emptyDir."""
+        runtime, state = volumes / "runtime", volumes / "state"
+        for volume in (runtime, state):  # as the kubelet leaves them
+            volume.mkdir()
+            os.chown(volume, 0, USER)
+            volume.chmod(0o2777)
+        ledger = Ledger(str(state / "ledger"))
+        Path(ledger.path).touch()
+        os.chown(ledger.path, USER, USER)
+        self._id = volumes / "container"
+        mounts = {runtime: "/run/kafka-worker", state: "/var/lib/kafka-worker", ROOT / "tests": "/app/tests:ro"}
+        super().__init__(
+            bootstrap, topic, group,
+            handlers_of_tests=False, ledger=ledger, runtime_directory=str(runtime), program=[image],
+            prefix=[
+                *ENGINE, "run", "--rm", "--cidfile", str(self._id), "--network", "host", "--hostname", HOST, *LOCKED_UP,
+                *(f"--volume={outside}:{inside}" for outside, inside in mounts.items()),
+                *(f"--env={name}" for name in ("KAFKA_BOOTSTRAP_SERVERS", "HTTP", MARKER)),
+                "--env=LEDGER=/var/lib/kafka-worker/ledger",
+            ],
+            **options,
+        )  # fmt: skip
+
+    def start(self, output: Any = None) -> FromImage:
+        """A new container."""
+        self._id.unlink(missing_ok=True)
+        super().start(output)
+        return self
+
+    @property
+    def pid(self) -> int:
+        """As the service itself knows it."""
+        return 1
+
+    def inside(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What a command in the container says."""
+        return engine("exec", self._id.read_text().strip(), *words)
+
+    def kill_all_at_once(self) -> None:
+        """As the kernel does it to a container whose group has no memory left (`memory.oom.group`)."""
+        engine("kill", self._id.read_text().strip())
+        self.wait(SECONDS)
+        eventually(lambda: not self.pids(), SECONDS, "all of its processes are gone")
