@@ -10,7 +10,7 @@ SIDE_BY_SIDE := --numprocesses 3 --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-unit test-pythons pythons test-broker test-processes test-kafka4 soak page lint type monitoring \
-	deploy bench bench-quick instructions clean
+	deploy image bench bench-quick instructions clean
 
 help: ## show this
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -94,6 +94,13 @@ deploy: install ## the Dockerfile by hadolint, the manifests by kubectl and kube
 	$(KUBECTL) kustomize deploy/kubernetes/example > $(DEPLOY)/example.yaml
 	$(DEPLOY)/venv/bin/kubernetes-validate --strict $(DEPLOY)/base.yaml $(DEPLOY)/example.yaml
 	KUBECTL=$(KUBECTL) $(PYTEST) tests/deploy
+
+# With podman ENGINE_BUILD="--format docker", as there is no health check in its own format.
+ENGINE ?= docker
+image: install kafka ## build the image, look into it, run the service from it; needs docker or podman (ENGINE=podman), and root
+	@command -v $(ENGINE) > /dev/null || { echo "$(ENGINE) is not installed: take docker or podman (ENGINE=podman)" >&2; exit 1; }
+	$(ENGINE) build $(ENGINE_BUILD) --tag kafka-worker .
+	ENGINE=$(ENGINE) $(PYTEST) tests/image
 
 # `make bench BENCH="--rows a,b --sides ours,arroyo --rounds 3 --minutes 15"`: a part of it, added to what was measured before.
 bench: install kafka ## this service and its peers, measured: bench/RESULTS.md; takes hours, or a part of it (BENCH=--help)
