@@ -90,11 +90,12 @@ def _bounded(settings: Settings) -> Dict[str, Any]:
 
 def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:
     """For the producer of dead letters, and of whatever else leaves by the outbox."""
+    given = {**settings.client_properties, **settings.producer_properties}
     return {
         **COMMON_DEFAULTS,
         **PRODUCER_DEFAULTS,
-        **settings.client_properties,
-        **settings.producer_properties,
+        **_within_a_transaction(given),
+        **given,
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": member,
         "enable.idempotence": True,
@@ -102,6 +103,12 @@ def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:
         # Who comes next in this slot aborts what we have left open.
         **({"transactional.id": f"{settings.group_id}.{member}"} if settings.delivery == "exactly-once" else {}),
     }
+
+
+def _within_a_transaction(given: Mapping[str, str]) -> Dict[str, Any]:
+    """A message may not have more time than its transaction, where somebody has given that less: the client refuses it."""
+    most, usual = given.get("transaction.timeout.ms", ""), PRODUCER_DEFAULTS["message.timeout.ms"]
+    return {"message.timeout.ms": min(usual, int(most))} if most.isdecimal() else {}
 
 
 class Member(NamedTuple):

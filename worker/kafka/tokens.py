@@ -7,6 +7,7 @@ that is no verdict on us: `problem` says what is the matter, until there is a to
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import re
@@ -17,7 +18,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
-from kafka_worker.shared.foreign.functions import imported_with_care
+from kafka_worker.shared.foreign.functions import NoFunctionError, imported_with_care
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 
@@ -156,11 +157,34 @@ def checked(returned: Any, now: float) -> Token:
 
 
 def of_settings(settings: Settings) -> Optional[Tokens]:
-    """Those of KAFKA_OAUTH; None: it is not set. Imports the function: raises NoFunctionError."""
+    """Those of KAFKA_OAUTH; None: it is not set. Imports the function: raises NoFunctionError, also for one that could never
+    give a token."""
     if not settings.oauth:
         return None
     source = f"KAFKA_OAUTH={settings.oauth}"
-    return Tokens(imported_with_care(settings.oauth, source, settings), source)
+    function = imported_with_care(settings.oauth, source, settings)
+    wrong = _wrong_form(function)
+    if wrong:
+        raise NoFunctionError(f"{source} {wrong}; wanted: a plain function, token(config), that returns {WANTED}")
+    return Tokens(function, source)
+
+
+def _wrong_form(function: Function) -> str:
+    """Why no call of it gives a token; empty: one may."""
+    forms = (function, getattr(function, "__call__", None))  # noqa: B004 (an object with a method of that name)
+    if any(map(inspect.iscoroutinefunction, forms)):
+        return "is an async function"
+    if any(inspect.isgeneratorfunction(form) or inspect.isasyncgenfunction(form) for form in forms):
+        return "is a generator"
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # a builtin without a signature
+        return ""
+    try:
+        signature.bind("")
+    except TypeError:
+        return f"takes {signature}"
+    return ""
 
 
 def with_tokens(properties: Mapping[str, Any], tokens: Optional[Tokens]) -> Dict[str, Any]:

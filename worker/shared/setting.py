@@ -29,6 +29,7 @@ class Setting:
     automatic: str = ""  # what "auto" (then the default) stands for; empty: there is no "auto"
     default: str = ""  # as one would write it; empty: nothing
     required: bool = False
+    emptied: bool = False  # nothing may be said in place of a default
 
     @property
     def wanted(self) -> str:

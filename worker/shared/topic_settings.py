@@ -113,7 +113,7 @@ class TopicSettings:
         "Circuit breaker", "BREAKER_IGNORED_ERRORS", "--breaker-ignored-errors",
         "the exceptions, subclasses included, that tell of a message and not of what it needs; no circuit breaker counts them",
         ("ArithmeticError", "AssertionError", "AttributeError", "LookupError", "TypeError", "ValueError"),
-        pattern=ERROR, several=True, form="class names, several with commas, or nothing",
+        pattern=ERROR, several=True, form="class names, several with commas, or nothing", emptied=True,
     )
     threads_share: float = row(
         "Work", "THREADS_SHARE", "--threads-share",

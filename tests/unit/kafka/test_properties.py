@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import pytest
+from confluent_kafka import Producer
 
 from kafka_worker.kafka.consumer import create_consumer
 from kafka_worker.kafka.properties import consumer_properties, member_name, milliseconds, producer_properties
@@ -61,6 +62,19 @@ def test_dead_letters_are_acknowledged_by_all_replicas_whatever_the_user_set() -
     properties = producer_properties(given(producer_properties=theirs), "host-0")
 
     assert (properties["acks"], properties["enable.idempotence"], properties["client.id"]) == ("all", True, "host-0")
+
+
+@pytest.mark.parametrize(
+    ("own", "seconds"),
+    [({}, "30000"), ({"transaction.timeout.ms": "10000"}, "10000"), ({"transaction.timeout.ms": "90000"}, "30000")],
+)
+def test_no_message_has_more_time_than_its_transaction_as_the_client_would_refuse_it(
+    own: Dict[str, str], seconds: str
+) -> None:
+    properties = producer_properties(given(producer_properties=own, delivery="exactly-once"), "host-0")
+
+    assert str(properties["message.timeout.ms"]) == seconds
+    Producer({**properties, "bootstrap.servers": "127.0.0.1:1", "log_level": 0})
 
 
 def test_properties_of_one_client_do_not_reach_the_other() -> None:

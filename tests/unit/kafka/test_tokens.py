@@ -27,6 +27,19 @@ def give(_config: str) -> Any:
     """As users write it."""
 
 
+async def awaited(_config: str) -> Any:
+    """Nobody would wait for it."""
+
+
+def yielded(_config: str) -> Any:
+    """Nobody would ask it for more."""
+    yield
+
+
+def asks_nothing() -> Any:
+    """It is called with something."""
+
+
 class Provider:
     """A user's function, and the time by its clock."""
 
@@ -132,7 +145,7 @@ def test_only_clients_that_sign_in_by_tokens_ask_for_them(properties: Dict[str, 
 
 def test_a_function_that_cannot_be_had_is_a_fault() -> None:
     found: List[str] = []
-    for name in ("no.such:f", f"{HERE}:missing", f"{HERE}:HERE"):
+    for name in ("no.such:f", *(f"{HERE}:{each}" for each in ("missing", "HERE", "awaited", "yielded", "asks_nothing"))):
         with pytest.raises(NoFunctionError) as caught:
             tokens.of_settings(some_settings(oauth=name))
         found.append(str(caught.value))
@@ -140,6 +153,9 @@ def test_a_function_that_cannot_be_had_is_a_fault() -> None:
     assert found[0].startswith("KAFKA_OAUTH=no.such:f cannot be imported: ModuleNotFoundError")
     assert "AttributeError" in found[1]
     assert found[2] == f"KAFKA_OAUTH={HERE}:HERE is a str, not a function"
+    for fault, form in zip(found[3:], ("is an async function;", "is a generator;", "takes () ->")):
+        assert f" {form}" in fault
+        assert "; wanted: a plain function, token(config), that returns (token, when it ends in seconds since 1970)" in fault
     assert tokens.of_settings(some_settings()) is None
     assert tokens.of_settings(some_settings(oauth=f"{HERE}:give")) is not None
 

@@ -127,6 +127,11 @@ def collect(variables: Mapping[str, str], where: str) -> Source:
     return source
 
 
+def is_ours(name: str, where: str) -> bool:
+    """Whether a variable sets something of ours."""
+    return _target(name, where) is not None
+
+
 def _target(name: str, where: str) -> Optional[Tuple[Key, bool]]:
     """What a variable sets, and whether it does so by the path of a file; None for what is none of ours."""
     for prefix, group in ALL_PREFIXES.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from kafka_worker.shared import http_settings, routes
 from kafka_worker.shared.configuration import command_line, environment, failure_settings, settings_file
@@ -71,11 +71,12 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     arguments = command_line.parse(argv)
     in_file, file_faults, file_warnings = environment.read_env_file(env_file, environ)
     found = [environment.collect(environ, environment.ENVIRONMENT), environment.collect(in_file, env_file)]
-    settings_of_file = settings_file.read(_path_of_file([arguments.given, *map(_of_settings, found)]))
+    settings_of_file = settings_file.read(_named_file([arguments.given, *map(_of_settings, found)]))
     found.append(settings_of_file.source)
     faults = [*arguments.faults, *file_faults, *(fault for source in found for fault in source.faults)]
 
-    faults += _not_utf8([*arguments.given.values(), *(given for each in found for given in each.given.values())])
+    sources_of_all = [arguments.given, *(each.given for each in found), *settings_of_file.tables.values()]
+    faults += _no_texts(given for source in sources_of_all for given in source.values())
     sources = [arguments.given, *(_of_settings(source) for source in found)]
     no_broker = arguments.command in _OF_A_SERVICE
     values, wrong = validate(sources, optional=("bootstrap_servers",) if no_broker else ())
@@ -115,17 +116,18 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     return configuration
 
 
-def _not_utf8(given: Iterable[Given]) -> List[str]:
-    """Bytes that are no text come from the system as half of surrogate pairs, which nothing can be done with."""
-    return [f"{each.name} ({each.where}) is not UTF-8. Correct it." for each in given if not _is_text(each.value)]
+def _no_texts(given: Iterable[Given]) -> List[str]:
+    """Values with which nothing can be done, or, by the client, something else than they say."""
+    return [f"{each.name} ({each.where}) {wrong}. Correct it." for each in given for wrong in _no_text(each.value)]
 
 
-def _is_text(value: str) -> bool:
+def _no_text(value: str) -> Iterator[str]:
+    if "\0" in value:  # it would end there
+        yield "has a NUL in it"
     try:
         value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    except UnicodeEncodeError:  # bytes that are no text come from the system as half of surrogate pairs
+        yield "is not UTF-8"
 
 
 def _of_settings(source: Source) -> Dict[str, Given]:
@@ -144,9 +146,9 @@ def _grouped(properties: Mapping[Key, Given]) -> Dict[str, Dict[str, str]]:
     return groups
 
 
-def _path_of_file(sources: Sequence[Mapping[str, Given]]) -> str:
+def _named_file(sources: Sequence[Mapping[str, Given]]) -> Optional[Given]:
     """What the first of these says of SETTINGS_FILE."""
-    return next((source["settings_file"].value.strip() for source in sources if "settings_file" in source), "")
+    return next((source["settings_file"] for source in sources if "settings_file" in source), None)
 
 
 def _of_topics(

@@ -12,9 +12,10 @@ All names in it are ours, so each that is not is a fault. Read once, in the supe
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
-from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from kafka_worker.shared.configuration import environment
 from kafka_worker.shared.configuration.environment import Source
@@ -29,6 +30,10 @@ _OF_TOPICS = {TABLE[name].environment.lower(): name for name in NAMES}
 _OF_SERVICE = {row.environment: row for row in TABLE.values()}
 _KINDS = {bool: "a truth value", str: "a text", int: "a number", float: "a number", list: "a list", dict: "a table"}
 _NEAR = 0.6  # difflib's ratio; nobody else's names stand here
+_ONLY_TOPICS = (
+    f"is a table, and only topics have tables, as [{TOPICS}.orders]; settings of the service stand above the first one, by "
+    "their whole names"
+)
 
 Path = Tuple[str, ...]  # to a value, through tables
 
@@ -41,19 +46,20 @@ class SettingsFile(NamedTuple):
     places: Places
 
 
-def read(path: str) -> SettingsFile:
-    """All of it, with what is wrong. An empty path: nothing."""
+def read(named: Optional[Given]) -> SettingsFile:
+    """All of it, with what is wrong. `named`: the path, as SETTINGS_FILE says it; None, or an empty one: nothing."""
+    path = named.value.strip() if named else ""
     source = Source(path)
     file = SettingsFile(source, {}, Places(path))
-    if not path:
+    if not named or not path:
         return file
     try:
-        with open(path, encoding="utf-8-sig") as opened:
+        with open(os.path.abspath(path), encoding="utf-8-sig") as opened:  # so that a fault says where it was looked for
             text = opened.read()
         found = _loads(text)
     except (OSError, ValueError, RecursionError) as problem:  # its own error is a ValueError, too, with line and column
-        fault = f"SETTINGS_FILE {path} can't be read: {problem}. It must be a UTF-8 text in TOML. Correct it."
-        source.faults.append(escaped(fault))
+        advice = f"It must be a UTF-8 text in TOML. Correct it, or {named.name} ({named.where})."
+        source.faults.append(escaped(f"SETTINGS_FILE {path} can't be read: {problem}. {advice}"))
         return file
     file.places.note(text)
     for name, value in found.items():
@@ -61,13 +67,14 @@ def read(path: str) -> SettingsFile:
             _of_service(source, name, value, file.places.of(name))
     topics = found.get(TOPICS, {})
     if not isinstance(topics, dict):
-        source.faults.append(f"{TOPICS} ({file.places.of(TOPICS)}) must hold tables, as [{TOPICS}.orders]. Correct it.")
+        advice = f"The topics to consume are kafka_topic; {TOPICS} must hold tables, as [{TOPICS}.orders]"
+        source.faults.append(f"{TOPICS} ({file.places.of(TOPICS)}) is {_kind(topics)}. {advice}. Correct it.")
         topics = {}
     for topic, own in topics.items():
         wrong = _wrong_table(topic, own)
         if wrong:
             source.faults.append(f"{_header(topic)} ({file.places.of(TOPICS, topic)}) {wrong}. Correct it.")
-        else:
+        elif not _cut_at_dots(source, topic, own, file.places):
             file.tables[topic] = _of_topic(source, topic, own, file.places)
     return file
 
@@ -95,7 +102,9 @@ def _of_service(source: Source, name: str, value: Any, where: str) -> None:
     text = _text(row, value)
     if variable == "SETTINGS_FILE":
         source.faults.append(f"{name} ({where}): this is that file. Remove it.")
-    elif text is None and (row or variable.startswith("KAFKA_")):
+    elif isinstance(value, dict) and row is None:
+        source.faults.append(f"[{name}] ({where}) {_ONLY_TOPICS}. Correct it.")
+    elif text is None and (row or environment.is_ours(variable, where)):
         source.faults.append(f"{name} ({where}) {_of_another_kind(row, value)}")
     else:
         one = environment.collect({variable: text or ""}, where)
@@ -127,9 +136,23 @@ def _of_topic(source: Source, topic: str, own: Dict[str, Any], places: Places) -
     return given
 
 
+def _cut_at_dots(source: Source, topic: str, own: Dict[str, Any], places: Places) -> bool:
+    """Whether it holds tables, which none may: the dots in the name of a topic have been taken for those between tables."""
+    found = [name for name, value in own.items() if isinstance(value, dict)]
+    for name in found:
+        path, inner = [topic, name], own[name]
+        while isinstance(inner, dict):
+            deeper = [(each, value) for each, value in inner.items() if isinstance(value, dict)]
+            path += [each for each, _ in deeper[:1]]
+            inner = deeper[0][1] if deeper else None
+        where, meant = places.of(TOPICS, *path), _header(".".join(path))
+        source.faults.append(f"[{TOPICS}.{'.'.join(path)}] ({where}) is a table within that of {topic}; did you mean {meant}?")
+    return bool(found)
+
+
 def _wrong_table(topic: str, own: Any) -> str:
     if not isinstance(own, dict):
-        return "must be a table"
+        return f"is {_kind(own)}, and must be a table"
     if not topic.startswith(PATTERN):
         known = re.fullmatch(TABLE["topics"].pattern, topic)
         return "" if known else "is no topic: a name has 1 to 249 letters, digits, . _ -, and a pattern begins with ^"
@@ -141,6 +164,8 @@ def _wrong_table(topic: str, own: Any) -> str:
 
 
 def _not_of_topics(name: str) -> str:
+    if name.lower() == "handler":
+        return 'stands in handlers, above the first table: handlers = ["orders=module:function"]. Move it there.'
     if name.upper() in _OF_SERVICE:
         return f"holds for the service as a whole. Write it before the first table; topics have {', '.join(_OF_TOPICS)}."
     near = difflib.get_close_matches(name.lower(), _OF_TOPICS, 1, _NEAR)
@@ -156,14 +181,18 @@ def _text(row: Any, value: Any) -> Any:
     if row.highest:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         return str(value) if number or (row.automatic and str(value).lower() == AUTO) else None
-    if row.several and isinstance(value, list) and all(isinstance(each, str) for each in value):
+    if "several with commas" in row.wanted and isinstance(value, list) and all(isinstance(each, str) for each in value):
         return ",".join(value)
     return value if isinstance(value, str) else None
 
 
 def _of_another_kind(row: Any, value: Any) -> str:
     wanted = row.wanted if isinstance(row, Setting) else "a text, a number or a truth value"
-    return f"is {_KINDS.get(type(value), 'a time')}, and must be {wanted}. Correct it."
+    return f"is {_kind(value)}, and must be {wanted}. Correct it."
+
+
+def _kind(value: Any) -> str:
+    return _KINDS.get(type(value), "a time")
 
 
 def _header(topic: str) -> str:
@@ -194,9 +223,13 @@ class Places:
         for number, line in enumerate(text.split("\n"), 1):
             if re.match(r"\s*\[", line):
                 table = _path_of(line) or table
-                self._lines.setdefault(table, number)
+                self._begins(table, number)
             elif "=" in line:
-                self._lines.setdefault(table + _path_of(line.partition("=")[0] + "= 0"), number)
+                self._begins(table + _path_of(line.partition("=")[0] + "= 0"), number)
+
+    def _begins(self, path: Path, number: int) -> None:
+        for length in range(1, len(path) + 1):
+            self._lines.setdefault(path[:length], number)
 
     def of(self, *path: str) -> str:
         """Where this value stands, or the table that it is written in."""

@@ -56,7 +56,7 @@ def _read(row: Setting, value: str) -> Any:
         return row.choices[[choice.lower() for choice in row.choices].index(value.lower())]
     if row.form == ABSOLUTE_PATH:
         value = value.split(":", 1)[0]  # systemd gives all directories of a unit
-    if not value and not row.default and not row.required:
+    if not value and (row.emptied or not (row.default or row.required)):
         return () if row.several else ""
     if row.several:
         items = tuple(dict.fromkeys(item.strip() for item in value.split(",")))

@@ -32,12 +32,16 @@ def time_of(message: Any) -> Optional[float]:
 
 
 def written(at: Union[datetime, float]) -> str:
-    """The header's value for a time: a datetime with its zone, or seconds since 1970. Raises TypeError and ValueError."""
-    if not isinstance(at, datetime):
-        at = datetime.fromtimestamp(at, timezone.utc)
-    if at.utcoffset() is None:
-        raise ValueError(f"deliver_at must be a datetime with its time zone, not {at!r}")
-    return in_words(at.timestamp())
+    """The header's value for a time: a datetime with its zone, or seconds since 1970. Raises ValueError."""
+    try:
+        if not isinstance(at, datetime):
+            at = datetime.fromtimestamp(at, timezone.utc)
+        elif at.utcoffset() is None:
+            raise ValueError("no zone")  # noqa: TRY301 (whatever is wrong with it is said in one way)
+        return in_words(at.timestamp())
+    except (TypeError, ValueError, OverflowError, OSError):
+        wanted = "a datetime with its time zone, or seconds since 1970, before the year 10000"
+        raise ValueError(f"deliver_at must be {wanted}, not {at!r}") from None
 
 
 def in_words(at: float) -> str:

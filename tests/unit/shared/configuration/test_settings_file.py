@@ -105,8 +105,22 @@ def test_what_topics_have_of_their_own_is_shown_and_secrets_are_not(tmp_path: Pa
             "[topics.orders]\nmax_attempts = 3\nMAX_ATTEMPTS = 4",
             "[topics.orders] MAX_ATTEMPTS is set twice, once so (FILE, line 3). Remove one.",
         ),
-        ("topics = 3", "topics (FILE, line 1) must hold tables, as [topics.orders]."),
-        ("[topics]\norders = 3", "[topics.orders] (FILE, line 2) must be a table."),
+        ("topics = ['a']", "topics (FILE, line 1) is a list. The topics to consume are kafka_topic; topics must"),
+        ("[topics]\norders = 3", "[topics.orders] (FILE, line 2) is a number, and must be a table."),
+        ("[[topics.orders]]", "[topics.orders] (FILE, line 1) is a list, and must be a table."),
+        (
+            "max_attempts = 3\n[topics.orders.eu.v1]\npriority = 2",
+            '[topics.orders.eu.v1] (FILE, line 2) is a table within that of orders; did you mean [topics."orders.eu.v1"]?',
+        ),
+        ("[topic.orders]\npriority = 2", "[topic] (FILE, line 1) is a table, and only topics have tables, as [topics."),
+        ("[kafka_client]\nsasl_username = 'a'", "[kafka_client] (FILE, line 1) is a table, and only topics have tables"),
+        ("kafka_topics = ['a']", "KAFKA_TOPICS is not a setting (FILE, line 1); did you mean KAFKA_TOPIC?"),
+        ("schema_registry_url = ['a']", "schema_registry_url (FILE, line 1) is a list, and must be a text, a number"),
+        ("max_attempts_file = ['a']", "max_attempts_file (FILE, line 1) is a list, and must be a text, a number"),
+        ('kafka_client_sasl_password = "a\\u0000b"', "KAFKA_CLIENT_SASL_PASSWORD (FILE, line 1) has a NUL in it."),
+        ('[topics.orders]\nmessage_schema = "a\\u0000"', "[topics.orders] message_schema (FILE, line 2) has a NUL in it."),
+        ("kafka_producer_acks = 1", 'KAFKA_PRODUCER_ACKS = "1" (FILE, line 1): acks is all here, as nothing is lost only so.'),
+        ("[topics.orders]\nhandler = 'a:b'", "[topics.orders] handler (FILE, line 2) stands in handlers, above the first"),
         ("[topics.orders]\nmax_atempts = 3", "[topics.orders] max_atempts (FILE, line 2) is not a setting of a topic; did"),
         ("[topics.orders]\nprocesses = 3", "[topics.orders] processes (FILE, line 2) holds for the service as a whole."),
         ("[topics.orders]\nwhat = 3", "[topics.orders] what (FILE, line 2) is not a setting of a topic. Topics have"),
@@ -131,3 +145,33 @@ def test_what_is_wrong_in_it_is_told_with_name_and_line(tmp_path: Path, text: st
 def test_a_file_that_cannot_be_read_is_a_fault(path: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=f"SETTINGS_FILE {path} can't be read"):
         load(["--settings-file", path], REQUIRED, str(tmp_path / "no.env"))
+
+
+def test_a_relative_path_counts_from_the_working_directory_and_a_fault_says_where_that_led_and_who_said_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    env_file = tmp_path / "named.env"
+    env_file.write_text("SETTINGS_FILE=worker.toml")
+
+    with pytest.raises(ConfigurationError) as caught:
+        load([], REQUIRED, str(env_file))
+    (tmp_path / "worker.toml").write_text("max_attempts = 7")
+
+    assert f"No such file or directory: '{tmp_path}/worker.toml'" in str(caught.value)
+    assert f"Correct it, or SETTINGS_FILE ({env_file})." in str(caught.value)
+    assert load([], REQUIRED, str(env_file)).settings.max_attempts == 7
+
+
+def test_lists_may_be_lists_and_empty_where_nothing_may_be_said(tmp_path: Path) -> None:
+    text = "kafka_bootstrap_servers = ['a:1', 'b:2']\n[topics.orders]\nbreaker_ignored_errors = []"
+    path = tmp_path / "worker.toml"
+    path.write_text(text)
+    environment = {"KAFKA_GROUP_ID": "g", "KAFKA_TOPIC": "orders", "BREAKER_IGNORED_ERRORS": "KeyError"}
+
+    found = load(["--settings-file", str(path)], environment, str(tmp_path / "no.env")).settings
+    nothing = load([], {**REQUIRED, "BREAKER_IGNORED_ERRORS": ""}, str(tmp_path / "no.env")).settings
+
+    assert found.bootstrap_servers == "a:1,b:2"
+    assert (found.of("orders").breaker_ignored_errors, found.of("x").breaker_ignored_errors) == ((), ("KeyError",))
+    assert nothing.breaker_ignored_errors == ()

@@ -30,6 +30,14 @@ OWNED = {
     "group.instance.id": "use MEMBERSHIP=static or dynamic",
     "transactional.id": "use DELIVERY=exactly-once",
 }
+_NOTHING_LOST, _ENDS = "nothing is lost only so", "the service has to know where a partition ends"
+# What the service has set whatever is given: the values that say the same, and why no other will do.
+FIXED = {
+    "acks": (("all", "-1"), _NOTHING_LOST),
+    "request.required.acks": (("all", "-1"), _NOTHING_LOST),
+    "enable.idempotence": (("true",), _NOTHING_LOST),
+    "enable.partition.eof": (("true",), _ENDS),
+}
 # What a member decides by the classic protocol only, and who decides it by the new one (KIP-848).
 OF_CLASSIC_PROTOCOL = {
     "session.timeout.ms": "the brokers' group.consumer.session.timeout.ms",
@@ -94,6 +102,9 @@ def _problem(group: str, name: str, value: str) -> str:
         return f"{name} is classic or consumer. Correct it."
     if name in OWNED:
         return f"{name} belongs to the service: {OWNED[name]}."
+    fixed, why = FIXED.get(name, ((value.lower(),), ""))
+    if value.lower() not in fixed:
+        return f"{name} is {fixed[0]} here, as {why}. Remove it."
     near = None if name in PROPERTIES else nearest(name)
     if near:
         meant = environment_name(_PREFIX[group], near)
