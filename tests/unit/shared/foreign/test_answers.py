@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from enum import Enum
-from typing import Any, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 from hypothesis import given
@@ -155,6 +155,14 @@ def test_one_send_and_a_list_of_them_are_to_be_produced() -> None:
 def test_a_list_with_a_send_among_other_things_is_a_mistake() -> None:
     with pytest.raises(TypeError, match="some are a Send"):
         sends_of([Send("t", 1), {"a": 1}], ())
+
+
+@pytest.mark.parametrize(
+    "within", [lambda send: {"a": send}, lambda send: {send}, lambda send: [[send]], lambda send: [(send,)]]
+)
+def test_a_send_where_nobody_would_look_for_it_is_a_mistake_and_not_lost_without_a_word(within: Callable[[Send], Any]) -> None:
+    with pytest.raises(TypeError, match=r"returned a Send within a \w+; wanted: a Send, or a list of them"):
+        sends_of(within(Send("t", 1)), ())
 
 
 def test_a_coroutine_that_a_plain_function_returned_has_done_nothing_and_is_no_success() -> None:
