@@ -96,6 +96,11 @@ def users_first() -> None:
     sys.path[:] = first + [path for path in sys.path if path not in first]
 
 
+def have(environment: dict[str, str]) -> None:
+    """Have these variables, too: those of `.env`, where something of the user's is called."""
+    os.environ.update(environment)
+
+
 def python_path() -> list[str]:
     """The folders that PYTHONPATH names, as Python writes them."""
     return [os.path.abspath(path) for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Callable, Dict, List, Optional
 
+from kafka_worker import start
 from kafka_worker.shared.configuration.load import Configuration, ConfigurationError, load
 from kafka_worker.shared.system import machine, signals, streams
 
@@ -100,6 +101,8 @@ def command(words: List[str], closed: List[str]) -> int:
         return _refuse(problem)
     if configuration.command != "run" or configuration.check_only:
         signals.give_back()
+    if configuration.settings.oauth and COMMANDS[configuration.command] is not _service:
+        start.have(configuration.child_environment)  # that function finds what it finds in the service
     if configuration.settings.core_dumps == "off":
         machine.forbid_core_dumps()
     return COMMANDS[configuration.command](configuration, closed)

@@ -75,8 +75,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     found.append(settings_of_file.source)
     faults = [*arguments.faults, *file_faults, *(fault for source in found for fault in source.faults)]
 
-    sources_of_all = [arguments.given, *(each.given for each in found), *settings_of_file.tables.values()]
-    faults += _no_texts(given for source in sources_of_all for given in source.values())
+    faults += _no_texts([arguments.given, *(each.given for each in found), *settings_of_file.tables.values()])
     sources = [arguments.given, *(_of_settings(source) for source in found)]
     no_broker = arguments.command in _OF_A_SERVICE
     values, wrong = validate(sources, optional=("bootstrap_servers",) if no_broker else ())
@@ -116,8 +115,9 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     return configuration
 
 
-def _no_texts(given: Iterable[Given]) -> List[str]:
+def _no_texts(sources: Iterable[Mapping[Any, Given]]) -> List[str]:
     """Values with which nothing can be done, or, by the client, something else than they say."""
+    given = [each for source in sources for each in source.values()]
     return [f"{each.name} ({each.where}) {wrong}. Correct it." for each in given for wrong in _no_text(each.value)]
 
 
