@@ -120,7 +120,7 @@ class AsyncPool(Pool):
 
     def full(self, topic: str) -> bool:
         """Whether as many run as may."""
-        return self._full or self._share_is_full(topic)
+        return self._full or self.share_is_full(topic)
 
     def _prepare(self, thread: HandlerThread) -> bool:
         asyncio.set_event_loop(self._loop)

@@ -127,6 +127,11 @@ class Pools:
         kind = self._kind_of(topic)
         return kind is not None and self._parts[kind].full(topic)
 
+    def share_is_full(self, topic: str) -> bool:
+        """Whether its share of the pool of its kind is used up."""
+        kind = self._kind_of(topic)
+        return kind is not None and self._parts[kind].share_is_full(topic)
+
     def running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs now, in all of them."""
         return [pair for part in self._parts.values() for pair in part.running()]

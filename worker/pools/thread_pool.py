@@ -132,6 +132,9 @@ class Runner(Protocol):
     def full(self, topic: str) -> bool:
         """Whether whoever runs tasks of this topic has no hand free."""
 
+    def share_is_full(self, topic: str) -> bool:
+        """Whether as many calls for this topic run as its THREADS_SHARE allows, whoever else has a hand free."""
+
 
 class Pool:
     """Handler threads: `limit` of them run tasks, the others rest. The main thread may use `running`, `waiting` and, once they
@@ -219,9 +222,10 @@ class Pool:
 
     def full(self, topic: str) -> bool:
         """Whether no thread is free."""
-        return len({thread.name for thread, _ in self.running()}) >= self.limit or self._share_is_full(topic)
+        return len({thread.name for thread, _ in self.running()}) >= self.limit or self.share_is_full(topic)
 
-    def _share_is_full(self, topic: str) -> bool:
+    def share_is_full(self, topic: str) -> bool:
+        """Whether its share is used up."""
         return topic in self._shares and self._shares[topic].is_full(self.capacity)
 
     def _live(self, thread: HandlerThread, number: int) -> None:

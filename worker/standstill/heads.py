@@ -23,6 +23,7 @@ Wanted = Mapping[Partition, int]  # the offset of each
 
 HANGS = "it has run for longer than HANDLER_KILL_SECONDS: its process is to be replaced"
 APART = "apart, because it ran when a process died"
+SHARE = "as many of its topic run as THREADS_SHARE allows"
 
 
 class Place(NamedTuple):
@@ -91,7 +92,7 @@ class Heads:
         """Behind others, in the queue or in a lane."""
         for task in partition.queue.listed():
             if offset_of(task) == offset:
-                waits, why = self._shut_out(partition) or (Waits.QUEUED, "")
+                waits, why = self._of_queue(partition)
                 return Place(task, waits, why=why)
         for lane in list(partition.lanes.values()):
             for task in lane.waiting():
@@ -106,8 +107,13 @@ class Heads:
         for partition, offset in wanted.items():
             task = partition.queue.find(offset)
             if task is not None:
-                waits, why = self._shut_out(partition) or (Waits.QUEUED, "")
+                waits, why = self._of_queue(partition)
                 yield Place(task, waits, why=why)
+
+    def _of_queue(self, partition: Partition) -> Tuple[Waits, str]:
+        """What a message in its queue waits for."""
+        short = self._pool.share_is_full(partition.queue.topic)
+        return self._shut_out(partition) or (Waits.QUEUED, SHARE if short else "")
 
     def _shut_out(self, partition: Partition) -> Optional[Tuple[Waits, str]]:
         """Why nothing of it is started, if nothing is."""

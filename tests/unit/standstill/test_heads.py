@@ -17,6 +17,7 @@ from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset
 from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.partitions.task import Task, with_attempt
 from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.turns import Share
 from kafka_worker.recovery.quarantine import Sorting
 from kafka_worker.shared.ipc.snapshot import HeadReport, Waits
 from tests.unit.fakes import TOPIC, Message
@@ -51,6 +52,12 @@ def runs_apart(bench: Bench, task: Task) -> None:
 
 def is_queued(bench: Bench, task: Task) -> None:
     bench.partition.queue.put(task)
+
+
+def is_queued_and_its_topic_has_its_share(bench: Bench, task: Task) -> None:
+    is_queued(bench, task)
+    bench.pool._shares = {TOPIC: Share(0.01)}
+    bench.pool._shares[TOPIC].enter(1)
 
 
 def waits_for_its_next_attempt(bench: Bench, task: Task) -> None:
@@ -101,6 +108,7 @@ FOUND: List[Tuple[Callable[[Bench, Task], None], Waits, str]] = [
     (hangs, Waits.RUNNING, "it has run for longer than HANDLER_KILL_SECONDS: its process is to be replaced"),
     (runs_apart, Waits.RUNNING, "apart, because it ran when a process died"),
     (is_queued, Waits.QUEUED, ""),
+    (is_queued_and_its_topic_has_its_share, Waits.QUEUED, "as many of its topic run as THREADS_SHARE allows"),
     (waits_for_its_next_attempt, Waits.RETRY, ""),
     (waits_for_its_time, Waits.SCHEDULED, "2100-01-01T00:00:00.000Z"),
     (is_set_aside, Waits.BREAKER, ""),

@@ -38,7 +38,10 @@ LET_GO: Dict[Waits, Tuple[str, ...]] = {
         "HANDLER_TIMEOUT_SECONDS and HANDLER_KILL_SECONDS do so by themselves",
         f"{_PARK}, and its call goes on in vain",
     ),
-    Waits.QUEUED: ("the end of what runs (status: the longest running tasks), or more THREADS or PROCESSES",),
+    Waits.QUEUED: (
+        "the end of what runs (status: the longest running tasks), or more THREADS or PROCESSES",
+        "where its topic has a THREADS_SHARE, or the service MAX_MESSAGES_PER_SECOND: more of that",
+    ),
     Waits.BEHIND_ITS_KEY: ("the end of what is before it in its key or partition: explain the partition", _PARK),
     Waits.RETRY: (
         "time: it runs by itself. What it raised is in the log; MAX_ATTEMPTS and RETRY_MAX_AGE_SECONDS end it",
