@@ -62,9 +62,10 @@ def warnings(values: Mapping[str, Any]) -> List[str]:
             f"so ORDERING = {values['ordering']} holds among the others only"
         )
     if values["deliver_at_max_seconds"] and not values["retry_topics"]:
+        results = ", and results of all behind it (DELIVERY = exactly-once)" if values["delivery"] == "exactly-once" else ""
         found.append(
             "DELIVER_AT_MAX_SECONDS without RETRY_TOPICS: what waits for its time holds its partition's commits, and its "
-            f"followers (ORDERING = {values['ordering']}), and counts for MAX_IN_FLIGHT"
+            f"followers (ORDERING = {values['ordering']}){results}, and counts for MAX_IN_FLIGHT"
         )
     longest = values["retry_backoff_max_seconds"]
     unused = [delay for delay in values["retry_topics"] if seconds_of(delay) > longest]

@@ -182,6 +182,20 @@ def test_what_a_broker_needs_to_know_us_is_asked_for(environ: Dict[str, str], fa
     assert found == ([fault] if fault else [])
 
 
+@pytest.mark.parametrize(
+    ("mechanism", "meant"),
+    [("scram-sha-512", "; did you mean SCRAM-SHA-512?"), ("AWS_MSK_IAM", " are OAUTHBEARER with KAFKA_OAUTH.")],
+)
+def test_a_mechanism_that_the_client_does_not_know_is_named_with_what_was_meant(mechanism: str, meant: str) -> None:
+    (fault,) = faults(environ={**SASL, **USER, "KAFKA_CLIENT_SASL_MECHANISM": mechanism})
+
+    named = (
+        f'KAFKA_CLIENT_SASL_MECHANISM = "{mechanism}" (the environment) must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-'
+    )
+    assert fault.startswith(named)
+    assert fault.endswith(meant)
+
+
 def test_a_forgotten_protocol_is_told() -> None:
     secure = {"KAFKA_CLIENT_SASL_PASSWORD": "right", "KAFKA_PRODUCER_SSL_CA_LOCATION": "/ca.pem"}
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from kafka_worker.shared.configuration.given import Given, Key
     from kafka_worker.shared.settings import Settings
 
+MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI")  # as the client writes them
+
 
 def faults(given: Mapping[Key, Given], oauth: str = "") -> List[str]:
     """What is missing for a broker to learn who we are, where the client says so in other words or waits without one."""
@@ -30,6 +32,8 @@ def faults(given: Mapping[Key, Given], oauth: str = "") -> List[str]:
                 f"{credentials.name} ({credentials.where}) is given, and no mechanism. Set KAFKA_CLIENT_SASL_MECHANISM to "
                 "PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, as the broker has it."
             )
+        if mechanism is not None and mechanism.value not in MECHANISMS:
+            found.append(f"{mechanism.described()} must be one of {', '.join(MECHANISMS)}{_meant(mechanism.value)}")
         if mechanism is not None and _is_by_tokens(mechanism) and not oauth and not _way_to_tokens(own):
             found.append(
                 f"{mechanism.described()}: there is no way to a token. Set KAFKA_OAUTH to a function that gives one, or "
@@ -38,6 +42,13 @@ def faults(given: Mapping[Key, Given], oauth: str = "") -> List[str]:
         if _is_by_tokens(mechanism) and protocol.startswith("sasl_"):
             askers.append(own)
     return list(dict.fromkeys(found + (_in_vain(oauth, askers) if oauth else [])))
+
+
+def _meant(mechanism: str) -> str:
+    """What else is to be said of one that the client does not know."""
+    if mechanism.upper() in MECHANISMS:
+        return f"; did you mean {mechanism.upper()}?"
+    return "; clouds' own ways to sign in (MSK IAM, Azure, Google) are OAUTHBEARER with KAFKA_OAUTH."
 
 
 def _is_by_tokens(mechanism: Optional[Given]) -> bool:
