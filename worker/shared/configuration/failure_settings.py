@@ -68,7 +68,7 @@ def warnings(values: Mapping[str, Any]) -> List[str]:
             f"followers (ORDERING = {values['ordering']}){results}, and counts for MAX_IN_FLIGHT"
         )
     longest = values["retry_backoff_max_seconds"]
-    unused = [delay for delay in values["retry_topics"] if seconds_of(delay) > longest]
+    unused = [delay for delay in values["retry_topics"] if seconds_of(delay) > max(longest, values["deliver_at_max_seconds"])]
     if unused:
         found.append(
             f"RETRY_TOPICS = {','.join(unused)}: no wait gets as long, as RETRY_BACKOFF_MAX_SECONDS = {written(longest)}; "

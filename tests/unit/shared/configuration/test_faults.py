@@ -307,6 +307,17 @@ def test_names_of_others_are_ignored_in_silence(tmp_path: Path) -> None:
                 )
             ],
         ),
+        ({"RETRY_TOPICS": "1h", "ORDERING": "none", "DELIVER_AT_MAX_SECONDS": "7200"}, []),
+        (
+            {"DELIVER_AT_MAX_SECONDS": "7200", "DELIVERY": "exactly-once"},
+            [
+                (
+                    "DELIVER_AT_MAX_SECONDS without RETRY_TOPICS: what waits for its time holds its partition's commits, and "
+                    "its followers (ORDERING = key), and results of all behind it (DELIVERY = exactly-once), and counts for "
+                    "MAX_IN_FLIGHT"
+                )
+            ],
+        ),
     ],
 )
 def test_retry_topics_that_are_perhaps_not_meant_are_warned_of(environ: Dict[str, str], warnings: List[str]) -> None:

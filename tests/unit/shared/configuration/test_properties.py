@@ -189,9 +189,7 @@ def test_what_a_broker_needs_to_know_us_is_asked_for(environ: Dict[str, str], fa
 def test_a_mechanism_that_the_client_does_not_know_is_named_with_what_was_meant(mechanism: str, meant: str) -> None:
     (fault,) = faults(environ={**SASL, **USER, "KAFKA_CLIENT_SASL_MECHANISM": mechanism})
 
-    named = (
-        f'KAFKA_CLIENT_SASL_MECHANISM = "{mechanism}" (the environment) must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-'
-    )
+    named = f'KAFKA_CLIENT_SASL_MECHANISM = "{mechanism}" (the environment) must be one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-'
     assert fault.startswith(named)
     assert fault.endswith(meant)
 
