@@ -250,6 +250,8 @@ class Pool:
             for _ in queues:
                 turn += 1
                 queue = queues[turn % len(queues)]
+                if not queue:  # most are empty when a thread goes to sleep, and there may be thousands of turns (PRIORITY)
+                    continue
                 if self._serve_within(thread, queue) if self._shares else self._serve_one(thread, queue.pop):
                     break
             else:
