@@ -14,10 +14,9 @@ from kafka_worker.handler.routing import Handlers
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Undecided
-from kafka_worker.pools import turns
+from kafka_worker.pools import scheduled, turns
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
-from kafka_worker.pools.scheduled import Scheduled
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
 from kafka_worker.shared.settings import Settings
 
@@ -40,9 +39,7 @@ def build(
 
 
 def _part(settings: Settings, handlers: Handlers, kind: Kind, wall: Callable[[], float]) -> Pool:
-    call = handlers.call_of_kind(kind)
-    if settings.deliver_at_max_seconds:
-        call = Scheduled(settings.deliver_at_max_seconds, wall).of(kind, call)
+    call = scheduled.of_settings(settings, kind, handlers.call_of_kind(kind), wall)
     if kind is Kind.ASYNC:
         return AsyncPool(settings.coroutines, call)
     if kind is Kind.BATCH:

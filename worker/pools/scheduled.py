@@ -13,6 +13,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, message_of
 from kafka_worker.shared.foreign.deliver_at import HEADER, in_words, time_of
 from kafka_worker.shared.foreign.errors import InvalidMessageError, PlainError
+from kafka_worker.shared.settings import Settings
 
 NOW_SECONDS = 0.001  # what is due so soon is due
 
@@ -33,6 +34,12 @@ def left(message: Any, wall: float) -> float:
     except InvalidMessageError:  # that is for its handler's thread to say
         return 0.0
     return at - wall if at is not None and at - wall > NOW_SECONDS else 0.0
+
+
+def of_settings(settings: Settings, kind: Kind, call: Any, wall: Callable[[], float] = time.time) -> Any:
+    """The call of a pool, as DELIVER_AT_MAX_SECONDS wants it."""
+    longest = settings.deliver_at_max_seconds
+    return Scheduled(longest, wall).of(kind, call) if longest else call
 
 
 class Scheduled:

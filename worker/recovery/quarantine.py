@@ -20,11 +20,13 @@ import threading
 from collections import deque
 from typing import Any, Callable, Deque, Iterable, List, Optional, Set
 
+from kafka_worker.handler.loading import Kind
 from kafka_worker.isolation.per_thread import Isolated
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcess
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
 from kafka_worker.partitions.task import Task, TaskId, id_of, offset_of, partition_of
+from kafka_worker.pools import scheduled
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
 from kafka_worker.recovery.suspects import FETCHED
 from kafka_worker.recovery.suspects_file import SuspectsFile
@@ -45,7 +47,7 @@ class Quarantine(Pool):
 
     def __init__(self, settings: Settings, slot: int, pool: Runner, suspects: SuspectsFile) -> None:
         """What fails or is kept back goes into the lists of `pool`. Threads start with the first suspects."""
-        super().__init__(AT_ONCE, self._run)
+        super().__init__(AT_ONCE, scheduled.of_settings(settings, Kind.THREAD, self._run))
         self.undecided, self.kept_back = pool.undecided, pool.kept_back
         self._wake_others = pool.wake
         self._queue = _Line()
@@ -156,7 +158,8 @@ class Quarantine(Pool):
 
 
 class _Line(FirstComeFirstServed):
-    """The suspects' queue. Those of partitions that an operator has paused let the others pass."""
+    """The suspects' queue. Those of partitions that an operator has paused let the others pass. It is never passed by, though
+    it is empty: who finds nothing in it gives up its task process."""
 
     def __init__(self) -> None:
         """Nobody waits."""
@@ -164,6 +167,9 @@ class _Line(FirstComeFirstServed):
         self.passed: Deque[Task] = deque()
         self._first = self.pop
         self.pop = self._pop
+
+    def __bool__(self) -> bool:
+        return True
 
     def taken(self) -> List[Task]:
         """All of them, who wait here no more. Consumer thread."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any, Callable, Dict, List
 
 import pytest
@@ -16,6 +17,7 @@ from kafka_worker.recovery import quarantine
 from kafka_worker.recovery.quarantine import AT_ONCE, Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.deliver_at import written
 from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, Step, some_settings
@@ -103,6 +105,34 @@ def test_suspects_run_apart_their_neighbours_where_they_always_do_and_all_are_do
     assert sorted(apart.bench.calls) == [0, 2, 4]
     assert apart.bench.committed == 5
     assert apart.known == {}
+
+
+def test_a_suspect_with_a_time_of_its_own_runs_then_and_not_before(apart: Apart) -> None:
+    """In a list it counted as running while others of it ran, though it was not called."""
+    apart.blame(0)
+    early, other = Message(0), Message(1)
+    early.given_headers = [("deliver-at", written(time.time() + 0.3).encode())]
+    due, called = time.monotonic() + 0.3, []  # type: ignore[var-annotated]
+    apart.wait = lambda _offset: called.append(time.monotonic())
+
+    apart.play(
+        assign(), lambda _: [early, other], until(lambda: apart.bench.done == {1}), until(lambda: apart.calls == [0]), stop(),
+        deliver_at_max_seconds=60.0,
+    )  # fmt: skip
+
+    assert called[0] >= due - 0.05
+    assert apart.bench.committed == 2
+
+
+def test_the_task_process_of_a_thread_is_ended_though_another_took_the_last_suspect(apart: Apart) -> None:
+    one = apart.alone()
+    first, *_ = one.threads
+
+    assert one._queue
+    assert not one._serve_one(first, one._queue.pop)
+    apart.end(one)
+
+    assert apart.closed == 1
 
 
 def test_while_a_suspect_runs_others_go_on_and_its_key_waits(apart: Apart) -> None:
