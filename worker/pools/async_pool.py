@@ -39,6 +39,7 @@ from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.pools.turns import Share
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.foreign.errors import UntriedError
 from kafka_worker.shared.foreign.exceptions import copied
 from kafka_worker.shared.system import forks
 
@@ -203,8 +204,6 @@ class AsyncPool(Pool):
             self._leave(place)
             return
         mark_running(task)
-        if is_first(attempt_of(task)):
-            self.threads[0].count_delay(partition_of(task).queue.topic, message_of(task), 0.0)
         # Not by `loop.create_task`: a handler may have set a factory of its own, as the eager one, which would run it here.
         place.future = self._blank.run(asyncio.Task, self._run(place, task), loop=self._loop)
 
@@ -232,7 +231,8 @@ class AsyncPool(Pool):
         place.ended = task  # before the look at `void`
         if not is_void(task):
             followed = self._settle(task, result, error)
-            self._count(place, task, failed=error is not None)
+            if not isinstance(error, UntriedError):
+                self._count(place, task, failed=error is not None)
         if self._leave(place) or was_full or followed:
             self._fill()
 
@@ -248,6 +248,8 @@ class AsyncPool(Pool):
     def _count(self, place: Coroutine, task: Task, *, failed: bool) -> None:
         seconds, thread, partition = self.clock() - place.started, self.threads[0], partition_of(task)
         thread.count(partition.queue.topic, int(not failed), int(failed), seconds)
+        if is_first(attempt_of(task)):
+            thread.count_delay(partition.queue.topic, message_of(task), seconds)
         thread.times[partition.queue.topic].add(seconds)
         if partition.closing.revoked:
             thread.stale += 1

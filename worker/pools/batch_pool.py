@@ -24,6 +24,7 @@ from kafka_worker.partitions.task import (
 )
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, failed, sends_of
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.shared.foreign.errors import UntriedError
 from kafka_worker.shared.foreign.exceptions import copied
 
 
@@ -87,18 +88,23 @@ class BatchPool(Pool):
         try:
             result, of_items = self._call(tasks)
             failures: List[Undecided] = [Raised(tasks[index], copied(error)) for index, error in of_items.items()]
+            untried = {id(tasks[index]) for index, error in of_items.items() if isinstance(error, UntriedError)}
             good = [task for index, task in enumerate(tasks) if index not in of_items]
             if result is not None:
                 result = sends_of(result, good)
         except BaseException as error:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
             good, result, failures = [], None, [failed(tasks, copied(error))]
+            untried = set(map(id, tasks)) if isinstance(error, UntriedError) else set()
         thread.ended = tasks  # before the look at `void`
         if partition_of(tasks[0]).void:
             good = [task for task in good if not is_void(task)]
             result = result if result is not None and result.left() else None
             failures = [each for each in failures if each.left()]
         self._settle(good, result, failures)
-        self._count(thread, tasks[-1], len(good), len(failures), self.clock() - thread.started)
+        tried = [task for task in tasks if id(task) not in untried]
+        if tried:
+            of_calls = [each for each in failures if not isinstance(each.error, UntriedError)]  # type: ignore[union-attr]
+            self._count(thread, tried, len(good), len(of_calls), self.clock() - thread.started)
         thread.batch = []
         return True
 
@@ -113,12 +119,13 @@ class BatchPool(Pool):
             self.undecided.append(undecided)
 
     @staticmethod
-    def _count(thread: HandlerThread, last: Task, done: int, failed: int, seconds: float) -> None:
+    def _count(thread: HandlerThread, tried: List[Task], done: int, failed: int, seconds: float) -> None:
+        last = tried[-1]
         partition = partition_of(last)
         topic = partition.queue.topic
         thread.count(topic, done, failed, seconds)
         thread.times[topic].add(seconds)
         if is_first(attempt_of(last)) and not alone(last):  # it stands for all of the batch
-            thread.count_delay(topic, message_of(last), seconds, len(thread.batch))
+            thread.count_delay(topic, message_of(last), seconds, len(tried))
         if partition.closing.revoked:
             thread.stale += done + failed

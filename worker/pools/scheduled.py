@@ -12,13 +12,13 @@ from kafka_worker.handler.loading import Call, Kind
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, message_of
 from kafka_worker.shared.foreign.deliver_at import HEADER, in_words, time_of
-from kafka_worker.shared.foreign.errors import InvalidMessageError, PlainError
+from kafka_worker.shared.foreign.errors import InvalidMessageError, UntriedError
 from kafka_worker.shared.settings import Settings
 
 NOW_SECONDS = 0.001  # what is due so soon is due
 
 
-class NotYetError(PlainError):
+class NotYetError(UntriedError):
     """Its time has not come: no failure, and no attempt."""
 
     def __init__(self, at: float) -> None:

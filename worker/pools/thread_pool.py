@@ -23,6 +23,7 @@ from kafka_worker.partitions.undecided import Raised, Returned, Undecided, sends
 from kafka_worker.pools import stacks
 from kafka_worker.pools.times import ByTopic
 from kafka_worker.pools.turns import Share, Turns
+from kafka_worker.shared.foreign.errors import UntriedError
 from kafka_worker.shared.foreign.exceptions import copied
 from kafka_worker.shared.ipc.snapshot import BOUNDS
 
@@ -306,11 +307,13 @@ class Pool:
                 if result is not None:
                     result = sends_of(result, (task,))
             except BaseException as problem:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
-                failed += self._fail(thread, task, copied(problem))
+                counts = self._fail(thread, task, copied(problem))
+                failed, started = failed + counts, started if counts else clock()  # what does not count took no time
             else:
                 thread.ended = task
                 if result is not None or partition.void:
-                    done += self._record(task, result)
+                    counts = self._record(task, result)
+                    done, started = done + counts, started if counts else clock()
                 else:
                     done += 1
                     segment.flags[offset + segment.shift] = DONE
@@ -340,13 +343,13 @@ class Pool:
             thread.count_delay(topic, message_of(last), seconds, done + failed)
 
     def _fail(self, thread: HandlerThread, task: Task, error: BaseException) -> bool:
-        """Somebody else decides about a failed task, if that counts at all; whether it does."""
+        """Somebody else decides about a failed task, if that means anything at all; whether it was a call that counts."""
         thread.ended = task
         if is_void(task):
             return False
         mark_open(task)
         self.undecided.append(Raised(task, error))
-        return True
+        return not isinstance(error, UntriedError)
 
     def _record(self, task: Task, result: Optional[Returned]) -> bool:
         """The task is done, or will be when what its handler returned is stored, and nothing of it runs meanwhile; whether it

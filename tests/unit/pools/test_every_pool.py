@@ -13,6 +13,7 @@ import pytest
 from kafka_worker.partitions.task import Attempt
 from kafka_worker.partitions.tracker import RUNNING
 from kafka_worker.partitions.undecided import Raised, Returned
+from kafka_worker.pools.scheduled import NotYetError
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.pools.times import Times
 from kafka_worker.shared.foreign.answers import Send
@@ -135,6 +136,27 @@ def test_what_ends_after_its_partition_went_away_is_counted_as_stale(running: St
         work.partition.closing.forget()
         release.set()
         eventually(lambda: sum(thread.stale for thread in pool.threads) == 1, 5, "the end is noted")
+
+
+def test_a_message_whose_time_has_not_come_was_not_called_and_counts_as_no_call(running: Start) -> None:
+    def act(offset: int) -> None:
+        if offset == 0:
+            raise NotYetError(time.time() + 60)
+
+    work = Work(2)
+    with running(act) as pool:
+        for offset in (0, 1):
+            task = work.task(offset)
+            task[2].given_timestamp = (1, int(time.time() * 1000))
+            work.give(pool, task)
+        eventually(lambda: work.segment.last_done() == 1 and pool.undecided and nothing_runs(pool), 5, "the second is done")
+        eventually(lambda: sum(sum(times.counts) for times in delays(pool)), 5, "it is counted")
+
+    (waits,) = pool.undecided
+    assert isinstance(waits.error, NotYetError)  # type: ignore[union-attr]
+    assert sum(thread.failed for thread in pool.threads) == 0
+    calls = [times for thread in pool.threads for times in thread.times.values()]
+    assert [sum(sum(each.counts) for each in found) for found in (calls, delays(pool))] == [1, 1]
 
 
 def test_a_delay_is_from_a_messages_timestamp_to_its_first_call(running: Start) -> None:

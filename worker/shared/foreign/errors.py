@@ -21,7 +21,11 @@ class PlainError(Exception):
     """An error that we made, of plain data: nothing of the user's is in it."""
 
 
-class InabilityError(PlainError):
+class UntriedError(PlainError):
+    """The handler was not called: nothing of it counts, and the task waits as it is."""
+
+
+class InabilityError(UntriedError):
     """What it takes to run a task at all is not there: a process, the schema of its message. No task is to blame for that, and
     none was tried: each waits as it is."""
 
