@@ -249,7 +249,7 @@ class AsyncPool(Pool):
         seconds, thread, partition = self.clock() - place.started, self.threads[0], partition_of(task)
         thread.count(partition.queue.topic, int(not failed), int(failed), seconds)
         if is_first(attempt_of(task)):
-            thread.count_delay(partition.queue.topic, message_of(task), seconds)
+            thread.count_delay(partition.queue.topic, self.since(message_of(task)), seconds)
         thread.times[partition.queue.topic].add(seconds)
         if partition.closing.revoked:
             thread.stale += 1

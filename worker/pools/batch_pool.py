@@ -118,14 +118,13 @@ class BatchPool(Pool):
                 mark_open(task)
             self.undecided.append(undecided)
 
-    @staticmethod
-    def _count(thread: HandlerThread, tried: List[Task], done: int, failed: int, seconds: float) -> None:
+    def _count(self, thread: HandlerThread, tried: List[Task], done: int, failed: int, seconds: float) -> None:
         last = tried[-1]
         partition = partition_of(last)
         topic = partition.queue.topic
         thread.count(topic, done, failed, seconds)
         thread.times[topic].add(seconds)
         if is_first(attempt_of(last)) and not alone(last):  # it stands for all of the batch
-            thread.count_delay(topic, message_of(last), seconds, len(tried))
+            thread.count_delay(topic, self.since(message_of(last)), seconds, len(tried))
         if partition.closing.revoked:
             thread.stale += done + failed

@@ -33,6 +33,8 @@ def build(
     for part in parts.values():
         part.clock = clock
         part.turns = turns.of_settings(settings)
+        if settings.deliver_at_max_seconds:
+            part.since = scheduled.since
         if hooks is not None:
             part.hooks = hooks
     return Pools(parts, handlers.kind_of) if len(parts) > 1 else next(iter(parts.values()))

@@ -11,8 +11,10 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 from kafka_worker.handler.loading import Call, Kind
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, message_of
+from kafka_worker.pools.thread_pool import produced_at
 from kafka_worker.shared.foreign.deliver_at import HEADER, in_words, time_of
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UntriedError
+from kafka_worker.shared.foreign.retry_headers import not_before
 from kafka_worker.shared.settings import Settings
 
 NOW_SECONDS = 0.001  # what is due so soon is due
@@ -40,6 +42,11 @@ def of_settings(settings: Settings, kind: Kind, call: Any, wall: Callable[[], fl
     """The call of a pool, as DELIVER_AT_MAX_SECONDS wants it."""
     longest = settings.deliver_at_max_seconds
     return Scheduled(longest, wall).of(kind, call) if longest else call
+
+
+def since(message: Any) -> float:
+    """From when on it could have been called: when it was produced, or, if it has a time of its own, then."""
+    return not_before(message, produced_at(message))
 
 
 class Scheduled:

@@ -67,12 +67,11 @@ class HandlerThread:
             self.done += done
             self.done_of[topic] = self.done_of.get(topic, 0) + done
 
-    def count_delay(self, topic: str, message: Any, ago: float, tasks: int = 1) -> None:
-        """So many tasks of this topic were called for the first time so many seconds ago; this message is one of them. A
-        producer's clock that is ahead of ours makes no delay below none."""
-        kind, milliseconds = message.timestamp()
-        if kind:
-            self.delays[topic].add(max(0.0, time.time() - ago - milliseconds / 1000), tasks)
+    def count_delay(self, topic: str, since: float, ago: float, tasks: int = 1) -> None:
+        """So many tasks of this topic were called for the first time so many seconds ago, one of which could have been called
+        `since` then (seconds since 1970; 0: not known). A producer's clock that is ahead of ours makes no delay below none."""
+        if since:
+            self.delays[topic].add(max(0.0, time.time() - ago - since), tasks)
 
     def calls(self) -> stacks.Calls:
         """Where it is now. Any thread."""
@@ -86,6 +85,12 @@ class HandlerThread:
     def hangs(self, task: Task) -> bool:
         """Whether nobody waits for the end of this one any more."""
         return id(task) in self.hung
+
+
+def produced_at(message: Any) -> float:
+    """In seconds since 1970, by its timestamp; 0: it has none."""
+    kind, milliseconds = message.timestamp()
+    return float(milliseconds / 1000) if kind else 0.0
 
 
 class Runner(Protocol):
@@ -144,6 +149,7 @@ class Pool:
     name = "handler-%d"  # of its threads
     hooks = Hooks(Registry([], []))  # that run in them
     turns: Optional[Turns] = None  # None: all queues are alike
+    since = staticmethod(produced_at)  # from when on a message could have been called
 
     def __init__(self, threads: int, call: Callable[..., Any]) -> None:
         """The threads start with `start`."""
@@ -332,15 +338,14 @@ class Pool:
             self._count_turn(thread, task, done, failed, slow, ended - began)
         return ran
 
-    @staticmethod
-    def _count_turn(thread: HandlerThread, last: Task, done: int, failed: int, slow: int, seconds: float) -> None:
+    def _count_turn(self, thread: HandlerThread, last: Task, done: int, failed: int, slow: int, seconds: float) -> None:
         """A turn: how many of its calls took so long that they are counted already, and which was its last one."""
         topic, times = partition_of(last).queue.topic, thread.times[partition_of(last).queue.topic]
         thread.count(topic, done, failed, seconds)
         times.counts[0] += done + failed - slow
         times.seconds += seconds
         if is_first(attempt_of(last)):  # it stands for all, which have begun within this turn
-            thread.count_delay(topic, message_of(last), seconds, done + failed)
+            thread.count_delay(topic, self.since(message_of(last)), seconds, done + failed)
 
     def _fail(self, thread: HandlerThread, task: Task, error: BaseException) -> bool:
         """Somebody else decides about a failed task, if that means anything at all; whether it was a call that counts."""

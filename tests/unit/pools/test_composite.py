@@ -12,7 +12,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.closing import Closing
 from kafka_worker.partitions.tracker import Tracker
 from kafka_worker.partitions.undecided import Raised
-from kafka_worker.pools import composite
+from kafka_worker.pools import composite, scheduled
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool, Runner
@@ -36,14 +36,26 @@ def batch(messages: List[Any]) -> None:
     calls.append(("batch", messages))
 
 
-def built(*entries: str) -> Runner:
-    settings = some_settings(handlers=tuple(f"{entry[0]}={HERE}:{entry[2:]}" for entry in entries))
+def built(*entries: str, **changes: Any) -> Runner:
+    settings = some_settings(handlers=tuple(f"{entry[0]}={HERE}:{entry[2:]}" for entry in entries), **changes)
     return composite.build(settings, Handlers(settings).usable())
 
 
 def test_one_kind_stands_alone() -> None:
     assert [type(built(f"a={name}")) for name in ("one", "coroutine", "batch")] == [Pool, AsyncPool, BatchPool]
     assert type(built("a=one", "b=one")) is Pool
+
+
+def test_a_message_with_a_time_of_its_own_is_late_from_then_on() -> None:
+    message = Message(0)
+    message.given_timestamp, message.given_headers = (1, 5_000), [("deliver-at", b"1970-01-01T01:00Z")]
+
+    pools = [built("a=one"), built("a=one", deliver_at_max_seconds=1.0)]
+    since = [pool.since(message) for pool in pools if type(pool) is Pool]
+    message.given_headers = []
+
+    assert since == [5.0, 3600.0]
+    assert scheduled.since(message) == 5.0
 
 
 def test_each_topics_tasks_go_to_the_pool_of_its_kind(request: pytest.FixtureRequest) -> None:
