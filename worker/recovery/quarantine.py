@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import deque
 from typing import Any, Callable, Deque, Iterable, List, Optional, Set
 
@@ -45,9 +46,12 @@ class Quarantine(Pool):
 
     name = "quarantine-%d"
 
-    def __init__(self, settings: Settings, slot: int, pool: Runner, suspects: SuspectsFile) -> None:
-        """What fails or is kept back goes into the lists of `pool`. Threads start with the first suspects."""
-        super().__init__(AT_ONCE, scheduled.of_settings(settings, Kind.THREAD, self._run))
+    def __init__(
+        self, settings: Settings, slot: int, pool: Runner, suspects: SuspectsFile, wall: Callable[[], float] = time.time
+    ) -> None:
+        """What fails or is kept back goes into the lists of `pool`. Threads start with the first suspects. `wall`: seconds since
+        1970."""
+        super().__init__(AT_ONCE, scheduled.of_settings(settings, Kind.THREAD, self._run, wall))
         self.undecided, self.kept_back = pool.undecided, pool.kept_back
         self._wake_others = pool.wake
         self._queue = _Line()

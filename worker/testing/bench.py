@@ -50,7 +50,7 @@ class Bench:
             handlers.by_name[name] = noted(handler, self.notes)
         self.pool = composite.build(settings, handlers, hooks, self.clock, self.clock.wall)
         suspects = SuspectsFile(None)
-        quarantine = Quarantine(settings, 0, self.pool, suspects)
+        quarantine = Quarantine(settings, 0, self.pool, suspects, self.clock.wall)
         outbox = NotedOutbox(self.notes, self.topics, self.clock, lambda _: cast("Any", Producer(self.topics)))
         self.parts = build.parts(
             settings,
