@@ -49,8 +49,8 @@ class Quarantine(Pool):
     def __init__(
         self, settings: Settings, slot: int, pool: Runner, suspects: SuspectsFile, wall: Callable[[], float] = time.time
     ) -> None:
-        """What fails or is kept back goes into the lists of `pool`. Threads start with the first suspects. `wall`: seconds since
-        1970."""
+        """What fails or is kept back goes into the lists of `pool`. Threads start with the first suspects. `wall`:
+        seconds since 1970."""
         super().__init__(AT_ONCE, scheduled.of_settings(settings, Kind.THREAD, self._run, wall))
         self.undecided, self.kept_back = pool.undecided, pool.kept_back
         self._wake_others = pool.wake
