@@ -87,18 +87,23 @@ class Gate:
         self.succeeded_at = -math.inf  # monotonic seconds, of the last probe that was done
         self.credit = 0  # calls that have succeeded of late
         self._probes: Dict[Tuple[int, Partition], Probe] = {}  # by offset and partition
+        self._answered = 0  # probes whose call has returned, whatever their outcome waits for
 
     def restart(self) -> None:
         """Forget permits and probes: another round, or none."""
         self.permits.clear()
         self.taken.clear()
-        self._probes = {}
+        self._probes, self._answered = {}, 0
         self.succeeded_at = -math.inf
 
     def ended(self, task: Task) -> bool:
-        """The task has failed; whether it was a probe."""
+        """The call of the task is over; whether it was a probe."""
         self._note()
         return self._probes.pop(_place(task), None) is not None
+
+    def answered(self, task: Task) -> None:
+        """Its call has returned."""
+        self._answered += self.ended(task)
 
     def succeeded(self) -> int:
         """How many probes are done since the last look. Those of partitions that go away are given up: nothing will be heard
@@ -108,7 +113,8 @@ class Gate:
         done = [place for place, probe in self._probes.items() if probe.check()]
         for place in done:
             del self._probes[place]
-        return len(done)
+        answered, self._answered = self._answered, 0
+        return len(done) + answered
 
     def grant(self, wanted: int) -> int:
         """Have as many probes under way as are wanted; how many permits lie ready."""

@@ -102,6 +102,12 @@ class Gates:
         gate.aside.append(spared(task, now))
         return True
 
+    def answered(self, tasks: Sequence[Task]) -> None:
+        """The call with these has returned, and their outcome waits for others, which may wait for probes to succeed."""
+        gate = self._gate(self._handler(partition_of(tasks[0])))
+        for task in tasks if gate.access is Access.METERED else ():
+            gate.answered(task)
+
     def set_aside(self, task: Task) -> bool:
         """A task that has failed before may run again; whether it waits here until others have succeeded, as its handler is
         held up: what did not fail yet makes better probes."""

@@ -215,6 +215,8 @@ class Decisions:
     # ---- the three decisions --------------------------------------------------------------------------------------
 
     def _returned(self, returned: Returned, now: float) -> None:
+        if self.transactions is not None:  # it is stored with all below it only
+            self._gates.answered(returned.tasks)
         self._results.send(returned, now)
 
     def _batch_failed(self, batch: BatchFailed, _now: float) -> None:

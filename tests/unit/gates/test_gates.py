@@ -288,6 +288,20 @@ def test_a_probe_whose_results_are_still_to_be_stored_counts_when_they_are() -> 
     assert bench.queues == [bench.partitions[0].queue]
 
 
+def test_a_probe_whose_results_are_stored_with_all_below_them_only_counts_when_its_call_has_returned() -> None:
+    """In a transaction: what is below it may have failed before, and waits for probes that succeed."""
+    bench = Bench().until_half_open()
+    first = bench.taken()
+    for task in first:
+        mark_open(task)
+    bench.gates.answered(first)
+    bench.gates.answered(first)  # by whatever else they return
+
+    bench.turn()
+
+    assert bench.queues == [bench.partitions[0].queue]
+
+
 def test_a_closed_partition_that_is_held_is_not_waited_for() -> None:
     bench = Bench().until_half_open()
     (partition,) = bench.partitions

@@ -94,6 +94,20 @@ GAP: Tuple[List[int], float, List[str], bool] = ([], 0.0, [], True)
 RESULT: Tuple[List[int], float, List[str], bool] = ([], 0.0, ["results"], False)
 
 
+@pytest.mark.parametrize("in_transactions", [True, False])
+def test_a_call_whose_results_wait_for_those_of_others_has_answered_as_far_as_its_breaker_goes(
+    table: Table, monkeypatch: pytest.MonkeyPatch, *, in_transactions: bool
+) -> None:
+    answered: List[Any] = []
+    monkeypatch.setattr(Gates, "answered", lambda _self, tasks: answered.extend(tasks))
+    table.decisions.transactions = object() if in_transactions else None  # type: ignore[assignment]
+    task = table.task()
+
+    table.leave(Returned([task], [Send("results", 1)]))
+
+    assert answered == ([task] if in_transactions else [])
+
+
 def early(table: Table, seconds: float) -> Raised:
     """A message whose time has not come."""
     task = table.task()
