@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.kafka.transactions import Transactions
 from kafka_worker.kafka.transactor import Place
@@ -104,9 +105,21 @@ class Committer:
         while self._transactions.answers:
             stored, error = self._transactions.answers.popleft()
             if error is not None:
-                self._consumer.commit_failed(error, "a transaction")
+                self._refused(error)
             self.answered(stored)
         return self._commits.due(now) or self._transactions.ready
+
+    def _refused(self, error: Any) -> None:
+        """A transaction was not committed; `error`: as the client gives it."""
+        if meaning(error.name()) is not Meaning.UNSUPPORTED:
+            self._consumer.commit_failed(error, "a transaction")
+            return
+        log.error(
+            "The brokers can't do what DELIVERY=exactly-once asks of them: %s. Brokers from 2.5 on can, and their "
+            "transaction.max.timeout.ms must not be below KAFKA_PRODUCER_TRANSACTION_TIMEOUT_MS",
+            error.str(), extra=about(Event.BROKER_REFUSES, reason=error.name()),
+        )  # fmt: skip
+        self._consumer.ending = self._consumer.ending or ExitCode.CONFIGURATION
 
     def _commit(self, places: List[Place]) -> bool:
         if self._transactions is None:

@@ -131,6 +131,18 @@ def test_a_transaction_that_was_not_committed_is_tried_again_whole(bench: Bench,
     assert "ILLEGAL_GENERATION" in bench.group.deeds
 
 
+@pytest.mark.parametrize("why", [KafkaError.INVALID_TRANSACTION_TIMEOUT, KafkaError._UNSUPPORTED_FEATURE])
+def test_what_the_brokers_can_not_do_ends_it_as_wrongly_configured(
+    bench: Bench, transactor: AtOnce, caplog: pytest.LogCaptureFixture, why: int
+) -> None:
+    transactor.says = [KafkaError(why, "larger than they take")]
+
+    code = play(bench, assign(), deliver(0, 1), until(lambda: bench.group.ending is not None), deliver())
+
+    assert code is ExitCode.CONFIGURATION
+    assert "The brokers can't do what DELIVERY=exactly-once asks of them: larger than they take" in caplog.text
+
+
 def test_dead_letters_and_retries_that_leave_go_the_same_way(bench: Bench, transactor: AtOnce) -> None:
     def call(message: Message, *_: Any) -> Any:
         raise Reject("never") if message.offset() == 0 else Retry(after=3600)
