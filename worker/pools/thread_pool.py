@@ -273,11 +273,13 @@ class Pool:
             return self._serve_one(thread, queue.pop)
         if not queue or not share.enter(self.limit):  # who finds nothing must not be in: who leaves wakes others
             return False
+        served = False
         try:
-            return self._serve_one(thread, queue.pop)
+            served = self._serve_one(thread, queue.pop)
         finally:
-            if share.leave(self.limit):
+            if share.leave(self.limit, served=served):
                 self.wake(1)  # who came while it was full went to sleep
+        return served
 
     def _rest(self, thread: HandlerThread, number: int) -> None:
         """Until this thread is wanted again. What it was woken for it leaves to another, and what it has to others."""

@@ -18,22 +18,26 @@ class Share:
         """Nobody is in."""
         self._share = share
         self._inside = 0
+        self._turned_away = False  # somebody was, since this was last told
         self._lock = threading.Lock()
 
     def enter(self, capacity: int) -> bool:
         """Whether there is room for one more, who is in then; of `capacity` calls of all topics."""
         with self._lock:
             if self.is_full(capacity):
+                self._turned_away = True
                 return False
             self._inside += 1
             return True
 
-    def leave(self, capacity: int) -> bool:
-        """One less; whether it was full, so that others may be waiting."""
+    def leave(self, capacity: int, *, served: bool = True) -> bool:
+        """One less; whether others may be waiting for that. Who has `served` nothing (no task, or no permit) wakes only whom
+        he has kept out himself: else each would wake the next, for as long as there is a task without a permit."""
         with self._lock:
-            was_full = self.is_full(capacity)
+            was_full, was_away = self.is_full(capacity), self._turned_away
             self._inside -= 1
-            return was_full
+            self._turned_away = False
+            return was_full if served else was_away
 
     def is_full(self, capacity: int) -> bool:
         """Whether nobody more may come in. There is room for one in any case."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
+from kafka_worker.gates.gate import PermitQueue
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed
@@ -109,12 +111,23 @@ def test_a_topic_has_no_more_than_its_share_and_nothing_of_it_is_left_lying(kind
         eventually(lambda: [partition.tracker.watermark() for partition in partitions] == [5, 5, 5], 10, "all done")
 
 
+@pytest.mark.parametrize("tasks", [0, 1])
 @pytest.mark.parametrize("kind", ["threads", "batches"])
-def test_who_finds_nothing_wakes_nobody_though_there_was_room_for_one_only(kind: str) -> None:
-    """The next one would find nothing either, and wake the next: without an end."""
-    pool, empty = KINDS[kind](lambda _value: None), queue("slow")
+def test_who_finds_nothing_wakes_nobody_though_there_was_room_for_one_only(kind: str, tasks: int) -> None:
+    """The next one would find nothing either, and wake the next: without an end. A task without a permit is nothing, too:
+    while a breaker tries, or a rate is limited."""
+    pool, permits = KINDS[kind](lambda _value: None), deque([None] * (1 - tasks))
     pool.turns = turns.of_settings(some_settings(topic_tables={"slow": {"threads_share": 0.25}}))
-    pool.serve([empty])
+    partition = Partition("slow", 0)
+    partition.queue.extend([(0, partition.tracker.take(0)[0], Message(0), None, 1, partition)] * tasks)
+    served = PermitQueue(partition.queue, permits)
+    pool.serve([served])
+    share = pool._shares["slow"]
 
-    assert not pool._serve_within(pool.threads[0], empty)
+    assert not pool._serve_within(pool.threads[0], served)
     assert pool._tokens.empty()
+
+    assert [share.enter(4), share.enter(4)] == [True, False]  # who is kept out meanwhile may have seen a permit
+    assert share.leave(4, served=False)
+    assert share.enter(4)
+    assert not share.leave(4, served=False)
