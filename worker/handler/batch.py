@@ -1,5 +1,6 @@
 """How a batch handler is called: `process_messages(messages)` gets a list of decoded values, and the list of their contexts if
-it takes a second parameter. When it returns, all are done; `raise BatchError({3: error})` says which are not.
+it takes a second parameter. When it returns, all are done; `raise BatchError({3: error})` says which are not, and what the
+others send.
 
 Any other exception says only that something in the list is wrong. Then each message is called alone, at once and without
 counting an attempt: what fails alone is the culprit, its neighbours are done, and none of them becomes a dead letter for it.
@@ -52,10 +53,11 @@ class BatchCall:
         try:
             return self._function(*arguments), failures
         except BatchError as problem:
-            if not all(index in range(len(values)) for index in problem.failures):
+            good = len(values) - len(problem.failures)  # without any, there is nothing that results could be of
+            if not all(index in range(len(values)) for index in problem.failures) or (problem.results and not good):
                 raise
             failures.update((indexes[index], failure) for index, failure in problem.failures.items())
-            return None, failures
+            return problem.results if good else None, failures
         finally:
             if forks.copied:
                 forks.end()

@@ -69,6 +69,24 @@ def test_a_batch_error_names_the_failures_and_the_others_are_done() -> None:
     assert (pool.threads[0].done, pool.threads[0].failed) == (2, 2)
 
 
+def test_what_the_others_send_is_sent_though_some_of_a_list_have_failed() -> None:
+    def handler(messages: List[int]) -> None:
+        raise BatchError({1: "bad"}, [Send("t", number) for number in messages if number != 1])
+
+    work, single = Work(3), Work(2)
+    with started(batch_pool(handler)) as pool:
+        work.give_all(pool)
+        eventually(lambda: len(pool.undecided) == 2 and not pool.running(), 5, "one has failed")
+        single.give(pool, single.task(1, attempt=2))
+        eventually(lambda: len(pool.undecided) == 3, 5, "alone it fails, and nothing is sent")
+
+    returned, raised, alone = pool.undecided
+    assert isinstance(returned, Returned)
+    assert ([task[0] for task in returned.tasks], [send.value for send in returned.sends]) == ([0, 2], [b"0", b"2"])
+    assert [type(each) for each in (raised, alone)] == [Raised, Raised]
+    assert work.segment.seen() == bytes(3)
+
+
 def test_a_message_that_can_not_be_read_fails_alone_and_indexes_are_those_of_the_list() -> None:
     def handler(messages: List[int]) -> None:
         assert messages == [0, 2]

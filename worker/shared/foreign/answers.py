@@ -44,10 +44,13 @@ class ItemError(Exception):
 
 
 class BatchError(Exception):
-    """Raised by a batch handler: these messages of its list have failed, and all others are done."""
+    """Raised by a batch handler: these messages of its list have failed, and all others are done, as if it had returned
+    `results` for those."""
 
-    def __init__(self, failures: Mapping[int, Union[BaseException, str]]) -> None:
-        """`decisions`: index in the list (0 is the first) to an exception, which counts as if that message alone had raised
+    def __init__(
+        self, failures: Mapping[int, Union[BaseException, str]], results: Union[Send, Sequence[Send], None] = None
+    ) -> None:
+        """`failures`: index in the list (0 is the first) to an exception, which counts as if that message alone had raised
         it (Retry and Reject too), or to words. Raises ValueError when there are none: then all would count as done."""
         if not failures:
             raise ValueError("a BatchError must name the messages that failed")
@@ -55,6 +58,7 @@ class BatchError(Exception):
             index: failure if isinstance(failure, BaseException) else ItemError(str(failure))
             for index, failure in failures.items()
         }
+        self.results = results
         super().__init__("failed: " + ", ".join(map(str, self.failures)))
 
 
