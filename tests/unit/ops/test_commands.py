@@ -37,7 +37,7 @@ def test_who_gives_tokens_to_a_command_finds_the_variables_of_the_env_file_as_in
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(os, "environ", {"PATH": "mine"})
     monkeypatch.setattr(signals, "give_back", lambda: None)
-    monkeypatch.setitem(COMMANDS, "lag", lambda *_: found.append(dict(os.environ)) or 0)
+    monkeypatch.setitem(COMMANDS, "lag", lambda *_: found.append(dict(os.environ)) or 0)  # type: ignore[func-returns-value]
 
     assert commands.command(["lag"], []) == 0
 

@@ -112,7 +112,8 @@ def test_a_suspect_with_a_time_of_its_own_runs_then_and_not_before(apart: Apart)
     apart.blame(0)
     early, other = Message(0), Message(1)
     early.given_headers = [("deliver-at", written(time.time() + 0.3).encode())]
-    due, called = time.monotonic() + 0.3, []  # type: ignore[var-annotated]
+    called: List[float] = []
+    due = time.monotonic() + 0.3
     apart.wait = lambda _offset: called.append(time.monotonic())
 
     apart.play(
