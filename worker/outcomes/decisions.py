@@ -184,6 +184,11 @@ class Decisions:
         waits = self.transactions is not None and offset_of(task) >= self.transactions.reach(partition)
         return "until all before it in its partition is done (DELIVERY=exactly-once)" if waits else ""
 
+    def stuck(self, partition: Partition) -> bool:
+        """Whether all that waits to be stored of it waits for others of it, and nothing for the broker."""
+        its = self.transactions
+        return its is not None and not its.in_transit and its.reach(partition) <= partition.tracker.watermark()
+
     def highest_unstored(self, partition: Partition) -> int:
         """The highest offset that waits to be stored with the offset itself, and so for all below it; -1: there is none."""
         return self.transactions.highest(partition) if self.transactions else -1

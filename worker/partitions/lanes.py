@@ -85,7 +85,7 @@ class Lane:
 
 
 class Lanes(Dict[Hashable, Lane]):
-    """The lanes of one partition by their names; each comes with its first message. Consumer thread only."""
+    """The lanes of one partition by their names; each comes with its first message. Consumer thread only, but for a look."""
 
     _sweep_at = SWEEP_AT
 
@@ -93,6 +93,11 @@ class Lanes(Dict[Hashable, Lane]):
         """A new one."""
         lane = self[name] = Lane()
         return lane
+
+    def first_waiting(self, behind: Any) -> Any:
+        """The first task of those that wait in any of them and are `behind` this one; None: there is none. Any thread."""
+        found = [task for lane in list(self.values()) for task in lane.waiting() if task > behind]
+        return min(found, default=None)
 
     def sweep(self) -> None:
         """Forget idle lanes where there are many; doubling the threshold keeps the cost per message constant with many keys in

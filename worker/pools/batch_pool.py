@@ -33,10 +33,12 @@ class BatchPool(Pool):
 
     name = "batch-%d"
 
-    def __init__(self, threads: int, call: BatchCall, size: int) -> None:
-        """`size`: the most messages in one call."""
+    def __init__(self, threads: int, call: BatchCall, size: int, *, whole: bool = False) -> None:
+        """`size`: the most messages in one call; `whole`: what that sends is stored with all that lies between them, or not at
+        all."""
         super().__init__(threads, call)
         self._size = size
+        self._whole = whole
 
     @property
     def tuned(self) -> None:
@@ -49,6 +51,8 @@ class BatchPool(Pool):
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
         """Run one batch of one queue, and the task after it that must be alone; whether there was any."""
         last = self._take(thread, pop)
+        if self._whole and len(thread.batch) > 1:
+            self._shorten(thread)
         ran = self._run(thread)
         # Taken and not noted, it is where a task always is for a moment; the look at `closed` is still to come.
         if last is not None and self._note(thread, last):
@@ -66,6 +70,19 @@ class BatchPool(Pool):
                 return task
             self._note(thread, task)
         return None
+
+    def _shorten(self, thread: HandlerThread) -> None:
+        """Give back what is behind a message that waits behind its key: that may wait for one of the batch, whose results
+        would wait for it. What does not wait so now never will."""
+        batch, lowest = thread.batch, min(thread.batch)
+        partition = partition_of(lowest)
+        between = partition.lanes.first_waiting(lowest)
+        if between is None or max(batch) < between:
+            return
+        thread.batch = [task for task in batch if task < between]
+        for task in sorted((task for task in batch if task > between), reverse=True):
+            partition.queue.put(task)
+        self.wake(1)
 
     def _note(self, thread: HandlerThread, task: Task) -> bool:
         """Whether the task may run; as everywhere, it is noted before its partition is asked whether it is closed."""

@@ -45,7 +45,7 @@ def _part(settings: Settings, handlers: Handlers, kind: Kind, wall: Callable[[],
     if kind is Kind.ASYNC:
         return AsyncPool(settings.coroutines, call)
     if kind is Kind.BATCH:
-        return BatchPool(settings.threads, call, settings.batch_size)
+        return BatchPool(settings.threads, call, settings.batch_size, whole=settings.delivery == "exactly-once")
     return Pool(settings.threads, call)
 
 

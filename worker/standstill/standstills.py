@@ -112,7 +112,8 @@ class Standstills:
             self._settings.max_messages_per_second > 0 or self._pool.full(partition.queue.topic)
         )
         waits_for_room = partition.flow.waiting and self._active()
-        waits = waits_for_a_hand or waits_for_room or partition.flow.in_transit or self._quarantine.count
+        sent = partition.flow.in_transit and not self._decisions.stuck(partition)
+        waits = waits_for_a_hand or waits_for_room or sent or self._quarantine.count
         return "" if waits or partition in self._active() else LOST_SIGHT.format(here)
 
     def _active(self) -> Set[Partition]:

@@ -8,7 +8,11 @@ import msgspec
 import pytest
 
 from kafka_worker.handler import loading as handler
+from kafka_worker.handler.batch import BatchCall
+from kafka_worker.handler.decoding import decode
+from kafka_worker.partitions.lanes import Lane
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned
+from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.foreign.answers import BatchError, Reject, Send
 from kafka_worker.shared.foreign.errors import UndecodableError
@@ -160,6 +164,24 @@ def test_what_must_be_alone_is_kept_back_when_its_partition_closes_while_it_wait
         eventually(lambda: pool.kept_back, 5, "it is kept back")
 
     assert (work.watermark, [task[0] for task in pool.kept_back]) == (2, [2])
+
+
+@pytest.mark.parametrize(("whole", "first_call"), [(True, [0]), (False, [0, 2, 3])])
+def test_what_is_stored_as_a_whole_ends_before_a_message_that_waits_behind_its_key(
+    *, whole: bool, first_call: List[int]
+) -> None:
+    """1 waits for 0, which would wait for 1."""
+    seen: List[List[int]] = []
+    work, lane = Work(4), Lane()
+    work.partition.lanes["key"] = lane
+    first = work.task(0, lane)
+    assert lane.admit(first) is first
+    assert lane.admit(work.task(1, lane)) is None
+    with started(BatchPool(1, BatchCall(seen.append, decode, takes_contexts=False), 100, whole=whole)) as pool:
+        work.give(pool, first, work.task(2), work.task(3))
+        eventually(lambda: work.watermark == 4, 5, "all are done")
+
+    assert (seen[0], sorted(sum(seen, []))) == (first_call, [0, 1, 2, 3])  # noqa: RUF017
 
 
 def test_no_message_of_a_batch_is_done_before_its_results_are_stored() -> None:

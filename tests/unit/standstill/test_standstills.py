@@ -8,6 +8,7 @@ from typing import Callable, Dict, List, Tuple, cast
 import pytest
 
 from kafka_worker.kafka.ends import End, Ends
+from kafka_worker.kafka.outbox import OutgoingRecord
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.partitions.task import Task
@@ -157,6 +158,18 @@ def test_what_is_in_flight_and_explained_is_not_told(bench: Bench, how: Callable
     how(bench, bench.take())
 
     assert bench.look(10 * SECONDS) == ""
+
+
+@pytest.mark.parametrize(
+    ("offset", "told"), [(0, ""), (1, "2 messages are here, and none of them runs or waits for anything")]
+)
+def test_what_waits_to_be_stored_with_all_below_it_is_explained_by_what_keeps_that(offset: int, told: str) -> None:
+    bench = Bench(delivery="exactly-once")
+    tasks = [bench.take(0), bench.take(1)]
+    record = OutgoingRecord("results", None, b"", [])
+    bench.parts.decisions.transactions.send("result", tasks[offset], record, lambda _: None)  # type: ignore[union-attr]
+
+    assert bench.look(SECONDS + 1)[: len(told) or None] == told
 
 
 def test_what_waits_for_the_rate_limit_is_explained() -> None:
