@@ -114,12 +114,14 @@ class Committer:
         if meaning(error.name()) is not Meaning.UNSUPPORTED:
             self._consumer.commit_failed(error, "a transaction")
             return
+        if self._consumer.ending is not None:
+            return
         log.error(
             "The brokers can't do what DELIVERY=exactly-once asks of them: %s. Brokers from 2.5 on can, and their "
             "transaction.max.timeout.ms must not be below KAFKA_PRODUCER_TRANSACTION_TIMEOUT_MS",
             error.str(), extra=about(Event.BROKER_REFUSES, reason=error.name()),
         )  # fmt: skip
-        self._consumer.ending = self._consumer.ending or ExitCode.CONFIGURATION
+        self._consumer.ending = ExitCode.CONFIGURATION
 
     def _commit(self, places: List[Place]) -> bool:
         if self._transactions is None:

@@ -224,8 +224,9 @@ class Transactions:
         log.debug("A transaction was not committed: %s", job.error)
         now = self._clock()
         self._not_before = now + PAUSE_SECONDS
-        self._failing = (self._failing[0] if self._failing[1] else now, job.error.str())
         blamed = [(parcel, parcel.problem) for parcel in job.parcels if parcel.problem is not None]
+        since = self._failing[0] if self._failing[1] else now
+        self._failing = (0.0, "") if blamed else (since, job.error.str())  # whose partition is held is told otherwise
         self.answers.append(([], None if blamed else job.error))
         single = len({parcel.partition for parcel in job.parcels}) == 1 and len(_inseparable(job.parcels)) == len(job.parcels)
         for parcel, problem in blamed:

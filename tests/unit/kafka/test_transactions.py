@@ -288,6 +288,16 @@ def test_that_none_is_committed_for_a_while_is_told(bench: Bench) -> None:
     assert endless == "a transaction has no end: no coordinator"
 
 
+def test_what_is_refused_for_its_record_is_told_of_its_partition_and_not_as_if_nothing_were_committed(bench: Bench) -> None:
+    bench.send(0)
+    bench.commit()
+    bench.over(GONE, blamed=(0,))
+    bench.now += TROUBLE_SECONDS
+
+    assert bench.ours.trouble == ""
+    assert "can't be stored" in bench.partition.flow.wrong
+
+
 # ---- the producer ---------------------------------------------------------------------------------------------------------
 
 
