@@ -11,6 +11,9 @@ import sys
 from json import dump
 from typing import Any, Callable, Dict, List
 
+from kafka_worker import kafka  # noqa: F401 (first of all: it imports the client, and less than that would by itself)
+
+# isort: split
 from confluent_kafka import Consumer, KafkaException, Producer, libversion
 
 from kafka_worker import start

@@ -16,11 +16,16 @@ from __future__ import annotations
 import os
 import sys
 
+TYPE_CHECKING = False  # as `typing` has it, which is not loaded yet
+if TYPE_CHECKING:
+    from types import ModuleType
+
 NAME = "kafka_worker"
 FOLDER = os.path.dirname(os.path.realpath(__file__))
 CONFIGURATION = 78  # of `exit_codes`
 COMMANDS = ("ops.commands", "ops.first_run.command")  # what is typed; the rest is started by one of ours
 PYTHON, ENVIRONMENT = sys.executable, dict(os.environ)  # as we were started: a handler may change both
+_OURS = list(sys.path)  # the path of our own imports: this module is one of them
 IN_CHECKOUT, INSTALLED = "supervisor.py", "kafka-worker"  # what the command is called
 
 
@@ -88,6 +93,18 @@ def users_last() -> None:
     given = python_path()
     program = [path for path in sys.path[:1] if os.path.realpath(path) in (FOLDER, os.path.realpath(here()))]
     sys.path[:] = [path for path in sys.path[len(program) :] if path not in given] + given
+
+
+def late(module: str) -> ModuleType:
+    """A module that few need, so that it is imported where the user's folders come first already: as if they did not. (Their
+    threads, if there are any, would meet that order for a moment, too.)"""
+    from importlib import import_module
+
+    users, sys.path[:] = sys.path[:], _OURS
+    try:
+        return import_module(module)
+    finally:
+        sys.path[:] = users
 
 
 def users_first() -> None:

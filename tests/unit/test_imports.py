@@ -8,12 +8,14 @@ import sys
 from pathlib import Path
 from typing import Set
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 # What takes milliseconds, and what only some commands, settings or handlers have a use for.
 HEAVY = {
     "confluent_kafka", "dotenv", "jsonschema_rs", "msgspec", "prometheus_client", "psutil", "pydantic", "pythonjsonlogger",
     "asyncio", "concurrent", "email", "http", "logging.config", "logging.handlers", "multiprocessing", "tempfile", "unittest",
-    "urllib", "xml",
+    "urllib", "xml", "hashlib", "platform", "secrets", "ssl",
 }  # fmt: skip
 OF_THE_SERVICE = {
     "logging", "subprocess", "shutil", "threading", "traceback", "datetime", "random", "kafka_worker.supervision",
@@ -55,9 +57,29 @@ def test_the_supervisor_imports_nothing_that_only_others_need() -> None:
     assert names & HEAVY == set()
 
 
-def test_a_process_imports_nothing_that_it_may_never_need() -> None:
-    names = imported("-c", f"{IMPORT}process")
-    ours = names - _names("-c", "import confluent_kafka")  # which brings asyncio, and more
+@pytest.mark.parametrize("module", ["process", "check"])
+def test_a_process_imports_nothing_that_it_may_never_need(module: str) -> None:
+    names = imported("-c", f"{IMPORT}{module}")
+    needed = {"confluent_kafka", "concurrent"} | _names("-c", "import random")  # that of 3.8 brings hashlib
 
     assert "confluent_kafka" in names
-    assert ours & (HEAVY | {"argparse"}) == set()
+    assert names & (HEAVY | {"argparse"}) - needed == set()
+
+
+def test_what_the_first_process_waits_for_is_little() -> None:
+    """It begins when that is imported, and works while we read the settings."""
+    names = imported("-c", f"{IMPORT}ops.commands, kafka_worker.supervision.prepared")
+
+    assert "kafka_worker.supervision.prepared" in names
+    assert names & (HEAVY | {"argparse", "dataclasses", "logging"}) == set()
+
+
+def test_the_client_that_was_imported_without_asyncio_has_it_when_it_wants_it() -> None:
+    program = (
+        f"{IMPORT}kafka, sys; assert 'asyncio' not in sys.modules; from confluent_kafka import _serde_builder as wants; "
+        "loop = getattr(wants, 'asyncio', None); import asyncio; print(loop is None or loop.Task is asyncio.Task)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
+
+    assert done.stdout == "True\n"

@@ -45,6 +45,20 @@ def test_the_users_imports_come_from_where_he_is_then_from_pythonpath_as_everywh
     assert sys.path == [str(project), *users, STANDARD, "site"]
 
 
+def test_what_we_need_late_is_pythons_own_though_the_users_folders_come_first(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "colorsys.py").write_text("raise RuntimeError(__file__)")
+    users = [str(project), STANDARD]
+    monkeypatch.setattr(start, "_OURS", users[::-1])
+    monkeypatch.setattr(sys, "path", users)
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+
+    assert start.late("colorsys").__file__ == os.path.join(STANDARD, "colorsys.py")
+    assert sys.path is users
+    assert users == [str(project), STANDARD]
+
+
 @pytest.mark.parametrize(
     ("started", "in_checkout", "name"),
     [

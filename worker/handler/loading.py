@@ -9,13 +9,13 @@ Loading happens once, in the child's main thread; decoding and calling in the ha
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 from enum import Enum
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import Any, Callable, Dict, NamedTuple, Optional
 
+from kafka_worker import start
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import Decoder, WithContext, decode
@@ -136,6 +136,8 @@ def _in_thread(function: Callable[..., Any], decoder: WithContext, *, takes_cont
 
 
 def _in_loop(function: Callable[..., Any], decoder: WithContext, *, takes_context: bool) -> Call:
+    asyncio = start.late("asyncio")
+
     async def call(message: Any, partition: Partition, attempt: int) -> Any:
         context, value = Context(message, partition, attempt), message.value()
         try:
@@ -202,7 +204,7 @@ def _kind(function: Callable[..., Any], source: str) -> Kind:
             "which COROUTINES run at once, or a plain function of messages"
         )
     try:
-        asyncio.new_event_loop().close()
+        start.late("asyncio").new_event_loop().close()
     except Exception as problem:  # the user's policy, which a thread of ours would meet
         raise HandlerError(f"{source} sets an event loop policy that makes no loop: {text_of(problem)}") from problem
     return Kind.ASYNC

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
+from kafka_worker import start
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.handler.loading import Call, Kind
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.partitions.assignment import Partition
 
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
-def call_of(handlers: Handlers, loop: Optional[asyncio.AbstractEventLoop] = None) -> Call:
+
+def call_of(handlers: Handlers, loop: Optional[AbstractEventLoop] = None) -> Call:
     """Calls the handler of a message's topic, and returns when it is done. Coroutines run on `loop`, which stays: what a
     handler keeps from one call to the next may belong to it."""
     calls: Dict[Kind, Call] = {
@@ -27,10 +30,10 @@ def _kind_of(handlers: Handlers, partition: Partition) -> Kind:
     return handlers.kind_of(partition.queue.topic) or next(kind for kind in Kind if handlers.of_kind(kind))
 
 
-def _single(kind: Kind, call: Any, loop: Optional[asyncio.AbstractEventLoop]) -> Call:
+def _single(kind: Kind, call: Any, loop: Optional[AbstractEventLoop]) -> Call:
     if kind is Kind.BATCH:
         return _Batch(call)
-    return _Coroutine(call, loop or asyncio.new_event_loop()) if kind is Kind.ASYNC else call
+    return _Coroutine(call, loop or start.late("asyncio").new_event_loop()) if kind is Kind.ASYNC else call
 
 
 class _Batch:
@@ -50,10 +53,11 @@ class _Batch:
 class _Coroutine:
     """A coroutine, on a loop."""
 
-    def __init__(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, call: Call, loop: AbstractEventLoop) -> None:
         self._call = call
         self._loop = loop
+        self._set_event_loop = start.late("asyncio").set_event_loop
 
     def __call__(self, message: Any, partition: Partition, attempt: int) -> Any:
-        asyncio.set_event_loop(self._loop)
+        self._set_event_loop(self._loop)
         return self._loop.run_until_complete(self._call(message, partition, attempt))

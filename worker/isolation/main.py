@@ -8,7 +8,6 @@ from one that takes long, takes the word that a task is cancelled, and ends the 
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ctypes
 import os
@@ -20,7 +19,7 @@ import threading
 import traceback
 from _thread import start_new_thread
 from functools import partial
-from typing import Any, Awaitable, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Awaitable, Dict, List, Optional, Tuple
 
 from kafka_worker import start
 from kafka_worker.handler import lives, single
@@ -43,6 +42,9 @@ from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks, signals
 from kafka_worker.shared.system.last_words import write_last_words_to
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
 
 log = logs.logger(__name__)
 
@@ -154,7 +156,7 @@ class TaskMain:
         # After the import, because monkey patching (gevent's) wants to be alone; by name, because it patches `threading` too.
         start_new_thread(self._listen, ())
         self._answer(0, "ready")
-        loop = asyncio.new_event_loop() if handlers.of_kind(Kind.ASYNC) else None
+        loop = start.late("asyncio").new_event_loop() if handlers.of_kind(Kind.ASYNC) else None
         hooks = lives.of_task_process(partial(_in_loop, loop), self._waits)
         try:
             hooks.start()
@@ -237,10 +239,12 @@ class TaskMain:
         partition.closing.close(deadline)
 
 
-def _in_loop(loop: Optional[asyncio.AbstractEventLoop], awaitable: Awaitable[Any]) -> Any:
+def _in_loop(loop: Optional[AbstractEventLoop], awaitable: Awaitable[Any]) -> Any:
     """`loop` is there where an async handler is, and no async hook is without one."""
-    asyncio.set_event_loop(loop)
-    return loop.run_until_complete(awaitable) if loop else None
+    if loop is None:
+        return None
+    start.late("asyncio").set_event_loop(loop)
+    return loop.run_until_complete(awaitable)
 
 
 def _main_stack() -> str:

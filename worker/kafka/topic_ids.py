@@ -11,7 +11,6 @@ plain question goes before, and nothing is asked when that has no prompt answer,
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import math
 import threading
@@ -24,6 +23,7 @@ from confluent_kafka.admin import AdminClient
 
 from kafka_worker.partitions.stored import ID_LENGTH, UNKNOWN, Home
 from kafka_worker.shared import logs
+from kafka_worker.shared.foreign.digest import digest
 from kafka_worker.shared.logs import Seldom
 
 log = logs.logger(__name__)
@@ -114,4 +114,4 @@ def _told(future: futures.Future[Any], name: str) -> str:
         text = str(getattr(future.result(2 * ANSWER_SECONDS), name) or "")
     except (KafkaException, futures.TimeoutError):
         return ""
-    return hashlib.sha256(text.encode()).hexdigest()[:ID_LENGTH] if text not in ("", _NO_ID) else ""
+    return digest(text.encode(), ID_LENGTH) if text not in ("", _NO_ID) else ""

@@ -3,7 +3,8 @@ thread only."""
 
 from __future__ import annotations
 
-import secrets
+import os
+from base64 import urlsafe_b64encode
 from typing import List, NamedTuple
 
 from kafka_worker.partitions.tracker import Range, merged
@@ -42,7 +43,7 @@ class Names(NamedTuple):
 
 def new_name() -> str:
     """Of one assignment of one partition: what it commits carries it, and nothing else ever does. Eight characters."""
-    return secrets.token_urlsafe(6)
+    return urlsafe_b64encode(os.urandom(6)).decode()
 
 
 class JournalRecord(NamedTuple):

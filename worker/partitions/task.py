@@ -3,11 +3,11 @@ everybody but the thread pool, which has the same written out in its one loop. P
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
 
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
+from kafka_worker.shared.foreign.digest import digest
 from kafka_worker.shared.foreign.headers import trace_id_of
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def in_words(task: Task) -> str:
 def facts_of(task: Task) -> Dict[str, Any]:
     """What log records say of it, in their own fields. A key may be a secret, and is told by a hash."""
     key = task[2].key()
-    hashed = None if key is None else hashlib.sha256(key).hexdigest()[:12]
+    hashed = None if key is None else digest(key, 12)
     topic, number = task[5].topic, task[5].number
     told = {"topic": topic, "partition": number, "offset": task[0], "attempt": int(task[4]), "key_hash": hashed}
     return {**told, "trace_id": trace_id_of(task[2])}

@@ -15,7 +15,6 @@ from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Undecided
 from kafka_worker.pools import scheduled, turns
-from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
 from kafka_worker.shared.settings import Settings
@@ -43,6 +42,8 @@ def build(
 def _part(settings: Settings, handlers: Handlers, kind: Kind, wall: Callable[[], float]) -> Pool:
     call = scheduled.of_settings(settings, kind, handlers.call_of_kind(kind), wall)
     if kind is Kind.ASYNC:
+        from kafka_worker.pools.async_pool import AsyncPool  # here, because it brings asyncio
+
         return AsyncPool(settings.coroutines, call)
     if kind is Kind.BATCH:
         return BatchPool(settings.threads, call, settings.batch_size, whole=settings.delivery == "exactly-once")

@@ -21,7 +21,6 @@ import contextlib
 import mmap
 import os
 import re
-import secrets
 import struct
 from typing import Dict, Iterable, List, Set, Tuple
 
@@ -47,7 +46,7 @@ def boot_id() -> bytes:
         with open(_BOOT_ID, "rb") as file:
             return file.read(36)
     except OSError:
-        return secrets.token_hex(18).encode()
+        return os.urandom(18).hex().encode()
 
 
 def _of_same_file(descriptor: int) -> List[int]:

@@ -4,7 +4,7 @@ reckon. Pure."""
 from __future__ import annotations
 
 import os
-import platform
+import sys
 from collections import Counter
 from dataclasses import replace
 from typing import Dict, Iterable, List, Optional, Tuple
@@ -64,7 +64,7 @@ def snapshot_of(
         work=work,
         topic_settings=settings.topic_differences(),
         release=__version__,
-        python=platform.python_version(),
+        python=sys.version.split()[0],
         librdkafka=next((child.librdkafka for child in reporting(slots)), ""),
         totals=totals(slots, work),
         newest_event=newest_event,

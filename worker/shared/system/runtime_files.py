@@ -15,13 +15,13 @@ import contextlib
 import errno
 import fcntl
 import glob
-import hashlib
 import os
 import re
 import stat
 import time
 from typing import List, Optional
 
+from kafka_worker.shared.foreign.digest import digest
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks
 from kafka_worker.shared.system.deadline import Deadline
@@ -52,7 +52,7 @@ def state_folder(settings: Settings) -> str:
 def _name(settings: Settings) -> str:
     """A short name with a digest, because a Unix socket's whole path must fit 107 bytes."""
     identity = f"{settings.group_id}@{settings.host}"
-    return f"{_readable(settings)}-{hashlib.sha256(identity.encode()).hexdigest()[:10]}"
+    return f"{_readable(settings)}-{digest(identity.encode(), 10)}"
 
 
 def _readable(settings: Settings) -> str:
