@@ -3,7 +3,6 @@ supervisor opens the address itself."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 from importlib.util import find_spec
 from typing import Any, List, Mapping, Tuple
@@ -19,7 +18,7 @@ BACKLOG = 128  # who calls while the process that answers is started again waits
 def parsed(address: str) -> Tuple[str, int]:
     """IP address and port of `host:port`. Raises ValueError. (Names are not looked up: that can take for ever.)"""
     host, _, port = address.rpartition(":")
-    ip = ipaddress.ip_address(LOCAL if host == "localhost" else host.strip("[]"))
+    ip = _ip(LOCAL if host == "localhost" else host.strip("[]"))
     if int(port) > HIGHEST_PORT:
         raise ValueError(port)
     return str(ip), int(port)
@@ -33,7 +32,13 @@ def written(listener: socket.socket) -> str:
 
 def is_of_this_machine_alone(address: str) -> bool:
     """Whether nobody from elsewhere reaches it."""
-    return ipaddress.ip_address(parsed(address)[0]).is_loopback
+    return bool(_ip(parsed(address)[0]).is_loopback)
+
+
+def _ip(text: str) -> Any:
+    from ipaddress import ip_address  # here, because most services have no address
+
+    return ip_address(text)
 
 
 def listen(address: str) -> socket.socket:

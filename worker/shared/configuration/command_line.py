@@ -5,13 +5,13 @@ they are reported together with everything else that is wrong, and with the near
 from __future__ import annotations
 
 import argparse
-import difflib
 import time
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 from kafka_worker import __version__, start
 from kafka_worker.shared.configuration.given import Given
+from kafka_worker.shared.configuration.near import nearest
 from kafka_worker.shared.configuration.words import dead_letter_flags, order_flags
 from kafka_worker.shared.configuration.words import place as places
 from kafka_worker.shared.configuration.words.place import ALL_EVENTS, EventsRequest, Place
@@ -50,6 +50,7 @@ usage: {0} [options]
        {0} check [--json] [options]    what is wrong, or will be, here and with the cluster, and how it is mended
        {0} serve --http 127.0.0.1:8080 the same by HTTP, with probes; HTTP=127.0.0.1:8080 does so beside the service
 """ + order_flags.EXAMPLES + dead_letter_flags.EXAMPLES  # fmt: skip
+_HELP = {"-h", "--help"}
 _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
 with the value. The command line goes before the environment, that before .env. KAFKA_CLIENT_,
@@ -104,8 +105,9 @@ class _Unmeasured(argparse.HelpFormatter):
         super().__init__(prog, width=80)
 
 
-def parser() -> argparse.ArgumentParser:
-    """The parser of all flags. The commands are words that it leaves over."""
+def parser(words: Optional[Sequence[str]] = None) -> argparse.ArgumentParser:
+    """The parser of all flags, or, for these words, of those settings that they name, as each takes argparse a while. Commands
+    are words that it leaves over."""
     made = _Parser(
         prog=start.program(),
         usage=argparse.SUPPRESS,
@@ -131,8 +133,10 @@ def parser() -> argparse.ArgumentParser:
         orders.add_argument(
             order_flag.word, dest=order_flag.name, default=argparse.SUPPRESS, metavar=order_flag.value, help=order_flag.meaning
         )
-    groups = {row.group: made.add_argument_group(row.group) for row in TABLE.values()}
-    for name, row in TABLE.items():
+    named = None if words is None or _HELP.intersection(words) else {word.split("=", 1)[0] for word in words}
+    rows = {name: row for name, row in TABLE.items() if named is None or row.flag in named}
+    groups = {row.group: made.add_argument_group(row.group) for row in rows.values()}
+    for name, row in rows.items():
         groups[row.group].add_argument(
             row.flag, dest=name, default=argparse.SUPPRESS, metavar=row.placeholder, help=_help(row)
         )
@@ -147,7 +151,7 @@ def _help(row: Setting) -> str:
 
 def parse(argv: Sequence[str]) -> Arguments:
     """Sort the words after the program's name. Prints and exits for --help and --version."""
-    flags = parser()
+    flags = parser(argv)
     try:
         parsed, rest = flags.parse_known_args(argv)
     except _WrongWordError as problem:
@@ -226,6 +230,6 @@ def _read_place(arguments: Arguments, words: List[str]) -> None:
 
 def _wrong_flag(word: str, more: Sequence[str]) -> str:
     flag = word.split("=", 1)[0]
-    near = difflib.get_close_matches(flag, [*(row.flag for row in TABLE.values()), *_SWITCHES, *more], 1, _NEAR)
-    hint = f" Did you mean {near[0]}?" if near else ""
+    near = nearest(flag, [*(row.flag for row in TABLE.values()), *_SWITCHES, *more], _NEAR)
+    hint = f" Did you mean {near}?" if near else ""
     return f"{flag} ({COMMAND_LINE}) is not an option.{hint} See --help."

@@ -4,17 +4,17 @@ which are misspelt, and which hold the path of a file with the value. Supervisor
 
 from __future__ import annotations
 
-import difflib
 import io
 import os
 import re
 from dataclasses import dataclass, field
 from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
-from kafka_worker.shared.configuration.client import registry_properties
+from kafka_worker.shared.configuration.client import librdkafka_properties, registry_properties
 from kafka_worker.shared.configuration.client.client_properties import OWNED, is_function
-from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES, nearest
+from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES
 from kafka_worker.shared.configuration.given import Given, Key
+from kafka_worker.shared.configuration.near import nearest
 from kafka_worker.shared.settings import ALL_PREFIXES, REGISTRY_GROUP, TABLE, environment_name
 
 ENVIRONMENT = "the environment"
@@ -154,7 +154,7 @@ def _target(name: str, where: str) -> Optional[Tuple[Key, bool]]:
 
 
 def _is_of_kafka(known: str) -> bool:
-    return known in PROPERTIES or known in OWNED or is_function(known) or nearest(known) is not None
+    return known in PROPERTIES or known in OWNED or is_function(known) or bool(librdkafka_properties.nearest(known))
 
 
 def _is_of_registry(known: str) -> bool:
@@ -187,14 +187,14 @@ def _meant(name: str, where: str) -> Optional[str]:
         return _ELSEWHERE[name]
     if not name.startswith("KAFKA_"):
         cutoff = _NEAR_ELSEWHERE if where == ENVIRONMENT else _NEAR_IN_FILE
-        return next(iter(difflib.get_close_matches(name.upper(), _NAMES, 1, cutoff)), None)
+        return nearest(name.upper(), _NAMES, cutoff)
     bare = _bare(name)
     ours = {_bare(each): each for each in _NAMES}
-    close = difflib.get_close_matches(bare, ours, 1, _NEAR_AFTER_KAFKA)
+    close = nearest(bare, ours, _NEAR_AFTER_KAFKA)
     if close:
-        return ours[close[0]]
+        return ours[close]
     dotted = bare.lower().replace("_", ".")
-    known = dotted if dotted in PROPERTIES else nearest(dotted)
+    known = dotted if dotted in PROPERTIES else librdkafka_properties.nearest(dotted)
     return environment_name("KAFKA_CLIENT_", known) if known else None
 
 

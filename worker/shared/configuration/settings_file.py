@@ -11,7 +11,6 @@ All names in it are ours, so each that is not is a fault. Read once, in the supe
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
@@ -20,6 +19,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 from kafka_worker.shared.configuration import environment
 from kafka_worker.shared.configuration.environment import Source
 from kafka_worker.shared.configuration.given import Given
+from kafka_worker.shared.configuration.near import nearest
 from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.setting import AUTO, Setting
 from kafka_worker.shared.settings import TABLE
@@ -89,8 +89,8 @@ def unknown_topics(file: SettingsFile, subscribed: Sequence[str]) -> List[str]:
             continue
         if table.startswith(PATTERN) and any_pattern:
             continue
-        near = difflib.get_close_matches(table, subscribed, 1, _NEAR)
-        hint = f"did you mean {near[0]}?" if near else f"its topics are {', '.join(subscribed)}."
+        near = nearest(table, subscribed, _NEAR)
+        hint = f"did you mean {near}?" if near else f"its topics are {', '.join(subscribed)}."
         where = file.places.of(TOPICS, table)
         found.append(f"{_header(table)} ({where}) is no topic of this service; {hint} Correct or remove it.")
     return found
@@ -168,8 +168,8 @@ def _not_of_topics(name: str) -> str:
         return 'stands in handlers, above the first table: handlers = ["orders=module:function"]. Move it there.'
     if name.upper() in _OF_SERVICE:
         return f"holds for the service as a whole. Write it before the first table; topics have {', '.join(_OF_TOPICS)}."
-    near = difflib.get_close_matches(name.lower(), _OF_TOPICS, 1, _NEAR)
-    meant = f"; did you mean {near[0]}? Rename or remove it." if near else f". Topics have {', '.join(_OF_TOPICS)}."
+    near = nearest(name.lower(), _OF_TOPICS, _NEAR)
+    meant = f"; did you mean {near}? Rename or remove it." if near else f". Topics have {', '.join(_OF_TOPICS)}."
     return f"is not a setting of a topic{meant}"
 
 

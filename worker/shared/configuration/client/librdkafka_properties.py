@@ -7,8 +7,9 @@ Left out: what only a program can set (callbacks, opaque pointers).
 
 from __future__ import annotations
 
-import difflib
 from typing import Optional
+
+from kafka_worker.shared.configuration import near
 
 PROPERTIES = tuple(
     """
@@ -69,4 +70,4 @@ def nearest(name: str) -> Optional[str]:
     """
     if f"client.{name}" in PROPERTIES:
         return f"client.{name}"
-    return next(iter(difflib.get_close_matches(name, PROPERTIES, 1, _NEAR)), None)
+    return near.nearest(name, PROPERTIES, _NEAR) or None

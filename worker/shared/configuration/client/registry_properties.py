@@ -4,10 +4,10 @@ written down for the same reason as those of librdkafka.
 
 from __future__ import annotations
 
-import difflib
 import re
 from typing import TYPE_CHECKING, Any, Iterable, List, Mapping
 
+from kafka_worker.shared.configuration import near
 from kafka_worker.shared.settings import REGISTRY_GROUP, REGISTRY_PREFIX, environment_name
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ _NEAR = 0.8  # of difflib's ratio: one wrong, missing or extra letter in five
 
 def nearest(name: str) -> str:
     """The known property most like this name, which is none; empty: none comes near."""
-    return next(iter(difflib.get_close_matches(name, PROPERTIES, 1, _NEAR)), "")
+    return near.nearest(name, PROPERTIES, _NEAR)
 
 
 def problem(name: str, value: str) -> str:
     """What is wrong with a property; empty: nothing that is known here."""
-    near = "" if name in PROPERTIES else nearest(name)
-    if near:
-        meant = environment_name(REGISTRY_PREFIX, near)
+    known = "" if name in PROPERTIES else nearest(name)
+    if known:
+        meant = environment_name(REGISTRY_PREFIX, known)
         return f"the client of the schema registry knows no {name}; did you mean {meant}? Rename or remove it."
     if name in NUMBERS and not re.fullmatch(r"\d+(\.\d+)?", value):
         return "must be a number. Correct it."
