@@ -18,6 +18,7 @@ from typing import Dict, List, NoReturn, Optional, Set
 
 from kafka_worker import build, start
 from kafka_worker.draining.stopping import Stop
+from kafka_worker.handler.decoding import quick_decoder
 from kafka_worker.handler.hooks import Registry
 from kafka_worker.handler.lives import WAITS, Hooks
 from kafka_worker.handler.loading import HandlerError
@@ -43,7 +44,7 @@ from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.ipc.startup import received
 from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import orphans, runtime_files, signals, surroundings
+from kafka_worker.shared.system import machine, orphans, runtime_files, signals, surroundings
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.system.last_words import write_last_words_to
@@ -62,9 +63,12 @@ def main(arguments: Optional[List[str]] = None) -> None:
     slot, channel_number, last_words = (int(words[words.index(flag) + 1]) for flag in ("--slot", "--channel", "--words"))
     write_last_words_to(last_words)  # SIGABRT, which a hung child gets, has it write the stacks of all threads
     channel = Channel(socket.socket(fileno=channel_number))
+    quick_decoder()  # now, while the settings are looked at: it imports what nearly all handlers need
     first = received(channel)
     settings = Settings.from_json(first["settings"])
     logs.set_up(settings.log_level, settings.log_format, f"slot-{slot}", slot)
+    if settings.core_dumps == "off":  # also for one that began before it was known
+        machine.forbid_core_dumps()
     start.users_first()
     child = ChildProcess(settings, slot, channel, of_rows(first["orders"]))
     try:

@@ -1,75 +1,86 @@
 """The command: what its words ask for, done. Returns exit codes; `supervisor.py` is how one types it.
 
 Each command is imported when it is asked for: `status` has no use for what runs the service, nor the service for the Kafka
-client that others bring.
+client that others bring. The first process of a service begins before all else: while we import what reads the settings, it
+imports what does the work.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional
 
 from kafka_worker import start
-from kafka_worker.shared.configuration.load import Configuration, ConfigurationError, load
 from kafka_worker.shared.system import machine, signals, streams
 
+if TYPE_CHECKING:
+    from kafka_worker.shared.configuration.load import Configuration, ConfigurationError
+    from kafka_worker.supervision.prepared import First
 
-def _status(configuration: Configuration, _closed: List[str]) -> int:
+
+class Started(NamedTuple):
+    """What there is before the settings are read."""
+
+    closed: List[str]  # what of standard input, output and error we were started without
+    first: Optional[First] = None  # the first process of the service, where it has begun
+
+
+def _status(configuration: Configuration, _started: Started) -> int:
     from kafka_worker.ops import status_command
 
     return status_command.run(configuration)
 
 
-def _top(configuration: Configuration, _closed: List[str]) -> int:
+def _top(configuration: Configuration, _started: Started) -> int:
     from kafka_worker.ops import top
 
     return top.run(configuration)
 
 
-def _explain(configuration: Configuration, _closed: List[str]) -> int:
+def _explain(configuration: Configuration, _started: Started) -> int:
     from kafka_worker.ops.explain import command
 
     return command.run(configuration)
 
 
-def _events(configuration: Configuration, _closed: List[str]) -> int:
+def _events(configuration: Configuration, _started: Started) -> int:
     from kafka_worker.ops import events
 
     return events.run(configuration)
 
 
-def _lag(configuration: Configuration, _closed: List[str]) -> int:
+def _lag(configuration: Configuration, _started: Started) -> int:
     from kafka_worker.ops.lag import command
 
     return command.run(configuration)
 
 
-def _check(configuration: Configuration, _closed: List[str]) -> int:
+def _check(configuration: Configuration, _started: Started) -> int:
     from kafka_worker.ops.doctor import command
 
     return command.run(configuration)
 
 
-def _dead_letters(configuration: Configuration, _closed: List[str]) -> int:
+def _dead_letters(configuration: Configuration, _started: Started) -> int:
     from kafka_worker.ops.dead_letters import command
 
     return command.run(configuration)
 
 
-def _order(configuration: Configuration, _closed: List[str]) -> int:
+def _order(configuration: Configuration, _started: Started) -> int:
     from kafka_worker.ops import orders
 
     return orders.run(configuration)
 
 
-def _service(configuration: Configuration, closed: List[str]) -> int:
+def _service(configuration: Configuration, started: Started) -> int:
     from kafka_worker.ops import service_command
 
-    return service_command.run(configuration, closed)
+    return service_command.run(configuration, *started)
 
 
 #: What is done, by the command's word.
-COMMANDS: Dict[str, Callable[[Configuration, List[str]], int]] = {
+COMMANDS: Dict[str, Callable[[Configuration, Started], int]] = {
     "run": _service,
     "serve": _service,
     "status": _status,
@@ -86,6 +97,7 @@ COMMANDS: Dict[str, Callable[[Configuration, List[str]], int]] = {
     "park": _order,
     "dead-letters": _dead_letters,
 }
+_NO_SERVICE = {*COMMANDS, "--check-config", "--help", "-h", "--version"}
 
 
 def main(words: Optional[List[str]] = None) -> int:
@@ -95,6 +107,18 @@ def main(words: Optional[List[str]] = None) -> int:
 
 def command(words: List[str], closed: List[str]) -> int:
     """What the words ask for. `closed`: what of standard input, output and error we were started without."""
+    if _NO_SERVICE.intersection(words):  # a value may read like one of these: then a service only begins a little later
+        return _done(words, Started(closed))
+    from kafka_worker.supervision.prepared import First
+
+    with First() as first:
+        first.begin(start.ENVIRONMENT)
+        return _done(words, Started(closed, first))
+
+
+def _done(words: List[str], started: Started) -> int:
+    from kafka_worker.shared.configuration.load import ConfigurationError, load
+
     try:
         configuration = load(words)
     except ConfigurationError as problem:
@@ -105,7 +129,7 @@ def command(words: List[str], closed: List[str]) -> int:
         start.have(configuration.child_environment)  # that function finds what it finds in the service
     if configuration.settings.core_dumps == "off":
         machine.forbid_core_dumps()
-    return COMMANDS[configuration.command](configuration, closed)
+    return COMMANDS[configuration.command](configuration, started)
 
 
 def _refuse(problem: ConfigurationError) -> int:

@@ -9,21 +9,28 @@ from typing import List, Mapping, Optional
 from kafka_worker.shared import http_settings, logs
 from kafka_worker.shared.configuration.load import Configuration, ConfigurationError
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.setting import written
+from kafka_worker.shared.settings import TABLE
 from kafka_worker.shared.system import machine, streams
-from kafka_worker.supervision import preflight, supervisor
-from kafka_worker.supervision.child import Prepared, prepare
+from kafka_worker.supervision import preflight
+from kafka_worker.supervision.prepared import First
 
 log = logs.logger("supervisor")
 
 
-def run(configuration: Configuration, closed: List[str]) -> int:
-    """The command; its exit code. `closed`: what of standard input, output and error we were started without."""
+def run(configuration: Configuration, closed: List[str], begun: Optional[First] = None) -> int:
+    """The command; its exit code. `closed`: what of standard input, output and error we were started without. `begun`: the
+    first process of the service, where that has begun already."""
+    with begun or First() as first:
+        return _run(configuration, closed, first)
+
+
+def _run(configuration: Configuration, closed: List[str], first: First) -> int:
     if "standard error" in closed:
         print("Nothing was started: standard error is closed, and that is where the log goes. Lead it to a file, or /dev/null")
         return ExitCode.CONFIGURATION
     settings = configuration.settings
-    # The example handler is the user's side, so it reads its variable: also when the value came by command line or a file.
-    environment = {**configuration.child_environment, "TASK_SECONDS": str(settings.task_seconds)}
+    environment = _environment(configuration)
     if settings.log_format == "text" and streams.is_journal(environment.get("JOURNAL_STREAM")):
         settings = replace(settings, log_format="journal")
     serves = configuration.command == "serve"
@@ -31,14 +38,13 @@ def run(configuration: Configuration, closed: List[str]) -> int:
     for warning in configuration.warnings:
         log.warning("%s", warning)
     faults = http_settings.missing(settings.http) or machine.make_room(settings)
-    first = None
     if not (serves or faults):
-        # The first process of the service begins beside the look at handler and client, without whose word it has no settings.
-        first = None if configuration.check_only else _first(environment)
-        faults = preflight.faults(settings, environment)
+        # The first process of the service is on its way beside the look at handler and client, without whose word it has no
+        # settings.
+        if not configuration.check_only:
+            first.begin(environment)
+        faults = preflight.faults(settings, environment, _import_the_rest)
     if faults:
-        if first is not None:
-            first.dismiss()
         return preflight.refuse(faults, configuration.command)
     if serves:
         from kafka_worker.ops.serve import command as serve  # here, because a supervisor has no use for it
@@ -47,15 +53,21 @@ def run(configuration: Configuration, closed: List[str]) -> int:
     if configuration.check_only:
         print(settings.described(), flush=True)
         return ExitCode.OK
+    from kafka_worker.supervision import supervisor
+
     return supervisor.run(settings, environment, first)
 
 
-def _first(environment: Mapping[str, str]) -> Optional[Prepared]:
-    """A process for the first slot; None where none can be started, which the look beforehand tells."""
-    try:
-        return prepare(0, environment)
-    except OSError:
-        return None
+def _environment(configuration: Configuration) -> Mapping[str, str]:
+    """That of all processes. The example handler is the user's side, so it reads its variable: also when the value came by
+    command line or a file."""
+    row, seconds = TABLE["task_seconds"], written(configuration.settings.task_seconds)
+    found = configuration.child_environment
+    return found if found.get(row.environment, row.default) == seconds else {**found, row.environment: seconds}
+
+
+def _import_the_rest() -> None:
+    from kafka_worker.supervision import supervisor  # noqa: F401 (it takes as long as the look does)
 
 
 def refuse(problem: ConfigurationError) -> int:

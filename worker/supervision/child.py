@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import socket
 import subprocess
 from enum import Enum
-from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional
+from typing import Callable, Dict, FrozenSet, List, Optional
 
-from kafka_worker import start
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
@@ -20,7 +18,7 @@ from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
 from kafka_worker.shared.system.last_words import LastWords
-from kafka_worker.supervision.systemd import VARIABLES
+from kafka_worker.supervision.prepared import Prepared
 
 log = logs.logger(__name__)
 
@@ -48,49 +46,12 @@ TRANSITIONS: Dict[ChildState, FrozenSet[ChildState]] = {
 }
 
 
-class Prepared(NamedTuple):
-    """A process for a slot that waits for its settings. It imports what is ours and does nothing before; when whoever made it
-    ends without a word, so does it."""
-
-    process: subprocess.Popen[bytes]
-    channel: Channel
-    words: LastWords
-
-    def dismiss(self) -> None:
-        """It is not wanted after all."""
-        self.process.kill()
-        self.process.wait()
-        self.channel.close()
-        self.words.close()
-
-
-def prepare(slot: int, environment: Mapping[str, str]) -> Prepared:
-    """A fresh interpreter for the slot."""
-    ours, theirs = socket.socketpair()
-    words = LastWords()
-    descriptors = [theirs.fileno(), words.fileno()]
-    with theirs:
-        process = subprocess.Popen(
-            start.command("process", "--slot", str(slot), "--channel", str(descriptors[0]), "--words", str(descriptors[1])),
-            env=without_systemd(environment),
-            stdin=subprocess.DEVNULL,
-            pass_fds=descriptors,
-            start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor alone
-        )
-    return Prepared(process, Channel(ours), words)
-
-
 def begin(prepared: Prepared, settings: Settings, orders: Orders, slot: int, now: float, awake: float) -> Child:
     """Have it work. Settings go over the channel: secrets never stand on a command line."""
     child = Child(slot, *prepared, now, awake)
     child.orders = orders
     child.channel.send({"settings": settings.to_json(), "orders": as_rows(orders)})
     return child
-
-
-def without_systemd(environment: Mapping[str, str]) -> Dict[str, str]:
-    """The environment of a child: all but what speaks to systemd."""
-    return {name: value for name, value in environment.items() if name not in VARIABLES}
 
 
 class Child:

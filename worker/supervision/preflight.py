@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import IO, List, Mapping, Optional
+from typing import IO, Callable, List, Mapping, Optional
 
 from kafka_worker import start
 from kafka_worker.shared.exit_codes import ExitCode
@@ -17,15 +17,16 @@ from kafka_worker.shared.routes import described
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import orphans, signals, streams
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.supervision.child import without_systemd
+from kafka_worker.supervision.systemd import without_systemd
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.002  # beyond which it may have ended, and the service begins later for it
 MOST_BYTES = 1 << 20  # that it may say
 LIMIT_SECONDS = 4.0  # a handler whose import takes longer is left to the children: it is slow, not wrong
 
 
-def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
-    """One line for each reason why no child could work; none if it can't be told in time, or nobody wants to know any more."""
+def faults(settings: Settings, environment: Mapping[str, str], meanwhile: Callable[[], object] = lambda: None) -> List[str]:
+    """One line for each reason why no child could work; none if it can't be told in time, or nobody wants to know any more.
+    `meanwhile` is called when the process has begun."""
     with streams.in_memory() as asked, streams.in_memory() as answer, streams.in_memory() as words:
         asked.write(settings.to_json().encode())
         asked.seek(0)
@@ -38,7 +39,7 @@ def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
             )  # fmt: skip
         except OSError as problem:
             return [f"No process can be started: {problem}"]
-        code = _ended(process)
+        code = _ended(process, meanwhile)
         orphans.end_left_behind(process.pid, signal.SIGKILL)
         if code is None:
             return []
@@ -51,10 +52,11 @@ def faults(settings: Settings, environment: Mapping[str, str]) -> List[str]:
             return [f"{setting}={described(settings)} {why}"]
 
 
-def _ended(process: subprocess.Popen[bytes]) -> Optional[int]:
+def _ended(process: subprocess.Popen[bytes], meanwhile: Callable[[], object]) -> Optional[int]:
     """Its exit status; None: it was killed, because it takes too long, or because we are asked to stop."""
     deadline = Deadline(LIMIT_SECONDS)
     try:
+        meanwhile()
         while not deadline.expired() and not {signal.SIGTERM, signal.SIGINT}.intersection(signals.noted()):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(LOOK_SECONDS)

@@ -15,7 +15,7 @@ import selectors
 import signal
 import time
 from enum import Enum
-from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping, Optional
+from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping
 
 from kafka_worker.shared import logs, routes
 from kafka_worker.shared.events import Event, about
@@ -30,9 +30,11 @@ from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.asked.desk import Desk
 from kafka_worker.supervision.asked.http_process import HttpProcess
-from kafka_worker.supervision.child import Child, Prepared, begin, prepare
+from kafka_worker.supervision.attention import Attention
+from kafka_worker.supervision.child import Child, begin
 from kafka_worker.supervision.leftovers import LOOK_SECONDS, Leftovers
 from kafka_worker.supervision.premises import Premises
+from kafka_worker.supervision.prepared import First, prepare
 from kafka_worker.supervision.recycling import RecyclingSchedule
 from kafka_worker.supervision.restart_policy import RestartPolicy
 from kafka_worker.supervision.rolling_restart import RECYCLING, RollingRestart
@@ -41,7 +43,6 @@ from kafka_worker.supervision.systemd import Notifier
 
 log = logs.logger("supervisor")
 
-TICK_SECONDS = 0.5  # longest sleep of the loop
 CLOSE_SECONDS = 2.5  # beyond the drain deadline, until a child that did not end by itself is killed
 SAME_WISH_SECONDS = 0.5
 HURRIED_DRAIN_SECONDS = 0.0  # after a second signal: what is done is still committed, nothing more is waited for
@@ -70,13 +71,11 @@ TRANSITIONS: Dict[State, FrozenSet[State]] = {
 class Supervisor:
     """The parent's story, in order."""
 
-    def __init__(
-        self, settings: Settings, environment: Mapping[str, str], premises: Premises, first: Optional[Prepared] = None
-    ) -> None:
+    def __init__(self, settings: Settings, environment: Mapping[str, str], premises: Premises, first: First) -> None:
         """Take over signals and the control socket; no child yet. The caller holds the lock of the premises. `first`: a
         process for slot 0 that is there already."""
         self._settings = settings
-        self._prepared = {} if first is None else {0: first}
+        self._first = first
         self._environment = environment
         self._state = StateMachine("the supervisor", TRANSITIONS, self._note)
         now = time.monotonic()
@@ -95,6 +94,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._inbox = SignalInbox([*self.REACTIONS, signal.SIGCHLD])
         self._selector.register(self._inbox, selectors.EVENT_READ)
+        self._attention = Attention(self._selector)
         self._http = HttpProcess(settings, environment, self._selector)
         self._desk = Desk(
             settings, self._selector, lambda: self._state.now.value, self._awake, self._slots, self._http, self._work
@@ -113,16 +113,17 @@ class Supervisor:
         while True:
             now = time.monotonic()
             awake = self._awake.tick(now)
-            self._react()
-            for slot in list(self._slots.values()):
+            self._attention.turn(now, ended=self._react())
+            for slot in filter(self._attention.wants, list(self._slots.values())):
                 self._tend(slot, now, awake)
             self._desk.recent.hear(self._http.tend(now, awake))
-            orphans.reap({self._http.pid, *(child.pid for child in self._children())})
+            if self._attention.everybody:
+                orphans.reap({self._http.pid, *(child.pid for child in self._children())})
             left = not self._leftovers.gone(awake)
             if self._state.now is State.STARTING and all(slot.filled for slot in self._slots.values()):
                 self._state.move(State.RUNNING)
                 self._notifier.ready()
-            if self._state.now is State.RUNNING:
+            if self._state.now is State.RUNNING and self._attention.everybody:
                 self._recycle(now)
             if self._state.now is State.ROLLING and self._roll.step(self._slots, now, awake):
                 self._end_roll(now)
@@ -133,19 +134,21 @@ class Supervisor:
             self._tell_systemd(now)
             if self._state.now is State.STOPPING and not left and all(slot.empty for slot in self._slots.values()):
                 break
-            self._selector.select(LOOK_SECONDS if left else self._patience(now))
+            self._attention.wait(now, LOOK_SECONDS if left else self._patience(now))
         self._desk.control.close()
         self._http.end()
         log.info("Stopped: %s", described(self._code), extra=about(Event.SERVICE_STOPPED, reason=described(self._code)))
         return self._code
 
-    def _react(self) -> None:
-        """To the signals that have come, the first of them before anything was started."""
-        for number in self._inbox.take():
+    def _react(self) -> bool:
+        """To the signals that have come, the first of them before anything was started. Whether a process has ended."""
+        numbers = self._inbox.take()
+        for number in numbers:
             if number in self.REACTIONS:
                 name = signal.Signals(number).name
                 log.info("%s received", name, extra=about(Event.SIGNAL_RECEIVED, reason=name))
                 self.REACTIONS[number](self)
+        return signal.SIGCHLD in numbers
 
     def _children(self) -> List[Child]:
         return [child for slot in self._slots.values() for child in (slot.child, slot.successor) if child]
@@ -183,7 +186,7 @@ class Supervisor:
                 )  # fmt: skip
 
     def _spawn(self, slot: Slot, now: float, awake: float) -> Child:
-        prepared = self._prepared.pop(slot.number, None) or prepare(slot.number, self._environment)
+        prepared = self._first.take(slot.number) or prepare(slot.number, self._environment)
         child = begin(prepared, self._settings, self._desk.standing.orders, slot.number, now, awake)
         self._selector.register(child.channel, selectors.EVENT_READ)
         log.info("slot %d: started process %d", slot.number, child.pid, extra=about(Event.PROCESS_STARTED, slot=slot.number))
@@ -361,11 +364,11 @@ class Supervisor:
         """How long the loop may sleep: until something is due."""
         starts = [slot.start_at - now for slot in self._slots.values() if slot.start_at is not None]
         kills = [child.kill_at - self._awake.seconds for child in self._children() if child.kill_at is not None]
-        return max(0.0, min([TICK_SECONDS, self._http.patience(now), *starts, *kills]))
+        return min([self._http.patience(now), *starts, *kills])
 
 
-def run(settings: Settings, environment: Mapping[str, str], first: Optional[Prepared] = None) -> ExitCode:
-    """Run the service until it is stopped. `first`: a process for slot 0 that is there already."""
+def run(settings: Settings, environment: Mapping[str, str], first: First) -> ExitCode:
+    """Run the service until it is stopped. `first`: its first process, which may be there already."""
     faulthandler.enable()  # the SIGABRT of systemd's watchdog prints where we hang
     try:
         premises = Premises(settings)

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import Mapping
+from typing import Dict, Mapping
 
 #: What children must not inherit: they would speak for the service.
 VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
 EXTENSION_SECONDS = 10.0  # asked for again and again while we stop or reload, so that systemd's own limit never cuts it
+
+
+def without_systemd(environment: Mapping[str, str]) -> Dict[str, str]:
+    """The environment of a child: all but what speaks to systemd."""
+    return {name: value for name, value in environment.items() if name not in VARIABLES}
 
 
 class Notifier:

@@ -8,8 +8,8 @@ import pytest
 
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.ipc.work import WorkOfAll
-from kafka_worker.supervision.child import TRANSITIONS, Child, ChildState, without_systemd
-from kafka_worker.supervision.systemd import VARIABLES
+from kafka_worker.supervision.child import TRANSITIONS, Child, ChildState
+from kafka_worker.supervision.systemd import VARIABLES, without_systemd
 from tests.unit.supervision.puppet import Puppet
 
 ORDER = list(ChildState)

@@ -1,0 +1,40 @@
+"""Whom the supervisor looks at in a turn of its loop: who has said something, and now and then everybody. So processes cost as
+much as they say, and not each a look at all others whenever one of them speaks."""
+
+from __future__ import annotations
+
+import math
+import selectors
+from typing import AbstractSet
+
+from kafka_worker.supervision.slot import Slot
+
+EVERYBODY_SECONDS = 0.5
+
+
+class Attention:
+    """The loop's: `turn`, then `wants` of each slot, then `wait`."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        """At first it wants everybody."""
+        self._selector = selector
+        self._speaking: AbstractSet[object] = frozenset()
+        self._due = -math.inf
+        self._everybody_at = -math.inf
+        self.everybody = True
+
+    def turn(self, now: float, *, ended: bool) -> None:
+        """A turn begins. `ended`: a process may have."""
+        self.everybody = ended or now >= self._due
+        if self.everybody:
+            self._everybody_at = now + EVERYBODY_SECONDS
+
+    def wants(self, slot: Slot) -> bool:
+        """Whether the slot is to be tended in this turn."""
+        return self.everybody or any(child.channel in self._speaking for child in (slot.child, slot.successor) if child)
+
+    def wait(self, now: float, patience: float) -> None:
+        """Until somebody speaks, or something is due, in so many seconds; then the next turn wants everybody."""
+        wait = max(0.0, min(self._everybody_at - now, patience))
+        self._due = now + wait
+        self._speaking = {key.fileobj for key, _ in self._selector.select(wait)}

@@ -1,0 +1,89 @@
+"""A process for a slot, there before it has anything to do. Little is imported here: the first one begins before all else."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from types import TracebackType
+from typing import Mapping, NamedTuple, Optional, Type
+
+from kafka_worker import start
+from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.system.last_words import LastWords
+from kafka_worker.supervision.systemd import without_systemd
+
+FIRST = 0  # the slot
+
+
+class Prepared(NamedTuple):
+    """It waits for its settings. It imports what is ours and does nothing before; when whoever made it ends without a word, so
+    does it."""
+
+    process: subprocess.Popen[bytes]
+    channel: Channel
+    words: LastWords
+
+    def dismiss(self) -> None:
+        """It is not wanted after all."""
+        self.process.kill()
+        self.process.wait()
+        self.channel.close()
+        self.words.close()
+
+
+def prepare(slot: int, environment: Mapping[str, str]) -> Prepared:
+    """A fresh interpreter for the slot."""
+    ours, theirs = socket.socketpair()
+    words = LastWords()
+    descriptors = [theirs.fileno(), words.fileno()]
+    with theirs:
+        process = subprocess.Popen(
+            start.command("process", "--slot", str(slot), "--channel", str(descriptors[0]), "--words", str(descriptors[1])),
+            env=without_systemd(environment),
+            stdin=subprocess.DEVNULL,
+            pass_fds=descriptors,
+            start_new_session=True,  # Ctrl-C in a terminal reaches the supervisor alone
+        )
+    return Prepared(process, Channel(ours), words)
+
+
+class First:
+    """The first process of the service, which begins when the command does: it takes longer to import what is ours than we
+    take to read the settings. Use it in a `with`: who is not taken then is dismissed."""
+
+    def __init__(self) -> None:
+        """Nothing has begun yet."""
+        self._prepared: Optional[Prepared] = None
+        self._environment: Mapping[str, str] = {}
+
+    def begin(self, environment: Mapping[str, str]) -> None:
+        """With this environment, as far as can be told; one that has begun with it goes on. Where none can be started there is
+        none, which the look at handler and client tells."""
+        if self._prepared is not None and environment == self._environment:
+            return
+        self._dismiss()
+        self._environment = dict(environment)
+        try:
+            self._prepared = prepare(FIRST, environment)
+        except OSError:
+            self._prepared = None
+
+    def take(self, slot: int) -> Optional[Prepared]:
+        """It is whoever asks' from now on, once, and for its slot."""
+        if slot != FIRST:
+            return None
+        taken, self._prepared = self._prepared, None
+        return taken
+
+    def __enter__(self) -> First:  # noqa: PYI034 (typing.Self needs Python 3.11)
+        return self
+
+    def __exit__(
+        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._dismiss()
+
+    def _dismiss(self) -> None:
+        unwanted = self.take(FIRST)
+        if unwanted is not None:
+            unwanted.dismiss()
