@@ -11,10 +11,9 @@ import itertools
 from collections import Counter
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Type, Union
 
-from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
-from prometheus_client.exposition import choose_encoder
 
+from kafka_worker.ops.exposition import PLAIN, media_type, written
 from kafka_worker.shared.ipc.health import Kind
 from kafka_worker.shared.ipc.snapshot import (
     BUCKETS,
@@ -30,7 +29,6 @@ from kafka_worker.shared.ipc.whole import reporting
 from kafka_worker.shared.topic_settings import PATTERN
 
 PREFIX = "kafka_worker_"
-PLAIN, OPEN = "text/plain", "application/openmetrics-text"
 SLOT_STATES = ("starting", "running", "stopping", "aborting", "backoff")
 BREAKER_STATES = ("closed", "half-open", "open")
 
@@ -184,23 +182,17 @@ def text(snapshot: Snapshot, also: str = "") -> str:
 
 def exposition(snapshot: Snapshot, form: str, also: str = "") -> Tuple[bytes, str]:
     """The same as PLAIN text or as OPEN metrics, and the media type of it."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector([*_families(snapshot), *(_as_kafka_exporter(snapshot) if also == "kafka_exporter" else ())]))
-    encode, media_type = choose_encoder(form)
-    return encode(registry), media_type
+    return written(families(snapshot, also), form), media_type(form)
 
 
-class _Collector:
-    """What prometheus-client asks for metrics that were read elsewhere."""
-
-    def __init__(self, families: List[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterable[Metric]:
-        return self._families
+def families(snapshot: Snapshot, also: str = "") -> Iterator[Metric]:
+    """All metrics."""
+    yield from _ours(snapshot)
+    if also == "kafka_exporter":
+        yield from _as_kafka_exporter(snapshot)
 
 
-def _families(snapshot: Snapshot) -> Iterator[Metric]:
+def _ours(snapshot: Snapshot) -> Iterator[Metric]:
     slots = snapshot.slots
     children = [((str(slot.slot),), slot.child) for slot in slots if slot.child and slot.pid]
     partitions = _partitions(snapshot)

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from kafka_worker.ops import metrics
+from kafka_worker.ops import exposition, metrics
 from kafka_worker.ops.serve import happenings, probes
 from kafka_worker.ops.serve.explaining import Explaining
 from kafka_worker.ops.serve.guard import Guard
@@ -90,7 +90,7 @@ class Site:
         seen = self._watch.newest
         if seen is None or self._watch.silence:
             return PlainTextResponse(self._watch.silence + "\n", 503)
-        form = metrics.OPEN if metrics.OPEN in request.headers.get("accept", "") else metrics.PLAIN
+        form = exposition.OPEN if exposition.OPEN in request.headers.get("accept", "") else exposition.PLAIN
         body, content_type = self._once(form, seen, lambda: metrics.exposition(seen.snapshot, form, self._metrics_also))
         return Response(body, headers={"content-type": content_type})
 
