@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from bench.rows import crash, delay, footprint, growth, loop, noop, tasks
+from bench.rows import crash, delay, footprint, growth, loop, noop, tasks, watched
 
-ROWS = {row.letter: row for row in (noop.ROW, tasks.ROW, delay.ROW, crash.ROW, footprint.ROW, growth.ROW, loop.ROW)}
+MODULES = (noop, tasks, delay, crash, footprint, growth, loop, watched)
+ROWS = {module.ROW.letter: module.ROW for module in MODULES}

@@ -38,6 +38,10 @@ class RunningService:
         """Its pid."""
         return self._service.pid
 
+    def status(self) -> Dict[str, Any]:
+        """Its snapshot. Raises control.NotRunningError when nobody answers."""
+        return self._service.status()
+
     def processes(self) -> List[int]:
         return self._service.pids()
 

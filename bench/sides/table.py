@@ -11,6 +11,7 @@ from bench.sides import service
 from bench.sides.crew import Crew
 from bench.sides.service import RunningService
 from bench.sides.side import Running, Setting, Side
+from bench.sides.watched import Watched
 
 QUICK_JVM = ("-XX:+UseSerialGC", "-Xshare:auto")
 
@@ -87,6 +88,11 @@ SIDES = {
             "ours-async", "this service, an `async def`", "the whole command, `ORDERING=key`, `COROUTINES` for threads",
             "at least once, in order of each key; its processes are replaced when they die",
             lambda setting: RunningService(setting, "key", "bench.tasks:work_async"), service.versions, peer=False,
+        ),
+        Side(
+            "ours-watched", "this service, watched", "the whole command with `HTTP`, asked for its metrics once a second",
+            "at least once, in order of each key; its processes are replaced when they die",
+            Watched, service.versions, peer=False,
         ),
         Side(
             "arroyo", "sentry-arroyo", "`RunTaskInThreads`, 1,000 pending futures, `CommitOffsets`, orjson", AT_LEAST_ONCE,
