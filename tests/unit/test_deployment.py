@@ -211,6 +211,13 @@ def test_the_image_is_healthy_when_livez_says_so_wherever_http_is_served(
     assert ill()
 
 
+def test_nothing_is_compiled_at_the_start_of_a_process_as_nobody_may_keep_it() -> None:
+    compiled = re.findall(r"-m compileall -q (?:-x '\S+' )?(\S+)", DOCKERFILE)
+
+    assert compiled == ["/opt/venv", "/usr/local/lib/python3.*"]
+    assert IMAGE["PYTHONDONTWRITEBYTECODE"] == "1"
+
+
 def test_probes_and_metrics_are_asked_for_where_they_are_and_for_everybody() -> None:
     port = http_settings.parsed(IMAGE["HTTP"])[1]
     ports = {each["name"]: each["containerPort"] for each in CONTAINER["ports"]}
