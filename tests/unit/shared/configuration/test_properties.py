@@ -244,6 +244,8 @@ def test_a_password_that_the_broker_does_not_believe_is_told_with_all_that_it_go
     ):  # fmt: skip
         assert told in text
     assert "wrong" not in text
+    unverified = identity.refused("SSL handshake failed: broker certificate could not be verified", some_settings())
+    assert unverified.endswith("(the broker's certificate must hold now, and for the name that we call it by)")
 
 
 def test_properties_of_the_file_are_not_handed_on_to_what_handlers_start(tmp_path: Path) -> None:

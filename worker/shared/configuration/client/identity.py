@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kafka_worker.shared.configuration.given import Given, Key
     from kafka_worker.shared.settings import Settings
 
+_NOT_ITS_OWN = "certificate could not be verified"  # says the client, also where it is of another host
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI")  # as the client writes them
 
 
@@ -116,9 +117,9 @@ def refused(text: str, settings: Settings) -> str:
         for name, value in getattr(settings, group).items()
         if name.startswith(("sasl.", "ssl.", "security."))
     ]
-    return (
-        f"{settings.bootstrap_servers} and we do not believe each other: {text}. Look at {', '.join(told) or 'the protocol'}"
-    )
+    needs = " (the broker's certificate must hold now, and for the name that we call it by)" if _NOT_ITS_OWN in text else ""
+    named = ", ".join(told) or "the protocol"
+    return f"{settings.bootstrap_servers} and we do not believe each other: {text}. Look at {named}{needs}"
 
 
 def _speaks_of(text: str, name: str) -> bool:
