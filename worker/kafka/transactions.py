@@ -152,6 +152,10 @@ class Transactions:
         """Whether something waits that a transaction could store now."""
         return self.free and any(self.reach(partition) > partition.tracker.watermark() for partition in self._parcels)
 
+    def stuck(self, partition: Partition) -> bool:
+        """Whether what waits of this partition waits for others of it, and neither for brokers nor for other partitions."""
+        return self._job is None and not self._in_doubt and self.reach(partition) <= partition.tracker.watermark()
+
     @property
     def lost(self) -> str:
         """Why nobody knows what became of the last transaction; empty: it is known."""

@@ -186,8 +186,7 @@ class Decisions:
 
     def stuck(self, partition: Partition) -> bool:
         """Whether all that waits to be stored of it waits for others of it, and nothing for the broker."""
-        its = self.transactions
-        return its is not None and not its.in_transit and its.reach(partition) <= partition.tracker.watermark()
+        return self.transactions is not None and self.transactions.stuck(partition)
 
     def highest_unstored(self, partition: Partition) -> int:
         """The highest offset that waits to be stored with the offset itself, and so for all below it; -1: there is none."""
