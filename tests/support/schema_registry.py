@@ -19,6 +19,7 @@ class SchemaRegistry:
     def __init__(self) -> None:
         """Empty, at a free port."""
         self.schemas: List[Dict[str, Any]] = []  # that with id 1 first
+        self.subjects: Dict[str, List[int]] = {}  # the ids of the versions of each, the first one first
         self.asked: List[str] = []
         self.instead: Optional[Answer] = None  # of any other answer
         self._address = ("127.0.0.1", 0)
@@ -35,7 +36,7 @@ class SchemaRegistry:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                self._answer(registry.instead or registry.registered(body))
+                self._answer(registry.instead or registry.registered(body, self.path))
 
             def _answer(self, answer: Answer) -> None:
                 registry.asked.append(self.path)
@@ -81,19 +82,41 @@ class SchemaRegistry:
 
     def found(self, path: str) -> Answer:
         """The schema of this path."""
+        version = re.match(r"/subjects/([^/]+)/versions/(\w+)", path)
+        if version is not None:
+            return self._version(*version.groups())
         number = re.match(r"/schemas/ids/(\d+)", path) or re.match(r"/schemas/guids/0{8}-0000-0000-0000-0*(\d+)", path)
         if number is None or not 0 < int(number[1]) <= len(self.schemas):
-            return 404, json.dumps({"error_code": 40403, "message": f"Schema {number and number[1]} not found"}).encode()
+            return _unknown(40403, f"Schema {number and number[1]} not found")
         return 200, json.dumps(self.schemas[int(number[1]) - 1]).encode()
 
-    def registered(self, body: Dict[str, Any]) -> Answer:
-        """A schema gets the next id, or has one."""
+    def _version(self, subject: str, wanted: str) -> Answer:
+        """One of a subject."""
+        ids = self.subjects.get(subject, [])
+        number = len(ids) if wanted == "latest" else int(wanted)
+        if not ids:
+            return _unknown(40401, f"Subject '{subject}' not found.")
+        if not 0 < number <= len(ids):
+            return _unknown(40402, f"Version {wanted} not found.")
+        found = {"subject": subject, "version": number, "id": ids[number - 1], **self.schemas[ids[number - 1] - 1]}
+        return 200, json.dumps(found).encode()
+
+    def registered(self, body: Dict[str, Any], path: str = "") -> Answer:
+        """A schema gets the next id, or has one; and, by its path, is the next version of a subject."""
         if body not in self.schemas:
             self.schemas.append(body)
-        return 200, json.dumps({"id": self.schemas.index(body) + 1}).encode()
+        number = self.schemas.index(body) + 1
+        subject = re.match(r"/subjects/([^/]+)/versions", path)
+        if subject is not None and number not in self.subjects.setdefault(subject[1], []):
+            self.subjects[subject[1]].append(number)
+        return 200, json.dumps({"id": number}).encode()
 
     def __enter__(self) -> SchemaRegistry:  # noqa: PYI034 (typing.Self needs Python 3.11)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _unknown(code: int, text: str) -> Answer:
+    return 404, json.dumps({"error_code": code, "message": text}).encode()

@@ -4,9 +4,11 @@ a message that can't be read is ours:
 
 - It is not in the wire format, of another format, or does not fit its schema: `UndecodableError`, a dead letter at once.
 - The registry does not know its schema: `UnknownSchemaError`, an ordinary failure, because one that was registered a moment
-  ago may not have reached every node of the registry.
+  ago may not have reached every node of the registry. One that it has not known for `PATIENCE_SECONDS` will not come:
+  `UndecodableError`, so that no key waits for the attempts of one such message after the other.
 - The registry does not answer, or refuses us: `RegistryAwayError`, which no message is to blame for. Those wait whose schema
-  is not known yet; whoever asks in vain has the others wait, too, instead of asking.
+  is not known yet; whoever asks in vain has the others wait, too, instead of asking. So a schema, and all that it refers to,
+  is asked for before a message of it is decoded, and by `Registry.look_up` alone.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import math
 import threading
 import time
 import typing
-from typing import Any, Callable, Dict, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Set, Tuple
 
 from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import WithContext, invalid
@@ -28,6 +30,10 @@ from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError,
 DEFAULTS: Dict[str, Any] = {"timeout": 5, "max.retries": 0}  # who fails waits, and is tried again: see `Registry.look_up`
 PAUSE_SECONDS = 2.0  # between two tries to ask a registry that is away
 LONGEST_LOOK_UP = 30.0  # seconds, for whoever waits while another thread asks
+PATIENCE_SECONDS = 10.0  # in which every node of a registry has heard of a schema
+UNKNOWN_SECONDS = 0.25  # for which its word is taken that it does not know one: there may be thousands of such messages
+STALE_SECONDS = 60.0  # after which a schema that nobody has asked for counts as new
+MOST_UNKNOWN = 1000  # schemas of which is remembered that it does not know them
 _NOT_FOUND = (40401, 40402, 40403)  # of the registry, and of no proxy before it
 _LIBRARIES = ("httpx", "httpx2")  # whose errors tell of the network
 
@@ -38,6 +44,14 @@ class UnknownSchemaError(LookupError):
 
 class RegistryAwayError(InabilityError):
     """The schema registry does not answer, or not to us."""
+
+
+class _Unknown(NamedTuple):
+    """What is remembered of a schema that the registry does not know."""
+
+    since: float  # monotonic seconds of the first time that it said so
+    told: float  # and of the last time
+    text: str  # what it said
 
 
 class Registry:
@@ -57,35 +71,62 @@ class Registry:
         self._clock = clock
         self._asking = threading.Lock()
         self._lack, self._again_at = "", -math.inf  # why it could not be asked, and when it is tried again
+        self._unknown: Dict[Any, _Unknown] = {}  # by the schema's id, the one that was asked for last at the end
 
-    def look_up(self, ask: Callable[[], Any]) -> Any:
-        """What the registry says. Raises UnknownSchemaError and RegistryAwayError."""
+    def look_up(self, schema: Any, ask: Callable[[], Any]) -> Any:
+        """What the registry says of the schema with this id. Raises UnknownSchemaError and RegistryAwayError, and
+        UndecodableError for one that it has not known for long."""
+        self._recall(schema)
         # While it is away one thread finds out whether it is back, and none waits for that.
-        if not self._asking.acquire(timeout=0 if self._lack else LONGEST_LOOK_UP):
-            raise RegistryAwayError(self._lack or f"{self._url}: no answer within {LONGEST_LOOK_UP:g} s")
+        lack = self._lack
+        if not self._asking.acquire(timeout=0 if lack else LONGEST_LOOK_UP):
+            raise RegistryAwayError(lack or f"{self._url}: no answer within {LONGEST_LOOK_UP:g} s")
         try:
-            return self._asked(ask)
+            self._recall(schema)  # while we waited another thread may have asked the same
+            return self._asked(schema, ask)
         finally:
             self._asking.release()
 
-    def _asked(self, ask: Callable[[], Any]) -> Any:
+    def _recall(self, schema: Any) -> None:
+        unknown = self._unknown.get(schema)
+        if unknown is not None and self._clock() < unknown.told + UNKNOWN_SECONDS:
+            raise self._why_not(schema, unknown)
+
+    def _asked(self, schema: Any, ask: Callable[[], Any]) -> Any:
         if self._clock() < self._again_at:
             raise RegistryAwayError(self._lack)
         try:
             found = ask()
         except Exception as problem:  # whatever a client makes of whatever answers
             if not isinstance(problem, self._refused) or problem.error_code not in _NOT_FOUND:
-                raise self.away(problem) from None
+                self._lack = self.in_words(problem)
+                self._again_at = self._clock() + PAUSE_SECONDS
+                raise RegistryAwayError(self._lack) from None
             self._lack = ""
-            raise UnknownSchemaError(f"the schema registry does not know it: {text_of(problem)}") from problem
+            raise self._why_not(schema, self._note(schema, text_of(problem))) from problem
         self._lack = ""
+        self._unknown.pop(schema, None)
         return found
 
-    def away(self, problem: Exception) -> RegistryAwayError:
-        """It does not answer."""
-        self._lack = f"the schema registry at {self._url}: {plain(names_of(problem)[0])}: {text_of(problem)}"
-        self._again_at = self._clock() + PAUSE_SECONDS
-        return RegistryAwayError(self._lack)
+    def in_words(self, problem: Exception) -> str:
+        """Why it does not answer."""
+        return f"the schema registry at {self._url}: {plain(names_of(problem)[0])}: {text_of(problem)}"
+
+    def _note(self, schema: Any, text: str) -> _Unknown:
+        now, known = self._clock(), self._unknown.pop(schema, None)
+        if len(self._unknown) >= MOST_UNKNOWN:
+            del self._unknown[next(iter(self._unknown))]
+        since = known.since if known is not None and now - known.told < STALE_SECONDS else now
+        unknown = self._unknown[schema] = _Unknown(since, now, text)
+        return unknown
+
+    def _why_not(self, schema: Any, unknown: _Unknown) -> Exception:
+        seconds = unknown.told - unknown.since
+        text = f"the schema registry at {self._url} knows no schema {schema}: {unknown.text}"
+        remedy = "Its producer may use another registry: see SCHEMA_REGISTRY_URL"
+        if seconds < PATIENCE_SECONDS:
+            return UnknownSchemaError(f"{text}. {remedy}")
+        return UndecodableError(f"{text}, and did not know it {seconds:.0f} s ago either. {remedy}")
 
 
 registry_of = functools.lru_cache(maxsize=None)(Registry)  # one for all handlers of a process
@@ -166,8 +207,9 @@ class RegistryDecoder:
         try:
             decoded = self._deserializer(value, of_message)
         except Exception as problem:
-            if self._of_network(problem):  # it was asked for what the schema refers to
-                raise self._registry.away(problem) from None
+            if self._of_network(problem):  # the library has forgotten something, and wanted it told again
+                self._known.discard(place)
+                raise RegistryAwayError(self._registry.in_words(problem)) from None
             raise self._undecodable(problem) from None  # its text may have values in it
         return decoded if self._convert is None else self._convert(decoded)
 
@@ -193,22 +235,28 @@ class RegistryDecoder:
 
     def _learn(self, schema_id: Any, topic: str) -> None:
         """Have the client get the schema, which keeps it. Raises UndecodableError where it is no such schema."""
-        subject, form = f"{topic}-value", "serialized" if self._name == "protobuf" else None
-        schema = self._registry.look_up(
-            lambda: (
-                self._registry.client.get_schema(schema_id.id, subject, form)
-                if schema_id.id is not None
-                else self._registry.client.get_schema_by_guid(str(schema_id.guid), form)
-            )
-        )
-        kind = schema.schema_type or "AVRO"
         named = schema_id.id if schema_id.id is not None else schema_id.guid
+        schema = self._registry.look_up(named, lambda: self._got(schema_id, topic))
+        kind = schema.schema_type or "AVRO"
         if kind != self._type:
             raise UndecodableError(f"{self._name}: schema {named} is one of {kind}")
         found = self._message and _message_name(schema.schema_str, schema_id.message_indexes)
         if found != self._message:
             what = f"a message {found} of schema {named}, where the handler takes {self._message}"
             raise UndecodableError(f"{self._name}: {what}")
+
+    def _got(self, schema_id: Any, topic: str) -> Any:
+        """The schema, from the registry, when the client has all that it refers to, too."""
+        client, form = self._registry.client, "serialized" if self._name == "protobuf" else None
+        if schema_id.id is not None:
+            schema = client.get_schema(schema_id.id, f"{topic}-value", form)
+        else:
+            schema = client.get_schema_by_guid(str(schema_id.guid), form)
+        left = [schema]
+        while left:
+            others = left.pop().references or ()
+            left += [client.get_version(other.subject, other.version, True, form).schema for other in others]
+        return schema
 
     def _of_network(self, problem: Exception) -> bool:
         modules = {name.partition(".")[0] for name in names_of(problem)}

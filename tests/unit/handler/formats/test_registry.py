@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import sys
 import threading
@@ -13,8 +14,18 @@ import pytest
 
 from kafka_worker import Context
 from kafka_worker.handler.formats import registry as formats_registry
-from kafka_worker.handler.formats.registry import PAUSE_SECONDS, Registry, RegistryAwayError, UnknownSchemaError, registry_of
+from kafka_worker.handler.formats.registry import (
+    PATIENCE_SECONDS,
+    PAUSE_SECONDS,
+    STALE_SECONDS,
+    UNKNOWN_SECONDS,
+    Registry,
+    RegistryAwayError,
+    UnknownSchemaError,
+    registry_of,
+)
 from kafka_worker.handler.loading import HandlerError
+from kafka_worker.shared.foreign.errors import UndecodableError
 from kafka_worker.testing import TestWorker
 from tests.support.eventually import eventually
 from tests.support.schema_registry import NONE, SchemaRegistry
@@ -135,7 +146,7 @@ def wire(number: int, rest: bytes = b"\x02\x00") -> bytes:
     [
         (b"", "invalid", 1, "wire format of a schema registry"),
         (b'{"id": 7}', "invalid", 1, "wire format of a schema registry"),
-        (wire(17), "attempts", 2, "UnknownSchemaError: the schema registry does not know it: Schema 17 not found"),
+        (wire(17), "attempts", 2, "knows no schema 17: Schema 17 not found (HTTP status code 404, SR code 40403). Its pro"),
         ("another format", "invalid", 1, "is one of "),
         ("cut off", "invalid", 1, ""),
     ],
@@ -212,6 +223,62 @@ def test_while_the_registry_is_away_messages_wait_and_no_attempt_is_counted(
         assert not worker.dead_letters
 
 
+def test_what_a_schema_refers_to_is_asked_for_as_it_is_itself(
+    registry: SchemaRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be unknown, or somebody else answers in the place of the registry: no fault of the message, nor an outage."""
+    money = {"type": "record", "name": "Money", "fields": [{"name": "cents", "type": "long"}]}
+    price = {"type": "record", "name": "Price", "fields": [{"name": "of", "type": "Money"}]}
+    known = registry.registered({"schema": json.dumps(money)})
+    refers = [{"name": "Money", "subject": "money", "version": 1}]
+    answer = registry.registered({"schema": json.dumps(price), "references": refers})
+    value = wire(json.loads(answer[1])["id"], b"\x0e")
+    monkeypatch.setattr(formats_registry, "PAUSE_SECONDS", 0.0)  # of true time
+    monkeypatch.setattr(formats_registry, "UNKNOWN_SECONDS", 0.0)
+
+    with worker_of(registry, "avro", max_attempts=5) as worker:
+        result = worker.run(value)
+        assert (result.state, result.attempts, type(result.error).__name__) == ("retry", 1, "UnknownSchemaError")
+        with monkeypatch.context() as patch:
+            patch.setattr(registry, "_version", lambda *_: (200, b"<html>"))
+            worker.advance(60)
+            assert type(result.error).__name__ == "RegistryAwayError"
+        registry.subjects["money"] = [json.loads(known[1])["id"]]
+        worker.advance(60)
+
+        assert result.done
+    assert [order for order, _ in seen] == [{"of": {"cents": 7}}]
+
+
+def test_of_a_schema_that_stays_unknown_messages_have_no_further_attempts_and_it_is_asked_for_now_and_then() -> None:
+    """So they keep nobody waiting; and one that was registered a moment ago still has its time."""
+    now, asked = [100.0], []
+    registry = Registry((("url", "http://registry"),), lambda: now[0])
+
+    def outcome(schema: int, after: float = 0.0) -> Any:
+        now[0] += after
+
+        def ask() -> Any:
+            asked.append(schema)
+            raise registry._refused(404, 40403, "Schema not found")
+
+        with pytest.raises(Exception, match=f"at http://registry knows no schema {schema}: Schema not found") as told:
+            registry.look_up(schema, ask)
+        return told.type
+
+    assert [outcome(17) for _ in range(3)] == 3 * [UnknownSchemaError]
+    assert asked == [17]
+    assert [outcome(17, PATIENCE_SECONDS), outcome(17), outcome(18)] == [
+        UndecodableError,
+        UndecodableError,
+        UnknownSchemaError,
+    ]
+    assert asked == [17, 17, 18]
+    assert outcome(17, STALE_SECONDS) is UnknownSchemaError
+    now[0] += UNKNOWN_SECONDS
+    assert registry.look_up(17, lambda: "a schema") == "a schema"
+
+
 def test_while_it_is_away_one_asks_now_and_then_and_nobody_waits_for_the_answer() -> None:
     now, asked, release = [100.0], [], threading.Event()
     registry = Registry((("url", "http://registry"),), lambda: now[0])
@@ -226,25 +293,26 @@ def test_while_it_is_away_one_asks_now_and_then_and_nobody_waits_for_the_answer(
     for seconds in (0.0, 0.0, PAUSE_SECONDS - 0.1, 0.1, 0.0):
         now[0] += seconds
         with pytest.raises(RegistryAwayError, match="the schema registry at http://registry: ConnectionRefusedError: down"):
-            registry.look_up(ask)
+            registry.look_up(7, ask)
     assert asked == [100.0, 100.0 + PAUSE_SECONDS]
 
     now[0] += PAUSE_SECONDS
     with ThreadPoolExecutor(1) as other:
-        answer = other.submit(registry.look_up, lambda: ask(answers=True))
+        answer = other.submit(registry.look_up, 7, lambda: ask(answers=True))
         eventually(lambda: len(asked) == 3, 10, "another thread asks")
         with pytest.raises(RegistryAwayError):
-            registry.look_up(ask)
+            registry.look_up(7, ask)
         release.set()
         assert answer.result() == "a schema"
-    assert registry.look_up(lambda: "at once") == "at once"
+    assert registry.look_up(7, lambda: "at once") == "at once"
 
 
 def that_was_away() -> Registry:
     """One that may be asked again."""
     now = [100.0]
     registry = Registry((("url", "http://registry"),), lambda: now[0])
-    registry.away(ConnectionRefusedError("down"))
+    with pytest.raises(RegistryAwayError):
+        registry.look_up(7, lambda: refusing(ConnectionRefusedError("down")))
     now[0] += PAUSE_SECONDS
     return registry
 
@@ -259,10 +327,10 @@ def test_one_that_knows_no_such_schema_is_not_away_and_others_wait_for_its_next_
     monkeypatch.setattr(formats_registry, "LONGEST_LOOK_UP", 0.01)
     registry = that_was_away()
     with pytest.raises(UnknownSchemaError):
-        registry.look_up(lambda: refusing(registry._refused(404, 40403, "Schema not found")))
+        registry.look_up(7, lambda: refusing(registry._refused(404, 40403, "Schema not found")))
 
     with registry._asking, pytest.raises(RegistryAwayError, match=r"http://registry: no answer within 0.01 s"):
-        registry.look_up(lambda: "in vain")
+        registry.look_up(8, lambda: "in vain")
 
 
 def test_who_got_an_answer_does_not_undo_what_the_next_one_to_ask_has_found() -> None:
@@ -277,13 +345,13 @@ def test_who_got_an_answer_does_not_undo_what_the_next_one_to_ask_has_found() ->
         def release(self) -> None:
             registry._asking = threading.Lock()
             with pytest.raises(RegistryAwayError):
-                registry.look_up(lambda: refusing(ConnectionResetError("down again")))
+                registry.look_up(7, lambda: refusing(ConnectionResetError("down again")))
 
     registry._asking = Interrupted()  # type: ignore[assignment]
-    assert registry.look_up(lambda: "a schema") == "a schema"
+    assert registry.look_up(7, lambda: "a schema") == "a schema"
 
     with pytest.raises(RegistryAwayError, match="down again"):
-        registry.look_up(lambda: "too early")
+        registry.look_up(7, lambda: "too early")
 
 
 @pytest.mark.parametrize(
