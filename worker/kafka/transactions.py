@@ -29,7 +29,7 @@ from kafka_worker.kafka.outbox import (
     say_goes_on,
     say_of_time,
 )
-from kafka_worker.kafka.transactor import Job, Parcel, Place, Transactor
+from kafka_worker.kafka.transactor import OF_TOPIC, Job, Parcel, Place, Transactor
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, in_words, offset_of
 from kafka_worker.shared import logs
@@ -55,6 +55,7 @@ class Transactions:
         self._clock = clock
         self._parcels: Dict[Partition, List[Parcel]] = {}
         self._in_doubt: Set[Parcel] = set()  # a transaction with them was refused, and perhaps because of them
+        self._absent: Dict[str, float] = {}  # topics that are not there, and until when they are not looked for again
         self._job: Optional[Job] = None
         self._complaint, self._told_of_time = Seldom(log, clock), Seldom(log, clock)
         self._not_before = self._begun_at = 0.0  # the next one, and the one under way
@@ -181,7 +182,7 @@ class Transactions:
     def _high(self, partition: Partition, parcels: Iterable[Parcel]) -> int:
         """The same, where these are to be stored."""
         low, now = partition.tracker.watermark(), self._clock()
-        ready = {offset: parcel for parcel in parcels if parcel.again_at <= now for offset in parcel.offsets}
+        ready = {offset: parcel for parcel in parcels if self._may_try(parcel, now) for offset in parcel.offsets}
         done = dict(partition.tracker.done_beyond(low))
         high = low
         while high in ready or high in done:
@@ -192,6 +193,11 @@ class Transactions:
             high = min(split)
             split = [parcel.offsets[0] for parcel in ready.values() if parcel.offsets[0] < high <= parcel.offsets[-1]]
         return high
+
+    def _may_try(self, parcel: Parcel, now: float) -> bool:
+        return parcel.again_at <= now and not (
+            self._absent and any(self._absent.get(record.topic, now) > now for record in parcel.records)
+        )
 
     def commit(self, places: List[Place], member: Any) -> bool:
         """Commit these offsets, with all that the tasks below them send. The answer comes by `answers`. False: none may
@@ -227,6 +233,7 @@ class Transactions:
             return
         log.debug("A transaction was not committed: %s", job.error)
         now = self._clock()
+        self._absent = {topic: until for topic, until in self._absent.items() if until > now}
         self._not_before = now + PAUSE_SECONDS
         blamed = [(parcel, parcel.problem) for parcel in job.parcels if parcel.problem is not None]
         since = self._failing[0] if self._failing[1] else now
@@ -245,6 +252,9 @@ class Transactions:
         if parcel.failed is not None and parcel.at_once and problem.name() not in MENDABLE:
             self._remove(parcel)
             parcel.failed(KafkaException(problem))
+        elif problem.name() in OF_TOPIC:  # that is said of no other in its batch
+            self._refused(parcel, problem)
+            self._absent[parcel.topic] = parcel.again_at
         elif not single:
             self._in_doubt.add(parcel)
         elif problem.name() == "INVALID_TIMESTAMP" and any(record.timestamp for record in parcel.records):
@@ -256,7 +266,7 @@ class Transactions:
 
     def _refused(self, parcel: Parcel, problem: KafkaError) -> None:
         """It can't be stored, and is tried again."""
-        topic = parcel.records[0].topic
+        topic = parcel.topic
         parcel.again_at = self._clock() + RESEND_SECONDS
         parcel.partition.flow.refused(f"a {parcel.what} can't be stored in {topic}: {problem.str()}", again=parcel.refused)
         if not parcel.refused:

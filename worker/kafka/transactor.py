@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from queue import SimpleQueue
-from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set, Tuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as ClientPartition
@@ -29,6 +29,10 @@ client_log.addFilter(logs.NotAgain(time.monotonic))
 
 STEP_SECONDS = 5.0  # of one call of the client, which is made again until it has an answer
 ROOM_SECONDS = 0.1  # until a record is offered again for which the client's queue had no room
+MADE_SECONDS = 0.3  # until a topic is looked for once more: one made a moment ago may not have reached every broker
+
+#: Which say of a topic that nothing can be stored there, whatever it is.
+OF_TOPIC = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_AUTHORIZATION_FAILED"})
 
 Place = Tuple[str, int, int, str]  # topic, partition, offset and metadata
 
@@ -47,6 +51,7 @@ class Parcel:
         "refused",
         "stored",
         "task",
+        "topic",
         "what",
     )
 
@@ -69,6 +74,7 @@ class Parcel:
         self.refused = False  # at least once, and so it counts as unstored
         self.again_at = 0.0  # not before, in monotonic seconds
         self.problem: Optional[KafkaError] = None  # what was said of one of its records
+        self.topic = self.records[0].topic if self.records else ""  # where that one was to go
         self.at_once = False  # by the client itself
 
 
@@ -93,6 +99,7 @@ class Transactor:
         self._producer: Any = None
         self._jobs: SimpleQueue[Job] = SimpleQueue()
         self._started = False
+        self._there: Set[str] = set()  # topics that were found
         self.over: Deque[Job] = deque()
         self.waits = ""  # why the client has no answer yet; empty: it did not take long
         self.lost = ""  # why nobody knows what became of the last transaction; empty: it is known
@@ -121,6 +128,9 @@ class Transactor:
         """One try; None: it is committed."""
         try:
             producer = self._begin()
+            absent = self._absent(producer, job.parcels)
+            if absent is not None:
+                return absent
             producer.begin_transaction()
         except Exception as problem:  # whatever the client says of its properties
             self._producer = None
@@ -158,9 +168,34 @@ class Transactor:
             self._producer = producer
         return self._producer
 
+    def _absent(self, producer: Any, parcels: List[Parcel]) -> Optional[KafkaError]:
+        """What is said of a topic that is not there, noted with each who wants it. Else the client would say so after
+        `topic.metadata.propagation.max.ms`, and all others would wait in an open transaction."""
+        for topic in sorted({record.topic for parcel in parcels for record in parcel.records} - self._there):
+            problem = self._looked_for(producer, topic)
+            for parcel in parcels:
+                if problem is not None and any(record.topic == topic for record in parcel.records):
+                    parcel.problem, parcel.topic = problem, topic
+        return next((parcel.problem for parcel in parcels if parcel.problem is not None), None)
+
+    def _looked_for(self, producer: Any, topic: str) -> Optional[KafkaError]:
+        """The client asks as for a record, so a topic is made only where brokers make those that are written to."""
+        for pause in (MADE_SECONDS, 0.0):
+            try:
+                told: Optional[KafkaError] = producer.list_topics(topic, STEP_SECONDS).topics[topic].error
+            except KafkaException:  # nobody answers, which the next step finds out, too
+                return None
+            if told is None:
+                self._there.add(topic)
+            if told is None or told.name() not in OF_TOPIC:
+                return None
+            time.sleep(pause)
+        return told
+
     def _produce(self, producer: Any, parcel: Parcel, record: OutgoingRecord) -> None:
         def answered(problem: Optional[KafkaError], _message: Any) -> None:
-            parcel.problem = parcel.problem or problem
+            if problem is not None and parcel.problem is None:
+                parcel.problem, parcel.topic = problem, record.topic
 
         while True:
             try:
@@ -171,13 +206,14 @@ class Transactor:
             except BufferError:
                 producer.poll(ROOM_SECONDS)
             except Exception as problem:
-                parcel.problem, parcel.at_once = _error(problem), True
+                parcel.problem, parcel.topic, parcel.at_once = _error(problem), record.topic, True
                 raise
             else:
                 producer.poll(0)
                 return
 
     def _given_up(self, producer: Any, error: KafkaError) -> KafkaError:
+        self._there.clear()  # one of them may be gone
         try:
             self._surely(lambda: producer.abort_transaction(STEP_SECONDS))
         except KafkaException as problem:  # it was not committed, and whoever begins anew makes sure of that

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka import transactions
+from kafka_worker.kafka import transactions, transactor
 from kafka_worker.kafka.outbox import RESEND_SECONDS, OutgoingRecord
 from kafka_worker.kafka.transactions import PAUSE_SECONDS, TROUBLE_SECONDS, Transactions
 from kafka_worker.kafka.transactor import Job, Transactor
@@ -17,6 +18,7 @@ from kafka_worker.shared.logs import Seldom
 from tests.unit.fakes import TOPIC, Message
 
 GONE = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+REFUSED = KafkaError(KafkaError.INVALID_RECORD)  # a batch, for one of its records
 LATE = KafkaError(KafkaError._TIMED_OUT, "not yet", retriable=True)
 ABORT = KafkaError(KafkaError.ILLEGAL_GENERATION, "moved on", txn_requires_abort=True)
 FATAL = KafkaError(KafkaError._FENCED, "another one", fatal=True)
@@ -52,9 +54,9 @@ class Bench:
         for offset in offsets:
             finish(self.task(offset))
 
-    def send(self, *offsets: int, count: int = 1) -> None:
+    def send(self, *offsets: int, count: int = 1, to: str = "out") -> None:
         """What one call with these sends."""
-        records = [OutgoingRecord("out", None, b"%d" % offsets[0], []) for _ in range(count)]
+        records = [OutgoingRecord(to, None, b"%d" % offsets[0], []) for _ in range(count)]
         left = [count]
 
         def stored(_task: Task) -> None:
@@ -152,14 +154,14 @@ def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(
     for offset in (0, 1, 2):
         bench.send(offset)
     bench.commit()
-    bench.over(GONE, blamed=(0, 1))  # of one batch
+    bench.over(REFUSED, blamed=(0, 1))  # of one batch
     bench.now += PAUSE_SECONDS
     bench.commit()
     first = bench.sent
     bench.over()
     bench.commit()
     second = bench.sent
-    bench.over(GONE, blamed=(1,))
+    bench.over(REFUSED, blamed=(1,))
     held = (bench.partition.flow.held, bench.ours.unstored["result", TOPIC], bench.ours.reach(bench.partition))
     bench.now += RESEND_SECONDS
     bench.commit()
@@ -168,7 +170,7 @@ def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(
     bench.commit()
 
     assert (first, second, third, bench.sent) == ([0], [1], [1], [2])
-    assert held == ("a result can't be stored in out: Broker: Unknown topic or partition", 1, 1)
+    assert held == (f"a result can't be stored in out: {REFUSED.str()}", 1, 1)
     assert (bench.partition.flow.held, bench.ours.unstored["result", TOPIC]) == ("", 0)
     assert [vars(each)["event"] for each in caplog.records] == ["partition-held", "partition-goes-on"]
 
@@ -177,17 +179,39 @@ def test_one_that_is_refused_above_others_keeps_none_below_it(bench: Bench) -> N
     for offset in (0, 1, 2):
         bench.send(offset)
     bench.commit()
-    bench.over(GONE, blamed=(1,))  # its records go elsewhere
+    bench.over(REFUSED, blamed=(1,))  # its records go elsewhere
     bench.now += PAUSE_SECONDS
     bench.commit()
     first = bench.sent
     bench.over()
     bench.commit()
     second = bench.sent
-    bench.over(GONE, blamed=(1,))
+    bench.over(REFUSED, blamed=(1,))
 
     assert (first, second) == ([0], [1])
-    assert bench.partition.flow.held == "a result can't be stored in out: Broker: Unknown topic or partition"
+    assert bench.partition.flow.held == f"a result can't be stored in out: {REFUSED.str()}"
+
+
+def test_a_topic_that_is_not_there_holds_who_sends_there_and_others_that_do_wait_without_another_try(bench: Bench) -> None:
+    bench.send(0)
+    bench.send(1, to="gone")
+    bench.commit()
+    bench.over(GONE, blamed=(1,))
+    held = bench.partition.flow.held
+    other = Partition("topic", 1)
+    segment, _ = other.tracker.take(0, 1)
+    record = OutgoingRecord("gone", None, b"", [])
+    bench.ours.send("dead letter", (0, segment, Message(0), None, 1, other), record, lambda _task: None)
+    bench.now += PAUSE_SECONDS
+    bench.commit()
+    sent = bench.sent
+    bench.over()
+    meanwhile = (bench.ours.reach(bench.partition), bench.ours.reach(other), bench.ours.ready)
+    bench.now += RESEND_SECONDS
+
+    assert held == "a result can't be stored in gone: Broker: Unknown topic or partition"
+    assert (sent, meanwhile) == ([0], (1, 0, False))
+    assert (bench.ours.reach(bench.partition), bench.ours.reach(other)) == (2, 1)
 
 
 def test_a_batch_in_doubt_that_others_lie_within_is_stored_with_them_and_till_then_keeps_no_other_partition(
@@ -307,6 +331,13 @@ class Client:
     def __init__(self, says: Dict[str, List[Optional[KafkaError]]]) -> None:
         self._says = says
         self.calls: List[str] = []
+        self.absent: Dict[str, List[Optional[KafkaError]]] = {}  # what is said of a topic, one time after the other
+        self.looked_for: List[str] = []
+
+    def list_topics(self, topic: str, _timeout: float) -> Any:
+        self.looked_for.append(topic)
+        said = self.absent.get(topic, [])
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=said.pop(0) if said else None)})
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*_arguments: Any, on_delivery: Any = None, **_named: Any) -> Any:
@@ -368,3 +399,30 @@ def test_whose_record_was_refused_is_told_and_the_offset_with_it_is_not_committe
     error, _, calls, job = attempt({"produce": [GONE]})
 
     assert (error, calls, job.parcels[0].problem) == (GONE, [*WHOLE[:3], "abort_transaction"], GONE)
+
+
+def test_a_topic_is_looked_for_before_a_transaction_begins_and_again_when_one_was_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once more at once, as one that was just made may not have reached every broker."""
+    monkeypatch.setattr(transactor, "MADE_SECONDS", 0.0)
+    client = Client({"send_offsets_to_transaction": [None, ABORT]})
+    client.absent["gone"] = [GONE, GONE, GONE]
+    ours, bench = Transactor({}, lambda *_, **__: client), Bench()
+    bench.send(0)
+    bench.send(1, to="gone")
+    job = bench.commit()
+    assert job
+
+    def tried() -> Tuple[Optional[KafkaError], List[str], bool]:
+        client.looked_for.clear()
+        client.calls.clear()
+        for parcel in job.parcels:
+            parcel.problem = None
+        return ours.attempt(job), list(client.looked_for), "begin_transaction" in client.calls
+
+    assert tried() == (GONE, ["gone", "gone", "out"], False)
+    assert [(parcel.topic, parcel.problem) for parcel in job.parcels] == [("out", None), ("gone", GONE)]
+    assert tried() == (None, ["gone", "gone"], True)
+    assert tried() == (ABORT, [], True)
+    assert tried() == (None, ["gone", "out"], True)
