@@ -1,4 +1,4 @@
-"""`DELIVERY=exactly-once` where something is in the way of one transaction. tests/processes/test_exactly_once.py has the deaths."""
+"""`DELIVERY=exactly-once` where something is in the way of one record. tests/processes/test_exactly_once.py has the deaths."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_results_topic_that_is_missing_holds_its_own_partition_at_once_and_nob
     name, results = topic(partitions=2), topic(partitions=1)
     running = engine(name, group, handler="tests.support.handlers:forward", delivery="exactly-once").start()
     admin.produce(name, [message("there", to=results).row], partition=1)
-    eventually(lambda: running.ledger.done(), SECONDS, "the first is done")
+    eventually(running.ledger.done, SECONDS, "the first is done")
     eventually(lambda: len(admin.records(results)) == 1, SECONDS, "its result is seen")
     began = time.monotonic()
     admin.produce(name, [message("lost", to=results + "-absent").row], partition=0)

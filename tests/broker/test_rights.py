@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import socket
 import time
 from pathlib import Path
 from typing import Callable, Dict, Iterator
@@ -27,6 +28,7 @@ from tests.support.engine import Engine
 from tests.support.eventually import eventually
 from tests.support.guarded import Guarded
 from tests.support.messages import message
+from tests.support.schema_registry import SchemaRegistry
 from tests.support.service import Service
 
 SECONDS = 30.0
@@ -141,40 +143,43 @@ def test_the_dead_letters_command_says_whom_the_broker_does_not_believe(
 
 
 class Doctor:
-    """`check`, asked with these variables. `wrong` is what has not come out well."""
+    """`check`, asked with these variables. `wrong` is what has not come out well, `fixes` what it has said to that."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, **variables: str) -> None:
-        self._capsys, self._monkeypatch, self._variables = capsys, monkeypatch, variables
+        self._capsys, self._monkeypatch, self.variables = capsys, monkeypatch, variables
+        self.fixes: Dict[str, str] = {}
 
     def wrong(self, code: int, **changes: str) -> Dict[str, str]:
         with self._monkeypatch.context() as patch:
-            for name, value in {**self._variables, **changes}.items():
+            for name, value in {**self.variables, **changes}.items():
                 patch.setenv(name, value)
             assert commands.main(["check", "--json"]) == code
         found = {each["check"]: each for each in json.loads(self._capsys.readouterr().out)}
         assert all(each["fix"] for each in found.values() if each["state"] in ("warn", "fail"))
+        self.fixes = {name: each["fix"] for name, each in found.items()}
         return {name: each["text"] for name, each in found.items() if each["state"] in ("warn", "fail")}
 
 
-def test_the_doctor_finds_each_thing_that_is_wrong_and_nothing_where_all_is_right(
-    strict: Guarded,
-    group: str,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
+@pytest.fixture
+def doctor(
+    strict: Guarded, group: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Doctor:
     monkeypatch.chdir(tmp_path)  # no .env of a developer
-    admin = Admin(strict.bootstrap)
-    name = admin.create_topic(partitions=2)
-    doctor = Doctor(
+    return Doctor(
         capsys, monkeypatch,
-        KAFKA_BOOTSTRAP_SERVERS=strict.bootstrap, KAFKA_GROUP_ID=group, KAFKA_TOPIC=name, PROCESSES="2",
-        RUNTIME_DIRECTORY=str(tmp_path / "run"),
+        KAFKA_BOOTSTRAP_SERVERS=strict.bootstrap, KAFKA_GROUP_ID=group, PROCESSES="2", RUNTIME_DIRECTORY=str(tmp_path / "run"),
+        KAFKA_TOPIC=Admin(strict.bootstrap).create_topic(partitions=2),
     )  # fmt: skip
+
+
+def test_the_doctor_finds_each_thing_that_is_wrong_and_nothing_where_all_is_right(
+    strict: Guarded, group: str, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin, name = Admin(strict.bootstrap), doctor.variables["KAFKA_TOPIC"]
 
     assert set(doctor.wrong(1)) == {"dead letters"}
     letters = admin.create_topic(name + ".dlq", partitions=1)
-    assert doctor.wrong(0) == {}
+    assert doctor.wrong(0, DELIVERY="exactly-once") == {}
 
     admin.configure(letters, "cleanup.policy", "compact")
     admin.configure(letters, "max.message.bytes", "1000")
@@ -197,6 +202,27 @@ def test_the_doctor_finds_each_thing_that_is_wrong_and_nothing_where_all_is_righ
     monkeypatch.setattr(connection, "ANSWER_SECONDS", 1.0)
     assert set(doctor.wrong(2, KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")) == {"brokers"}
     assert set(doctor.wrong(78, PROCESSES="none", HANDLER="nowhere:work")) == {"configuration"}
+
+
+def test_the_doctor_asks_whoever_else_is_needed_at_the_first_message_failure_or_transaction(
+    strict: Guarded, group: str, doctor: Doctor
+) -> None:
+    admin, name = Admin(strict.bootstrap), doctor.variables["KAFKA_TOPIC"]
+    admin.create_topic(name + ".dlq", partitions=1)
+    forbid(strict.bootstrap, ResourceType.TRANSACTIONAL_ID, f"{group}.{socket.gethostname()}-check", AclOperation.WRITE)
+    by_door = {"KAFKA_PRODUCER_" + name[len("KAFKA_CLIENT_") :]: value for name, value in alice("wrong-one").items()}
+    assert set(doctor.wrong(1, KAFKA_BOOTSTRAP_SERVERS=strict.doors["PLAIN"], **{**alice("right"), **by_door})) == {"producer"}
+    no_token = doctor.wrong(2, KAFKA_BOOTSTRAP_SERVERS=strict.doors["OAUTHBEARER"], **by_function("by_file", TOKENS="/no"))
+    assert list(no_token) == ["brokers"] and "KAFKA_OAUTH=tests.support.token_functions:by_file raised" in no_token["brokers"]
+    with SchemaRegistry() as registry:
+        registry.registered({"schema": '"string"'}, f"/subjects/{name}-value/versions")
+        by_registry = {"DECODER": "avro", "SCHEMA_REGISTRY_URL": registry.url}
+        assert doctor.wrong(0, **by_registry) == {}
+        admin.produce(name, [(None, b"\0\0\0\0\x11text", None)])
+        assert set(doctor.wrong(1, DELIVERY="exactly-once", **by_registry)) == {"transactions", "schema registry"}
+    assert doctor.fixes["transactions"] == (
+        f"kafka-acls --add --operation WRITE --operation DESCRIBE --transactional-id {group}. --resource-pattern-type prefixed"
+    )
 
 
 def test_a_dead_letter_topic_that_we_may_not_write_to_holds_the_partition_until_we_may(

@@ -42,6 +42,10 @@ class NoBrokerError(BrokerError):
     """No broker answers."""
 
 
+class NoTokenError(NoBrokerError):
+    """We have no token to sign in with, so no broker is asked."""
+
+
 class PropertyError(Exception):
     """The client refuses a property that the user has set, or a broker what it says of us."""
 
@@ -76,6 +80,7 @@ class Connection:
         """Nothing is asked yet. Raises PropertyError."""
         self._settings = settings
         self._complaint = ""  # the client's last: why nothing comes
+        self._anonymous = ""  # why the client itself can't get a token
         self._refused = ""  # why a broker will have nothing to do with us, or we with it
         self._common = {**_QUIET, **settings.client_properties, "bootstrap.servers": settings.bootstrap_servers}
         self._tokens = _tokens(settings)
@@ -117,8 +122,9 @@ class Connection:
             return self._consumer.list_topics(timeout=seconds)
         except KafkaException as problem:
             self._consumer.poll(0)  # brings the complaints
-            if self._tokens is not None and self._tokens.problem:
-                raise NoBrokerError(self._tokens.problem) from problem
+            no_token = self._anonymous if self._tokens is None else self._tokens.problem
+            if no_token:
+                raise NoTokenError(no_token) from problem
             if self._refused:
                 raise PropertyError(identity.refused(self._refused, self._settings)) from problem
             raise
@@ -147,8 +153,11 @@ class Connection:
     def _note(self, error: KafkaError) -> None:
         if error.name() != "_ALL_BROKERS_DOWN":  # which says less than what came before
             self._complaint = error.str()
-        if meaning(error.name(), error.str()) is Meaning.UNAUTHORISED:
+        kind = meaning(error.name(), error.str())
+        if kind is Meaning.UNAUTHORISED:
             self._refused = error.str()
+        elif kind is Meaning.ANONYMOUS:
+            self._anonymous = error.str()
 
     def _failed(self, what: str, error: KafkaError) -> BrokerError:
         away = error.name() in _AWAY

@@ -2,92 +2,18 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import List
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka import transactions, transactor
+from kafka_worker.kafka import transactions
 from kafka_worker.kafka.outbox import RESEND_SECONDS, OutgoingRecord
-from kafka_worker.kafka.transactions import PAUSE_SECONDS, TROUBLE_SECONDS, Transactions
-from kafka_worker.kafka.transactor import Job, Transactor
+from kafka_worker.kafka.transactions import PAUSE_SECONDS, TROUBLE_SECONDS
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, finish
 from kafka_worker.shared.logs import Seldom
 from tests.unit.fakes import TOPIC, Message
-
-GONE = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
-REFUSED = KafkaError(KafkaError.INVALID_RECORD)  # a batch, for one of its records
-LATE = KafkaError(KafkaError._TIMED_OUT, "not yet", retriable=True)
-ABORT = KafkaError(KafkaError.ILLEGAL_GENERATION, "moved on", txn_requires_abort=True)
-FATAL = KafkaError(KafkaError._FENCED, "another one", fatal=True)
-
-
-class ByHand:
-    """In the place of the thread: the test says what becomes of the job."""
-
-    def __init__(self) -> None:
-        self.jobs: List[Job] = []
-        self.over: List[Job] = []
-        self.lost = self.waits = ""
-
-    def do(self, job: Job) -> None:
-        self.jobs.append(job)
-
-
-class Bench:
-    """A partition of ten offsets, all in flight, and what their tasks send."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.by_hand = ByHand()
-        self.ours = Transactions(self.by_hand, lambda: self.now)  # type: ignore[arg-type]
-        self.partition = Partition("topic", 0)
-        self.segment, _ = self.partition.tracker.take(0, 10)
-        self.failed: List[Exception] = []
-
-    def task(self, offset: int) -> Task:
-        return offset, self.segment, Message(offset), None, 1, self.partition
-
-    def done(self, *offsets: int) -> None:
-        for offset in offsets:
-            finish(self.task(offset))
-
-    def send(self, *offsets: int, count: int = 1, to: str = "out") -> None:
-        """What one call with these sends."""
-        records = [OutgoingRecord(to, None, b"%d" % offsets[0], []) for _ in range(count)]
-        left = [count]
-
-        def stored(_task: Task) -> None:
-            left[0] -= 1
-            if not left[0]:
-                self.done(*offsets)
-
-        self.ours.send_all("result", [self.task(offset) for offset in offsets], records, stored, self.failed.append)
-
-    def commit(self) -> Optional[Job]:
-        target = self.ours.reach(self.partition)
-        started = self.ours.commit([("topic", 0, target, "map")], "member")
-        return self.by_hand.jobs[-1] if started else None
-
-    def over(self, error: Optional[KafkaError] = None, blamed: Tuple[int, ...] = (), *, at_once: bool = False) -> None:
-        job = self.by_hand.jobs[-1]
-        job.error = error
-        for parcel in job.parcels:
-            if parcel.offsets[0] in blamed:
-                parcel.problem, parcel.at_once = error, at_once
-        self.by_hand.over.append(job)
-        self.ours_serve()
-
-    def ours_serve(self) -> None:
-        waiting, self.by_hand.over = self.by_hand.over, []
-        for job in waiting:
-            self.ours._over(job)
-
-    @property
-    def sent(self) -> List[int]:
-        return [parcel.offsets[0] for parcel in self.by_hand.jobs[-1].parcels]
+from tests.unit.kafka.transacting import ABORT, GONE, REFUSED, Bench
 
 
 @pytest.fixture
@@ -320,109 +246,3 @@ def test_what_is_refused_for_its_record_is_told_of_its_partition_and_not_as_if_n
 
     assert bench.ours.trouble == ""
     assert "can't be stored" in bench.partition.flow.wrong
-
-
-# ---- the producer ---------------------------------------------------------------------------------------------------------
-
-
-class Client:
-    """Answers as the test says: a list of errors for each call, None for "well"."""
-
-    def __init__(self, says: Dict[str, List[Optional[KafkaError]]]) -> None:
-        self._says = says
-        self.calls: List[str] = []
-        self.absent: Dict[str, List[Optional[KafkaError]]] = {}  # what is said of a topic, one time after the other
-        self.looked_for: List[str] = []
-
-    def list_topics(self, topic: str, _timeout: float) -> Any:
-        self.looked_for.append(topic)
-        said = self.absent.get(topic, [])
-        return SimpleNamespace(topics={topic: SimpleNamespace(error=said.pop(0) if said else None)})
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        def call(*_arguments: Any, on_delivery: Any = None, **_named: Any) -> Any:
-            self.calls.append(name)
-            said = self._says.get(name, [])
-            error = said.pop(0) if said else None
-            if name == "produce" and error is not None:
-                on_delivery(error, None)
-            elif error is not None:
-                raise KafkaException(error)
-            return 0
-
-        return call
-
-
-def attempt(says: Dict[str, List[Optional[KafkaError]]]) -> Tuple[Optional[KafkaError], str, List[str], Job]:
-    client = Client(says)
-    transactor = Transactor({}, lambda *_, **__: client)
-    bench = Bench()
-    bench.send(0)
-    job = bench.commit()
-    assert job
-    error = transactor.attempt(job)
-    return error, transactor.lost, [name for name in client.calls if name not in ("poll", "flush")], job
-
-
-WHOLE = ["init_transactions", "begin_transaction", "produce", "send_offsets_to_transaction", "commit_transaction"]
-
-
-@pytest.mark.parametrize(
-    ("says", "error", "calls"),
-    [
-        ({}, None, WHOLE),
-        ({"init_transactions": [LATE], "commit_transaction": [LATE]}, None, [WHOLE[0], *WHOLE, WHOLE[-1]]),
-        ({"init_transactions": [FATAL]}, FATAL, WHOLE[:1]),
-        ({"send_offsets_to_transaction": [ABORT]}, ABORT, [*WHOLE[:4], "abort_transaction"]),
-        ({"commit_transaction": [ABORT]}, ABORT, [*WHOLE, "abort_transaction"]),
-        (
-            {"send_offsets_to_transaction": [ABORT], "abort_transaction": [LATE]},
-            ABORT,
-            [*WHOLE[:4], *["abort_transaction"] * 2],
-        ),
-        ({"send_offsets_to_transaction": [FATAL], "abort_transaction": [FATAL]}, FATAL, [*WHOLE[:4], "abort_transaction"]),
-    ],
-)
-def test_a_transaction_is_committed_or_aborted_and_asked_about_until_that_is_known(
-    says: Dict[str, List[Optional[KafkaError]]], error: Optional[KafkaError], calls: List[str]
-) -> None:
-    assert attempt(says)[:3] == (error, "", calls)
-
-
-def test_when_nobody_knows_what_became_of_it_nothing_more_is_done() -> None:
-    error, lost, calls, _ = attempt({"commit_transaction": [FATAL]})
-
-    assert (error, lost, calls) == (FATAL, "another one", WHOLE)
-
-
-def test_whose_record_was_refused_is_told_and_the_offset_with_it_is_not_committed() -> None:
-    error, _, calls, job = attempt({"produce": [GONE]})
-
-    assert (error, calls, job.parcels[0].problem) == (GONE, [*WHOLE[:3], "abort_transaction"], GONE)
-
-
-def test_a_topic_is_looked_for_before_a_transaction_begins_and_again_when_one_was_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Once more at once, as one that was just made may not have reached every broker."""
-    monkeypatch.setattr(transactor, "MADE_SECONDS", 0.0)
-    client = Client({"send_offsets_to_transaction": [None, ABORT]})
-    client.absent["gone"] = [GONE, GONE, GONE]
-    ours, bench = Transactor({}, lambda *_, **__: client), Bench()
-    bench.send(0)
-    bench.send(1, to="gone")
-    job = bench.commit()
-    assert job
-
-    def tried() -> Tuple[Optional[KafkaError], List[str], bool]:
-        client.looked_for.clear()
-        client.calls.clear()
-        for parcel in job.parcels:
-            parcel.problem = None
-        return ours.attempt(job), list(client.looked_for), "begin_transaction" in client.calls
-
-    assert tried() == (GONE, ["gone", "gone", "out"], False)
-    assert [(parcel.topic, parcel.problem) for parcel in job.parcels] == [("out", None), ("gone", GONE)]
-    assert tried() == (None, ["gone", "gone"], True)
-    assert tried() == (ABORT, [], True)
-    assert tried() == (None, ["gone", "out"], True)

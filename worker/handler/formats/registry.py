@@ -24,17 +24,15 @@ from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import WithContext, invalid
 from kafka_worker.handler.formats import FormatError
 from kafka_worker.handler.typed import converter, takes_none, tombstone
-from kafka_worker.shared.configuration.client.registry_properties import FORMATS, NUMBERS
+from kafka_worker.shared.configuration.client.registry_properties import FORMATS, NOT_FOUND, client_properties
 from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, causes_of, names_of, plain, text_of
 
-DEFAULTS: Dict[str, Any] = {"timeout": 5, "max.retries": 0}  # who fails waits, and is tried again: see `Registry.look_up`
 PAUSE_SECONDS = 2.0  # between two tries to ask a registry that is away
 LONGEST_LOOK_UP = 30.0  # seconds, for whoever waits while another thread asks
 PATIENCE_SECONDS = 10.0  # in which every node of a registry has heard of a schema
 UNKNOWN_SECONDS = 0.25  # for which its word is taken that it does not know one: there may be thousands of such messages
 STALE_SECONDS = 60.0  # after which a schema that nobody has asked for counts as new
 MOST_UNKNOWN = 1000  # schemas of which is remembered that it does not know them
-_NOT_FOUND = (40401, 40402, 40403)  # of the registry, and of no proxy before it
 _LIBRARIES = ("httpx", "httpx2")  # whose errors tell of the network
 
 
@@ -61,9 +59,9 @@ class Registry:
         """Nobody is asked yet. Raises FormatError for properties that the client refuses."""
         from confluent_kafka.schema_registry import SchemaRegistryClient, SchemaRegistryError
 
-        given = {name: float(value) if name in NUMBERS else value for name, value in properties}
+        given = client_properties(dict(properties))
         try:
-            self.client = SchemaRegistryClient({**DEFAULTS, **given})
+            self.client = SchemaRegistryClient(given)
         except Exception as problem:  # a wrong property, a missing file
             raise FormatError(f"the client of the schema registry refuses its properties: {text_of(problem)}") from problem
         self._refused = SchemaRegistryError
@@ -98,7 +96,7 @@ class Registry:
         try:
             found = ask()
         except Exception as problem:  # whatever a client makes of whatever answers
-            if not isinstance(problem, self._refused) or problem.error_code not in _NOT_FOUND:
+            if not isinstance(problem, self._refused) or problem.error_code not in NOT_FOUND:
                 self._lack = self.in_words(problem)
                 self._again_at = self._clock() + PAUSE_SECONDS
                 raise RegistryAwayError(self._lack) from None

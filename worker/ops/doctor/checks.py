@@ -7,6 +7,7 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 from kafka_worker.ops.doctor import of_cluster as cluster
 from kafka_worker.ops.doctor import of_host as host
 from kafka_worker.ops.doctor.facts import Facts
+from kafka_worker.ops.doctor.of_registry import registry
 from kafka_worker.ops.doctor.verdict import State, Verdict
 
 
@@ -34,6 +35,8 @@ CHECKS = (
     Check("partitions", ("topics",), cluster.partitions),
     Check("rights", ("credentials",), cluster.rights),
     Check("group", ("credentials",), cluster.group),
+    Check("producer", ("credentials",), cluster.producer),
+    Check("transactions", ("producer",), cluster.transactions),
     Check("dead letters", ("credentials",), cluster.letters),
     Check("size of dead letters", ("dead letters",), cluster.letters_size),
     Check("dead letters stay", ("dead letters",), cluster.letters_kept),
@@ -42,6 +45,7 @@ CHECKS = (
     Check("offset metadata", ("credentials",), cluster.metadata),
     Check("host name", ("group",), cluster.host),
     Check("clock", ("topics",), cluster.clock),
+    Check("schema registry", ("configuration",), registry),
 )
 
 

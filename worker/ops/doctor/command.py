@@ -19,6 +19,7 @@ import psutil
 
 from kafka_worker import __version__
 from kafka_worker.ops.connection import NO_BROKER, NOT_ALL
+from kafka_worker.ops.doctor import registry
 from kafka_worker.ops.doctor.checks import Outcome, examine
 from kafka_worker.ops.doctor.facts import Facts, Kafka
 from kafka_worker.ops.doctor.gathering import asked
@@ -56,6 +57,7 @@ def run(configuration: Configuration, faults: Sequence[str] = ()) -> int:
 def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
     settings = configuration.settings
     running = _running(settings)
+    kafka = Kafka() if faults else asked(settings)
     return Facts(
         settings,
         time.time(),
@@ -69,7 +71,8 @@ def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
             f"kafka-worker {__version__}, confluent-kafka {confluent_kafka.__version__}, librdkafka "
             f"{confluent_kafka.libversion()[0]}, Python {platform.python_version()}"
         ),
-        kafka=Kafka() if faults else asked(settings),
+        kafka=kafka,
+        registry=() if faults else registry.asked(settings, kafka),
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import FrozenSet, Mapping, Optional, Sequence
+from typing import FrozenSet, Mapping, NamedTuple, Optional, Sequence
 
 from kafka_worker.ops.lag.rows import Member
 from kafka_worker.shared.settings import Settings
 
 UNKNOWN = -1.0
+UNFRAMED = -1  # in the place of a schema's id: the message names none
+NO_REGISTRY = -1  # in the place of an HTTP status: it was one that no registry gives
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,27 @@ class Topic:
     backward: float = 0.0  # seconds by which the last message of one of its partitions says it is older than one before it
     leaderless: Sequence[int] = ()  # partitions that no broker serves
     thin: Sequence[int] = ()  # partitions of which copies are missing, or behind
+    copies: int = 0  # that a partition has at least when none is missing; 0: not known
+
+
+class Refusal(NamedTuple):
+    """A broker's."""
+
+    name: str  # of the error
+    text: str
+
+
+class Told(NamedTuple):
+    """What the schema registry says of a topic."""
+
+    topic: str
+    decoder: str  # that the topic has
+    about: str  # what it was asked about, in words; empty: the last message names no schema
+    schema: int = 0  # that one, if it was a schema of a message
+    kind: str = ""  # of the schema, as the registry says
+    status: int = 0  # of the answer, by HTTP; 0: none came
+    code: int = 0  # the registry's own word for what is wrong
+    text: str = ""  # that, in words
 
 
 @dataclass(frozen=True)
@@ -33,6 +56,10 @@ class Kafka:
     refused: str = ""  # why a broker and we do not believe each other
     consumed: Mapping[str, Topic] = field(default_factory=dict)  # by name, retry topics too
     letters: Mapping[str, Topic] = field(default_factory=dict)  # where dead letters go
+    schemas: Mapping[str, int] = field(default_factory=dict)  # that the last messages name, by topic
+    no_token: bool = False  # nobody answers, because we have none to sign in with
+    no_producer: str = ""  # why ours is not taken in, where it signs in by properties of its own
+    no_transactions: Optional[Refusal] = None  # why none can begin; None: they can, or are not wanted
     group_refused: str = ""  # why we may not commit
     members: Optional[Sequence[Member]] = None  # of the group, now; None: that may not be asked
     properties: Mapping[str, str] = field(default_factory=dict)  # of the brokers; empty: they may not be asked
@@ -51,4 +78,5 @@ class Facts:
     runs_here: bool = False  # the service
     fenced: FrozenSet[int] = frozenset()  # slots of it whose process has gone because another member had its id
     versions: str = ""
+    registry: Optional[Sequence[Told]] = ()  # of the topics that it is asked about; None: it can't be asked
     kafka: Kafka = field(default_factory=Kafka)

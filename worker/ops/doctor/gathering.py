@@ -7,15 +7,28 @@ import contextlib
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
-from confluent_kafka import TopicCollection, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]
 
-from kafka_worker.ops.connection import ANSWER_SECONDS, BrokerError, NoBrokerError, PropertyError, partitions_of
-from kafka_worker.ops.doctor.facts import UNKNOWN, Kafka, Topic
+from kafka_worker.kafka.properties import producer_properties
+from kafka_worker.ops.connection import (
+    ANSWER_SECONDS,
+    FIRST_SECONDS,
+    BrokerError,
+    NoBrokerError,
+    NoTokenError,
+    PropertyError,
+    partitions_of,
+)
+from kafka_worker.ops.doctor.facts import UNFRAMED, UNKNOWN, Kafka, Refusal, Topic
 from kafka_worker.ops.lag.group import Group
 from kafka_worker.ops.lag.rows import Member, Place
 from kafka_worker.shared import routes
 from kafka_worker.shared.settings import Settings
+
+OF_IDENTITY = ("sasl.", "ssl.", "security.")  # properties that say who we are, and whom we believe
+FRAME = 5  # bytes: a zero, and the id of a schema
+GUID_HEADER = "__value_schema_id"  # names a schema by what is the same in all registries
 
 
 def asked(settings: Settings) -> Kafka:
@@ -24,7 +37,7 @@ def asked(settings: Settings) -> Kafka:
         with Examined(settings) as cluster:
             return cluster.facts()
     except NoBrokerError as problem:
-        return Kafka(away=str(problem))
+        return Kafka(away=str(problem), no_token=isinstance(problem, NoTokenError))
     except PropertyError as problem:
         return Kafka(refused=str(problem))
 
@@ -41,9 +54,13 @@ class Examined(Group):
         letters = [name + settings.dead_letter_suffix for name in consumed if routes.RETRY_MARK not in name]
         described = self._topics(consumed, metadata)
         brokers = sorted(metadata.brokers)
+        schemas: Dict[str, int] = {}
         return Kafka(
             brokers=len(brokers),
-            consumed={name: self._with_times(name, topic) for name, topic in described.items()},
+            consumed={name: self._with_times(name, topic, schemas) for name, topic in described.items()},
+            schemas=schemas,
+            no_producer=self._why_no_producer(),
+            no_transactions=self._why_no_transactions() if settings.delivery == "exactly-once" else None,
             letters=self._topics(letters, metadata),
             group_refused=self._why_not_committing(consumed, existing),
             members=self._members(),
@@ -88,11 +105,18 @@ class Examined(Group):
                 found[names.index(resource.name)] = {name: str(entry.value) for name, entry in entries.items()}
         return found
 
-    def _with_times(self, name: str, topic: Topic) -> Topic:
-        """What the timestamps of its messages say."""
+    def _with_times(self, name: str, topic: Topic, schemas: Dict[str, int]) -> Topic:
+        """What the timestamps of its messages say. Notes which schema a last one names, too."""
+
+        def read(message: Any) -> float:
+            schema = _schema_of(message)
+            if schema is not None:
+                schemas[name] = schema
+            return float(message.timestamp()[1] / 1000)
+
         places = [(name, number) for number in range(topic.partitions) if number not in topic.leaderless]
         newest = self._newest(places)
-        lasts = self.produced({place: end - 1 for place, end in self.ends(places).items() if end > 0})
+        lasts = self._times({place: end - 1 for place, end in self.ends(places).items() if end > 0}, read)
         backward = [newest[place] - last for place, last in lasts.items() if last is not None and place in newest]
         return replace(topic, newest=max(newest.values(), default=UNKNOWN), backward=max(backward, default=0.0))
 
@@ -114,6 +138,35 @@ class Examined(Group):
             return str(problem)
         return ""
 
+    def _why_no_producer(self) -> str:
+        """Where it signs in otherwise than all that asked so far."""
+        own = [name for name in self._settings.producer_properties if name.startswith(OF_IDENTITY)]
+        if not own:
+            return ""
+        self._refused = self._complaint = ""
+        producer = self._made(Producer, {name: self._settings.producer_properties[name] for name in own})
+        why = ""
+        for seconds in (FIRST_SECONDS, ANSWER_SECONDS):
+            try:
+                producer.list_topics("", seconds)  # no topic's name: of brokers only
+            except KafkaException as problem:
+                producer.poll(0)  # brings the complaints
+                why = self._complaint or str(problem.args[0].str())
+            else:
+                return ""
+            if self._refused:
+                return self._refused
+        return why
+
+    def _why_no_transactions(self) -> Optional[Refusal]:
+        """By an id of our own: with that of a process we would end its transactions."""
+        properties = producer_properties(self._settings, f"{self._settings.host}-check")
+        try:
+            self._made(Producer, properties).init_transactions(ANSWER_SECONDS)
+        except KafkaException as problem:
+            return Refusal(problem.args[0].name(), problem.args[0].str())
+        return None
+
     def _members(self) -> Optional[List[Member]]:
         try:
             return self.described()[1]
@@ -128,4 +181,13 @@ def _with_brokers(topic: Topic, name: str, metadata: Any) -> Topic:
         topic,
         leaderless=sorted(number for number, each in partitions.items() if each.leader not in metadata.brokers),
         thin=sorted(number for number, each in partitions.items() if len(each.isrs) < len(each.replicas)),
+        copies=min((len(each.replicas) for each in partitions.values()), default=0),
     )
+
+
+def _schema_of(message: Any) -> Optional[int]:
+    """The id of the schema that a message names, in the wire format of a registry; None: it names it in another way."""
+    value = message.value()
+    if value is None or any(name == GUID_HEADER for name, _ in message.headers() or ()):
+        return None
+    return int.from_bytes(value[1:FRAME], "big") if len(value) > FRAME and value[0] == 0 else UNFRAMED

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Callable, List, Mapping, Sequence
+from typing import Callable, Dict, List, Mapping, Sequence
 
 from kafka_worker.kafka.properties import CLASSIC_DEFAULTS, member_name, of_new_protocol
 from kafka_worker.ops.doctor.facts import Facts, Topic
 from kafka_worker.ops.doctor.verdict import State, Verdict, first_of, ok
 from kafka_worker.ops.tables import duration
 from kafka_worker.shared.routes import RETRY_MARK
+from kafka_worker.shared.topic_settings import PATTERN, fits
 
 METADATA_BYTES = 4096  # of a commit, Kafka's default: what the offset map counts with
 NO_NAMES = ("", "localhost", "localhost.localdomain")  # of hosts: what many are called
@@ -18,6 +19,9 @@ BACKWARD_SECONDS = 3600.0  # what is sent late, or once more, is older than its 
 
 def brokers(facts: Facts) -> Verdict:
     at = facts.settings.bootstrap_servers
+    if facts.kafka.no_token:
+        variables = "KAFKA_CLIENT_SASL_OAUTHBEARER_… and whom they name"
+        return Verdict(State.FAIL, facts.kafka.away, f"look at {'KAFKA_OAUTH' if facts.settings.oauth else variables}")
     if facts.kafka.away:
         return Verdict(
             State.FAIL, f"nobody answers at {at}: {facts.kafka.away}", "look at KAFKA_BOOTSTRAP_SERVERS and network"
@@ -32,7 +36,19 @@ def credentials(facts: Facts) -> Verdict:
 
 
 def topics(facts: Facts) -> Verdict:
-    return first_of(map(_missing(facts), _absent(facts.kafka.consumed)), _listed(facts.kafka.consumed))
+    consumed = facts.kafka.consumed
+    idle = [
+        name for name in facts.settings.topics if name.startswith(PATTERN) and not any(fits(each, name) for each in consumed)
+    ]
+    unmatched = [
+        Verdict(
+            State.WARN if consumed else State.FAIL,
+            f"there is no topic that {name} matches, or it may not be seen with these rights",
+            "correct that pattern in HANDLERS, or create such a topic",
+        )
+        for name in idle
+    ]
+    return first_of([*map(_missing(facts), _absent(consumed)), *unmatched], _listed(consumed))
 
 
 def leaders(facts: Facts) -> Verdict:
@@ -48,7 +64,16 @@ def leaders(facts: Facts) -> Verdict:
         for name, topic in topics.items()
         if topic.thin
     ]
-    return first_of([*away, *thin], "each partition has a broker that serves it, and all its copies")
+    name = "min.insync.replicas"
+    few = [
+        Verdict(
+            State.FAIL, f"{topic} has {copies} copies, and takes nothing with fewer than {wanted}", _alter(topic, name, copies)
+        )
+        for topic, each in _written(facts).items()
+        for wanted, copies in [(int(each.properties.get(name, 0)), each.copies)]
+        if copies < wanted
+    ]
+    return first_of([*away, *few, *thin], "each partition has a broker that serves it, and all its copies")
 
 
 def partitions(facts: Facts) -> Verdict:
@@ -63,7 +88,7 @@ def partitions(facts: Facts) -> Verdict:
 
 def rights(facts: Facts) -> Verdict:
     wanted = [(name, topic, "READ") for name, topic in facts.kafka.consumed.items()]
-    wanted += [(name, topic, "WRITE") for name, topic in facts.kafka.letters.items()]
+    wanted += [(name, topic, "WRITE") for name, topic in _written(facts).items()]
     if any(topic.operations is None for _, topic, _ in wanted):
         return Verdict(State.SKIPPED, "the brokers do not tell what we may do")
     wrong = [
@@ -71,7 +96,7 @@ def rights(facts: Facts) -> Verdict:
         for name, topic, right in wanted
         if topic.partitions and right not in (topic.operations or ())
     ]
-    return first_of(wrong, "to read what is consumed, and to write dead letters")
+    return first_of(wrong, "to read what is consumed, and to write dead letters and retries")
 
 
 def group(facts: Facts) -> Verdict:
@@ -82,6 +107,31 @@ def group(facts: Facts) -> Verdict:
     return ok(name if facts.kafka.members is None else f"{name} has {len(facts.kafka.members)} members")
 
 
+def producer(facts: Facts) -> Verdict:
+    if facts.kafka.no_producer:
+        fix = "correct KAFKA_PRODUCER_SASL_…, KAFKA_PRODUCER_SSL_… and KAFKA_PRODUCER_SECURITY_PROTOCOL, or remove them"
+        return Verdict(State.FAIL, f"brokers do not take ours in: {facts.kafka.no_producer}", fix)
+    return ok("dead letters, retries and results can be sent")
+
+
+def transactions(facts: Facts) -> Verdict:
+    if facts.settings.delivery != "exactly-once":
+        return ok("not used: DELIVERY = at-least-once")
+    refusal, ours = facts.kafka.no_transactions, f"{facts.settings.group_id}."
+    if refusal is None:
+        return ok(f"can begin, by ids that begin with {ours}")
+    fixes = {
+        "TRANSACTIONAL_ID_AUTHORIZATION_FAILED": "kafka-acls --add --operation WRITE --operation DESCRIBE "
+        f"--transactional-id {ours} --resource-pattern-type prefixed",
+        "INVALID_TRANSACTION_TIMEOUT": "lower KAFKA_PRODUCER_TRANSACTION_TIMEOUT_MS, or raise the brokers' "
+        "transaction.max.timeout.ms",
+        "_TIMED_OUT": "look at __transaction_state (kafka-topics --describe): it can't be made with "
+        "transaction.state.log.replication.factor above the number of brokers",
+    }
+    text = f"none can begin by an id that begins with {ours}: {refusal.text}"
+    return Verdict(State.FAIL, text, fixes.get(refusal.name, "mend what it says, or remove DELIVERY=exactly-once"))
+
+
 def letters(facts: Facts) -> Verdict:
     return first_of(map(_missing(facts), _absent(facts.kafka.letters)), _listed(facts.kafka.letters))
 
@@ -89,36 +139,38 @@ def letters(facts: Facts) -> Verdict:
 def letters_size(facts: Facts) -> Verdict:
     suffix, name = facts.settings.dead_letter_suffix, "max.message.bytes"
     sizes = {
-        letters: (int(topic.properties[name]), int(source.properties[name]))
-        for letters, topic in facts.kafka.letters.items()
-        for source in [facts.kafka.consumed.get(letters[: -len(suffix)])]
+        written: (int(topic.properties[name]), int(source.properties[name]))
+        for written, topic in _written(facts).items()
+        for source in [
+            facts.kafka.consumed.get(written.split(RETRY_MARK)[0] if RETRY_MARK in written else written[: -len(suffix)])
+        ]
         if source and name in topic.properties and name in source.properties
     }
     if not sizes:
         return Verdict(State.SKIPPED, "the brokers do not tell how large messages may be")
     wrong = [
-        Verdict(State.WARN, f"{letters} takes {own} bytes a message, its topic {theirs}", _alter(letters, name, theirs))
-        for letters, (own, theirs) in sizes.items()
+        Verdict(State.WARN, f"{written} takes {own} bytes a message, its topic {theirs}", _alter(written, name, theirs))
+        for written, (own, theirs) in sizes.items()
         if own < theirs
     ]
-    return first_of(wrong, "dead letters may be as large as messages")
+    return first_of(wrong, "dead letters and retries may be as large as messages")
 
 
 def letters_kept(facts: Facts) -> Verdict:
     name = "cleanup.policy"
-    policies = {letters: topic.properties[name] for letters, topic in facts.kafka.letters.items() if name in topic.properties}
+    policies = {written: topic.properties[name] for written, topic in _written(facts).items() if name in topic.properties}
     if not policies:
         return Verdict(State.SKIPPED, "the brokers do not tell how topics are cleaned")
     wrong = [
         Verdict(
             State.FAIL,
-            f"{letters} is compacted: of one key it keeps the last",
-            _alter(letters, name, "delete"),
+            f"{written} is compacted: of one key it keeps the last",
+            _alter(written, name, "delete"),
         )
-        for letters, policy in policies.items()
+        for written, policy in policies.items()
         if "compact" in policy
     ]
-    return first_of(wrong, "no dead-letter topic is compacted")
+    return first_of(wrong, "no topic of dead letters or retries is compacted")
 
 
 def waits_kept(facts: Facts) -> Verdict:
@@ -146,7 +198,7 @@ def waits_kept(facts: Facts) -> Verdict:
 def session(facts: Facts) -> Verdict:
     given = {**facts.settings.client_properties, **facts.settings.consumer_properties}
     if of_new_protocol(given):
-        return _session_of_brokers(facts)
+        return _session_of_brokers(facts, given)
     session = int(given.get("session.timeout.ms", CLASSIC_DEFAULTS["session.timeout.ms"]))
     bounds = [facts.kafka.properties.get(f"group.{end}.session.timeout.ms") for end in ("min", "max")]
     if None in bounds:
@@ -158,7 +210,7 @@ def session(facts: Facts) -> Verdict:
     return ok(text)
 
 
-def _session_of_brokers(facts: Facts) -> Verdict:
+def _session_of_brokers(facts: Facts, given: Mapping[str, str]) -> Verdict:
     """By the new protocol it is theirs, if they know that."""
     told = facts.kafka.properties
     protocols, session = told.get("group.coordinator.rebalance.protocols"), told.get("group.consumer.session.timeout.ms")
@@ -167,6 +219,10 @@ def _session_of_brokers(facts: Facts) -> Verdict:
     if "consumer" not in protocols:
         fix = "remove KAFKA_CONSUMER_GROUP_PROTOCOL, or have brokers of Kafka 4"
         return Verdict(State.FAIL, f"group.protocol=consumer is not known to the brokers ({protocols} is)", fix)
+    assignor, known = str(given.get("group.remote.assignor", "")), told.get("group.consumer.assignors", "")
+    if assignor and known and "." not in known and assignor not in known.replace(" ", "").split(","):
+        fix = "set KAFKA_CONSUMER_GROUP_REMOTE_ASSIGNOR to one of these, or remove it"
+        return Verdict(State.FAIL, f"the brokers know no assignor {assignor}, but {known}", fix)
     text = f"the brokers' session is {int(session) // 1000} s"
     if facts.settings.membership != "static":
         fix = "set MEMBERSHIP=static: its successor has them at once"
@@ -226,6 +282,12 @@ def clock(facts: Facts) -> Verdict:
         if topic.backward > BACKWARD_SECONDS
     ]
     return first_of(wrong, "no message is ahead of our clock, or far behind those before it")
+
+
+def _written(facts: Facts) -> Dict[str, Topic]:
+    """The topics that what fails goes to."""
+    retries = {name: topic for name, topic in facts.kafka.consumed.items() if RETRY_MARK in name}
+    return {**facts.kafka.letters, **(retries if facts.settings.retry_topics else {})}
 
 
 def _absent(topics: Mapping[str, Topic]) -> List[str]:

@@ -8,7 +8,7 @@ from typing import Any, Dict, Set
 import pytest
 
 from kafka_worker.ops.doctor.checks import CHECKS, examine
-from kafka_worker.ops.doctor.facts import Facts, Kafka, Topic
+from kafka_worker.ops.doctor.facts import Facts, Kafka, Refusal, Topic
 from kafka_worker.ops.doctor.verdict import State, Verdict
 from kafka_worker.ops.lag.rows import Member
 from tests.unit.fakes import some_settings
@@ -28,6 +28,8 @@ SOUND = Kafka(
     },
 )  # fmt: skip
 FACTS = Facts(SETTINGS, NOW, memory=1 << 33, versions="1.0", kafka=SOUND)
+LETTERS = Topic(2, ALL, LARGE)
+SURE = {**LARGE, "min.insync.replicas": "2"}
 ABSENT = Topic(0)
 
 
@@ -44,11 +46,30 @@ def with_kafka(**changes: Any) -> Facts:
     return replace(FACTS, kafka=replace(SOUND, **changes))
 
 
-def of_new_protocol(membership: str, known: str) -> Facts:
+def of_new_protocol(membership: str, known: str, assignor: str = "range") -> Facts:
     """Of a service that asks for it, on brokers that know these."""
-    settings = replace(SETTINGS, membership=membership, consumer_properties={"group.protocol": "consumer"})
-    told = {"group.coordinator.rebalance.protocols": known, "group.consumer.session.timeout.ms": "45000"}
+    asked = {"group.protocol": "consumer", "group.remote.assignor": assignor}
+    settings = replace(SETTINGS, membership=membership, consumer_properties=asked)
+    told = {
+        "group.coordinator.rebalance.protocols": known, "group.consumer.session.timeout.ms": "45000",
+        "group.consumer.assignors": "uniform,range",
+    }  # fmt: skip
     return replace(with_kafka(properties={**SOUND.properties, **told}), settings=settings)
+
+
+def matching(*patterns: str) -> Facts:
+    """Where topics are consumed by these, and only orders is there."""
+    return replace(FACTS, settings=replace(SETTINGS, topics=patterns))
+
+
+def retrying(topic: Topic) -> Facts:
+    """Where retries wait in this one."""
+    consumed = with_kafka(consumed={"orders": ORDERS, "orders.retry.30s": topic})
+    return replace(consumed, settings=replace(SETTINGS, retry_topics=("30s",)))
+
+
+def exactly_once(refusal: Refusal) -> Facts:
+    return replace(with_kafka(no_transactions=refusal), settings=replace(SETTINGS, delivery="exactly-once"))
 
 
 def with_letters(**properties: str) -> Facts:
@@ -94,6 +115,16 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (with_kafka(consumed={"orders": replace(ORDERS, newest=NOW + 86_400)}), "clock", State.WARN),
         (with_kafka(consumed={"orders": replace(ORDERS, backward=86_400)}), "clock", State.WARN),
         (of_new_protocol("static", "classic"), "session", State.FAIL),
+        (of_new_protocol("static", "classic,consumer", assignor="sticky"), "session", State.FAIL),
+        (with_kafka(no_token=True, away="no token"), "brokers", State.FAIL),
+        (matching("^bills", "^orders"), "topics", State.WARN),
+        (retrying(Topic(2, frozenset({"READ"}), LARGE)), "rights", State.FAIL),
+        (retrying(Topic(2, ALL, {**LARGE, "max.message.bytes": "999"})), "size of dead letters", State.WARN),
+        (retrying(Topic(2, ALL, {**LARGE, "cleanup.policy": "compact"})), "dead letters stay", State.FAIL),
+        (with_kafka(letters={"orders.dlq": replace(LETTERS, properties=SURE, copies=1)}), "leaders", State.FAIL),
+        (exactly_once(Refusal("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "no")), "transactions", State.FAIL),
+        (with_kafka(no_producer="Authentication failed"), "producer", State.FAIL),
+        (exactly_once(Refusal("_TIMED_OUT", "no answer")), "transactions", State.FAIL),
         (of_new_protocol("dynamic", "classic,consumer"), "session", State.WARN),
     ],
 )

@@ -5,7 +5,7 @@ written down for the same reason as those of librdkafka.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Iterable, List, Mapping
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List, Mapping
 
 from kafka_worker.shared.configuration import near
 from kafka_worker.shared.settings import REGISTRY_GROUP, REGISTRY_PREFIX, environment_name
@@ -21,7 +21,14 @@ PROPERTIES = (
     "bearer.auth.issuer.endpoint.url", *NUMBERS,
 )  # fmt: skip
 FORMATS = {"avro": "AVRO", "json-schema": "JSON", "protobuf": "PROTOBUF"}  # by DECODER, what the registry calls them
+NOT_FOUND = (40401, 40402, 40403)  # what it says of subject, version and schema, and no proxy before it
+_DEFAULTS: Dict[str, Any] = {"timeout": 5, "max.retries": 0}  # who fails waits, and is tried again: see `Registry.look_up`
 _NEAR = 0.8  # of difflib's ratio: one wrong, missing or extra letter in five
+
+
+def client_properties(given: Mapping[str, str]) -> Dict[str, Any]:
+    """Those that a client is made with."""
+    return {**_DEFAULTS, **{name: float(value) if name in NUMBERS else value for name, value in given.items()}}
 
 
 def nearest(name: str) -> str:

@@ -1,0 +1,116 @@
+"""One transaction after the other, by a client that answers as the test says."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from kafka_worker.kafka import transactor
+from kafka_worker.kafka.transactor import Job, Transactor
+from tests.unit.kafka.transacting import ABORT, FATAL, GONE, LATE, Bench
+
+
+class Client:
+    """Answers as the test says: a list of errors for each call, None for "well"."""
+
+    def __init__(self, says: Dict[str, List[Optional[KafkaError]]]) -> None:
+        self._says = says
+        self.calls: List[str] = []
+        self.absent: Dict[str, List[Optional[KafkaError]]] = {}  # what is said of a topic, one time after the other
+        self.looked_for: List[str] = []
+
+    def list_topics(self, topic: str, _timeout: float) -> Any:
+        self.looked_for.append(topic)
+        said = self.absent.get(topic, [])
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=said.pop(0) if said else None)})
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(*_arguments: Any, on_delivery: Any = None, **_named: Any) -> Any:
+            self.calls.append(name)
+            said = self._says.get(name, [])
+            error = said.pop(0) if said else None
+            if name == "produce" and error is not None:
+                on_delivery(error, None)
+            elif error is not None:
+                raise KafkaException(error)
+            return 0
+
+        return call
+
+
+def attempt(says: Dict[str, List[Optional[KafkaError]]]) -> Tuple[Optional[KafkaError], str, List[str], Job]:
+    client = Client(says)
+    transactor = Transactor({}, lambda *_, **__: client)
+    bench = Bench()
+    bench.send(0)
+    job = bench.commit()
+    assert job
+    error = transactor.attempt(job)
+    return error, transactor.lost, [name for name in client.calls if name not in ("poll", "flush")], job
+
+
+WHOLE = ["init_transactions", "begin_transaction", "produce", "send_offsets_to_transaction", "commit_transaction"]
+
+
+@pytest.mark.parametrize(
+    ("says", "error", "calls"),
+    [
+        ({}, None, WHOLE),
+        ({"init_transactions": [LATE], "commit_transaction": [LATE]}, None, [WHOLE[0], *WHOLE, WHOLE[-1]]),
+        ({"init_transactions": [FATAL]}, FATAL, WHOLE[:1]),
+        ({"send_offsets_to_transaction": [ABORT]}, ABORT, [*WHOLE[:4], "abort_transaction"]),
+        ({"commit_transaction": [ABORT]}, ABORT, [*WHOLE, "abort_transaction"]),
+        (
+            {"send_offsets_to_transaction": [ABORT], "abort_transaction": [LATE]},
+            ABORT,
+            [*WHOLE[:4], *["abort_transaction"] * 2],
+        ),
+        ({"send_offsets_to_transaction": [FATAL], "abort_transaction": [FATAL]}, FATAL, [*WHOLE[:4], "abort_transaction"]),
+    ],
+)
+def test_a_transaction_is_committed_or_aborted_and_asked_about_until_that_is_known(
+    says: Dict[str, List[Optional[KafkaError]]], error: Optional[KafkaError], calls: List[str]
+) -> None:
+    assert attempt(says)[:3] == (error, "", calls)
+
+
+def test_when_nobody_knows_what_became_of_it_nothing_more_is_done() -> None:
+    error, lost, calls, _ = attempt({"commit_transaction": [FATAL]})
+
+    assert (error, lost, calls) == (FATAL, "another one", WHOLE)
+
+
+def test_whose_record_was_refused_is_told_and_the_offset_with_it_is_not_committed() -> None:
+    error, _, calls, job = attempt({"produce": [GONE]})
+
+    assert (error, calls, job.parcels[0].problem) == (GONE, [*WHOLE[:3], "abort_transaction"], GONE)
+
+
+def test_a_topic_is_looked_for_before_a_transaction_begins_and_again_when_one_was_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Once more at once, as one that was just made may not have reached every broker."""
+    monkeypatch.setattr(transactor, "MADE_SECONDS", 0.0)
+    client = Client({"send_offsets_to_transaction": [None, ABORT]})
+    client.absent["gone"] = [GONE, GONE, GONE]
+    ours, bench = Transactor({}, lambda *_, **__: client), Bench()
+    bench.send(0)
+    bench.send(1, to="gone")
+    job = bench.commit()
+    assert job
+
+    def tried() -> Tuple[Optional[KafkaError], List[str], bool]:
+        client.looked_for.clear()
+        client.calls.clear()
+        for parcel in job.parcels:
+            parcel.problem = None
+        return ours.attempt(job), list(client.looked_for), "begin_transaction" in client.calls
+
+    assert tried() == (GONE, ["gone", "gone", "out"], False)
+    assert [(parcel.topic, parcel.problem) for parcel in job.parcels] == [("out", None), ("gone", GONE)]
+    assert tried() == (None, ["gone", "gone"], True)
+    assert tried() == (ABORT, [], True)
+    assert tried() == (None, ["gone", "out"], True)
