@@ -50,6 +50,7 @@ _REMEDIES = {
     "TOPIC_AUTHORIZATION_FAILED": "allow us to write to that topic (ACL: WRITE)",
     "CLUSTER_AUTHORIZATION_FAILED": "allow us idempotent writing (ACL: IDEMPOTENT_WRITE on the cluster)",
     "_MSG_TIMED_OUT": "see whether the brokers of that topic answer",
+    "LEADER_NOT_AVAILABLE": "start the brokers that have that topic",
 }
 _ANY_REMEDY = "mend the topic or the broker"
 

@@ -32,7 +32,9 @@ ROOM_SECONDS = 0.1  # until a record is offered again for which the client's que
 MADE_SECONDS = 0.3  # until a topic is looked for once more: one made a moment ago may not have reached every broker
 
 #: Which say of a topic that nothing can be stored there, whatever it is.
-OF_TOPIC = frozenset({"UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_AUTHORIZATION_FAILED"})
+OF_TOPIC = frozenset({
+    "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_AUTHORIZATION_FAILED", "LEADER_NOT_AVAILABLE",
+})  # fmt: skip
 
 Place = Tuple[str, int, int, str]  # topic, partition, offset and metadata
 
@@ -169,8 +171,8 @@ class Transactor:
         return self._producer
 
     def _absent(self, producer: Any, parcels: List[Parcel]) -> Optional[KafkaError]:
-        """What is said of a topic that is not there, noted with each who wants it. Else the client would say so after
-        `topic.metadata.propagation.max.ms`, and all others would wait in an open transaction."""
+        """What is said of a topic in which nothing can be stored now, noted with each who wants it. Else the client would say
+        so after `topic.metadata.propagation.max.ms` or `message.timeout.ms`, and all others would wait for that."""
         for topic in sorted({record.topic for parcel in parcels for record in parcel.records} - self._there):
             problem = self._looked_for(producer, topic)
             for parcel in parcels:
@@ -182,9 +184,12 @@ class Transactor:
         """The client asks as for a record, so a topic is made only where brokers make those that are written to."""
         for pause in (MADE_SECONDS, 0.0):
             try:
-                told: Optional[KafkaError] = producer.list_topics(topic, STEP_SECONDS).topics[topic].error
+                found = producer.list_topics(topic, STEP_SECONDS).topics[topic]
             except KafkaException:  # nobody answers, which the next step finds out, too
                 return None
+            told: Optional[KafkaError] = found.error
+            if told is None and any(partition.leader < 0 for partition in found.partitions.values()):
+                told = KafkaError(KafkaError.LEADER_NOT_AVAILABLE)
             if told is None:
                 self._there.add(topic)
             if told is None or told.name() not in OF_TOPIC:

@@ -12,6 +12,8 @@ from kafka_worker.kafka import transactor
 from kafka_worker.kafka.transactor import Job, Transactor
 from tests.unit.kafka.transacting import ABORT, FATAL, GONE, LATE, Bench
 
+LEADERLESS = KafkaError(KafkaError.LEADER_NOT_AVAILABLE)  # of a topic of which that is said, one partition
+
 
 class Client:
     """Answers as the test says: a list of errors for each call, None for "well"."""
@@ -25,7 +27,10 @@ class Client:
     def list_topics(self, topic: str, _timeout: float) -> Any:
         self.looked_for.append(topic)
         said = self.absent.get(topic, [])
-        return SimpleNamespace(topics={topic: SimpleNamespace(error=said.pop(0) if said else None)})
+        error = said.pop(0) if said else None
+        led = error is not LEADERLESS
+        partitions = {0: SimpleNamespace(leader=1), 1: SimpleNamespace(leader=1 if led else -1)}
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=error if led else None, partitions=partitions)})
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*_arguments: Any, on_delivery: Any = None, **_named: Any) -> Any:
@@ -95,7 +100,7 @@ def test_a_topic_is_looked_for_before_a_transaction_begins_and_again_when_one_wa
     """Once more at once, as one that was just made may not have reached every broker."""
     monkeypatch.setattr(transactor, "MADE_SECONDS", 0.0)
     client = Client({"send_offsets_to_transaction": [None, ABORT]})
-    client.absent["gone"] = [GONE, GONE, GONE]
+    client.absent["gone"] = [GONE, GONE, GONE, None, LEADERLESS, LEADERLESS]
     ours, bench = Transactor({}, lambda *_, **__: client), Bench()
     bench.send(0)
     bench.send(1, to="gone")
@@ -113,4 +118,5 @@ def test_a_topic_is_looked_for_before_a_transaction_begins_and_again_when_one_wa
     assert [(parcel.topic, parcel.problem) for parcel in job.parcels] == [("out", None), ("gone", GONE)]
     assert tried() == (None, ["gone", "gone"], True)
     assert tried() == (ABORT, [], True)
-    assert tried() == (None, ["gone", "out"], True)
+    assert tried() == (LEADERLESS, ["gone", "gone", "out"], False)
+    assert tried() == (None, ["gone"], True)
