@@ -55,12 +55,14 @@ class Examined(Group):
         described = self._topics(consumed, metadata)
         brokers = sorted(metadata.brokers)
         schemas: Dict[str, int] = {}
+        no_producer = self._why_no_producer()
+        transactions = settings.delivery == "exactly-once" and not no_producer
         return Kafka(
             brokers=len(brokers),
             consumed={name: self._with_times(name, topic, schemas) for name, topic in described.items()},
             schemas=schemas,
-            no_producer=self._why_no_producer(),
-            no_transactions=self._why_no_transactions() if settings.delivery == "exactly-once" else None,
+            no_producer=no_producer,
+            no_transactions=self._why_no_transactions() if transactions else None,
             letters=self._topics(letters, metadata),
             group_refused=self._why_not_committing(consumed, existing),
             members=self._members(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 import sys
 import threading
@@ -52,7 +53,8 @@ def written(shared: SchemaRegistry) -> Dict[str, bytes]:
 
 
 @pytest.fixture
-def registry(shared: SchemaRegistry) -> SchemaRegistry:
+def registry(shared: SchemaRegistry, monkeypatch: pytest.MonkeyPatch) -> SchemaRegistry:
+    monkeypatch.setattr(formats_registry, "PATIENCE_SECONDS", math.inf)  # of true time, and of all tests together
     seen.clear()
     shared.asked.clear()
     return shared
