@@ -212,7 +212,8 @@ def test_the_doctor_asks_whoever_else_is_needed_at_the_first_message_failure_or_
     forbid(strict.bootstrap, ResourceType.TRANSACTIONAL_ID, f"{group}.{socket.gethostname()}-check", AclOperation.WRITE)
     by_door = {"KAFKA_PRODUCER_" + name[len("KAFKA_CLIENT_") :]: value for name, value in alice("wrong-one").items()}
     assert set(doctor.wrong(1, KAFKA_BOOTSTRAP_SERVERS=strict.doors["PLAIN"], **{**alice("right"), **by_door})) == {"producer"}
-    no_token = doctor.wrong(2, KAFKA_BOOTSTRAP_SERVERS=strict.doors["OAUTHBEARER"], **by_function("by_file", TOKENS="/no"))
+    tokens = by_function("by_file", TOKENS="/no", PYTHONPATH=str(Path(__file__).parents[2]))
+    no_token = doctor.wrong(2, KAFKA_BOOTSTRAP_SERVERS=strict.doors["OAUTHBEARER"], **tokens)
     assert list(no_token) == ["brokers"] and "KAFKA_OAUTH=tests.support.token_functions:by_file raised" in no_token["brokers"]
     with SchemaRegistry() as registry:
         registry.registered({"schema": '"string"'}, f"/subjects/{name}-value/versions")
