@@ -245,7 +245,8 @@ class RegistryDecoder:
 
     def _got(self, schema_id: Any, topic: str) -> Any:
         """The schema, from the registry, when the client has all that it refers to, too."""
-        client, form = self._registry.client, "serialized" if self._name == "protobuf" else None
+        client: Any = self._registry.client
+        form = "serialized" if self._name == "protobuf" else None
         if schema_id.id is not None:
             schema = client.get_schema(schema_id.id, f"{topic}-value", form)
         else:
