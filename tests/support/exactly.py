@@ -13,7 +13,7 @@ from examples.idempotent import process_message
 from kafka_worker import Context
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
-from tests.support.messages import Sent, messages
+from tests.support.messages import SHORT, Duration, Sent, messages
 from tests.support.scene import SECONDS, Scene
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ class Forwarding:
         )
         self.sent: Dict[str, Sent] = {}
 
-    def some(self, count: int, seed: int = 1) -> List[Sent]:
+    def some(self, count: int, seed: int = 1, sleep_ms: Duration = SHORT) -> List[Sent]:
         """Messages to be sent on; some are rejected instead."""
         made = []
-        for place, each in enumerate(messages(count, keys=40, seed=seed)):
+        for place, each in enumerate(messages(count, keys=40, sleep_ms=sleep_ms, seed=seed)):
             more = {"to": self.results, **({"trouble": "reject"} if place % 25 == 0 else {})}
             made.append(Sent(each.id, f"{seed}-{each.key}", each.sequence, {**each.payload, **more}))
         self.sent.update((each.id, each) for each in made)
@@ -79,7 +79,9 @@ class Forwarding:
 
 
 def kill_one(service: Service, chance: random.Random) -> None:
-    """One of its processes; another has its place when this returns."""
-    slot, child = chance.choice(sorted(service.children().items()))
+    """One of its processes, of those in which something runs if there are such; another has its place when this returns."""
+    children = sorted(service.children().items())
+    busy = {entry.pid for entry in service.ledger.running()}
+    slot, child = chance.choice([each for each in children if each[1] in busy] or children)
     os.kill(child, signal.SIGKILL)
     eventually(lambda: service.children().get(slot, child) != child, SECONDS, f"slot {slot} has another process")
