@@ -79,10 +79,6 @@ if TYPE_CHECKING:
             ),
         ),
         (
-            {"KAFKA_CLIENT_GROUP_PROTOCOL": "consumer", "DELIVERY": "exactly-once"},
-            "DELIVERY=exactly-once is proven with the classic protocol of groups only, not with consumer. Remove one.",
-        ),
-        (
             {"KAFKA_CLIENT_GROUP_PROTOCOL": "consumer", "HANDLERS": "^orders-=tasks:work"},
             (
                 "HANDLERS has the pattern ^orders-, and group.protocol is consumer: by that, brokers match patterns, with "

@@ -70,10 +70,6 @@ def contradictions(given: Mapping[Key, Given], delivery: str, handlers: Sequence
     ]
     if not _of_new_protocol(given):
         return found
-    if delivery == "exactly-once":
-        found.append(
-            "DELIVERY=exactly-once is proven with the classic protocol of groups only, not with consumer. Remove one."
-        )
     return found + [
         f"HANDLERS has the pattern {route.topic}, and group.protocol is consumer: by that, brokers match patterns, with "
         "dead-letter and retry topics among what matches. Name the topics, or use the classic protocol."
