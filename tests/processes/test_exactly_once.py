@@ -46,9 +46,9 @@ def paid(database: Path) -> Dict[str, int]:
 def test_the_recipe_with_a_database_counts_each_message_once_though_messages_run_again(scene: Scene, tmp_path: Path) -> None:
     database, amounts = tmp_path / "accounts.db", list(range(200))
     rows = [(b"key-%d" % amount, b'{"account": "a%d", "amount": %d}' % (amount % 7, amount), None) for amount in amounts]
-    scene.admin.produce(scene.topic, rows)
     environment = {"JOURNAL": "off", "OFFSET_MAP": "off", "COMMIT_INTERVAL_SECONDS": "60", "DATABASE": str(database)}
-    service = scene.service(handler="tests.support.exactly:pay", processes=2, env=environment)
+    service = scene.ready_service(handler="tests.support.exactly:pay", processes=2, env=environment)
+    scene.admin.produce(scene.topic, rows)
     eventually(lambda: len(scene.ledger.of("start")) >= 100, SECONDS, "half of it is done")
     kill_one(service, random.Random(2))
     eventually(lambda: len({entry.id for entry in scene.ledger.of("start")}) == len(amounts), SECONDS, "all have been started")
