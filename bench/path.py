@@ -58,8 +58,9 @@ def _played(code: CodeType) -> bool:
 class Way:
     """So many messages of one partition on their way."""
 
-    def __init__(self, ordering: str, messages: int) -> None:
-        """`ordering`: as in the settings."""
+    def __init__(self, ordering: str, messages: int, partitions: int = 1) -> None:
+        """`ordering`: as in the settings. Of the other partitions nothing comes."""
+        self._partitions = partitions
         settings = some_settings(ordering=ordering, threads=1, threads_max=1)
         self.counter = Counter()
         self._now = 1000.0
@@ -75,7 +76,7 @@ class Way:
         stage.move(Stage.CONSUMING)
         batches = [self._delivered(first) for first in range(0, messages, BATCH)]
         between = [step for batch in batches for step in (batch, self._handled)]
-        group = ScriptedGroup(self._assigned, *between, self._stopped)
+        group = ScriptedGroup(self._assigned, lambda _group: [], self._told, *between, self._stopped)
         self._loop = ConsumerLoop(settings, parts, stage, self._clock, cast("Any", group))
 
     def go(self) -> int:
@@ -98,7 +99,11 @@ class Way:
         return self._now
 
     def _assigned(self, group: ScriptedGroup) -> List[Message]:
-        group.listener.on_assigned([(TOPIC, 0)])
+        group.listener.on_assigned([(TOPIC, number) for number in range(self._partitions)])
+        return []
+
+    def _told(self, _group: ScriptedGroup) -> List[Message]:
+        """What is ours is reported, and its topics are looked at: now and then, however many messages come."""
         self.counter.counting = True
         return []
 
@@ -112,8 +117,9 @@ class Way:
 
     def _handled(self, _group: ScriptedGroup) -> List[Message]:
         """What a handler thread does meanwhile."""
-        for queue in self._pool._queues:
-            while self._pool._serve_one(self._thread, queue.pop):
+        served = self._pool._served
+        for turn in served.filled(0):
+            while self._pool._serve_one(self._thread, served.queue(turn).pop):
                 pass
         self._now += TURN_SECONDS
         return []

@@ -70,9 +70,10 @@ class Arrivals:
             partition.stored.told_home(homes.get(partition.topic, UNKNOWN))
         return anew
 
-    def again(self, consumer: GroupConsumer, assignment: Iterable[Partition], now: float) -> List[Partition]:
-        """Once in a turn: ask again about those of which nothing was told. Those of which it was told now."""
-        waiting = [partition for partition in assignment if partition.flow.untold]
+    def again(self, consumer: GroupConsumer, held: Iterable[Partition], now: float) -> List[Partition]:
+        """Once in a turn: ask again about those of which nothing was told, and which are held for that. Those of which it was
+        told now."""
+        waiting = [partition for partition in held if partition.flow.untold]
         if not waiting or now < self._again_at:
             return []
         self._again_at = now + LOOK_SECONDS

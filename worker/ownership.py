@@ -193,7 +193,7 @@ class Ownership(RebalanceListener):
             )  # fmt: skip
             self._consumer.rewind((partition.topic, partition.number))
             self._begun_anew(partition)
-        for partition in self._arrivals.again(self._consumer, self.assignment, now):
+        for partition in self._arrivals.again(self._consumer, self.assignment.attention.held, now):
             self._quarantine.receive([partition])
             self.serve()
             self.deliver(partition.flow.begin())
@@ -240,7 +240,7 @@ class Ownership(RebalanceListener):
 
     def _try_to_read_on(self, now: float) -> None:
         """Once in a turn: what could not be read, and may be by now."""
-        for partition in self.assignment:
+        for partition in list(self.assignment.attention.held):
             if now >= partition.flow.try_at and not partition.flow.suspended:
                 partition.flow.try_again()
                 self._consumer.rewind((partition.topic, partition.number), partition.flow.unread_at)

@@ -48,7 +48,8 @@ for _module in (
 for _module in (lanes, settling, task, tracker):
     WEIGHTS.add(_module, HOT)
 WEIGHTS[decisions.Decisions.undecided.__code__] = HOT
-WEIGHTS[Pool._serve_one.__code__] = ORDINARY
+for _step in (Pool._serve_one, Pool._serve, Pool._serve_and_tell, Pool.wake):
+    WEIGHTS[_step.__code__] = ORDINARY
 for _look in (tracker.Segment.first_open, tracker.Segment.last_done, tracker.Segment.seen):
     WEIGHTS[_look.__code__] = MOVING
 

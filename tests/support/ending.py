@@ -21,7 +21,7 @@ class _End(Queue):
     """Whoever wants a task of it ends."""
 
     def __init__(self) -> None:
-        self._tasks = (None,)  # never empty
+        self.tasks = (None, None)  # never empty, and something is left for the next thread
         self.pop: Callable[[], Any] = self._end
 
     def _end(self) -> NoReturn:

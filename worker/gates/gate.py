@@ -29,12 +29,17 @@ class PermitQueue(Queue):
 
     def __init__(self, queue: Queue, permits: Deque[None], taken: Optional[Deque[Task]] = None) -> None:
         """`taken` gets what was taken."""
-        self._tasks = self._queue = queue
+        self.tasks, self._queue = queue.tasks, queue
         self._permits = permits
         self._taken = taken
         self.topic = queue.topic
         self.extend, self.put = queue.extend, queue.put
         self.pop = self._pop
+
+    @property
+    def free(self) -> int:
+        """How many there are permits for."""
+        return min(len(self.tasks), len(self._permits))
 
     def _pop(self) -> Task:
         """Any thread. IndexError: no permit, or no task; then the permit is given back."""

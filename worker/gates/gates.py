@@ -67,21 +67,27 @@ class Gates:
         """Once in a turn of the loop, after the failures; whether `queues` has changed."""
         if now - self._counted_at >= COUNT_SECONDS:
             self._count_done(now)
-        ours = list(partitions)
-        closing = {self._handler(partition) for partition in ours if partition.closing.closed}
         self._look_at_probes(now)
-        changed = [self._set(handler, gate, closing=handler in closing) for handler, gate in self._gates.items()]
-        for handler, gate in self._gates.items():
-            if gate.access is not Access.FREE:
-                self._hold(handler, gate, self._partitions_of(handler, ours))
-            elif gate.aside:
-                self._return(gate, self._partitions_of(handler, ours), closing=handler in closing)
-            gate.credit = 0
+        changed = [self._turn(handler, gate, partitions) for handler, gate in self._gates.items()]
         if self._bucket is not None:
-            self._tokens.extend([None] * self._bucket.fill(len(self._tokens), now))
-            if any(len(partition.queue) for partition in ours):
-                self._pool.wake(len(self._tokens))
+            more = self._bucket.fill(len(self._tokens), now)
+            self._tokens.extend([None] * more)
+            self._pool.wake(more)
         return any(changed)
+
+    def _turn(self, handler: str, gate: Gate, partitions: Iterable[Partition]) -> bool:
+        """That of one gate; whether it changes. Only of one that is not simply open the partitions are looked at."""
+        credit, gate.credit = gate.credit, 0
+        if self._breakers.closed_for(handler) and gate.access is Access.FREE and not gate.aside:
+            return False
+        ours = self._partitions_of(handler, partitions)
+        closing = any(partition.closing.closed for partition in ours)
+        changed = self._set(handler, gate, closing=closing)
+        if gate.access is not Access.FREE:
+            self._hold(handler, gate, ours)
+        elif gate.aside:
+            self._return(gate, ours, credit, closing=closing)
+        return changed
 
     def excuse(self, task: Task, error: BaseException, now: float, *, last: bool) -> bool:
         """A task failed; whether it will be run again as if it had not been tried, because not it is to blame. `last`: it
@@ -212,10 +218,10 @@ class Gates:
         nothing: perhaps none of those that wait uses what is to be tried."""
         gate.put_back(max(int(wanted == before), min(gate.outdone, wanted // 4)))
 
-    def _return(self, gate: Gate, partitions: List[Partition], *, closing: bool) -> None:
+    def _return(self, gate: Gate, partitions: List[Partition], credit: int, *, closing: bool) -> None:
         """As many as have succeeded meanwhile, so that those which fail again do not all fail one after the other."""
         waiting = _waiting(partitions) > 0
-        count = gate.credit if waiting and not closing else len(gate.aside)
+        count = credit if waiting and not closing else len(gate.aside)
         gate.put_back(count)
         self._pool.wake(count)
 

@@ -4,7 +4,6 @@ said by `UndecodableError`, which makes it a dead letter at once. Pure.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from json import loads
 from typing import Any, Callable, Iterable, Optional
@@ -43,9 +42,11 @@ def quick_decoder() -> Callable[[Optional[bytes]], Any]:
         return decode
 
     def decoder(value: Optional[bytes]) -> Any:
-        if value is not None and value.count(b"[") + value.count(b"{") <= _MOST_BRACKETS:
-            with contextlib.suppress(Exception):
+        if value is not None and (len(value) <= _MOST_BRACKETS or value.count(b"[") + value.count(b"{") <= _MOST_BRACKETS):
+            try:
                 return first(value)
+            except Exception:  # noqa: S110 (written out: `suppress` takes a third as long as decoding does)
+                pass
         return decode(value)
 
     return decoder

@@ -4,7 +4,9 @@ What there is no room for waits (see `prefetch`).
 
 Half of the room belongs to the partitions in equal parts: whatever the others do, each has its *own* part. The other half is
 *common*, and lent to those that have something in flight, in equal parts, of which one is kept for whoever comes next. So a
-busy partition among idle ones has a quarter of the room and more, and still nobody can be shut out by it.
+busy partition among idle ones has a quarter of the room and more, and still nobody can be shut out by it. Where that half is
+less than one message for each partition, an own part is one message, for as many partitions as there are places in it: those
+that have something.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from kafka_worker.shared.system import memory
 MEMORY = 0.8  # of what has ended until the last look, at this one
 LEAST_PACE = 0.0005  # seconds: more often would cost more than it brings
 OVERHEAD = 500  # bytes that a message costs beside its value: its objects, its key, its task
+FEW = 8  # so many partitions have their own part each, if there is room for one message of each at all
 
 #: What a partition has in flight: the partition, the number of messages, what they weigh as a number of messages (that number,
 #: or a larger one), and what one more is likely to weigh. A plain tuple, because there is one for each partition in each turn.
@@ -34,6 +37,7 @@ class Backpressure:
         self._looked_at = clock()
         self._ended = self._seconds = 0.0  # of late
         self._in_flight = 0  # and granted, the last time that something waited
+        self.took = False  # something, since somebody set this back
         self.rate = 0.0  # of tasks that come to their end, a second
         self.pace = 0.0  # seconds until a third of what is in flight has come to its end, if that goes on as it did
         shares = memory.shares(settings)
@@ -47,16 +51,21 @@ class Backpressure:
             self._weights.note(partition, batch)
 
     def granted(self, assignment: Assignment) -> List[Tuple[Partition, int]]:
-        """How many more messages may be taken now, of those partitions of which some wait."""
-        if not any(partition.flow.waiting for partition in assignment):
+        """How many more messages may be taken now, of those partitions of which some wait. The others are left out of account
+        when they have nothing in flight, but for their number."""
+        busy = assignment.attention.busy
+        if not any(partition.flow.waiting for partition in busy):
             return []
-        numbers = [(partition, partition.tracker.in_flight) for partition in assignment]
-        in_flight = sum([number for _, number in numbers])
-        loads = [(partition, number, number, 1) for partition, number in numbers]
+        numbers = [(partition, partition.tracker.in_flight) for partition in busy]
+        for partition in [each for each, number in numbers if not (number or each.flow.waiting)]:
+            partition.flow.rest()
+        loads = [(partition, number, number, 1) for partition, number in numbers if number or partition.flow.waiting]
+        in_flight = sum([number for _, number, _, _ in loads])
         if self._weights:
-            loads = self._weights.weighed(loads)
-        granted = self._limits.granted(loads)
+            loads = self._weights.weighed(loads, len(assignment))
+        granted = self._limits.granted(loads, len(assignment) - assignment.of_retries, assignment.of_retries)
         more = sum([number for _, number in granted])
+        self.took = self.took or bool(granted)
         self._measure(in_flight, in_flight + more)
         return granted
 
@@ -78,9 +87,9 @@ class Limits:
         self._limit = max_in_flight
         self._turn = 0  # of the partition that is asked first
 
-    def granted(self, loads: List[Load]) -> List[Tuple[Partition, int]]:
+    def granted(self, loads: List[Load], ordinary_ones: int = 0, sleeping_ones: int = 0) -> List[Tuple[Partition, int]]:
         """How many more messages may be taken of each partition of which some wait, as far as any may. None of one that is
-        held.
+        held. So many partitions there are at least, of each kind: of those without a load nothing is there.
 
         What is in flight from retry topics sleeps, perhaps for hours: it has the same room once more for itself, or else a few
         batches of it would stop the ordinary topics, and is never what makes the process full."""
@@ -90,35 +99,41 @@ class Limits:
         sleeping: List[Load] = []
         for load in [*loads[first:], *loads[:first]]:
             (sleeping if load[0].retries_of else ordinary).append(load)
-        return self._granted(ordinary, flows=True) + self._granted(sleeping, flows=False)
+        granted = self._granted(ordinary, ordinary_ones, flows=True)
+        return granted + self._granted(sleeping, sleeping_ones, flows=False) if sleeping else granted
 
-    def _granted(self, loads: List[Load], *, flows: bool) -> List[Tuple[Partition, int]]:
+    def _granted(self, loads: List[Load], count: int, *, flows: bool) -> List[Tuple[Partition, int]]:
         """`flows`: what is in flight comes to its end soon, as a rule, so that others may wait for it."""
-        count = max(1, len(loads))
-        own = max(self._limit // (2 * count), min(1, self._limit // count))
-        common = self._limit - count * own
+        count = max(1, len(loads), count)
+        own = max(1, self._limit // (2 * count))
+        few = count if count <= min(FEW, self._limit) else 0
+        reserve = min(own * count, max(self._limit // 2, few))  # all own parts together
+        common = self._limit - reserve
         something = [load for load in loads if load[1]]
         wanted = sum([1 for partition, number, _, _ in loads if number or partition.flow.may_start])
         share = max(1, own + common // min(count, wanted + 1))
         counted = [_capped(load, share) if load[0].flow.held else load for load in something]
-        lent = sum([weight - own for _, _, weight, _ in counted if weight > own])
+        reserved = min(reserve, sum([min(weight, own) for _, _, weight, _ in counted]))
+        lent = sum([weight for _, _, weight, _ in counted]) - reserved
         scarce, lendable = lent >= max(1, common), max(0, common - lent)
         places = self._limit - sum([number for _, number, _, _ in counted])
-        room = self._limit - sum([weight for _, _, weight, _ in counted])
-        most = min(1, own) if flows and places <= 0 else own if scarce else share
+        room = self._limit - lent - reserved
+        most = min(1, reserve - reserved) if flows and places <= 0 else own if scarce else share
         # What is too heavy for its partition's own part waits for what others have borrowed, if that comes back.
         wait = flows and scarce and any(weight > own and not partition.flow.held for partition, _, weight, _ in something)
         granted: List[Tuple[Partition, int]] = []
         for partition, _, weight, step in loads:
             if not partition.flow.may_start or weight >= most or (wait and weight + step > own):
                 continue
-            lent_to_it = min(max(0, most - max(own, weight)), lendable)
-            number = min(max(0, own - weight) + lent_to_it, places if step == 1 else room) // step
-            if number <= 0 and (granted if step > 1 else weight or not own):
+            its_own = min(max(0, own - weight), reserve - reserved)
+            lent_to_it = min(max(0, most - weight - its_own), lendable)
+            number = min(its_own + lent_to_it, places if step == 1 else room) // step
+            if number <= 0 and (granted if step > 1 else weight or not its_own):
                 continue  # else it has one in any case: of its own part, or because the others have nothing so heavy
             number = max(1, number)
             granted.append((partition, number))
-            lendable = max(0, lendable - max(0, weight + number * step - max(own, weight)))
+            reserved += min(its_own, number * step)
+            lendable = max(0, lendable - max(0, number * step - its_own))
             places -= number
             room -= number * step
         return granted
@@ -151,9 +166,9 @@ class MessageWeights:
             self._largest = max(self._largest, weight)
             self._last = weight
 
-    def weighed(self, loads: List[Load]) -> List[Load]:
-        """The loads with larger numbers, where messages weigh more than so many may."""
-        if 2 * len(loads) * self._largest * sum([number for _, number, _, _ in loads]) < self._bytes:
+    def weighed(self, loads: List[Load], count: int = 1) -> List[Load]:
+        """The loads with larger numbers, where messages weigh more than so many may; there are so many partitions."""
+        if 2 * max(count, len(loads)) * self._largest * sum([number for _, number, _, _ in loads]) < self._bytes:
             return loads  # below what each partition may have in any case, even if all were as large as the largest
         return [self._weighed(partition, number) for partition, number, _, _ in loads]
 

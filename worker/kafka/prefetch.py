@@ -15,15 +15,17 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any, Callable, List
+from typing import Any, Callable, Iterable, List
 
 from kafka_worker.kafka.backpressure import OVERHEAD, Backpressure
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.partitions.assignment import Assignment, Partition
+from kafka_worker.partitions.flow import Attention
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import memory
 
 BATCH = 500  # messages; beyond it a batch gets no cheaper (measured: 100 to 500 is best)
+ONE_FETCH = 4096  # messages, or less, are taken at once where they are soon used up: the client rests while it has a thousand
 EMPTY_SECONDS = 0.075  # the longest that the client's queue is left with something in it; a fetch is complete by then
 # In which what is in hand is used up: time to fetch more. A client of which all partitions are paused looks only once a second
 # whether they still are.
@@ -61,46 +63,54 @@ class Prefetch:
 
     def turn(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, patience: float) -> None:
         """Once in a turn: take messages if that is right, or wait for room, for up to `patience` seconds."""
-        for partition in assignment:
+        attention = assignment.attention
+        for partition in attention.busy:
             partition.flow.was_served()
-        self._look(assignment)
+        self._look(attention)
         self._resume(consumer, assignment)
-        in_hand = [partition.flow for partition in assignment if partition.flow.waiting]
+        in_hand = [partition.flow for partition in attention.busy if partition.flow.waiting]
         waits = any(flow.may_start for flow in in_hand)
         pause = min(patience, self._room.pace, WAIT_SECONDS)
-        if sum([flow.waiting for flow in in_hand if not flow.paused]) <= self._room.rate * EMPTY_SECONDS:
+        wanted = min(ONE_FETCH, self._room.rate * EMPTY_SECONDS) - sum([flow.waiting for flow in in_hand if not flow.paused])
+        if wanted >= 0:
             batch = consumer.fetch(BATCH, POLL_SECONDS if waits else patience)
             deliver(batch)
+            while wanted > len(batch) and not consumer.emptied:
+                wanted -= len(batch)
+                batch = consumer.fetch(BATCH, POLL_SECONDS)
+                deliver(batch)
             if consumer.emptied:
                 self._emptied_at = self._tried_at = self._clock()
-                _pause(consumer, [p for p in assignment if p.flow.held])
+                _pause(consumer, list(attention.held))
             if waits and not batch:
                 self._idle.wait(pause)
             return
-        plenty = _useful(assignment) / self._number(PLENTY)
+        plenty = _useful(attention) / self._number(PLENTY)
         left = self._tried_at + (LEFT_SECONDS if plenty > 1 else EMPTY_SECONDS) - self._clock()
         if left > 0:
-            self._idle.wait(min(pause, left))
+            # Nothing else is looked for: who finds nothing to do ends this, and a third of what is in flight has ended.
+            self._idle.wait(min(patience, self._room.pace, left))
         else:
             self._empty(consumer, assignment, deliver, ample=plenty > AMPLE)
 
-    def _look(self, assignment: Assignment) -> None:
+    def _look(self, attention: Attention) -> None:
         """Which move: of what is blocked, what is in hand is of no use to anybody for now."""
         now = self._clock()
-        if now < self._moved_at + MOVING_SECONDS or not any(partition.flow.taken_from for partition in assignment):
+        if now < self._moved_at + MOVING_SECONDS or not self._room.took:
             return
-        self._moved_at = now
-        for partition in assignment:
+        self._moved_at, self._room.took = now, False
+        for partition in attention.busy:
             partition.flow.look()
 
     def _resume(self, consumer: GroupConsumer, assignment: Assignment) -> None:
         """Fetch more of what is nearly used up."""
+        attention = assignment.attention
         if self._full:
-            self._full = sum(map(_weight, assignment)) > self._most / 2
+            self._full = sum(map(_weight, attention.busy)) > self._most / 2
         if self._full:
             self._give_back(consumer, assignment)
             return
-        resume = [p for p in self._scarce(assignment) if p.flow.paused and _may_come(p)]
+        resume = [p for p in self._scarce(attention.paused, attention) if _may_come(p)] if attention.paused else []
         if resume:
             consumer.resume([(p.topic, p.number) for p in resume])
         for partition in resume:
@@ -108,7 +118,7 @@ class Prefetch:
 
     def _empty(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, *, ample: bool) -> None:
         """Take all that the client has, and let it fetch no more of what enough is in hand of."""
-        room = self._most - sum(map(_weight, assignment))
+        room = self._most - sum(map(_weight, assignment.attention.busy))
         if ample and self._clock() < self._emptied_at + AMPLE_SECONDS:
             room = 0
         for _ in range(MOST_BATCHES):
@@ -122,18 +132,22 @@ class Prefetch:
             return
         self._full = room <= 0 and not consumer.emptied
         self._emptied_at = now
-        much = sum([p.flow.waiting for p in assignment]) > MUCH * self._number(PLENTY)
-        scarce = self._scarce(assignment)
-        _pause(consumer, [
-            p for p in assignment
-            if self._full or p.flow.held or ((much or not p.flow.moving) and p not in scarce)
-        ])  # fmt: skip
+        if self._full:
+            _pause(consumer, list(assignment))
+            return
+        attention = assignment.attention
+        much = sum([p.flow.waiting for p in attention.busy]) > MUCH * self._number(PLENTY)
+        too_much = [p for p in attention.busy if much or not p.flow.moving]
+        scarce = set(self._scarce(too_much, attention))
+        _pause(consumer, [*attention.held, *(p for p in too_much if p not in scarce and not p.flow.held)])
 
     def _give_back(self, consumer: GroupConsumer, assignment: Assignment) -> None:
         """All that may be in hand is, and is of no use for long, while others have nothing: the heaviest goes. It comes again
         when something of its partition has ended."""
+        if self._clock() < self._moved_at + FULL_SECONDS:
+            return
         starved = any(not (partition.flow.waiting or partition.flow.held) for partition in assignment)
-        if not starved or self._clock() < self._moved_at + FULL_SECONDS:
+        if not starved:
             return
         heaviest = max(assignment, key=_weight)
         give_back(consumer, heaviest)
@@ -143,11 +157,11 @@ class Prefetch:
         """So many messages are scarce, or `least`."""
         return max(least, self._room.rate * SCARCE_SECONDS)
 
-    def _scarce(self, assignment: Assignment) -> List[Partition]:
-        """Those of which so little is in hand that it is time to fetch more."""
-        parts = max(1, sum([1 for partition in assignment if partition.flow.waiting]))
+    def _scarce(self, partitions: Iterable[Partition], attention: Attention) -> List[Partition]:
+        """Those of these of which so little is in hand that it is time to fetch more."""
+        parts = max(1, sum([1 for partition in attention.busy if partition.flow.waiting]))
         number, weight = self._number(SCARCE) / parts, self._most / (4 * parts)
-        return [p for p in assignment if p.flow.waiting <= number and p.flow.weight <= weight]
+        return [p for p in partitions if p.flow.waiting <= number and p.flow.weight <= weight]
 
 
 def give_back(consumer: GroupConsumer, partition: Partition, offset: int = -1) -> None:
@@ -180,6 +194,6 @@ def _weight(partition: Partition) -> int:
     return partition.flow.weight + OVERHEAD * partition.flow.waiting
 
 
-def _useful(assignment: Assignment) -> int:
+def _useful(attention: Attention) -> int:
     """Messages in hand of what moves."""
-    return sum([partition.flow.waiting for partition in assignment if partition.flow.moving])
+    return sum([partition.flow.waiting for partition in attention.busy if partition.flow.moving])

@@ -9,7 +9,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple, Type
 
 from kafka_worker.partitions.closing import Closing
 from kafka_worker.partitions.dependencies import Dependencies
-from kafka_worker.partitions.flow import Flow, Progress
+from kafka_worker.partitions.flow import Attention, Flow, Progress
 from kafka_worker.partitions.lanes import Lanes
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
 from kafka_worker.partitions.stored import Stored
@@ -98,19 +98,21 @@ class Partition:
         # Before our first commit: what was committed before is where delivery began, and nothing is done below the watermark.
         since = committed if committed >= 0 else watermark
         in_flight = self.tracker.in_flight
+        lag = max(0, end - since) if min(since, end) >= 0 else -1
         return PartitionReport(
             topic=self.topic,
             partition=self.number,
             committed=committed,
             watermark=watermark,
             end=end,
-            lag=max(0, end - since) if min(since, end) >= 0 else -1,
+            lag=lag,
             in_flight=in_flight,
             done_beyond=max(0, self.tracker.next_offset - watermark - in_flight),
             queued=len(self.queue),
             paused=self.flow.crowded,
             held=self.flow.wrong or self.flow.unread or held,
             pause=self.flow.suspended,
+            lag_seconds=float(min(0, lag)),  # as long as it has no head
         )
 
     def __str__(self) -> str:
@@ -125,11 +127,15 @@ class Assignment:
         """Nothing is owned before the group says so. `make` makes a partition of topic and number."""
         self._make = make
         self._partitions: Dict[Tuple[str, int], Partition] = {}
+        self.attention = Attention()  # to those of which something goes on
+        self.of_retries = 0  # how many are of retry topics
 
     def add(self, topic: str, number: int) -> Partition:
         """A new assignment; if the partition was here already, that one is forgotten."""
         self.remove(topic, number)
         partition = self._partitions[topic, number] = self._make(topic, number)
+        partition.flow.call(self.attention, partition)
+        self.of_retries += bool(partition.retries_of)
         return partition
 
     def remove(self, topic: str, number: int) -> None:
@@ -137,6 +143,9 @@ class Assignment:
         gone = self._partitions.pop((topic, number), None)
         if gone is not None:
             gone.closing.forget()
+            gone.flow.call(Attention(), gone)
+            self.attention.forget(gone)
+            self.of_retries -= bool(gone.retries_of)
 
     def get(self, topic: str, number: int) -> Optional[Partition]:
         """The partition, if it is ours."""

@@ -10,16 +10,35 @@ from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
 OPERATOR = "operator"  # a cause of being held that is nobody's fault
 
 
+class Attention:
+    """Which partitions of a process a turn of the loop has to look at: what that costs follows from what goes on, not from how
+    many partitions there are. Each is a dictionary, because that has an order."""
+
+    __slots__ = ("busy", "held", "paused")
+
+    def __init__(self) -> None:
+        """Nothing goes on."""
+        self.busy: Dict[Any, None] = {}  # something is in hand, or was in flight when it was counted last
+        self.paused: Dict[Any, None] = {}  # fetched no more
+        self.held: Dict[Any, None] = {}  # there is a cause for that
+
+    def forget(self, partition: Any) -> None:
+        """It is no longer ours."""
+        for kind in (self.busy, self.paused, self.held):
+            kind.pop(partition, None)
+
+
 class Flow:
     """What comes of one assignment, and what it is kept from."""
 
     __slots__ = (
-        "_causes", "_no_room", "_runs", "_unstored", "comes_below", "held", "in_transit", "moving", "paused", "taken_from",
-        "try_at", "unread", "unread_at", "untold", "waiting", "weight",
+        "_attention", "_causes", "_no_room", "_runs", "_unstored", "_whose", "comes_below", "held", "in_transit", "moving",
+        "paused", "taken_from", "try_at", "unread", "unread_at", "untold", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(self) -> None:
         """All may come."""
+        self._attention, self._whose = Attention(), None  # nobody's, as long as the partition is not assigned
         self.paused = False  # fetching is stopped, for back-pressure or because it is held
         self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: it should
         self.in_transit = 0  # records of its tasks that were sent and not answered
@@ -37,9 +56,17 @@ class Flow:
         self.comes_below = math.inf  # it was given back to the broker: of no use while so many of it are in flight
         self._runs: Deque[List[Any]] = deque()  # they themselves, in runs whose offsets ascend
 
+    def call(self, attention: Attention, whose: Any) -> None:
+        """Whatever goes on with it calls this attention to the partition from now on."""
+        self._attention, self._whose = attention, whose
+
     def _hold(self, cause: str, why: str) -> None:
         self._causes[cause] = why
         self.held = next(filter(None, self._causes.values()), "")
+        if self.held:
+            self._attention.held[self._whose] = None
+        else:
+            self._attention.held.pop(self._whose, None)
 
     @property
     def wrong(self) -> str:
@@ -51,10 +78,12 @@ class Flow:
     def pause(self) -> None:
         """The client fetches it no more."""
         self.paused = True
+        self._attention.paused[self._whose] = None
 
     def resume(self) -> None:
         """The client fetches it again."""
         self.paused, self.comes_below = False, math.inf
+        self._attention.paused.pop(self._whose, None)
 
     def look(self) -> None:
         """Something was taken of what is in hand of somebody."""
@@ -63,6 +92,11 @@ class Flow:
     def was_served(self) -> None:
         """As much of it was taken as there is room for, in this turn."""
         self._no_room = self.waiting > 0
+
+    def rest(self) -> None:
+        """Nothing of it is in hand or in flight: nobody need look at it before something comes."""
+        self._no_room, self.taken_from, self.moving = False, False, True
+        self._attention.busy.pop(self._whose, None)
 
     @property
     def crowded(self) -> bool:
@@ -73,6 +107,7 @@ class Flow:
 
     def keep(self, run: List[Any]) -> None:
         """These were fetched; their offsets ascend, and are higher than those of all before."""
+        self._attention.busy[self._whose] = None
         self._runs.append(run)
         self.waiting += len(run)
         self.weight += sum(map(len, run))
@@ -143,6 +178,7 @@ class Flow:
         """It is fetched once more from where it could not be read."""
         self.try_at = math.inf
         self.paused = False
+        self._attention.paused.pop(self._whose, None)
         self._hold("unread", "")
 
     def readable(self, batch: List[Any], expected: int) -> List[Any]:

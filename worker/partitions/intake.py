@@ -48,17 +48,19 @@ def tasks(partition: Partition, batch: List[Any], lane_of: Optional[LaneOf]) -> 
 def _in_lanes(partition: Partition, batch: List[Any], lane_of: LaneOf) -> List[Task]:
     """Take the messages in order, each into its lane."""
     tasks: List[Task] = []
-    lanes = partition.lanes
+    lanes, add = partition.lanes, tasks.append
     for first, segment, messages in _pieces(partition, batch):
-        for offset, message in enumerate(messages, first):
-            name = lane_of(message)
+        for offset, message, name in zip(itertools.count(first), messages, map(lane_of, messages)):
             if name is None:
-                tasks.append((offset, segment, message, None, 1, partition))
+                add((offset, segment, message, None, 1, partition))
                 continue
             lane = lanes[name]
+            if not lane.waiting and lane.hold.acquire(False):  # the usual half of `Lane.admit` written out
+                add((offset, segment, message, lane, 1, partition))
+                continue
             task = lane.admit((offset, segment, message, lane, 1, partition))
             if task is not None:
-                tasks.append(task)
+                add(task)
     lanes.sweep()
     return tasks
 

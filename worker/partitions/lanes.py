@@ -10,11 +10,11 @@ from __future__ import annotations
 import threading
 from collections import deque
 from operator import methodcaller
-from typing import Any, Callable, Deque, Dict, Hashable, List, Optional, Type
+from typing import Any, Callable, Dict, Hashable, List, Optional, Type
 
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
 
-SWEEP_AT = 256  # lanes of one partition, whether idle or not; each is most of a kilobyte
+SWEEP_AT = 256  # lanes of one partition, whether idle or not; each is a quarter of a kilobyte with its name
 
 LaneOf = Callable[[Any], Optional[Hashable]]
 
@@ -36,52 +36,57 @@ ORDERINGS: Dict[str, Ordering] = {
 
 
 class Lane:
-    """Waiting tasks, and the hold on them. Like a queue, it looks at nothing of a task."""
+    """Waiting tasks, and the hold on them. Like a queue, it looks at nothing of a task. Most lanes have one task and no other,
+    ever: the place where others wait is made when one does, by the consumer thread, which alone adds."""
 
-    __slots__ = ("_hold", "_waiting")
+    __slots__ = ("hold", "waiting")
 
     def __init__(self) -> None:
         """An empty lane that nobody holds."""
-        self._waiting: Deque[Any] = deque()
-        self._hold = threading.Lock()
+        self.waiting: Any = ()  # or a deque
+        self.hold = threading.Lock()
 
     def admit(self, task: Any) -> Any:
         """Put a task at the end; the task to run now, if the lane was free: usually this very one. Consumer thread only."""
-        if not self._waiting and self._hold.acquire(False):
+        if not self.waiting and self.hold.acquire(False):
             return task
-        self._waiting.append(task)
+        if self.waiting == ():
+            self.waiting = deque((task,))
+        else:
+            self.waiting.append(task)
         return self.next()
 
     def next(self) -> Any:
         """The task to run now, if the lane is free and has one; the caller then holds the lane. Any thread."""
-        while self._waiting and self._hold.acquire(False):
+        while self.waiting and self.hold.acquire(False):
             try:
-                return self._waiting.popleft()
+                return self.waiting.popleft()
             except IndexError:  # somebody took it between the look and the hold
-                self._hold.release()
+                self.hold.release()
         return None
 
     def release(self) -> Any:
         """Give up the hold after an outcome; the next task to run, for which the caller then holds the lane again."""
-        self._hold.release()
-        return self.next() if self._waiting else None
+        self.hold.release()
+        return self.next() if self.waiting else None
 
-    def waiting(self) -> List[Any]:
+    def listed(self) -> List[Any]:
         """The tasks that wait, as of one moment. Any thread."""
-        return list(self._waiting.copy())
+        waiting = self.waiting
+        return list(waiting.copy()) if waiting else []
 
     def give_up(self, task: Any) -> bool:
         """Take it out, if it waits here still. Any thread: it is one C call."""
         try:
-            self._waiting.remove(task)
-        except ValueError:
+            self.waiting.remove(task)
+        except (ValueError, AttributeError):  # nobody has waited here yet
             return False
         return True
 
     @property
     def idle(self) -> bool:
         """Nothing runs or waits. Final for the consumer thread, which alone adds."""
-        return not self._waiting and not self._hold.locked()
+        return not self.waiting and not self.hold.locked()
 
 
 class Lanes(Dict[Hashable, Lane]):
@@ -96,13 +101,14 @@ class Lanes(Dict[Hashable, Lane]):
 
     def first_waiting(self, behind: Any) -> Any:
         """The first task of those that wait in any of them and are `behind` this one; None: there is none. Any thread."""
-        found = [task for lane in list(self.values()) for task in lane.waiting() if task > behind]
+        found = [task for lane in list(self.values()) for task in lane.listed() if task > behind]
         return min(found, default=None)
 
     def sweep(self) -> None:
         """Forget idle lanes where there are many; doubling the threshold keeps the cost per message constant with many keys in
         flight."""
         if len(self) > self._sweep_at:
-            for name in [name for name, lane in self.items() if lane.idle]:
+            # `idle` written out
+            for name in [name for name, lane in self.items() if not (lane.waiting or lane.hold.locked())]:
                 del self[name]
             self._sweep_at = max(SWEEP_AT, 2 * len(self))

@@ -43,7 +43,7 @@ def attempt_of(task: Task) -> int:
 def followers_of(task: Task) -> int:
     """How many wait for it, to keep their order."""
     lane = task[3]
-    return 0 if lane is None else len(lane.waiting())
+    return 0 if lane is None else len(lane.listed())
 
 
 def partition_of(task: Task) -> Partition:

@@ -162,13 +162,19 @@ class AsyncPool(Pool):
     def _fill(self) -> None:
         """Start what may run, as far as there are places, from the partitions in turn."""
         self._woken = False  # first: what comes while we look wakes us again
-        queues = self._queues
-        empty = 0
-        while empty < len(queues) and not self._full:
-            self._turn += 1
-            empty = 0 if self._start_some(queues[self._turn % len(queues)]) else empty + 1
+        while not self._full and self._start_of_next():
+            pass
         if not self._full:
             self.idle.set()
+
+    def _start_of_next(self) -> bool:
+        """A turn of the next queue in which something may run; whether there is one."""
+        served = self._served
+        for turn in served.filled(self._turn):
+            self._turn = turn
+            if self._start_some(served.queue(turn)):
+                return True
+        return False
 
     @property
     def _full(self) -> bool:

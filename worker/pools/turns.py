@@ -1,14 +1,38 @@
-"""Whose turn it is: how often the queues of a topic are looked into (PRIORITY), and how many calls for it may run at once
-(THREADS_SHARE). Both are decided once a turn of a queue, not for each message."""
+"""Whose turn it is: the queues of a pool one after the other, how often those of a topic are looked into (PRIORITY), and how
+many calls for it may run at once (THREADS_SHARE). All of it is decided once a turn of a queue, not for each message."""
 
 from __future__ import annotations
 
 import threading
-from typing import Dict, Iterable, List, Optional, Tuple
+from itertools import compress, islice
+from typing import Dict, Iterable, Iterator, List, Optional, Tuple
 
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.topic_settings import ByTopic
+
+
+class Served:
+    """The queues that a pool serves, in their order. Any thread."""
+
+    __slots__ = ("_tasks", "around", "queues")
+
+    def __init__(self, queues: Tuple[Queue, ...] = ()) -> None:
+        """These from now on: another order, or other queues, are another object."""
+        self.queues = queues
+        self.around = max(1, len(queues))  # turns
+        self._tasks = tuple([queue.tasks for queue in queues]) * 2
+
+    def filled(self, turn: int) -> Iterator[int]:
+        """The turns of those that have something, from the one behind this turn on, once around. No Python instruction for one
+        that has nothing: of a thousand partitions most are empty, and each thread that looks for a task passes them."""
+        first = turn % self.around + 1
+        behind = first + self.around
+        return compress(range(first, behind), islice(self._tasks, first, behind))
+
+    def queue(self, turn: int) -> Queue:
+        """Whose turn that is."""
+        return self.queues[turn % self.around]
 
 
 class Share:

@@ -199,7 +199,7 @@ class Sorting(Queue):
     def __init__(self, others: Queue, wake: Callable[[int], None], suspects: Set[int], admit: Callable[[Task], None]) -> None:
         """`others` takes the tasks that are no suspects, and `wake` wakes so many of those who serve it; suspects have these
         offsets."""
-        self._others = others
+        self._others, self.tasks = others, others.tasks  # suspects do not wait here
         self._wake = wake
         self._suspects = suspects
         self.topic = others.topic
@@ -208,10 +208,6 @@ class Sorting(Queue):
         self.pop = others.pop
         self.extend = self._extend
         self.put = self._put
-
-    def __len__(self) -> int:
-        """How many wait; suspects do not wait here."""
-        return len(self._others)
 
     def listed(self) -> List[Any]:
         """All that wait and are no suspects."""

@@ -125,7 +125,7 @@ class Settings(TopicSettings, _Decided):
     max_in_flight: int = row(
         "Work", "MAX_IN_FLIGHT", "--max-in-flight",
         "how many unfinished messages (waiting, running, to be retried) a process holds before it fetches no more",
-        1000, lowest=1, highest=1_000_000,
+        1500, lowest=1, highest=1_000_000,
     )
     max_messages_per_second: float = row(
         "Work", "MAX_MESSAGES_PER_SECOND", "--max-messages-per-second",

@@ -57,8 +57,8 @@ class Heads:
             head = self._head(partition, report, places.get(partition), now)
             if head is not None:
                 head = self._remembered(partition, head, known.get(partition), now)
-            age = self._age(report, head)
-            found.append((partition, replace(report, head=head, lag_seconds=age, running=running[partition])))
+                report = replace(report, head=head, lag_seconds=self._age(head), running=running[partition])  # noqa: PLW2901
+            found.append((partition, report))
         return found
 
     def places(self, wanted: Wanted) -> Dict[Partition, Place]:
@@ -95,7 +95,7 @@ class Heads:
                 waits, why = self._of_queue(partition)
                 return Place(task, waits, why=why)
         for lane in list(partition.lanes.values()):
-            for task in lane.waiting():
+            for task in lane.listed():
                 if offset_of(task) == offset:
                     return Place(task, Waits.BEHIND_ITS_KEY)
         return None
@@ -201,10 +201,8 @@ class Heads:
             seconds = min(seconds, max(0.0, self._wall() - head.due_at))
         return replace(head, seconds=seconds)
 
-    def _age(self, report: PartitionReport, head: Optional[HeadReport]) -> float:
+    def _age(self, head: HeadReport) -> float:
         """Seconds; a clock that is ahead of ours makes nothing younger than new. -1: it is not known."""
-        if head is None:
-            return -1.0 if report.lag < 0 else 0.0
         return -1.0 if head.due_at <= 0 else max(0.0, self._wall() - head.due_at)
 
 

@@ -59,7 +59,8 @@ class Standstills:
     ) -> PartitionReport:
         if end is not None:
             partition.asked_end = end.latest
-        return replace(report, stalled=self._why(partition, report, end, still, now))
+        why = self._why(partition, report, end, still, now)
+        return replace(report, stalled=why) if why else report
 
     def _tell(self, whys: Mapping[Partition, str]) -> None:
         """What begins, and what is over, is an event."""

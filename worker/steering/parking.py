@@ -154,7 +154,7 @@ class Parking:
     def _out_of_lane(partition: Partition, offset: int) -> Optional[Task]:
         """Behind others of its key, where it does not hold its lane yet, and so has not to give it up."""
         for lane in list(partition.lanes.values()):
-            for task in lane.waiting():
+            for task in lane.listed():
                 if offset_of(task) == offset and lane.give_up(task):
                     return (*task[:3], None, *task[4:])
         return None

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from bench.instructions import ORDERINGS, VERSION, counted, recorded
+from bench.path import BATCH, Way
 
 TOLERANCE = 0.05
 
@@ -13,3 +14,9 @@ def test_a_message_takes_no_more_instructions_than_recorded(ordering: str) -> No
     expected = recorded()[VERSION][ordering]
 
     assert counted(ordering) == pytest.approx(expected, rel=TOLERANCE)
+
+
+def test_a_turn_costs_the_same_however_many_partitions_there_are_of_which_nothing_comes() -> None:
+    few, many = (Way("key", BATCH, partitions).count() for partitions in (2, 100))
+
+    assert many == pytest.approx(few, rel=0.01)

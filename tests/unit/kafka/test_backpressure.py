@@ -84,6 +84,19 @@ def test_a_busy_partition_among_idle_ones_has_its_own_part_and_half_of_what_is_c
     assert granted(1000, 252, idle=249) == [0]
 
 
+def test_with_as_many_partitions_as_places_half_of_the_room_is_lent_all_the_same() -> None:
+    assert granted(100, 0, idle=99) == [26]
+    assert sum(granted(100, *[0] * 8, idle=92)) > 45
+    assert granted(16, *[0] * 16) == [1] * 16
+
+
+def test_partitions_in_which_something_stays_keep_none_from_its_message_though_there_are_as_many_as_places() -> None:
+    stuck = [11] * 5 + [1] * 40  # all that is lent, and most of what is their own
+
+    assert granted(100, *stuck, 0, idle=54) == [0] * 45 + [1]
+    assert sum(granted(100, *[1] * 100)) == 0
+
+
 def test_who_comes_when_all_is_lent_has_its_own_part() -> None:
     assert granted(100, 56, 20, 11, 12) == [0, 0, 1, 0]
     assert granted(100, 62, 25, 0, 0) == [0, 0, 12, 1]

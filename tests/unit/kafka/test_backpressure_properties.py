@@ -97,6 +97,25 @@ def test_messages_of_one_weight_never_weigh_more_than_allowed_and_one_batch(proc
         assert process.weight <= max(process.limit, weight) + process.ahead + weight
 
 
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 1 << 32).map(Random), st.integers(20, 40), st.floats(0.4, 1.5))
+def test_with_as_many_partitions_as_places_what_comes_to_stay_in_nearly_half_as_many_stops_no_other(
+    random: Random, limit: int, share: float
+) -> None:
+    process = Process(random, limit, int(share * limit), [1])
+    stay = min(limit // 2, len(process.partitions)) - 2
+    for number in random.sample(range(len(process.partitions)), stay):
+        process.turn()
+        process.stuck.add(number)
+    went_on = set()
+    for _ in range(60 * len(process.partitions) // limit + 60):
+        process.turn()
+        assert process.number <= limit
+        went_on |= {number for number, weights in enumerate(process.in_flight) if weights and number not in process.stuck}
+
+    assert went_on | process.stuck == set(range(len(process.partitions)))
+
+
 @settings(max_examples=30, deadline=None)
 @given(processes)
 def test_whatever_comes_to_stay_in_some_partitions_the_others_go_on(process: Process) -> None:

@@ -47,6 +47,32 @@ def test_partitions_get_the_queue_of_the_ordering() -> None:
     assert isinstance(Partition("t", 0, InOrderOfOffset).queue, InOrderOfOffset)
 
 
+def test_looked_at_is_what_something_goes_on_of_as_long_as_that_is_so_and_no_partition_that_is_gone() -> None:
+    assignment = Assignment()
+    busy, paused, held, again, gone = (assignment.add("t", number) for number in range(5))
+    for partition in (busy, gone):
+        partition.flow.keep([b"1"])
+    for partition in (paused, again, gone):
+        partition.flow.pause()
+    for partition in (held, again, gone):
+        partition.flow.unreadable("it is damaged", 3, 5.0)
+    held.flow.suspend("for maintenance")
+    assignment.remove("t", 4)
+    gone.flow.try_again()
+    gone.flow.suspend("for maintenance")
+    attention = assignment.attention
+    seen = [list(attention.busy), list(attention.paused), list(attention.held)]
+
+    for partition in (held, again):
+        partition.flow.try_again()
+    paused.flow.resume()
+    busy.flow.drop()
+    busy.flow.rest()
+
+    assert seen == [[busy], [paused, again], [held, again]]
+    assert [list(attention.busy), list(attention.paused), list(attention.held)] == [[], [], [held]]
+
+
 def test_close_closes_every_partition_with_the_deadline() -> None:
     assignment = Assignment()
     both = [assignment.add("t", number) for number in (0, 1)]

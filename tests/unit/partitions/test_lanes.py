@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from typing import List, Optional
 
 from kafka_worker.partitions import intake
@@ -68,7 +69,7 @@ def test_nobody_overtakes_in_the_moment_between_a_release_and_the_look_for_the_f
     lane = Lane()
     lane.admit(task(0))
     lane.admit(task(1))
-    lane._hold.release()  # the first half of what `release` does, in a handler thread
+    lane.hold.release()  # the first half of what `release` does, in a handler thread
 
     admitted_now, then = lane.admit(task(2)), lane.next()
 
@@ -87,6 +88,15 @@ def test_a_lane_is_idle_only_when_nothing_runs_and_nothing_waits() -> None:
     seen.append(lane.idle)
 
     assert seen == [True, False, True]
+
+
+def test_a_lane_in_which_nobody_has_waited_takes_little_memory() -> None:
+    """Ten thousand keys are ten thousand lanes: a place to wait in would be six times as much."""
+    lane = Lane()
+    lane.admit(task(0))
+
+    assert sys.getsizeof(lane) + sys.getsizeof(lane.hold) + sys.getsizeof(lane.waiting) < 200
+    assert (lane.listed(), lane.give_up(task(1)), lane.release()) == ([], False, None)
 
 
 def test_idle_lanes_are_forgotten_when_there_are_many_and_busy_ones_are_kept() -> None:

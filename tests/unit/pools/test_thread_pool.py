@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from typing import Any, List
 
+import pytest
+
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.lanes import Lane
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.ipc.snapshot import BUCKETS
 from tests.support.ending import started
@@ -32,6 +36,71 @@ def test_as_many_handlers_run_at_once_as_there_are_threads() -> None:
         eventually(lambda: work.watermark == 3 or together.broken, 6, "all have met")
 
     assert not together.broken
+
+
+@pytest.mark.parametrize("queues", [1, 4])
+def test_all_threads_work_together_again_and_again_though_only_one_is_woken_by_who_brings_the_tasks(queues: int) -> None:
+    together = threading.Barrier(4)
+    works = [Work(200) for _ in range(queues)]
+    with started(Pool(4, lambda *_: together.wait(5))) as pool:
+        pool.serve([work.partition.queue for work in works])
+        for round_ in range(40):
+            for number in range(4):
+                work = works[number % queues]
+                work.partition.queue.extend([work.task(4 // queues * round_ + number // queues)])
+            pool.wake(4)
+            eventually(partial(all_done, pool, 4 * (round_ + 1), together), 6, "all have met")
+
+    assert not together.broken
+
+
+def all_done(pool: Pool, tasks: int, together: threading.Barrier) -> bool:
+    return together.broken or sum(thread.done for thread in pool.threads) == tasks
+
+
+def test_who_brings_tasks_wakes_one_thread_and_who_was_woken_wakes_another_only_if_there_is_more() -> None:
+    tokens = []
+    for tasks in ([1, 0], [2, 0], [1, 1]):
+        pool, works = Pool(4, lambda *_: None), [Work(9), Work(9)]
+        pool.serve([work.partition.queue for work in works])
+        for work, count in zip(works, tasks):
+            work.partition.queue.extend([work.task(offset) for offset in range(count)])
+        pool.wake(sum(tasks))
+        pool.wake(1)
+        brought = pool._tokens.qsize()
+        pool._tokens.get()
+        others = pool._served.filled(-1)
+        next(others)
+        pool._serve_within(pool.threads[0], works[0].partition.queue, others)
+        tokens.append((brought, pool._tokens.qsize()))
+
+    assert tokens == [(1, 0), (1, 1), (1, 1)]
+
+
+def test_what_a_thread_leaves_in_a_queue_is_not_left_lying_while_it_is_in_a_long_call() -> None:
+    """A follower, that comes free in the last moment of its turn, while all other threads sleep."""
+    lane, other, follower_ran = Work(2), Work(1), threading.Event()
+
+    def call(message: Any, partition: Partition, _attempt: int) -> None:
+        if partition is other.partition:
+            assert follower_ran.wait(5)
+        elif message.offset() == 0:
+            other.partition.queue.extend([other.task(0)])  # whose token another thread has had already
+            threading.Event().wait(0.006)  # longer than a turn
+        else:
+            follower_ran.set()
+
+    with started(Pool(2, call)) as pool:
+        pool.serve([lane.partition.queue, other.partition.queue])
+        eventually(pool.idle.is_set, 5, "all have looked")
+        held = Lane()
+        held.admit(lane.task(0, held))
+        held.admit(lane.task(1, held))
+        lane.partition.queue.extend([lane.task(0, held)])
+        pool.wake(1)
+        eventually(lambda: other.watermark == 1, 6, "the long call ends")
+
+    assert sum(thread.failed for thread in pool.threads) == 0
 
 
 def test_every_call_is_counted_in_one_bucket_of_the_histogram() -> None:

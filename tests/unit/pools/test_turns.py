@@ -17,7 +17,7 @@ from kafka_worker.pools import turns
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
-from kafka_worker.pools.turns import Turns
+from kafka_worker.pools.turns import Served, Turns
 from tests.support.ending import started
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, some_settings
@@ -35,6 +35,18 @@ def test_partitions_have_turns_by_the_priority_of_their_topic_evenly_spread() ->
     order = Turns(some_settings(topic_tables={"urgent": {"priority": 3}})).order(served)
 
     assert [each.topic for each in order] == ["urgent", "urgent", "a", "b", "urgent"]
+
+
+def test_turns_go_around_and_pass_what_is_empty() -> None:
+    queues = tuple(queue(topic) for topic in "abcd")
+    for number in (1, 3):
+        queues[number].extend([()])
+    served = Served(queues)
+
+    turns_of = {turn: [served.queue(each).topic for each in served.filled(turn)] for turn in (0, 1, 2, 3, 1003)}
+
+    assert turns_of == {0: ["b", "d"], 1: ["d", "b"], 2: ["d", "b"], 3: ["b", "d"], 1003: ["b", "d"]}
+    assert list(Served().filled(7)) == []
 
 
 def test_where_topics_are_alike_there_is_nothing_between_pool_and_queues() -> None:

@@ -170,7 +170,7 @@ def test_what_waits_behind_its_key_goes_alone_and_the_key_waits_on(bench: Bench)
 
     assert first
     assert outcome == "parked"
-    assert (bench.lane.idle, bench.lane.waiting(), bench.queued) == (False, [], [])
+    assert (bench.lane.idle, bench.lane.listed(), bench.queued) == (False, [], [])
 
 
 def test_what_is_not_delivered_yet_is_kept_by_name_and_taken_when_it_comes(bench: Bench) -> None:
@@ -293,7 +293,7 @@ def test_nothing_that_comes_of_a_void_call_counts_whoever_runs_it(kind: str, *, 
         eventually(lambda: not pool.running(), 5, "it is over")
 
         assert work.watermark == 0
-        assert [task[0] for task in lane.waiting()] == [1]
+        assert [task[0] for task in lane.listed()] == [1]
         assert not lane.idle
         assert list(pool.undecided) == []
         assert sum(thread.done + thread.failed for thread in pool.threads) == 0
