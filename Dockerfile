@@ -10,10 +10,14 @@ RUN /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-che
     --requirement requirements.txt --requirement requirements-http.txt
 COPY pyproject.toml README.md requirements*.txt ./
 COPY worker worker
+# Compiled by what is in the files, not by their times: builders round these, and what seems older is compiled at each start anew.
 RUN /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps . \
-    && /opt/venv/bin/python -m compileall -q /opt/venv
+    && /opt/venv/bin/python -m compileall -q -f --invalidation-mode checked-hash /opt/venv
 
 FROM python:${PYTHON}-slim
+# The standard library comes without, and half a second of each start would go into it.
+RUN python -m compileall -q -f -x "site-packages|idlelib|tkinter|turtledemo|ensurepip|lib2to3" --invalidation-mode checked-hash \
+    "$(python -c 'import os; print(os.path.dirname(os.__file__))')"
 # For whatever user it runs as, like /tmp; in them the service makes a folder that is its own. A volume in memory that an engine
 # mounts there is root's, and takes its mode from here. And Python's own modules come uncompiled in that image: as nobody may
 # write there later, each process would compile them anew.

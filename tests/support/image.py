@@ -20,8 +20,11 @@ ENGINE = shlex.split(os.environ.get("ENGINE", "docker"))
 IMAGE = "kafka-worker"
 HOST = "kafka-worker-7d9c5b8c6d-x2x4z"  # as a pod's
 USER = 12345
+# Or podman mounts folders in memory of its own, over ours too.
+PLAIN = ["--read-only-tmpfs=false"] if Path(ENGINE[0]).name == "podman" else []
 LOCKED_UP = [
-    "--read-only", "--user", f"{USER}:{USER}", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/tmp",
+    "--read-only", *PLAIN, "--tmpfs", "/tmp",
+    "--user", f"{USER}:{USER}", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
 ]  # fmt: skip
 SECONDS = 60.0
 BUILD_SECONDS = 600.0
@@ -60,7 +63,7 @@ class FromImage(Service):
                 *ENGINE, "run", "--rm", "--cidfile", str(self._id), "--network", "host", "--hostname", HOST, *LOCKED_UP,
                 *(f"--volume={outside}:{inside}" for outside, inside in mounts.items()),
                 *(f"--env={name}" for name in ("KAFKA_BOOTSTRAP_SERVERS", "HTTP", MARKER)),
-                "--env=LEDGER=/var/lib/kafka-worker/ledger",
+                f"--env=KAFKA_GROUP_ID={group}", "--env=LEDGER=/var/lib/kafka-worker/ledger",
             ],
             **options,
         )  # fmt: skip
