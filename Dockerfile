@@ -15,14 +15,12 @@ RUN /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-che
     && /opt/venv/bin/python -m compileall -q -f --invalidation-mode checked-hash /opt/venv
 
 FROM python:${PYTHON}-slim
-# The standard library comes without, and half a second of each start would go into it.
-RUN python -m compileall -q -f -x "site-packages|idlelib|tkinter|turtledemo|ensurepip|lib2to3" --invalidation-mode checked-hash \
-    "$(python -c 'import os; print(os.path.dirname(os.__file__))')"
 # For whatever user it runs as, like /tmp; in them the service makes a folder that is its own. A volume in memory that an engine
 # mounts there is root's, and takes its mode from here. And Python's own modules come uncompiled in that image: as nobody may
 # write there later, each process would compile them anew.
 RUN install -d -m 1777 /run/kafka-worker /var/lib/kafka-worker && install -d /app \
-    && python -m compileall -q -x '/(ensurepip|idlelib|site-packages|tkinter|turtledemo)/' /usr/local/lib/python3.*
+    && python -m compileall -q -f --invalidation-mode checked-hash \
+        -x '/(ensurepip|idlelib|site-packages|tkinter|turtledemo)/' /usr/local/lib/python3.*
 COPY --from=build /opt/venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
