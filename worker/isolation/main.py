@@ -221,20 +221,21 @@ class TaskMain:
 
     def _hear(self, message: Message) -> None:
         if "cancel" in message:
-            self._cancel(message["cancel"], message["deadline"], late=message["late"])
+            self._cancel(message["cancel"], message["deadline"], message["why"])
         self._control.send({"calls": _main_calls()} if "calls" in message else {"alive": True})
 
-    def _cancel(self, number: int, deadline: Optional[float], *, late: bool) -> None:
+    def _cancel(self, number: int, deadline: Optional[float], why: str) -> None:
         self._cancelled = (number, deadline)
         current, partition, offset = self._current
         if current != number or partition is None:
             return
-        if late:
+        if why:
             limit = self._settings.of(partition.topic).handler_timeout_seconds
+            what = "is parked" if why == Event.PARKED else f"has run for {limit:g} s"
             log.warning(
-                "%s offset %d has run for %g s and is told that it is cancelled; it is here:",
-                partition, offset, limit, exc_info=RemoteTraceback(_main_stack()),
-                extra=about(Event.TASK_LATE, topic=partition.topic, partition=partition.number, offset=offset),
+                "%s offset %d %s and is told that it is cancelled; it is here:",
+                partition, offset, what, exc_info=RemoteTraceback(_main_stack()),
+                extra=about(Event(why), topic=partition.topic, partition=partition.number, offset=offset),
             )  # fmt: skip
         partition.closing.close(deadline)
 

@@ -32,8 +32,8 @@ log = logs.logger(__name__)
 
 PAUSE_SECONDS = 2.0  # between two tries to have a task process, where none could be had
 
-#: Whether a task is cancelled, whether that is for its taking too long, and until when its result counts.
-Wish = Tuple[bool, bool, Optional[float]]
+#: Whether a task is cancelled, by what (an Event; empty: its partition goes away), and until when its result counts.
+Wish = Tuple[bool, str, Optional[float]]
 
 
 class TaskDiedError(PlainError):
@@ -103,7 +103,7 @@ class TaskProcess:
         watchdog = Watchdog(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
             process.work.send((self._number, int(attempt), _described(message)))
-            kind, content, calls = self._outcome(process, watchdog, lambda: _wish(partition, cancelled))
+            kind, content, calls = self._outcome(process, watchdog, lambda: _wish(message, partition, cancelled))
         except (OSError, EOFError):
             problem = self._ended(process, by_itself=process.see_it_end())
             raise problem from problem.__cause__
@@ -188,12 +188,12 @@ class TaskProcess:
         return process
 
     def _outcome(self, process: Spawned, watchdog: Watchdog, wish: Callable[[], Wish]) -> Any:
-        passed_on: Wish = (False, False, None)
+        passed_on: Wish = (False, "", None)
         outcome = None
         while outcome is None:
             now = wish()
             if now[0] and now != passed_on:
-                process.control.send({"cancel": self._number, "late": now[1], "deadline": now[2]})
+                process.control.send({"cancel": self._number, "why": now[1], "deadline": now[2]})
                 passed_on = now
             process.wait(TICK_SECONDS)
             outcome = process.answer(self._number)
@@ -245,11 +245,12 @@ class TaskProcess:
         return error
 
 
-def _wish(partition: Partition, cancelled: Callable[[], bool]) -> Wish:
+def _wish(message: Any, partition: Partition, cancelled: Callable[[], bool]) -> Wish:
     if partition.closing.closed:
-        return True, False, partition.closing.deadline
-    late = cancelled()
-    return late, late, None
+        return True, "", partition.closing.deadline
+    if partition.parked and (message.partition(), message.offset()) in partition.parked:
+        return True, Event.PARKED.value, None
+    return (True, Event.TASK_LATE.value, None) if cancelled() else (False, "", None)
 
 
 def _pass_on(calls: List[Tuple[Any, ...]], partition: Partition, raised: Optional[Exception], before: float) -> None:

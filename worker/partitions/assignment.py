@@ -22,7 +22,7 @@ class Partition:
 
     __slots__ = (
         "_eof", "asked_end", "closing", "commits", "dependencies", "ends", "flow", "lanes", "moves", "named", "number",
-        "overdue", "queue", "retries_of", "stored", "topic", "tracker", "void",
+        "overdue", "parked", "queue", "retries_of", "stored", "topic", "tracker", "void",
     )  # fmt: skip
 
     def __init__(
@@ -55,6 +55,7 @@ class Partition:
         self.named: Set[int] = set()  # offsets that are to be parked as soon as they are delivered
         # Offsets of calls whose outcome counts no more, because they were parked while they ran. Handler threads read it.
         self.void: Set[int] = set()
+        self.parked: Set[Tuple[int, int]] = set()  # the same, as their messages say them: task processes tell why
         self._eof = -1  # the offset of the last end-of-partition event; -1: none yet
 
     @property

@@ -117,6 +117,7 @@ class BatchPool(Pool):
             good = [task for task in good if not is_void(task)]
             result = result if result is not None and result.left() else None
             failures = [each for each in failures if each.left()]
+            untried.update(id(task) for task in tasks if is_void(task))  # how long these took is nobody's time, either
         self._settle(good, result, failures)
         tried = [task for task in tasks if id(task) not in untried]
         if tried:

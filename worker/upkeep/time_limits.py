@@ -11,7 +11,7 @@ import logging
 import time
 from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
-from kafka_worker.partitions.task import Task, attempt_of, facts_of, id_of, in_words, message_of, partition_of
+from kafka_worker.partitions.task import Task, attempt_of, facts_of, id_of, in_words, is_void, message_of, partition_of
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.recovery.suspects_file import SuspectsFile
@@ -157,7 +157,7 @@ class RunningCalls:
         if hard and seconds >= hard and not thread.apart and not thread.hangs(task):
             thread.hung[id(task)] = task
             return Overrun(thread, task, seconds, hard=True, limit=hard)
-        if soft and seconds >= soft and not call.told:
+        if soft and seconds >= soft and not (call.told or is_void(task)):  # of what is parked nobody waits for the end
             call.told = True
             partition_of(task).overdue[_place_in_context(task)] = now + hard - seconds if hard else None
             return Overrun(thread, task, seconds, hard=False, limit=soft)

@@ -189,13 +189,18 @@ def test_a_running_task_hears_that_its_partition_is_closed_and_the_next_one_is_n
     assert shared.call("facts")["rest"][3] is False
 
 
-def test_a_task_that_takes_too_long_hears_of_it_and_its_stack_is_logged(capfd: Any) -> None:
+@pytest.mark.parametrize(("parked", "said"), [(False, "has run for 1.5 s"), (True, "is parked")])
+def test_a_task_that_takes_too_long_or_is_parked_hears_of_it_and_its_stack_is_logged(
+    capfd: Any, said: str, *, parked: bool
+) -> None:
     log = ""
 
     def begun() -> bool:
         nonlocal log
         log += capfd.readouterr().err
-        return "until_cancelled waits" in log
+        if parked and "until_cancelled waits" in log:
+            runner.partition.parked.add((7, 41))
+        return not parked and "until_cancelled waits" in log
 
     with contextlib.closing(Runner(handler_timeout_seconds=1.5)) as runner:
         message = Message(41, value=b'["until_cancelled", "late"]', partition=7)
@@ -203,7 +208,8 @@ def test_a_task_that_takes_too_long_hears_of_it_and_its_stack_is_logged(capfd: A
         assert runner.run(message, runner.partition, 1, cancelled=begun) is None
 
     log += capfd.readouterr().err
-    assert "topic[7] offset 41 has run for 1.5 s and is told that it is cancelled; it is here:" in log
+    assert f"topic[7] offset 41 {said} and is told that it is cancelled; it is here:" in log
+    assert ("has run for" in log) is not parked
     assert "in until_cancelled\n" in log
 
 

@@ -91,6 +91,15 @@ def test_a_handler_that_hangs_makes_its_message_a_suspect_and_has_the_process_re
     assert hang.suspects.known["topic", 3, 7].how == "ran for longer than HANDLER_KILL_SECONDS = 30"
 
 
+def test_what_is_parked_is_not_told_as_late(pool: Pool, caplog: pytest.LogCaptureFixture) -> None:
+    hang = Hang(pool, handler_timeout_seconds=10.0)
+    hang.begin()
+    hang.partition.void.add(7)
+
+    assert not any(hang.looks())
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize(("of_service", "of_topic", "told"), [(0.0, 10.0, 1), (10.0, 0.0, 0)])
 def test_limits_are_those_of_the_topic(
     pool: Pool, caplog: pytest.LogCaptureFixture, of_service: float, of_topic: float, told: int
