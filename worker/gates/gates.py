@@ -52,7 +52,6 @@ class Gates:
         self.dependencies = Dependencies(clock)
         self._breakers = Breakers(settings, self.dependencies, handler_of)
         self._gates: Dict[str, Gate] = {}
-        self._handlers: Dict[str, str] = {}  # by topic, as far as seen; of a retry topic it is the first one that counts
         self._done: Dict[str, int] = {}  # topic to what was counted so far
         self._counted_at = clock()
         rate = settings.max_messages_per_second / settings.processes
@@ -174,10 +173,7 @@ class Gates:
         return [partition for partition in partitions if self._handler(partition) == handler]
 
     def _handler(self, partition: Partition) -> str:
-        topic = partition.queue.topic
-        if topic not in self._handlers:
-            self._handlers[topic] = self._breakers.handler_of(topic)
-        return self._handlers[topic]
+        return self._breakers.handler_of(partition.queue.topic)
 
     def _gate(self, handler: str) -> Gate:
         if handler not in self._gates:
@@ -248,9 +244,10 @@ class Gates:
                 done[topic] = done.get(topic, 0) + count
         for topic, count in done.items():
             more = count - self._done.get(topic, 0)
-            if more > 0 and topic in self._handlers:
-                self._breakers.succeeded(self._handlers[topic], more, now, probe=False)
-                self._gate(self._handlers[topic]).credit += more
+            if more > 0:
+                handler = self._breakers.handler_of(topic)
+                self._breakers.succeeded(handler, more, now, probe=False)
+                self._gate(handler).credit += more
         self._done = done
 
 

@@ -8,13 +8,13 @@ imports what does the work.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Callable, Dict, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional
 
 from kafka_worker import start
 from kafka_worker.shared.system import machine, signals, streams
 
 if TYPE_CHECKING:
-    from kafka_worker.shared.configuration.load import Configuration, ConfigurationError
+    from kafka_worker.shared.configuration.load import ConfigurationError
     from kafka_worker.supervision.prepared import First
 
 
@@ -25,77 +25,24 @@ class Started(NamedTuple):
     first: Optional[First] = None  # the first process of the service, where it has begun
 
 
-def _status(configuration: Configuration, _started: Started) -> int:
-    from kafka_worker.ops import status_command
-
-    return status_command.run(configuration)
-
-
-def _top(configuration: Configuration, _started: Started) -> int:
-    from kafka_worker.ops import top
-
-    return top.run(configuration)
-
-
-def _explain(configuration: Configuration, _started: Started) -> int:
-    from kafka_worker.ops.explain import command
-
-    return command.run(configuration)
-
-
-def _events(configuration: Configuration, _started: Started) -> int:
-    from kafka_worker.ops import events
-
-    return events.run(configuration)
-
-
-def _lag(configuration: Configuration, _started: Started) -> int:
-    from kafka_worker.ops.lag import command
-
-    return command.run(configuration)
-
-
-def _check(configuration: Configuration, _started: Started) -> int:
-    from kafka_worker.ops.doctor import command
-
-    return command.run(configuration)
-
-
-def _dead_letters(configuration: Configuration, _started: Started) -> int:
-    from kafka_worker.ops.dead_letters import command
-
-    return command.run(configuration)
-
-
-def _order(configuration: Configuration, _started: Started) -> int:
-    from kafka_worker.ops import orders
-
-    return orders.run(configuration)
-
-
-def _service(configuration: Configuration, started: Started) -> int:
-    from kafka_worker.ops import service_command
-
-    return service_command.run(configuration, *started)
-
-
-#: What is done, by the command's word.
-COMMANDS: Dict[str, Callable[[Configuration, Started], int]] = {
-    "run": _service,
-    "serve": _service,
-    "status": _status,
-    "metrics": _status,
-    "top": _top,
-    "explain": _explain,
-    "stacks": _explain,
-    "events": _events,
-    "lag": _lag,
-    "check": _check,
-    "pause": _order,
-    "resume": _order,
-    "pauses": _order,
-    "park": _order,
-    "dead-letters": _dead_letters,
+SERVICE = "service_command"
+#: By the command's word the module of this room whose `run` does it.
+COMMANDS: Dict[str, str] = {
+    "run": SERVICE,
+    "serve": SERVICE,
+    "status": "status_command",
+    "metrics": "status_command",
+    "top": "top",
+    "explain": "explain.command",
+    "stacks": "explain.command",
+    "events": "events",
+    "lag": "lag.command",
+    "check": "doctor.command",
+    "pause": "orders",
+    "resume": "orders",
+    "pauses": "orders",
+    "park": "orders",
+    "dead-letters": "dead_letters.command",
 }
 _NO_SERVICE = {*COMMANDS, "--check-config", "--help", "-h", "--version"}
 
@@ -125,11 +72,14 @@ def _done(words: List[str], started: Started) -> int:
         return _refuse(problem)
     if configuration.command != "run" or configuration.check_only:
         signals.give_back()
-    if configuration.settings.oauth and COMMANDS[configuration.command] is not _service:
+    module = COMMANDS[configuration.command]
+    if configuration.settings.oauth and module != SERVICE:
         start.have(configuration.child_environment)  # that function finds what it finds in the service
     if configuration.settings.core_dumps == "off":
         machine.forbid_core_dumps()
-    return COMMANDS[configuration.command](configuration, started)
+    # Not by importlib: what that imports `python -X importtime` does not tell.
+    run = __import__(f"kafka_worker.ops.{module}", fromlist=["run"]).run
+    return int(run(configuration, *started) if module == SERVICE else run(configuration))
 
 
 def _refuse(problem: ConfigurationError) -> int:

@@ -101,27 +101,26 @@ class Quarantine(Pool):
     def abandon(self) -> List[Task]:
         """Suspects of closed partitions that wait for their turn, which they do not get: one after the other they might take
         longer than a drain. Whoever gets the partition next knows them."""
-        waiting = self._queue.taken()
-        self._queue.extend(task for task in waiting if not partition_of(task).closing.closed)
-        self.wake(len(waiting))
-        return [task for task in waiting if partition_of(task).closing.closed]
+        return self._sift(lambda task: partition_of(task).closing.closed)
 
     def look_again(self) -> None:
         """Operators have changed what is paused."""
-        waiting = self._queue.taken()
-        self._queue.extend(waiting)
-        self.wake(len(waiting))
+        self._sift(lambda _: False)
 
     def take_out(self, partition: Partition, offset: int) -> Optional[Task]:
         """The suspect of this offset, if it waits for its turn, which it does not get."""
-        waiting, wanted = self._queue.taken(), None
-        for task in waiting:
-            if partition_of(task) is partition and offset_of(task) == offset:
-                wanted = task
-            else:
-                self._queue.extend([task])
-        self.wake(len(waiting))
-        return wanted
+        found = self._sift(lambda task: partition_of(task) is partition and offset_of(task) == offset)
+        return found[0] if found else None
+
+    def _sift(self, wanted: Callable[[Task], bool]) -> List[Task]:
+        """Those that wait and are wanted, which wait no more. All others may run, when their turn comes."""
+        found: List[Task] = []
+        others: List[Task] = []
+        for task in self._queue.taken():
+            (found if wanted(task) else others).append(task)
+        self._queue.extend(others)
+        self.wake(len(others))
+        return found
 
     # ---- any thread -----------------------------------------------------------------------------------------------
 

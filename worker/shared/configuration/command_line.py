@@ -14,6 +14,7 @@ from kafka_worker.shared.configuration.given import Given
 from kafka_worker.shared.configuration.near import nearest
 from kafka_worker.shared.configuration.words import dead_letter_flags, order_flags
 from kafka_worker.shared.configuration.words import place as places
+from kafka_worker.shared.configuration.words.flags import astray
 from kafka_worker.shared.configuration.words.place import ALL_EVENTS, EventsRequest, Place
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.setting import Setting
@@ -28,7 +29,7 @@ _WITH_JSON = ("status", "lag", "check", "explain", "stacks", "events", "pauses",
 _NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
     "--check-config": "validate, print the effective settings with secrets masked, and exit",
-    "--json": "with status, lag, check or dead-letters: print all of it as JSON",
+    "--json": f"with {', '.join(_WITH_JSON)}: print all of it as JSON",
 }
 _EXAMPLES = """\
 examples:
@@ -51,6 +52,9 @@ usage: {0} [options]
        {0} serve --http 127.0.0.1:8080 the same by HTTP, with probes; HTTP=127.0.0.1:8080 does so beside the service
 """ + order_flags.EXAMPLES + dead_letter_flags.EXAMPLES  # fmt: skip
 _HELP = {"-h", "--help"}
+_OF_COMMANDS = {
+    dead_letter_flags.COMMAND: dead_letter_flags.FLAGS, "events": places.EVENTS_FLAGS, "pause, park": order_flags.FLAGS,
+}  # fmt: skip
 _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
 with the value. The command line goes before the environment, that before .env. KAFKA_CLIENT_,
@@ -119,20 +123,10 @@ def parser(words: Optional[Sequence[str]] = None) -> argparse.ArgumentParser:
     made.add_argument("--version", action="version", version=__version__)
     for flag, meaning in _SWITCHES.items():
         made.add_argument(flag, action="store_true", help=meaning)
-    letters = made.add_argument_group("dead-letters")
-    for each in dead_letter_flags.FLAGS:
-        way: Dict[str, Any] = {"metavar": each.value} if each.value else {"action": "store_true"}
-        letters.add_argument(each.word, dest=each.name, default=argparse.SUPPRESS, help=each.meaning, **way)
-    events = made.add_argument_group("events")
-    events.add_argument("-n", dest="newest", metavar="N", default=argparse.SUPPRESS, help="the last N only")
-    events.add_argument(
-        "--follow", action="store_true", default=argparse.SUPPRESS, help="then each one as it comes, until Ctrl-C"
-    )
-    orders = made.add_argument_group("pause, park")
-    for order_flag in order_flags.FLAGS:
-        orders.add_argument(
-            order_flag.word, dest=order_flag.name, default=argparse.SUPPRESS, metavar=order_flag.value, help=order_flag.meaning
-        )
+    for title, flags in _OF_COMMANDS.items():
+        group = made.add_argument_group(title)
+        for each in flags:
+            group.add_argument(each.word, dest=each.name, default=argparse.SUPPRESS, help=each.meaning, **each.way)
     named = None if words is None or _HELP.intersection(words) else {word.split("=", 1)[0] for word in words}
     rows = {name: row for name, row in TABLE.items() if named is None or row.flag in named}
     groups = {row.group: made.add_argument_group(row.group) for row in rows.values()}
@@ -194,10 +188,11 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
     unknown = [word for word in rest if word.startswith("-")]
     of_letters = [flag.word for flag in dead_letter_flags.FLAGS] if arguments.command == dead_letter_flags.COMMAND else []
     arguments.faults += [_wrong_flag(word, of_letters) for word in unknown]
-    arguments.faults += order_flags.astray(arguments.command, flags)
+    arguments.faults += astray([each for each in order_flags.FLAGS if arguments.command not in each.goes_with], flags)
     if arguments.command != dead_letter_flags.COMMAND:
         shared = order_flags.ALL if arguments.command in order_flags.FOR_ALL else ""
-        arguments.faults += dead_letter_flags.astray(flags, shared)
+        others = [each for each in dead_letter_flags.FLAGS if each.word != shared]
+        arguments.faults += astray(others, flags, dead_letter_flags.COMMAND)
     elif not unknown:
         arguments.letters, wrong = dead_letter_flags.read(flags, rest, time.time(), as_json=arguments.as_json)
         arguments.faults += wrong
@@ -206,8 +201,7 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
         arguments.events, wrong = places.events(flags)
         arguments.faults += [f"{fault} ({COMMAND_LINE}). Correct it." for fault in wrong]
     else:
-        astray = [flag for flag, name in (("-n", "newest"), ("--follow", "follow")) if name in flags]
-        arguments.faults += [f"{flag} ({COMMAND_LINE}) goes with events only. Leave it out." for flag in astray]
+        arguments.faults += astray(places.EVENTS_FLAGS, flags)
     if arguments.command in order_flags.COMMANDS and not unknown:
         arguments.order, wrong = order_flags.read(arguments.command, flags, rest)
         arguments.faults += wrong

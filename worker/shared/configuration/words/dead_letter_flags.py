@@ -6,29 +6,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from kafka_worker.shared.configuration.words.flags import WHERE, Flag
 
 COMMAND = "dead-letters"
 _SELECTING = ("list", "replay", "drop")
 ACTIONS = ("list", "show", "replay", "drop")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_WHERE = "(the command line)"
 
 LetterId = Tuple[int, int]  # partition and offset of a letter in its dead-letter topic
-
-
-class Flag(NamedTuple):
-    """One flag of the command."""
-
-    word: str
-    value: str  # what stands behind it; empty: nothing, it is a switch
-    meaning: str
-    actions: Tuple[str, ...]  # where it may stand
-
-    @property
-    def name(self) -> str:
-        """The field in which an argument parser leaves it."""
-        return "letters_" + self.word.strip("-").replace("-", "_")
 
 
 FLAGS = (
@@ -88,30 +75,21 @@ def read(
     wrong with them; nothing, when that is so much that no action can be told."""
     if not words or words[0] not in ACTIONS:
         what = (
-            f"{words[0]} {_WHERE} is nothing that can be done with dead letters" if words else f"{COMMAND} does nothing alone"
+            f"{words[0]} {WHERE} is nothing that can be done with dead letters" if words else f"{COMMAND} does nothing alone"
         )
         return None, [f"{what}. Write {COMMAND} list, show, replay or drop. See --help."]
     faults: List[str] = []
     values: Dict[str, Any] = {"action": words[0], "as_json": as_json}
     for flag in FLAGS:
         if flag.name in given:
-            if words[0] not in flag.actions:
-                faults.append(f"{flag.word} {_WHERE} goes with {COMMAND} {' or '.join(flag.actions)} only. Leave it out.")
+            if words[0] not in flag.goes_with:
+                faults.append(f"{flag.word} {WHERE} goes with {COMMAND} {' or '.join(flag.goes_with)} only. Leave it out.")
             values[flag.word.strip("-").replace("-", "_")] = _value(flag, given[flag.name], now, faults)
     values["places"] = tuple(place for place in (_place(word, faults) for word in words[1:]) if place is not None)
     if as_json and words[0] not in ("list", "show"):
-        faults.append(f"--json {_WHERE} goes with {COMMAND} list or show only. Leave it out.")
+        faults.append(f"--json {WHERE} goes with {COMMAND} list or show only. Leave it out.")
     wanted = DeadLetterRequest(**values)
     return wanted, faults + _contradictions(wanted)
-
-
-def astray(given: Mapping[str, Any], but: str = "") -> List[str]:
-    """The faults of flags that were given without the command, `but` for one that another has too."""
-    return [
-        f"{flag.word} {_WHERE} goes with {COMMAND} only. Leave it out."
-        for flag in FLAGS
-        if flag.name in given and flag.word != but
-    ]
 
 
 def _contradictions(wanted: DeadLetterRequest) -> List[str]:
@@ -140,14 +118,14 @@ def _value(flag: Flag, text: Any, now: float, faults: List[str]) -> Any:
     wanted, read_value = reader
     value = read_value(text, now)
     if value is None:
-        faults.append(f"{flag.word} = {text!r} {_WHERE}: wanted: {wanted}. Correct it.")
+        faults.append(f"{flag.word} = {text!r} {WHERE}: wanted: {wanted}. Correct it.")
     return value
 
 
 def _place(word: str, faults: List[str]) -> Optional[LetterId]:
     found = re.fullmatch(r"(\d{1,9}):(\d{1,18})", word, re.ASCII)
     if found is None:
-        faults.append(f"{word} {_WHERE} is no place of a letter. Wanted: PARTITION:OFFSET, as the list shows it.")
+        faults.append(f"{word} {WHERE} is no place of a letter. Wanted: PARTITION:OFFSET, as the list shows it.")
         return None
     return int(found[1]), int(found[2])
 

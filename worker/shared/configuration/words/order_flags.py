@@ -6,26 +6,12 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 
 from kafka_worker.shared.configuration.words import dead_letter_flags
 from kafka_worker.shared.configuration.words import place as places
+from kafka_worker.shared.configuration.words.flags import WHERE, Flag
 from kafka_worker.shared.configuration.words.place import Place
 
 COMMANDS = ("pause", "resume", "pauses", "park")
 ALL = "--all"  # a flag of `dead-letters`, too
 FOR_ALL = ("pause", "resume")
-_WHERE = "(the command line)"
-
-
-class Flag(NamedTuple):
-    """One flag of these commands."""
-
-    word: str
-    value: str  # what stands behind it
-    meaning: str
-    commands: Tuple[str, ...]  # where it may stand
-
-    @property
-    def name(self) -> str:
-        """The field in which an argument parser leaves it."""
-        return "order_" + self.word.strip("-")
 
 
 FLAGS = (
@@ -59,16 +45,16 @@ class OrderRequest(NamedTuple):
 def read(command: str, given: Mapping[str, Any], words: Sequence[str]) -> Tuple[OrderRequest, List[str]]:
     """What the words behind the command, and the flags given (by `Flag.name`), mean, and what is wrong with them."""
     faults: List[str] = []
-    place = Place("") if command == "pauses" else _place(command, words, faults, everything="letters_all" in given)
+    place = Place("") if command == "pauses" else _place(command, words, faults, everything="flag_all" in given)
     if command == "pauses" and words:
-        faults.append(f"{' '.join(words)} {_WHERE}: pauses lists all there are. Leave it out.")
-    reason, seconds = given.get("order_reason", ""), None
-    if command in FLAGS[0].commands and not reason.strip():
+        faults.append(f"{' '.join(words)} {WHERE}: pauses lists all there are. Leave it out.")
+    reason, seconds = given.get("flag_reason", ""), None
+    if command in FLAGS[0].goes_with and not reason.strip():
         faults.append(f"{command} wants --reason TEXT: whoever finds it so will ask why.")
-    if "order_for" in given:
-        seconds = dead_letter_flags.span(given["order_for"])
+    if "flag_for" in given:
+        seconds = dead_letter_flags.span(given["flag_for"])
         if not seconds:
-            faults.append(f"--for = {given['order_for']!r} {_WHERE}: wanted: how long, like 90s, 30m, 2h or 1d. Correct it.")
+            faults.append(f"--for = {given['flag_for']!r} {WHERE}: wanted: how long, like 90s, 30m, 2h or 1d. Correct it.")
     return OrderRequest(place, reason, seconds), faults
 
 
@@ -81,15 +67,6 @@ def _place(command: str, words: Sequence[str], faults: List[str], *, everything:
     elif everything or found is None or (command == "pause" and found.offset is not None):
         faults.append(f"{command} wants one TOPIC or TOPIC/PARTITION, as orders/3, or --all for everything on this host.")
     return found or Place("")
-
-
-def astray(command: str, given: Mapping[str, Any]) -> List[str]:
-    """The faults of flags that were given with another command."""
-    return [
-        f"{flag.word} {_WHERE} goes with {' and '.join(flag.commands)} only. Leave it out."
-        for flag in FLAGS
-        if flag.name in given and command not in flag.commands
-    ]
 
 
 def fields(request: OrderRequest) -> Dict[str, Any]:

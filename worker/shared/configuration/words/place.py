@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from kafka_worker.shared.configuration.words.flags import Flag
+
 _PLACE = re.compile(r"(?P<topic>[^/\s]+)(?:/(?P<partition>\d{1,9})(?:/(?P<offset>\d{1,18}))?)?")
 _SLOT = re.compile(r"\d{1,6}")
 _COUNT = re.compile(r"\d{1,4}", re.ASCII)
@@ -48,11 +50,15 @@ class EventsRequest(NamedTuple):
 
 
 ALL_EVENTS = EventsRequest()
+EVENTS_FLAGS = (
+    Flag("-n", "N", "the last N only", ("events",)),
+    Flag("--follow", "", "then each one as it comes, until Ctrl-C", ("events",)),
+)
 
 
 def events(flags: Mapping[str, object]) -> Tuple[EventsRequest, List[str]]:
     """What the flags of `events` mean, and what is wrong with them."""
-    newest = str(flags.get("newest", "0"))
+    newest = str(flags.get("flag_n", "0"))
     if not _COUNT.fullmatch(newest):
         return EventsRequest(), [f"-n = {newest!r}: wanted: a whole number from 0 to 9999"]
-    return EventsRequest(int(newest), bool(flags.get("follow"))), []
+    return EventsRequest(int(newest), bool(flags.get("flag_follow"))), []

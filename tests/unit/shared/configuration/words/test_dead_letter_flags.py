@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from kafka_worker.shared.configuration import command_line
 from kafka_worker.shared.configuration.load import load
-from kafka_worker.shared.configuration.words.dead_letter_flags import FLAGS, DeadLetterRequest, Flag, moment, read
+from kafka_worker.shared.configuration.words.dead_letter_flags import FLAGS, DeadLetterRequest, moment, read
+from kafka_worker.shared.configuration.words.flags import Flag
 
 NOW = 1_000_000.0
 
@@ -57,7 +58,7 @@ def test_settings_may_stand_among_them() -> None:
     ],
 )
 def test_a_time_is_given_as_ago_or_in_iso_8601_and_utc(text: str, seconds: float) -> None:
-    wanted, faults = read({"letters_since": text}, ["list"], NOW, as_json=False)
+    wanted, faults = read({"flag_since": text}, ["list"], NOW, as_json=False)
 
     assert faults == []
     assert wanted is not None
