@@ -10,12 +10,12 @@ from typing import Any, Dict, Mapping, NamedTuple
 
 from kafka_worker.shared.producing import TOGETHER
 from kafka_worker.shared.routes import ignored
-from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.settings import MAX_POLL_INTERVAL_MS, SESSION_TIMEOUT_MS, Settings
 from kafka_worker.shared.system import memory
 
 # Where members do the group's rebalances; by the new protocol the brokers have these.
 CLASSIC_DEFAULTS: Dict[str, Any] = {
-    "session.timeout.ms": 60000,
+    "session.timeout.ms": SESSION_TIMEOUT_MS,
     # Partitions move at the pace of group heartbeats: 3000 (the client's default) means 2.3 s for a hand-over, 500 means
     # 0.23 s.
     "heartbeat.interval.ms": 500,
@@ -23,7 +23,7 @@ CLASSIC_DEFAULTS: Dict[str, Any] = {
 }
 CONSUMER_DEFAULTS: Dict[str, Any] = {
     "auto.offset.reset": "earliest",
-    "max.poll.interval.ms": 300000,
+    "max.poll.interval.ms": MAX_POLL_INTERVAL_MS,
     # The client would prefetch up to 64 MiB and then sleep for a second; here it looks again soon. Beside what these allow, it
     # has one fetch. (That ends within a batch of the producer's, whose rest is sent again: with much less of a partition, that
     # is more than a tenth.)

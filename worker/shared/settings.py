@@ -22,6 +22,7 @@ _TOPIC = r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}"
 _SERVER = r"(?:\w+://)?(?:\[[0-9A-Fa-f:.]+\]|[^\s,:/\[\]]+)(?::\d{1,5})?"
 _ADDRESS = r"(?:localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}"
 ABSOLUTE_PATH = "an absolute path"
+SESSION_TIMEOUT_MS, MAX_POLL_INTERVAL_MS = 60_000, 300_000  # of a consumer whose properties do not say them
 
 
 @dataclass(frozen=True, repr=False)
@@ -260,7 +261,7 @@ class Settings(TopicSettings, _Decided):
     )
     http_show_keys: str = row(
         "HTTP", "HTTP_SHOW_KEYS", "--http-show-keys",
-        "whether the API and the page tell the keys of messages, and texts that may have them",
+        "whether probes, API and page tell the keys of messages, and what errors say, which may have them in it",
         "off", choices=("off", "on"),
     )
     metrics_also: str = row(
@@ -279,6 +280,12 @@ class Settings(TopicSettings, _Decided):
     registry_properties: Dict[str, str] = field(default_factory=dict)
     topic_tables: Dict[str, Dict[str, Any]] = field(default_factory=dict)  # by topic or pattern: what it has of its own
     host: str = field(default_factory=socket.gethostname)  # asked once, for all processes: a machine may change its name
+
+    @property
+    def session_seconds(self) -> float:
+        """After so long the group takes a member for dead that is silent, by the classic protocol."""
+        given = {**self.client_properties, **self.consumer_properties}
+        return float(given.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
 
     def of(self, topic: str) -> TopicSettings:
         """The settings that hold for this topic: its own come before those of the service, whoever said these. A table of its

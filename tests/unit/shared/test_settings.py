@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafka_worker.kafka.properties import consumer_properties
 from kafka_worker.shared.configuration.command_line import parser
 from kafka_worker.shared.configuration.env_example import env_example
 from kafka_worker.shared.setting import Setting
@@ -87,6 +88,23 @@ def test_no_secret_is_shown_and_everything_else_is() -> None:
         assert shown.count(MASK) == len(hidden)
         assert "KAFKA_CLIENT_SECURITY_PROTOCOL=SASL_SSL" in shown
         assert "KAFKA_GROUP_ID=orders" in shown
+
+
+@pytest.mark.parametrize(
+    ("of_clients", "of_consumer", "seconds"),
+    [
+        ({}, {}, 60.0),
+        ({"session.timeout.ms": "6000"}, {}, 6.0),
+        ({"session.timeout.ms": "6000"}, {"session.timeout.ms": "7000"}, 7.0),
+    ],
+)
+def test_a_session_is_as_long_as_the_client_has_it(
+    of_clients: Dict[str, str], of_consumer: Dict[str, str], seconds: float
+) -> None:
+    settings = made(client_properties=of_clients, consumer_properties=of_consumer)
+
+    assert settings.session_seconds == seconds
+    assert float(consumer_properties(settings, "host-0")["session.timeout.ms"]) == 1000 * seconds
 
 
 def test_the_example_file_is_the_table() -> None:

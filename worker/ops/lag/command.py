@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict
 from typing import Dict, List, Tuple
 
+from kafka_worker.kafka.properties import consumer_properties
 from kafka_worker.ops.connection import NOT_ALL, BrokerError, told
 from kafka_worker.ops.lag.group import Group
 from kafka_worker.ops.lag.rows import Member, Offsets, Place, Row, first_undone, oldest, rows, total, uneven
@@ -75,7 +76,7 @@ def _members(group: Group, complaints: List[str]) -> Tuple[str, List[Member]]:
 
 def _rows(settings: Settings, group: Group, places: List[Place], members: List[Member]) -> List[Row]:
     offsets = Offsets(group.committed(places), group.beginnings(places), group.ends(places))
-    undone = first_undone(offsets, settings.consumer_properties.get("auto.offset.reset", "earliest"))
+    undone = first_undone(offsets, consumer_properties(settings, "")["auto.offset.reset"])
     behind = {place: offset for place, offset in undone.items() if offset < offsets.ends.get(place, offset + 1)}
     due = {**dict.fromkeys(undone.keys() - behind.keys()), **group.due(behind)}
     return rows(offsets, undone, due, members, time.time())

@@ -64,8 +64,8 @@ if TYPE_CHECKING:
             ),
         ),
         (
-            {"KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS": "40000"},
-            ("KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS must be at least session.timeout.ms, which is 45000. Change one of them."),
+            {"KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS": "59999"},
+            ("KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS must be at least session.timeout.ms, which is 60000. Change one of them."),
         ),
         (
             {"KAFKA_CONSUMER_GROUP_PROTOCOL": "new"},

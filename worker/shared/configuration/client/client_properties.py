@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence
 from kafka_worker.shared import routes
 from kafka_worker.shared.configuration.client import identity, registry_properties
 from kafka_worker.shared.configuration.client.librdkafka_properties import PROPERTIES, nearest
-from kafka_worker.shared.settings import PROPERTY_PREFIXES, REGISTRY_GROUP, environment_name, is_secret
+from kafka_worker.shared.settings import (
+    MAX_POLL_INTERVAL_MS,
+    PROPERTY_PREFIXES,
+    REGISTRY_GROUP,
+    SESSION_TIMEOUT_MS,
+    environment_name,
+    is_secret,
+)
 
 if TYPE_CHECKING:
     from kafka_worker.shared.configuration.given import Given, Key
@@ -46,8 +53,6 @@ OF_CLASSIC_PROTOCOL = {
     "group.protocol.type": "nothing",
 }
 _PREFIX = {group: prefix for prefix, group in PROPERTY_PREFIXES.items()}
-# librdkafka's defaults, in milliseconds.
-_SESSION_TIMEOUT, _MAX_POLL_INTERVAL = 45_000, 300_000
 
 
 def faults(given: Mapping[Key, Given], oauth: str = "") -> List[str]:
@@ -128,9 +133,9 @@ def _timeout_faults(given: Mapping[Key, Given]) -> List[str]:
     never.
     """
     consumer = _milliseconds(given)
-    session = consumer.get("session.timeout.ms", _SESSION_TIMEOUT)
+    session = consumer.get("session.timeout.ms", SESSION_TIMEOUT_MS)
     found = []
-    if consumer.get("max.poll.interval.ms", _MAX_POLL_INTERVAL) < session:
+    if consumer.get("max.poll.interval.ms", MAX_POLL_INTERVAL_MS) < session:
         found.append(_contradiction("max.poll.interval.ms", "at least", session))
     if consumer.get("heartbeat.interval.ms", 0) >= session:
         found.append(_contradiction("heartbeat.interval.ms", "below", session))
