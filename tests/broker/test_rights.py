@@ -115,7 +115,7 @@ def test_who_has_no_token_waits_for_one_and_says_so_and_signs_in_everywhere_when
     says.write_text("nothing known")
     env = by_function("by_file", TOKENS=str(says))
     running = service(name, group, strict.doors["OAUTHBEARER"], processes=1, env=env).start()
-    told = "no token to sign in with: KAFKA_OAUTH=tests.support.token_functions:by_file raised KeyError: 'nothing known'"
+    told = "no token to sign in with: KAFKA_OAUTH=tests.support.token_functions:by_file raised KeyError: «'nothing known'»"
 
     eventually(lambda: told in running.command("status").stdout, SECONDS, "status says why it is not in the group")
     (pid,) = running.children().values()

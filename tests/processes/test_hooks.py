@@ -69,7 +69,7 @@ def test_a_database_that_hangs_and_then_refuses_is_named_and_waited_for_and_all_
     for isolation, each in services.items():
         eventually(partial(_named, each, "hook_handlers.database is being started"), SECONDS, "what hangs is named")
         worlds[isolation].hangs.unlink()
-    why = "can't be started: ConnectionRefusedError: the database is down"
+    why = "can't be started: ConnectionRefusedError: «the database is down»"
     eventually(lambda: _named(services["none"], why), SECONDS, "why it waits")
     assert not any("works on" in world.told.read_text() for world in worlds.values() if world.refuses.exists())
     worlds["none"].refuses.unlink()

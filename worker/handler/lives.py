@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, List, Sequence, Set, Tuple
 from kafka_worker.handler.hooks import DEFINED, Drive, Hook, HookError, Registry
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.foreign.exceptions import copied
 from kafka_worker.shared.system import forks
 
@@ -84,7 +84,7 @@ class Lives:
                     self._begun.append((hook, hook.start(self._drive)))
                 except BaseException as problem:  # SystemExit too: it would end a thread, and the process would hang
                     cause = copied(problem)
-                    raise HookError(f"the hook {hook.name} can't be started: {_in_words(problem)}") from cause
+                    raise HookError(f"the hook {hook.name} can't be started: {quoted(problem)}") from cause
                 finally:
                     _no_copy()
 
@@ -98,7 +98,7 @@ class Lives:
                     hook.stop(manager, self._drive)
                 except BaseException as problem:  # the others are stopped all the same
                     log.error(  # noqa: TRY400 (a copy)
-                        "The hook %s can't be stopped: %s", hook.name, _in_words(problem),
+                        "The hook %s can't be stopped: %s", hook.name, quoted(problem),
                         exc_info=copied(problem), extra=about(Event.HOOK_FAILED),
                     )  # fmt: skip
                 finally:
@@ -195,7 +195,3 @@ def _no_loop(_awaitable: Any) -> None:
 def _no_copy() -> None:
     if forks.copied:
         forks.end()
-
-
-def _in_words(problem: BaseException) -> str:
-    return f"{plain(names_of(problem)[0])}: {text_of(problem)}"

@@ -25,7 +25,7 @@ from kafka_worker.handler.schema import SchemaError
 from kafka_worker.handler.typed import HintError, element_of, hint_of
 from kafka_worker.handler.validation import decoder_for
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.shared.foreign.errors import text_of
+from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.foreign.functions import NoFunctionError, imported_with_care
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks
@@ -206,7 +206,7 @@ def _kind(function: Callable[..., Any], source: str) -> Kind:
     try:
         start.late("asyncio").new_event_loop().close()
     except Exception as problem:  # the user's policy, which a thread of ours would meet
-        raise HandlerError(f"{source} sets an event loop policy that makes no loop: {text_of(problem)}") from problem
+        raise HandlerError(f"{source} sets an event loop policy that makes no loop: {quoted(problem)}") from problem
     return Kind.ASYNC
 
 

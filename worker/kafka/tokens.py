@@ -17,7 +17,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Tuple
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.foreign.functions import NoFunctionError, imported_with_care
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
@@ -89,8 +89,7 @@ class Tokens:
         try:
             token = checked(self._function(config), now)
         except BaseException as problem:  # SystemExit too: it is the user's
-            error = plain(names_of(problem)[0])
-            self._failed(str(problem) if isinstance(problem, UnusableTokenError) else f"raised {error}: {text_of(problem)}")
+            self._failed(str(problem) if isinstance(problem, UnusableTokenError) else f"raised {quoted(problem)}")
             token = None
         with self._lock:
             self._asked = None

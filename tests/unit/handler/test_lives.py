@@ -79,7 +79,7 @@ def test_while_one_fails_or_takes_its_time_status_can_say_which_why_and_where() 
         thread.join(5)
 
     assert early == ""
-    assert text == "the hook a can't be started: ConnectionError: refused (the process), for 12 s"
+    assert text == "the hook a can't be started: ConnectionError: «refused» (the process), for 12 s"
     assert not thread.is_alive()
 
 

@@ -73,15 +73,15 @@ def test_all_clients_have_one_token_until_it_grows_old_and_the_old_one_until_the
 
     assert first == [("first", 1100.0, "me", {"a": "b"})] * 3
     assert (again, second, provider.calls) == (first[0], ("second", 1200.0, "", {}), 3)
-    assert problem == "there is no token to sign in with: KAFKA_OAUTH=m:f raised ValueError: away"
+    assert problem == "there is no token to sign in with: KAFKA_OAUTH=m:f raised ValueError: «away»"
     assert provider.tokens.problem == ""
 
 
 @pytest.mark.parametrize(
     ("answer", "how"),
     [
-        (ValueError("away"), "raised ValueError: away"),
-        (SystemExit(3), "raised SystemExit: 3"),
+        (ValueError("away"), "raised ValueError: «away»"),
+        (SystemExit(3), "raised SystemExit: «3»"),
         ("secret", "returned a str that is no token: wanted: (token, when it ends"),
         (None, "returned a NoneType that is no token"),
         (("secret",), "returned a tuple that is no token"),

@@ -88,7 +88,7 @@ def test_a_hook_that_fails_ends_the_test_and_what_has_begun_is_stopped(kind: Any
     hook(per_process, "database", told)
     hook(kind, "bad", told, refuses=True)
 
-    with pytest.raises(HookError, match=r"hook.*can't be started: ConnectionRefusedError: no database"), TestWorker(nothing):
+    with pytest.raises(HookError, match=r"hook.*can't be started: ConnectionRefusedError: «no database»"), TestWorker(nothing):
         pass
 
     assert told == ["database starts", "database stops"]

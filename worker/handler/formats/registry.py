@@ -25,7 +25,7 @@ from kafka_worker.handler.decoding import WithContext, invalid
 from kafka_worker.handler.formats import FormatError
 from kafka_worker.handler.typed import converter, takes_none, tombstone
 from kafka_worker.shared.configuration.client.registry_properties import FORMATS, NOT_FOUND, client_properties
-from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, causes_of, names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, causes_of, names_of, plain, quoted, text_of
 
 PAUSE_SECONDS = 2.0  # between two tries to ask a registry that is away
 LONGEST_LOOK_UP = 30.0  # seconds, for whoever waits while another thread asks
@@ -108,7 +108,7 @@ class Registry:
 
     def in_words(self, problem: Exception) -> str:
         """Why it does not answer."""
-        return f"the schema registry at {self._url}: {plain(names_of(problem)[0])}: {text_of(problem)}"
+        return f"the schema registry at {self._url}: {quoted(problem)}"
 
     def _note(self, schema: Any, text: str) -> _Unknown:
         now, known = self._clock(), self._unknown.pop(schema, None)

@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from kafka_worker.ops.serve.watching import Seen, Watch
 from kafka_worker.shared.events import QUOTING
+from kafka_worker.shared.foreign.errors import unquoted
 from kafka_worker.shared.ipc.control import NotRunningError
 from kafka_worker.shared.ipc.recent import keep
 
@@ -73,4 +74,5 @@ def read(text: str) -> Mark:
 def without_quotes(event: Event) -> Event:
     """The same without what may quote a message."""
     hidden = HIDDEN if event.get("event") in QUOTING else ("key_hash",)
-    return {name: value for name, value in event.items() if name not in hidden}
+    told = {name: value for name, value in event.items() if name not in hidden}
+    return {name: unquoted(value) if isinstance(value, str) else value for name, value in told.items()}

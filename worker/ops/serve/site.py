@@ -21,6 +21,7 @@ from kafka_worker.ops.serve.guard import Guard
 from kafka_worker.ops.serve.happenings import Happenings
 from kafka_worker.ops.serve.history import History
 from kafka_worker.ops.serve.watching import Seen, Watch
+from kafka_worker.shared.foreign.errors import unquoted
 from kafka_worker.shared.ipc.snapshot import Snapshot
 from kafka_worker.shared.settings import Settings
 
@@ -83,7 +84,8 @@ class Site:
 
     def _probe(self, request: Request, checks: List[probes.Check]) -> Response:
         text = probes.text(checks, self._heard(), verbose="verbose" in request.query_params)
-        return PlainTextResponse(text, 503 if any(check.fault for check in checks) else 200)
+        status = 503 if any(check.fault for check in checks) else 200
+        return PlainTextResponse(text if self._show_keys else unquoted(text), status)
 
     async def metrics(self, request: Request) -> Response:
         """Numbers that are out of date would be worse than none."""
@@ -108,7 +110,7 @@ class Site:
     async def explain(self, request: Request) -> Response:
         """What the commands of that name tells."""
         status, found = await self._explaining.answer(request.query_params)
-        return JSONResponse(found if self._show_keys else without_keys(found), status)
+        return JSONResponse(found if self._show_keys else without_quotes(found), status)
 
     async def events(self, request: Request) -> Response:
         """What has happened and happens, and each new snapshot, as they come."""
@@ -141,7 +143,7 @@ class Site:
         return f"event: event\nid: {happenings.written(mark[0], event)}\ndata: {told}\n\n".encode()
 
     def _json(self, seen: Seen) -> bytes:
-        shown = self._once("json", seen, lambda: json.dumps(seen.data if self._show_keys else without_keys(seen.data)))
+        shown = self._once("json", seen, lambda: json.dumps(seen.data if self._show_keys else without_quotes(seen.data)))
         return bytes(shown.encode())
 
     def _once(self, name: str, seen: Seen, make: Any) -> Any:
@@ -150,11 +152,14 @@ class Site:
         return self._made[name][1]
 
 
-def without_keys(data: Any) -> Any:
-    """The same without what is in fields called `key`: the user's, and perhaps somebody's name."""
+def without_quotes(data: Any) -> Any:
+    """The same without what is out of messages, or may be, and perhaps somebody's name: what is in fields called `key`, and
+    what errors say."""
     if isinstance(data, dict):
-        return {name: None if name == "key" else without_keys(value) for name, value in data.items()}
-    return [without_keys(each) for each in data] if isinstance(data, list) else data
+        return {name: None if name == "key" else without_quotes(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [without_quotes(each) for each in data]
+    return unquoted(data) if isinstance(data, str) else data
 
 
 def _front() -> List[BaseRoute]:

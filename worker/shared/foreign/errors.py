@@ -5,6 +5,7 @@ others ask the copy, which has the answers.
 
 from __future__ import annotations
 
+import re
 import traceback
 from typing import List, Tuple
 
@@ -98,6 +99,17 @@ def text_of(error: BaseException) -> str:
         return shortened(plain_text(str(error)), LONGEST_TEXT)
     except BaseException as problem:
         return f"(its text raised {plain(names_of(problem)[0])})"
+
+
+def quoted(error: BaseException) -> str:
+    """Its class, and between marks what it says: that may be out of a message, and is left out where strangers look."""
+    text = text_of(error).replace("«", "<").replace("»", ">")
+    return f"{plain(names_of(error)[0])}: «{text}»"
+
+
+def unquoted(text: str) -> str:
+    """The text without what errors say in it, and with what they are."""
+    return re.sub("«[^»]*(»|$)", "…", text) if "«" in text else text
 
 
 def traceback_of(error: BaseException, longest: int) -> str:

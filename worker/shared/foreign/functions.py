@@ -8,7 +8,7 @@ import inspect
 from typing import Any, Callable, Optional
 
 from kafka_worker import start
-from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks, machine
 from kafka_worker.shared.system.surroundings import Surroundings, after_import
@@ -42,7 +42,7 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
         raise
     except BaseException as problem:  # a user's module may raise anything, SystemExit included
         raise NoFunctionError(
-            f"{source} cannot be imported: {plain(names_of(problem)[0])}: {text_of(problem)} (wanted: "
+            f"{source} cannot be imported: {quoted(problem)} (wanted: "
             f"module:function, importable from the folder the service runs in){'; '.join(['', *start.hidden()])}"
         ) from problem
     finally:

@@ -294,7 +294,7 @@ def test_while_it_is_away_one_asks_now_and_then_and_nobody_waits_for_the_answer(
 
     for seconds in (0.0, 0.0, PAUSE_SECONDS - 0.1, 0.1, 0.0):
         now[0] += seconds
-        with pytest.raises(RegistryAwayError, match="the schema registry at http://registry: ConnectionRefusedError: down"):
+        with pytest.raises(RegistryAwayError, match="the schema registry at http://registry: ConnectionRefusedError: «down»"):
             registry.look_up(7, ask)
     assert asked == [100.0, 100.0 + PAUSE_SECONDS]
 

@@ -13,8 +13,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 
 from kafka_worker.ops import metrics
-from kafka_worker.ops.serve import site
+from kafka_worker.ops.serve import happenings, site
 from kafka_worker.ops.serve.watching import SILENT_SECONDS, Watch
+from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.ipc.snapshot import Snapshot, as_json
 from tests.unit import reports
 from tests.unit.ops.serve.asking import Answer, Door, answer, visit
@@ -49,12 +50,17 @@ def test_the_snapshot_is_there_without_keys_unless_they_are_wanted() -> None:
     assert shown == json.loads(json.dumps(as_json(SNAPSHOT)))
 
 
-def test_no_key_is_told_anywhere_unless_they_are_wanted() -> None:
+def test_neither_keys_nor_what_errors_say_is_told_anywhere_unless_they_are_wanted() -> None:
+    trouble = f"the hook m.db can't be started: {quoted(KeyError(reports.TASK.key))} (the process)"
+    snapshot = reports.snapshot(reports.slot(0, child=reports.child(tasks=[reports.TASK], trouble=trouble)))
     paths = ("/livez", "/readyz", "/metrics", "/api/v1/snapshot", "/api/v1/history", "/")
 
-    told = [answer(path, SNAPSHOT, query="verbose").body for path in paths] + [json.dumps(streamed(SNAPSHOT))]
+    told = [answer(path, snapshot, query="verbose").body for path in paths] + [json.dumps(streamed(snapshot))]
+    shown = [answer(path, snapshot, query="verbose", given={"http_show_keys": "on"}).body for path in paths[1:4]]
 
     assert [text for text in told if str(reports.TASK.key) in text] == []
+    assert "[!]trouble: slot 0: the hook m.db can't be started: KeyError: … (the process)\n" in told[1]
+    assert [str(reports.TASK.key) in text for text in shown] == [True, False, True]
 
 
 def test_a_stream_tells_each_new_snapshot_as_it_comes() -> None:
@@ -124,6 +130,8 @@ def test_texts_that_may_quote_a_message_are_not_told_unless_keys_are() -> None:
 
     assert hidden == [EVENTS["events"][0], {"number": 9, "event": "attempt-failed", "error_type": "KeyError"}]  # type: ignore[index]
     assert shown == EVENTS["events"]
+    unable = {"number": 10, "event": "unable", "reason": "the registry: HTTPError: «customer-9»"}
+    assert happenings.without_quotes(unable) == {**unable, "reason": "the registry: HTTPError: …"}
 
 
 def test_a_stream_without_news_says_that_it_is_still_there(monkeypatch: pytest.MonkeyPatch) -> None:

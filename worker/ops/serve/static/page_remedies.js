@@ -60,6 +60,10 @@ const REMEDIES = {
     "What operators have ordered can't be read, or kept: is the folder of STATE_DIRECTORY there, ours, and is there room? What is in force:",
     () => `${SERVICE} pauses`,
   ],
+  "files": [
+    "The disk of that folder does not answer; what waits for it stands still. Is it another machine's (NFS)? What is mounted where:",
+    () => "findmnt -t nfs,nfs4,cifs,fuse",
+  ],
   "http": ["Its port is in use, or its process ended. It is tried again by itself. Who listens:", () => "ss -ltnp"],
 };
 
