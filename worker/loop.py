@@ -183,6 +183,11 @@ class ConsumerLoop:
         """Go by these orders of operators from now on. The main thread's."""
         self._steering.order(orders)
 
+    @property
+    def orders_told(self) -> int:
+        """How often it was told them. The main thread's."""
+        return self._steering.told
+
     def seek(self, place: TaskId) -> None:
         """Look what becomes of this message: `sought` says it soon. The main thread's."""
         self.sought = (None, None)
@@ -201,8 +206,9 @@ class ConsumerLoop:
         return self._parts.settling.all_running()
 
     def _news(self) -> Tuple[object, ...]:
-        """What somebody waits to hear: that we are in the group, that we end, what is ours."""
-        return self._consumer.joined, self._consumer.away, self._consumer.ending, self._ownership.changes
+        """What somebody waits to hear: that we are in the group, that we end, what is ours, by which orders we go."""
+        consumer = self._consumer
+        return consumer.joined, consumer.away, consumer.ending, self._ownership.changes, self._steering.known
 
     def _partitions(self, now: float, *, inside: bool) -> List[PartitionReport]:
         """`inside` a client callback nothing comes and no commit is answered, and who is not in the group, or sees no broker,
@@ -239,5 +245,6 @@ class ConsumerLoop:
             partitions=self._partitions(now, inside=inside),
             breakers=parts.gates.reports(now),
             parked=self._steering.parking.reports(),
+            orders_known=self._steering.known,
             work=[*parts.decisions.work.told(), *self._ownership.work.told(), *self._ownership.committer.work.told()],
         )

@@ -302,6 +302,8 @@ class ChildProcess:
         fields.update(self._use.update(busy, self._pool.capacity, time.monotonic()), hung=self._hung, librdkafka=LIBRARY)
         fields["resting"] = len(self._pool.threads) - self._pool.limit
         fields["trouble"] = report.trouble or WAITS.trouble
+        if report.stage in NOT_JOINED:  # whoever begins from now on goes by them from the start
+            fields["orders_known"] = self._loop.orders_told
         return {"report": as_json(replace(report, **fields)), "events": logs.take_events()}
 
     def _poll_age(self) -> float:

@@ -53,6 +53,7 @@ class LoopReport:
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
     parked: List[ParkedReport] = field(default_factory=list)
+    orders_known: int = 0  # by which of those that it was told of it goes, in `parked` too
     work: List[WorkCount] = field(default_factory=list)  # but for what handler threads count themselves
 
 
@@ -141,6 +142,7 @@ def child_report(
         partitions=loop.partitions,
         breakers=loop.breakers,
         parked=loop.parked,
+        orders_known=loop.orders_known,
         trouble=loop.trouble,
         log_dropped=lost.dropped,
         log_untold=lost.untold,

@@ -125,24 +125,26 @@ def _pause(desk: Desk) -> None:
     scene.send([message("named", A, 3), message("late", B, 2), *(message(f"other-{key}", key) for key in OTHERS)])
     eventually(lambda: len(scene.ledger.done()) == done + len(OTHERS), SECONDS, "the others go on")
     with ThreadPoolExecutor() as operators:
-        parked = operators.submit(desk.orders, "park", 8)
+        parked = [operators.submit(desk.orders, "park", offset) for offset in (8, 9)]
         began = time.monotonic()
         desk.orders("pause", topic="", partition=None, seconds=2)
         eventually(lambda: all(each["pause"] for each in desk.partitions()), SECONDS, "all are paused")
         scene.send([message(f"again-{key}", key, 1) for key in OTHERS])
         service.signal(signal.SIGHUP)
         eventually(lambda: "Rolling restart: done" in service.log, SECONDS, "the rolling restart is done")
-        assert parked.result() == {"outcome": "", "problem": ""}
+        assert [each.result() for each in parked] == [{"outcome": "", "problem": ""}] * 2
     eventually(lambda: len(scene.ledger.done()) == done + 2 * len(OTHERS), SECONDS, "the pause of all is over")
     service.terminate()
     assert service.wait(SECONDS) == 0
     service.start().wait_ready(partitions=PARTITIONS)
 
     listed = json.loads(desk.does("pauses", "--json"))
-    assert [(order["partition"], order["offset"]) for order in listed] == [(0, None), (0, 8)]
+    assert sorted((order["partition"], order["offset"] or 0) for order in listed) == [(0, 0), (0, 8), (0, 9)]
+    taken_back = desk.orders("resume", 9)
     eventually(lambda: any(each["head"] for each in desk.partitions()), SECONDS, "it is known how far it is behind")
     (waiting,) = (each for each in desk.partitions() if each["head"])
     assert (waiting["lag"], waiting["head"]["offset"], waiting["head"]["waits"]) == (2, 8, "operator")
+    assert taken_back == {"ended": [f"{scene.topic}/0/9"], "still": [f"{scene.topic}/0"], "silent": [], "problem": ""}
     assert service.status()["problems"] == []
     assert min(entry.at for entry in scene.ledger.of("start") if entry.id.startswith("again-")) >= began + 2.0
     assert not {"named", "late"} & set(desk.started())

@@ -54,3 +54,4 @@ def test_what_runs_is_parked_its_key_goes_on_beside_it_and_its_outcome_is_void(
     service.terminate()
     assert service.wait(SECONDS) == 0
     assert "it runs again" not in service.log
+    assert "has run for" not in service.log, "what is parked is told as that, and not as late"

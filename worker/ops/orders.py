@@ -61,7 +61,9 @@ def _paused(request: OrderRequest, answer: Dict[str, Any]) -> int:
 def _resumed(request: OrderRequest, answer: Dict[str, Any]) -> int:
     ended, still = ", ".join(answer.get("ended", [])), ", ".join(answer.get("still", []))
     if request.place.offset is not None:
-        show(f"{ended} is not to be parked any more")
+        slots = ", ".join(map(str, answer.get("silent", [])))
+        doubt = f". But slot {slots} has not answered: if it had begun, there is a dead letter (dead-letters list)"
+        show(f"{ended} is not to be parked any more{doubt if slots else ''}")
     else:
         show(f"{ended}: paused no more, on this host" + (f". But so is still: {still}" if still else ""))
     return DONE
@@ -108,7 +110,7 @@ def place_of(order: OrderReport) -> Place:
 
 def what(order: OrderReport) -> str:
     """What is ordered."""
-    return "paused" if order.offset is None else "to be parked"
+    return "paused" if order.offset is None else "being parked" if order.sent else "to be parked"
 
 
 def told(orders: List[OrderReport]) -> List[str]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from enum import Enum
-from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from kafka_worker.outcomes.decisions import PARKED
 from kafka_worker.partitions.assignment import Assignment, Partition
@@ -59,6 +59,7 @@ class _Parked:
 
     def __init__(self, order: Order, partition: Partition) -> None:
         self.order = order
+        self.withdrawn = False  # its order is in force no more
         self.partition = partition
         self.offset = int(order.place.offset or 0)
         self.state = StateMachine(f"{order.place}, to be parked,", TRANSITIONS)
@@ -67,9 +68,19 @@ class _Parked:
         partition.named.add(self.offset)
 
     @property
+    def begun(self) -> bool:
+        """Whether there is no way back: its letter is on its way, or stored, or what its call made of it may be void."""
+        return self.state.now in {State.SENT, State.PARKED} or self.over is not None
+
+    @property
     def settled(self) -> bool:
         """Whether nothing more is to be done."""
         return self.state.now in {State.PARKED, State.DONE}
+
+    @property
+    def outcome(self) -> str:
+        """What is told of it."""
+        return (self.state.now if self.settled else State.SENT).value
 
     @property
     def is_done(self) -> bool:
@@ -90,9 +101,15 @@ class Parking:
         self._all_running = parts.settling.all_running
         self._clock = clock
         self._parked: Dict[Place, _Parked] = {}
+        self._orders: Sequence[Order] = ()
 
-    def turn(self, orders: Iterable[Order], assignment: Assignment) -> None:
-        """Once in a turn: go by these orders, as far as their partitions are ours."""
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._parked)
+
+    def turn(self, orders: Sequence[Order], assignment: Assignment) -> None:
+        """Once in a turn: go by these orders, as far as their partitions are ours. When they change it is another object."""
+        changed, self._orders = orders is not self._orders, orders
         known, self._parked = self._parked, {}
         for order in orders:
             topic, number, _ = order.place
@@ -104,15 +121,21 @@ class Parking:
             self._parked[order.place] = parked = before if before and ours else _Parked(order, partition)
             parked.order = order  # the newest: its words are the audit
         for place in known.keys() - self._parked.keys():
-            known[place].partition.named.discard(known[place].offset)
+            parked = known[place]
+            # What was taken back too late is told with the orders that have it no more, and goes on until it has its outcome.
+            told = parked.withdrawn and parked.settled and changed
+            if parked.begun and not told and assignment.get(place.topic, place.partition or 0) is parked.partition:
+                self._parked[place], parked.withdrawn = parked, True
+            else:
+                parked.partition.named.discard(parked.offset)
         now = self._clock()
         for parked in self._parked.values():
             self._step(parked, now)
 
     def reports(self) -> List[ParkedReport]:
-        """Those that have their outcome, until they are ordered no more."""
-        settled = [parked for parked in self._parked.values() if parked.settled]
-        return [ParkedReport(p.partition.topic, p.partition.number, p.offset, p.state.now.value) for p in settled]
+        """Those that have begun, or have their outcome."""
+        told = [parked for parked in self._parked.values() if parked.begun or parked.settled]
+        return [ParkedReport(p.partition.topic, p.partition.number, p.offset, p.outcome) for p in told]
 
     def take(self, tasks: Iterable[Task]) -> None:
         """These have names of those, and were delivered just now, so that nobody else has them."""
@@ -177,8 +200,9 @@ class Parking:
         if thread.has_ended(task):
             parked.over = task
             return False
-        message = message_of(task)
-        parked.partition.overdue[message.partition(), message.offset()] = None  # the handler is told that it is cancelled
+        place = message_of(task).partition(), message_of(task).offset()
+        parked.partition.parked.add(place)
+        parked.partition.overdue[place] = None  # the handler is told that it is cancelled
         return True
 
     def _send(self, parked: _Parked, task: Task, *, began: bool) -> None:

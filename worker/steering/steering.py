@@ -8,7 +8,7 @@ the process ends, nothing more of it is started there either.
 from __future__ import annotations
 
 import time
-from typing import Callable, List
+from typing import Callable, List, Tuple
 
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.prefetch import give_back
@@ -25,25 +25,30 @@ class Steering:
         """Nothing is ordered."""
         self.parking = Parking(parts, clock)
         self._quarantine = parts.quarantine
-        self._orders: Orders = ()
-        self._known: Orders = ()  # those that the next two are made of
+        self._told: Tuple[int, Orders] = (0, ())  # how often we were told what is in force, and what it is
+        self.known = 0  # by which of these it goes
         self._pauses = Pauses(())
         self._to_park: List[Order] = []
         self._steers = False  # whether anything is ordered, or was in the last turn
 
     def order(self, orders: Orders) -> None:
         """These are in force from now on. The main thread's."""
-        self._orders = orders
+        self._told = (self.told + 1, orders)
+
+    @property
+    def told(self) -> int:
+        """How often it was told what is in force. The main thread's."""
+        return self._told[0]
 
     def turn(self, assignment: Assignment, consumer: GroupConsumer) -> bool:
         """Once in a turn, also while partitions are brought to rest; whether what may be started has changed."""
-        orders = self._orders  # read once: whole lists take the place of others
-        if orders is not self._known:
-            self._known, self._pauses = orders, Pauses(orders)
+        told, orders = self._told  # read once: whole lists take the place of others
+        if told != self.known:
+            self.known, self._pauses = told, Pauses(orders)
             self._to_park = [order for order in orders if order.parks]
         if not (orders or self._steers):
             return False
-        self._steers = bool(orders)
+        self._steers = bool(orders or len(self.parking))
         changed = [partition for partition in assignment if self._pause(partition, consumer)]
         if changed:
             self._quarantine.look_again()

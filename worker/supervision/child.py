@@ -23,6 +23,7 @@ from kafka_worker.supervision.prepared import Prepared
 log = logs.logger(__name__)
 
 
+_CLOSING = (Stage.CLOSING, Stage.CLOSED)
 MOST_ANSWERS = 32  # that are kept for who has asked
 START_SECONDS = 600.0  # for the import of the handler: the slowest known, of large models, take a minute or two
 
@@ -70,6 +71,7 @@ class Child:
         self.status: Optional[int] = None  # exit status, once reaped; negative: the signal that killed it
         self.kill_at: Optional[float] = None  # in the supervisor's awake seconds
         self.orders: Orders = ()  # of operators, as it was told
+        self._orders_told = 1  # how often; the first ones come with its settings
         self._process = process
         self._state = StateMachine(f"slot {slot}: a child", TRANSITIONS, self._note)
         self._heard_at = awake
@@ -118,7 +120,14 @@ class Child:
         """Tell it what operators have ordered, if that is new."""
         if self.orders is not orders:
             self.orders = orders
+            self._orders_told += 1
             self.channel.send({"orders": as_rows(orders)})
+
+    def goes_by(self, orders: Orders) -> bool:
+        """Whether its last word was said by these. Who has said nothing begins with them, and who closes steers no more."""
+        if self.report is None or self.stage in _CLOSING:
+            return True
+        return self.orders is orders and self.report.orders_known >= self._orders_told
 
     @property
     def stage(self) -> Optional[Stage]:

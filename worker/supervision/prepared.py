@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from contextlib import suppress
 from types import TracebackType
 from typing import Mapping, NamedTuple, Optional, Type
 
@@ -13,6 +14,7 @@ from kafka_worker.shared.system.last_words import LastWords
 from kafka_worker.supervision.systemd import without_systemd
 
 FIRST = 0  # the slot
+KILLED_SECONDS = 1.0  # for the kernel to end what was killed
 
 
 class Prepared(NamedTuple):
@@ -25,10 +27,16 @@ class Prepared(NamedTuple):
 
     def dismiss(self) -> None:
         """It is not wanted after all."""
-        self.process.kill()
-        self.process.wait()
+        make_end(self.process)
         self.channel.close()
         self.words.close()
+
+
+def make_end(process: subprocess.Popen[bytes]) -> None:
+    """End it by force. One that even the kernel can't end, as its disk does not answer, is not waited for."""
+    process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(KILLED_SECONDS)
 
 
 def prepare(slot: int, environment: Mapping[str, str]) -> Prepared:

@@ -1,7 +1,7 @@
 """The parent's story, read top to bottom: spawn, watch, restart, roll, stop.
 
-The supervisor has one thread, opens no Kafka client, and waits for nothing but its selector: whatever can hang lives in
-a child.
+It is one thread's, opens no Kafka client, and waits for nothing but its selector: whatever can hang lives in a child, or
+beside it (`aside`).
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from kafka_worker.supervision import preflight
 from kafka_worker.supervision.asked.desk import Desk
 from kafka_worker.supervision.asked.http_process import HttpProcess
 from kafka_worker.supervision.attention import Attention
+from kafka_worker.supervision.beside.aside import START_SECONDS, within
+from kafka_worker.supervision.beside.premises import Premises
 from kafka_worker.supervision.child import Child, begin
 from kafka_worker.supervision.leftovers import LOOK_SECONDS, Leftovers
-from kafka_worker.supervision.premises import Premises
 from kafka_worker.supervision.prepared import First, prepare
 from kafka_worker.supervision.recycling import RecyclingSchedule
 from kafka_worker.supervision.restart_policy import RestartPolicy
@@ -46,7 +47,6 @@ log = logs.logger("supervisor")
 CLOSE_SECONDS = 2.5  # beyond the drain deadline, until a child that did not end by itself is killed
 SAME_WISH_SECONDS = 0.5
 HURRIED_DRAIN_SECONDS = 0.0  # after a second signal: what is done is still committed, nothing more is waited for
-SESSION_TIMEOUT_MS = 60000  # of a child's consumer, unless KAFKA_CONSUMER_SESSION_TIMEOUT_MS says otherwise
 SPAWN_AGAIN_SECONDS = 5
 ABORT_SECONDS = 2.0  # for a hung child to print its stacks
 
@@ -88,8 +88,9 @@ class Supervisor:
         self._leftovers = Leftovers()
         self._work = WorkOfAll()
         self._wish = 0, -math.inf  # the first signal to stop, and when it came
-        session = float(settings.consumer_properties.get("session.timeout.ms", SESSION_TIMEOUT_MS)) / 1000
-        self._policy = RestartPolicy(settings.restart_limit, settings.restart_window_seconds, session, random.random)
+        self._policy = RestartPolicy(
+            settings.restart_limit, settings.restart_window_seconds, settings.session_seconds, random.random
+        )
         self._notifier = Notifier(environment, os.getpid())
         self._selector = selectors.DefaultSelector()
         self._inbox = SignalInbox([*self.REACTIONS, signal.SIGCHLD])
@@ -97,10 +98,9 @@ class Supervisor:
         self._attention = Attention(self._selector)
         self._http = HttpProcess(settings, environment, self._selector)
         self._desk = Desk(
-            settings, self._selector, lambda: self._state.now.value, self._awake, self._slots, self._http, self._work
+            settings, self._selector, lambda: self._state.now.value, self._awake, self._slots, self._http, self._work, premises
         )
         self._premises = premises
-        premises.guard(self._desk.control)
 
     def run(self) -> ExitCode:
         """Until stopped; the exit code says how that went."""
@@ -135,7 +135,7 @@ class Supervisor:
             if self._state.now is State.STOPPING and not left and all(slot.empty for slot in self._slots.values()):
                 break
             self._attention.wait(now, LOOK_SECONDS if left else self._patience(now))
-        self._desk.control.close()
+        self._premises.leave()
         self._http.end()
         log.info("Stopped: %s", described(self._code), extra=about(Event.SERVICE_STOPPED, reason=described(self._code)))
         return self._code
@@ -371,10 +371,13 @@ def run(settings: Settings, environment: Mapping[str, str], first: First) -> Exi
     """Run the service until it is stopped. `first`: its first process, which may be there already."""
     faulthandler.enable()  # the SIGABRT of systemd's watchdog prints where we hang
     try:
-        premises = Premises(settings)
+        premises = within(START_SECONDS, settings.runtime_directory, lambda: Premises(settings))
         if not premises.enter():
             return ExitCode.GAVE_UP
         supervisor = Supervisor(settings, environment, premises, first)
+    except TimeoutError as problem:
+        log.error("Nothing is started: %s", problem)  # noqa: TRY400 (a disk, and not a fault of ours)
+        return ExitCode.GAVE_UP
     except (OSError, runtime_files.NoRoomError) as problem:
         log.error("RUNTIME_DIRECTORY %s can't be used now: %s", settings.runtime_directory, problem)  # noqa: TRY400
         return ExitCode.GAVE_UP

@@ -53,6 +53,12 @@ SAID = [
     (["resume", "orders"], {"ended": ["orders", "orders/5"], "still": ["everything"]}, "orders, orders/5: paused no more"),
     (["resume", "orders"], {"ended": ["orders"], "still": ["everything"]}, "But so is still: everything"),
     (["resume", "orders/5/120"], {"ended": ["orders/5/120"], "still": []}, "0: orders/5/120 is not to be parked any more"),
+    (
+        ["resume", "orders/5/120"],
+        {"ended": ["orders/5/120"], "silent": [3, 4]},
+        "But slot 3, 4 has not answered: if it had begun",
+    ),
+    (["resume", "orders/5/120"], {"error": "orders/5/120 can't be let off any more"}, "1: orders/5/120 can't be let off"),
     (PARK, {"outcome": "parked"}, "0: orders/5/120 is parked: it is a dead letter now"),
     (PARK, {"outcome": "done"}, "1: orders/5/120 had come to its end before"),
     (PARK, {"outcome": ""}, "0: orders/5/120 is kept by name"),

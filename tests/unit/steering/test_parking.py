@@ -192,6 +192,16 @@ def test_the_letter_has_the_newest_order_s_words(bench: Bench) -> None:
     assert bench.letters == [(f"{TOPIC}.dlq", "parked by night@host: it still hangs", "0")]
 
 
+def test_what_is_taken_back_too_late_is_told_with_the_orders_that_have_it_no_more_and_has_its_outcome(bench: Bench) -> None:
+    runs(bench, bench.deliver())
+    bench.parking.turn([ORDER], bench.assignment)
+    sent = [each.outcome for each in bench.parking.reports()]
+
+    assert (sent, bench.turn(), len(bench.letters)) == (["sent"], "parked", 1)
+    assert bench.partition.tracker.is_done(HERE)
+    assert (bench.turn(ORDER._replace(place=Place(TOPIC, 0, HERE + 90))), len(bench.parking)) == ("", 1), "once is enough"
+
+
 def test_an_order_that_is_withdrawn_names_nothing_any_more(bench: Bench) -> None:
     bench.turn(ORDER)
     bench.turn()
@@ -247,6 +257,7 @@ def test_the_handler_of_what_runs_is_told_that_it_is_cancelled_and_its_neighbour
     bench.turn(ORDER)
 
     assert [context.cancelled for context in contexts] == [True, False]
+    assert bench.partition.parked == {(0, HERE)}, "by this a task process tells it from one that is late"
     assert contexts[0].deadline is None
 
 
@@ -276,18 +287,21 @@ def test_what_a_void_call_leaves_behind_is_not_decided(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("raises", [False, True])
 def test_nothing_that_comes_of_a_void_call_counts_whoever_runs_it(kind: str, *, raises: bool) -> None:
-    """Neither its flag, which may be somebody else's by then, nor its lane, which has gone on."""
+    """Neither its flag, which may be somebody else's by then, nor its lane, which has gone on, nor how long it took."""
 
-    work, called = Work(2), threading.Event()
+    work, called, now = Work(2), threading.Event(), [100.0]
 
     def act(offset: int) -> Any:
         if offset == 0:
             work.partition.void.add(0)
+            now[0] += 10.0
             called.set()
             if raises:
                 raise ValueError(offset)
 
-    with started(KINDS[kind](act, lambda: None)) as pool:
+    made = KINDS[kind](act, lambda: None)
+    made.clock = lambda: now[0]
+    with started(made) as pool:
         lane = work.give_in_one_lane(pool)
         assert called.wait(5)
         eventually(lambda: not pool.running(), 5, "it is over")
@@ -297,14 +311,17 @@ def test_nothing_that_comes_of_a_void_call_counts_whoever_runs_it(kind: str, *, 
         assert not lane.idle
         assert list(pool.undecided) == []
         assert sum(thread.done + thread.failed for thread in pool.threads) == 0
+        assert [
+            times for thread in pool.threads for times in thread.times.values() if any(times.counts) or times.seconds
+        ] == []
 
 
 ONE_OUTCOME = {("parked", 1, True, 1), ("done", 0, True, 1)}
 
 
-def outcome(bench: Bench) -> Tuple[str, int, bool, int]:
+def outcome(bench: Bench, *orders: Order) -> Tuple[str, int, bool, int]:
     """What is said of it, its letters, whether it is done, and how often its follower may run or does."""
-    told = bench.turn(ORDER)
+    told = bench.turn(*orders)
     follower = bench.queued.count(HERE + 1) + bench.partition.tracker.is_done(HERE + 1)
     return told, len(bench.producer.letters), bench.partition.tracker.is_done(HERE), follower
 
@@ -321,10 +338,13 @@ def test_a_message_that_is_parked_at_whatever_instruction_of_its_thread_has_one_
 
         return run, lambda: bench.turn(ORDER)
 
-    assert {outcome(bench) for bench in at_each_instruction(make)} == ONE_OUTCOME
+    assert {outcome(bench, ORDER) for bench in at_each_instruction(make)} == ONE_OUTCOME
 
 
-def test_a_call_that_ends_at_whatever_instruction_of_who_parks_it_has_one_outcome(producer: Producer) -> None:
+@pytest.mark.parametrize("orders", [(ORDER,), ()], ids=["in force", "taken back meanwhile"])
+def test_a_call_that_ends_at_whatever_instruction_of_who_parks_it_has_one_outcome(
+    producer: Producer, orders: Tuple[Order, ...]
+) -> None:
     def make() -> Tuple[Callable[[], Tuple[Bench, Task, bool]], Callable[[], None]]:
         producer.letters.clear()
         bench = Bench(producer)
@@ -342,8 +362,8 @@ def test_a_call_that_ends_at_whatever_instruction_of_who_parks_it_has_one_outcom
         (parked,) = bench.parking._parked.values()
         if void:
             bench.parking._send(parked, task, began=True)
-        found.add(outcome(bench))
-    assert found == ONE_OUTCOME
+        found.add(outcome(bench, *orders))
+    assert found == ONE_OUTCOME | (set() if orders else {("", 0, True, 1)})
 
 
 def end(pool: Pool, thread: HandlerThread, task: Task) -> None:

@@ -6,6 +6,8 @@ from typing import Iterator
 
 import pytest
 
+from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.ipc.orders import Order
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.supervision.child import TRANSITIONS, Child, ChildState
@@ -42,6 +44,18 @@ def test_a_child_runs_as_soon_as_it_has_imported_the_handler(puppet: Puppet, sta
     puppet.says(stage)
 
     assert puppet.child.state.value == state
+
+
+@pytest.mark.parametrize(
+    ("stage", "known", "goes"), [("waiting", 1, False), ("consuming", 1, False), ("consuming", 2, True), ("closing", 1, True)]
+)
+def test_a_child_goes_by_orders_when_its_word_was_said_by_them(puppet: Puppet, stage: str, known: int, *, goes: bool) -> None:
+    orders = (Order(Place("orders"), "why", "ops@host", 0.0),)
+    early = puppet.child.goes_by(orders)
+    puppet.child.order(orders)
+    puppet.says(stage, orders_known=known)
+
+    assert (early, puppet.child.goes_by(orders)) == (True, goes)
 
 
 def test_age_counts_from_the_last_heartbeat(puppet: Puppet) -> None:

@@ -7,15 +7,19 @@ import logging
 import os
 import selectors
 import shutil
+import threading
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, List
 
 import pytest
 
 from kafka_worker.shared.ipc.control import ControlServer, ask
 from kafka_worker.shared.system import runtime_files
-from kafka_worker.supervision.premises import LOOK_SECONDS, Premises
+from kafka_worker.supervision.beside.aside import PATIENCE_SECONDS, Aside
+from kafka_worker.supervision.beside.premises import LOOK_SECONDS, Premises
+from tests.support.eventually import eventually
 from tests.unit.fakes import some_settings
+from tests.unit.supervision.at_once import AtOnce
 
 
 class House:
@@ -24,7 +28,7 @@ class House:
     def __init__(self, runtime: Path) -> None:
         self.now = 100.0
         self.settings = some_settings(runtime_directory=str(runtime), state_directory=str(runtime / "state"))
-        self.premises = Premises(self.settings, lambda: self.now)
+        self.premises = Premises(self.settings, lambda: self.now, AtOnce)
         self.selector = selectors.DefaultSelector()
         assert self.premises.enter()
         self.control = ControlServer(runtime_files.control_socket(self.settings), self.selector, {})
@@ -47,18 +51,18 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 def test_nobody_else_enters_before_or_after_the_lock_was_taken_away(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    assert not Premises(house.settings).enter()
+    assert not Premises(house.settings, aside=AtOnce).enter()
     os.unlink(runtime_files.supervisor_lock(house.settings))
 
     assert house.check()
 
-    assert not Premises(house.settings).enter()
+    assert not Premises(house.settings, aside=AtOnce).enter()
     assert f"already run on this host by process {os.getpid()}" in caplog.text
 
 
 def test_who_finds_somebody_else_in_his_premises_is_told_so(house: House) -> None:
     os.unlink(runtime_files.supervisor_lock(house.settings))
-    assert Premises(house.settings).enter()
+    assert Premises(house.settings, aside=AtOnce).enter()
 
     assert not house.check()
 
@@ -107,3 +111,29 @@ def test_a_control_socket_that_was_taken_away_answers_again(house: House) -> Non
 
     with pytest.raises(Exception, match="did not answer within"):  # it is there; nobody turns its loop
         ask(path, {"command": "status"}, timeout=0.05)
+
+
+def test_a_disk_that_does_not_answer_is_told_and_waited_for_by_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, answers = [100.0], threading.Event()
+    settings = some_settings(runtime_directory=str(tmp_path / "run"), state_directory=str(tmp_path / "state"))
+    runtime_files.prepare_state(settings)
+    premises = Premises(settings, lambda: now[0], lambda name: Aside(name, lambda: now[0]))
+    monkeypatch.setattr(runtime_files, "prepare", lambda _: answers.wait(10))
+    monkeypatch.setattr(runtime_files, "prepare_state", lambda _: answers.wait(10))
+    monkeypatch.setattr(runtime_files, "hold", lambda _: os.open(tmp_path, os.O_RDONLY))
+
+    def told() -> List[str]:
+        assert premises.check()
+        return [condition.text for condition in premises.conditions()]
+
+    before = told()
+    now[0] += PATIENCE_SECONDS
+    silent = told()
+    answers.set()
+
+    assert before == []
+    assert silent == [
+        f"RUNTIME_DIRECTORY does not answer: {runtime_files.folder(settings)}",
+        f"STATE_DIRECTORY does not answer: {runtime_files.state_folder(settings)}",
+    ]
+    eventually(lambda: told() == [], 5, "it answers again")

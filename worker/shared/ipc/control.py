@@ -64,22 +64,24 @@ class ControlServer:
             os.unlink(self._path)
         listener = socket.socket(socket.AF_UNIX)
         listener.setblocking(False)
-        former = os.umask(0o177)
         try:
             listener.bind(self._path)
+            os.chmod(self._path, 0o600)  # nobody else gets into the folder meanwhile
         except OSError:
             listener.close()
             raise
-        finally:
-            os.umask(former)
         listener.listen()
         self._found = os.stat(self._path, follow_symlinks=False)
         self._listener = listener
         self._selector.register(listener, selectors.EVENT_READ)
 
+    def is_there(self) -> bool:
+        """Whether the socket's file is; it may have been taken away. Any thread. Raises OSError."""
+        return is_there(self._path, self._found)
+
     def keep(self) -> None:
-        """The socket's file may have been taken away: listen anew then. Raises OSError."""
-        if not is_there(self._path, self._found):
+        """Listen anew, if it is not. Raises OSError."""
+        if not self.is_there():
             former = self._listener
             self._listen()
             self._selector.unregister(former)

@@ -44,6 +44,7 @@ class Kind(str, Enum):
     BREAKER = "breaker"
     LOG = "log"  # nobody reads it, and lines are missing
     ORDERS = "orders"  # those of operators can't be read, or kept
+    FILES = "files"  # a folder of the service's does not answer
     HTTP = "http"  # it is not served, though it should be
 
 

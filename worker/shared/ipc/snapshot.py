@@ -163,12 +163,12 @@ class WorkCount:
 
 @dataclass(frozen=True)
 class ParkedReport:
-    """A message that an operator has ordered to be parked, and that has its outcome."""
+    """A message that an operator has ordered to be parked, when there is no way back."""
 
     topic: str
     partition: int
     offset: int
-    outcome: str  # parked: its letter is stored; done: it had another outcome before
+    outcome: str  # sent: its letter is on its way; parked: that is stored; done: it had another outcome before
 
 
 @dataclass(frozen=True)
@@ -182,6 +182,7 @@ class OrderReport:
     by: str  # user@host
     seconds: float  # since when
     left: float  # until it ends by itself; -1: it does not
+    sent: bool = False  # of a message: its letter is on its way, and this can't be taken back any more
 
 
 @dataclass(frozen=True)
@@ -224,7 +225,8 @@ class ChildReport:
     waiting: List[WorkCount] = field(default_factory=list)  # now, by topic: retries_waiting and dead_letters_unstored
     resting: int = 0  # threads that are there and may run no tasks now, with THREADS=auto
     librdkafka: str = ""  # version of the Kafka client that it uses
-    parked: List[ParkedReport] = field(default_factory=list)  # by the orders that it knows of
+    parked: List[ParkedReport] = field(default_factory=list)  # by the orders that it knows of, and goes by
+    orders_known: int = 0  # the number of the list of orders by which it goes
 
 
 @dataclass(frozen=True)

@@ -120,12 +120,11 @@ def hold(path: str) -> int:
     return descriptor
 
 
-def touch(settings: Settings) -> None:
-    """Everything of the service was used just now: who cleans temporary folders goes by that."""
-    for path in (folder(settings), state_folder(settings)):
-        for each in (os.path.dirname(path), path, *glob.glob(os.path.join(glob.escape(path), "*"))):
-            with contextlib.suppress(OSError):  # it is gone, or not ours
-                os.utime(each, follow_symlinks=False)
+def touch(path: str) -> None:
+    """This folder of the service, and all in it, was used just now: who cleans temporary folders goes by that."""
+    for each in (os.path.dirname(path), path, *glob.glob(os.path.join(glob.escape(path), "*"))):
+        with contextlib.suppress(OSError):  # it is gone, or not ours
+            os.utime(each, follow_symlinks=False)
 
 
 def control_socket(settings: Settings) -> str:

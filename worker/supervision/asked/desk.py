@@ -20,6 +20,7 @@ from kafka_worker.supervision.asked.ordering import Ordering
 from kafka_worker.supervision.asked.orders_file import OrdersFile
 from kafka_worker.supervision.asked.questions import Questions
 from kafka_worker.supervision.asked.standing_orders import StandingOrders
+from kafka_worker.supervision.beside.premises import Premises
 from kafka_worker.supervision.slot import Slot
 
 
@@ -35,6 +36,7 @@ class Desk:
         slots: Mapping[int, Slot],
         http: HttpProcess,
         work: WorkOfAll,
+        premises: Premises,
     ) -> None:
         """Open the control socket. The caller holds the lock of the premises. Raises OSError. `state`: the supervisor's;
         `slots`: by their numbers, as they are at any time."""
@@ -44,6 +46,7 @@ class Desk:
         self._slots = slots
         self._http = http
         self._work = work
+        self._premises = premises
         self._since = time.monotonic()
         self.recent = Recent(time.time())
         self.standing = StandingOrders(OrdersFile(settings), slots)
@@ -60,12 +63,14 @@ class Desk:
                 "park": ordering.park,
             },
         )
+        premises.guard(self.control)
 
     def serve(self) -> None:
         """Once in a turn of the supervisor's loop: answer who asks."""
         self.recent.hear(logs.take_events())
         self.standing.turn()
         self.control.serve()
+        self.standing.tell()  # what was ordered just now
 
     def snapshot(self) -> Snapshot:
         """The service as it is now."""
@@ -75,6 +80,7 @@ class Desk:
         state, uptime, work = self._state(), now - self._since, self._work.told()
         conditions = [
             *health.conditions(state, slots, lost.untold), *self._http.conditions(), *self.standing.conditions(),
+            *self._premises.conditions(),
         ]  # fmt: skip
         http, newest, orders = self._http.report(), self.recent.newest, self.standing.reports()
         return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, http, work, newest, orders)

@@ -19,6 +19,7 @@ from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.health import Kind
 from kafka_worker.shared.ipc.snapshot import Condition, HttpReport
 from kafka_worker.shared.settings import Settings
+from kafka_worker.supervision.prepared import make_end
 from kafka_worker.supervision.restart_policy import LONGEST_BACKOFF_SECONDS, RestartPolicy, SlotRecord
 from kafka_worker.supervision.systemd import without_systemd
 
@@ -146,8 +147,7 @@ class HttpProcess:
     def end(self) -> None:
         """It has nothing to lose, and is the last to go: until then it says how the end goes."""
         if self._process is not None and self._channel is not None:
-            self._process.kill()
-            self._process.wait()
+            make_end(self._process)
             self._forget(self._channel)
         if self._listener is not None:
             self._listener.close()

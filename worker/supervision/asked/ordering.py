@@ -4,7 +4,8 @@ told at once what can't be done; who it is says the kernel, and the log.
 
 from __future__ import annotations
 
-import functools
+import contextlib
+import os
 import pwd
 import time
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
@@ -19,11 +20,20 @@ from kafka_worker.shared.ipc.snapshot import PartitionReport
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.supervision.asked.standing_orders import StandingOrders, of
+from kafka_worker.supervision.beside.aside import PATIENCE_SECONDS, Aside
 from kafka_worker.supervision.slot import Slot
 
 log = logs.logger(__name__)
 
+USERS_SECONDS = 0.05  # at the start, for the names of users: they are known as a rule when the first order comes
+KEPT_SECONDS = PATIENCE_SECONDS + 0.5  # for them to be written, before it is told that they are not
 PARK_SECONDS = 2.0  # for a message to be parked, before who has ordered it is told that it is not yet
+
+
+_TOO_LATE = (
+    "{} can't be let off any more: its dead letter is on its way, or stored. To bring it back: dead-letters replay "
+    "(dead-letters list shows its place)"
+)
 
 
 class _RefusedError(Exception):
@@ -47,6 +57,16 @@ class Ordering:
         self._slots = slots
         self._clock = clock
         self._wall = wall
+        self._names: Dict[int, str] = {}  # of the users who can ask, as far as they are known
+        users = Aside("users")
+        users.do(self._look_users_up)
+        users.wait(USERS_SECONDS)
+
+    def _look_users_up(self) -> None:
+        """Nobody but ourselves and root can ask. Not in the loop: the list of users may be another machine's."""
+        for uid in (os.getuid(), 0):
+            with contextlib.suppress(KeyError, OSError):
+                self._names[uid] = pwd.getpwuid(uid).pw_name
 
     def pause(self, request: Message, caller: Caller) -> Later:
         """Start and fetch nothing more of a partition, a topic, or everything."""
@@ -62,7 +82,7 @@ class Ordering:
 
     def _heard(self, way: Callable[[Order, str], Later], request: Message, caller: Caller, reason: Any) -> Later:
         try:
-            user = f"{_name_of(caller.uid)}@{self._settings.host}"
+            user = f"{self._names.get(caller.uid, f'uid-{caller.uid}')}@{self._settings.host}"
             return way(self._order(request, user, reason), f"{user} (process {caller.pid})")
         except _RefusedError as problem:
             answer = {"error": str(problem)}
@@ -87,7 +107,8 @@ class Ordering:
         self._add(order)
         span = "" if order.until is None else f" for {order.until - order.since:.0f} s"
         log.warning("%s pauses %s on this host%s: %s", user, order.place, span, order.reason, extra=of(Event.PAUSED, order))
-        return self._answer(here=sum(_covers(order.place, place) for place, _ in self._partitions()))
+        here = sum(_covers(order.place, place) for place, _ in self._partitions())
+        return self._when_kept(lambda: {"here": here})
 
     def _resume(self, order: Order, user: str) -> Later:
         place, standing = order.place, self._standing.orders
@@ -95,12 +116,28 @@ class Ordering:
         wider = [each for each in standing if not each.parks and each not in ended and _covers(each.place, place)]
         if not ended:
             raise _RefusedError(f"{place} is paused with {wider[0].place}" if wider else f"no order here is about {place}")
+        if place in self._standing.sent():
+            raise _RefusedError(_TOO_LATE.format(place))
         self._standing.keep(each for each in standing if each not in ended)
         for each in ended:
-            what = "has the order to park" if each.parks else "ends the pause of"
+            what = "takes back the order to park" if each.parks else "ends the pause of"
             event = Event.PARK_WITHDRAWN if each.parks else Event.RESUMED
             log.warning("%s %s %s: %s", user, what, each.place, each.in_words, extra=of(event, each))
-        return self._answer(ended=[str(each.place) for each in ended], still=[str(each.place) for each in wider])
+        told = {"ended": [str(each.place) for each in ended], "still": [str(each.place) for each in wider]}
+        return self._when_kept(self._withdrawn(place, told) if order.parks else lambda: told)
+
+    def _withdrawn(self, place: Place, told: Message) -> Later:
+        """Whether a message is not to be parked any more is known when its process goes by that, and not before: it may have
+        begun just now."""
+        deadline = Deadline(PARK_SECONDS, self._clock)
+
+        def later() -> Optional[Message]:
+            if place in self._standing.sent():
+                return {"error": _TOO_LATE.format(place)}
+            silent = self._standing.silent()
+            return None if silent and not deadline.expired() else {**told, "silent": silent}
+
+        return later
 
     def _park(self, order: Order, user: str) -> Later:
         self._must_be_here(order.place)
@@ -112,9 +149,9 @@ class Ordering:
         def later() -> Optional[Message]:
             if order in self._standing.orders and not deadline.expired():
                 return None
-            return self._answer(outcome=self._standing.outcomes.get(order.place, ""))()
+            return {"outcome": self._standing.outcomes.get(order.place, "")}
 
-        return later
+        return self._when_kept(later)
 
     def _must_be_here(self, place: Place) -> None:
         """Else nobody here can park it, or there is nothing to park."""
@@ -141,18 +178,15 @@ class Ordering:
             raise _RefusedError(f"there are {MOST} orders, and no more are kept: pauses lists them, and resume ends them")
         self._standing.keep([*others, order])
 
-    def _answer(self, **fields: Any) -> Later:
-        answer: Dict[str, Any] = {**fields, "problem": self._standing.problem}
-        return lambda: answer
+    def _when_kept(self, answer: Later) -> Later:
+        """The answer, when it is known whether the orders can be kept, and with what keeps them from that."""
+        deadline = Deadline(KEPT_SECONDS, self._clock)
 
+        def later() -> Optional[Message]:
+            said = None if self._standing.pending and not deadline.expired() else answer()
+            return said if said is None or "error" in said else {**said, "problem": self._standing.problem}
 
-@functools.lru_cache(maxsize=8)
-def _name_of(uid: int) -> str:
-    """Of a user: that one is ours, or root, as nobody else can ask."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"uid-{uid}"
+        return later
 
 
 def _covers(place: Place, other: Place) -> bool:

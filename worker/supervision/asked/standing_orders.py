@@ -4,7 +4,7 @@ there (`steering`)."""
 from __future__ import annotations
 
 import time
-from typing import Callable, Dict, Iterable, Iterator, List, Mapping
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Set
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.words.place import Place
@@ -40,12 +40,21 @@ class StandingOrders:
         """Why they are not kept; empty: they are."""
         return self._file.problem
 
+    @property
+    def pending(self) -> bool:
+        """Whether it is not known yet if they can be kept."""
+        return self._file.pending
+
     def turn(self) -> None:
         """Once in a turn of the supervisor's loop: what is over or done ends, and each process knows what is in force."""
         ended = [*self._over(), *self._parked()]
         if ended:
             self.keep(order for order in self.orders if order not in ended)
         self._file.settle(self.orders)
+        self.tell()
+
+    def tell(self) -> None:
+        """Each process knows what is in force."""
         for child in self._children():
             child.order(self.orders)
 
@@ -56,11 +65,21 @@ class StandingOrders:
 
     def reports(self) -> List[OrderReport]:
         """What the snapshot says of them."""
-        now = self._wall()
+        now, sent = self._wall(), self.sent()
         return [
-            OrderReport(*order.place, order.reason, order.by, max(0.0, now - order.since), _left(order, now))
+            OrderReport(
+                *order.place, order.reason, order.by, max(0.0, now - order.since), _left(order, now), order.place in sent
+            )
             for order in self.orders
         ]
+
+    def sent(self) -> Set[Place]:
+        """The messages whose letters are on their way, or stored: nothing that is ordered of these is taken back."""
+        return {place for place, outcome in self._told().items() if outcome in ("sent", "parked")}
+
+    def silent(self) -> List[int]:
+        """The slots whose processes have not said yet that they go by these orders."""
+        return sorted({child.slot for child in self._children() if not child.goes_by(self.orders)})
 
     def conditions(self) -> List[Condition]:
         """That they are not kept, if so."""
@@ -76,14 +95,18 @@ class StandingOrders:
 
     def _parked(self) -> List[Order]:
         """Those that a process has gone by for good."""
-        reports = [child.report for child in self._children() if child.report is not None and child.report.parked]
-        told = {Place(each.topic, each.partition, each.offset): each.outcome for report in reports for each in report.parked}
-        ended = [order for order in self.orders if order.parks and order.place in told] if told else []
+        told = self._told()
+        ended = [order for order in self.orders if order.parks and told.get(order.place, "sent") != "sent"] if told else []
         for order in ended:
             self.outcomes[order.place] = told[order.place]
             while len(self.outcomes) > MOST_OUTCOMES:
                 del self.outcomes[next(iter(self.outcomes))]
         return ended
+
+    def _told(self) -> Dict[Place, str]:
+        """What processes say of messages that were to be parked."""
+        reports = [child.report for child in self._children() if child.report is not None and child.report.parked]
+        return {Place(each.topic, each.partition, each.offset): each.outcome for report in reports for each in report.parked}
 
     def _children(self) -> Iterator[Child]:
         return (child for slot in self._slots.values() for child in (slot.child, slot.successor) if child is not None)

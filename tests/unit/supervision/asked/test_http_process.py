@@ -34,7 +34,7 @@ class Serving:
     def kill(self) -> None:
         self.status = -9
 
-    def wait(self) -> int:
+    def wait(self, _seconds: float) -> int:
         assert self.status is not None
         return self.status
 
@@ -195,6 +195,17 @@ def test_at_the_end_it_is_gone_and_so_is_its_socket(desk: Desk) -> None:
     assert desk.started[0].status == -9
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(http_settings.parsed(told.address), 5)
+
+
+def test_one_that_even_the_kernel_can_not_end_is_not_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stays(process: Serving, seconds: float) -> int:
+        raise subprocess.TimeoutExpired(str(process.pid), seconds)
+
+    monkeypatch.setattr(Serving, "wait", stays)
+    desk.turn()
+    desk.part.end()
+
+    assert desk.part.pid == 0
 
 
 def test_what_happens_to_it_is_told_once(desk: Desk) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import threading
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -14,13 +16,16 @@ from kafka_worker.shared.ipc.orders import LONGEST_REASON, MOST, as_rows
 from kafka_worker.shared.ipc.snapshot import ParkedReport
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
-from kafka_worker.supervision.asked import ordering
+from kafka_worker.supervision.asked import orders_file
 from kafka_worker.supervision.asked.ordering import PARK_SECONDS, Ordering
-from kafka_worker.supervision.asked.orders_file import AGAIN_SECONDS, OrdersFile
+from kafka_worker.supervision.asked.orders_file import AGAIN_SECONDS, LOOK_SECONDS, OrdersFile
 from kafka_worker.supervision.asked.standing_orders import StandingOrders
+from kafka_worker.supervision.beside.aside import PATIENCE_SECONDS, Aside
 from kafka_worker.supervision.slot import Slot
+from tests.support.eventually import eventually
 from tests.unit import reports
 from tests.unit.fakes import some_settings
+from tests.unit.supervision.at_once import AtOnce
 from tests.unit.supervision.puppet import Puppet
 
 ORDERS, THREE, ALL = {"topic": "orders"}, {"topic": "orders", "partition": 5}, {"topic": ""}
@@ -40,9 +45,9 @@ class Bench:
         self.slot.child = self.puppet.child
         self.start()
 
-    def start(self) -> None:
+    def start(self, aside: Optional[Aside] = None) -> None:
         """The service begins, or begins anew."""
-        self.file = OrdersFile(self.settings, lambda: self.now)
+        self.file = OrdersFile(self.settings, lambda: self.now, aside or AtOnce())
         self.standing = StandingOrders(self.file, {3: self.slot}, lambda: NOW + self.now)
         self.ordering = Ordering(self.settings, self.standing, {3: self.slot}, lambda: self.now, lambda: NOW + self.now)
 
@@ -81,7 +86,7 @@ def test_a_pause_is_told_to_each_process_once_and_is_there_after_a_restart(bench
     assert bench.standing.orders == standing
     (order,) = standing
     assert (order.place, order.reason, order.until) == (Place("orders", 5), "why", None)
-    assert order.by == f"{ordering._name_of(os.getuid())}@host-a"
+    assert order.by == f"{pwd.getpwuid(os.getuid()).pw_name}@host-a"
 
 
 def test_a_pause_ends_when_its_time_is_over_wherever_the_service_was_then(bench: Bench) -> None:
@@ -122,11 +127,47 @@ def test_to_resume_ends_what_was_paused_there_and_below_and_says_what_still_paus
     assert answer["still"] == left[:-1]
 
 
-def test_a_message_that_is_not_parked_yet_can_be_let_off(bench: Bench) -> None:
-    bench.order("park", MESSAGE)
+TOO_LATE = "orders/5/120 can't be let off any more: its dead letter is on its way, or stored"
+SENT = [ParkedReport("orders", 5, 120, "sent")]
 
-    assert bench.order("resume", MESSAGE) == {"ended": ["orders/5/120"], "still": [], "problem": ""}
+
+def take_back(bench: Bench) -> List[Any]:
+    """What is said of it before the process has heard, and when it has heard, of that."""
+    bench.order("park", MESSAGE)
+    bench.heard()
+    early = [bench.order("resume", MESSAGE)]
+    bench.puppet.says("consuming", partitions=[reports.PARTITION], orders_known=2)
+    early.append(bench.later())
+    bench.heard()
+    return [*early, bench.later()]
+
+
+def test_a_message_that_is_not_parked_yet_can_be_let_off(bench: Bench) -> None:
+    early = take_back(bench)
+    bench.puppet.says("consuming", partitions=[reports.PARTITION], orders_known=3)
+
+    assert early == [None, None, None], "its process may be about to park it"
+    assert bench.later() == {"ended": ["orders/5/120"], "still": [], "silent": [], "problem": ""}
     assert bench.places == []
+
+
+def test_who_takes_a_park_back_too_late_is_told_so_also_when_the_process_has_begun_meanwhile(bench: Bench) -> None:
+    early = take_back(bench)
+    bench.puppet.says("consuming", partitions=[reports.PARTITION], orders_known=3, parked=SENT)
+    late = bench.later()
+    bench.order("park", MESSAGE)
+    known, listed = bench.order("resume", MESSAGE), bench.standing.reports()
+
+    assert early == [None, None, None]
+    assert [str((answer or {})["error"]).startswith(TOO_LATE) for answer in (late, known)] == [True, True]
+    assert (bench.places, [each.sent for each in listed]) == (["orders/5/120"], [True])
+
+
+def test_who_takes_a_park_back_is_told_which_process_does_not_say_whether_it_has_begun(bench: Bench) -> None:
+    take_back(bench)
+    bench.now += PARK_SECONDS
+
+    assert bench.later() == {"ended": ["orders/5/120"], "still": [], "silent": [3], "problem": ""}
 
 
 REFUSED = [
@@ -233,6 +274,36 @@ def test_what_can_not_be_kept_is_in_force_and_told_and_kept_later(bench: Bench, 
     assert bench.places == ["orders/5"]
 
 
+def test_neither_a_disk_nor_a_list_of_users_that_does_not_answer_is_waited_for(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(runtime_files, "replace", lambda *_: answers.wait(10))
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: answers.wait(10) and pwd.struct_passwd(("late", *range(6))))
+    bench.start(Aside("orders", lambda: bench.now))
+    answer = bench.order("pause", THREE)
+    heard = bench.heard()
+    bench.now += PATIENCE_SECONDS
+    bench.heard()
+    silent = bench.later() or {}
+    answers.set()
+
+    assert (answer, len(heard)) == (None, 1), "it is in force"
+    assert silent["problem"].endswith("orders.json does not answer")
+    assert bench.standing.orders[0].by == f"uid-{os.getuid()}@host-a"
+    eventually(lambda: bench.heard() or not bench.standing.conditions(), 5, "it answers again")
+
+
+def test_nothing_starts_without_the_orders_of_before(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = threading.Event()
+    monkeypatch.setattr(orders_file, "START_SECONDS", 0.01)
+    monkeypatch.setattr(orders_file, "_read", lambda _: answers.wait(10))
+
+    with pytest.raises(TimeoutError, match=r"orders\.json does not answer"):
+        bench.start()
+    answers.set()
+
+
 def test_a_damaged_file_that_somebody_removes_keeps_no_order_from_being_kept(bench: Bench) -> None:
     path = Path(runtime_files.prepare_state(bench.settings)) / "orders.json"
     path.write_bytes(DAMAGED[0])
@@ -258,6 +329,7 @@ def test_orders_of_before_are_told_by_what_they_order(bench: Bench, caplog: pyte
 def test_a_file_that_is_taken_away_is_made_anew(bench: Bench) -> None:
     bench.order("pause", THREE)
     (Path(runtime_files.prepare_state(bench.settings)) / "orders.json").unlink()
+    bench.now += LOOK_SECONDS
     bench.heard()
     bench.start()
 
