@@ -313,7 +313,7 @@ class Pool:
         """Run tasks of one queue until it is empty or its turn is over; whether there was any.
 
         One loop without calls, and counters that are written once a turn: this is where a message's price is made."""
-        call, clock, quick, done, failed, slow = self._call, self.clock, BOUNDS[0], 0, 0, 0
+        call, clock, quick, done, failed, slow, vain = self._call, self.clock, BOUNDS[0], 0, 0, 0, 0.0
         began = ended = clock()
         while ended - began < TURN_SECONDS:
             thread.started = started = ended  # the end of the one before is the beginning of this one
@@ -336,12 +336,12 @@ class Pool:
                     result = sends_of(result, (task,))
             except BaseException as problem:  # SystemExit and KeyboardInterrupt too: a handler can't end the service
                 counts = self._fail(thread, task, copied(problem))
-                failed, started = failed + counts, started if counts else clock()  # what does not count took no time
+                failed, (vain, started) = failed + counts, (vain, started) if counts else self._in_vain(vain, started)
             else:
                 thread.ended = task
                 if result is not None or partition.void:
                     counts = self._record(task, result)
-                    done, started = done + counts, started if counts else clock()
+                    done, (vain, started) = done + counts, (vain, started) if counts else self._in_vain(vain, started)
                 else:
                     done += 1
                     flags[place] = DONE
@@ -357,8 +357,13 @@ class Pool:
                 thread.stale += 1
         ran, thread.task = thread.task is not None, None
         if done + failed:
-            self._count_turn(thread, task, done, failed, slow, ended - began)
+            self._count_turn(thread, task, done, failed, slow, ended - began - vain)
         return ran
+
+    def _in_vain(self, vain: float, started: float) -> Tuple[float, float]:
+        """A call does not count, and took no time: the seconds of all such calls, and when it has begun."""
+        now = self.clock()
+        return vain + now - started, now
 
     def _count_turn(self, thread: HandlerThread, last: Task, done: int, failed: int, slow: int, seconds: float) -> None:
         """A turn: how many of its calls took so long that they are counted already, and which was its last one."""

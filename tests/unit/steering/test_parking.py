@@ -316,6 +316,22 @@ def test_nothing_that_comes_of_a_void_call_counts_whoever_runs_it(kind: str, *, 
         ] == []
 
 
+def test_how_long_a_void_call_took_is_no_part_of_its_neighbours_times() -> None:
+    now = [100.0]
+
+    def call(message: Message, *_: Any) -> None:
+        if message.offset() == 1:
+            now[0] += 10.0
+            work.partition.void.add(1)
+
+    work, pool = Work(2), Pool(1, call)
+    pool.clock = lambda: now[0]
+    work.partition.queue.extend(work.task(offset) for offset in range(2))
+    pool._serve_one(pool.threads[0], work.partition.queue.pop)
+
+    assert (work.times(pool).counts[0], sum(work.times(pool).counts), work.times(pool).seconds) == (1, 1, 0.0)
+
+
 ONE_OUTCOME = {("parked", 1, True, 1), ("done", 0, True, 1)}
 
 
