@@ -139,7 +139,7 @@ class ChildProcess:
 
     def _prepare(self) -> None:
         """The consumer thread, before it is one: who has not what its handlers need takes no seat, and no partition."""
-        if self._hooks.start() and self._loop.stopping is None:
+        if self._hooks.start() and self._pool.prepare() and self._loop.stopping is None:
             self._stage.move(Stage.WAITING)
             self._consume()
 

@@ -155,7 +155,10 @@ def test_who_is_asked_to_stop_in_the_very_moment_of_its_turn_does_not_join_the_g
     assert joined == []
 
 
-def test_who_is_asked_to_stop_while_its_hooks_wait_for_a_database_ends_in_order_and_never_joins(bench: Bench) -> None:
+@pytest.mark.parametrize("of_loop", [False, True])
+def test_who_is_asked_to_stop_while_its_hooks_wait_for_a_database_ends_in_order_and_never_joins(
+    bench: Bench, *, of_loop: bool
+) -> None:
     bench.child._stage = StageHolder()
     consumed: List[bool] = []
     bench.child._consume = lambda: consumed.append(True)
@@ -164,7 +167,8 @@ def test_who_is_asked_to_stop_while_its_hooks_wait_for_a_database_ends_in_order_
         bench.child._ask_to_stop({"leave": True})
         return True
 
-    bench.child._hooks = SimpleNamespace(start=asked_meanwhile)
+    bench.child._hooks = SimpleNamespace(start=(lambda: True) if of_loop else asked_meanwhile)
+    bench.child._pool = SimpleNamespace(prepare=asked_meanwhile if of_loop else lambda: True)
     bench.child._prepare()
 
     assert bench.child._code is ExitCode.OK

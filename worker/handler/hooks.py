@@ -14,14 +14,22 @@ and by whom is the affair of `lives`.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import copy
+import functools
+import inspect
 import threading
 from inspect import isasyncgenfunction, isgeneratorfunction
 from types import SimpleNamespace
 from typing import Any, AsyncIterator, Callable, Generic, Iterator, List, NamedTuple, TypeVar, Union
 
+from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import PlainError
+from kafka_worker.shared.foreign.exceptions import copied
+
+log = logs.logger(__name__)
 
 T = TypeVar("T")
 Function = Callable[[], Union[Iterator[T], AsyncIterator[T]]]
@@ -36,15 +44,24 @@ class Hook(Generic[T]):
     """What the decorators make of a function. Called, it gives what that function has yielded."""
 
     def __init__(self, function: Function[T], place: Any) -> None:
-        """`place` keeps what was yielded, as its attribute."""
-        if not (isgeneratorfunction(function) or isasyncgenfunction(function)):
-            raise TypeError(f"a hook is a function with one yield: start before it, stop after it; {function!r} has none")
+        """`place` keeps what was yielded, as its attribute. Raises TypeError for what could never be started."""
         self.is_async = isasyncgenfunction(function)
-        self.name = f"{function.__module__}.{function.__qualname__}"
+        innermost = function.func if isinstance(function, functools.partial) else function
+        self.name = f"{innermost.__module__}.{getattr(innermost, '__qualname__', type(innermost).__name__)}"
+        if not (isgeneratorfunction(function) or self.is_async):
+            raise TypeError(
+                "a hook is a function with one yield, start before it, stop after it, and no other decorator (as "
+                f"@contextmanager) between; {self.name} is none"
+            )
+        try:
+            inspect.signature(function).bind()
+        except TypeError as problem:
+            raise TypeError(f"a hook is called without arguments: {self.name}: {problem}") from None
         self.__doc__ = function.__doc__
         self._place = place
-        manager: Any = contextlib.asynccontextmanager if self.is_async else contextlib.contextmanager
-        self._manager: Callable[[], Any] = manager(function)
+        self._manager: Callable[[], Any] = (
+            functools.partial(_InOneTask, self.name, function) if self.is_async else contextlib.contextmanager(function)  # type: ignore[arg-type]
+        )
 
     def __call__(self) -> T:
         """Raises HookError where it does not run: in threads of your own, where it is one a thread; in other programs."""
@@ -60,7 +77,9 @@ class Hook(Generic[T]):
         return other
 
     def start(self, drive: Drive) -> Any:
-        """What has to be exited to stop it. Raises what the function raises."""
+        """What has to be exited to stop it. Raises what the function raises, and HookError where it runs already."""
+        if hasattr(self._place, "value"):
+            raise HookError("it runs already in this process, or thread (one TestWorker at a time can have it)")
         manager = self._manager()
         self._place.value = drive(manager.__aenter__()) if self.is_async else manager.__enter__()
         return manager
@@ -73,6 +92,44 @@ class Hook(Generic[T]):
             drive(manager.__aexit__(None, None, None))
         else:
             manager.__exit__(None, None, None)
+
+
+class _InOneTask:
+    """An async generator function as a context that one task enters and leaves, whoever asks for it: what libraries
+    open in a task they want closed in the same (anyio's and asyncio's groups of tasks)."""
+
+    def __init__(self, name: str, function: Callable[[], AsyncIterator[Any]]) -> None:
+        self._name = name
+        self._context = contextlib.asynccontextmanager(function)()
+        self._ends: asyncio.Event
+        self._task: asyncio.Future[None]
+
+    async def __aenter__(self) -> Any:
+        """Raises what the function raises before its yield."""
+        self._ends, started = asyncio.Event(), asyncio.get_running_loop().create_future()
+        self._task = asyncio.ensure_future(self._live(started))
+        return await started
+
+    async def __aexit__(self, *_: object) -> None:
+        """Raises what it raises after that."""
+        self._ends.set()
+        await self._task
+
+    async def _live(self, started: asyncio.Future[Any]) -> None:
+        try:
+            async with self._context as value:
+                started.set_result(value)
+                await self._ends.wait()
+        except BaseException as problem:  # SystemExit too: of a task it would end the loop
+            if not started.done():
+                started.set_exception(problem)
+                return
+            if not self._ends.is_set():  # one of its tasks has failed, and the group with it
+                log.error(  # noqa: TRY400 (a copy)
+                    "The hook %s has come to its end by itself",
+                    self._name, exc_info=copied(problem), extra=about(Event.HOOK_FAILED),
+                )  # fmt: skip
+            raise
 
 
 class Registry(NamedTuple):
@@ -111,7 +168,7 @@ def per_thread(function: Function[T]) -> Hook[T]:
     return hook
 
 
-def faults(*, with_loop: bool, defined: Registry = DEFINED) -> List[str]:
+def faults(defined: Registry, *, with_loop: bool) -> List[str]:
     """What is wrong between the hooks and the handlers, of which some are async or not."""
     if with_loop:
         return []

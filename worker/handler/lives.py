@@ -128,7 +128,7 @@ class Hooks:
 
     def start_of_thread(self, name: str, drive: Drive = lambda _: None, *, of_loop: bool = False) -> bool:
         """The same for the thread that calls it."""
-        lives = self._own.lives = self._lives([*self._per_thread, *(self._of_loop if of_loop else ())], drive, name)
+        lives = self._own.lives = self._lives([*(self._of_loop if of_loop else ()), *self._per_thread], drive, name)
         self._threads.add(name)
         return self._patiently(lives, name)
 
@@ -185,7 +185,7 @@ class Hooks:
 
 def of_task_process(drive: Drive, tell: Callable[[str], None], defined: Registry = DEFINED) -> Lives:
     """All of them in one thread."""
-    return Lives([*defined.of_process, *defined.per_thread, *defined.of_loop], drive, tell)
+    return Lives([*defined.of_process, *defined.of_loop, *defined.per_thread], drive, tell)
 
 
 def _no_loop(_awaitable: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional
 
 from kafka_worker.handler import hooks, validation
+from kafka_worker.handler.hooks import DEFINED, Registry
 from kafka_worker.handler.loading import Handler, HandlerError, Kind, load
 from kafka_worker.partitions.task import partition_of
 from kafka_worker.shared.routes import route_of, routes_of, settings_of
@@ -19,8 +20,14 @@ class UnroutedError(Exception):
 class Handlers:
     """All handlers of a process, from HANDLER or HANDLERS."""
 
-    def __init__(self, settings: Settings, load_one: Optional[Callable[[str, str], Handler]] = None) -> None:
-        """Loads the user's functions, by `load_one(name, setting)` if given; what is wrong with them is kept in `faults`."""
+    def __init__(
+        self,
+        settings: Settings,
+        load_one: Optional[Callable[[str, str], Handler]] = None,
+        hooks_of: Callable[[], Registry] = lambda: DEFINED,
+    ) -> None:
+        """Loads the user's functions, by `load_one(name, setting)` if given; what is wrong with them is kept in `faults`.
+        `hooks_of`: those that will start, asked when the functions are loaded."""
         self._load_one = load_one or (lambda name, setting: load(name, settings, setting))
         self._settings = settings
         self._routes = routes_of(settings)
@@ -30,7 +37,7 @@ class Handlers:
         for name in dict.fromkeys(route.handler for route in self._routes):
             self._load(name)
         if not self.faults:
-            self.faults += hooks.faults(with_loop=bool(self.of_kind(Kind.ASYNC)))
+            self.faults += hooks.faults(hooks_of(), with_loop=bool(self.of_kind(Kind.ASYNC)))
         for route in self._routes:
             for own in settings_of(route, settings) if route.handler in self.by_name else ():
                 self._try_out(self.by_name[route.handler], own)

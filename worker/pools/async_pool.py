@@ -84,11 +84,19 @@ class AsyncPool(Pool):
         self._woken = False  # the loop will look into the queues by itself
         self._places: List[Coroutine] = []
         self._free: List[Coroutine] = []
+        self._begun, self._ready = False, False
+        self._prepared = threading.Event()  # `_ready` says whether it may serve
+
+    def prepare(self, seconds: Optional[float] = None) -> bool:
+        """Start the loop, in a thread of its own, and wait until the hooks that need it have started."""
+        self.start()
+        return self._prepared.wait(seconds) and self._ready
 
     def start(self) -> None:
-        """Start the loop, in a thread of its own."""
-        self._loop = asyncio.new_event_loop()
-        super().start()
+        """Start the loop, if it does not run already."""
+        if not self._begun:
+            self._begun, self._loop = True, asyncio.new_event_loop()
+            super().start()
 
     def stop(self) -> None:
         """End the loop, with whatever still runs in it."""
@@ -125,7 +133,9 @@ class AsyncPool(Pool):
 
     def _prepare(self, thread: HandlerThread) -> bool:
         asyncio.set_event_loop(self._loop)
-        return self.hooks.start_of_thread(thread.name, self._loop.run_until_complete, of_loop=True)
+        self._ready = self.hooks.start_of_thread(thread.name, self._loop.run_until_complete, of_loop=True)
+        self._prepared.set()
+        return self._ready
 
     def _serve(self, thread: HandlerThread, _turn: int) -> None:
         """What the loop's thread does."""

@@ -93,6 +93,10 @@ class Pools:
         """The pool of plain handlers, if there are any."""
         return self._parts.get(Kind.THREAD)
 
+    def prepare(self, seconds: Optional[float] = None) -> bool:
+        """That of each pool."""
+        return all(part.prepare(seconds) for part in self._parts.values())
+
     def start(self) -> None:
         """Start all pools."""
         for part in self._parts.values():

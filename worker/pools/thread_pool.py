@@ -119,6 +119,10 @@ class Runner(Protocol):
     def tuned(self) -> Optional[Pool]:
         """The pool whose size may be tuned by what is measured; None: there is none."""
 
+    def prepare(self, seconds: Optional[float] = None) -> bool:
+        """Start what must be there before the process has a seat in the group, and wait for it; whether it came, within the
+        time. `start` is called after that in any case."""
+
     def start(self) -> None:
         """Start the threads."""
 
@@ -167,6 +171,10 @@ class Pool:
         self._resized = threading.Condition()
         self._ended = False
         self.clock: Callable[[], float] = time.monotonic  # by which calls begin and end
+
+    def prepare(self, _seconds: Optional[float] = None) -> bool:
+        """Nothing must: a thread without its hooks takes no task, and others do."""
+        return True
 
     def start(self) -> None:
         """Start the threads. They are daemons: a handler that never returns must not keep the process."""
@@ -307,7 +315,8 @@ class Pool:
         self.hooks.stop_of_thread(thread.name)
         with self._resized:
             self._resized.wait_for(lambda: number < self.limit or self._ended)
-        self._prepare(thread)
+        if not self._ended:
+            self._prepare(thread)
 
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
         """Run tasks of one queue until it is empty or its turn is over; whether there was any.

@@ -80,6 +80,7 @@ class Bench:
         self.hooks.start()
         self.hooks.check()
         before = set(threading.enumerate())
+        self.pool.prepare(patience)  # what has failed, or does not come, is told below
         self.pool.start()
         names = {thread.name for thread in self.pool.threads}  # a hook may start others, which are its own
         self._threads = [thread for thread in threading.enumerate() if thread not in before and thread.name in names]

@@ -28,9 +28,10 @@ def of_thread() -> Iterator[int]:
 
 async def of_loop() -> AsyncIterator[asyncio.AbstractEventLoop]:
     told.append("the loop starts")
+    task = asyncio.current_task()
     yield asyncio.get_running_loop()
     await asyncio.sleep(0)
-    told.append("the loop stops")
+    told.append("the loop stops" if asyncio.current_task() is task else "in another task")  # which groups of tasks refuse
 
 
 def hooks_of(*, with_loop: bool = False) -> Hooks:
@@ -61,7 +62,7 @@ def test_hooks_start_in_each_thread_before_its_first_task_and_stop_after_its_las
     assert any(each.endswith("starts") for each in told[:at])
     assert not any(each.endswith("stops") for each in told[:at])
     if kind == "coroutines":
-        assert told == ["event-loop starts", "the loop starts", "works", "the loop stops", "event-loop stops"]
+        assert told == ["the loop starts", "event-loop starts", "works", "event-loop stops", "the loop stops"]
         assert isinstance(pool, AsyncPool)
         pool._loop.close()  # with the executor of this handler
 
@@ -80,6 +81,39 @@ def test_a_thread_that_is_taken_away_stops_its_hooks_and_starts_them_anew_when_i
     end(hooks, pool)
 
     assert sorted(told[-3:]) == ["handler-0 stops", "handler-1 stops", "handler-2 stops"]
+
+
+def test_a_thread_that_rests_at_the_end_starts_nothing_anew() -> None:
+    pool = Pool(2, lambda *_: None)
+    hooks = pool.hooks = hooks_of()
+    pool.start()
+    eventually(lambda: len(told) == 2, 5, "both are ready")
+    pool.resize(1)
+    eventually(lambda: pool.wake(1) or "handler-1 stops" in told, 5, "one rests")  # type: ignore[func-returns-value]
+    end(hooks, pool)
+
+    assert told.count("handler-1 starts") == 1
+
+
+def test_what_an_event_loop_needs_is_there_before_its_process_has_a_seat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lives, "FIRST_PAUSE_SECONDS", 0.001)
+    mended = threading.Event()
+
+    async def database() -> AsyncIterator[None]:
+        if not mended.is_set():
+            raise ConnectionError
+        yield
+
+    pool = AsyncPool(1, lambda *_: None)
+    hooks = pool.hooks = Hooks(Registry([Hook(database, SimpleNamespace())], []))
+    early = pool.prepare(0.01)
+    mended.set()
+    late = pool.prepare(5)
+    pool.start()
+    end(hooks, pool)
+    pool.close()
+
+    assert (early, late) == (False, True)
 
 
 def test_a_thread_takes_no_task_while_its_hooks_fail_and_the_others_work(monkeypatch: pytest.MonkeyPatch) -> None:
