@@ -12,7 +12,7 @@ import re
 import sys
 import types
 import typing
-from typing import Any, Callable, Iterator, Optional, Union
+from typing import Any, Callable, Iterator, Optional, Tuple, Union
 
 from kafka_worker.handler.decoding import Decoder, invalid
 from kafka_worker.shared import logs
@@ -21,7 +21,14 @@ from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableE
 
 log = logs.logger(__name__)
 
+# With `Annotated`, which may tell a library more of a type; before Python 3.9 nothing takes that away.
+_hints: Callable[..., Any] = (
+    functools.partial(typing.get_type_hints, include_extras=True) if sys.version_info >= (3, 9) else typing.get_type_hints
+)
 _UNIONS = (Union, getattr(types, "UnionType", Union))  # the second is what `X | Y` makes, from Python 3.10 on
+
+
+_MOST_NAMES = 20  # that a type is given, one after the other
 
 
 class HintError(Exception):
@@ -42,7 +49,7 @@ def hint_of(function: Callable[..., Any]) -> Any:
     holder = types.SimpleNamespace(__annotations__={"hint": first.annotation})
     try:
         home = vars(sys.modules[inspect.unwrap(function).__module__])
-        return typing.get_type_hints(holder, home)["hint"]
+        return _hints(holder, home)["hint"]
     except Exception as problem:  # an annotation may be any expression
         log.warning(
             "The handler gets plain JSON: the type hint %s of its first parameter can't be resolved (%s: %s)",
@@ -60,7 +67,6 @@ def element_of(hint: Any) -> Any:
 
 def typed_decoder(hint: Any) -> Optional[Decoder]:
     """What decodes JSON into this type; None when it names no model. Raises HintError."""
-    hint = getattr(hint, "__value__", hint)  # of a `type` statement
     decoder = _made(hint, decoded=False)
     if decoder is None:
         return None
@@ -68,34 +74,69 @@ def typed_decoder(hint: Any) -> Optional[Decoder]:
     return lambda value: decode(value) if value is not None else tombstone(takes_none=none_too)
 
 
-def converter(hint: Any) -> Optional[Callable[[Any], Any]]:
-    """The same of what is decoded already, by whatever format: plain data."""
-    return _made(getattr(hint, "__value__", hint), decoded=True)
+def converter(hint: Any, *, of_users: bool = False) -> Optional[Callable[[Any], Any]]:
+    """The same of what is decoded already, by whatever format: plain data. `of_users`: by a function of theirs, which may make
+    of it whatever they want."""
+    return _made(hint, decoded=True, of_users=of_users)
+
+
+def bare(hint: Any) -> Any:
+    """The type itself, without the names that it was given (`type Order = …`, `NewType`), and without notes (`Annotated`)."""
+    for _ in range(_MOST_NAMES):
+        for attribute in ("__value__", "__supertype__", "__metadata__"):
+            if hasattr(hint, attribute):
+                hint = getattr(hint, attribute if attribute != "__metadata__" else "__origin__")
+                break
+        else:
+            break
+    return hint
 
 
 def takes_none(hint: Any) -> bool:
     """Whether a type lets None through: `Optional[…]`."""
+    hint = bare(hint)
     return typing.get_origin(hint) in _UNIONS and type(None) in typing.get_args(hint)
 
 
-def _made(hint: Any, *, decoded: bool) -> Optional[Callable[[Any], Any]]:
+def _made(hint: Any, *, decoded: bool, of_users: bool = False) -> Optional[Callable[[Any], Any]]:
     classes = list(_classes(hint))
     try:
-        if any(hasattr(each, "model_validate_json") for each in classes):
+        if any(map(_is_of_pydantic, classes)):
             return _of_model(hint, decoded=decoded)
         if any(hasattr(each, "__struct_fields__") for each in classes):
             return _of_struct(hint, decoded=decoded)
     except Exception as problem:  # whatever a library has to say of the user's classes
         text = "messages can't be decoded into %s, the type of its first parameter: %s: %s"
         raise HintError(text % (hint, type(problem).__name__, str(problem).split("\n", 1)[0])) from problem
+    stranger = next(filter(_has_fields, classes), None)
+    if stranger is not None and not of_users:
+        raise HintError(
+            f"messages can't be decoded into {stranger.__module__}.{stranger.__qualname__}, the type of its first parameter. "
+            "Make it a model of pydantic 2 (for a dataclass: @pydantic.dataclasses.dataclass) or a msgspec.Struct; with the "
+            "hint dict it gets plain JSON"
+        )
     return None
 
 
-def _classes(hint: Any) -> Iterator[Any]:
-    """All that a type is made of."""
-    yield hint
-    for each in typing.get_args(hint):
-        yield from _classes(each)
+def _is_of_pydantic(each: Any) -> bool:
+    """A model, or one of its dataclasses."""
+    return hasattr(each, "model_validate_json") or hasattr(each, "__pydantic_validator__")
+
+
+def _has_fields(each: Any) -> bool:
+    """Whether whoever names this class wants objects that JSON alone does not make: a dataclass, one of attrs, a named tuple,
+    a model of pydantic 1."""
+    fields = ("__dataclass_fields__", "__attrs_attrs__", "_fields", "__validators__")
+    return isinstance(each, type) and any(hasattr(each, name) for name in fields)
+
+
+def _classes(hint: Any, within: Tuple[Any, ...] = ()) -> Iterator[Any]:
+    """All that a type is made of. A type that has itself in it is looked at once."""
+    hint = bare(hint)
+    if not any(hint is each for each in within):
+        yield hint
+        for each in (typing.get_origin(hint), *typing.get_args(hint)):
+            yield from _classes(each, (*within, hint))
 
 
 def tombstone(*, takes_none: bool) -> None:
@@ -106,9 +147,10 @@ def tombstone(*, takes_none: bool) -> None:
 
 def _of_model(hint: Any, *, decoded: bool) -> Callable[[Any], Any]:
     """Makes a pydantic model of the bytes, or of what is decoded."""
-    if hasattr(hint, "model_validate_json"):
-        hint.model_rebuild()  # forward references that lead nowhere are found now, not at the first message
-        validate = hint.model_validate if decoded else hint.model_validate_json
+    model: Any = hint if inspect.isclass(hint) else None
+    if hasattr(model, "model_validate_json"):
+        model.model_rebuild()  # forward references that lead nowhere are found now, not at the first message
+        validate = model.model_validate if decoded else model.model_validate_json
     else:
         adapter = sys.modules["pydantic"].TypeAdapter(hint)
         validate = adapter.validate_python if decoded else adapter.validate_json
@@ -123,6 +165,15 @@ def _of_model(hint: Any, *, decoded: bool) -> Callable[[Any], Any]:
     return decoder
 
 
+def without_values(problem: Exception) -> Optional[UndecodableError]:
+    """The same of a violation that a function of the user's let through; None: it is none of these libraries'."""
+    for library, told in (("pydantic", _of_pydantic), ("msgspec", lambda violation: _of_msgspec(str(violation)))):
+        violation = getattr(sys.modules.get(library), "ValidationError", ())
+        if isinstance(problem, violation):
+            return told(problem)
+    return None
+
+
 def _of_pydantic(problem: Any) -> UndecodableError:
     """What pydantic says is wrong, without the values."""
     first = problem.errors(include_url=False, include_context=False, include_input=False)[0]
@@ -135,7 +186,7 @@ def _of_pydantic(problem: Any) -> UndecodableError:
 
 def _of_struct(hint: Any, *, decoded: bool) -> Callable[[Any], Any]:
     """Makes a msgspec Struct of the bytes, or of what is decoded."""
-    msgspec = sys.modules["msgspec"]
+    msgspec, hint = sys.modules["msgspec"], getattr(hint, "__value__", hint)
     of_json = msgspec.json.Decoder(hint).decode
     decode = functools.partial(msgspec.convert, type=hint) if decoded else of_json
     violation, malformed = msgspec.ValidationError, (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -10,7 +10,7 @@ from kafka_worker.handler import schema
 from kafka_worker.handler.decoding import Decoder, WithContext, quick_decoder
 from kafka_worker.handler.formats import raw
 from kafka_worker.handler.schema import Schema, SchemaError
-from kafka_worker.handler.typed import typed_decoder
+from kafka_worker.handler.typed import converter, takes_none, tombstone, typed_decoder
 from kafka_worker.shared.configuration.client.registry_properties import FORMATS
 from kafka_worker.shared.foreign.errors import TooLongError
 from kafka_worker.shared.settings import Settings
@@ -26,7 +26,7 @@ def decoder_for(
 
     Raises SchemaError, HintError and FormatError when settings or hint can't be used."""
     plain = quick_decoder()
-    decoder = function or _of_format(hint, settings, registry or {}, plain)
+    decoder = _converted(function, hint) if function else _of_format(hint, settings, registry or {}, plain)
     if settings.message_schema and not isinstance(decoder, WithContext):
         decoder = _checked(decoder, plain, schema.of_file(settings.message_schema))
     if settings.max_message_bytes:
@@ -42,6 +42,20 @@ def _of_format(hint: Any, settings: TopicSettings, registry: Mapping[str, str], 
         return of_registry(settings.decoder, hint, registry)
     own = raw.raw_decoder(hint) or typed_decoder(hint)
     return own or {"bytes": raw.as_bytes, "text": raw.as_text}.get(settings.decoder, plain)
+
+
+def _converted(function: Decoder, hint: Any) -> Decoder:
+    """What a function of the user's returns, as the handler's type: a model is made of plain data, all else stays as it is."""
+    convert = converter(hint, of_users=True)
+    if convert is None:
+        return function
+    make, none_too = convert, takes_none(hint)
+
+    def decoder(value: Optional[bytes], *context: Any) -> Any:
+        decoded = function(value, *context)
+        return tombstone(takes_none=none_too) if value is None and decoded is None else make(decoded)
+
+    return WithContext(decoder) if isinstance(function, WithContext) else decoder
 
 
 def is_one_for_all(settings: Settings) -> bool:

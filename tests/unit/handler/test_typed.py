@@ -1,18 +1,35 @@
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Literal, Optional, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    Dict,
+    Generic,
+    List,
+    Literal,
+    NamedTuple,
+    NewType,
+    Optional,
+    TypedDict,
+    TypeVar,
+    Union,
+)
 
 import msgspec
 import pydantic
+import pydantic.v1
 import pytest
+from typing_extensions import Annotated  # Python 3.8 has none
 
 from kafka_worker.handler import loading
 from kafka_worker.handler.decoding import quick_decoder
 from kafka_worker.handler.loading import HandlerError
-from kafka_worker.handler.typed import element_of, hint_of
+from kafka_worker.handler.typed import HintError, element_of, hint_of
 from kafka_worker.handler.validation import decoder_for
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
@@ -22,6 +39,7 @@ if TYPE_CHECKING:
     Unknown = Any  # known to type checkers only
 
 HERE = __name__
+Content = TypeVar("Content")
 SECRET = "secret-value"
 
 
@@ -174,6 +192,69 @@ def test_a_hint_may_hold_models() -> None:
     assert called("of_a_list", b"[{}]") == [Model()]
 
 
+@pydantic.dataclasses.dataclass
+class Row:
+    price: float
+
+
+class Envelope(msgspec.Struct, Generic[Content]):
+    content: Content
+
+
+def _positive(item: Item) -> Item:
+    if item.price < 0:
+        raise ValueError("below zero")
+    return item
+
+
+class Named(NamedTuple):
+    price: float
+
+
+@dataclasses.dataclass
+class Plain:
+    price: float
+
+
+class Former(pydantic.v1.BaseModel):
+    price: float
+
+
+class Fields(TypedDict):
+    id: int
+
+
+NewItem = NewType("NewItem", Item)
+
+
+@pytest.mark.parametrize(
+    ("hint", "value", "wanted"),
+    [
+        (Row, b'{"price": 1}', Row(price=1.0)),
+        (Optional[Row], None, None),
+        (Envelope[int], b'{"content": 7}', Envelope(7)),
+        (NewItem, b'{"price": 1}', Item(price=1.0)),
+        (List[NewItem], b"[]", []),
+        (Annotated[Item, pydantic.AfterValidator(_positive)], b'{"price": 1}', Item(price=1.0)),
+    ],
+)
+def test_a_model_may_be_any_of_its_librarys_by_any_name(hint: Any, value: Optional[bytes], wanted: Any) -> None:
+    assert decoder_for(hint, some_settings())(value) == wanted
+
+
+def test_what_a_note_says_of_a_model_holds_too() -> None:
+    with pytest.raises(InvalidMessageError, match="below zero"):
+        decoder_for(Annotated[Item, pydantic.AfterValidator(_positive)], some_settings())(b'{"price": -1}')
+
+
+@pytest.mark.parametrize("hint", [Plain, Optional[Plain], List[Plain], Named, Former])
+def test_a_type_with_fields_that_json_alone_does_not_make_is_a_fault_and_no_failure_of_each_message(hint: Any) -> None:
+    with pytest.raises(
+        HintError, match=r"can't be decoded into .*(Plain|Named|Former).* with the hint dict it gets plain JSON"
+    ):
+        decoder_for(hint, some_settings())
+
+
 @pytest.mark.skipif(sys.version_info < (3, 10), reason="this Python has no X | None")
 def test_a_union_of_the_newer_form_may_hold_a_model() -> None:
     hint = eval("Model | None")
@@ -189,7 +270,7 @@ def test_a_handler_without_a_model_in_its_hint_gets_plain_json(name: str) -> Non
     assert called(name, None) is None
 
 
-@pytest.mark.parametrize("hint", [None, Any, dict, Dict[str, Any], int, Callable[..., Any], "text", 7])
+@pytest.mark.parametrize("hint", [None, Any, dict, Dict[str, Any], Fields, int, Callable[..., Any], "text", 7])
 def test_no_other_hint_changes_the_decoder(hint: Any) -> None:
     assert decoder_for(hint, some_settings()) is quick_decoder()
 

@@ -11,6 +11,7 @@ from typing import Any, Callable, Optional
 
 from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import Decoder, WithContext
+from kafka_worker.handler.typed import without_values
 from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain, text_of
 
 
@@ -23,6 +24,9 @@ def of_function(function: Callable[..., Any], *, takes_context: bool) -> Decoder
         except UndecodableError:
             raise
         except ValueError as problem:
+            violation = without_values(problem)
+            if violation is not None:
+                raise violation from None
             raise UndecodableError(f"{plain(names_of(problem)[0])}: {text_of(problem)}") from problem
 
     return WithContext(decoder) if takes_context else decoder

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import zlib
 from pathlib import Path
 from typing import Any, List, Optional
 
+import msgspec
+import pydantic
 import pytest
 
 from kafka_worker import Context, Reject, Retry
@@ -103,6 +106,71 @@ def test_a_function_decodes_and_what_it_raises_counts_as_if_the_handler_had_rais
         worker.finish()
 
     assert seen == [(17, "orders"), (19, "orders")]
+
+
+class Order(pydantic.BaseModel):
+    id: int
+
+
+class Amount(msgspec.Struct):
+    id: int
+
+
+@dataclasses.dataclass
+class Own:
+    id: int
+
+
+def of_model(message: Order) -> None:
+    seen.append(message)
+
+
+def of_structs(messages: List[Amount]) -> None:
+    seen.extend(messages)
+
+
+def of_own(message: Optional[Own], _context: Context) -> None:
+    seen.append(message)
+
+
+def amount(value: bytes) -> Amount:
+    return msgspec.json.decode(value, type=Amount)
+
+
+def packed(value: Optional[bytes]) -> Any:
+    return None if value is None else {"id": int(value)}
+
+
+def packed_by_topic(value: Optional[bytes], _context: Context) -> Any:
+    return packed(value)
+
+
+def own(value: Optional[bytes]) -> Any:
+    return None if value is None else Own(int(value))
+
+
+@pytest.mark.parametrize("decoder", [f"{__name__}:Order.model_validate_json", f"{__name__}:amount"])
+def test_a_violation_that_a_function_lets_through_is_told_by_its_place_and_not_by_its_value(decoder: str) -> None:
+    with TestWorker(plain, decoder=decoder) as worker:
+        letter = worker.run({"id": "a secret"}).dead_letter
+
+    assert letter
+    assert letter.error.startswith("InvalidMessageError: /id: ")
+    assert "secret" not in str(letter.headers)
+
+
+@pytest.mark.parametrize(
+    ("handler", "decoder", "wanted"),
+    [(of_model, "packed", Order(id=7)), (of_structs, "packed_by_topic", Amount(7)), (of_own, "own", Own(7))],
+)
+def test_of_what_a_function_decodes_a_model_is_made_where_the_hint_says_so(handler: Any, decoder: str, wanted: Any) -> None:
+    with TestWorker(handler, decoder=f"{__name__}:{decoder}", max_attempts=1) as worker:
+        assert worker.run(b"7").done
+        tombstone = worker.run(None)
+
+    assert seen == [wanted, *([None] if handler is of_own else [])]
+    assert tombstone.done == (handler is of_own)
+    assert handler is of_own or "InvalidMessageError: the whole message: a tombstone" in tombstone.dead_letter.error  # type: ignore[union-attr]
 
 
 def test_another_error_of_a_decoding_function_is_a_failed_attempt() -> None:
