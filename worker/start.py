@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 NAME = "kafka_worker"
 FOLDER = os.path.dirname(os.path.realpath(__file__))
 CONFIGURATION = 78  # of `exit_codes`
-COMMANDS = ("ops.commands", "ops.first_run.command")  # what is typed; the rest is started by one of ours
+COMMANDS = ("ops.commands", "ops.first_run.command", "testing.command")  # what is typed; the rest is started by one of ours
 PYTHON, ENVIRONMENT = sys.executable, dict(os.environ)  # as we were started: a handler may change both
 _OURS = list(sys.path)  # the path of our own imports: this module is one of them
 IN_CHECKOUT, INSTALLED = "supervisor.py", "kafka-worker"  # what the command is called

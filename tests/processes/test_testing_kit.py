@@ -15,7 +15,37 @@ from tests.support.kafka_jars import ROOT
 
 pytestmark = pytest.mark.processes
 
+SETTINGS = {"MAX_ATTEMPTS": "1", "SCHEMA_REGISTRY_NONE": "such", "KAFKA_CLIENT_NONE": "such"}  # that change no test
 APART = """
+import os
+
+from kafka_worker import Send, per_process
+
+
+@per_process
+async def of_another_service():
+    yield
+
+
+def told(message):
+    return Send("told", {"tenant": os.environ["TENANT"], "schema": os.path.exists("order.json")})
+
+
+def test_folder_and_environment_are_those_of_the_test(worker_for, service_for, monkeypatch):
+    monkeypatch.setenv("TENANT", "tea")
+    service = service_for(told, kafka_topic="orders", message_schema="order.json")
+    worker = worker_for(told, isolation="process")
+
+    for order in ({}, {"id": 1}, {}):
+        service.send(order)
+    service.wait_done()
+
+    assert [sent.json for sent in service.received("told")] == [{"tenant": "tea", "schema": True}]
+    assert worker.run({}).sent[0].json == {"tenant": "tea", "schema": True}
+    assert len(service.received("orders.dlq")) == 2
+    assert service.received("others", 0) == []
+
+
 def test_in_a_task_process(worker_for):
     worker = worker_for("app.tasks:confirm", isolation="process", max_attempts=1)
 
@@ -28,6 +58,8 @@ def test_the_documented_examples_pass_in_a_project_of_their_own(tmp_path: Path) 
     text = (ROOT / "docs" / "TESTING.md").read_text("utf-8")
     files = dict(re.findall(r"^```python\n# (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
     files["tests/test_apart.py"] = APART
+    files["order.json"] = '{"required": ["id"]}'
+    files[".env"] = "MAX_ATTEMPTS=none"
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(content)
@@ -35,7 +67,7 @@ def test_the_documented_examples_pass_in_a_project_of_their_own(tmp_path: Path) 
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=3"],
         cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", "MAX_ATTEMPTS": "1"},
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error", **SETTINGS},
         capture_output=True,
         text=True,
         check=False,

@@ -35,7 +35,12 @@ HOMES: Dict[str, Tuple[str, ...]] = {
 }  # fmt: skip
 # Where an attribute of a standard module may be used.
 USERS: Dict[Tuple[str, str], Tuple[str, ...]] = {
-    ("os", "environ"): ("worker/shared/configuration/load.py", "worker/start.py", "worker/examples/"),
+    ("os", "environ"): (
+        "worker/shared/configuration/load.py",
+        "worker/start.py",
+        "worker/testing/given.py",
+        "worker/examples/",
+    ),
     ("os", "environb"): (),
     ("os", "getenv"): ("worker/examples/",),
     ("logging", "getLogger"): ("worker/shared/logs.py", "worker/examples/"),

@@ -3,9 +3,11 @@ the quarantine always do."""
 
 from __future__ import annotations
 
+import functools
 import threading
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Mapping, Optional
 
+from kafka_worker.handler.hooks import Registry
 from kafka_worker.handler.loading import Handler, Kind
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.isolation.task_process import TaskProcess
@@ -28,13 +30,14 @@ def close_all() -> None:
         _PROCESSES.popitem()[1].close()
 
 
-def handlers_of(settings: Settings, slot: int) -> Handlers:
-    """The handlers, ready to be called in the way of ISOLATION. Raises HandlerError."""
+def handlers_of(settings: Settings, slot: int, environment: Optional[Mapping[str, str]] = None) -> Handlers:
+    """The handlers, ready to be called in the way of ISOLATION; `environment`: see `TaskProcess`. Raises HandlerError."""
     if settings.isolation == "none":
         return Handlers(settings).usable()
-    isolated = Isolated(settings, slot)
+    isolated = Isolated(settings, slot, functools.partial(TaskProcess, environment=environment))
     isolated.start(Pool.name % 0)
-    return Handlers(settings, lambda name, _setting: Handler(name, Kind.THREAD, isolated))
+    # Its hooks are the task processes' own affair, and what is defined here is somebody else's.
+    return Handlers(settings, lambda name, _setting: Handler(name, Kind.THREAD, isolated), lambda: Registry([], []))
 
 
 class Isolated:

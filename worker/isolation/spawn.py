@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Mapping, Optional, Tuple
 
 from kafka_worker import start
 from kafka_worker.isolation.frames import Frames, GarbledError
@@ -50,7 +50,7 @@ class Starter:
         self._lock = threading.Lock()
         self._thread = self._made()
 
-    def start(self, arguments: List[str], descriptors: List[int]) -> subprocess.Popen[bytes]:
+    def start(self, arguments: List[str], descriptors: List[int], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
         """A process that has these descriptors. Raises OSError, and RuntimeError where there can't be another thread."""
         with self._lock:
             try:
@@ -60,7 +60,7 @@ class Starter:
                     stdin=subprocess.DEVNULL,
                     pass_fds=descriptors,
                     cwd=FOLDER,
-                    env=start.ENVIRONMENT,
+                    env=environment,
                 )
             except RuntimeError:
                 self._thread = self._made()  # it has none, and would do at another time what it was told now
@@ -87,7 +87,7 @@ FOLDER = _folder()  # in which we were started, and task processes are too: a ha
 class Spawned:
     """A fresh interpreter that runs `main`. One thread at a time may use it."""
 
-    def __init__(self, settings: Settings, name: str) -> None:
+    def __init__(self, settings: Settings, name: str, environment: Mapping[str, str]) -> None:
         """Started, and told its settings. Raises OSError or RuntimeError when the machine has no room for it."""
         with contextlib.ExitStack() as undo, contextlib.ExitStack() as theirs:
             self._words = undo.enter_context(contextlib.closing(LastWords()))
@@ -97,7 +97,7 @@ class Spawned:
             theirs.enter_context(their_control)
             descriptors = [_high(theirs, file.fileno()) for file in (their_work, their_control, self._words)]
             arguments = start.command("isolation.main", name, str(os.getpid()), *map(str, descriptors))
-            self._process = _STARTER.start(arguments, descriptors)
+            self._process = _STARTER.start(arguments, descriptors, environment)
             undo.pop_all()
         work.setblocking(False)
         forks.leave(self._words, LastWords.close)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
+from kafka_worker import start
 from kafka_worker.handler.lives import WAITS
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.isolation.frames import LOST, GarbledError
@@ -65,9 +66,10 @@ class TaskProcess:
     """A place for one task process after the other, each of which runs any number of tasks. One thread at a time may use
     it."""
 
-    def __init__(self, settings: Settings, slot: int, name: str) -> None:
-        """Starts nothing yet. `name` is for the log."""
+    def __init__(self, settings: Settings, slot: int, name: str, environment: Optional[Mapping[str, str]] = None) -> None:
+        """Starts nothing yet. `name` is for the log; `environment`: that of this process, as it was started, if not given."""
         self._settings = settings
+        self._environment = start.ENVIRONMENT if environment is None else environment
         self._slot = slot
         self._name = name
         self._process: Optional[Spawned] = None
@@ -172,7 +174,7 @@ class TaskProcess:
 
     def _started(self) -> Spawned:
         try:
-            process = Spawned(self._settings, f"slot-{self._slot}/{self._name}")
+            process = Spawned(self._settings, f"slot-{self._slot}/{self._name}", self._environment)
         except Exception as problem:  # descriptors, memory, processes, threads, a folder: whatever it is that is missing
             raise TaskProcessError(f"no task process can be started: {problem}") from problem
         try:

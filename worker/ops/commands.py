@@ -47,12 +47,12 @@ COMMANDS: Dict[str, str] = {
 _NO_SERVICE = {*COMMANDS, "--check-config", "--help", "-h", "--version"}
 
 
-def main(words: Optional[List[str]] = None) -> int:
+def main(words: Optional[List[str]] = None, env_file: str = ".env") -> int:
     """The command. Returns the exit code."""
-    return streams.guarded(lambda closed: command(sys.argv[1:] if words is None else words, closed))
+    return streams.guarded(lambda closed: command(sys.argv[1:] if words is None else words, closed, env_file))
 
 
-def command(words: List[str], closed: List[str]) -> int:
+def command(words: List[str], closed: List[str], env_file: str = ".env") -> int:
     """What the words ask for. `closed`: what of standard input, output and error we were started without."""
     if _NO_SERVICE.intersection(words):  # a value may read like one of these: then a service only begins a little later
         return _done(words, Started(closed))
@@ -67,7 +67,7 @@ def _done(words: List[str], started: Started) -> int:
     from kafka_worker.shared.configuration.load import ConfigurationError, load
 
     try:
-        configuration = load(words)
+        configuration = load(words, env_file=env_file)
     except ConfigurationError as problem:
         return _refuse(problem)
     if configuration.command != "run" or configuration.check_only:

@@ -11,6 +11,7 @@ Nothing of the service itself does. docs/TESTING.md shows how it is used.
 
 from kafka_worker.testing.rest import NotAtRestError
 from kafka_worker.testing.results import DeadLetter, Result, Sent
+from kafka_worker.testing.service import TestService
 from kafka_worker.testing.worker import TestWorker
 
-__all__ = ["DeadLetter", "NotAtRestError", "Result", "Sent", "TestWorker"]
+__all__ = ["DeadLetter", "NotAtRestError", "Result", "Sent", "TestService", "TestWorker"]

@@ -9,7 +9,7 @@ installed.
 from __future__ import annotations
 
 import contextlib
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -27,6 +27,12 @@ def worker_for() -> Iterator[Callable[..., TestWorker]]:
 @pytest.fixture
 def service_for() -> Iterator[Callable[..., TestService]]:
     """`service_for("app.tasks:handle")` is the real service on a broker of its own, a `TestService`, which ends with the
-    test."""
+    test. What it has logged pytest shows of a test that fails."""
     with contextlib.ExitStack() as stack:
-        yield lambda *words, **settings: stack.enter_context(TestService(*words, **settings))
+
+        def started(*words: Any, **settings: Any) -> TestService:
+            service = TestService(*words, **settings)
+            stack.callback(lambda: print(service.log))
+            return stack.enter_context(service)
+
+        yield started

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import functools
 import os
-from typing import Any, Dict, Mapping
+import sys
+from typing import Any, Callable, Dict, Mapping
 
 from kafka_worker.shared.configuration import load
 from kafka_worker.shared.setting import written
@@ -15,8 +18,8 @@ USUAL = {"KAFKA_BOOTSTRAP_SERVERS": "nowhere:9092", "KAFKA_GROUP_ID": "test", "P
 
 
 def variables(given: Mapping[str, Any]) -> Dict[str, str]:
-    """The variables that say these settings, which a test gives by the same names in lower case. Raises TypeError for a name
-    that is none."""
+    """The variables that say these settings, which a test gives by the same names in lower case; None: it does not give it.
+    Raises TypeError for a name that is none."""
     known = [row.environment for row in TABLE.values()]
     found = {}
     for name, value in given.items():
@@ -24,11 +27,41 @@ def variables(given: Mapping[str, Any]) -> Dict[str, str]:
         if variable not in known and not variable.startswith(tuple(ALL_PREFIXES)):
             near = difflib.get_close_matches(variable, known, 1)
             raise TypeError(f"there is no setting {name}{f'; did you mean {near[0].lower()}?' if near else ''}")
-        found[variable] = written(tuple(value) if isinstance(value, list) else value)
+        if value is not None:
+            found[variable] = _in_words(value)
     return found
+
+
+def _in_words(value: Any) -> str:
+    """As one would write it: a handler or an error is written by its name."""
+    if isinstance(value, dict):
+        return ",".join(f"{name}={_in_words(each)}" for name, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return ",".join(map(_in_words, value))
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, type):
+        return value.__qualname__ if value.__module__ == "builtins" else f"{value.__module__}.{value.__qualname__}"
+    return importable(value) if callable(value) else written(value)
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:
     """The settings that they make, without those of this process's environment, and of any `.env`. Raises
     ConfigurationError."""
     return load.load([], {**USUAL, **variables(given)}, os.devnull).settings
+
+
+def importable(function: Callable[..., Any]) -> str:
+    """The name by which other processes find this function. Raises TypeError where they can't."""
+    module, path = str(getattr(function, "__module__", None)), str(getattr(function, "__qualname__", None))
+    found: Any = None
+    with contextlib.suppress(KeyError, AttributeError):
+        found = functools.reduce(getattr, path.split("."), sys.modules[module])
+    if found != function or module == "__main__":
+        raise TypeError(f"{function!r} must be a function that other processes can import: module:function")
+    return f"{module}:{path}"
+
+
+def environment() -> Dict[str, str]:
+    """That of the test, as it is now: handlers in other processes have it, too."""
+    return dict(os.environ)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Iterable, Mapping, Optional
+from typing import Any, Callable, Iterable, Mapping, Optional, Sequence
 
 from kafka_worker.handler.hooks import DEFINED, Drive, Hook, HookError, Registry
 from kafka_worker.handler.lives import Hooks, Waits
@@ -42,9 +42,12 @@ class PromptHooks(Hooks):
             raise self.failure
 
 
-def chosen(hooks: Optional[Iterable[Hook[Any]]], replace: Mapping[Hook[Any], Any]) -> Registry:
-    """Those of these that are defined, all if None, with values in the place of some."""
-    wanted: Callable[[Hook[Any]], bool] = (lambda _: True) if hooks is None else list(hooks).__contains__
+def chosen(hooks: Optional[Sequence[Hook[Any]]], replace: Mapping[Hook[Any], Any]) -> Registry:
+    """Those of these that are defined, all if None, with values in the place of some. Raises TypeError for what is none."""
+    strangers = [each for each in (*(hooks or ()), *replace) if not isinstance(each, Hook)]
+    if strangers:
+        raise TypeError(f"not a hook, as @per_process and @per_thread make one of a function: {strangers[0]!r}")
+    wanted: Callable[[Hook[Any]], bool] = (lambda _: True) if hooks is None else hooks.__contains__
 
     def these(defined: Iterable[Hook[Any]]) -> Any:
         return [hook.instead(replace[hook]) if hook in replace else hook for hook in defined if wanted(hook)]

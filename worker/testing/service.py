@@ -8,16 +8,15 @@ import os
 import select
 import sys
 import tempfile
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from kafka_worker import start
 from kafka_worker.ops.first_run.embedded_broker import EmbeddedBroker
-from kafka_worker.ops.first_run.service import Service, without_settings
+from kafka_worker.ops.first_run.service import STOP_SECONDS, Service, without_settings
 from kafka_worker.shared.foreign.answers import Headers, Send
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.testing.given import settings_of, variables
+from kafka_worker.testing.given import environment, importable, settings_of, variables
 from kafka_worker.testing.results import Sent
 
 PATIENCE_SECONDS = 20.0
@@ -25,10 +24,11 @@ LOOK_SECONDS = 0.02
 SHOWN_LINES = 100  # of the log, when a test fails
 
 #: What differs from the service's own defaults: one process, and no wait that a test need not have. The embedded broker knows
-#: no static members.
+#: no static members, so one that dies is missed only when its session is over.
 USUAL: Dict[str, Any] = {
     "processes": 1, "threads": 2, "membership": "dynamic", "commit_interval_seconds": 0.05, "retry_backoff_seconds": 0.05,
-    "drain_seconds": 5, "kafka_consumer_fetch_wait_max_ms": 20,
+    "drain_seconds": 5, "kafka_consumer_fetch_wait_max_ms": 20, "kafka_consumer_session_timeout_ms": 6000,
+    "kafka_consumer_heartbeat_interval_ms": 500,
 }  # fmt: skip
 
 
@@ -37,16 +37,22 @@ class TestService:
 
     __test__ = False  # for pytest, which takes classes of such names for tests
 
-    def __init__(self, handler: Optional[str] = None, *, patience: float = PATIENCE_SECONDS, **settings: Any) -> None:
-        """`handler`: "module:function", importable where the test is; `settings` as those of a `TestWorker`; `patience`: the
-        longest that anything is waited for. Raises ConfigurationError."""
-        self._given = {**USUAL, **({"handler": handler} if handler else {}), **settings}
+    def __init__(
+        self, handler: Union[str, Callable[..., Any], None] = None, *, patience: float = PATIENCE_SECONDS, **settings: Any
+    ) -> None:
+        """`handler`: "module:function", importable where the test is, or such a function itself; `settings` as those of a
+        `TestWorker`; `patience`: the longest that anything is waited for. Raises ConfigurationError, and TypeError for a
+        setting that there is not and a function that can't be imported."""
+        if handler is not None:
+            settings["handler"] = handler if isinstance(handler, str) else importable(handler)
+        self._given = {**USUAL, **settings}
         self.settings = settings_of(self._given)
         self._patience = patience
         self._things = contextlib.ExitStack()
         self._address = ""
         self._sent: Dict[Tuple[str, int], int] = {}  # the highest offset, by topic and partition
         self._lines: List[str] = []
+        self._runs = False
         self._service: Service
         self._producer: Producer
 
@@ -58,9 +64,11 @@ class TestService:
             self._things.callback(broker.close)
             self._address = broker.address
             folder = self._things.enter_context(tempfile.TemporaryDirectory(prefix="svc-"))
-            self._service = Service([], self._environment(folder), folder)
-            self._things.callback(self._service.close)
+            self._service = Service([], self._environment(folder), os.getcwd(), "testing.command")
+            self._runs = True
+            self._things.callback(self._stop)
             self._producer = Producer({"bootstrap.servers": self._address, "linger.ms": 0})
+            self._things.callback(delattr, self, "_producer")  # before its broker goes, of which it would complain
             self._things = self._things.pop_all()
         return self
 
@@ -76,7 +84,8 @@ class TestService:
         headers: Optional[Headers] = None,
         topic: Optional[str] = None,
     ) -> None:
-        """Produce a message, with what `TestWorker.run` takes, and wait until the broker has it."""
+        """Produce a message, with what `TestWorker.run` takes, and wait until the broker has it. The topics that the service
+        names have one partition each."""
         given = value if isinstance(value, Send) else Send(topic or self.settings.topics[0], value, key, headers)
         refused: List[object] = []
 
@@ -94,20 +103,26 @@ class TestService:
         self._until(lambda: all(self._committed(place) > offset for place, offset in self._sent.items()), "all is done")
 
     def received(self, topic: str, count: int = 1) -> List[Sent]:
-        """What is in this topic, as soon as it is so many: results, or dead letters in `<topic>.dlq`."""
+        """All that is in this topic, as soon as it is so many at least: results, or dead letters in `<topic>.dlq`."""
         found: List[Sent] = []
-        consumer = Consumer({"bootstrap.servers": self._address, "group.id": "test", "fetch.wait.max.ms": 20})
+        at_end: Set[int] = set()
+        consumer = Consumer(
+            {"bootstrap.servers": self._address, "group.id": "test", "fetch.wait.max.ms": 20, "enable.partition.eof": True}
+        )
         try:
             partitions = consumer.list_topics(topic, timeout=self._patience).topics[topic].partitions
             consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
 
-            def enough() -> bool:
-                message = consumer.poll(LOOK_SECONDS)
+            def all_is_here() -> bool:
+                message: Any = consumer.poll(LOOK_SECONDS)
                 if message is not None and message.error() is None:
                     found.append(Sent(topic, message.value(), message.key(), message.headers()))
-                return len(found) >= count
+                    at_end.discard(message.partition())
+                elif message is not None and message.error().code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                    at_end.add(message.partition())
+                return len(found) >= count and at_end.issuperset(partitions)
 
-            self._until(enough, f"{count} messages in {topic}")
+            self._until(all_is_here, f"{count} messages in {topic}")
         finally:
             consumer.close()
         return found
@@ -118,10 +133,25 @@ class TestService:
 
     @property
     def log(self) -> str:
-        """Everything that the service has written so far."""
+        """Everything that the service has written so far, also after its end."""
+        if self._runs:
+            self._read()
+        return "\n".join(self._lines)
+
+    def _read(self) -> None:
         while not self._service.ended and select.select([self._service], [], [], 0)[0]:
             self._lines += self._service.read_lines()
-        return "\n".join(self._lines)
+
+    def _stop(self) -> None:
+        """In order, and with the log until its end."""
+        self._service.stop()
+        deadline = Deadline(STOP_SECONDS)
+        while self._service.running and not self._service.ended and not deadline.expired():
+            select.select([self._service], [], [], LOOK_SECONDS)
+            self._read()
+        self._read()
+        self._runs = False
+        self._service.close()
 
     def _committed(self, place: Tuple[str, int]) -> int:
         partitions = [each for slot in self.status() if slot["child"] for each in slot["child"]["partitions"]]
@@ -139,8 +169,14 @@ class TestService:
     def _environment(self, folder: str) -> Dict[str, str]:
         """Python's variables and the user's, none of his settings, and where the test finds its modules."""
         ours = {"KAFKA_BOOTSTRAP_SERVERS": self._address, "KAFKA_GROUP_ID": "test", "RUNTIME_DIRECTORY": folder}
-        installed = (os.path.realpath(sys.prefix) + os.sep, os.path.realpath(sys.base_prefix) + os.sep)
-        path = [os.path.abspath(each) for each in sys.path if not os.path.realpath(each or ".").startswith(installed)]
+        path = [os.path.abspath(each) for each in sys.path if _is_users(each)]
         return {
-            **without_settings(start.ENVIRONMENT), **ours, **variables(self._given), "PYTHONPATH": os.pathsep.join(path),
+            **without_settings(environment()), **ours, **variables(self._given), "PYTHONPATH": os.pathsep.join(path),
         }  # fmt: skip
+
+
+def _is_users(folder: str) -> bool:
+    """Whether it is a folder of the user's on the path, and none of Python's, or with what is installed."""
+    path = os.path.realpath(folder or ".")
+    installed = {"site-packages", "dist-packages"}.intersection(path.split(os.sep))
+    return os.path.isdir(path) and not installed and not path.startswith(os.path.dirname(os.path.realpath(os.__file__)))

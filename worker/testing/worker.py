@@ -5,8 +5,9 @@ memory, in that of the clock one that the test turns.
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any, Callable, Iterable, List, Mapping, Optional, Sequence, Set, Union
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Union
 
 from kafka_worker.handler import loading
 from kafka_worker.handler.hooks import Hook, Registry
@@ -18,7 +19,7 @@ from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.topic_settings import PATTERN
 from kafka_worker.testing.bench import Bench
-from kafka_worker.testing.given import settings_of
+from kafka_worker.testing.given import environment, importable, settings_of
 from kafka_worker.testing.hooks import PromptHooks, chosen
 from kafka_worker.testing.rest import Rest
 from kafka_worker.testing.results import DeadLetter, Result, Sent
@@ -38,7 +39,7 @@ class TestWorker:
         self,
         handler: Union[str, Function, None] = None,
         *,
-        hooks: Optional[Iterable[Hook[Any]]] = None,
+        hooks: Optional[Sequence[Hook[Any]]] = None,
         replace: Optional[Mapping[Hook[Any], Any]] = None,
         patience: float = PATIENCE_SECONDS,
         **settings: Any,
@@ -51,11 +52,13 @@ class TestWorker:
             settings["handler"] = handler if isinstance(handler, str) else _name_of(handler)
         self.settings = settings_of(settings)
         self._patience = patience
-        handlers = _handlers(self.settings, handler)
         apart = self.settings.isolation == "process"
-        if apart and replace:
-            raise TypeError("with ISOLATION=process hooks run in another process, and nothing can replace them")
-        self._bench = Bench(self.settings, handlers, PromptHooks(Registry([], []) if apart else chosen(hooks, replace or {})))
+        if apart and (hooks is not None or replace):
+            raise TypeError("with ISOLATION=process hooks run in another process, and nothing can choose or replace them")
+        its_hooks = functools.partial(chosen, [] if apart else hooks, replace or {})
+        # Of all that are defined some are other services', and may want an event loop that is not here.
+        handlers = _handlers(self.settings, handler, its_hooks if hooks is not None else lambda: Registry([], []))
+        self._bench = Bench(self.settings, handlers, PromptHooks(its_hooks()))
         self._rest = Rest(self._bench, patience)
         self._let_run: Set[Result] = set()
         self._runs = False
@@ -224,10 +227,13 @@ def _name_of(function: Function) -> str:
     return f"{module}:{name if name.replace('.', '').isidentifier() else 'handler'}"
 
 
-def _handlers(settings: Settings, given: Union[str, Function, None]) -> Handlers:
-    if given is None or isinstance(given, str):
-        return per_thread.handlers_of(settings, 0)
+def _handlers(settings: Settings, given: Union[str, Function, None], hooks_of: Callable[[], Registry]) -> Handlers:
     if settings.isolation == "process":
-        raise TypeError("with ISOLATION=process the handler is loaded in another process: give its name, module:function")
+        if callable(given):
+            importable(given)
+        return per_thread.handlers_of(settings, 0, environment())
+    if given is None or isinstance(given, str):
+        return Handlers(settings, hooks_of=hooks_of).usable()
     function = given
-    return Handlers(settings, lambda name, setting: loading.ready(function, name, f"{setting}={name}", settings)).usable()
+    ready = functools.partial(loading.ready, function, settings=settings)
+    return Handlers(settings, lambda name, setting: ready(name, f"{setting}={name}"), hooks_of).usable()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, Iterator, List, Optional
+from typing import Any, AsyncIterator, Callable, Iterator, List, Optional
 
 import pytest
 
 from kafka_worker import per_process, per_thread
 from kafka_worker.handler.hooks import HookError, Registry
+from kafka_worker.handler.loading import HandlerError
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.testing import TestWorker
 
@@ -81,6 +82,31 @@ def test_a_thread_that_a_hook_starts_is_the_hooks_own_and_the_end_does_not_wait_
     ends.set()
 
     assert told == []
+
+
+def test_the_hooks_of_other_services_that_a_test_run_has_imported_are_none_of_a_workers(told: List[str]) -> None:
+    ours = hook(per_process, "ours", told)
+
+    @per_process
+    async def of_an_async_service() -> AsyncIterator[None]:
+        yield
+
+    with pytest.raises(HandlerError, match="of_an_async_service is async, and no handler is"):
+        TestWorker(nothing, hooks=[ours, of_an_async_service])
+    with TestWorker(nothing), TestWorker(nothing, hooks=[]):
+        assert ours() == "ours"
+    with TestWorker(nothing, replace={of_an_async_service: "a fake"}):
+        assert of_an_async_service() == "a fake"
+
+
+def test_of_two_workers_at_once_the_second_does_not_take_the_hooks_of_the_first(told: List[str]) -> None:
+    database = hook(per_process, "database", told)
+    with TestWorker(nothing):
+        with pytest.raises(HookError, match=r"it runs already .*one TestWorker at a time"), TestWorker(nothing):
+            pass
+        assert database() == "database"
+
+    assert told == ["database starts", "database stops"]
 
 
 @pytest.mark.parametrize("kind", [per_process, per_thread])

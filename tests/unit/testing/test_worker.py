@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 import time
 from pathlib import Path
@@ -314,13 +315,15 @@ def test_at_the_end_what_runs_is_told_and_what_it_leaves_undone_is_no_failure() 
     [
         ({"max_attempt": 3}, TypeError, "there is no setting max_attempt; did you mean max_attempts?"),
         ({"max_attempts": 0}, ConfigurationError, "MAX_ATTEMPTS"),
-        ({"isolation": "process"}, TypeError, "give its name, module:function"),
+        ({"isolation": "process", "handler": lambda _: None}, TypeError, "a function that other processes can import"),
+        ({"isolation": "process", "replace": {fails: 1}}, TypeError, "nothing can choose or replace them"),
+        ({"replace": {fails: 1}}, TypeError, "not a hook, .*: <function fails"),
         ({"handlers": "^o.*=nowhere:at_all"}, HandlerError, "HANDLERS=nowhere:at_all cannot be imported"),
     ],
 )
 def test_wrong_settings_are_told_in_the_words_of_the_service(settings: Dict[str, Any], problem: Any, text: str) -> None:
     with pytest.raises(problem, match=text):
-        TestWorker(*([] if "handlers" in settings else [fails]), **settings)
+        TestWorker(**{**({} if "handlers" in settings else {"handler": fails}), **settings})
 
 
 def test_a_worker_that_does_not_run_takes_nothing() -> None:
@@ -339,6 +342,17 @@ def test_a_message_that_is_tried_again_without_an_end_is_told(monkeypatch: pytes
         worker.run({"how": "value"})
         with pytest.raises(NotAtRestError, match="retry in 1 s, attempt"):
             worker.finish()
+
+
+def test_settings_may_be_given_as_python_has_them() -> None:
+    errors = [TimeoutError, json.JSONDecodeError, "KeyError"]
+    handlers = {"orders": fails, "^paid-.*": f"{__name__}:ending"}
+    settings = TestWorker(
+        handlers=handlers, message_schema=None, decoder=json.loads, fatal_errors=errors, journal=False
+    ).settings
+
+    assert (settings.topics, settings.message_schema, settings.decoder) == (("orders", "^paid-.*"), "", "json:loads")
+    assert (settings.fatal_errors, settings.journal) == (("TimeoutError", "json.decoder.JSONDecodeError", "KeyError"), "off")
 
 
 def test_settings_of_the_environment_change_no_test(monkeypatch: pytest.MonkeyPatch) -> None:

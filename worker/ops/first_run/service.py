@@ -11,9 +11,10 @@ from typing import IO, Any, Dict, List, Mapping, Sequence, cast
 from kafka_worker import start
 from kafka_worker.shared.configuration import load
 from kafka_worker.shared.ipc import control
-from kafka_worker.shared.settings import TABLE
+from kafka_worker.shared.settings import ALL_PREFIXES, TABLE
 from kafka_worker.shared.system import runtime_files
 
+_PROPERTIES = ("KAFKA_", *ALL_PREFIXES)  # of clients, and what is named like them
 STOP_SECONDS = 15.0  # for the service to end by itself; the drain deadline of a first run is 10
 LONGEST_READ = 65536  # bytes, what a pipe holds
 
@@ -21,21 +22,23 @@ LONGEST_READ = 65536  # bytes, what a pipe holds
 def without_settings(environment: Mapping[str, str]) -> Dict[str, str]:
     """What of an environment is not meant for the service: it does the same whatever is set there."""
     ours = {row.environment + suffix for row in TABLE.values() for suffix in ("", "_FILE")}
-    return {name: value for name, value in environment.items() if name not in ours and not name.startswith("KAFKA_")}
+    return {name: value for name, value in environment.items() if name not in ours and not name.startswith(_PROPERTIES)}
 
 
 class Service:
     """A running supervisor. Whoever makes one has to call `close`."""
 
-    def __init__(self, words: Sequence[str], environment: Mapping[str, str], directory: str) -> None:
-        """Start it with these words after the program's name. It works in `directory`, so that no `.env` file
-        of the user changes what is shown. Raises ConfigurationError.
+    def __init__(
+        self, words: Sequence[str], environment: Mapping[str, str], directory: str, command: str = "ops.commands"
+    ) -> None:
+        """Start `command` with these words after the program's name. It works in `directory`, where no `.env` file of the user
+        must lie that changes it. Raises ConfigurationError.
         """
         settings = load.load(words, environment, os.devnull).settings
         self._socket = runtime_files.control_socket(settings)
         self._rest = b""  # of the log: the line that is still being written
         self._process = subprocess.Popen(
-            start.command("ops.commands", *words),
+            start.command(command, *words),
             cwd=directory,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
@@ -63,6 +66,11 @@ class Service:
             return cast("List[Dict[str, Any]]", control.ask(self._socket, {"command": "status"})["slots"])
         except control.NotRunningError:
             return []
+
+    @property
+    def running(self) -> bool:
+        """Whether the supervisor does."""
+        return self._process.poll() is None
 
     def stop(self) -> None:
         """Ask it to stop in order; asked again, it hurries."""
