@@ -315,8 +315,7 @@ class Pool:
         self.hooks.stop_of_thread(thread.name)
         with self._resized:
             self._resized.wait_for(lambda: number < self.limit or self._ended)
-        if not self._ended:
-            self._prepare(thread)
+        self._prepare(thread)
 
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
         """Run tasks of one queue until it is empty or its turn is over; whether there was any.

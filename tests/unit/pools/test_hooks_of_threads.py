@@ -83,18 +83,6 @@ def test_a_thread_that_is_taken_away_stops_its_hooks_and_starts_them_anew_when_i
     assert sorted(told[-3:]) == ["handler-0 stops", "handler-1 stops", "handler-2 stops"]
 
 
-def test_a_thread_that_rests_at_the_end_starts_nothing_anew() -> None:
-    pool = Pool(2, lambda *_: None)
-    hooks = pool.hooks = hooks_of()
-    pool.start()
-    eventually(lambda: len(told) == 2, 5, "both are ready")
-    pool.resize(1)
-    eventually(lambda: pool.wake(1) or "handler-1 stops" in told, 5, "one rests")  # type: ignore[func-returns-value]
-    end(hooks, pool)
-
-    assert told.count("handler-1 starts") == 1
-
-
 def test_what_an_event_loop_needs_is_there_before_its_process_has_a_seat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lives, "FIRST_PAUSE_SECONDS", 0.001)
     mended = threading.Event()
