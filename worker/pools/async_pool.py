@@ -142,6 +142,7 @@ class AsyncPool(Pool):
         thread.ident = threading.get_ident()
         asyncio.set_event_loop(self._loop)
         forks.of_thread.in_the_copy = self._end_with_this_step
+        self._loop.call_soon(self._fill)  # with what came meanwhile
         while not self._ended:
             self._run_loop()
             if forks.copied:
@@ -172,6 +173,8 @@ class AsyncPool(Pool):
     def _fill(self) -> None:
         """Start what may run, as far as there are places, from the partitions in turn."""
         self._woken = False  # first: what comes while we look wakes us again
+        if self._ended or not self._ready:  # the loop runs for its hooks, too
+            return
         while not self._full and self._start_of_next():
             pass
         if not self._full:
