@@ -63,5 +63,13 @@ def importable(function: Callable[..., Any]) -> str:
 
 
 def environment() -> Dict[str, str]:
-    """That of the test, as it is now: handlers in other processes have it, too."""
-    return dict(os.environ)
+    """That of the test, as it is now, with its path: handlers in other processes have it, too."""
+    path = [os.path.abspath(each) for each in sys.path if _is_users(each)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}
+
+
+def _is_users(folder: str) -> bool:
+    """Whether it is a folder of the user's on the path, and none of Python's, or with what is installed."""
+    path = os.path.realpath(folder or ".")
+    installed = {"site-packages", "dist-packages"}.intersection(path.split(os.sep))
+    return os.path.isdir(path) and not installed and not path.startswith(os.path.dirname(os.path.realpath(os.__file__)))

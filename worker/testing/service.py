@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import sys
 import tempfile
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
 
@@ -167,16 +166,6 @@ class TestService:
             select.select([self._service], [], [], LOOK_SECONDS)
 
     def _environment(self, folder: str) -> Dict[str, str]:
-        """Python's variables and the user's, none of his settings, and where the test finds its modules."""
+        """The test's, without its settings of a service."""
         ours = {"KAFKA_BOOTSTRAP_SERVERS": self._address, "KAFKA_GROUP_ID": "test", "RUNTIME_DIRECTORY": folder}
-        path = [os.path.abspath(each) for each in sys.path if _is_users(each)]
-        return {
-            **without_settings(environment()), **ours, **variables(self._given), "PYTHONPATH": os.pathsep.join(path),
-        }  # fmt: skip
-
-
-def _is_users(folder: str) -> bool:
-    """Whether it is a folder of the user's on the path, and none of Python's, or with what is installed."""
-    path = os.path.realpath(folder or ".")
-    installed = {"site-packages", "dist-packages"}.intersection(path.split(os.sep))
-    return os.path.isdir(path) and not installed and not path.startswith(os.path.dirname(os.path.realpath(os.__file__)))
+        return {**without_settings(environment()), **ours, **variables(self._given)}
