@@ -16,15 +16,18 @@ from tests.support.kafka_jars import ROOT
 pytestmark = pytest.mark.processes
 
 SETTINGS = {"MAX_ATTEMPTS": "1", "SCHEMA_REGISTRY_NONE": "such", "KAFKA_CLIENT_NONE": "such"}  # that change no test
-APART = """
-import os
-
-from kafka_worker import Send, per_process
+ANOTHER = """
+from kafka_worker import per_process
 
 
 @per_process
 async def of_another_service():
     yield
+"""
+APART = """
+import os
+
+from kafka_worker import Send
 
 
 def told(message):
@@ -57,7 +60,7 @@ def test_in_a_task_process(worker_for):
 def test_the_documented_examples_pass_in_a_project_of_their_own(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "TESTING.md").read_text("utf-8")
     files = dict(re.findall(r"^```python\n# (\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
-    files["tests/test_apart.py"] = APART
+    files.update({"tests/test_another.py": ANOTHER, "tests/test_apart.py": APART})
     files["order.json"] = '{"required": ["id"]}'
     files[".env"] = "MAX_ATTEMPTS=none"
     for name, content in files.items():
