@@ -14,7 +14,6 @@ and by whom is the affair of `lives`.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import copy
 import functools
@@ -22,12 +21,16 @@ import inspect
 import threading
 from inspect import isasyncgenfunction, isgeneratorfunction
 from types import SimpleNamespace
-from typing import Any, AsyncIterator, Callable, Generic, Iterator, List, NamedTuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Generic, Iterator, List, NamedTuple, TypeVar, Union
 
+from kafka_worker import start
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import PlainError
 from kafka_worker.shared.foreign.exceptions import copied
+
+if TYPE_CHECKING:
+    import asyncio
 
 log = logs.logger(__name__)
 
@@ -106,6 +109,7 @@ class _InOneTask:
 
     async def __aenter__(self) -> Any:
         """Raises what the function raises before its yield."""
+        asyncio = start.late("asyncio")
         self._ends, started = asyncio.Event(), asyncio.get_running_loop().create_future()
         self._task = asyncio.ensure_future(self._live(started))
         return await started

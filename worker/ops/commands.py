@@ -55,15 +55,15 @@ def main(words: Optional[List[str]] = None, env_file: str = ".env") -> int:
 def command(words: List[str], closed: List[str], env_file: str = ".env") -> int:
     """What the words ask for. `closed`: what of standard input, output and error we were started without."""
     if _NO_SERVICE.intersection(words):  # a value may read like one of these: then a service only begins a little later
-        return _done(words, Started(closed))
+        return _done(words, Started(closed), env_file)
     from kafka_worker.supervision.prepared import First
 
     with First() as first:
         first.begin(start.ENVIRONMENT)
-        return _done(words, Started(closed, first))
+        return _done(words, Started(closed, first), env_file)
 
 
-def _done(words: List[str], started: Started) -> int:
+def _done(words: List[str], started: Started, env_file: str) -> int:
     from kafka_worker.shared.configuration.load import ConfigurationError, load
 
     try:
