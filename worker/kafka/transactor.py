@@ -36,6 +36,9 @@ OF_TOPIC = frozenset({
     "UNKNOWN_TOPIC_OR_PART", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "TOPIC_AUTHORIZATION_FAILED", "LEADER_NOT_AVAILABLE",
 })  # fmt: skip
 
+_PURGED = ("_PURGE_QUEUE", "_PURGE_INFLIGHT")
+_OF_A_TOPIC = ("TOPIC_AUTHORIZATION_FAILED", "UNKNOWN_TOPIC_OR_PART", "INVALID_TOPIC_EXCEPTION")
+
 Place = Tuple[str, int, int, str]  # topic, partition, offset and metadata
 
 
@@ -137,17 +140,24 @@ class Transactor:
         except Exception as problem:  # whatever the client says of its properties
             self._producer = None
             return _error(problem)
+        thrown_away: List[Parcel] = []
         try:
             for parcel in job.parcels:
                 for record in parcel.records:
                     self._produce(producer, parcel, record)
             while producer.flush(STEP_SECONDS):
                 pass  # each message has its own time
+            thrown_away = _thrown_away(job.parcels)
             _none_refused(job.parcels)
             offsets = [ClientPartition(*place) for place in job.places]
             self._surely(lambda: producer.send_offsets_to_transaction(offsets, job.member, STEP_SECONDS))
+            if thrown_away:  # by now the client has said why; whatever it says, the offset does not go without them
+                raise KafkaException(KafkaError(KafkaError._PURGE_QUEUE, "records were thrown away"))  # noqa: SLF001, TRY301
         except Exception as problem:  # whatever the client says of a record or an offset
-            return self._given_up(producer, _error(problem))
+            error = _error(problem)
+            for parcel in thrown_away if error.name() in _OF_A_TOPIC else ():
+                parcel.problem = parcel.problem or error
+            return self._given_up(producer, error)
         return self._ended(producer)
 
     def _surely(self, step: Callable[[], Any]) -> None:
@@ -236,6 +246,16 @@ class Transactor:
             self.lost = error.str()
             return error
         return None
+
+
+def _thrown_away(parcels: List[Parcel]) -> List[Parcel]:
+    """Those of which the client has thrown a record away. What brokers say of a topic before anything is sent there costs all
+    records of the transaction so, and each may be the one; what else ends one (the id of a producer that has been idle for a
+    week) is nobody's fault."""
+    found = [parcel for parcel in parcels if parcel.problem is not None and parcel.problem.name() in _PURGED]
+    for parcel in found:
+        parcel.problem = None
+    return found
 
 
 def _none_refused(parcels: List[Parcel]) -> None:

@@ -1,0 +1,61 @@
+"""Records that the client has thrown away, because their transaction came to nothing before they were sent."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, Callable, List, Optional, Tuple
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from kafka_worker.kafka.outbox import OutgoingRecord
+from kafka_worker.kafka.transactor import Job, Parcel, Transactor
+from kafka_worker.partitions.assignment import Partition
+from tests.unit.fakes import Message
+
+PURGED = KafkaError(KafkaError._PURGE_QUEUE)
+EXPIRED = KafkaError(KafkaError.INVALID_PRODUCER_ID_MAPPING, "idle for a week", txn_requires_abort=True)
+DENIED = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "no right", txn_requires_abort=True)
+
+
+class Client:
+    """Throws away all that is produced, and says why when it gets offsets."""
+
+    def __init__(self, why: Optional[KafkaError]) -> None:
+        self._why = why
+        self.calls: List[str] = []
+
+    def produce(self, *_: Any, on_delivery: Callable[..., Any], **_named: Any) -> None:
+        on_delivery(PURGED, None)
+
+    def send_offsets_to_transaction(self, *_: Any) -> None:
+        if self._why is not None:
+            raise KafkaException(self._why)
+
+    def list_topics(self, topic: str, _timeout: float) -> Any:
+        led = {0: SimpleNamespace(leader=1)}
+        return SimpleNamespace(topics={topic: SimpleNamespace(error=None, partitions=led)})
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return lambda *_, **__: self.calls.append(name) or 0  # type: ignore[func-returns-value]
+
+
+def attempt(why: Optional[KafkaError]) -> Tuple[str, Optional[KafkaError], List[str]]:
+    client, partition = Client(why), Partition("topic", 0)
+    task = (0, partition.tracker.take(0)[0], Message(0), None, 1, partition)
+    parcel = Parcel("result", [task], [OutgoingRecord("out", None, b"", [])], lambda _: None)
+    error = Transactor({}, lambda *_, **__: client).attempt(Job([parcel], [("topic", 0, 1, "")], "member"))
+    assert error is not None
+    return error.name(), parcel.problem, client.calls
+
+
+@pytest.mark.parametrize(("why", "blamed"), [(EXPIRED, None), (DENIED, DENIED), (None, None)])
+def test_a_record_that_was_thrown_away_is_to_blame_only_where_brokers_refuse_its_topic_and_never_lost(
+    why: Optional[KafkaError], blamed: Optional[KafkaError]
+) -> None:
+    error, problem, calls = attempt(why)
+
+    assert error == (why or PURGED).name()
+    assert problem is blamed
+    assert "abort_transaction" in calls
+    assert "commit_transaction" not in calls
