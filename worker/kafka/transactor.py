@@ -156,7 +156,8 @@ class Transactor:
         except Exception as problem:  # whatever the client says of a record or an offset
             error = _error(problem)
             for parcel in thrown_away if error.name() in _OF_A_TOPIC else ():
-                parcel.problem = parcel.problem or error
+                perhaps = KafkaError(KafkaError._PURGE_QUEUE, error.str())  # noqa: SLF001 (its public name)
+                parcel.problem = error if len(job.parcels) == 1 else perhaps
             return self._given_up(producer, error)
         return self._ended(producer)
 

@@ -40,22 +40,30 @@ class Client:
         return lambda *_, **__: self.calls.append(name) or 0  # type: ignore[func-returns-value]
 
 
-def attempt(why: Optional[KafkaError]) -> Tuple[str, Optional[KafkaError], List[str]]:
-    client, partition = Client(why), Partition("topic", 0)
-    task = (0, partition.tracker.take(0)[0], Message(0), None, 1, partition)
-    parcel = Parcel("result", [task], [OutgoingRecord("out", None, b"", [])], lambda _: None)
-    error = Transactor({}, lambda *_, **__: client).attempt(Job([parcel], [("topic", 0, 1, "")], "member"))
+def attempt(why: Optional[KafkaError], parcels: int = 1) -> Tuple[str, List[Any], List[str]]:
+    """What is said of the transaction, of each of its parcels, and what the client was asked to do."""
+    client, partition, made = Client(why), Partition("topic", 0), []
+    for offset in range(parcels):
+        task = (offset, partition.tracker.take(offset)[0], Message(offset), None, 1, partition)
+        made.append(Parcel("result", [task], [OutgoingRecord("out", None, b"", [])], lambda _: None))
+    error = Transactor({}, lambda *_, **__: client).attempt(Job(made, [("topic", 0, parcels, "")], "member"))
     assert error is not None
-    return error.name(), parcel.problem, client.calls
+    told = [parcel.problem and (parcel.problem.name(), parcel.problem.str()) for parcel in made]
+    return error.name(), told, client.calls
 
 
 @pytest.mark.parametrize(("why", "blamed"), [(EXPIRED, None), (DENIED, DENIED), (None, None)])
 def test_a_record_that_was_thrown_away_is_to_blame_only_where_brokers_refuse_its_topic_and_never_lost(
     why: Optional[KafkaError], blamed: Optional[KafkaError]
 ) -> None:
-    error, problem, calls = attempt(why)
+    error, told, calls = attempt(why)
 
     assert error == (why or PURGED).name()
-    assert problem is blamed
+    assert told == [blamed and (blamed.name(), blamed.str())]
     assert "abort_transaction" in calls
     assert "commit_transaction" not in calls
+
+
+def test_of_several_that_were_thrown_away_together_each_is_in_doubt() -> None:
+    """What is said of a topic would be believed of all of them."""
+    assert attempt(DENIED, parcels=2)[1] == [("_PURGE_QUEUE", "no right")] * 2
