@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from tests.support.admin import Admin
     from tests.support.engine import Engine
+    from tests.support.service import Service
 
 SECONDS = 30.0
 HANDLERS = "tests.support.handlers:"
@@ -159,3 +160,19 @@ def test_an_offset_is_committed_only_when_the_results_are_stored(
     assert not Oracle(running.ledger, sent).started_twice()
     assert sorted(record.value or b"" for record in admin.records(missing)) == [b"4", b'{"id":"1"}']
     assert sorted(record.value or b"" for record in admin.records(there)) == [b"3", b"4", b'{"id":"0"}', b'{"id":"2"}']
+
+
+def test_lists_whose_results_are_stored_in_transactions_never_wait_for_a_message_that_waits_for_them(
+    admin: Admin, topic: Callable[..., str], group: str, service: Callable[..., Service]
+) -> None:
+    """The second message of a key waits for the first, which is stored with all between it and the others of its list."""
+    name, results = topic(partitions=1), topic(partitions=1)
+    made = [message(str(number), key=f"key-{number // 2}", to=results) for number in range(30)]
+    send(admin, name, made)
+
+    running = service(name, group, processes=1, handler=HANDLERS + "forward_batch", env={"DELIVERY": "exactly-once"}).start()
+
+    running.wait_ready(partitions=1)
+    admin.wait_committed(group, name)
+    seen = [json.loads(record.value or b"{}")["id"] for record in admin.records(results)]
+    assert seen == [each.id for each in made]  # in the order of their offsets, each once

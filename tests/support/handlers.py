@@ -123,6 +123,12 @@ def forward(message: Dict[str, Any], context: Any) -> Send:
     return Send(message["to"], {"id": message["id"]}, key=context.key)
 
 
+def forward_batch(messages: List[Dict[str, Any]], contexts: List[Any]) -> List[Send]:
+    """Like `batch`, and sends each of them on to the topic that it names."""
+    batch(messages, contexts)
+    return [Send(message["to"], {"id": message["id"]}, key=context.key) for message, context in zip(messages, contexts)]
+
+
 async def forward_all(message: Dict[str, Any], context: Any) -> List[Send]:
     """The same as a coroutine, to several."""
     await coroutine(message, context)
