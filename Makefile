@@ -9,7 +9,7 @@ OTHERS := $(VENV)/bin/python -m tests.support.other_pythons
 SIDE_BY_SIDE := --numprocesses 3 --dist loadscope
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-unit test-pythons pythons test-broker test-processes test-kafka4 soak page lint type monitoring \
+.PHONY: help install run test test-unit test-programs test-pythons pythons test-broker test-processes test-kafka4 soak page lint type monitoring \
 	deploy image bench bench-quick instructions clean
 
 help: ## show this
@@ -35,14 +35,17 @@ test: install ## everything; the last part is the longest
 	$(MAKE) --no-print-directory --jobs 3 --output-sync lint type pythons kafka
 	$(UNIT)
 	$(OTHERS)
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/broker tests/processes
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/programs tests/broker tests/processes
 	$(PYTEST) -m alone tests/broker tests/processes
 
 test-unit: install ## seconds; no broker, no processes
 	$(UNIT)
 
-test-pythons: install ## unit tests on the oldest and newest Python here
+test-pythons: install ## what needs no broker, on the oldest and newest Python here
 	$(OTHERS)
+
+test-programs: install ## what starts processes, but no broker
+	$(PYTEST) $(SIDE_BY_SIDE) tests/programs
 
 test-broker: install kafka ## against a real Kafka
 	$(PYTEST) $(SIDE_BY_SIDE) tests/broker

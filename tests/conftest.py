@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
+import resource
 import threading
 import uuid
 from pathlib import Path
@@ -28,17 +30,29 @@ from tests.support.service import Service
 FOLDERS = Path(__file__).parent
 BROKER = pytest.StashKey[Cluster]()
 THREAD_SECONDS = 5.0
+WITHOUT_KAFKA = {"unit", "programs"}
 # Taken out: to the service it would look like a misspelt setting, and be refused.
 GIVEN = os.environ.pop("TEST_KAFKA_BOOTSTRAP_SERVERS", "")
+
+
+def folder_of(path: Path) -> str:
+    """That of `tests` in which a test is."""
+    return path.parts[len(FOLDERS.parts)]
 
 
 def pytest_collection_modifyitems(items: List[pytest.Item]) -> None:
     """Tests are marked after the folder they are in."""
     for item in items:
-        for folder in ("broker", "processes", "soak"):
-            if FOLDERS / folder in item.path.parents:
-                item.add_marker(folder)
+        if folder_of(item.path) in ("broker", "processes", "soak"):
+            item.add_marker(folder_of(item.path))
     items.sort(key=lambda item: sharing.rank(item.path))
+
+
+def pytest_collection_finish() -> None:
+    """All that is loaded by now stays to the end, and is not looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -50,7 +64,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Several pytests share one broker. It is started with the first of them, and ends with the run."""
-    if GIVEN or all("unit" in Path(each).parts for each in node.config.args):
+    if GIVEN or all(WITHOUT_KAFKA.intersection(Path(each).parts) for each in node.config.args):
         return
     shared = node.config.stash.get(BROKER, None)
     if shared is None:
@@ -168,11 +182,19 @@ def _threads() -> Set[threading.Thread]:
     return {thread for thread in threading.enumerate() if not thread.name.startswith(STARTER)}
 
 
+def _programs() -> int:
+    """Of processes that were started and have ended, the page faults: each has some."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a test that leaves a thread, or a process of a service, behind. Set up first, so it looks last."""
-    before = _threads()
+    """Fails a test that leaves a thread, or a process of a service, behind, and a unit test that starts one at all. Set up
+    first, so it looks last."""
+    before, programs = _threads(), _programs()
     yield
     eventually(lambda: _threads() <= before, THREAD_SECONDS, "no thread is left behind")
-    if FOLDERS / "unit" not in request.path.parents:  # they are many, and start none
+    if folder_of(request.path) == "unit":
+        assert _programs() == programs, "who starts processes is slow: that is for tests/programs"
+    else:
         assert not marked_processes(), "processes of a service are left behind"

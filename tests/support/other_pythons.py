@@ -1,6 +1,6 @@
-"""Runs the unit tests on the oldest and the newest Python of this machine, side by side, so that what the project promises of
-Python 3.8 to 3.13 is true: `python -m tests.support.other_pythons`, as `make test` does. With `environments` it only makes
-what they need.
+"""Runs what needs no Kafka on the oldest and the newest Python of this machine, side by side, so that what the project
+promises of Python 3.8 to 3.13 is true: `python -m tests.support.other_pythons`, as `make test` does. With `environments` it
+only makes what they need.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OLDEST, NEWEST = 8, 13  # of Python 3
 REQUIREMENTS = tuple(f"requirements{part}.txt" for part in ("", "-http", "-top", "-tracing", "-test"))
 #: All but those that look at the text of our files, which is the same for each Python.
-TESTS = ("tests/unit", "--ignore=tests/unit/test_architecture.py", "--ignore=tests/unit/test_rooms.py")
+TESTS = ("tests/unit", "tests/programs", "--ignore=tests/unit/test_architecture.py", "--ignore=tests/unit/test_rooms.py")
 
 Version = Tuple[int, int]
 
@@ -74,7 +74,7 @@ def environments() -> Dict[Version, str]:
 
 
 def tested(python: str) -> subprocess.CompletedProcess[str]:
-    """The unit tests, in one process."""
+    """The tests, in one process."""
     command = [python, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *TESTS]
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 

@@ -9,13 +9,15 @@ from typing import Any, Tuple
 
 from xdist.scheduler import LoadScopeScheduling
 
-# Files that share a systemd, environments, brokers.
+# Files that share a systemd, environments, brokers, a task process, what a program has told.
 TOGETHER: Tuple[Tuple[str, ...], ...] = (
     ("test_systemd", "test_systemd_install", "test_systemd_stop"),
     ("test_installed",),
     ("test_stop_without_broker", "test_broker_outage", "test_made_anew", "test_support_kafka"),
     ("test_rights",),
     ("test_odd_messages",),
+    ("test_runner",),
+    ("test_forks",),
 )
 # These take longest: begun last, one pytest would be at work alone in the end.
 LONG = ("test_exact_recovery", "test_poison", "test_long_tasks", "test_first_run", "test_users_names", "test_stop")

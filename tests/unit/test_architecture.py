@@ -12,6 +12,8 @@ from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Set, Tuple
 
 import pytest
 
+from tests.support.statements import statements
+
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("supervisor", "worker")
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50  # lines
@@ -47,6 +49,7 @@ USERS: Dict[Tuple[str, str], Tuple[str, ...]] = {
     ("signal", "signal"): ("worker/shared/system/signals.py",),
     ("signal", "set_wakeup_fd"): ("worker/shared/system/signals.py",),
 }
+SLEEP = ("time", "sleep")
 # Simulated work, the poll of a condition, and the client's own wait.
 MAY_SLEEP = ("tests/support/handlers.py", "tests/support/eventually.py", "tests/unit/fakes.py")
 # Put together here, so that this file does not break its own rule.
@@ -59,7 +62,7 @@ class Source(NamedTuple):
     name: str  # relative to the root
     lines: int
     imports: FrozenSet[str]  # the top level names of all modules, those that functions import too
-    uses: FrozenSet[Tuple[str, str]]  # `module.attribute` as it is written somewhere, or imported from the module
+    uses: FrozenSet[Tuple[str, str]]  # what it imports from modules; `module.attribute` as written, if it is about those below
     functions: Dict[str, int]  # their lines
 
     @property
@@ -68,7 +71,6 @@ class Source(NamedTuple):
         return self.name.split("/")[0].replace(".py", "")
 
 
-@lru_cache(maxsize=None)
 def repository_files() -> Tuple[str, ...]:
     """What git has or would take; all that is not ignored."""
     command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
@@ -76,10 +78,13 @@ def repository_files() -> Tuple[str, ...]:
     return tuple(name for name in listed if (ROOT / name).is_file())
 
 
+FILES = repository_files()  # here, because unit tests start no process
+
+
 @lru_cache(maxsize=None)
 def sources() -> List[Source]:
     """All of them, each looked through once."""
-    return [looked_through(name, (ROOT / name).read_text("utf-8")) for name in repository_files() if name.endswith(".py")]
+    return [looked_through(name, (ROOT / name).read_text("utf-8")) for name in FILES if name.endswith(".py")]
 
 
 def of_product() -> Iterator[Source]:
@@ -90,17 +95,22 @@ def looked_through(name: str, text: str) -> Source:
     imports: Set[str] = set()
     uses: Set[Tuple[str, str]] = set()
     functions: Dict[str, int] = {}
-    for node in ast.walk(ast.parse(text)):
+    tree = ast.parse(text)
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             imports |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, "imports name their package in full"
             imports.add(str(node.module).split(".")[0])
             uses |= {(str(node.module), alias.name) for alias in node.names}
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            uses.add((node.value.id, node.attr))
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             functions[f"{name}:{node.lineno} {node.name}"] = (node.end_lineno or 0) - node.lineno + 1
+    if any(f"{module}.{attribute}" in text for module, attribute in (*USERS, SLEEP)):  # few
+        uses |= {
+            (node.value.id, node.attr)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        }
     return Source(name, text.count("\n"), frozenset(imports), frozenset(uses), functions)
 
 
@@ -135,14 +145,14 @@ def test_no_function_is_too_long_to_be_understood_at_once() -> None:
 
 
 def test_tests_poll_conditions_and_never_sleep() -> None:
-    sleepers = [source.name for source in sources() if source.package == "tests" and ("time", "sleep") in source.uses]
+    sleepers = [source.name for source in sources() if source.package == "tests" and SLEEP in source.uses]
 
     assert [name for name in sleepers if name not in MAY_SLEEP] == []
 
 
 def test_nothing_names_a_path_of_the_machine_it_was_written_on() -> None:
     found = []
-    for name in repository_files():
+    for name in FILES:
         text = (ROOT / name).read_bytes().decode("utf-8", errors="replace")
         found += [f"{name}: {match.group()}" for match in MACHINE_PATH.finditer(text)]
 

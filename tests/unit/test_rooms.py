@@ -11,6 +11,8 @@ from typing import Dict, Iterator, Set, Tuple
 
 import pytest
 
+from tests.support.statements import statements
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "kafka_worker"
 FULL = 12  # modules in one folder
@@ -66,7 +68,7 @@ def room_of(module: str) -> str:
 
 def imported(path: Path) -> Iterator[str]:
     """What it imports of ours, inside functions and for types too: modules, where they are modules."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in statements(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             assert not any(alias.name.split(".")[0] == PACKAGE for alias in node.names), f"{path}: from … import …"
         elif isinstance(node, ast.ImportFrom):

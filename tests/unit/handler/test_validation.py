@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any, Callable, Dict
 
@@ -250,13 +248,3 @@ def test_a_reference_to_a_network_is_never_followed(schema: Callable[..., Settin
         with pytest.raises(BlockingIOError):  # nobody has come
             server.accept()
     assert "nothing is fetched from a network; keep a copy beside the schema" in fault
-
-
-def test_a_process_without_schema_and_types_imports_no_library_for_them() -> None:
-    program = (
-        "import sys, kafka_worker.process; print([m for m in ('jsonschema_rs', 'pydantic', 'msgspec') if m in sys.modules])"
-    )
-
-    done = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True, text=True)
-
-    assert done.stdout == "[]\n"

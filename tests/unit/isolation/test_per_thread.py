@@ -1,18 +1,15 @@
 from __future__ import annotations
 
-import contextlib
-import sys
 import threading
 from typing import Any, Callable, List, Optional, cast
 
 import pytest
 
-from kafka_worker.handler.loading import HandlerError, Kind
+from kafka_worker.handler.loading import Kind
 from kafka_worker.isolation import per_thread
 from kafka_worker.isolation.per_thread import Isolated, handlers_of
 from kafka_worker.isolation.task_process import TaskProcess
 from kafka_worker.partitions.assignment import Partition
-from tests.support.task_processes import HANDLER
 from tests.unit.fakes import Message, some_settings
 
 PARTITION = Partition("topic", 0)
@@ -88,18 +85,3 @@ def test_without_isolation_the_handler_is_called_in_our_own_process() -> None:
     handlers = handlers_of(some_settings(handler="builtins:repr"), 0)
 
     assert handlers.call_of_kind(Kind.THREAD)(Message(0, value=b"7"), PARTITION, 1) == "7"
-
-
-def test_with_isolation_only_the_task_process_imports_the_handler() -> None:
-    call = handlers_of(some_settings(isolation="process", handler=HANDLER), 3).call_of_kind(Kind.THREAD)
-    with contextlib.closing(call._processes["handler-0"]):
-        message = Message(0, value=b'["echo", 7]')
-
-        assert in_thread("handler-0", lambda: call(message, PARTITION, 1)) == 7
-
-    assert HANDLER.partition(":")[0] not in sys.modules
-
-
-def test_with_isolation_a_handler_that_cannot_be_loaded_is_found_before_anything_starts() -> None:
-    with pytest.raises(HandlerError, match=r"HANDLER=no\.such:thing cannot be imported"):
-        handlers_of(some_settings(isolation="process", handler="no.such:thing"), 0)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from dataclasses import fields
 from typing import Any, Dict
 
@@ -110,17 +108,3 @@ def test_a_session_is_as_long_as_the_client_has_it(
 def test_the_example_file_is_the_table() -> None:
     with open(os.path.join(PROJECT, ".env.example"), encoding="utf-8") as file:
         assert file.read() == env_example(), "run: python -m kafka_worker.shared.configuration.env_example > .env.example"
-
-
-def test_a_child_that_loads_settings_loads_nothing_but_the_standard_library() -> None:
-    program = "import kafka_worker.shared.settings, sys; print([m for m in sys.modules if m.split('.')[0] in sys.argv[1:]])"
-
-    loaded = subprocess.run(
-        [sys.executable, "-c", program, "pydantic", "pydantic_settings", "dotenv", "argparse"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    assert loaded.stdout == "[]\n"

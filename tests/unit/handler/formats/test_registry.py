@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import ssl
 import struct
 import sys
 import threading
@@ -39,9 +41,17 @@ ORDER: Dict[str, Any] = {"id": 7, "item": "tea"}
 seen: List[Any] = []
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _certificates() -> Iterator[None]:
+    """Those of this machine are read once, and not by each client of a registry: that takes longer than the rest of a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.lru_cache(maxsize=None)(ssl.create_default_context))
+        yield
+
+
 @pytest.fixture(scope="module")
 def shared() -> Iterator[SchemaRegistry]:
-    """One for all tests: each client of it reads all certificates of this machine."""
+    """One for all tests."""
     with SchemaRegistry() as running:
         yield running
 

@@ -169,18 +169,6 @@ def test_a_handler_that_closes_descriptors_or_leads_them_elsewhere_gets_no_line_
         assert writer.dropped == 1
 
 
-def test_a_copy_that_a_handler_has_forked_writes_by_itself(pipe: Pipe) -> None:
-    writer = on(pipe[1])
-    copy = os.fork()
-    if not copy:
-        writer.put(b"of the copy\n")
-        writer.flush(60)
-        os._exit(0)
-
-    assert os.waitpid(copy, 0)[1] == 0
-    assert os.read(pipe[0], 100) == b"of the copy\n"
-
-
 def test_a_stream_in_place_of_a_standard_one_is_used_as_that_one(pipe: Pipe) -> None:
     with open(os.dup(pipe[1]), "w", encoding="utf-8") as given:
         stream = on(pipe[1]).stream(given)

@@ -3,8 +3,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import subprocess
-import sys
 from typing import Iterator
 
 import pytest
@@ -117,14 +115,3 @@ def test_what_was_noted_and_nobody_wants_has_its_usual_effect() -> None:
     signal.raise_signal(signal.SIGUSR1)
 
     assert heard == [signal.SIGUSR1, signal.SIGUSR1]
-
-
-def test_disregarded_signals_do_nothing_here_and_as_usual_in_programs_that_are_started() -> None:
-    inbox = SignalInbox([signal.SIGUSR1])
-    signals.disregard(signal.SIGUSR2)
-
-    os.kill(os.getpid(), signal.SIGUSR2)
-    program = subprocess.run([sys.executable, "-c", "import os; os.kill(os.getpid(), 12)"], check=False)
-
-    assert (inbox.take(), program.returncode) == ([], -signal.SIGUSR2)
-    inbox.close()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -15,7 +13,6 @@ import pytest
 
 from kafka_worker.shared.system import surroundings
 from kafka_worker.shared.system.surroundings import Surroundings
-from tests.support.kafka_jars import ROOT
 
 
 class Greenlet(threading.Thread):
@@ -115,18 +112,3 @@ def test_settings_of_the_interpreter_that_a_handler_needs_are_left() -> None:
     surroundings.after_import()
 
     assert (sys.getswitchinterval(), sys.getrecursionlimit(), threading.stack_size()) == (0.001, 5000, 64 << 20)
-
-
-def test_stacks_go_to_their_file_again_whatever_a_handler_has_done() -> None:
-    program = (
-        "import faulthandler, os, signal; from kafka_worker.shared.system import last_words, surroundings;"
-        "words = last_words.LastWords(); last_words.write_last_words_to(words.fileno());"
-        "signal.signal(signal.SIGABRT, lambda *_: None); faulthandler.disable(); surroundings.restore();"
-        "pid = os.fork();"
-        "pid or os.kill(os.getpid(), signal.SIGABRT);"
-        "print(os.WTERMSIG(os.waitpid(pid, 0)[1]))"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-
-    assert done.stdout == f"{int(signal.SIGABRT)}\n"
-    assert "Fatal Python error: Aborted" in done.stderr  # those of a copy go there

@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import uuid
-from pathlib import Path
-from typing import Any, Dict, Iterator, NamedTuple
+from typing import Any, Dict, NamedTuple
 
 import pytest
 
@@ -24,21 +23,23 @@ KINDS = ("process", "process_list", "process_soon", "process_by_hand", "process_
 class Aftermath(NamedTuple):
     """What is there when the process has ended."""
 
-    folder: Path
     told: Dict[str, Any]
     left: int  # copies
+    free: bool  # the lock, while they live
 
 
 @pytest.fixture(scope="module")
-def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
+def aftermath(tmp_path_factory: pytest.TempPathFactory) -> Aftermath:
     folder = tmp_path_factory.mktemp("forks")
     marker = marker_value(uuid.uuid4().hex)
     environment = {**os.environ, MARKER: marker, "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "tests.support.forking", str(folder), *KINDS]
+    lock = Lock(str(folder / "lock"))
     try:
         ran = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, timeout=SECONDS, check=True)
-        yield Aftermath(folder, json.loads(ran.stdout), len(marked_processes(marker)))
+        return Aftermath(json.loads(ran.stdout), len(marked_processes(marker)), lock.try_acquire())
     finally:
+        lock.release()
         kill_marked(marker)
 
 
@@ -61,4 +62,4 @@ def test_a_copy_that_outlives_us_has_no_descriptor_of_ours(aftermath: Aftermath)
 
 
 def test_a_copy_that_outlives_us_does_not_hold_our_locks(aftermath: Aftermath) -> None:
-    assert Lock(str(aftermath.folder / "lock")).try_acquire()
+    assert aftermath.free

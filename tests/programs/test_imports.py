@@ -80,6 +80,30 @@ def test_the_client_that_was_imported_without_asyncio_has_it_when_it_wants_it() 
         "loop = getattr(wants, 'asyncio', None); import asyncio; print(loop is None or loop.Task is asyncio.Task)"
     )
 
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
+    assert _said(program) == "True\n"
 
-    assert done.stdout == "True\n"
+
+def test_nothing_is_loaded_before_somebody_asks() -> None:
+    program = "import sys, kafka_worker; print([name for name in sys.modules if name.startswith('kafka_worker.')])"
+
+    assert _said(program) == "[]\n"
+
+
+def test_a_child_that_loads_settings_loads_nothing_but_the_standard_library() -> None:
+    program = "import kafka_worker.shared.settings, sys; print([m for m in sys.modules if m.split('.')[0] in sys.argv[1:]])"
+
+    assert _said(program, "pydantic", "pydantic_settings", "dotenv", "argparse") == "[]\n"
+
+
+def test_a_process_without_schema_and_types_imports_no_library_for_them() -> None:
+    program = (
+        "import sys, kafka_worker.process; print([m for m in ('jsonschema_rs', 'pydantic', 'msgspec') if m in sys.modules])"
+    )
+
+    assert _said(program) == "[]\n"
+
+
+def _said(program: str, *words: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True
+    ).stdout

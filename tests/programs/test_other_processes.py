@@ -1,0 +1,74 @@
+"""What other processes have of ours: a lock that is taken, signals, the log and the stacks of a copy."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from kafka_worker.shared.system.log_writer import LogWriter
+from kafka_worker.shared.system.runtime_files import Lock
+from tests.support.kafka_jars import ROOT
+
+TRY = "import sys; from kafka_worker.shared.system.runtime_files import Lock; print(Lock(sys.argv[1]).try_acquire())"
+
+
+def other_process_gets(path: str) -> bool:
+    words = [sys.executable, "-c", TRY, path]
+    return subprocess.run(words, cwd=ROOT, check=True, capture_output=True, text=True).stdout == "True\n"
+
+
+def test_a_lock_excludes_another_process_until_it_is_released(tmp_path: Path) -> None:
+    path = str(tmp_path / "lock")
+    held = Lock(path)
+    held.acquire()
+    during = other_process_gets(path)
+
+    held.release()
+
+    assert not during
+    assert other_process_gets(path)
+
+
+def test_disregarded_signals_do_nothing_here_and_as_usual_in_programs_that_are_started() -> None:
+    program = (
+        "import os, signal, subprocess; from kafka_worker.shared.system import signals;"
+        "inbox = signals.SignalInbox([signal.SIGUSR1]); signals.disregard(signal.SIGUSR2);"
+        "os.kill(os.getpid(), signal.SIGUSR2);"
+        "print(inbox.take(), subprocess.run(['sh', '-c', 'kill -USR2 $$']).returncode)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+
+    assert done.stdout == f"[] {-signal.SIGUSR2:d}\n"
+
+
+def test_a_copy_that_a_handler_has_forked_writes_its_log_by_itself() -> None:
+    reader, writer = os.pipe()
+    with open(reader, "rb") as read, open(writer, "wb") as written:
+        with contextlib.closing(LogWriter(written.fileno(), lambda count: b"%d are missing\n" % count)) as log:
+            copy = os.fork()
+            if not copy:
+                log.put(b"of the copy\n")
+                log.flush(60)
+                os._exit(0)
+
+            assert os.waitpid(copy, 0)[1] == 0
+        assert os.read(read.fileno(), 100) == b"of the copy\n"
+
+
+def test_stacks_go_to_their_file_again_whatever_a_handler_has_done() -> None:
+    program = (
+        "import faulthandler, os, signal; from kafka_worker.shared.system import last_words, surroundings;"
+        "words = last_words.LastWords(); last_words.write_last_words_to(words.fileno());"
+        "signal.signal(signal.SIGABRT, lambda *_: None); faulthandler.disable(); surroundings.restore();"
+        "pid = os.fork();"
+        "pid or os.kill(os.getpid(), signal.SIGABRT);"
+        "print(os.WTERMSIG(os.waitpid(pid, 0)[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert done.stdout == f"{int(signal.SIGABRT)}\n"
+    assert "Fatal Python error: Aborted" in done.stderr  # those of a copy go there
