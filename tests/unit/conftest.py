@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Iterator
 
 import pytest
+from hypothesis import settings
 
 from kafka_worker.handler.hooks import DEFINED, Registry
 from kafka_worker.testing.fixtures import worker_for
 
 __all__ = ["worker_for"]
+
+# Where a test does not say how many. Each run draws others, on three Pythons. No deadline: a busy machine is no fault.
+settings.register_profile("unit", max_examples=60, deadline=None)
+settings.load_profile("unit")
 
 
 @pytest.fixture
