@@ -6,7 +6,8 @@ PYTEST := $(VENV)/bin/python -m pytest
 # Tests of processes and brokers mostly wait.
 UNIT := $(PYTEST) --numprocesses 2 tests/unit
 OTHERS := $(VENV)/bin/python -m tests.support.other_pythons
-SIDE_BY_SIDE := --numprocesses 3 --dist loadscope
+# What hangs where no signal is heard shows its stacks. That is a thread for each test, so the many short ones go without.
+SIDE_BY_SIDE := --numprocesses 3 --dist loadscope -o faulthandler_timeout=100
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-unit test-programs test-pythons pythons test-broker test-processes test-kafka4 soak page lint type monitoring \
@@ -63,7 +64,7 @@ test-kafka4: install ## crash, rolling restart, stop and exactly once on Kafka 4
 	TEST_GROUP_PROTOCOL=consumer $(PYTEST) $(KAFKA4)
 
 soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it, simulated schedules
-	$(PYTEST) -s -o faulthandler_timeout=0 tests/soak
+	$(PYTEST) -s tests/soak
 
 # The two packages are the browser's remote control and the rules of accessibility.
 page: install ## the page in a real browser, with pictures; needs node, npm and chromium (CHROMIUM=path)
