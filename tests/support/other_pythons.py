@@ -13,13 +13,14 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Dict, List, Sequence, Tuple
 
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST, NEWEST = 8, 13  # of Python 3
 REQUIREMENTS = tuple(f"requirements{part}.txt" for part in ("", "-http", "-top", "-tracing", "-test"))
-#: All but those that look at the text of our files, which is the same for each Python.
-TESTS = ("tests/unit", "tests/programs", "--ignore=tests/unit/test_architecture.py", "--ignore=tests/unit/test_rooms.py")
+#: Side by side, as programs mostly wait; without those that look at the text of our files, which is the
+#: same for each Python.
+TESTS = (("tests/unit", "--ignore=tests/unit/test_architecture.py", "--ignore=tests/unit/test_rooms.py"), ("tests/programs",))
 
 Version = Tuple[int, int]
 
@@ -73,9 +74,9 @@ def environments() -> Dict[Version, str]:
         return dict(zip(found, threads.map(environment, found.keys(), found.values())))
 
 
-def tested(python: str) -> subprocess.CompletedProcess[str]:
-    """The tests, in one process."""
-    command = [python, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *TESTS]
+def tested(python: str, tests: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    """In one process."""
+    command = [python, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", *tests]
     return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
 
 
@@ -86,10 +87,11 @@ def main(words: List[str]) -> int:
         return 0
     if not found:
         print(f"only Python {sys.version_info[0]}.{sys.version_info[1]} is on this machine: no other to try")
-    with ThreadPoolExecutor() as threads:
-        runs = list(threads.map(tested, found.values()))
-    for version, run in zip(found, runs):
-        print("==> Python {}.{}".format(*version), run.stdout, sep="\n", flush=True)
+    asked = [(version, python, tests) for version, python in found.items() for tests in TESTS]
+    with ThreadPoolExecutor(2 * len(TESTS)) as threads:
+        runs = list(threads.map(lambda each: tested(*each[1:]), asked))
+    for (version, _, tests), run in zip(asked, runs):
+        print("==> Python {}.{}: {}".format(*version, tests[0]), run.stdout, sep="\n", flush=True)
     return next((run.returncode for run in runs if run.returncode), 0)
 
 
