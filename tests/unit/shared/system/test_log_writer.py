@@ -23,7 +23,8 @@ Pipe = Tuple[int, int]
 
 
 @pytest.fixture
-def pipe() -> Iterator[Pipe]:
+def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
+    monkeypatch.setattr(log_writer, "PATIENCE_SECONDS", 0.02)
     reader, writer = os.pipe()
     fcntl.fcntl(writer, 1031, ROOM)  # F_SETPIPE_SZ
     yield reader, writer
