@@ -8,7 +8,6 @@ import re
 import resource
 import signal
 import socket
-import sys
 import threading
 import time
 from typing import Any, Callable, Iterator, List
@@ -16,9 +15,8 @@ from typing import Any, Callable, Iterator, List
 import pytest
 
 from kafka_worker import start
-from kafka_worker.handler.loading import HandlerError, Kind
-from kafka_worker.isolation import per_thread, spawn, task_process
-from kafka_worker.isolation.per_thread import handlers_of
+from kafka_worker.handler.loading import HandlerError
+from kafka_worker.isolation import spawn, task_process
 from kafka_worker.isolation.task_process import ConnectionLostError, TaskDiedError, TaskProcessError
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.exit_codes import ExitCode
@@ -27,8 +25,8 @@ from kafka_worker.shared.foreign.errors import UndecodableError
 from kafka_worker.shared.foreign.exceptions import RemoteError
 from kafka_worker.shared.system.deadline import Deadline
 from tests.support.eventually import eventually
-from tests.support.task_processes import HANDLER, Runner
-from tests.unit.fakes import TOPIC, Message, some_settings
+from tests.support.task_processes import Runner
+from tests.unit.fakes import TOPIC, Message
 
 BREAKS = [("speak_up", "noise"), ("speak_up", "short"), ("close_everything", None), ("close_everything", "hang")]
 BREAKS += [("break_sockets", None), ("break_sockets", "hang")]
@@ -374,30 +372,3 @@ def test_all_processes_end_in_order_within_one_deadline(tmp_path: Any) -> None:
         spawn.end_all(Deadline(10))
 
         assert sorted(path.name for path in tmp_path.glob("end-?")) == ["end-0", "end-1"]
-
-
-@pytest.fixture
-def _apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever ends all task processes later in this process has nothing to do with these."""
-    monkeypatch.setattr(per_thread, "_PROCESSES", {})
-
-
-@pytest.mark.usefixtures("_apart")
-def test_with_isolation_only_the_task_process_imports_the_handler() -> None:
-    call = handlers_of(some_settings(isolation="process", handler=HANDLER), 3).call_of_kind(Kind.THREAD)
-    answers: List[Any] = []
-    thread = threading.Thread(
-        target=lambda: answers.append(call(Message(0, value=b'["echo", 7]'), Partition(TOPIC, 0), 1)), name="handler-0"
-    )
-    with contextlib.closing(call._processes["handler-0"]):
-        thread.start()
-        thread.join()
-
-    assert answers == [7]
-    assert HANDLER.partition(":")[0] not in sys.modules
-
-
-@pytest.mark.usefixtures("_apart")
-def test_with_isolation_a_handler_that_cannot_be_loaded_is_found_before_anything_starts() -> None:
-    with pytest.raises(HandlerError, match=r"HANDLER=no\.such:thing cannot be imported"):
-        handlers_of(some_settings(isolation="process", handler="no.such:thing"), 0)
