@@ -23,10 +23,12 @@ def of_function(function: Callable[..., Any], *, takes_context: bool) -> Decoder
             return function(value, *context)
         except UndecodableError:
             raise
-        except ValueError as problem:
+        except Exception as problem:  # of old releases of msgspec a violation is no ValueError
             violation = without_values(problem)
             if violation is not None:
                 raise violation from None
+            if not isinstance(problem, ValueError):
+                raise
             raise UndecodableError(f"{plain(names_of(problem)[0])}: {text_of(problem)}") from problem
 
     return WithContext(decoder) if takes_context else decoder
