@@ -15,7 +15,7 @@ from kafka_worker.handler.routing import Handlers
 from kafka_worker.kafka.backpressure import Backpressure
 from kafka_worker.kafka.outbox import Outbox
 from kafka_worker.kafka.prefetch import Prefetch
-from kafka_worker.kafka.properties import Member, consumer_properties, member_name, producer_properties
+from kafka_worker.kafka.properties import Member, consumer_properties, may_owe_a_rejoin, member_name, producer_properties
 from kafka_worker.kafka.tokens import Tokens, with_tokens
 from kafka_worker.kafka.transactions import AnyOutbox, Transactions
 from kafka_worker.kafka.transactor import Transactor
@@ -25,12 +25,14 @@ from kafka_worker.outcomes.retry import RetryPolicy, policies
 from kafka_worker.parts import Parts
 from kafka_worker.pools import composite
 from kafka_worker.pools.thread_pool import Runner
+from kafka_worker.recovery.follow_up import FollowUp
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared import routes
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import runtime_files
 from kafka_worker.upkeep.time_limits import TimeLimits
 from kafka_worker.upkeep.upkeep import Upkeep
 
@@ -63,7 +65,9 @@ def process(
     quarantine = Quarantine(settings, slot, pool, suspects)
     chance = random.SystemRandom().random  # a handler's `random.seed(0)` would have all processes wait alike
     retries, member = policies(settings, chance), Member(settings.host, slot)
-    its = parts(settings, pool, quarantine, retries, member, open_journal, tokens=tokens)
+    owes = may_owe_a_rejoin(consumer_properties(settings, member_name(*member)))
+    follow_up = FollowUp(runtime_files.slot_follow_up(settings, slot) if owes else "")
+    its = parts(settings, pool, quarantine, retries, member, open_journal, tokens=tokens, follow_up=follow_up)
     loop = ConsumerLoop(settings, its, stage)
     return Process(pool, quarantine, loop, Upkeep(settings, pool, chance=chance), TimeLimits(settings, loop.running, suspects))
 
@@ -79,6 +83,7 @@ def parts(
     wall: Callable[[], float] = time.time,
     outbox: Optional[AnyOutbox] = None,
     tokens: Optional[Tokens] = None,
+    follow_up: Optional[FollowUp] = None,
 ) -> Parts:
     """What the consumer thread works with, beside these. `retries`: when to try again, by topic; `member`: who we are, for the
     broker and in dead letters."""
@@ -98,6 +103,7 @@ def parts(
         stopping=stopping,
         topics=list(dict.fromkeys([*settings.topics, *decisions.retry_topics])),
         consumer_properties=with_tokens(consumer_properties(settings, name), tokens),
+        follow_up=follow_up or FollowUp(""),
         open_journal=open_journal,
     )
 

@@ -10,9 +10,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Callable, List, Optional, Tuple
 
-from kafka_worker.draining.ending import BROKEN, Ending
+from kafka_worker.draining.ending import BROKEN, CLOSE_SECONDS, Ending
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.groups.former import leave_for
 from kafka_worker.kafka.groups.new_protocol import member
 from kafka_worker.ownership import Ownership
 from kafka_worker.partitions.task import Task, TaskId
@@ -90,7 +91,20 @@ class ConsumerLoop:
         probation = Probation(journal, parts.quarantine.suspects, settings.max_deaths, self._clock())
         duties = partial(self._duties, inside=True)
         self._ownership = Ownership(settings, parts, recovery, probation, self._steering, self._clock, duties)
+        if parts.follow_up.owed:
+            self._follow_up()
         self._join()
+
+    def _follow_up(self) -> None:
+        """Leave the group in the place of who died here while it gave partitions up: others get them only if it rebalances."""
+        log.info("The process before owes the group a rebalance: leaving it, to join anew", extra=about(Event.JOINED_ANEW))
+        parts = self._parts
+        leave_for(self._group, parts.consumer_properties, parts.topics, self._waits_for_the_group, self._clock)
+
+    def _waits_for_the_group(self, former: GroupConsumer) -> bool:
+        self.turned_at = self._clock()
+        self.report = replace(self.report, broker_away=former.away)
+        return self.stopping is None
 
     def _join(self) -> None:
         self._careful = self._ownership.careful
@@ -111,13 +125,20 @@ class ConsumerLoop:
         if self._careful != ownership.careful:
             care = "as usual" if self._careful else "with care"
             log.info("Joining anew, to fetch %s", care, extra=about(Event.JOINED_ANEW))
-            self._consumer.close()
+            self._part()
             self._join()
         if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
             # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once a loss.
             log.warning("Joining anew: our own second request for the seat has fenced us", extra=about(Event.JOINED_ANEW))
-            self._consumer.close()
+            self._part()
             self._join()
+
+    def _part(self) -> None:
+        """Close the client; our seat stays ours, unless the group waits for a word of us."""
+        if self._parts.follow_up.owed:
+            self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock))
+        self._ownership.parting = True
+        self._consumer.close()
 
     def _turn_at_rest(self) -> None:
         self._duties()
@@ -174,7 +195,8 @@ class ConsumerLoop:
         else:
             self._publish(self._clock())  # the last word of a client that does not close
             self._stage.move(Stage.CLOSING)
-            end.leave()
+            self._ownership.parting = True
+            end.leave(owed=self._parts.follow_up.owed)
         # The client is closed, and tells nothing of partitions any more: the rest of the report stays.
         self.report = replace(self.report, ending=self._consumer.ending, dropped=self._ownership.dropped)
         return self._consumer.ending or (ExitCode.GAVE_UP if self._cut_off else ExitCode.OK)

@@ -69,6 +69,8 @@ class Ownership(RebalanceListener):
         self._longest_revocation = min(settings.drain_seconds, longest_poll / 2)
         self._arrivals = Arrivals(recovery)
         self._consumer: GroupConsumer
+        self._follow_up = parts.follow_up
+        self.parting = False  # our client closes: what it gives up by that, the group gives to whoever comes next
         self._unwanted: List[TopicPartition] = []  # assigned although we end, and not paused yet
         self.assignment = Assignment(self._new_partition)
         self.committer = Committer(
@@ -81,7 +83,7 @@ class Ownership(RebalanceListener):
 
     def use(self, consumer: GroupConsumer) -> None:
         """This is our client from now on."""
-        self._consumer = consumer
+        self._consumer, self.parting = consumer, False
         self.committer.use(consumer)
 
     # ---- the group gives ------------------------------------------------------------------------------------------
@@ -90,6 +92,7 @@ class Ownership(RebalanceListener):
         """New partitions. While we end none is taken any more: whoever has them next begins where the group stands, and what
         comes of them until they are paused is dropped."""
         self.rebalances += 1
+        self._follow_up.paid()
         if self._stopping.wish is not None:
             self._unwanted += names
             return
@@ -300,6 +303,8 @@ class Ownership(RebalanceListener):
     def on_revoked(self, names: List[TopicPartition]) -> None:
         """Finish what runs of them, commit, forget. The broker accepts a commit for a partition that has moved on, so what is
         not done in time must never be committed by us."""
+        if not self.parting:
+            self._follow_up.owe()
         self.end_probation()
         limit = self._clock() + self._longest_revocation
         leaving = self.assignment.selected(names)

@@ -12,6 +12,7 @@ from kafka_worker.kafka.backpressure import Backpressure
 from kafka_worker.kafka.prefetch import Prefetch
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.pools.thread_pool import Runner
+from kafka_worker.recovery.follow_up import FollowUp
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.quarantine import Quarantine
 
@@ -30,4 +31,5 @@ class Parts(NamedTuple):
     stopping: Stopping
     topics: List[str]  # to subscribe to; patterns too
     consumer_properties: Dict[str, Any]
+    follow_up: FollowUp
     open_journal: Callable[[], Optional[Journal]]  # called when the slot's lock is held; None: there is none

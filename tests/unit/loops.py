@@ -14,6 +14,7 @@ from kafka_worker.partitions import commits
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.recovery.follow_up import FollowUp
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.exit_codes import ExitCode
@@ -50,6 +51,7 @@ class Bench:
         self.calls: List[int] = []
         self.done: Set[int] = set()
         self.delays: Dict[int, float] = {}
+        self.follow_up = FollowUp("")
         self.played = False  # the whole script
         self.group: ScriptedGroup
         self.parts: Parts
@@ -66,8 +68,9 @@ class Bench:
         with started(self.pool(self._noted)) as pool:
             quarantine = self.quarantine(settings, 0, pool, SuspectsFile(None))
             self.parts = build.parts(
-                settings, pool, quarantine, ByTopic(settings.of, lambda _own: _Delays(self.delays)), Member("host", 0)
-            )
+                settings, pool, quarantine, ByTopic(settings.of, lambda _own: _Delays(self.delays)), Member("host", 0),
+                follow_up=self.follow_up,
+            )  # fmt: skip
             self.loop = ConsumerLoop(settings, self.parts, stage)
             self.group.stop = self.loop.stop
             return self.loop.consume_messages()

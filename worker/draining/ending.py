@@ -69,11 +69,12 @@ class Ending:
                 return
             self._turn()
 
-    def leave(self) -> None:
-        """Nothing is owed any more: what follows is politeness."""
+    def leave(self, *, owed: bool) -> None:
+        """Nothing is owed to messages any more: what follows is politeness. `owed`: the group waits for a word of us, so that
+        the seat can't be kept for who comes next."""
         stop = self._stopping.wish
         if stop is not None:
             stop.deadline.hurry(CLOSE_SECONDS)
-        if stop is not None and stop.leave:  # looked at only now: the wish may have changed during the drain
+        if owed or (stop is not None and stop.leave):  # looked at only now: the wish may have changed during the drain
             self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock))
         self._consumer.close()

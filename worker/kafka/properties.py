@@ -130,6 +130,12 @@ def is_cooperative(properties: Dict[str, Any]) -> bool:
     return strategy.startswith("cooperative") or of_new_protocol(properties)
 
 
+def may_owe_a_rejoin(properties: Dict[str, Any]) -> bool:
+    """Whether a member with these properties may owe its group a second word (see `recovery.follow_up`). Brokers that do the
+    rebalances themselves (KIP-848) want none, and a dynamic member comes back as another one."""
+    return "group.instance.id" in properties and is_cooperative(properties) and not of_new_protocol(properties)
+
+
 def of_new_protocol(properties: Mapping[str, Any]) -> bool:
     """Whether the brokers do the group's rebalances (KIP-848), not its members."""
     return str(properties.get("group.protocol", "")) == "consumer"

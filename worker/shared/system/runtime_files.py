@@ -153,6 +153,11 @@ def slot_journal(settings: Settings, slot: int) -> str:
     return os.path.join(folder(settings), f"slot-{slot}.journal")
 
 
+def slot_follow_up(settings: Settings, slot: int) -> str:
+    """Path of the file that is there while a slot's member owes its group a word; the slot's lock guards it."""
+    return os.path.join(folder(settings), f"slot-{slot}.rejoin")
+
+
 def open_private(path: str, how: int) -> int:
     """A descriptor of a file that only this user may use, made if it is missing, whatever mask a handler has set. Links are
     not followed. Raises OSError."""

@@ -1,0 +1,119 @@
+"""A process that ends while it gives partitions up leaves word that its member has to join again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Dict, List, Tuple, cast
+
+import pytest
+
+from kafka_worker.kafka.groups import former
+from kafka_worker.kafka.properties import may_owe_a_rejoin
+from kafka_worker.recovery.follow_up import FollowUp
+from tests.unit.fakes import ScriptedGroup, Step
+from tests.unit.loops import OURS, Bench, assign, revoke, stop
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench:
+    made = Bench(monkeypatch)
+    made.follow_up = FollowUp(str(tmp_path / "slot-0.rejoin"))
+    return made
+
+
+STATIC = {"group.instance.id": "here-0", "partition.assignment.strategy": "cooperative-sticky"}
+PROPERTIES: List[Tuple[Dict[str, Any], bool]] = [
+    (STATIC, True),
+    ({**STATIC, "group.instance.id": None}, False),
+    ({**STATIC, "partition.assignment.strategy": "range"}, False),
+    ({**STATIC, "group.protocol": "consumer"}, False),
+]
+
+
+@pytest.mark.parametrize(("properties", "owes"), PROPERTIES)
+def test_only_a_cooperative_static_member_by_the_classic_protocol_owes(properties: Dict[str, Any], *, owes: bool) -> None:
+    assert may_owe_a_rejoin({name: value for name, value in properties.items() if value}) is owes
+
+
+def test_it_is_owed_from_the_revocation_to_the_next_word_of_the_group(bench: Bench) -> None:
+    owed: List[bool] = []
+
+    def look(_group: ScriptedGroup) -> List[Any]:
+        owed.append(bench.follow_up.owed)
+        return []
+
+    bench.play(look, assign(), look, revoke(), look, assign(), look, stop())
+
+    assert owed == [False, False, True, False]
+
+
+@pytest.mark.parametrize(("steps", "deeds"), [([revoke()], ["leave", "close"]), ([], ["close"])])
+def test_who_ends_before_that_gives_the_seat_up_and_who_owes_nothing_keeps_it(
+    bench: Bench, steps: List[Step], deeds: List[str]
+) -> None:
+    bench.play(assign(), *steps, stop())
+
+    assert [deed for deed in bench.group.deeds if deed != "pause"] == deeds
+
+
+def test_what_a_closing_client_gives_up_is_not_noted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ScriptedGroup, "close", lambda group: group.listener.on_revoked([OURS]))
+    bench.play(assign(), stop())
+
+    assert not bench.follow_up.owed
+
+
+def test_who_comes_next_leaves_in_the_place_of_the_one_before_and_joins_anew(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.follow_up.owe()
+    left: List[Tuple[List[str], bool]] = []
+    monkeypatch.setattr("kafka_worker.loop.leave_for", lambda _group, _properties, topics, *_: left.append((topics, True)))
+
+    bench.play(assign(), stop())
+
+    assert len(left) == 1
+    assert not bench.follow_up.owed
+
+
+class Group(ScriptedGroup):
+    """Which keeps what its listener wants to have paused."""
+
+    def __call__(self, *arguments: Any) -> Any:
+        super().__call__(*arguments)
+        self.joined = False
+        return self
+
+    def pause_from_the_start(self, names: List[Tuple[str, int]]) -> None:
+        self.joined = True
+        self.paused += names
+
+
+def test_in_the_place_of_another_nothing_is_fetched_and_the_group_is_waited_for() -> None:
+    group = Group(lambda _group: [], assign())
+
+    former.leave_for(cast("Any", group), {}, [], lambda _group: True, float)
+
+    assert (group.paused, group.deeds) == ([OURS], ["leave", "close"])
+
+
+def test_the_group_is_not_waited_for_by_who_shall_stop() -> None:
+    group = Group()
+
+    former.leave_for(cast("Any", group), {}, [], lambda _group: False, float)
+
+    assert group.deeds == ["leave", "close"]
+
+
+def test_what_can_not_be_noted_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    FollowUp(str(tmp_path / "gone" / "slot-0.rejoin")).owe()
+
+    assert "may stay with nobody" in caplog.text
+
+
+def test_without_a_file_nothing_is_ever_owed() -> None:
+    nothing = FollowUp("")
+    nothing.owe()
+    nothing.paid()
+
+    assert not nothing.owed

@@ -1,0 +1,46 @@
+"""Whether the group waits for our member to join again. A cooperative member that has given partitions up owes it that
+(KIP-429 calls it the follow-up rebalance): only then do others get them. Who comes next in the seat of a static member gets
+what the group has written down for it, at once, and nobody rebalances: if the member before died, or ended, between the two,
+what it had given up is nobody's, for ever. So it is noted, in a file beside the slot's lock, which survives `kill -9`."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.system.runtime_files import open_private
+
+log = logs.logger(__name__)
+
+
+class FollowUp:
+    """What a slot's member owes. Consumer thread only, and only while the slot's lock is held."""
+
+    def __init__(self, path: str) -> None:
+        """`path`: of the file, which is there as long as it is owed; empty: it never is."""
+        self._path = path
+
+    @property
+    def owed(self) -> bool:
+        """By us, or by who had the slot before."""
+        return bool(self._path) and os.path.exists(self._path)
+
+    def owe(self) -> None:
+        """Partitions are being given up."""
+        if not self._path:
+            return
+        try:
+            os.close(open_private(self._path, os.O_WRONLY))
+        except OSError as problem:
+            log.warning(
+                "That partitions are given up can't be noted, and if this process dies now they may stay with nobody: %s",
+                problem, extra=about(Event.FILES_GONE),
+            )  # fmt: skip
+
+    def paid(self) -> None:
+        """The group has told what is ours since."""
+        with contextlib.suppress(OSError):  # it is not there; or it stays, and the next one in the slot joins twice
+            if self._path:
+                os.unlink(self._path)
