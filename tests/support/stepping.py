@@ -32,12 +32,14 @@ class _Step:
     def __init__(self, place: int, move: Callable[[], Any]) -> None:
         self._left = place
         self._move = move
+        # One object all the time: the interpreter calls it without holding it, and a bound method is made anew each time.
+        self._of_frame = self._trace
         self.made = False
 
     def during(self, look: Callable[[], T]) -> T:
         before = sys.gettrace()
         sys._getframe().f_trace_opcodes = True  # Python 3.12 and later looks only now whether anybody wants instructions
-        sys.settrace(self._trace)
+        sys.settrace(self._of_frame)
         try:
             return look()
         finally:
@@ -50,7 +52,5 @@ class _Step:
             self._left -= 1
             if self._left < 0 and not self.made:
                 self.made = True
-                sys.settrace(None)
-                self._move()
-                sys.settrace(self._trace)
-        return self._trace
+                self._move()  # which nobody traces: within a trace function the interpreter does not
+        return self._of_frame
