@@ -1,4 +1,4 @@
-"""The handlers of this service in the bench: the task of all sides."""
+"""The handler of this service in the bench: the task of all sides."""
 
 from __future__ import annotations
 
@@ -12,8 +12,3 @@ TASK = Task.from_environment()
 def work(message: Dict[str, Any]) -> None:
     """What a peer's program calls, too."""
     TASK.work(message)
-
-
-async def work_async(message: Dict[str, Any]) -> None:
-    """The same in an event loop, as asyncio peers do it."""
-    await TASK.work_async(message)

@@ -17,7 +17,6 @@ VALUE_BYTES = 177
 KEYS = 10_000
 LARGEST = 2_000_000  # bytes
 FLUSH_SECONDS = 120.0
-LINGER_MS = 5
 
 
 class Shape(NamedTuple):
@@ -55,9 +54,7 @@ class Topics:
         self.admin = Admin(bootstrap)
         self._bootstrap = bootstrap
         self._filled: Dict[Shape, str] = {}
-        # One for all: a new one has to learn where to send to. With 1 ms, 5,000 messages a second are more requests than a
-        # broker that shares two cores can answer, and what is measured is its queue.
-        self._streamer = self._producer({"linger.ms": LINGER_MS})
+        self._streamers: Dict[int, Producer] = {}  # by `linger.ms`; kept, as a new one has to learn where to send to
 
     def filled(self, shape: Shape) -> str:
         """A topic with all of this, made when it is asked for the first time."""
@@ -76,9 +73,11 @@ class Topics:
         """A new one with nothing in it."""
         return self.admin.create_topic(f"bench-{uuid.uuid4().hex[:8]}", partitions, {"max.message.bytes": str(LARGEST)})
 
-    def stream(self, topic: str, shape: Shape, rate: float, numbers: Iterable[int]) -> Dict[int, int]:
+    def stream(self, topic: str, shape: Shape, rate: float, numbers: Iterable[int], linger_ms: int = 1) -> Dict[int, int]:
         """Send these messages at this rate; when each was given to the producer (monotonic ns)."""
-        producer, sent = self._streamer, {}
+        if linger_ms not in self._streamers:
+            self._streamers[linger_ms] = self._producer({"linger.ms": linger_ms})
+        producer, sent = self._streamers[linger_ms], {}
         begin = time.monotonic()
         for place, number in enumerate(numbers):
             wait = begin + place / rate - time.monotonic()

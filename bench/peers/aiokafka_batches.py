@@ -12,8 +12,9 @@ import orjson
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import CommitFailedError
 
+from bench.peers.async_task import AsyncTask
 from bench.peers.settings import BOOTSTRAP, GROUP, THREADS, TOPIC
-from bench.peers.task import NOTHING, Task
+from bench.peers.task import NOTHING
 
 BATCH = 500
 
@@ -21,7 +22,7 @@ BATCH = 500
 async def main() -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
-    task, room = Task.from_environment(), asyncio.Semaphore(THREADS)
+    task, room = AsyncTask.from_environment(), asyncio.Semaphore(THREADS)
     consumer = AIOKafkaConsumer(
         TOPIC, bootstrap_servers=BOOTSTRAP, group_id=GROUP, enable_auto_commit=False, auto_offset_reset="earliest"
     )

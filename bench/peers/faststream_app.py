@@ -9,10 +9,11 @@ from typing import Any, Dict
 from faststream import AckPolicy, FastStream
 from faststream.kafka import KafkaBroker
 
+from bench.peers.async_task import AsyncTask
 from bench.peers.settings import BOOTSTRAP, CONSUMERS, GROUP, TOPIC
-from bench.peers.task import NOTHING, Task
+from bench.peers.task import NOTHING
 
-task = Task.from_environment()
+task = AsyncTask.from_environment()
 broker = KafkaBroker(BOOTSTRAP, logger=None)
 app = FastStream(broker, logger=logging.getLogger("faststream"))
 

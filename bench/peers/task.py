@@ -7,11 +7,12 @@ dead process did stays.
 
 from __future__ import annotations
 
-import asyncio
 import mmap
 import os
 import time
-from typing import Any, Dict, NamedTuple
+from typing import Any, Dict, NamedTuple, Type, TypeVar
+
+AnyTask = TypeVar("AnyTask", bound="Task")
 
 NOTHING = "nothing"  # the task that is only marked as done: for what a message costs
 
@@ -80,40 +81,30 @@ class Task:
         self._times = spec_of("0" if spec == NOTHING else spec)
         if spec == NOTHING:
             self.work = self._note  # type: ignore[method-assign]
-            self.work_async = self._note_async  # type: ignore[method-assign]
 
-    @staticmethod
-    def from_environment() -> Task:
+    @classmethod
+    def from_environment(cls: Type[AnyTask]) -> AnyTask:
         """As the bench wants it."""
         marks = Marks(os.environ["BENCH_MARKS"], int(os.environ["BENCH_MESSAGES"]))
-        return Task(os.environ["BENCH_TASK"], marks)
+        return cls(os.environ["BENCH_TASK"], marks)
 
     def work(self, message: Dict[str, Any]) -> None:
         """In a thread."""
         number = message["id"]
-        seconds = self._begin(number)
+        seconds = self.begin(number)
         if seconds:
             time.sleep(seconds)
-        self._end(number)
-
-    async def work_async(self, message: Dict[str, Any]) -> None:
-        """In an event loop."""
-        number = message["id"]
-        seconds = self._begin(number)
-        if seconds:
-            await asyncio.sleep(seconds)
-        self._end(number)
+        self.end(number)
 
     def _note(self, message: Dict[str, Any]) -> None:
         self.marks.done[message["id"]] = 1
 
-    async def _note_async(self, message: Dict[str, Any]) -> None:
-        self.marks.done[message["id"]] = 1
-
-    def _begin(self, number: int) -> float:
+    def begin(self, number: int) -> float:
+        """The mark, and how many seconds it takes."""
         self.marks.begun[number] = min(255, self.marks.begun[number] + 1)
         return self._times.seconds(number)
 
-    def _end(self, number: int) -> None:
+    def end(self, number: int) -> None:
+        """The mark."""
         self.marks.ended[number] = time.monotonic_ns()
         self.marks.done[number] = min(255, self.marks.done[number] + 1)

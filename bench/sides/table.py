@@ -87,7 +87,7 @@ SIDES = {
         Side(
             "ours-async", "this service, an `async def`", "the whole command, `ORDERING=key`, `COROUTINES` for threads",
             "at least once, in order of each key; its processes are replaced when they die",
-            lambda setting: RunningService(setting, "key", "bench.tasks:work_async"), service.versions, peer=False,
+            lambda setting: RunningService(setting, "key", "bench.async_tasks:work"), service.versions, peer=False,
         ),
         Side(
             "ours-watched", "this service, watched", "the whole command with `HTTP`, asked for its metrics once a second",
