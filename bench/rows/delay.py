@@ -45,7 +45,8 @@ def _measure(rate: int) -> Callable[[Place, Side], Measured]:
 ROW = Row(
     "c",
     "From the producer to the handler",
-    "Milliseconds from `produce()` (`linger.ms=1`; with 5,000 a second 25) to the start of the task; one process, 16 threads, no backlog.",
+    "Milliseconds from `produce()` (`linger.ms=1`; with 5,000 a second 25) to the start of the task; one process, 16 threads, "
+    "no backlog.",
     tuple(
         Cell(f"{rate:,} a second", ALL, 7 + CALM_SECONDS + count / rate, _measure(rate)) for rate, count in MESSAGES.items()
     ),
