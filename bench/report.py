@@ -55,7 +55,8 @@ class Behind(NamedTuple):
 
 def text(results: Results, rows: Sequence[Row], facts: Dict[str, str], plots: Sequence[str]) -> str:
     """The whole of RESULTS.md. `plots`: their files, each named by its row's letter first."""
-    lines = ["# Results", "", "Written by `make bench`: do not edit. Medians of rounds in which the sides took turns.", ""]
+    how = "Medians of rounds; in each, the sides take turns, where nothing else is said at the end."
+    lines = ["# Results", "", f"Written by `make bench`: do not edit. {how}", ""]
     lines += [f"- {name}: {fact}" for name, fact in facts.items()]
     lines += ["", "| side | what runs | what it promises |", "|---|---|---|"]
     lines += [f"| {side.title} (`{side.name}`) | {side.form} | {side.promise} |" for side in results.sides.values()]
@@ -138,7 +139,20 @@ def _noise_lines(records: Sequence[Record]) -> List[str]:
         f"again because others used too much; of {len(loud)} even the quietest was not quiet.",
     ]
     unmeasured = [f"- not measured: ({row}) {cell}, {side}: {_line(why)}" for (row, cell, side), why in faults.items()]
-    return ["", "## How quiet it was", "", *said, *unmeasured]
+    return ["", "## How quiet it was, and when", "", *said, *_apart_lines(records), *unmeasured]
+
+
+def _apart_lines(records: Sequence[Record]) -> List[str]:
+    """Of rows whose sides were measured at different times, of different commits: when, and which."""
+    lines = []
+    for row in dict.fromkeys(record.row for record in records):
+        mine = [record for record in records if record.row == row]
+        commits = list(dict.fromkeys(record.commit for record in mine))
+        for commit in commits if len(commits) > 1 else ():
+            of_it = [record for record in mine if record.commit == commit]
+            times, sides = [record.at for record in of_it], dict.fromkeys(record.side for record in of_it)
+            lines.append(f"- ({row}) {min(times)} to {max(times)}, at {commit}: {', '.join(sides)}")
+    return ["", "Not in turns, but apart:", "", *lines, ""] if lines else []
 
 
 def _line(why: str) -> str:
