@@ -8,7 +8,9 @@ from typing import Any, List, Sequence
 from bench.report import Results
 from bench.rows.row import Row, Table
 
-COLOURS = ("#1b6ca8", "#6fb1e0", "#c65d2e", "#3c8d5a", "#8e5ea2", "#8a8a8a", "#c9a227", "#444444", "#2aa198")
+COLOURS = (
+    "#1b6ca8", "#6fb1e0", "#c65d2e", "#3c8d5a", "#8e5ea2", "#8a8a8a", "#c9a227", "#444444", "#d98cb3", "#2aa198",
+)  # fmt: skip
 WIDTH, PER_CELL = 9.0, 0.9  # inches
 
 
@@ -39,15 +41,16 @@ def _bars(plt: Any, results: Results, row: Row, table: Table) -> Any:
     """Cells down, in each a bar a side."""
     cells = results.cells(row, table)
     figure, axes = plt.subplots(figsize=(WIDTH, 1.2 + PER_CELL * len(cells)))
-    height = 0.85 / len(results.sides)
-    for place, (name, side) in enumerate(results.sides.items()):
-        numbers = [results.number(row, cell, name, table) or 0.0 for cell in cells]
+    numbers_of = {name: [results.number(row, cell, name, table) or 0.0 for cell in cells] for name in results.sides}
+    shown = {name: numbers for name, numbers in numbers_of.items() if any(numbers)}
+    height = 0.85 / max(1, len(shown))
+    for place, (name, numbers) in enumerate(shown.items()):
         heights = [index + place * height for index in range(len(cells))]
-        axes.barh(heights, numbers, height, label=side.title, color=COLOURS[place % len(COLOURS)])
+        axes.barh(heights, numbers, height, label=results.sides[name].title, color=COLOURS[place % len(COLOURS)])
     axes.set_yticks([index + 0.4 for index in range(len(cells))], [cell.name for cell in cells])
     axes.invert_yaxis()
     axes.set_title(f"{row.title}: {table.title}", fontsize=10)
-    axes.legend(fontsize=7)
+    axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
 
