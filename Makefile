@@ -56,9 +56,9 @@ test-processes: install kafka pythons ## the real command, on a real Kafka
 	$(PYTEST) -m alone tests/processes
 
 KAFKA4 := tests/processes/test_crash.py tests/processes/test_rolling_restart.py tests/processes/test_stop.py \
-	tests/processes/test_exactly_once.py
+	tests/processes/test_exactly_once.py tests/processes/test_rejoin.py
 test-kafka4: export TEST_KAFKA_VERSION := 4.2.0
-test-kafka4: install ## crash, rolling restart, stop and exactly once on Kafka 4, by the classic and by the new protocol of groups (KIP-848)
+test-kafka4: install ## crash, rejoin, rolling restart, stop and exactly once on Kafka 4, by the classic and by the new protocol of groups (KIP-848)
 	@$(VENV)/bin/python -m tests.support.kafka_jars > /dev/null
 	$(PYTEST) $(KAFKA4)
 	TEST_GROUP_PROTOCOL=consumer $(PYTEST) $(KAFKA4)
