@@ -75,9 +75,10 @@ def what_happened_is_told(running: Service, address: str) -> None:
     assert [each["number"] for each in streamed] == [each["number"] for each in listed]
 
     (partition, *_) = eventually(lambda: own_partitions(running), SECONDS, "it has its seat")
-    status, said = get(address, f"/api/v1/explain?topic={partition['topic']}&partition={partition['partition']}&offset=0")
-    (case,) = json.loads(said)
-    assert (status, case["slot"], case["partition"], case["error"]) == (200, 0, partition["partition"], "")
+    asked = f"/api/v1/explain?topic={partition['topic']}&partition={partition['partition']}&offset=0"
+    eventually(lambda: get(address, asked)[0] == 200, SECONDS, "the HTTP part has been told of it, too")
+    (case,) = json.loads(get(address, asked)[1])
+    assert (case["slot"], case["partition"], case["error"]) == (0, partition["partition"], "")
 
 
 def listening(service: Service) -> List[str]:
