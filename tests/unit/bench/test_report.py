@@ -53,6 +53,26 @@ def test_where_a_peer_is_ahead_is_told() -> None:
     assert behind(results(record("ours", cpu=9.0), record("arroyo", cpu=10.0)), [ROW]) == []
 
 
+def test_a_peer_is_ahead_where_it_is_so_of_each_form_of_this_service() -> None:
+    row = ROW._replace(cells=(Cell("one", ("ours", "ours-async", "aiokafka"), 1.0, lambda *_: Measured({}, 0.0)),))
+    forms = (record("ours", cpu=9.0), record("ours-async", cpu=7.0))
+
+    ahead = [behind(results(*forms, record("aiokafka", cpu=cpu)), [row]) for cpu in (8.0, 6.0)]
+
+    assert [[(each.ours, each.theirs) for each in found] for found in ahead] == [[], [(7.0, 6.0)]]
+
+
+def test_what_was_measured_apart_is_told_and_only_that() -> None:
+    later = record("ours", cpu=1.0)._replace(at="2026-01-02", commit="def")
+
+    apart, together = (
+        text(results(first, record("arroyo", cpu=2.0)), [ROW], FACTS, []) for first in (later, record("ours", cpu=1.0))
+    )
+
+    assert "- (x) 2026-01-02 to 2026-01-02, at def: ours\n- (x) 2026-01-01 to 2026-01-01, at abc: arroyo" in apart
+    assert "apart" not in together
+
+
 def test_what_grows_has_its_exponent() -> None:
     shown = text(results(record("ours", "one", cpu=5.0), record("ours", "ten", cpu=50.0)), [ROW], FACTS, [])
 
