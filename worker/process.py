@@ -68,8 +68,9 @@ def main(arguments: Optional[List[str]] = None) -> None:
     first = received(channel)
     settings = Settings.from_json(first["settings"])
     logs.set_up(settings.log_level, settings.log_format, f"slot-{slot}", slot)
-    if settings.core_dumps == "off":  # also for one that began before it was known
+    if settings.core_dumps == "off":  # what is inherited as a rule, but not by one that began before it was known
         machine.forbid_core_dumps()
+    machine.make_room(settings)  # the same; the supervisor could, so there is none to tell of
     start.users_first()
     child = ChildProcess(settings, slot, channel, of_rows(first["orders"]))
     try:

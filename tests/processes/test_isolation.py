@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.messages import message, messages
 from tests.support.scene import SECONDS, Scene, revocations
+from tests.support.service import Service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +45,17 @@ def test_a_task_that_hangs_and_one_that_crashes_cost_their_own_processes_only(sc
     assert re.search(r"TaskDiedError: its task process: killed after 1\.\d s", log)
     assert re.search(r"TaskDiedError: its task process: killed by SIGSEGV", log)
     assert re.search(r'File ".*handlers\.py", line \d+ in _trouble', log), "the stack names the culprit"
+
+
+def test_the_process_that_began_before_its_settings_were_known_may_open_as_many_files_as_those_after_it() -> None:
+    few = ["sh", "-c", 'ulimit -Sn 100 && exec "$@"', "sh"]
+    env = {"ISOLATION": "process"}
+
+    with Service("127.0.0.1:1", "topic", "group", processes=2, threads=10, env=env, prefix=few) as running:
+        eventually(lambda: [slot for slot in running.slots() if slot["child"]][1:], SECONDS, "both have been heard")
+        allowed = [resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] for pid in running.children().values()]
+
+    assert allowed == [64 + 10 * 5] * 2, "what any needs, and what their task processes do"
 
 
 def test_while_no_task_process_can_be_had_tasks_wait_without_losing_an_attempt_and_status_says_why(
