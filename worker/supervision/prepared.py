@@ -25,6 +25,11 @@ class Prepared(NamedTuple):
     channel: Channel
     words: LastWords
 
+    @property
+    def ended(self) -> bool:
+        """Whether it waits no more: for so long nobody had settings for it."""
+        return self.process.poll() is not None
+
     def dismiss(self) -> None:
         """It is not wanted after all."""
         make_end(self.process)
@@ -77,10 +82,13 @@ class First:
             self._prepared = None
 
     def take(self, slot: int) -> Optional[Prepared]:
-        """It is whoever asks' from now on, once, and for its slot."""
+        """It is whoever asks' from now on, once, and for its slot; none, where it has ended by now: that is no restart."""
         if slot != FIRST:
             return None
         taken, self._prepared = self._prepared, None
+        if taken is not None and taken.ended:
+            taken.dismiss()
+            return None
         return taken
 
     def __enter__(self) -> First:  # noqa: PYI034 (typing.Self needs Python 3.11)

@@ -25,6 +25,7 @@ class Beginning:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.done: List[str] = []
         self.faults: List[str] = []
+        self.ended = False
         patch.setattr(logs, "set_up", lambda *_: None)
         patch.setattr(prepared, "prepare", self._prepare)
         patch.setattr(preflight, "faults", self._look)
@@ -80,6 +81,14 @@ def test_what_is_wrong_is_told_once_and_the_first_process_never_works(
     assert beginning.run() == ExitCode.CONFIGURATION
     assert beginning.done == ["a process for slot 0 with PATH", "a look", "dismissed"]
     assert capsys.readouterr().err.count("HANDLER is wrong.") == 1
+
+
+def test_a_process_that_has_waited_too_long_for_its_settings_is_not_taken(beginning: Beginning) -> None:
+    """As a disk has answered late, say: that costs no restart."""
+    beginning.ended = True
+
+    assert beginning.run() == ExitCode.OK
+    assert beginning.done == ["a process for slot 0 with PATH", "a look", "dismissed", "nothing"]
 
 
 @pytest.mark.parametrize(

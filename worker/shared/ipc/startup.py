@@ -12,7 +12,7 @@ from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks
 from kafka_worker.shared.system.deadline import Deadline
 
-SETTINGS_SECONDS = 10.0  # for the settings to arrive: they are sent at once
+SETTINGS_SECONDS = 10.0  # for the settings to arrive: they are sent at once, but to the first process (`prepared`)
 
 
 def received_settings(channel: Channel) -> Settings:
