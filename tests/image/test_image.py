@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Callable, Iterator, Set
 import pytest
 
 from tests.support.eventually import eventually
-from tests.support.image import BUILD_SECONDS, IMAGE, LOCKED_UP, SECONDS, USER, FromImage, engine, inspected
+from tests.support.image import BUILD_SECONDS, IMAGE, LOCKED_UP, USER, FromImage, engine, inspected
 from tests.support.kafka_jars import ROOT
 from tests.support.messages import message, messages
 from tests.support.oracle import Oracle
+from tests.support.pod import SECONDS
 from tests.support.ports import free_ports
 
 if TYPE_CHECKING:

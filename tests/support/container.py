@@ -14,59 +14,41 @@ import confluent_kafka
 
 from tests.support.eventually import eventually
 from tests.support.kafka_jars import ROOT
-from tests.support.ledger import Ledger
-from tests.support.service import Service
+from tests.support.pod import NAME, RUNTIME, SECONDS, STATE, Pod
 
 SCRIPT = Path(__file__).with_name("container.sh")
-NAME = "kafka-worker-7d9c5b8c6d-x2x4z"  # as a pod's
 USER = 10001
-SECONDS = 60.0
 NAMESPACES = ["--pid", "--mount", "--uts", "--ipc", "--fork", "--kill-child"]
 
 
-class Container(Service):
-    """A service in a container. What is in `volumes` is there again when it is started again."""
+class Container(Pod):
+    """A service in a container made by hand."""
 
     def __init__(self, bootstrap: str, topic: str, group: str, volumes: Path, **options: Any) -> None:
-        """`volumes`: a folder of the test's, for what a pod would have as emptyDir."""
+        """`volumes`: as a `Pod` has them."""
         if os.geteuid() != 0:
             raise RuntimeError("a container made by hand needs root: run the tests as root")
-        runtime, state = volumes / "runtime", volumes / "state"
-        for volume in (runtime, state):  # as the kubelet leaves them
-            volume.mkdir()
-            os.chown(volume, 0, USER)
-            volume.chmod(0o2777)
-        ledger = Ledger(str(state / "ledger"))
-        Path(ledger.path).touch()
-        os.chown(ledger.path, USER, USER)
         base = Path(sys.base_prefix)
         told: Dict[str, object] = {
             "NAME": NAME,
             "PYTHON": base,
             "LIBRARIES": Path(confluent_kafka.__file__).parents[1],
             "CODE": ROOT,
-            "RUNTIME": runtime,
-            "STATE": state,
+            "RUNTIME": volumes / RUNTIME,
+            "STATE": volumes / STATE,
         }
         program = Path("/opt/python") / Path(sys.executable).resolve().relative_to(base.resolve())
         super().__init__(
-            bootstrap, topic, group,
-            handlers_of_tests=False, ledger=ledger, runtime_directory=str(runtime),
+            bootstrap, topic, group, volumes, USER,
             prefix=["env", *(f"{name}={value}" for name, value in told.items()), "unshare", *NAMESPACES, "sh", str(SCRIPT)],
             program=[str(program), "/opt/code/supervisor.py"],
             **options,
         )  # fmt: skip
 
     @property
-    def pid(self) -> int:
-        """As the service itself knows it."""
-        return 1
-
-    @property
     def init(self) -> int:
-        """The same process as the machine knows it."""
-        outer = super().pid
-        children = Path(f"/proc/{outer}/task/{outer}/children")
+        """PID 1 as the machine knows it."""
+        children = Path(f"/proc/{self.outer}/task/{self.outer}/children")
         eventually(lambda: children.read_text().split(), SECONDS, "PID 1 is there")
         return int(children.read_text().split()[0])
 
@@ -74,8 +56,5 @@ class Container(Service):
         """To PID 1, from outside, as the engine does: if it has no handler for it, nothing happens."""
         os.kill(self.init, number)
 
-    def kill_all_at_once(self) -> None:
-        """As the kernel does it to a container whose group has no memory left (`memory.oom.group`)."""
+    def _kill(self) -> None:
         os.kill(self.init, signal.SIGKILL)
-        self.wait(SECONDS)
-        eventually(lambda: not self.pids(), SECONDS, "all of its processes are gone")

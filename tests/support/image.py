@@ -10,15 +10,12 @@ import subprocess
 from pathlib import Path
 from typing import Any, Dict
 
-from tests.support.eventually import eventually
 from tests.support.kafka_jars import ROOT
-from tests.support.ledger import Ledger
+from tests.support.pod import NAME, RUNTIME, STATE, Pod
 from tests.support.processes import MARKER
-from tests.support.service import Service
 
 ENGINE = shlex.split(os.environ.get("ENGINE", "docker"))
 IMAGE = "kafka-worker"
-HOST = "kafka-worker-7d9c5b8c6d-x2x4z"  # as a pod's
 USER = 12345
 # Or podman mounts folders in memory of its own, over ours too.
 PLAIN = ["--read-only-tmpfs=false"] if Path(ENGINE[0]).name == "podman" else []
@@ -26,7 +23,6 @@ LOCKED_UP = [
     "--read-only", *PLAIN, "--tmpfs", "/tmp",
     "--user", f"{USER}:{USER}", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
 ]  # fmt: skip
-SECONDS = 60.0
 BUILD_SECONDS = 600.0
 
 
@@ -41,26 +37,21 @@ def inspected() -> Dict[str, Any]:
     return {"Healthcheck": whole.get("Healthcheck"), **whole["Config"]}
 
 
-class FromImage(Service):
-    """What is in `volumes` is there again when it is started again, in a new container."""
+class FromImage(Pod):
+    """Each time it is started in a new container."""
 
     def __init__(self, image: str, bootstrap: str, topic: str, group: str, volumes: Path, **options: Any) -> None:
-        """`volumes`: a folder of the test's, for what a pod would have as emptyDir."""
-        runtime, state = volumes / "runtime", volumes / "state"
-        for volume in (runtime, state):  # as the kubelet leaves them
-            volume.mkdir()
-            os.chown(volume, 0, USER)
-            volume.chmod(0o2777)
-        ledger = Ledger(str(state / "ledger"))
-        Path(ledger.path).touch()
-        os.chown(ledger.path, USER, USER)
+        """`volumes`: as a `Pod` has them."""
         self._id = volumes / "container"
-        mounts = {runtime: "/run/kafka-worker", state: "/var/lib/kafka-worker", ROOT / "tests": "/app/tests:ro"}
+        mounts = {
+            volumes / RUNTIME: "/run/kafka-worker",
+            volumes / STATE: "/var/lib/kafka-worker",
+            ROOT / "tests": "/app/tests:ro",
+        }
         super().__init__(
-            bootstrap, topic, group,
-            handlers_of_tests=False, ledger=ledger, runtime_directory=str(runtime), program=[image],
+            bootstrap, topic, group, volumes, USER, program=[image],
             prefix=[
-                *ENGINE, "run", "--rm", "--cidfile", str(self._id), "--network", "host", "--hostname", HOST, *LOCKED_UP,
+                *ENGINE, "run", "--rm", "--cidfile", str(self._id), "--network", "host", "--hostname", NAME, *LOCKED_UP,
                 *(f"--volume={outside}:{inside}" for outside, inside in mounts.items()),
                 *(f"--env={name}" for name in ("KAFKA_BOOTSTRAP_SERVERS", "HTTP", MARKER)),
                 f"--env=KAFKA_GROUP_ID={group}", "--env=LEDGER=/var/lib/kafka-worker/ledger",
@@ -74,17 +65,9 @@ class FromImage(Service):
         super().start(output)
         return self
 
-    @property
-    def pid(self) -> int:
-        """As the service itself knows it."""
-        return 1
-
     def inside(self, *words: str) -> subprocess.CompletedProcess[str]:
         """What a command in the container says."""
         return engine("exec", self._id.read_text().strip(), *words)
 
-    def kill_all_at_once(self) -> None:
-        """As the kernel does it to a container whose group has no memory left (`memory.oom.group`)."""
+    def _kill(self) -> None:
         engine("kill", self._id.read_text().strip())
-        self.wait(SECONDS)
-        eventually(lambda: not self.pids(), SECONDS, "all of its processes are gone")
