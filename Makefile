@@ -7,7 +7,8 @@ PYTEST := $(VENV)/bin/python -m pytest
 UNIT := $(PYTEST) --numprocesses 2 tests/unit
 OTHERS := $(VENV)/bin/python -m tests.support.other_pythons
 # What hangs where no signal is heard shows its stacks. That is a thread for each test, so the many short ones go without.
-SIDE_BY_SIDE := --numprocesses 3 --dist loadscope -o faulthandler_timeout=100
+LONG := $(PYTEST) -o faulthandler_timeout=100
+SIDE_BY_SIDE := $(LONG) --numprocesses 3 --dist loadscope
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-unit test-programs test-pythons pythons test-broker test-processes test-kafka4 soak page lint type monitoring \
@@ -36,8 +37,8 @@ test: install ## everything; the last part is the longest
 	$(MAKE) --no-print-directory --jobs 3 --output-sync lint type pythons kafka
 	$(UNIT)
 	$(OTHERS)
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/programs tests/broker tests/processes
-	$(PYTEST) -m alone tests/broker tests/processes
+	$(SIDE_BY_SIDE) -m "not alone" tests/programs tests/broker tests/processes
+	$(LONG) -m alone tests/broker tests/processes
 
 test-unit: install ## seconds; no broker, no processes
 	$(UNIT)
@@ -46,22 +47,22 @@ test-pythons: install ## what needs no broker, on the oldest and newest Python h
 	$(OTHERS)
 
 test-programs: install ## what starts processes, but no broker
-	$(PYTEST) $(SIDE_BY_SIDE) tests/programs
+	$(SIDE_BY_SIDE) tests/programs
 
 test-broker: install kafka ## against a real Kafka
-	$(PYTEST) $(SIDE_BY_SIDE) tests/broker
+	$(SIDE_BY_SIDE) tests/broker
 
 test-processes: install kafka pythons ## the real command, on a real Kafka
-	$(PYTEST) $(SIDE_BY_SIDE) -m "not alone" tests/processes
-	$(PYTEST) -m alone tests/processes
+	$(SIDE_BY_SIDE) -m "not alone" tests/processes
+	$(LONG) -m alone tests/processes
 
 KAFKA4 := tests/processes/test_crash.py tests/processes/test_rolling_restart.py tests/processes/test_stop.py \
 	tests/processes/test_exactly_once.py tests/processes/test_rejoin.py
 test-kafka4: export TEST_KAFKA_VERSION := 4.2.0
 test-kafka4: install ## crash, rejoin, rolling restart, stop and exactly once on Kafka 4, by the classic and by the new protocol of groups (KIP-848)
 	@$(VENV)/bin/python -m tests.support.kafka_jars > /dev/null
-	$(PYTEST) $(KAFKA4)
-	TEST_GROUP_PROTOCOL=consumer $(PYTEST) $(KAFKA4)
+	$(LONG) $(KAFKA4)
+	TEST_GROUP_PROTOCOL=consumer $(LONG) $(KAFKA4)
 
 soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it, simulated schedules
 	$(PYTEST) -s tests/soak
