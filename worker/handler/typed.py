@@ -49,7 +49,8 @@ def hint_of(function: Callable[..., Any]) -> Any:
     holder = types.SimpleNamespace(__annotations__={"hint": first.annotation})
     try:
         home = vars(sys.modules[inspect.unwrap(function).__module__])
-        return _hints(holder, home)["hint"]
+        hint = _hints(holder, home)["hint"]
+        list(_classes(hint))  # what a `type` statement says is looked up only now
     except Exception as problem:  # an annotation may be any expression
         log.warning(
             "The handler gets plain JSON: the type hint %s of its first parameter can't be resolved (%s: %s)",
@@ -57,11 +58,12 @@ def hint_of(function: Callable[..., Any]) -> Any:
             extra=about(Event.HINT_UNKNOWN),
         )  # fmt: skip
         return None
+    return hint
 
 
 def element_of(hint: Any) -> Any:
     """What a list of this type holds, for handlers that take lists; None when the hint does not say."""
-    arguments = typing.get_args(hint)
+    arguments = typing.get_args(bare(hint))
     return arguments[0] if len(arguments) == 1 else None
 
 
@@ -83,13 +85,25 @@ def converter(hint: Any, *, of_users: bool = False) -> Optional[Callable[[Any], 
 def bare(hint: Any) -> Any:
     """The type itself, without the names that it was given (`type Order = …`, `NewType`), and without notes (`Annotated`)."""
     for _ in range(_MOST_NAMES):
-        for attribute in ("__value__", "__supertype__", "__metadata__"):
-            if hasattr(hint, attribute):
-                hint = getattr(hint, attribute if attribute != "__metadata__" else "__origin__")
-                break
+        if hasattr(hint, "__metadata__"):
+            hint = hint.__origin__
+        elif hasattr(hint, "__supertype__"):
+            hint = hint.__supertype__
+        elif hasattr(hint, "__value__"):
+            hint = _meant(hint)
         else:
             break
     return hint
+
+
+def _meant(hint: Any) -> Any:
+    """What a `type` statement says of this name, and of the types that it is given; all else as it is."""
+    value, given = getattr(hint, "__value__", hint), typing.get_args(hint)
+    if value is hint or not given:
+        return value
+    types_of = dict(zip(hint.__type_params__, given))
+    parameters = getattr(value, "__parameters__", ())
+    return value[tuple(types_of[each] for each in parameters)] if parameters else value
 
 
 def takes_none(hint: Any) -> bool:
@@ -133,7 +147,7 @@ def _has_fields(each: Any) -> bool:
 def _classes(hint: Any, within: Tuple[Any, ...] = ()) -> Iterator[Any]:
     """All that a type is made of. A type that has itself in it is looked at once."""
     hint = bare(hint)
-    if not any(hint is each for each in within):
+    if hint not in within:
         yield hint
         for each in (typing.get_origin(hint), *typing.get_args(hint)):
             yield from _classes(each, (*within, hint))
@@ -186,7 +200,7 @@ def _of_pydantic(problem: Any) -> UndecodableError:
 
 def _of_struct(hint: Any, *, decoded: bool) -> Callable[[Any], Any]:
     """Makes a msgspec Struct of the bytes, or of what is decoded."""
-    msgspec, hint = sys.modules["msgspec"], getattr(hint, "__value__", hint)
+    msgspec, hint = sys.modules["msgspec"], _meant(hint)
     of_json = msgspec.json.Decoder(hint).decode
     decode = functools.partial(msgspec.convert, type=hint) if decoded else of_json
     violation, malformed = msgspec.ValidationError, (msgspec.DecodeError, UnicodeDecodeError, RecursionError)

@@ -116,6 +116,10 @@ def of_optional_struct(message: Optional[Struct]) -> Any:
     return message
 
 
+def of_a_noted_list(messages: Annotated[List[Model], "a note"]) -> Any:
+    """Is called by nobody."""
+
+
 def of_a_list(message: List[Model]) -> Any:
     return message
 
@@ -361,6 +365,7 @@ def test_a_model_that_cannot_be_used_is_a_fault_of_the_handler(name: str) -> Non
 
 def test_the_element_type_of_a_list_handler_is_found() -> None:
     assert element_of(hint_of(of_a_list)) is Model
+    assert element_of(hint_of(of_a_noted_list)) is Model
     assert [element_of(hint) for hint in (None, list, Dict[str, Model])] == [None] * 3
 
 
