@@ -66,10 +66,11 @@ class _Plain(Queue):
     """One that takes nobody else's place."""
 
     tasks: Deque[Any]
+    holder: Callable[[], Deque[Any]] = deque  # makes what holds them
 
     def __init__(self, put: Callable[[Deque[Any]], Callable[[Any], None]]) -> None:
         """The queue is empty. `put` says how a task comes into it that has waited elsewhere."""
-        self.tasks = deque()
+        self.tasks = self.holder()
         self.extend, self.pop = self.tasks.extend, self.tasks.popleft
         self.put = put(self.tasks)
 

@@ -160,9 +160,18 @@ class Quarantine(Pool):
             self.start()
 
 
+class _NeverPassedBy(Deque[Task]):
+    """Looked into by every thread that looks for a task, though it is empty."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
 class _Line(FirstComeFirstServed):
-    """The suspects' queue. Those of partitions that an operator has paused let the others pass. It is never passed by, though
-    it is empty: who finds nothing in it gives up its task process."""
+    """The suspects' queue. Those of partitions that an operator has paused let the others pass. Who finds nothing in it gives
+    up its task process."""
+
+    holder = _NeverPassedBy
 
     def __init__(self) -> None:
         """Nobody waits."""
@@ -170,9 +179,6 @@ class _Line(FirstComeFirstServed):
         self.passed: Deque[Task] = deque()
         self._first = self.pop
         self.pop = self._pop
-
-    def __bool__(self) -> bool:
-        return True
 
     def taken(self) -> List[Task]:
         """All of them, who wait here no more. Consumer thread."""
