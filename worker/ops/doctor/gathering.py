@@ -24,6 +24,7 @@ from kafka_worker.ops.doctor.facts import UNFRAMED, UNKNOWN, Kafka, Refusal, Top
 from kafka_worker.ops.lag.group import Group
 from kafka_worker.ops.lag.rows import Member, Place
 from kafka_worker.shared import routes
+from kafka_worker.shared.foreign.headers import readable_headers
 from kafka_worker.shared.settings import Settings
 
 OF_IDENTITY = ("sasl.", "ssl.", "security.")  # properties that say who we are, and whom we believe
@@ -190,6 +191,6 @@ def _with_brokers(topic: Topic, name: str, metadata: Any) -> Topic:
 def _schema_of(message: Any) -> Optional[int]:
     """The id of the schema that a message names, in the wire format of a registry; None: it names it in another way."""
     value = message.value()
-    if value is None or any(name == GUID_HEADER for name, _ in message.headers() or ()):
+    if value is None or any(name == GUID_HEADER for name, _ in readable_headers(message)):
         return None
     return int.from_bytes(value[1:FRAME], "big") if len(value) > FRAME and value[0] == 0 else UNFRAMED
