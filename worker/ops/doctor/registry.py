@@ -58,7 +58,7 @@ def _answered(told: Told, ask: Any) -> Told:
         name, text = plain(names_of(problem)[0]), text_of(problem)
         if name == "SchemaRegistryError":
             status, code = getattr(problem, "http_status_code", NO_REGISTRY), getattr(problem, "error_code", 0)
-            return told._replace(status=int(status), code=int(code or 0), text=text)
+            return told._replace(status=int(status), code=code if isinstance(code, int) else 0, text=text)
         if name == "OAuthTokenError":
             return told._replace(status=HTTPStatus.UNAUTHORIZED, text=text)
         status = NO_REGISTRY if isinstance(problem, (ValueError, TypeError, LookupError, AttributeError)) else 0

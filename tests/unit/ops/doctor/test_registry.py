@@ -56,6 +56,7 @@ def judged(client: Any, url: str, topic: str, schemas: Dict[str, int]) -> Verdic
         ((403, b'{"error_code": 40301}'), "orders", {}, State.FAIL, "does not tell us subject", "read subject orders-value"),
         ((503, b"{}"), "orders", {}, State.FAIL, "can't answer", "look at the registry"),
         ((404, b"not here"), "orders", {}, State.FAIL, "is no schema registry", "SCHEMA_REGISTRY_URL to http://host:port"),
+        ((404, b'{"error_code": "NO_SUCH"}'), "orders", {}, State.FAIL, "is no schema registry", "the path below which it is"),
         ((200, b"<html>"), "orders", {}, State.FAIL, "is no schema registry", "SCHEMA_REGISTRY_URL to http://host:port"),
         ((200, b"{}"), "orders", {}, State.FAIL, "is no schema registry", "SCHEMA_REGISTRY_URL to http://host:port"),
     ],
