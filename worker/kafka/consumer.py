@@ -168,7 +168,7 @@ class GroupConsumer:
     def rewind(self, name: TopicPartition, offset: int = OFFSET_BEGINNING, *, when_resumed: bool = False) -> None:
         """Read the partition from this offset on, whatever came of it: anew, from its first message, if none is given. At
         once, or, if it is paused and should stay so, `when_resumed`, with what is to come again by then already."""
-        self._rewinding[name] = min(offset, self._rewinding[name]) if when_resumed and name in self._resting else offset
+        self._rewinding[name] = min(offset, self._rewinding.get(name, offset)) if when_resumed else offset
         (self._resting.add if when_resumed else self._resting.discard)(name)
 
     def end(self, name: TopicPartition) -> int:

@@ -210,11 +210,13 @@ def test_a_partition_is_read_on_from_where_it_is_told_to(client: Client, witness
     assert client.sought == [(*OURS, 7)]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 def test_what_is_given_back_is_read_again_when_it_is_resumed_from_the_lowest_offset_on(
-    client: Client, witness: Witness
+    client: Client, witness: Witness, at_once: bool
 ) -> None:
-    for offset in (7, 12):
-        witness.group.rewind(OURS, offset, when_resumed=True)
+    """Also of those from which it was to be read at once, when the client had not begun to."""
+    witness.group.rewind(OURS, 7, when_resumed=not at_once)
+    witness.group.rewind(OURS, 12, when_resumed=True)
     client.queue = [Message(13), Message(7)]
     before = (witness.group.fetch(1, 0.1), client.sought)
     witness.group.resume([OURS])
