@@ -154,11 +154,12 @@ class Transactor:
             if thrown_away:  # by now the client has said why; whatever it says, the offset does not go without them
                 raise KafkaException(KafkaError(KafkaError._PURGE_QUEUE, "records were thrown away"))  # noqa: SLF001, TRY301
         except Exception as problem:  # whatever the client says of a record or an offset
-            error = _error(problem)
+            error = self._given_up(producer, _error(problem))
+            _thrown_away(job.parcels)  # with the transaction, for the fault of another
             for parcel in thrown_away if error.name() in _OF_A_TOPIC else ():
                 perhaps = KafkaError(KafkaError._PURGE_QUEUE, error.str())  # noqa: SLF001 (its public name)
                 parcel.problem = error if len(job.parcels) == 1 else perhaps
-            return self._given_up(producer, error)
+            return error
         return self._ended(producer)
 
     def _surely(self, step: Callable[[], Any]) -> None:
