@@ -65,8 +65,7 @@ def test_tasks_stay_in_flight_until_their_transaction_is_committed_and_one_is_un
     bench.over(ABORT)
     paused = (bench.ours.ready, bench.commit())
     bench.now += PAUSE_SECONDS
-    bench.commit()
-    bench.over()
+    bench.turn()
 
     assert (before, meanwhile, paused) == (True, (0, None, 1, 0), (False, None))
     assert bench.partition.tracker.watermark() == 1
@@ -79,20 +78,12 @@ def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(
     caplog.set_level("INFO", logger="kafka_worker")
     for offset in (0, 1, 2):
         bench.send(offset)
-    bench.commit()
-    bench.over(REFUSED, blamed=(0, 1))  # of one batch
+    bench.turn(REFUSED, blamed=(0, 1))  # of one batch
     bench.now += PAUSE_SECONDS
-    bench.commit()
-    first = bench.sent
-    bench.over()
-    bench.commit()
-    second = bench.sent
-    bench.over(REFUSED, blamed=(1,))
+    first, second = bench.turn(), bench.turn(REFUSED, blamed=(1,))
     held = (bench.partition.flow.held, bench.ours.unstored["result", TOPIC], bench.ours.reach(bench.partition))
     bench.now += RESEND_SECONDS
-    bench.commit()
-    third = bench.sent
-    bench.over()
+    third = bench.turn()
     bench.commit()
 
     assert (first, second, third, bench.sent) == ([0], [1], [1], [2])
@@ -104,15 +95,9 @@ def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(
 def test_one_that_is_refused_above_others_keeps_none_below_it(bench: Bench) -> None:
     for offset in (0, 1, 2):
         bench.send(offset)
-    bench.commit()
-    bench.over(REFUSED, blamed=(1,))  # its records go elsewhere
+    bench.turn(REFUSED, blamed=(1,))  # its records go elsewhere
     bench.now += PAUSE_SECONDS
-    bench.commit()
-    first = bench.sent
-    bench.over()
-    bench.commit()
-    second = bench.sent
-    bench.over(REFUSED, blamed=(1,))
+    first, second = bench.turn(), bench.turn(REFUSED, blamed=(1,))
 
     assert (first, second) == ([0], [1])
     assert bench.partition.flow.held == f"a result can't be stored in out: {REFUSED.str()}"
@@ -121,17 +106,14 @@ def test_one_that_is_refused_above_others_keeps_none_below_it(bench: Bench) -> N
 def test_a_topic_that_is_not_there_holds_who_sends_there_and_others_that_do_wait_without_another_try(bench: Bench) -> None:
     bench.send(0)
     bench.send(1, to="gone")
-    bench.commit()
-    bench.over(GONE, blamed=(1,))
+    bench.turn(GONE, blamed=(1,))
     held = bench.partition.flow.held
     other = Partition("topic", 1)
     segment, _ = other.tracker.take(0, 1)
     record = OutgoingRecord("gone", None, b"", [])
     bench.ours.send("dead letter", (0, segment, Message(0), None, 1, other), record, lambda _task: None)
     bench.now += PAUSE_SECONDS
-    bench.commit()
-    sent = bench.sent
-    bench.over()
+    sent = bench.turn()
     meanwhile = (bench.ours.reach(bench.partition), bench.ours.reach(other), bench.ours.ready)
     bench.now += RESEND_SECONDS
 
@@ -148,13 +130,10 @@ def test_a_batch_in_doubt_that_others_lie_within_is_stored_with_them_and_till_th
     bench.done(0, 3)
     for offsets in ([1, 4], [2]):
         bench.send(*offsets)
-    bench.commit()
-    bench.over(GONE, blamed=(1,))
+    bench.turn(GONE, blamed=(1,))
     held = bench.partition.flow.held  # the two can't be told apart, so it is known who it was
     bench.now += RESEND_SECONDS
-    bench.commit()
-    again = bench.sent
-    bench.over()
+    again = bench.turn()
 
     late = Bench()
     late.send(1, 4)
@@ -182,8 +161,7 @@ def test_what_the_client_refused_at_once_before_may_be_held_by_the_broker_now(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench.send(0)
-    bench.commit()
-    bench.over(KafkaError(KafkaError._UNKNOWN_TOPIC), blamed=(0,), at_once=True)
+    bench.turn(KafkaError(KafkaError._UNKNOWN_TOPIC), blamed=(0,), at_once=True)
     bench.ours._complaint = Seldom(transactions.log, lambda: bench.now)
     bench.now += RESEND_SECONDS
     job = bench.commit()
@@ -199,8 +177,7 @@ def test_what_the_client_refused_at_once_before_may_be_held_by_the_broker_now(
 
 def test_what_the_client_itself_can_not_take_is_a_failure_of_its_call(bench: Bench) -> None:
     bench.send(0)
-    bench.commit()
-    bench.over(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), blamed=(0,), at_once=True)
+    bench.turn(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), blamed=(0,), at_once=True)
 
     assert [type(problem) for problem in bench.failed] == [KafkaException]
     assert bench.ours.highest(bench.partition) == -1
@@ -223,8 +200,7 @@ def test_of_a_partition_that_goes_away_what_can_be_stored_is_waited_for_and_noth
 
 def test_that_none_is_committed_for_a_while_is_told(bench: Bench) -> None:
     bench.send(0)
-    bench.commit()
-    bench.over(ABORT)
+    bench.turn(ABORT)
     early = bench.ours.trouble
     bench.now += TROUBLE_SECONDS
     late = bench.ours.trouble
@@ -240,8 +216,7 @@ def test_that_none_is_committed_for_a_while_is_told(bench: Bench) -> None:
 
 def test_what_is_refused_for_its_record_is_told_of_its_partition_and_not_as_if_nothing_were_committed(bench: Bench) -> None:
     bench.send(0)
-    bench.commit()
-    bench.over(GONE, blamed=(0,))
+    bench.turn(GONE, blamed=(0,))
     bench.now += TROUBLE_SECONDS
 
     assert bench.ours.trouble == ""

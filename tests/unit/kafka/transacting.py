@@ -76,6 +76,13 @@ class Bench:
         self.by_hand.over.append(job)
         self.ours_serve()
 
+    def turn(self, error: Optional[KafkaError] = None, blamed: Tuple[int, ...] = (), *, at_once: bool = False) -> List[int]:
+        """One transaction, and what becomes of it: what was in it."""
+        assert self.commit()
+        sent = self.sent
+        self.over(error, blamed, at_once=at_once)
+        return sent
+
     def ours_serve(self) -> None:
         waiting, self.by_hand.over = self.by_hand.over, []
         for job in waiting:
