@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from kafka_worker.ops.connection import ANSWER_SECONDS, POLL_SECONDS, Connection, NoBrokerError, Range
 from kafka_worker.ops.dead_letters.letter import DeadLetterRecord
 from kafka_worker.ops.dead_letters.plan import Outgoing
+from kafka_worker.shared.foreign.headers import readable_headers
 from kafka_worker.shared.producing import TOGETHER, alone
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
@@ -132,9 +133,5 @@ def _not_stored(error: KafkaError) -> Stored:
 
 
 def _record(message: Any) -> DeadLetterRecord:
-    try:
-        headers = list(message.headers() or [])
-    except SystemError:  # a name that is not UTF-8; asked again, the client would crash
-        headers = [("headers-lost", b"the name of one is not UTF-8")]
     place = (message.topic(), message.partition(), message.offset())
-    return DeadLetterRecord(*place, message.timestamp()[1], message.key(), message.value(), headers)
+    return DeadLetterRecord(*place, message.timestamp()[1], message.key(), message.value(), list(readable_headers(message)))
