@@ -7,14 +7,17 @@ import signal
 import socket
 import subprocess
 import time
-from pathlib import Path
-from typing import Mapping, Optional
+from typing import TYPE_CHECKING, Mapping, Optional
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from tests.support import kafka_jars
 from tests.support.eventually import eventually
+from tests.support.processes import stands_still
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 READY_SECONDS = 60.0  # 4 s on an idle machine, ten times that on a busy one
 STOP_SECONDS = 60.0  # SIGTERM takes 0.5 s on an idle machine, and a broker of three waits for the others
@@ -135,15 +138,11 @@ class Node:
     def freeze(self) -> None:
         """It keeps its connections and answers nothing, from when this returns: its threads stop one after the other."""
         self._signal(signal.SIGSTOP)
-        eventually(self._stands_still, FREEZE_SECONDS, "each thread of the broker stands still")
+        eventually(lambda: stands_still(self.pid), FREEZE_SECONDS, "each thread of the broker stands still")
 
     def thaw(self) -> None:
         """Go on where it was frozen."""
         self._signal(signal.SIGCONT)
-
-    def _stands_still(self) -> bool:
-        tasks = Path(f"/proc/{self.pid}/task")
-        return all((task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir())
 
     def _signal(self, number: int) -> None:
         assert self._process, "this broker was not started"

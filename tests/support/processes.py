@@ -39,6 +39,18 @@ def resident_bytes(pid: int) -> int:
     return 0
 
 
+def stands_still(pid: int) -> bool:
+    """Whether each of its threads has been stopped."""
+    return all(_state(thread) in ("T", "") for thread in Path(f"/proc/{pid}/task").iterdir())
+
+
+def _state(thread: Path) -> str:
+    """Its letter. Empty: it has ended meanwhile."""
+    with contextlib.suppress(OSError):
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    return ""
+
+
 def _wanted(value: str) -> bytes:
     return f"\0{MARKER}={value + chr(0) if value else marker_value('')}".encode()
 
