@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import functools
 import os
 import sys
 from typing import Any, Callable, Dict, Mapping
 
 from kafka_worker.shared.configuration import load
+from kafka_worker.shared.configuration.near import nearest
 from kafka_worker.shared.setting import written
 from kafka_worker.shared.settings import ALL_PREFIXES, TABLE, Settings
 
 #: What a test need not say. One thread, so that messages run one after the other, and a test says the same each time.
 USUAL = {"KAFKA_BOOTSTRAP_SERVERS": "nowhere:9092", "KAFKA_GROUP_ID": "test", "PROCESSES": "1", "THREADS": "1"}
+_NEAR = 0.6  # of difflib's ratio
 
 
 def variables(given: Mapping[str, Any]) -> Dict[str, str]:
@@ -25,8 +26,8 @@ def variables(given: Mapping[str, Any]) -> Dict[str, str]:
     for name, value in given.items():
         variable = name.upper()
         if variable not in known and not variable.startswith(tuple(ALL_PREFIXES)):
-            near = difflib.get_close_matches(variable, known, 1)
-            raise TypeError(f"there is no setting {name}{f'; did you mean {near[0].lower()}?' if near else ''}")
+            near = nearest(variable, known, _NEAR)
+            raise TypeError(f"there is no setting {name}{f'; did you mean {near.lower()}?' if near else ''}")
         if value is not None:
             found[variable] = _in_words(value)
     return found
