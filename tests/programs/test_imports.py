@@ -66,6 +66,13 @@ def test_a_process_imports_nothing_that_it_may_never_need(module: str) -> None:
     assert names & (HEAVY | {"argparse"}) - needed == set()
 
 
+def test_a_task_process_imports_no_client_and_nothing_else_that_it_may_never_need() -> None:
+    names = imported("-c", f"{IMPORT}isolation.main")
+
+    assert "kafka_worker.isolation.main" in names
+    assert names & (HEAVY | {"argparse"}) - _names("-c", "import random") == set()
+
+
 def test_what_the_first_process_waits_for_is_little() -> None:
     """It begins when that is imported, and works while we read the settings."""
     names = imported("-c", f"{IMPORT}ops.commands, kafka_worker.supervision.prepared")
