@@ -116,9 +116,9 @@ class AsyncPool(Pool):
     def tuned(self) -> None:
         """COROUTINES is what bounds it."""
 
-    def wake(self, _tasks: int) -> None:
-        """Tasks were put into the queues. Any thread."""
-        if not self._woken:
+    def wake(self, tasks: int) -> None:
+        """That many tasks were put into the queues. Any thread."""
+        if tasks > 0 and not self._woken:
             self._woken = True
             self._loop.call_soon_threadsafe(self._fill)
 

@@ -64,6 +64,17 @@ def test_never_more_run_than_allowed_and_all_get_their_turn() -> None:
     assert max(most) == 3
 
 
+def test_no_task_wakes_nobody() -> None:
+    """Each turn of a rate limit says how many permits have come. Who finds nothing to do ends the consumer thread's rest."""
+    looked = threading.Event()
+    with looping(nothing) as pool:
+        pool.wake(0)
+        pool._loop.call_soon_threadsafe(looked.set)
+
+        assert looked.wait(5)
+        assert not pool.idle.is_set()
+
+
 def refusing(_loop: asyncio.AbstractEventLoop, coroutine: Any, **_options: Any) -> Any:
     coroutine.close()
     raise RuntimeError("no more tasks")
