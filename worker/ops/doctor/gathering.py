@@ -143,11 +143,11 @@ class Examined(Group):
 
     def _why_no_producer(self) -> str:
         """Where it signs in otherwise than all that asked so far."""
-        own = [name for name in self._settings.producer_properties if name.startswith(OF_IDENTITY)]
+        own = {name: value for name, value in self._settings.producer_properties.items() if name.startswith(OF_IDENTITY)}
         if not own:
             return ""
         self._refused = self._complaint = ""
-        producer = self._made(Producer, {name: self._settings.producer_properties[name] for name in own})
+        producer = self._made(Producer, own)
         why = ""
         for seconds in (FIRST_SECONDS, ANSWER_SECONDS):
             try:
