@@ -31,9 +31,9 @@ export function happened(id, told) {
 // Those that are kept of these and one more, by their numbers, in whatever order they come: as the service does it, of one kind
 // only so many.
 export function added(events, told) {
-  const all = [...events, told].sort((one, other) => one.number - other.number);
-  const alike = all.filter((each) => each.event === told.event);
-  return (alike.length > MOST_OF_A_KIND ? all.filter((each) => each !== alike[0]) : all).slice(-KEPT);
+  const together = [...events, told].sort((one, other) => one.number - other.number);
+  const alike = together.filter((each) => each.event === told.event);
+  return (alike.length > MOST_OF_A_KIND ? together.filter((each) => each !== alike[0]) : together).slice(-KEPT);
 }
 
 function draw() {
