@@ -35,6 +35,30 @@ def test_a_removed_partition_is_not_ours() -> None:
     assert partition.closing.revoked
 
 
+def test_partitions_of_retry_topics_are_counted_as_they_come_and_go() -> None:
+    assignment = Assignment(lambda topic, number: Partition(topic, number, retries_of="t" if topic == "t.retry" else ""))
+    counts = []
+    for change in (assignment.add, assignment.add, assignment.remove, assignment.remove):
+        change("t", 0)
+        change("t.retry", 0)
+        counts.append(assignment.of_retries)
+
+    assert counts == [1, 1, 0, 0]
+
+
+def test_what_nobody_looks_at_any_more_is_neither_crowded_nor_blocked() -> None:
+    partition = Assignment().add("t", 0)
+    flow = partition.flow
+    flow.keep([b"one"])
+    flow.look()
+    flow.was_served()
+    seen = [(flow.crowded, flow.moving)]
+    flow.drop()
+    flow.rest()
+
+    assert [*seen, (flow.crowded, flow.moving)] == [(True, False), (False, True)]
+
+
 def test_selected_leaves_out_what_is_not_ours() -> None:
     assignment = Assignment()
     ours = assignment.add("t", 1)
