@@ -7,8 +7,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.kafka.listener import TopicPartition
-from kafka_worker.kafka.transactions import Transactions
-from kafka_worker.kafka.transactor import Place
+from kafka_worker.kafka.outgoing.transactions import Transactions
+from kafka_worker.kafka.outgoing.transactor import Place
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.commits import Commits
 from kafka_worker.recovery.recovery import Recovery

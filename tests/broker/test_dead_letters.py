@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, List, Set
 
 import pytest
 
-from kafka_worker.kafka import outbox
+from kafka_worker.kafka.outgoing import outbox
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, keys_of, message
 from tests.support.oracle import Oracle

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Callable, Dict, Iterator
 
 import pytest
 
-from kafka_worker.kafka import outbox
+from kafka_worker.kafka.outgoing import outbox
 from tests.support.eventually import eventually
 from tests.support.messages import message
 

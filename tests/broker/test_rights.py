@@ -21,7 +21,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
-from kafka_worker.kafka import outbox
+from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.ops import commands, connection
 from tests.support.admin import Admin
 from tests.support.engine import Engine

@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 from kafka_worker import arrivals, build, committer, loop, ownership, process
 from kafka_worker.draining import ending, settling
-from kafka_worker.kafka import backpressure, consumer, outbox, prefetch
+from kafka_worker.kafka import backpressure, consumer, prefetch
+from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes import decisions, results, retry
 from kafka_worker.outcomes.retry import policies

@@ -7,12 +7,12 @@ from typing import Any, List, Tuple
 import pytest
 
 from kafka_worker.handler.context import Context
-from kafka_worker.kafka import outbox
+from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.foreign.answers import BatchError, Reject, Send
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, Step
-from tests.unit.kafka.desk import Producer
+from tests.unit.kafka.outgoing.desk import Producer
 from tests.unit.loops import Bench, assign, deliver, revoke, stop, until
 from tests.unit.pools.kinds import batch_pool
 from tests.unit.test_loop import until_closed

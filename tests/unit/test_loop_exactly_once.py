@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from kafka_worker import build
-from kafka_worker.kafka.transactor import Job
+from kafka_worker.kafka.outgoing.transactor import Job
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.answers import Reject, Retry, Send
 from tests.unit.fakes import Message, ScriptedGroup

@@ -12,9 +12,9 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 from kafka_worker.gates.gates import Gates
 from kafka_worker.handler.batch import Alone
 from kafka_worker.isolation.task_process import TaskDiedError
-from kafka_worker.kafka.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing.transactions import AnyOutbox, Transactions
 from kafka_worker.kafka.properties import Member
-from kafka_worker.kafka.transactions import AnyOutbox, Transactions
 from kafka_worker.outcomes.dead_letters import DeadLetters
 from kafka_worker.outcomes.results import WHAT as RESULT
 from kafka_worker.outcomes.results import ResultSender

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Callable
 
-from kafka_worker.kafka.outbox import OutgoingRecord
-from kafka_worker.kafka.transactions import AnyOutbox
+from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing.transactions import AnyOutbox
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Returned, Undecided, failed
 from kafka_worker.shared.foreign.answers import Send

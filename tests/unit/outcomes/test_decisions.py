@@ -9,8 +9,8 @@ from confluent_kafka import KafkaError
 
 from kafka_worker.gates.gates import Gates
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
-from kafka_worker.kafka import outbox
-from kafka_worker.kafka.outbox import RESEND_SECONDS, Outbox
+from kafka_worker.kafka.outgoing import outbox
+from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, Outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes.decisions import Counts, Decisions
 from kafka_worker.outcomes.results import BUSY_SECONDS
@@ -26,7 +26,7 @@ from kafka_worker.shared.foreign.answers import Reject, Retry, Send
 from kafka_worker.shared.foreign.deliver_at import HEADER, written
 from kafka_worker.shared.ipc.snapshot import WorkCount
 from tests.unit.fakes import Message, some_settings
-from tests.unit.kafka.desk import Producer
+from tests.unit.kafka.outgoing.desk import Producer
 
 BEGINNING = 1_900_000_000.0  # of the wall clock, when ours was at 0
 DIED = TaskDiedError("killed by SIGSEGV", 1 << 20, "a stack")

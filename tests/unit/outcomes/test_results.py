@@ -7,12 +7,12 @@ from typing import List, Sequence
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS
+from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS
 from kafka_worker.outcomes.results import BUSY_SECONDS, ResultSender
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.shared.foreign.answers import Send
 from tests.unit.fakes import TOPIC
-from tests.unit.kafka.desk import Desk
+from tests.unit.kafka.outgoing.desk import Desk
 
 MISSING = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
 

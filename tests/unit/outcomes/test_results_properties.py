@@ -9,12 +9,12 @@ from confluent_kafka import KafkaError, KafkaException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kafka_worker.kafka import outbox
-from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS
+from kafka_worker.kafka.outgoing import outbox
+from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS
 from kafka_worker.outcomes.results import ResultSender
 from kafka_worker.partitions.undecided import Returned
 from kafka_worker.shared.foreign.answers import Send
-from tests.unit.kafka.desk import Desk, Producer
+from tests.unit.kafka.outgoing.desk import Desk, Producer
 
 ROOM = BufferError("queue full")
 TOPIC = KafkaException(KafkaError(KafkaError._UNKNOWN_TOPIC))

@@ -8,8 +8,8 @@ from typing import Callable, List, Optional, Tuple, Type
 import pytest
 
 from kafka_worker.gates.breakers import Breakers
-from kafka_worker.kafka import outbox
-from kafka_worker.kafka.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing import outbox
+from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Lane
@@ -21,7 +21,7 @@ from kafka_worker.pools.turns import Share
 from kafka_worker.recovery.quarantine import Sorting
 from kafka_worker.shared.ipc.snapshot import HeadReport, Waits
 from tests.unit.fakes import TOPIC, Message
-from tests.unit.kafka.desk import Producer
+from tests.unit.kafka.outgoing.desk import Producer
 from tests.unit.standstill.bench import EPOCH, Bench
 
 HEAD = 7

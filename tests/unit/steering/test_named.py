@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kafka_worker.kafka import outbox
+from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.orders import Order
 from tests.unit.fakes import TOPIC, Message

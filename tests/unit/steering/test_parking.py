@@ -8,8 +8,8 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import pytest
 
 from kafka_worker.handler.context import Context
-from kafka_worker.kafka import outbox
-from kafka_worker.kafka.outbox import Outbox, OutgoingRecord
+from kafka_worker.kafka.outgoing import outbox
+from kafka_worker.kafka.outgoing.outbox import Outbox, OutgoingRecord
 from kafka_worker.outcomes.results import OF_A_BATCH, WHAT
 from kafka_worker.partitions.assignment import Assignment
 from kafka_worker.partitions.task import Task, mark_running
@@ -24,7 +24,7 @@ from tests.support.ending import started
 from tests.support.eventually import eventually
 from tests.support.stepping import at_each_instruction
 from tests.unit.fakes import TOPIC, Message
-from tests.unit.kafka.desk import Producer
+from tests.unit.kafka.outgoing.desk import Producer
 from tests.unit.pools.kinds import KINDS, Work
 from tests.unit.standstill import bench as benches
 from tests.unit.test_loop_results import QuickProducer

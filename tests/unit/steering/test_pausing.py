@@ -7,7 +7,7 @@ from typing import Any, List, Optional
 
 import pytest
 
-from kafka_worker.kafka import outbox
+from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.flow import Flow
 from kafka_worker.pools import thread_pool

@@ -19,7 +19,7 @@ from typing import Counter as CounterType
 
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outbox import (
+from kafka_worker.kafka.outgoing.outbox import (
     MENDABLE,
     RESEND_SECONDS,
     Failed,
@@ -29,7 +29,7 @@ from kafka_worker.kafka.outbox import (
     say_goes_on,
     say_of_time,
 )
-from kafka_worker.kafka.transactor import OF_TOPIC, Job, Parcel, Place, Transactor
+from kafka_worker.kafka.outgoing.transactor import OF_TOPIC, Job, Parcel, Place, Transactor
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, in_words, offset_of
 from kafka_worker.shared import logs

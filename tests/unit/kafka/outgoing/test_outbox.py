@@ -7,10 +7,10 @@ import logging
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outbox import RESEND_SECONDS, ROOM_SECONDS, OutgoingRecord
+from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS, OutgoingRecord
 from kafka_worker.partitions.task import Task
 from tests.unit.fakes import TOPIC
-from tests.unit.kafka.desk import Desk
+from tests.unit.kafka.outgoing.desk import Desk
 
 MISSING = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
 

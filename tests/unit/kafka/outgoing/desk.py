@@ -6,8 +6,8 @@ from typing import Any, Dict, List, cast
 
 import pytest
 
-from kafka_worker.kafka import outbox
-from kafka_worker.kafka.outbox import Outbox
+from kafka_worker.kafka.outgoing import outbox
+from kafka_worker.kafka.outgoing.outbox import Outbox
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task
 from tests.unit.fakes import Message

@@ -8,9 +8,9 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka import transactor
-from kafka_worker.kafka.transactor import Job, Transactor
-from tests.unit.kafka.transacting import ABORT, FATAL, GONE, LATE, Bench
+from kafka_worker.kafka.outgoing import transactor
+from kafka_worker.kafka.outgoing.transactor import Job, Transactor
+from tests.unit.kafka.outgoing.transacting import ABORT, FATAL, GONE, LATE, Bench
 
 LEADERLESS = KafkaError(KafkaError.LEADER_NOT_AVAILABLE)  # of a topic of which that is said, one partition
 

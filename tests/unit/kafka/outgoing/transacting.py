@@ -6,9 +6,9 @@ from typing import List, Optional, Tuple
 
 from confluent_kafka import KafkaError
 
-from kafka_worker.kafka.outbox import OutgoingRecord
-from kafka_worker.kafka.transactions import Transactions
-from kafka_worker.kafka.transactor import Job
+from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing.transactions import Transactions
+from kafka_worker.kafka.outgoing.transactor import Job
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, finish
 from tests.unit.fakes import Message

@@ -7,13 +7,13 @@ from typing import List
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka import transactions
-from kafka_worker.kafka.outbox import RESEND_SECONDS, OutgoingRecord
-from kafka_worker.kafka.transactions import PAUSE_SECONDS, TROUBLE_SECONDS
+from kafka_worker.kafka.outgoing import transactions
+from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, OutgoingRecord
+from kafka_worker.kafka.outgoing.transactions import PAUSE_SECONDS, TROUBLE_SECONDS
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.logs import Seldom
 from tests.unit.fakes import TOPIC, Message
-from tests.unit.kafka.transacting import ABORT, GONE, REFUSED, Bench
+from tests.unit.kafka.outgoing.transacting import ABORT, GONE, REFUSED, Bench
 
 
 @pytest.fixture
