@@ -75,9 +75,9 @@ def test_a_task_process_imports_no_client_and_nothing_else_that_it_may_never_nee
 
 def test_what_the_first_process_waits_for_is_little() -> None:
     """It begins when that is imported, and works while we read the settings."""
-    names = imported("-c", f"{IMPORT}ops.commands, kafka_worker.supervision.prepared")
+    names = imported("-c", f"{IMPORT}ops.commands, kafka_worker.supervision.children.prepared")
 
-    assert "kafka_worker.supervision.prepared" in names
+    assert "kafka_worker.supervision.children.prepared" in names
     assert names & (HEAVY | {"argparse", "dataclasses", "logging"}) == set()
 
 

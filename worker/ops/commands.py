@@ -15,7 +15,7 @@ from kafka_worker.shared.system import machine, signals, streams
 
 if TYPE_CHECKING:
     from kafka_worker.shared.configuration.load import ConfigurationError
-    from kafka_worker.supervision.prepared import First
+    from kafka_worker.supervision.children.prepared import First
 
 
 class Started(NamedTuple):
@@ -56,7 +56,7 @@ def command(words: List[str], closed: List[str], env_file: str = ".env") -> int:
     """What the words ask for. `closed`: what of standard input, output and error we were started without."""
     if _NO_SERVICE.intersection(words):  # a value may read like one of these: then a service only begins a little later
         return _done(words, Started(closed), env_file)
-    from kafka_worker.supervision.prepared import First
+    from kafka_worker.supervision.children.prepared import First
 
     with First() as first:
         first.begin(start.ENVIRONMENT)

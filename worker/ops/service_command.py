@@ -13,7 +13,7 @@ from kafka_worker.shared.setting import written
 from kafka_worker.shared.settings import TABLE
 from kafka_worker.shared.system import machine, streams
 from kafka_worker.supervision import preflight
-from kafka_worker.supervision.prepared import First
+from kafka_worker.supervision.children.prepared import First
 
 log = logs.logger("supervisor")
 

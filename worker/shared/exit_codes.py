@@ -8,7 +8,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """One sentence each; what the supervisor does about it stands in `worker/supervision/restart_policy.py`."""
+    """One sentence each; what the supervisor does about it stands in `worker/supervision/slots/restart_policy.py`."""
 
     OK = 0  # drained and closed
     FAULT = 70  # a fault in our own code

@@ -7,7 +7,7 @@ import math
 import selectors
 from typing import AbstractSet
 
-from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.slots.slot import Slot
 
 EVERYBODY_SECONDS = 0.5
 

@@ -17,7 +17,7 @@ from kafka_worker.shared.routes import described
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import orphans, signals, streams
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.supervision.prepared import make_end
+from kafka_worker.supervision.children.prepared import make_end
 from kafka_worker.supervision.systemd import without_systemd
 
 LOOK_SECONDS = 0.002  # beyond which it may have ended, and the service begins later for it

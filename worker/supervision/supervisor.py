@@ -33,13 +33,13 @@ from kafka_worker.supervision.asked.http_process import HttpProcess
 from kafka_worker.supervision.attention import Attention
 from kafka_worker.supervision.beside.aside import START_SECONDS, within
 from kafka_worker.supervision.beside.premises import Premises
-from kafka_worker.supervision.child import Child, begin
-from kafka_worker.supervision.leftovers import LOOK_SECONDS, Leftovers
-from kafka_worker.supervision.prepared import First, prepare
-from kafka_worker.supervision.recycling import RecyclingSchedule
-from kafka_worker.supervision.restart_policy import RestartPolicy
-from kafka_worker.supervision.rolling_restart import RECYCLING, RollingRestart
-from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.children.child import Child, begin
+from kafka_worker.supervision.children.leftovers import LOOK_SECONDS, Leftovers
+from kafka_worker.supervision.children.prepared import First, prepare
+from kafka_worker.supervision.slots.recycling import RecyclingSchedule
+from kafka_worker.supervision.slots.restart_policy import RestartPolicy
+from kafka_worker.supervision.slots.rolling_restart import RECYCLING, RollingRestart
+from kafka_worker.supervision.slots.slot import Slot
 from kafka_worker.supervision.systemd import Notifier
 
 log = logs.logger("supervisor")

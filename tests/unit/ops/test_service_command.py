@@ -12,8 +12,9 @@ from kafka_worker.ops import commands, service_command
 from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.load import load
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.supervision import preflight, prepared, supervisor
-from kafka_worker.supervision.prepared import First
+from kafka_worker.supervision import preflight, supervisor
+from kafka_worker.supervision.children import prepared
+from kafka_worker.supervision.children.prepared import First
 
 GIVEN = ["--bootstrap-servers", "nowhere:1", "--group", "group"]
 ENVIRONMENT = {"PATH": "/bin"}

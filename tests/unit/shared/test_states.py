@@ -11,7 +11,8 @@ from kafka_worker.gates import breaker
 from kafka_worker.shared.ipc import stage
 from kafka_worker.shared.states import StateMachine
 from kafka_worker.steering import parking
-from kafka_worker.supervision import child, supervisor
+from kafka_worker.supervision import supervisor
+from kafka_worker.supervision.children import child
 
 
 @pytest.mark.parametrize("table", [part.TRANSITIONS for part in (breaker, stage, child, parking, supervisor)])

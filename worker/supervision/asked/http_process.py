@@ -19,8 +19,8 @@ from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.health import Kind
 from kafka_worker.shared.ipc.snapshot import Condition, HttpReport
 from kafka_worker.shared.settings import Settings
-from kafka_worker.supervision.prepared import make_end
-from kafka_worker.supervision.restart_policy import LONGEST_BACKOFF_SECONDS, RestartPolicy, SlotRecord
+from kafka_worker.supervision.children.prepared import make_end
+from kafka_worker.supervision.slots.restart_policy import LONGEST_BACKOFF_SECONDS, RestartPolicy, SlotRecord
 from kafka_worker.supervision.systemd import without_systemd
 
 log = logs.logger(__name__)

@@ -11,7 +11,7 @@ from typing import Callable, Mapping, Optional
 from kafka_worker.shared.ipc.channel import Message
 from kafka_worker.shared.ipc.control import Caller, Later
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.slots.slot import Slot
 
 ANSWER_SECONDS = 2.0
 

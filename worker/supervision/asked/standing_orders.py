@@ -13,8 +13,8 @@ from kafka_worker.shared.ipc.health import Kind
 from kafka_worker.shared.ipc.orders import Order
 from kafka_worker.shared.ipc.snapshot import Condition, OrderReport
 from kafka_worker.supervision.asked.orders_file import OrdersFile
-from kafka_worker.supervision.child import Child
-from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.children.child import Child
+from kafka_worker.supervision.slots.slot import Slot
 
 log = logs.logger(__name__)
 

@@ -21,7 +21,7 @@ from kafka_worker.supervision.asked.ordering import PARK_SECONDS, Ordering
 from kafka_worker.supervision.asked.orders_file import AGAIN_SECONDS, LOOK_SECONDS, OrdersFile
 from kafka_worker.supervision.asked.standing_orders import StandingOrders
 from kafka_worker.supervision.beside.aside import PATIENCE_SECONDS, Aside
-from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.slots.slot import Slot
 from tests.support.eventually import eventually
 from tests.unit import reports
 from tests.unit.fakes import some_settings

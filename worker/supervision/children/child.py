@@ -18,7 +18,7 @@ from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
 from kafka_worker.shared.system.last_words import LastWords
-from kafka_worker.supervision.prepared import Prepared
+from kafka_worker.supervision.children.prepared import Prepared
 
 log = logs.logger(__name__)
 

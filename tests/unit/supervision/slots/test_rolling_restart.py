@@ -5,9 +5,9 @@ from typing import Callable, Dict, Iterator, List
 import pytest
 
 from kafka_worker.shared.ipc.snapshot import Replaced
-from kafka_worker.supervision.child import Child, ChildState
-from kafka_worker.supervision.rolling_restart import RECYCLING, RollingRestart
-from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.children.child import Child, ChildState
+from kafka_worker.supervision.slots.rolling_restart import RECYCLING, RollingRestart
+from kafka_worker.supervision.slots.slot import Slot
 from tests.unit.supervision.puppet import Puppet
 
 

@@ -9,8 +9,8 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.snapshot import SlotReport, Stage
-from kafka_worker.supervision.child import Child, ChildState
-from kafka_worker.supervision.restart_policy import HEALTHY_SECONDS, SlotRecord
+from kafka_worker.supervision.children.child import Child, ChildState
+from kafka_worker.supervision.slots.restart_policy import HEALTHY_SECONDS, SlotRecord
 
 log = logs.logger(__name__)
 

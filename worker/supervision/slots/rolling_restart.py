@@ -11,8 +11,8 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.snapshot import Replaced, Stage
-from kafka_worker.supervision.child import Child, ChildState
-from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.children.child import Child, ChildState
+from kafka_worker.supervision.slots.slot import Slot
 
 log = logs.logger(__name__)
 

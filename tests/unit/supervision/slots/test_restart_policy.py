@@ -6,7 +6,7 @@ import pytest
 
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.snapshot import Replaced
-from kafka_worker.supervision.restart_policy import RestartPolicy, SlotRecord
+from kafka_worker.supervision.slots.restart_policy import RestartPolicy, SlotRecord
 
 SESSION = 45.0
 

@@ -6,8 +6,8 @@ from typing import Callable, Iterator, List
 import pytest
 
 from kafka_worker.shared.ipc.snapshot import Stage, TaskReport
-from kafka_worker.supervision.child import ChildState
-from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.children.child import ChildState
+from kafka_worker.supervision.slots.slot import Slot
 from tests.unit.supervision.puppet import Puppet
 
 Make = Callable[..., Puppet]

@@ -4,8 +4,8 @@ from typing import Dict, Iterator, List
 
 import pytest
 
-from kafka_worker.supervision.recycling import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, RecyclingSchedule
-from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.slots.recycling import LONGEST_PAUSE_SECONDS, PAUSE_SECONDS, RecyclingSchedule
+from kafka_worker.supervision.slots.slot import Slot
 from tests.unit.supervision.puppet import Puppet
 
 WISH = "3600 s old"

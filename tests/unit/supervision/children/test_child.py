@@ -10,7 +10,7 @@ from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.orders import Order
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.ipc.work import WorkOfAll
-from kafka_worker.supervision.child import TRANSITIONS, Child, ChildState
+from kafka_worker.supervision.children.child import TRANSITIONS, Child, ChildState
 from kafka_worker.supervision.systemd import VARIABLES, without_systemd
 from tests.unit.supervision.puppet import Puppet
 

@@ -6,7 +6,7 @@ from typing import Dict, Optional
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.supervision.slot import Slot
+from kafka_worker.supervision.slots.slot import Slot
 
 log = logs.logger(__name__)
 
