@@ -30,7 +30,6 @@ from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.asked.desk import Desk
 from kafka_worker.supervision.asked.http_process import HttpProcess
-from kafka_worker.supervision.attention import Attention
 from kafka_worker.supervision.beside.aside import START_SECONDS, within
 from kafka_worker.supervision.beside.premises import Premises
 from kafka_worker.supervision.children.child import Child, begin
@@ -40,6 +39,7 @@ from kafka_worker.supervision.slots.recycling import RecyclingSchedule
 from kafka_worker.supervision.slots.restart_policy import RestartPolicy
 from kafka_worker.supervision.slots.rolling_restart import RECYCLING, RollingRestart
 from kafka_worker.supervision.slots.slot import Slot
+from kafka_worker.supervision.slots.slot_selector import SlotSelector
 from kafka_worker.supervision.systemd import Notifier
 
 log = logs.logger("supervisor")
@@ -95,7 +95,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._inbox = SignalInbox([*self.REACTIONS, signal.SIGCHLD])
         self._selector.register(self._inbox, selectors.EVENT_READ)
-        self._attention = Attention(self._selector)
+        self._slot_selector = SlotSelector(self._selector)
         self._http = HttpProcess(settings, environment, self._selector)
         self._desk = Desk(
             settings, self._selector, lambda: self._state.now.value, self._awake, self._slots, self._http, self._work, premises
@@ -113,17 +113,17 @@ class Supervisor:
         while True:
             now = time.monotonic()
             awake = self._awake.tick(now)
-            self._attention.turn(now, ended=self._react())
-            for slot in filter(self._attention.wants, list(self._slots.values())):
+            self._slot_selector.turn(now, ended=self._react())
+            for slot in filter(self._slot_selector.selects, list(self._slots.values())):
                 self._tend(slot, now, awake)
             self._desk.recent.hear(self._http.tend(now, awake))
-            if self._attention.everybody:
+            if self._slot_selector.everybody:
                 orphans.reap({self._http.pid, *(child.pid for child in self._children())})
             left = not self._leftovers.gone(awake)
             if self._state.now is State.STARTING and all(slot.filled for slot in self._slots.values()):
                 self._state.move(State.RUNNING)
                 self._notifier.ready()
-            if self._state.now is State.RUNNING and self._attention.everybody:
+            if self._state.now is State.RUNNING and self._slot_selector.everybody:
                 self._recycle(now)
             if self._state.now is State.ROLLING and self._roll.step(self._slots, now, awake):
                 self._end_roll(now)
@@ -134,7 +134,7 @@ class Supervisor:
             self._tell_systemd(now)
             if self._state.now is State.STOPPING and not left and all(slot.empty for slot in self._slots.values()):
                 break
-            self._attention.wait(now, LOOK_SECONDS if left else self._patience(now))
+            self._slot_selector.wait(now, LOOK_SECONDS if left else self._patience(now))
         self._premises.leave()
         self._http.end()
         log.info("Stopped: %s", described(self._code), extra=about(Event.SERVICE_STOPPED, reason=described(self._code)))

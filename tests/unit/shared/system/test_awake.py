@@ -3,7 +3,7 @@ from __future__ import annotations
 from kafka_worker.shared.system.awake import AwakeClock
 
 
-def test_attention_follows_the_clock_while_we_are_awake() -> None:
+def test_the_awake_clock_follows_the_clock_while_we_are_awake() -> None:
     clock = AwakeClock(100.0)
 
     assert [clock.tick(now) for now in (100.5, 101.0, 101.75)] == [0.5, 1.0, 1.75]

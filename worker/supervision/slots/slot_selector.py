@@ -1,5 +1,5 @@
-"""Whom the supervisor looks at in a turn of its loop: who has said something, and now and then everybody. So processes cost as
-much as they say, and not each a look at all others whenever one of them speaks."""
+"""At which slots the supervisor looks in a turn of its loop: where something was said, and now and then at all. So processes
+cost as much as they say, and not each a look at all others whenever one of them speaks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from kafka_worker.supervision.slots.slot import Slot
 EVERYBODY_SECONDS = 0.5
 
 
-class Attention:
-    """The loop's: `turn`, then `wants` of each slot, then `wait`."""
+class SlotSelector:
+    """The loop's: `turn`, then `selects` of each slot, then `wait`."""
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         """At first it wants everybody."""
@@ -29,7 +29,7 @@ class Attention:
         if self.everybody:
             self._everybody_at = now + EVERYBODY_SECONDS
 
-    def wants(self, slot: Slot) -> bool:
+    def selects(self, slot: Slot) -> bool:
         """Whether the slot is to be tended in this turn."""
         return self.everybody or any(child.channel in self._speaking for child in (slot.child, slot.successor) if child)
 
