@@ -9,7 +9,7 @@ from typing import Iterator
 
 import pytest
 
-from kafka_worker.ops import status
+from kafka_worker.ops.views import status
 from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits, WorkCount
 from tests.unit import reports
 

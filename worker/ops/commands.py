@@ -30,9 +30,9 @@ SERVICE = "service_command"
 COMMANDS: Dict[str, str] = {
     "run": SERVICE,
     "serve": SERVICE,
-    "status": "status_command",
-    "metrics": "status_command",
-    "top": "top",
+    "status": "views.command",
+    "metrics": "views.command",
+    "top": "views.top",
     "explain": "explain.command",
     "stacks": "explain.command",
     "events": "events",

@@ -14,13 +14,13 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response, Strea
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from kafka_worker.ops import exposition, metrics
 from kafka_worker.ops.serve import happenings, probes
 from kafka_worker.ops.serve.explaining import Explaining
 from kafka_worker.ops.serve.guard import Guard
 from kafka_worker.ops.serve.happenings import Happenings
 from kafka_worker.ops.serve.history import History
 from kafka_worker.ops.serve.watching import Seen, Watch
+from kafka_worker.ops.views import exposition, metrics
 from kafka_worker.shared.foreign.errors import unquoted
 from kafka_worker.shared.ipc.snapshot import Snapshot
 from kafka_worker.shared.settings import Settings

@@ -12,9 +12,9 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from kafka_worker.ops import metrics
 from kafka_worker.ops.serve import happenings, site
 from kafka_worker.ops.serve.watching import SILENT_SECONDS, Watch
+from kafka_worker.ops.views import metrics
 from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.ipc.snapshot import Snapshot, as_json
 from tests.unit import reports

@@ -13,7 +13,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Named
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily, Metric
 
-from kafka_worker.ops.exposition import PLAIN, media_type, written
+from kafka_worker.ops.views.exposition import PLAIN, media_type, written
 from kafka_worker.shared.ipc.health import Kind
 from kafka_worker.shared.ipc.snapshot import (
     BUCKETS,

@@ -12,7 +12,8 @@ import signal
 import sys
 from typing import Callable, List, Tuple
 
-from kafka_worker.ops import asking, status
+from kafka_worker.ops import asking
+from kafka_worker.ops.views import status
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import escaped

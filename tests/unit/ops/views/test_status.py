@@ -7,7 +7,7 @@ from typing import List
 
 import pytest
 
-from kafka_worker.ops import status
+from kafka_worker.ops.views import status
 from kafka_worker.shared.ipc import health
 from kafka_worker.shared.ipc.snapshot import (
     HeadReport,
@@ -104,7 +104,7 @@ def test_several_problems_are_all_told() -> None:
 
 
 def test_each_kind_of_condition_and_each_reason_of_a_restart_is_in_the_documentation() -> None:
-    text = (Path(__file__).resolve().parents[3] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
+    text = (Path(__file__).resolve().parents[4] / "docs" / "OPERATIONS.md").read_text(encoding="utf-8")
 
     assert [kind.value for kind in (*health.Kind, *Replaced) if f"`{kind.value}`" not in text] == []
 

@@ -11,11 +11,11 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.parser import text_string_to_metric_families
 
-from kafka_worker.ops import exposition, metrics
+from kafka_worker.ops.views import exposition, metrics
 from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits, WorkCount
 from kafka_worker.supervision.children.child import ChildState
 from tests.unit import reports
-from tests.unit.ops import full
+from tests.unit.ops.views import full
 from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot
 
 CHILD = child(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import sys
 
-from kafka_worker.ops import asking, status
+from kafka_worker.ops import asking
 from kafka_worker.ops.tables import safe
+from kafka_worker.ops.views import status
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.ipc import control
@@ -24,7 +25,7 @@ def run(configuration: Configuration) -> int:
         print(escaped(f"Not running: {problem}"), file=sys.stderr)
         return NOT_RUNNING
     if configuration.command == "metrics":
-        from kafka_worker.ops import metrics  # here, because its library is not needed for the rest
+        from kafka_worker.ops.views import metrics  # here, because its library is not needed for the rest
 
         show(safe(metrics.text(from_json(Snapshot, snapshot), configuration.settings.metrics_also).rstrip("\n")))
         return HEALTHY

@@ -10,10 +10,10 @@ from typing import Any, Dict, List, Set
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from kafka_worker.ops import metrics
-from tests.unit.ops import full
+from kafka_worker.ops.views import metrics
+from tests.unit.ops.views import full
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 FOLDER = ROOT / "monitoring"
 OF_THE_SCRAPE = {"job", "instance"}  # labels that Prometheus itself gives
 RULES = re.findall(r"- alert: (\w+)\n(.*?)(?=\n +- alert:|\Z)", (FOLDER / "alerts.yml").read_text(), re.DOTALL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from kafka_worker.ops import metrics
+from kafka_worker.ops.views import metrics
 from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits, WorkCount
 from tests.unit import reports
 from tests.unit.reports import BREAKER, HELD, PARTITION, TASK, child, slot
