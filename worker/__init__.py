@@ -5,7 +5,7 @@
 All else is the service itself, a room for each purpose:
 
 - `supervision`: the parent of all processes; `ops`: commands for operators; `examples`
-- `process`, `build`, `loop`, `ownership`, `committer`, `draining`, `report`, `check`: one consumer process, from start to end
+- `process`, `build`, `loop`, `ownership`, `draining`, `report`, `check`: one consumer process, from start to end
 - `kafka`, `partitions`, `handler`, `pools`: from the broker to the user's function and back
 - `outcomes`, `gates`, `recovery`, `isolation`, `upkeep`: when it fails, when all fail, when a process dies, and before
 - `shared`: what every process has; `start`: how each begins

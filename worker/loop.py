@@ -15,7 +15,7 @@ from kafka_worker.draining.stopping import Stop
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.groups.former import leave_for
 from kafka_worker.kafka.groups.new_protocol import member
-from kafka_worker.ownership import Ownership
+from kafka_worker.ownership.ownership import Ownership
 from kafka_worker.partitions.task import Task, TaskId
 from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import HandlerThread

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Callable, List
 
 import pytest
 
-from kafka_worker import arrivals
-from kafka_worker.arrivals import UNTOLD
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.ownership import arrivals
+from kafka_worker.ownership.arrivals import UNTOLD
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, between, message, messages
 from tests.support.oracle import Oracle

@@ -10,13 +10,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Deque, Dict, Iterator, List, Tuple
 from unittest.mock import patch
 
-from kafka_worker import arrivals, build, committer, loop, ownership, process
+from kafka_worker import build, loop, process
 from kafka_worker.draining import ending, settling
 from kafka_worker.kafka import backpressure, consumer, prefetch
 from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes import decisions, results, retry
 from kafka_worker.outcomes.retry import policies
+from kafka_worker.ownership import arrivals, committer, ownership
 from kafka_worker.partitions import assignment, closing, commits, flow, intake, lanes, stored, task, tracker
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools import thread_pool

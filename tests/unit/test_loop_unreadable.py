@@ -6,7 +6,7 @@ from typing import Any, List
 
 import pytest
 
-from kafka_worker import ownership
+from kafka_worker.ownership import ownership
 from kafka_worker.shared.exit_codes import ExitCode
 from tests.unit.fakes import Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, stop, until

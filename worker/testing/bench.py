@@ -14,7 +14,7 @@ from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.kafka.properties import Member as Name
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.retry import policies
-from kafka_worker.ownership import Ownership
+from kafka_worker.ownership.ownership import Ownership
 from kafka_worker.partitions.task import Attempt, Task, attempt_of, message_of
 from kafka_worker.pools import composite
 from kafka_worker.pools.thread_pool import HandlerThread

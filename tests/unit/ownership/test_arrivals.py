@@ -7,9 +7,9 @@ from typing import Dict, List, Optional, Tuple
 
 import pytest
 
-from kafka_worker import arrivals
-from kafka_worker.arrivals import UNTOLD
 from kafka_worker.kafka.listener import TopicPartition
+from kafka_worker.ownership import arrivals
+from kafka_worker.ownership.arrivals import UNTOLD
 from kafka_worker.partitions import commits
 from kafka_worker.partitions.stored import Home
 from kafka_worker.recovery.offset_map import encode

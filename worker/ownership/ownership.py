@@ -9,13 +9,13 @@ import math
 import time
 from typing import Any, Callable, List, Tuple
 
-from kafka_worker.arrivals import Arrivals
-from kafka_worker.committer import Committer
 from kafka_worker.draining.ending import BROKEN
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.kafka.prefetch import give_back
 from kafka_worker.kafka.properties import milliseconds
+from kafka_worker.ownership.arrivals import Arrivals
+from kafka_worker.ownership.committer import Committer
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.lanes import ORDERINGS
