@@ -14,8 +14,9 @@ import contextlib
 import logging
 import sys
 import threading
-from collections import deque
+from collections import Counter, deque
 from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
+from typing import Counter as CounterType
 
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.log_format import Format, event_of, format_of
@@ -214,25 +215,25 @@ class NotAgain(logging.Filter):
 
 
 class Seldom:
-    """Logs a message of one kind at most once in a while, and then says how often it was left out: for
-    conditions that last, like a broker that is away.
+    """Logs each message at most once in a while, whatever its arguments, and then says how often it was left out: for
+    conditions that last, like a broker that is away. None silences another.
     """
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float], every: float = 30.0) -> None:
-        """`every`: seconds between two lines; `clock`: monotonic seconds."""
+        """`every`: seconds between two lines of a message; `clock`: monotonic seconds."""
         self._log = log
         self._clock = clock
         self._every = every
-        self._next = float("-inf")
-        self._left_out = 0
+        self._next: Dict[str, float] = {}
+        self._left_out: CounterType[str] = Counter()
 
     def log(self, level: int, message: str, *arguments: object, extra: Optional[Dict[str, object]] = None) -> None:
         """Log it, or count it."""
         now = self._clock()
-        if now < self._next:
-            self._left_out += 1
+        if now < self._next.get(message, now):
+            self._left_out[message] += 1
             return
-        if self._left_out:
-            message += f" ({self._left_out} more like this in between)"
-        self._next, self._left_out = now + self._every, 0
-        self._log.log(level, message, *arguments, extra=extra)
+        self._next[message] = now + self._every
+        left_out = self._left_out.pop(message, 0)
+        more = f" ({left_out} more like this in between)" if left_out else ""
+        self._log.log(level, message + more, *arguments, extra=extra)

@@ -204,6 +204,14 @@ def test_seldom_logs_at_once_then_counts_and_then_says_how_many_were_left_out(ca
     assert caplog.messages == ["no broker", "no broker (2 more like this in between)", "no broker"]
 
 
+def test_what_is_told_seldom_silences_nothing_else(caplog: pytest.LogCaptureFixture) -> None:
+    seldom = Seldom(log, lambda: 100.0)
+    for message, what in (("%s is missing", "a topic"), ("%s is refused", "reading"), ("%s is missing", "another")):
+        seldom.log(logging.WARNING, message, what)
+
+    assert caplog.messages == ["a topic is missing", "reading is refused"]
+
+
 def client_line(text: str, level: int = logging.ERROR) -> logging.LogRecord:
     return logging.LogRecord("librdkafka", level, "", 0, text, (), None)
 

@@ -145,7 +145,7 @@ class Outbox:
         # Most processes never use either.
         self._usual, self._alone = _Client(properties, make), _Client(alone(properties), make)
         self._again: List[Tuple[float, List[_Letter]]] = []  # each list in its order
-        self._complaint, self._told_of_time = Seldom(log, clock), Seldom(log, clock)
+        self._complaint = Seldom(log, clock)
         # Refused at least once and not stored yet, by `what` and the topic of the task.
         self.unstored: CounterType[Tuple[str, str]] = Counter()
         self.work = Work()  # for whoever else counts what is done, too
@@ -286,7 +286,7 @@ class Outbox:
             return True
         if problem.name() != "INVALID_TIMESTAMP" or not letter.record.timestamp:
             return False
-        say_of_time(self._told_of_time, letter.task, letter.what, letter.record, problem)
+        say_of_time(self._complaint, letter.task, letter.what, letter.record, problem)
         letter.record = letter.record._replace(timestamp=0)
         return True
 
@@ -332,9 +332,9 @@ def say_goes_on(partition: Partition) -> None:
     )  # fmt: skip
 
 
-def say_of_time(told: Seldom, task: Task, what: str, record: OutgoingRecord, problem: KafkaError) -> None:
+def say_of_time(complaint: Seldom, task: Task, what: str, record: OutgoingRecord, problem: KafkaError) -> None:
     """It is stored otherwise than it was to be."""
-    told.log(
+    complaint.log(
         logging.WARNING,
         "%s: its %s goes to %s with the time of now, because its own is refused there: %d ms since 1970",
         in_words(task), what, record.topic, record.timestamp,

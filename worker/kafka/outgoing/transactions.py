@@ -57,7 +57,7 @@ class Transactions:
         self._in_doubt: Set[Parcel] = set()  # a transaction with them was refused, and perhaps because of them
         self._absent: Dict[str, float] = {}  # topics that are not there, and until when they are not looked for again
         self._job: Optional[Job] = None
-        self._complaint, self._told_of_time = Seldom(log, clock), Seldom(log, clock)
+        self._complaint = Seldom(log, clock)
         self._not_before = self._begun_at = 0.0  # the next one, and the one under way
         self._failing: Tuple[float, str] = (0.0, "")  # since when, and why; empty: the last one was committed
         # Refused at least once and not stored yet, by `what` and the topic of the task.
@@ -259,7 +259,7 @@ class Transactions:
             self._in_doubt.add(parcel)
         elif problem.name() == "INVALID_TIMESTAMP" and any(record.timestamp for record in parcel.records):
             for record in filter(lambda each: each.timestamp, parcel.records):
-                say_of_time(self._told_of_time, parcel.task, parcel.what, record, problem)
+                say_of_time(self._complaint, parcel.task, parcel.what, record, problem)
             parcel.records = [record._replace(timestamp=0) for record in parcel.records]
         else:
             self._refused(parcel, problem)
