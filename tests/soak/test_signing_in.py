@@ -16,7 +16,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     UserScramCredentialUpsertion,
 )
 
-from kafka_worker.kafka import consumer
+from kafka_worker.kafka import brokers
 from kafka_worker.shared.exit_codes import ExitCode
 from tests.support.admin import Admin
 from tests.support.engine import Engine
@@ -127,7 +127,7 @@ def test_who_is_known_consumes_and_produces_and_every_command_works(
 def test_whom_the_broker_does_not_believe_ends_with_the_exit_code_for_that(
     name: str, guarded: Guarded, provider: str, group: str, engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "UNAUTHORISED_AFTER", 1.0)
+    monkeypatch.setattr(brokers, "UNAUTHORISED_AFTER", 1.0)
     topic = Admin(guarded.bootstrap).create_topic(partitions=1)
     properties = way(name, guarded, provider, right=False)
 
@@ -140,7 +140,7 @@ def test_whom_the_broker_does_not_believe_ends_with_the_exit_code_for_that(
 def test_a_provider_that_gives_no_token_is_told_and_ends_no_process(
     guarded: Guarded, provider: str, group: str, engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consumer, "UNAUTHORISED_AFTER", 1.0)
+    monkeypatch.setattr(brokers, "UNAUTHORISED_AFTER", 1.0)
     topic = Admin(guarded.bootstrap).create_topic(partitions=1)
     properties = way("OAUTHBEARER", guarded, provider, right=False)
 

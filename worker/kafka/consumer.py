@@ -12,15 +12,17 @@ import logging
 import re
 import time
 from operator import methodcaller
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, libversion
 from confluent_kafka import TopicPartition as ClientPartition
 
+from kafka_worker.kafka.brokers import Brokers
 from kafka_worker.kafka.ends import Asker, Ends
 from kafka_worker.kafka.errors import Meaning, is_of_one_partition, meaning
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.kafka.properties import is_cooperative
+from kafka_worker.kafka.rewinds import Rewinds
 from kafka_worker.kafka.tokens import SETTING, SigningIn
 from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.shared import logs
@@ -34,8 +36,6 @@ client_log = logs.logger("librdkafka")
 client_log.addFilter(NotAgain(time.monotonic))
 
 LIBRARY = str(libversion()[0])  # the version of the client
-UNAUTHORISED_AFTER = 10.0  # seconds of refusals without any success before we give up: rights may be changing just now
-LOOK_FOR_BROKER_EVERY = 5.0  # seconds, while none answers
 
 
 def create_consumer(properties: Dict[str, Any]) -> Consumer:
@@ -71,19 +71,14 @@ class GroupConsumer:
         """Join the group; the assignment comes during `fetch`."""
         self._listener = listener
         self._clock = clock
-        self._away_complaint = Seldom(log, clock)
         self._complaint = Seldom(log, clock)
-        self._refused_since: Optional[float] = None
-        self._next_look = 0.0
+        self._brokers = Brokers(clock)
+        self._rewinds = Rewinds()
         self._ahead = False  # the client's positions are past messages that the listener has not got yet, or never gets
-        # That should be read from another offset on; what comes before they are is of no use.
-        self._rewinding: Dict[TopicPartition, int] = {}
-        self._resting: Set[TopicPartition] = set()  # those of them that stay paused before
         self.ids = TopicIds(properties)
         self.ends = Ends(Asker(properties))
         self.joined = False  # the group has given us an assignment, even an empty one
         self.lost = False  # it was gone for a session timeout, and has given us no assignment since
-        self.away = False  # no broker answers, as far as we know
         self.emptied = True  # the last fetch has left nothing in the client's queue
         self.ending: Optional[ExitCode] = None  # the process should end with this
         self.unsettled_at: Optional[float] = None  # since when the group rebalances; None: it does not, as far as is known
@@ -94,6 +89,11 @@ class GroupConsumer:
         self._cooperative = is_cooperative(properties)
         self._join()
 
+    @property
+    def away(self) -> bool:
+        """No broker answers, as far as we know."""
+        return self._brokers.away
+
     def _join(self) -> None:
         self._consumer = create_consumer(self._properties)
         self._consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -103,12 +103,14 @@ class GroupConsumer:
 
         `consume(n, timeout)` alone would wait until *all* n have come or the time is up: measured, 452 ms late in the median.
         """
-        self._rewind()
+        if self._rewinds.places:
+            self._rewinds.seek(self._consumer)
         first = self._consumer.poll(timeout)
         if first is None:
             self.emptied = True
-            self._look_for_broker()
-            self._look_for_rights()
+            self._brokers.look(self._consumer)
+            if not self.joined:  # the client tells a refusal by the group once only: silence means that it stands
+                self._give_up_when_refused()
             return []
         batch = [first]
         self._ahead = True
@@ -116,14 +118,14 @@ class GroupConsumer:
             batch += self._consumer.consume(most - 1, 0)
         self._ahead = False
         self.emptied = len(batch) < most
-        if self._rewinding:
-            batch = [message for message in batch if (message.topic(), message.partition()) not in self._rewinding]
+        if self._rewinds.places:
+            batch = self._rewinds.without(batch)
         if any(map(_error, batch)):
             for message in filter(_error, batch):
                 self._on_event(message)
             batch = [message for message in batch if message.error() is None]
         if batch:
-            self._succeeded()
+            self._brokers.answered()
         return batch
 
     def commit(self, offsets: List[Tuple[str, int, int, str]]) -> bool:
@@ -159,7 +161,7 @@ class GroupConsumer:
         if self._ahead:
             return {}
         try:
-            places = self._consumer.position([ClientPartition(*name) for name in names if name not in self._rewinding])
+            places = self._consumer.position([ClientPartition(*name) for name in names if name not in self._rewinds.places])
         except KafkaException as problem:  # a partition that went away this moment
             log.debug("Positions are unknown: %s", problem)
             return {}
@@ -168,8 +170,7 @@ class GroupConsumer:
     def rewind(self, name: TopicPartition, offset: int = OFFSET_BEGINNING, *, when_resumed: bool = False) -> None:
         """Read the partition from this offset on, whatever came of it: anew, from its first message, if none is given. At
         once, or, if it is paused and should stay so, `when_resumed`, with what is to come again by then already."""
-        self._rewinding[name] = min(offset, self._rewinding.get(name, offset)) if when_resumed else offset
-        (self._resting.add if when_resumed else self._resting.discard)(name)
+        self._rewinds.add(name, offset, when_resumed=when_resumed)
 
     def end(self, name: TopicPartition) -> int:
         """The partition's end as the last fetch told, or -1."""
@@ -189,7 +190,7 @@ class GroupConsumer:
 
     def resume(self, names: List[TopicPartition]) -> None:
         """Fetch these again."""
-        self._resting.difference_update(names)
+        self._rewinds.resumed(names)
         self._consumer.resume([ClientPartition(*name) for name in names])
 
     def leave(self, deadline: Deadline) -> None:
@@ -206,30 +207,10 @@ class GroupConsumer:
         """Close the client. It can hang for as long as a broker is frozen: somebody else has to watch the time."""
         self._consumer.close()
 
-    def _rewind(self) -> None:
-        """The client refuses it until it has begun to fetch."""
-        for name, offset in list(self._rewinding.items()):
-            if name in self._resting:
-                continue
-            place = ClientPartition(*name, offset)
-            try:
-                self._consumer.resume([place])
-                self._consumer.seek(place)
-            except KafkaException as problem:
-                log.debug("%s[%d] can't be read from elsewhere yet: %s", *name, problem)
-            else:
-                del self._rewinding[name]
-
-    def _stay(self, names: List[TopicPartition]) -> None:
-        """These come or go: where they were to be read from means nothing any more."""
-        self._resting.difference_update(names)
-        for name in names:
-            self._rewinding.pop(name, None)
-
     @harmless
     def _on_assign(self, consumer: Consumer, partitions: List[ClientPartition]) -> None:
         names = _names(partitions)
-        self._stay(names)
+        self._rewinds.forget(names)
         # The client remembers a pause from an earlier assignment; ours starts unpaused.
         consumer.resume(partitions)
         self._paused = []
@@ -244,11 +225,11 @@ class GroupConsumer:
         elif names:
             log.info("Assigned: %s", _listed(names), extra=about(Event.ASSIGNED))
         self.joined, self.lost = True, False
-        self._succeeded()
+        self._brokers.answered()
 
     @harmless
     def _on_revoke(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
-        self._stay(_names(partitions))
+        self._rewinds.forget(_names(partitions))
         if partitions:
             log.info("Revoked: %s", _listed(_names(partitions)), extra=about(Event.REVOKED))
         self._listener.on_revoked(_names(partitions))
@@ -257,7 +238,7 @@ class GroupConsumer:
     def _on_lost(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
         names = _names(partitions)
         log.warning("Lost: %s (no contact with the group for a session timeout)", _listed(names), extra=about(Event.LOST))
-        self._stay(names)
+        self._rewinds.forget(names)
         self.joined, self.lost = False, True
         self._listener.on_lost(names)
 
@@ -281,7 +262,7 @@ class GroupConsumer:
                 self.commit_failed(error, f"{place.topic}[{place.partition}]")
         log.debug("Committed: %s", stored)
         if stored:
-            self._succeeded()
+            self._brokers.answered()
         self._listener.on_committed(stored)
 
     def commit_failed(self, error: KafkaError, place: str) -> None:
@@ -322,7 +303,7 @@ class GroupConsumer:
         elif kind is Meaning.ANONYMOUS:
             self.signing_in.failed(error.str())
         elif kind is Meaning.AWAY:
-            self._away(error)
+            self._brokers.down(error)
         elif kind is Meaning.ABSENT:
             self._complaint.log(
                 logging.WARNING, "A topic is missing, and is looked for again: %s",
@@ -343,49 +324,12 @@ class GroupConsumer:
     def _refused(self, error: KafkaError) -> None:
         if self.signing_in.trouble:  # we have sent no token that could be refused
             return
-        if self._refused_since is None:
-            self._refused_since = self._clock()
-        self._complaint.log(
-            logging.ERROR, "The broker refuses us: %s. Check credentials and rights (ACLs)",
-            error, extra=about(Event.BROKER_REFUSES, reason=error.name()),
-        )  # fmt: skip
+        self._brokers.refused(error)
         self._give_up_when_refused()
 
-    def _look_for_rights(self) -> None:
-        """The client tells a refusal by the group once only: as long as we are not in it, silence means that it stands."""
-        if not self.joined:
-            self._give_up_when_refused()
-
     def _give_up_when_refused(self) -> None:
-        if self._refused_since is not None and self._clock() - self._refused_since >= UNAUTHORISED_AFTER:
+        if self._brokers.refuse_for_good:
             self.ending = self.ending or ExitCode.NOT_AUTHORISED
-
-    def _away(self, error: KafkaError) -> None:
-        # One broker of several may be down without harm; all of them, or the only one we ever knew, is what counts.
-        if error.name() == "_ALL_BROKERS_DOWN":
-            self.away = True
-            self._away_complaint.log(
-                logging.WARNING, "No broker answers: %s. Waiting for it to come back",
-                error, extra=about(Event.BROKER_AWAY, reason=error.name()),
-            )  # fmt: skip
-
-    def _succeeded(self) -> None:
-        self._refused_since = None
-        if self.away:
-            self.away = False
-            log.info("A broker answers again", extra=about(Event.BROKER_BACK))
-
-    def _look_for_broker(self) -> None:
-        """While no broker answers and nothing comes that would prove the opposite, ask."""
-        if not self.away or self._clock() < self._next_look:
-            return
-        self._next_look = self._clock() + LOOK_FOR_BROKER_EVERY
-        try:
-            self._consumer.list_topics(topic="", timeout=0.5)
-        except KafkaException as problem:
-            log.debug("Still no broker: %s", problem)
-        else:
-            self._succeeded()
 
 
 _error = methodcaller("error")

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Tuple
 
 import pytest
 
-from kafka_worker.kafka import consumer, tokens
+from kafka_worker.kafka import brokers, consumer, tokens
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.kafka.tokens import FRESH, MEMORY_SECONDS, SETTING, WITHOUT_SECONDS, Tokens, with_tokens
@@ -184,7 +184,7 @@ def test_nobody_is_refused_for_want_of_a_token(monkeypatch: pytest.MonkeyPatch, 
     text = "invalid_token" if of_a_function else "Failed to acquire SASL OAUTHBEARER token: timed out"
     for _ in range(3):
         group._on_error(Refusal(text))
-        now[0] += consumer.UNAUTHORISED_AFTER
+        now[0] += brokers.UNAUTHORISED_AFTER
 
     assert group.ending is None
     assert ("away" if of_a_function else "timed out") in group.signing_in.trouble
@@ -193,7 +193,7 @@ def test_nobody_is_refused_for_want_of_a_token(monkeypatch: pytest.MonkeyPatch, 
     assert group.signing_in.trouble == ""
     for _ in range(2):
         group._on_error(Refusal("invalid_token"))
-        now[0] += consumer.UNAUTHORISED_AFTER
+        now[0] += brokers.UNAUTHORISED_AFTER
     assert group.ending is ExitCode.NOT_AUTHORISED
 
 

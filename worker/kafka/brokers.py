@@ -1,0 +1,71 @@
+"""Whether a broker answers us, and whether it lets us in, by what the client says and by what works."""
+
+from __future__ import annotations
+
+import logging
+from typing import Callable, Optional
+
+from confluent_kafka import Consumer, KafkaError, KafkaException
+
+from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.logs import Seldom
+
+log = logs.logger(__name__)
+
+UNAUTHORISED_AFTER = 10.0  # seconds of refusals without any success before we give up: rights may be changing just now
+LOOK_EVERY = 5.0  # seconds, while none answers
+
+
+class Brokers:
+    """Those of one client. Consumer thread only."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Nothing is known against them."""
+        self.away = False  # none answers
+        self._clock = clock
+        self._complaint = Seldom(log, clock)
+        self._refused_since: Optional[float] = None
+        self._next_look = 0.0
+
+    def answered(self) -> None:
+        """Something has worked."""
+        self._refused_since = None
+        if self.away:
+            self.away = False
+            log.info("A broker answers again", extra=about(Event.BROKER_BACK))
+
+    def down(self, error: KafkaError) -> None:
+        """One broker of several may be down without harm; all of them, or the only one we ever knew, is what counts."""
+        if error.name() == "_ALL_BROKERS_DOWN":
+            self.away = True
+            self._complaint.log(
+                logging.WARNING, "No broker answers: %s. Waiting for it to come back",
+                error, extra=about(Event.BROKER_AWAY, reason=error.name()),
+            )  # fmt: skip
+
+    def refused(self, error: KafkaError) -> None:
+        """We have no right to something that we need."""
+        if self._refused_since is None:
+            self._refused_since = self._clock()
+        self._complaint.log(
+            logging.ERROR, "The broker refuses us: %s. Check credentials and rights (ACLs)",
+            error, extra=about(Event.BROKER_REFUSES, reason=error.name()),
+        )  # fmt: skip
+
+    @property
+    def refuse_for_good(self) -> bool:
+        """It has gone on for too long to be a change of rights."""
+        return self._refused_since is not None and self._clock() - self._refused_since >= UNAUTHORISED_AFTER
+
+    def look(self, consumer: Consumer) -> None:
+        """While none answers, and nothing comes that would prove the opposite: ask."""
+        if not self.away or self._clock() < self._next_look:
+            return
+        self._next_look = self._clock() + LOOK_EVERY
+        try:
+            consumer.list_topics(topic="", timeout=0.5)
+        except KafkaException as problem:
+            log.debug("Still no broker: %s", problem)
+        else:
+            self.answered()

@@ -1,0 +1,55 @@
+"""Partitions that should be read from another offset on than where the client is. What comes of them before is of no use."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, List, Set
+
+from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
+
+from kafka_worker.kafka.listener import TopicPartition
+from kafka_worker.shared import logs
+
+log = logs.logger(__name__)
+
+
+class Rewinds:
+    """Those of one client. Consumer thread only."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self.places: Dict[TopicPartition, int] = {}  # the offset from which each is to be read
+        self._resting: Set[TopicPartition] = set()  # those of them that stay paused before
+
+    def add(self, name: TopicPartition, offset: int, *, when_resumed: bool) -> None:
+        """See `GroupConsumer.rewind`."""
+        self.places[name] = min(offset, self.places.get(name, offset)) if when_resumed else offset
+        (self._resting.add if when_resumed else self._resting.discard)(name)
+
+    def resumed(self, names: Iterable[TopicPartition]) -> None:
+        """These rest no more."""
+        self._resting.difference_update(names)
+
+    def forget(self, names: Iterable[TopicPartition]) -> None:
+        """These come or go: where they were to be read from means nothing any more."""
+        self._resting.difference_update(names)
+        for name in names:
+            self.places.pop(name, None)
+
+    def seek(self, consumer: Consumer) -> None:
+        """Have the client read them from there. It refuses until it has begun to fetch: then they are tried again."""
+        for name, offset in list(self.places.items()):
+            if name in self._resting:
+                continue
+            place = ClientPartition(*name, offset)
+            try:
+                consumer.resume([place])
+                consumer.seek(place)
+            except KafkaException as problem:
+                log.debug("%s[%d] can't be read from elsewhere yet: %s", *name, problem)
+            else:
+                del self.places[name]
+
+    def without(self, batch: List[Any]) -> List[Any]:
+        """What of these messages is of other partitions."""
+        return [message for message in batch if (message.topic(), message.partition()) not in self.places]
