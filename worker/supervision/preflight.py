@@ -8,7 +8,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from typing import IO, Callable, List, Mapping, Optional
 
 from kafka_worker import start
@@ -17,6 +16,7 @@ from kafka_worker.shared.routes import described
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import orphans, signals, streams
 from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.shared.system.streams import complain
 from kafka_worker.supervision.children.prepared import make_end
 from kafka_worker.supervision.systemd import without_systemd
 
@@ -73,10 +73,10 @@ def _read(file: IO[bytes]) -> bytes:
 def refuse(faults: List[str], command: str = "run") -> ExitCode:
     """The configuration can't work: say all of it at once, and start nothing."""
     undone = "started" if command == "run" else "done"
-    print(f"The configuration is wrong, nothing was {undone}:", *faults, sep="\n  - ", file=sys.stderr)
+    complain(f"The configuration is wrong, nothing was {undone}:", *(f"  - {fault}" for fault in faults))
     program = start.program()
     in_checkout = program == start.IN_CHECKOUT
     more = f"A first look without a Kafka: {'make run' if in_checkout else 'python -m kafka_worker.ops.first_run'}"
     settings = f"All settings: {program} --help{', .env.example' if in_checkout else ''}."
-    print(settings, *([more] if command == "run" else []), file=sys.stderr)
+    complain(" ".join([settings, *([more] if command == "run" else [])]))
     return ExitCode.CONFIGURATION

@@ -72,12 +72,12 @@ def _print_list(scope: Scope, wanted: DeadLetterRequest, letters: List[Listed], 
     more = f", the newest {len(letters)} (--limit shows more)" if count > len(letters) else ""
     tell(f"{scope.name}: {count or 'no'} letters {what}{more}")
     if letters:
-        print(*text.listed(letters, scope.suffix), sep="\n")
+        tell(*text.listed(letters, scope.suffix))
 
 
 def _print_objects(scope: Scope, letters: List[Listed], *, whole: bool) -> None:
     for letter, resolution in letters:
-        print(json.dumps(text.as_object(letter, resolution, scope.suffix, whole=whole)))
+        tell(json.dumps(text.as_object(letter, resolution, scope.suffix, whole=whole)))
 
 
 def _show(scopes: List[Scope], wanted: DeadLetterRequest) -> None:
@@ -86,4 +86,4 @@ def _show(scopes: List[Scope], wanted: DeadLetterRequest) -> None:
             if wanted.as_json:
                 _print_objects(scope, [(letter, resolution)], whole=True)
             else:
-                print(*text.shown(letter, resolution, scope.suffix, full=wanted.full), sep="\n")
+                tell(*text.shown(letter, resolution, scope.suffix, full=wanted.full))

@@ -4,7 +4,6 @@ are concerned, and print. Who does not answer is told of as far as the snapshot 
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from typing import Any, Dict, List, Optional
 
@@ -16,7 +15,7 @@ from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import SlotReport, Snapshot, from_json
-from kafka_worker.shared.system.streams import show
+from kafka_worker.shared.system.streams import complain, show
 
 TOLD, NOT_TOLD, NOT_RUNNING = 0, 1, 2
 
@@ -30,7 +29,7 @@ def run(configuration: Configuration) -> int:
             return _stacks(found, snapshot, configuration)
         return _explain(found, snapshot, configuration)
     except control.NotRunningError as problem:
-        print(safe(f"Not running: {problem}"), file=sys.stderr)
+        complain(f"Not running: {problem}")
         return NOT_RUNNING
 
 

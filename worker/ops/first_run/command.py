@@ -198,12 +198,12 @@ def main() -> int:
     if words or cluster in environment or cluster + "_FILE" in environment:
         os.execv(sys.executable, start.command("ops.commands", *words))  # noqa: S606 (no shell is the point)
     if faults:
-        print(*faults, sep="\n", file=sys.stderr)
+        streams.complain(*faults)
         return ExitCode.CONFIGURATION
     try:
         return embedded({**without_settings(environment), **VARIABLES})
     except EmbeddedBrokerError as problem:
-        print(problem, file=sys.stderr)
+        streams.complain(str(problem))
         return ExitCode.FAULT
     except BrokenPipeError:
         # Nobody reads us any more. What the interpreter still flushes at its end has to go somewhere.

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 
 from kafka_worker.ops import asking
 from kafka_worker.ops.tables import safe
 from kafka_worker.ops.views import status
 from kafka_worker.shared.configuration.load import Configuration
-from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import Snapshot, from_json
-from kafka_worker.shared.system.streams import show
+from kafka_worker.shared.system.streams import complain, show
 
 HEALTHY, DEGRADED, NOT_RUNNING = 0, 1, 2
 
@@ -22,7 +20,7 @@ def run(configuration: Configuration) -> int:
     try:
         snapshot = asking.find(configuration.settings).snapshot
     except control.NotRunningError as problem:
-        print(escaped(f"Not running: {problem}"), file=sys.stderr)
+        complain(f"Not running: {problem}")
         return NOT_RUNNING
     if configuration.command == "metrics":
         from kafka_worker.ops.views import metrics  # here, because its library is not needed for the rest

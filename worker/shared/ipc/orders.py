@@ -13,6 +13,7 @@ from kafka_worker.shared.routes import LONGEST_TOPIC
 VERSION = 1
 MOST = 1000  # orders
 LONGEST_REASON = 200  # characters
+REASON = f"one line of 1 to {LONGEST_REASON} characters that can be shown"  # what is wanted of one
 LONGEST_NAME = 300  # of who has ordered it
 LARGEST = 2**63 - 1  # the broker's greatest offset
 
@@ -95,8 +96,7 @@ def _order(row: Any) -> Order:
         and (_is_number(partition) or (partition is None and offset is None))
         and (topic != "" or partition is None)
         and (offset is None or _is_number(offset))
-        and _is_text(reason, LONGEST_REASON)
-        and reason.strip()
+        and is_reason(reason)
         and _is_text(by, LONGEST_NAME)
         and _is_time(since)
         and (until is None or _is_time(until))
@@ -104,6 +104,11 @@ def _order(row: Any) -> Order:
     if not fits:
         raise ValueError(f"not an order: {row!r:.100}")
     return Order(Place(topic, partition, offset), reason, by, float(since), None if until is None else float(until))
+
+
+def is_reason(value: Any) -> bool:
+    """Whether it is `REASON`."""
+    return _is_text(value, LONGEST_REASON) and value.strip() != ""
 
 
 def _is_text(value: Any, longest: int) -> bool:

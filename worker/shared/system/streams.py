@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import sys
-from typing import IO, Callable, List, Optional
+from typing import IO, Callable, Iterator, List, Optional
 
 from kafka_worker import start
 from kafka_worker.shared.exit_codes import ExitCode
@@ -60,10 +60,11 @@ def in_memory() -> IO[bytes]:
     return tempfile.TemporaryFile(buffering=0)
 
 
-def silence() -> None:
-    """Standard output leads to nowhere from now on: whoever read it has seen enough."""
+def silence(number: int = 1) -> None:
+    """Standard output (2: error) leads to nowhere from now on: whoever read it has seen enough, or it takes nothing more. What
+    is left to be printed would fail once more, at the very end, and with an exit code of its own."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
+    os.dup2(nowhere, number)
     os.close(nowhere)
 
 
@@ -74,47 +75,55 @@ def has_room(seconds: float) -> bool:
     return bool(room.poll(seconds * 1000))
 
 
-def show(text: str) -> None:
-    """Print it on standard output, and have it written. That nobody reads is no fault."""
+@contextlib.contextmanager
+def _until_nobody_reads() -> Iterator[None]:
     try:
-        print(text, flush=True)
+        yield
     except BrokenPipeError:
         silence()
 
 
-def tell(line: str) -> None:
-    """Say what was asked, on standard output. Names of topics, and more, are strangers' words."""
-    print(escaped(line))
+def show(text: str) -> None:
+    """Print it on standard output, and have it written. That nobody reads is no fault."""
+    with _until_nobody_reads():
+        print(text, flush=True)
 
 
-def complain(line: str) -> None:
+def tell(*lines: str) -> None:
+    """Say what was asked, on standard output; what is there is written at the end. That nobody reads is no fault. Names of
+    topics, and more, are strangers' words."""
+    with _until_nobody_reads():
+        print(*map(escaped, lines), sep="\n")
+
+
+def complain(*lines: str) -> None:
     """Tell what is wrong, or how far it is: not on standard output, which is for what was asked. That nobody reads it ends
-    nothing in the middle."""
-    with contextlib.suppress(OSError):
-        print(escaped(line), file=sys.stderr)
+    nothing in the middle, and is no other exit code."""
+    try:
+        print(*map(escaped, lines), sep="\n", file=sys.stderr, flush=True)
+    except OSError:
+        silence(2)
 
 
 def guarded(command: Callable[[List[str]], int]) -> int:
-    """The exit code of a command that prints; it is told what was closed. A fault of ours, or of what we print to, has an exit
-    code that says nothing else."""
+    """The exit code of a command that prints; it is told what was closed. That nobody reads changes nothing of it. A fault of
+    ours, or of what we print to, has an exit code that says nothing else."""
     try:
         code = command(prepare())
-        sys.stdout.flush()
-    except BrokenPipeError:  # whoever read our output has seen enough
-        silence()
-        return ExitCode.OK
+        with _until_nobody_reads():
+            sys.stdout.flush()
     except KeyboardInterrupt:
-        print("Interrupted", file=sys.stderr)
+        complain("Interrupted")
         return 128 + signal.SIGINT
     except OSError as problem:
-        print(f"It can't be done: {problem}", file=sys.stderr)
-        silence()  # what is left to be printed would fail once more, at the very end
+        complain(f"It can't be done: {problem}")
+        silence()
     except Exception as problem:
         if start.explained(problem):
             return ExitCode.CONFIGURATION
         import traceback  # here, because it is never needed
 
-        traceback.print_exc()
+        complain(*traceback.format_exc().splitlines())
     else:
         return code
     return ExitCode.FAULT

@@ -15,7 +15,7 @@ from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.events import Event
 from kafka_worker.shared.ipc.channel import Message
 from kafka_worker.shared.ipc.control import Caller, Later
-from kafka_worker.shared.ipc.orders import EVERYTHING, MOST, Order, of_rows
+from kafka_worker.shared.ipc.orders import EVERYTHING, MOST, REASON, Order, is_reason, of_rows
 from kafka_worker.shared.ipc.snapshot import PartitionReport
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
@@ -89,6 +89,8 @@ class Ordering:
             return lambda: answer
 
     def _order(self, request: Message, user: str, reason: Any) -> Order:
+        if not is_reason(reason):
+            raise _RefusedError(f"wanted as its reason: {REASON}")
         now, seconds = self._wall(), request.get("seconds")
         place = [request.get(name) for name in Place._fields]
         try:

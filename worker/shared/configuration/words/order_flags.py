@@ -8,10 +8,13 @@ from kafka_worker.shared.configuration.words import dead_letter_flags
 from kafka_worker.shared.configuration.words import place as places
 from kafka_worker.shared.configuration.words.flags import WHERE, Flag
 from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.foreign.escaping import shortened
+from kafka_worker.shared.ipc.orders import REASON, is_reason
 
 COMMANDS = ("pause", "resume", "pauses", "park")
 ALL = "--all"  # a flag of `dead-letters`, too
 FOR_ALL = ("pause", "resume")
+LONGEST_SHOWN = 60  # of a reason that is none, characters
 
 
 FLAGS = (
@@ -51,6 +54,9 @@ def read(command: str, given: Mapping[str, Any], words: Sequence[str]) -> Tuple[
     reason, seconds = given.get("flag_reason", ""), None
     if command in FLAGS[0].goes_with and not reason.strip():
         faults.append(f"{command} wants --reason TEXT: whoever finds it so will ask why.")
+    elif reason and not is_reason(reason):
+        shown = shortened(ascii(reason), LONGEST_SHOWN)
+        faults.append(f"--reason = {shown} {WHERE}: wanted: {REASON}. Correct it.")
     if "flag_for" in given:
         seconds = dead_letter_flags.span(given["flag_for"])
         if not seconds:

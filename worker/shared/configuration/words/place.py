@@ -7,8 +7,10 @@ from typing import List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from kafka_worker.shared.configuration.words.flags import Flag
 
-_PLACE = re.compile(r"(?P<topic>[^/\s]+)(?:/(?P<partition>\d{1,9})(?:/(?P<offset>\d{1,18}))?)?")
-_SLOT = re.compile(r"\d{1,6}")
+_PLACE = re.compile(r"(?P<topic>[^/\s[\]]+)(?:/(?P<partition>\d{1,9})(?:/(?P<offset>\d{1,18}))?)?", re.ASCII)
+#: As the log, status and lists write it.
+_SHOWN = re.compile(r"(?P<topic>[^/\s[\]]+)\[(?P<partition>\d{1,9})\](?:(?:@| offset )(?P<offset>\d{1,18}))?", re.ASCII)
+_SLOT = re.compile(r"\d{1,6}", re.ASCII)
 _COUNT = re.compile(r"\d{1,4}", re.ASCII)
 
 
@@ -26,7 +28,8 @@ class Place(NamedTuple):
 
 def place(words: Sequence[str]) -> Tuple[Optional[Place], str]:
     """What the words after `explain` mean, and what is wrong with them."""
-    found = _PLACE.fullmatch(words[0]) if len(words) == 1 else None
+    text = " ".join(words)
+    found = _PLACE.fullmatch(text) or _SHOWN.fullmatch(text)
     if found is None:
         return None, "explain wants one TOPIC, TOPIC/PARTITION or TOPIC/PARTITION/OFFSET, as orders/3/120."
     partition, offset = found["partition"], found["offset"]

@@ -38,6 +38,12 @@ def test_what_is_meant(words: List[str], request_: OrderRequest) -> None:
         ("pause orders/3/120 --reason why", "pause wants one TOPIC or TOPIC/PARTITION, as orders/3, or --all"),
         ("pause orders returns --reason why", "pause wants one TOPIC or TOPIC/PARTITION, as orders/3, or --all"),
         ("pause orders", "pause wants --reason TEXT"),
+        (
+            "pause orders --reason " + "x" * 201,
+            "--reason = 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxx …143 characters… xxx",
+        ),
+        ("pause orders --reason two\nlines", "--reason = 'two\\nlines' (the command line): wanted: one line of 1 to 200"),
+        ("park orders/3/120 --reason \udcff", "--reason = '\\udcff' (the command line): wanted: one line of 1 to 200"),
         ("pause orders --reason why --for ever", "--for = 'ever' (the command line): wanted: how long"),
         ("pause orders --reason why --for 0s", "--for = '0s' (the command line): wanted: how long"),
         ("resume orders --reason why", "--reason (the command line) goes with pause and park only"),
@@ -52,6 +58,6 @@ def test_what_is_meant(words: List[str], request_: OrderRequest) -> None:
     ],
 )
 def test_what_is_wrong_is_said(words: str, fault: str) -> None:
-    first = command_line.parse(words.split()).faults[0]
+    first = command_line.parse(words.split(" ")).faults[0]
 
     assert first.startswith(fault)

@@ -25,8 +25,24 @@ def test_explain_takes_a_topic_a_partition_or_a_message(word: str, place: Place)
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["orders", "returns"], ["orders/"], ["orders/x"], ["/3"], ["orders/3/4/5"], ["orders/-1"], ["orders/3/"]]
+    ("words", "place"),
+    [
+        (["orders[3]"], Place("orders", 3)),
+        (["orders[3]@120"], Place("orders", 3, 120)),
+        (["orders[3]", "offset", "120"], Place("orders", 3, 120)),
+    ],
 )
+def test_a_place_may_be_typed_as_logs_and_lists_write_it(words: List[str], place: Place) -> None:
+    assert command_line.parse(["explain", *words]).place == place
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [], ["orders", "returns"], ["orders/"], ["orders/x"], ["/3"], ["orders/3/4/5"], ["orders/-1"], ["orders/3/"],
+        ["orders[3"], ["orders[3]/1"], ["orders[-1]"], ["orders/\u0663"],
+    ],
+)  # fmt: skip
 def test_what_explain_can_not_mean_is_told_with_what_it_wants(words: List[str]) -> None:
     (fault,) = command_line.parse(["explain", *words]).faults
 
