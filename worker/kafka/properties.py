@@ -101,8 +101,14 @@ def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:
         "enable.idempotence": True,
         "acks": "all",
         # Who comes next in this slot aborts what we have left open.
-        **({"transactional.id": f"{settings.group_id}.{member}"} if settings.delivery == "exactly-once" else {}),
+        **({"transactional.id": _transactional_id(settings.group_id, member)} if settings.delivery == "exactly-once" else {}),
     }
+
+
+def _transactional_id(group: str, member: str) -> str:
+    """A cluster has one space of these for all groups, whose names have dots, as those of hosts do: here the last dot ends the
+    group's. And it begins with the group, so that a right can be given to all of it."""
+    return f"{group}.{member.replace('%', '%25').replace('.', '%2E')}"
 
 
 def _within_a_transaction(given: Mapping[str, str]) -> Dict[str, Any]:

@@ -77,6 +77,17 @@ def test_no_message_has_more_time_than_its_transaction_as_the_client_would_refus
     Producer({**properties, "bootstrap.servers": "127.0.0.1:1", "log_level": 0})
 
 
+def test_no_two_groups_share_a_transactional_id_however_their_names_and_those_of_hosts_are_cut() -> None:
+    pairs = [("a", "b.c"), ("a.b", "c"), ("a", "b%2Ec"), ("a.b%2E", "c"), ("a.", "b.c"), ("a", ".b.c")]
+    ids = [
+        producer_properties(some_settings(group_id=group, delivery="exactly-once"), member_name(host, 0))["transactional.id"]
+        for group, host in pairs
+    ]
+
+    assert len(set(ids)) == len(pairs)
+    assert all(each.startswith(f"{group}.") for each, (group, _) in zip(ids, pairs))
+
+
 def test_properties_of_one_client_do_not_reach_the_other() -> None:
     settings = given(consumer_properties={"fetch.min.bytes": "1"}, producer_properties={"linger.ms": "1"})
 
