@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from enum import Enum
-from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Callable, Dict, FrozenSet, Iterable, Iterator, List, Optional, Tuple
 
 from kafka_worker.outcomes.decisions import PARKED
 from kafka_worker.partitions.assignment import Assignment, Partition
@@ -31,6 +31,7 @@ from kafka_worker.shared.states import StateMachine
 log = logs.logger(__name__)
 
 LOOK_SECONDS = 0.1  # between two looks for one that is nowhere: it may be on its way from one place to another
+TOLD_SECONDS = 5.0  # that the outcome of one is told whose order has ended: longer than who ended it waits for a word of it
 
 
 class ParkedError(PlainError):
@@ -59,7 +60,7 @@ class _Parked:
 
     def __init__(self, order: Order, partition: Partition) -> None:
         self.order = order
-        self.withdrawn = False  # its order is in force no more
+        self.until = math.inf  # it is told, in monotonic seconds, as its order is in force no more
         self.partition = partition
         self.offset = int(order.place.offset or 0)
         self.state = StateMachine(f"{order.place}, to be parked,", TRANSITIONS)
@@ -101,15 +102,14 @@ class Parking:
         self._all_running = parts.settling.all_running
         self._clock = clock
         self._parked: Dict[Place, _Parked] = {}
-        self._orders: Sequence[Order] = ()
 
     def __len__(self) -> int:
         """How many there are."""
         return len(self._parked)
 
-    def turn(self, orders: Sequence[Order], assignment: Assignment) -> None:
-        """Once in a turn: go by these orders, as far as their partitions are ours. When they change it is another object."""
-        changed, self._orders = orders is not self._orders, orders
+    def turn(self, orders: Iterable[Order], assignment: Assignment) -> None:
+        """Once in a turn: go by these orders, as far as their partitions are ours."""
+        now = self._clock()
         known, self._parked = self._parked, {}
         for order in orders:
             topic, number, _ = order.place
@@ -119,16 +119,16 @@ class Parking:
             before = known.get(order.place)
             ours = before is not None and before.partition is partition
             self._parked[order.place] = parked = before if before and ours else _Parked(order, partition)
-            parked.order = order  # the newest: its words are the audit
+            parked.order, parked.until = order, math.inf  # the newest: its words are the audit
         for place in known.keys() - self._parked.keys():
             parked = known[place]
             # What was taken back too late is told with the orders that have it no more, and goes on until it has its outcome.
-            told = parked.withdrawn and parked.settled and changed
+            parked.until = min(parked.until, now + TOLD_SECONDS)
+            told = parked.settled and now >= parked.until
             if parked.begun and not told and assignment.get(place.topic, place.partition or 0) is parked.partition:
-                self._parked[place], parked.withdrawn = parked, True
+                self._parked[place] = parked
             else:
                 parked.partition.named.discard(parked.offset)
-        now = self._clock()
         for parked in self._parked.values():
             self._step(parked, now)
 

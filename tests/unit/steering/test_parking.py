@@ -19,7 +19,7 @@ from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.ipc.orders import Order
-from kafka_worker.steering.parking import LOOK_SECONDS, Parking
+from kafka_worker.steering.parking import LOOK_SECONDS, TOLD_SECONDS, Parking
 from tests.support.ending import started
 from tests.support.eventually import eventually
 from tests.support.stepping import at_each_instruction
@@ -199,7 +199,17 @@ def test_what_is_taken_back_too_late_is_told_with_the_orders_that_have_it_no_mor
 
     assert (sent, bench.turn(), len(bench.letters)) == (["sent"], "parked", 1)
     assert bench.partition.tracker.is_done(HERE)
-    assert (bench.turn(ORDER._replace(place=Place(TOPIC, 0, HERE + 90))), len(bench.parking)) == ("", 1), "once is enough"
+
+
+def test_what_is_parked_keeps_its_place_among_orders_no_longer_than_somebody_may_wait_for_a_word_of_it(bench: Bench) -> None:
+    runs(bench, bench.deliver())
+    in_force = bench.turn(ORDER), len(bench.parking)
+    bench.now += TOLD_SECONDS
+    told = bench.turn(), len(bench.parking)  # a moment after the service has heard of it, and ended the order
+    bench.now += TOLD_SECONDS
+
+    assert (in_force, told) == (("parked", 1), ("parked", 1))
+    assert (bench.turn(), len(bench.parking)) == ("", 0)
 
 
 def test_an_order_that_is_withdrawn_names_nothing_any_more(bench: Bench) -> None:
