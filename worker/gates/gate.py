@@ -4,6 +4,7 @@ failed meanwhile. Consumer thread only, but for `PermitQueue.pop`."""
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
 from enum import Enum
 from typing import Deque, Dict, Optional, Tuple
@@ -24,10 +25,20 @@ class Access(Enum):
     HELD = "held"
 
 
+class Permits(Deque[None]):
+    """Those that lie ready, for the queues of all partitions that they are meant for."""
+
+    def __init__(self) -> None:
+        """None does."""
+        super().__init__()
+        # Held by who takes one until it is used, or given back: else others would find none meanwhile, and sleep in vain.
+        self.lock = threading.Lock()
+
+
 class PermitQueue(Queue):
     """A partition's queue, from which each task costs a permit."""
 
-    def __init__(self, queue: Queue, permits: Deque[None], taken: Optional[Deque[Task]] = None) -> None:
+    def __init__(self, queue: Queue, permits: Permits, taken: Optional[Deque[Task]] = None) -> None:
         """`taken` gets what was taken."""
         self.tasks, self._queue = queue.tasks, queue
         self._permits = permits
@@ -39,18 +50,20 @@ class PermitQueue(Queue):
     @property
     def free(self) -> int:
         """How many there are permits for."""
-        return min(len(self.tasks), len(self._permits))
+        with self._permits.lock:
+            return min(self._queue.free, len(self._permits))
 
     def _pop(self) -> Task:
         """Any thread. IndexError: no permit, or no task; then the permit is given back."""
-        self._permits.pop()
-        try:
-            task: Task = self._queue.pop()
-        except IndexError:
-            self._permits.append(None)
-            raise
-        if self._taken is not None:
-            self._taken.append(task)
+        with self._permits.lock:
+            self._permits.pop()
+            try:
+                task: Task = self._queue.pop()
+            except IndexError:
+                self._permits.append(None)
+                raise
+            if self._taken is not None:
+                self._taken.append(task)
         return task
 
 
@@ -86,7 +99,7 @@ class Gate:
     def __init__(self) -> None:
         """The gate is open."""
         self.access = Access.FREE
-        self.permits: Deque[None] = deque()
+        self.permits = Permits()
         self.taken: Deque[Task] = deque()  # by handler threads, with a permit
         self.aside: Deque[Task] = deque()  # failed, and will be run again as if they had not been tried
         self.succeeded_at = -math.inf  # monotonic seconds, of the last probe that was done
@@ -122,12 +135,11 @@ class Gate:
         return len(done) + answered
 
     def grant(self, wanted: int) -> int:
-        """Have as many probes under way as are wanted; how many permits lie ready."""
+        """Have as many probes under way as are wanted; how many more permits lie ready for that."""
         self._note()
-        ready = len(self.permits)
-        missing = wanted - ready - self.under_way
+        missing = max(0, wanted - len(self.permits) - self.under_way)
         self.permits.extend([None] * missing)
-        return ready + max(0, missing)
+        return missing
 
     @property
     def under_way(self) -> int:
@@ -139,12 +151,13 @@ class Gate:
         """How many of those that were set aside have failed before another succeeded."""
         return sum(failed_before(attempt_of(task)) < self.succeeded_at for task in self.aside)
 
-    def put_back(self, most: int) -> None:
-        """Put back those of the tasks set aside that have waited longest."""
+    def put_back(self, most: int) -> int:
+        """Put back those of the tasks set aside that have waited longest; how many, for whom somebody is to be woken."""
         chosen = [self.aside.popleft() for _ in range(min(most, len(self.aside)))]
         for task in sorted(chosen, key=lambda task: -offset_of(task)):  # queues without order take them at their front
             if not partition_of(task).closing.revoked:
                 partition_of(task).queue.put(task)
+        return len(chosen)
 
     def _note(self) -> None:
         for _ in range(len(self.taken)):

@@ -8,11 +8,10 @@ know nothing of the gate.
 
 from __future__ import annotations
 
-from collections import deque
-from typing import Callable, Deque, Dict, Iterable, List, Optional, Sequence, Set
+from typing import Callable, Dict, Iterable, List, Optional, Sequence, Set
 
 from kafka_worker.gates.breakers import Breakers
-from kafka_worker.gates.gate import Access, Gate, PermitQueue
+from kafka_worker.gates.gate import Access, Gate, PermitQueue, Permits
 from kafka_worker.gates.rate_limit import TokenBucket
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.dependencies import Dependencies
@@ -56,7 +55,7 @@ class Gates:
         self._counted_at = clock()
         rate = settings.max_messages_per_second / settings.processes
         self._bucket = TokenBucket(rate, clock()) if rate else None
-        self._tokens: Deque[None] = deque()
+        self._tokens = Permits()
 
     def queues(self, partitions: Iterable[Partition]) -> List[Queue]:
         """What the pool serves of these partitions."""
@@ -207,19 +206,17 @@ class Gates:
                 gate.credit += done[gate]
                 self._try_again(gate, self._breakers.wanted(handler), wanted[handler])
 
-    @staticmethod
-    def _try_again(gate: Gate, wanted: int, before: int) -> None:
+    def _try_again(self, gate: Gate, wanted: int, before: int) -> None:
         """Others have succeeded: what failed before them is to blame itself, or is done now. A few at a time, because calls
         that fail one after the other cast doubt on what they depend on. One in any case where what was done has decided
         nothing: perhaps none of those that wait uses what is to be tried."""
-        gate.put_back(max(int(wanted == before), min(gate.outdone, wanted // 4)))
+        self._pool.wake(gate.put_back(max(int(wanted == before), min(gate.outdone, wanted // 4))))
 
     def _return(self, gate: Gate, partitions: List[Partition], credit: int, *, closing: bool) -> None:
         """As many as have succeeded meanwhile, so that those which fail again do not all fail one after the other."""
         waiting = _waiting(partitions) > 0
         count = credit if waiting and not closing else len(gate.aside)
-        gate.put_back(count)
-        self._pool.wake(count)
+        self._pool.wake(gate.put_back(count))
 
     def _hold(self, handler: str, gate: Gate, partitions: List[Partition]) -> None:
         for partition in partitions:
@@ -229,11 +226,12 @@ class Gates:
             self._probe(gate, self._breakers.wanted(handler), _waiting(partitions))
 
     def _probe(self, gate: Gate, wanted: int, waiting: int) -> None:
-        """Messages that did not fail before come first: the others may be to blame themselves."""
-        ready = gate.grant(wanted)
-        if ready and not waiting:
-            gate.put_back(ready)
-        self._pool.wake(ready)
+        """Messages that did not fail before come first: the others may be to blame themselves. Threads are woken for what is
+        new: whoever brings a task finds the permits that lie ready."""
+        more = gate.grant(wanted)
+        if gate.permits and not waiting:
+            more += gate.put_back(len(gate.permits))
+        self._pool.wake(more)
 
     def _count_done(self, now: float) -> None:
         """Tell the breakers what is done since the last look."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections import deque
 from typing import Any, Callable, Dict, List, Optional
 
 import pytest
 
-from kafka_worker.gates.gate import PermitQueue
+from kafka_worker.gates.gate import PermitQueue, Permits
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed
@@ -128,7 +127,8 @@ def test_a_topic_has_no_more_than_its_share_and_nothing_of_it_is_left_lying(kind
 def test_who_finds_nothing_wakes_nobody_though_there_was_room_for_one_only(kind: str, tasks: int) -> None:
     """The next one would find nothing either, and wake the next: without an end. A task without a permit is nothing, too:
     while a breaker tries, or a rate is limited."""
-    pool, permits = KINDS[kind](lambda _value: None), deque([None] * (1 - tasks))
+    pool, permits = KINDS[kind](lambda _value: None), Permits()
+    permits.extend([None] * (1 - tasks))
     pool.turns = turns.of_settings(some_settings(topic_tables={"slow": {"threads_share": 0.25}}))
     partition = Partition("slow", 0)
     partition.queue.extend([(0, partition.tracker.take(0)[0], Message(0), None, 1, partition)] * tasks)
