@@ -153,7 +153,6 @@ class ConsumerLoop:
         steered = self._steering.turn(self._ownership.assignment, self._consumer)
         if self._parts.gates.turn(self._ownership.assignment, now) or steered:
             self._ownership.serve()
-            self._parts.pool.wake(len(self._parts.pool.threads))
         self._ownership.committer.turn(now, inside=inside)
         if self._seeking is not None:
             self._seek(self._seeking, now)

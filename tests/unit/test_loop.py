@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 
@@ -37,6 +37,43 @@ def test_messages_of_a_partition_that_was_taken_away_are_dropped_and_counted(ben
 
     assert bench.calls == []
     assert bench.loop.report.dropped == 2
+
+
+class OnProbation:
+    """For as long as nobody ends it."""
+
+    on, careful = True, False
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def receive(self, _partitions: List[Partition]) -> List[Partition]:
+        return []
+
+    def arrived(self) -> Dict[Partition, int]:
+        return {}
+
+    def turn(self, _now: float) -> None:
+        pass
+
+    def stop(self) -> None:
+        self.on = False
+
+
+def test_what_came_during_a_probation_that_a_rebalance_ends_is_not_left_to_threads_that_sleep(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kafka_worker.loop.Probation", OnProbation)
+    bench.play(
+        assign(),
+        deliver(0, 1),
+        until(lambda: not bench.parts.pool._tokens.qsize()),  # type: ignore[attr-defined]
+        lambda group: group.listener.on_revoked([("another", 0)]) or [],  # type: ignore[func-returns-value]
+        until(lambda: bench.done == {0, 1}),
+        stop(),
+    )
+
+    assert bench.played
 
 
 def test_offsets_that_go_back_begin_anew(bench: Bench) -> None:

@@ -135,9 +135,11 @@ class Ownership(RebalanceListener):
             self._unwanted = []
 
     def serve(self) -> None:
-        """The pool takes tasks from what is ours, as far as the gate lets it; none while we are on probation."""
+        """The pool takes tasks from what is ours, as far as the gate lets it; none while we are on probation. Who was woken
+        for something of it before that may have gone to sleep again."""
         served = [] if self._probation.on else [each for each in self.assignment if not each.flow.suspended]
         self._pool.serve(self._gates.queues(served))
+        self._pool.wake(1)
         self.changes += 1
 
     def _new_partition(self, topic: str, number: int) -> Partition:
@@ -205,7 +207,6 @@ class Ownership(RebalanceListener):
         self._probation.turn(now)
         if was_on and not self._probation.on:
             self.serve()
-            self._pool.wake(len(self._pool.threads))
         if self._probation.careful:
             self._hold_deadly()
 
