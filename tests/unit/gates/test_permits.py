@@ -1,4 +1,4 @@
-"""While a breaker tries, or a rate is limited, each task costs a permit: none is lost, none is missing, nobody is woken in vain."""
+"""While a breaker tries, or a rate is limited, each task costs a permit: none is lost, and nobody is woken in vain."""
 
 from __future__ import annotations
 
