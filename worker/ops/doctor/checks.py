@@ -6,6 +6,7 @@ from typing import Callable, Dict, List, NamedTuple, Tuple
 
 from kafka_worker.ops.doctor import of_cluster as cluster
 from kafka_worker.ops.doctor import of_host as host
+from kafka_worker.ops.doctor import of_topics as topics
 from kafka_worker.ops.doctor.facts import Facts
 from kafka_worker.ops.doctor.of_registry import registry
 from kafka_worker.ops.doctor.verdict import State, Verdict
@@ -30,21 +31,21 @@ CHECKS = (
     Check("versions", (), host.versions),
     Check("brokers", ("configuration",), cluster.brokers),
     Check("credentials", ("brokers",), cluster.credentials),
-    Check("topics", ("credentials",), cluster.topics),
-    Check("leaders", ("topics",), cluster.leaders),
-    Check("partitions", ("topics",), cluster.partitions),
-    Check("rights", ("credentials",), cluster.rights),
+    Check("topics", ("credentials",), topics.topics),
+    Check("leaders", ("topics",), topics.leaders),
+    Check("partitions", ("topics",), topics.partitions),
+    Check("rights", ("credentials",), topics.rights),
     Check("group", ("credentials",), cluster.group),
     Check("producer", ("credentials",), cluster.producer),
     Check("transactions", ("producer",), cluster.transactions),
-    Check("dead letters", ("credentials",), cluster.letters),
-    Check("size of dead letters", ("dead letters",), cluster.letters_size),
-    Check("dead letters stay", ("dead letters",), cluster.letters_kept),
-    Check("waits", ("topics",), cluster.waits_kept),
+    Check("dead letters", ("credentials",), topics.letters),
+    Check("size of dead letters", ("dead letters",), topics.letters_size),
+    Check("dead letters stay", ("dead letters",), topics.letters_kept),
+    Check("waits", ("topics",), topics.waits_kept),
     Check("session", ("credentials",), cluster.session),
     Check("offset metadata", ("credentials",), cluster.metadata),
     Check("host name", ("group",), cluster.host),
-    Check("clock", ("topics",), cluster.clock),
+    Check("clock", ("topics",), topics.clock),
     Check("schema registry", ("configuration",), registry),
 )
 

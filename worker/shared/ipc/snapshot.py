@@ -155,7 +155,7 @@ class BreakerReport:
 class WorkCount:
     """How much was done of one kind of work, or is waiting."""
 
-    what: str  # tasks, attempts_failed, …: see metrics.WORK; of what has times, handler and start_delay: _calls and _seconds
+    what: str  # tasks, attempts_failed, …: see metric_tables.WORK; of what has times (handler, start_delay): _calls, _seconds
     topic: str  # of the messages; empty: of all
     kind: str  # the outcome, the class of the error, the reason, the result; one of BUCKETS; empty: there is one only
     count: float

@@ -12,6 +12,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.parser import text_string_to_metric_families
 
 from kafka_worker.ops.views import exposition, metrics
+from kafka_worker.ops.views.metric_tables import BREAKER_STATES, SLOT_STATES
 from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits, WorkCount
 from kafka_worker.supervision.children.child import ChildState
 from tests.unit import reports
@@ -127,7 +128,10 @@ def test_problems_are_counted_by_kind() -> None:
 
 
 def test_slots_are_known_by_all_their_states() -> None:
-    assert set(metrics.SLOT_STATES) == {*(state.value for state in ChildState if state is not ChildState.EXITED), "backoff"}
+    assert set(SLOT_STATES) == {
+        *(state.value for state in ChildState if state is not ChildState.EXITED),
+        "backoff",
+    }
 
 
 def test_names_and_meanings_keep_the_rules_of_prometheus() -> None:
@@ -162,7 +166,7 @@ def test_the_text_is_to_the_letter_what_prometheus_client_writes(form: str) -> N
 def test_a_circuit_breaker_is_in_one_state() -> None:
     found = Read(snapshot())
 
-    states = {state: found("breaker_state", slot="0", breaker="payments", state=state) for state in metrics.BREAKER_STATES}
+    states = {state: found("breaker_state", slot="0", breaker="payments", state=state) for state in BREAKER_STATES}
     assert states == {"open": 1, "half-open": 0, "closed": 0}
     assert found("breaker_opened_total", slot="0", breaker="payments") == 2
 
