@@ -6,7 +6,7 @@ from typing import Any, List
 
 import pytest
 
-from kafka_worker.ownership import ownership
+from kafka_worker.ownership import reading
 from kafka_worker.shared.exit_codes import ExitCode
 from tests.unit.fakes import Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, stop, until
@@ -15,7 +15,7 @@ from tests.unit.loops import OURS, Bench, assign, deliver, stop, until
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     """One that tries again when the test says so."""
-    monkeypatch.setattr(ownership, "UNREADABLE_SECONDS", 3600.0)
+    monkeypatch.setattr(reading, "UNREADABLE_SECONDS", 3600.0)
     return Bench(monkeypatch)
 
 

@@ -4,7 +4,6 @@ Consumer thread only; the callbacks run inside `fetch`.
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
 from typing import Any, Callable, List, Tuple
@@ -16,6 +15,8 @@ from kafka_worker.kafka.prefetch import give_back
 from kafka_worker.kafka.properties import milliseconds
 from kafka_worker.ownership.arrivals import Arrivals
 from kafka_worker.ownership.committer import Committer
+from kafka_worker.ownership.reading import Reading
+from kafka_worker.ownership.starting import Starting
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.lanes import ORDERINGS
@@ -32,7 +33,6 @@ from kafka_worker.steering.steering import Steering
 
 log = logs.logger(__name__)
 
-UNREADABLE_SECONDS = 5.0  # between two tries to read on: what is damaged stays so, room and rights may come back
 NAP_SECONDS = 0.002  # between two looks while a revocation waits: nothing can be fetched there
 
 
@@ -50,7 +50,6 @@ class Ownership(RebalanceListener):
         duties: Callable[[], object],
     ) -> None:
         """Nothing is ours before there is a client. `duties` does what is owed to everybody else, while a revocation waits."""
-        self._steering = steering
         self._probation = probation
         self._pool = parts.pool
         self._quarantine = parts.quarantine
@@ -62,8 +61,9 @@ class Ownership(RebalanceListener):
         self._recovery = recovery
         self._clock = clock
         self._duties = duties
-        self._settings = settings
         self._orderings = ByTopic(settings.of, lambda own: ORDERINGS[own.ordering])
+        self._starting = Starting(self._orderings, parts, steering.parking, clock)
+        self._reading = Reading(settings, clock)
         self._by_partition = intake.by_partition(parts.topics)
         longest_poll = milliseconds(parts.consumer_properties, "max.poll.interval.ms")
         self._longest_revocation = min(settings.drain_seconds, longest_poll / 2)
@@ -115,7 +115,7 @@ class Ownership(RebalanceListener):
     def _hold_deadly(self) -> None:
         for partition, offset in self._probation.arrived().items():
             said = "whatever process has fetched it has died"
-            self._hold_unreadable(partition, Fault(partition.topic, partition.number, offset, DEADLY, said))
+            self._hold(partition, Fault(partition.topic, partition.number, offset, DEADLY, said))
 
     @property
     def careful(self) -> bool:
@@ -186,7 +186,7 @@ class Ownership(RebalanceListener):
             if not partition.stored.named and partition.tracker.next_offset < 0:
                 self.committer.soon()  # now there is something to commit
             for batch in partition.flow.taken(number):
-                self._start(partition, batch)
+                self._starting.start(partition, batch)
 
     def check_topics(self) -> None:
         """Once in a turn: whether they are still what they were, and whether the broker tells by now what it holds."""
@@ -202,7 +202,7 @@ class Ownership(RebalanceListener):
             self._quarantine.receive([partition])
             self.serve()
             self.deliver(partition.flow.begin())
-        self._try_to_read_on(now)
+        self._reading.try_again(self._consumer, self.assignment.attention.held, now)
         was_on = self._probation.on
         self._probation.turn(now)
         if was_on and not self._probation.on:
@@ -227,63 +227,17 @@ class Ownership(RebalanceListener):
         if partition.flow.suspended and not partition.flow.unread:
             give_back(self._consumer, partition, offset)  # it is told again when that is read again
         else:
-            self._hold_unreadable(partition, Fault(*name, offset, error, said))
+            self._hold(partition, Fault(*name, offset, error, said))
 
-    def _hold_unreadable(self, partition: Partition, fault: Fault) -> None:
-        try_at = self._clock() + UNREADABLE_SECONDS if fault.may_pass else math.inf
-        if partition.flow.unreadable(fault.text(self._settings), fault.offset, try_at):
-            log.error(
-                "%s is held, the others go on, and nothing is lost: %s",
-                partition,
-                partition.flow.unread,
-                extra=about(
-                    Event.PARTITION_HELD, topic=partition.topic, partition=partition.number, reason=partition.flow.unread
-                ),
-            )
+    def _hold(self, partition: Partition, fault: Fault) -> None:
+        if self._reading.hold(partition, fault):
             self.changes += 1
-
-    def _try_to_read_on(self, now: float) -> None:
-        """Once in a turn: what could not be read, and may be by now."""
-        for partition in list(self.assignment.attention.held):
-            if now >= partition.flow.try_at and not partition.flow.suspended:
-                partition.flow.try_again()
-                self._consumer.rewind((partition.topic, partition.number), partition.flow.unread_at)
 
     def _readable(self, partition: Partition, batch: List[Any]) -> List[Any]:
-        """What of these does not lie behind what could not be read."""
-        readable = partition.flow.readable(batch, partition.expected)
+        readable = self._reading.readable(partition, batch)
         if not partition.flow.unread:
-            log.info(
-                "%s goes on: offset %d can be read now",
-                partition, batch[0].offset(),
-                extra=about(Event.PARTITION_GOES_ON, topic=partition.topic, partition=partition.number),
-            )  # fmt: skip
             self.changes += 1
         return readable
-
-    def _start(self, partition: Partition, batch: List[Any]) -> None:
-        if not partition.named:
-            self._take(partition, batch)
-            return
-        for is_named, run in itertools.groupby(batch, lambda message: message.offset() in partition.named):
-            (self._park if is_named else self._take)(partition, list(run))
-
-    def _park(self, partition: Partition, batch: List[Any]) -> None:
-        """These an operator has parked before they came: they are in flight, and never start. Nobody of their key waits."""
-        tasks = intake.tasks(partition, batch, None)
-        self._backpressure.note(partition, batch)
-        if partition.retries_of:
-            tasks = [self._decisions.retry_topics.delayed(task, self._clock()) for task in tasks]
-        self._steering.parking.take(tasks)
-
-    def _take(self, partition: Partition, batch: List[Any]) -> None:
-        tasks = intake.tasks(partition, batch, None if partition.retries_of else self._orderings[partition.topic].lane_of)
-        self._backpressure.note(partition, batch)
-        if partition.retries_of:
-            self._decisions.delayed(tasks)
-        else:
-            partition.queue.extend(tasks)
-            self._pool.wake(len(tasks))
 
     def _begun_anew(self, partition: Partition) -> Partition:
         """The topic was made anew, or somebody moved the group. What runs of the old offsets is dropped, and what was known of

@@ -1,0 +1,51 @@
+"""What there is room for becomes tasks: queued, asleep until a retry is due, or parked as an operator has ordered."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Callable, List
+
+from kafka_worker.partitions import intake
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.lanes import Ordering
+from kafka_worker.parts import Parts
+from kafka_worker.shared.topic_settings import ByTopic
+from kafka_worker.steering.parking import Parking
+
+
+class Starting:
+    """How the tasks of one process begin. Consumer thread only."""
+
+    def __init__(self, orderings: ByTopic[Ordering], parts: Parts, parking: Parking, clock: Callable[[], float]) -> None:
+        """`orderings`: by the topic that messages came from at first."""
+        self._orderings = orderings
+        self._pool = parts.pool
+        self._decisions = parts.decisions
+        self._backpressure = parts.backpressure
+        self._parking = parking
+        self._clock = clock
+
+    def start(self, partition: Partition, batch: List[Any]) -> None:
+        """These messages are in flight from now on, and whatever may run of them does."""
+        if not partition.named:
+            self._take(partition, batch)
+            return
+        for is_named, run in itertools.groupby(batch, lambda message: message.offset() in partition.named):
+            (self._park if is_named else self._take)(partition, list(run))
+
+    def _park(self, partition: Partition, batch: List[Any]) -> None:
+        """These an operator has parked before they came: they never start. Nobody of their key waits."""
+        tasks = intake.tasks(partition, batch, None)
+        self._backpressure.note(partition, batch)
+        if partition.retries_of:
+            tasks = [self._decisions.retry_topics.delayed(task, self._clock()) for task in tasks]
+        self._parking.take(tasks)
+
+    def _take(self, partition: Partition, batch: List[Any]) -> None:
+        tasks = intake.tasks(partition, batch, None if partition.retries_of else self._orderings[partition.topic].lane_of)
+        self._backpressure.note(partition, batch)
+        if partition.retries_of:
+            self._decisions.delayed(tasks)
+        else:
+            partition.queue.extend(tasks)
+            self._pool.wake(len(tasks))
