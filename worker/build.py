@@ -98,7 +98,7 @@ def parts(
         gates=gates,
         decisions=decisions,
         backpressure=room,
-        prefetch=Prefetch(settings, room, pool.idle, clock),
+        prefetch=Prefetch(settings, room, pool, clock),
         settling=Settling(pool, quarantine, decisions, clock),
         stopping=stopping,
         topics=list(dict.fromkeys([*settings.topics, *decisions.retry_topics])),

@@ -64,7 +64,7 @@ class Backpressure:
         if self._weights:
             loads = self._weights.weighed(loads, len(assignment))
         granted = self._limits.granted(loads, len(assignment) - assignment.of_retries, assignment.of_retries)
-        more = sum([number for _, number in granted])
+        more = sum([min(number, partition.flow.waiting) for partition, number in granted])
         self.took = self.took or bool(granted)
         self._measure(in_flight, in_flight + more)
         return granted

@@ -5,7 +5,8 @@ long as something is in hand nothing more is taken from the client, whose queue 
 itself. But its queue is one for all partitions, and for what it has to tell: the messages of one partition are in the way of
 another's. So it is emptied into the hands many times a second; the more there is in hand, the more seldom. Paused is what does
 not move, and what has far more than can be used soon: at that moment nothing is in the client, and as a rule nothing on its
-way. What fills the memory and does not move while others have nothing goes back to the broker.
+way. What fills the memory while others have nothing goes back to the broker: all, where it does not move; all but what is used
+soon, where it goes at a pace of its own (one key, slow tasks) and handler threads find nothing to do.
 
 (What the group has to say overtakes messages: before a rebalance the client pauses all partitions itself, and the answer to a
 commit has priority. Errors wait with the messages.)
@@ -15,12 +16,13 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any, Callable, Iterable, List
+from typing import Any, Callable, Iterable, List, Protocol, Tuple
 
 from kafka_worker.kafka.backpressure import OVERHEAD, Backpressure
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.flow import Attention
+from kafka_worker.partitions.task import Task
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import memory
 
@@ -36,6 +38,7 @@ LEFT_SECONDS = 0.5  # as EMPTY_SECONDS, where there is plenty; what the group sa
 AMPLE = 2  # times plenty: it may wait longer
 AMPLE_SECONDS = 2.0
 MUCH = 4  # times plenty: a client that waits stops by itself, but here it has to be told
+OWN_SECONDS = 5.0  # of its own work in hand are enough for any partition: what is beyond that is in the way of others
 MOVING_SECONDS = 1.0  # of what nothing was taken in this time, while something was of others, is blocked
 FULL_SECONDS = 5.0  # as EMPTY_SECONDS, while there is no memory for more: then what is in it is fetched again
 WAIT_SECONDS = 0.02  # for room, between two looks at what the client has of others
@@ -46,15 +49,29 @@ MOST_BATCHES = 12  # more than the client has, if the broker does not send more 
 Deliver = Callable[[List[Any]], None]
 
 
+class Runner(Protocol):
+    """Who runs tasks, as far as it matters here."""
+
+    idle: threading.Event  # set by handler threads that find nothing to do
+
+    @property
+    def capacity(self) -> int:
+        """How many calls may run at once."""
+
+    def running(self) -> Iterable[Tuple[object, Task]]:
+        """Who runs what now."""
+
+
 class Prefetch:
     """Decides when to take messages from the client, and which partitions it fetches. Consumer thread only."""
 
-    def __init__(self, settings: Settings, room: Backpressure, idle: threading.Event, clock: Callable[[], float]) -> None:
-        """`idle` is set by handler threads that find nothing to do."""
+    def __init__(self, settings: Settings, room: Backpressure, runner: Runner, clock: Callable[[], float]) -> None:
+        """Nothing is in hand."""
         shares = memory.shares(settings)
         self._most = shares.prefetch if shares else memory.MOST_PREFETCH_BYTES
         self._room = room
-        self._idle = idle
+        self._runner = runner
+        self._idle = runner.idle
         self._clock = clock
         self._full = False  # more is in hand than `_most`, and all partitions are paused
         self._tried_at = 0.0  # when the client's queue was emptied the last time, as far as there was memory
@@ -70,10 +87,11 @@ class Prefetch:
         self._resume(consumer, assignment)
         in_hand = [partition.flow for partition in attention.busy if partition.flow.waiting]
         waits = any(flow.may_start for flow in in_hand)
+        hungry = waits and self._hungry(attention)
         pause = min(patience, self._room.pace, WAIT_SECONDS)
         wanted = min(ONE_FETCH, self._room.rate * EMPTY_SECONDS) - sum([flow.waiting for flow in in_hand if not flow.paused])
-        if wanted >= 0:
-            batch = consumer.fetch(BATCH, POLL_SECONDS if waits else patience)
+        if wanted >= 0 and sum([flow.weight for flow in in_hand]) < self._most:
+            batch = consumer.fetch(BATCH, patience if not waits else pause if hungry else POLL_SECONDS)
             deliver(batch)
             while wanted > len(batch) and not consumer.emptied:
                 wanted -= len(batch)
@@ -82,25 +100,32 @@ class Prefetch:
             if consumer.emptied:
                 self._emptied_at = self._tried_at = self._clock()
                 _pause(consumer, list(attention.held))
-            if waits and not batch:
+            if waits and not (batch or hungry):
                 self._idle.wait(pause)
             return
         plenty = _useful(attention) / self._number(PLENTY)
-        left = self._tried_at + (LEFT_SECONDS if plenty > 1 else EMPTY_SECONDS) - self._clock()
+        left = self._tried_at + (LEFT_SECONDS if plenty > 1 and not hungry else EMPTY_SECONDS) - self._clock()
         if left > 0:
             # Nothing else is looked for: who finds nothing to do ends this, and a third of what is in flight has ended.
             self._idle.wait(min(patience, self._room.pace, left))
         else:
-            self._empty(consumer, assignment, deliver, ample=plenty > AMPLE)
+            self._empty(consumer, assignment, deliver, ample=plenty > AMPLE, hungry=hungry)
+
+    def _hungry(self, attention: Attention) -> bool:
+        """Whether more calls could run than there are tasks for, though all that may start of what is in hand was started: the
+        rest waits for its own kind, as messages of one key do."""
+        if any(partition.queue.tasks for partition in attention.busy):
+            return False
+        return len({id(thread) for thread, _ in self._runner.running()}) < self._runner.capacity
 
     def _look(self, attention: Attention) -> None:
         """Which move: of what is blocked, what is in hand is of no use to anybody for now."""
         now = self._clock()
         if now < self._moved_at + MOVING_SECONDS or not self._room.took:
             return
-        self._moved_at, self._room.took = now, False
+        seconds, self._moved_at, self._room.took = now - self._moved_at, now, False
         for partition in attention.busy:
-            partition.flow.look()
+            partition.flow.look(seconds)
 
     def _resume(self, consumer: GroupConsumer, assignment: Assignment) -> None:
         """Fetch more of what is nearly used up."""
@@ -108,6 +133,8 @@ class Prefetch:
         if self._full:
             self._full = sum(map(_weight, attention.busy)) > self._most / 2
         if self._full:
+            if self._hungry(attention):
+                self._make_room(consumer, attention)
             self._give_back(consumer, assignment)
             return
         resume = [p for p in self._scarce(attention.paused, attention) if _may_come(p)] if attention.paused else []
@@ -116,10 +143,11 @@ class Prefetch:
         for partition in resume:
             partition.flow.resume()
 
-    def _empty(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, *, ample: bool) -> None:
+    def _empty(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, *, ample: bool, hungry: bool) -> None:
         """Take all that the client has, and let it fetch no more of what enough is in hand of."""
-        room = self._most - sum(map(_weight, assignment.attention.busy))
-        if ample and self._clock() < self._emptied_at + AMPLE_SECONDS:
+        attention = assignment.attention
+        room = self._most - sum(map(_weight, attention.busy))
+        if ample and not hungry and self._clock() < self._emptied_at + AMPLE_SECONDS:
             room = 0
         for _ in range(MOST_BATCHES):
             batch = consumer.fetch(LARGE_BATCH if room > 0 else 1, POLL_SECONDS)  # one, to hear what the group has to say
@@ -129,17 +157,29 @@ class Prefetch:
                 break
         self._tried_at = now = self._clock()
         if room <= 0 and not consumer.emptied and now < self._emptied_at + FULL_SECONDS:
+            if hungry:
+                self._make_room(consumer, attention)
             return
         self._full = room <= 0 and not consumer.emptied
         self._emptied_at = now
         if self._full:
             _pause(consumer, list(assignment))
             return
-        attention = assignment.attention
-        much = sum([p.flow.waiting for p in attention.busy]) > MUCH * self._number(PLENTY)
-        too_much = [p for p in attention.busy if much or not p.flow.moving]
+        too_much = self._too_much(assignment, hungry=hungry)
         scarce = set(self._scarce(too_much, attention))
         _pause(consumer, [*attention.held, *(p for p in too_much if p not in scarce and not p.flow.held)])
+
+    def _too_much(self, assignment: Assignment, *, hungry: bool) -> List[Partition]:
+        """Those of which enough is in hand."""
+        busy, share = assignment.attention.busy, self._share(assignment.attention)
+        if sum([partition.flow.waiting for partition in busy]) > MUCH * self._number(PLENTY):
+            return list(busy)
+        if hungry:
+            return [p for p in busy if p.flow.waiting > _usable(p) or _weight(p) > share]
+        stuck = [p for p in busy if not p.flow.moving]
+        heavy = [p for p in busy if p.flow.moving and p.flow.pace < math.inf and _weight(p) > share]
+        all_of_them = len(stuck) + len(heavy) + len(assignment.attention.held) >= len(assignment)
+        return stuck if all_of_them else stuck + heavy  # for a client that has nothing to fetch sleeps
 
     def _give_back(self, consumer: GroupConsumer, assignment: Assignment) -> None:
         """All that may be in hand is, and is of no use for long, while others have nothing: the heaviest goes. It comes again
@@ -149,9 +189,19 @@ class Prefetch:
         starved = any(not (partition.flow.waiting or partition.flow.held) for partition in assignment)
         if not starved:
             return
-        heaviest = max(assignment, key=_weight)
-        give_back(consumer, heaviest)
-        heaviest.flow.comes_below = max(1, heaviest.tracker.in_flight)  # of which nothing is in flight may come at once
+        _send_back(consumer, max(assignment, key=_weight), kept=0)
+
+    def _make_room(self, consumer: GroupConsumer, attention: Attention) -> None:
+        """What fills the memory is of no use soon, and who could work has nothing: of the heaviest goes what is too much."""
+        heaviest = max(attention.busy, key=_weight)
+        fits = heaviest.flow.waiting * self._share(attention) / max(1, _weight(heaviest)) / 2
+        kept = int(min(fits, _usable(heaviest)))
+        if heaviest.flow.waiting > kept:
+            _send_back(consumer, heaviest, kept=kept)
+
+    def _share(self, attention: Attention) -> float:
+        """What one partition may have in hand while others may want some: bytes."""
+        return self._most / (1 + max(1, _parts(attention)))
 
     def _number(self, least: int) -> float:
         """So many messages are scarce, or `least`."""
@@ -159,23 +209,30 @@ class Prefetch:
 
     def _scarce(self, partitions: Iterable[Partition], attention: Attention) -> List[Partition]:
         """Those of these of which so little is in hand that it is time to fetch more."""
-        parts = max(1, sum([1 for partition in attention.busy if partition.flow.waiting]))
-        number, weight = self._number(SCARCE) / parts, self._most / (4 * parts)
+        parts = max(1, _parts(attention))
+        number, weight = self._number(SCARCE) / parts, self._share(attention) / 2
         return [p for p in partitions if p.flow.waiting <= number and p.flow.weight <= weight]
 
 
-def give_back(consumer: GroupConsumer, partition: Partition, offset: int = -1) -> None:
-    """What was delivered from this offset on (-1: nothing was), and what is in hand, comes again when the partition is
-    resumed: here it would take the memory of others, nobody knows for how long."""
-    if partition.flow.waiting:
-        in_hand = int(partition.flow.first.offset())
+def give_back(consumer: GroupConsumer, partition: Partition, offset: int = -1, kept: int = 0) -> None:
+    """What was delivered from this offset on (-1: nothing was), and what is in hand beyond the first so many, comes again when
+    the partition is resumed: here it would take the memory of others, nobody knows for how long."""
+    if partition.flow.waiting > kept:
+        in_hand = partition.flow.offset_of(kept)
         offset = min(offset, in_hand) if offset >= 0 else in_hand
     name = (partition.topic, partition.number)
     consumer.pause([name])
     partition.flow.pause()
-    partition.flow.drop()
+    partition.flow.drop(kept)
     if offset >= 0:
         consumer.rewind(name, offset, when_resumed=True)
+
+
+def _send_back(consumer: GroupConsumer, partition: Partition, *, kept: int) -> None:
+    """What is in hand of it, beyond so many, is of no use for long. It comes when half of these have begun; if it is all, when
+    something of it has ended, or at once if nothing is in flight."""
+    give_back(consumer, partition, kept=kept)
+    partition.flow.comes_below = max(1, partition.tracker.in_flight + kept / 2)
 
 
 def _pause(consumer: GroupConsumer, partitions: List[Partition]) -> None:
@@ -187,13 +244,24 @@ def _pause(consumer: GroupConsumer, partitions: List[Partition]) -> None:
 
 
 def _may_come(partition: Partition) -> bool:
-    return not partition.flow.held and partition.tracker.in_flight < partition.flow.comes_below
+    return not partition.flow.held and partition.tracker.in_flight + partition.flow.waiting < partition.flow.comes_below
+
+
+def _parts(attention: Attention) -> int:
+    """Partitions of which something is in hand."""
+    return sum([1 for partition in attention.busy if partition.flow.waiting])
 
 
 def _weight(partition: Partition) -> int:
     return partition.flow.weight + OVERHEAD * partition.flow.waiting
 
 
-def _useful(attention: Attention) -> int:
-    """Messages in hand of what moves."""
-    return sum([partition.flow.waiting for partition in attention.busy if partition.flow.moving])
+def _usable(partition: Partition) -> float:
+    """So many messages in hand are of use soon."""
+    flow = partition.flow
+    return OWN_SECONDS * flow.pace if flow.may_start else 0.0
+
+
+def _useful(attention: Attention) -> float:
+    """Messages in hand that are of use soon, of all."""
+    return float(sum([min(partition.flow.waiting, _usable(partition)) for partition in attention.busy]))

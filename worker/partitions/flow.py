@@ -32,8 +32,8 @@ class Flow:
     """What comes of one assignment, and what it is kept from."""
 
     __slots__ = (
-        "_attention", "_causes", "_no_room", "_runs", "_unstored", "_whose", "comes_below", "held", "in_transit", "moving",
-        "paused", "taken_from", "try_at", "unread", "unread_at", "untold", "waiting", "weight",
+        "_attention", "_causes", "_no_room", "_ran_out", "_runs", "_taken", "_unstored", "_whose", "comes_below", "held",
+        "in_transit", "pace", "paused", "try_at", "unread", "unread_at", "untold", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -51,9 +51,10 @@ class Flow:
         self.waiting = 0  # messages in hand
         self.weight = 0  # bytes of their values
         self._no_room = False  # for some of it, in this turn
-        self.taken_from = False  # since the last look
-        self.moving = True  # as of that look
-        self.comes_below = math.inf  # it was given back to the broker: of no use while so many of it are in flight
+        self._taken = 0  # of what is in hand, since the last look
+        self._ran_out = True  # nothing was in hand, at some time since then
+        self.pace: float = math.inf  # messages a second that were taken until that look; inf: all there were
+        self.comes_below = math.inf  # it was given back to the broker: of no use while so many of it are in flight or hand
         self._runs: Deque[List[Any]] = deque()  # they themselves, in runs whose offsets ascend
 
     def call(self, attention: Attention, whose: Any) -> None:
@@ -85,9 +86,16 @@ class Flow:
         self.paused, self.comes_below = False, math.inf
         self._attention.paused.pop(self._whose, None)
 
-    def look(self) -> None:
-        """Something was taken of what is in hand of somebody."""
-        self.moving, self.taken_from = self.taken_from or not self.waiting, False
+    def look(self, seconds: float) -> None:
+        """So long after the last look, and something was taken of what is in hand of somebody."""
+        unbounded = self._ran_out and (self._taken > 0 or not self.waiting)
+        self.pace = math.inf if unbounded else self._taken / seconds
+        self._taken, self._ran_out = 0, not self.waiting
+
+    @property
+    def moving(self) -> bool:
+        """Whether anything of it was taken, if there was anything."""
+        return self.pace > 0
 
     def was_served(self) -> None:
         """As much of it was taken as there is room for, in this turn."""
@@ -95,7 +103,7 @@ class Flow:
 
     def rest(self) -> None:
         """Nothing of it is in hand or in flight: nobody need look at it before something comes."""
-        self._no_room, self.taken_from, self.moving = False, False, True
+        self._no_room, self._taken, self._ran_out, self.pace = False, 0, True, math.inf
         self._attention.busy.pop(self._whose, None)
 
     @property
@@ -114,7 +122,6 @@ class Flow:
 
     def taken(self, most: int) -> Iterator[List[Any]]:
         """The next of them, so many at most."""
-        self.taken_from = True
         while most > 0 and self._runs:
             run = self._runs.popleft()
             if len(run) > most:
@@ -123,18 +130,29 @@ class Flow:
                 del self._runs[0][:most]  # moves the rest, where another slice would copy it
             most -= len(run)
             self.waiting -= len(run)
+            self._taken += len(run)
+            self._ran_out = self._ran_out or not self.waiting
             self.weight -= sum(map(len, run))
             yield run
 
-    def drop(self) -> None:
-        """What is in hand comes again."""
-        self._runs.clear()
-        self.waiting = self.weight = 0
+    def drop(self, kept: int = 0) -> None:
+        """What is in hand, but for the first so many messages, comes again."""
+        runs, self._runs, self.waiting, self.weight = self._runs, deque(), 0, 0
+        while runs and self.waiting < kept:
+            self.keep(runs.popleft()[: kept - self.waiting])
 
     @property
     def first(self) -> Any:
         """The first message in hand, or None."""
         return self._runs[0][0] if self._runs else None
+
+    def offset_of(self, place: int) -> int:
+        """That of the message in this place of those in hand, of which there are more."""
+        for run in self._runs:
+            if place < len(run):
+                return int(run[place].offset())
+            place -= len(run)
+        raise IndexError(place)
 
     @property
     def end(self) -> int:
