@@ -109,7 +109,14 @@ def _meant(hint: Any) -> Any:
 def takes_none(hint: Any) -> bool:
     """Whether a type lets None through: `Optional[…]`."""
     hint = bare(hint)
-    return typing.get_origin(hint) in _UNIONS and type(None) in typing.get_args(hint)
+    return hint is type(None) or (typing.get_origin(hint) in _UNIONS and any(map(takes_none, typing.get_args(hint))))
+
+
+def wanted(hint: Any) -> Any:
+    """The type itself, or the one that `Optional[…]` has in it, by whatever names."""
+    hint = bare(hint)
+    others = [each for each in typing.get_args(hint) if bare(each) is not type(None)]
+    return wanted(others[0]) if typing.get_origin(hint) in _UNIONS and len(others) == 1 else hint
 
 
 def _made(hint: Any, *, decoded: bool, of_users: bool = False) -> Optional[Callable[[Any], Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Optional
 
 from kafka_worker.handler.decoding import Decoder
-from kafka_worker.handler.typed import bare, takes_none, tombstone
+from kafka_worker.handler.typed import takes_none, tombstone, wanted
 from kafka_worker.shared.foreign.errors import UndecodableError
 
 
@@ -22,15 +22,13 @@ def as_text(value: Optional[bytes]) -> Optional[str]:
         raise UndecodableError(f"{type(problem).__name__}: {problem}") from problem
 
 
-BY_TYPE: Dict[Any, Callable[[Optional[bytes]], Any]] = {
-    bytes: as_bytes, str: as_text, Optional[bytes]: as_bytes, Optional[str]: as_text,
-}  # fmt: skip
+BY_TYPE: Dict[Any, Callable[[Optional[bytes]], Any]] = {bytes: as_bytes, str: as_text}
 
 
 def raw_decoder(hint: Any) -> Optional[Decoder]:
     """What gives a message to a handler whose hint is bytes or str; None: it is neither."""
     try:
-        decoder = BY_TYPE.get(bare(hint))
+        decoder = BY_TYPE.get(wanted(hint))
     except TypeError:  # a hint that can't be hashed
         return None
     if decoder is None or takes_none(hint):

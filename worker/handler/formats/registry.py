@@ -6,24 +6,26 @@ a message that can't be read is ours:
 - The registry does not know its schema: `UnknownSchemaError`, an ordinary failure, because one that was registered a moment
   ago may not have reached every node of the registry. One that it has not known for `PATIENCE_SECONDS` will not come:
   `UndecodableError`, so that no key waits for the attempts of one such message after the other.
-- The registry does not answer, or refuses us: `RegistryAwayError`, which no message is to blame for. Those wait whose schema
-  is not known yet; whoever asks in vain has the others wait, too, instead of asking. So a schema, and all that it refers to,
-  is asked for before a message of it is decoded, and by `Registry.look_up` alone.
+- The registry does not answer, or refuses us, or what answers in its place says nothing of a schema: `RegistryAwayError`,
+  which no message is to blame for. Those wait whose schema is not known yet; whoever asks in vain has the others wait, too,
+  instead of asking. So a schema, and all that it refers to, is asked for before a message of it is decoded, and by
+  `Registry.look_up` alone.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+import re
 import threading
 import time
-import typing
+from json import JSONDecodeError
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Set, Tuple
 
 from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import WithContext, invalid
 from kafka_worker.handler.formats import FormatError
-from kafka_worker.handler.typed import converter, takes_none, tombstone
+from kafka_worker.handler.typed import converter, takes_none, tombstone, wanted
 from kafka_worker.shared.configuration.client.registry_properties import FORMATS, NOT_FOUND, client_properties
 from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, causes_of, names_of, plain, quoted, text_of
 
@@ -34,6 +36,7 @@ UNKNOWN_SECONDS = 0.25  # for which its word is taken that it does not know one:
 STALE_SECONDS = 60.0  # after which a schema that nobody has asked for counts as new
 MOST_UNKNOWN = 1000  # schemas of which is remembered that it does not know them
 _LIBRARIES = ("httpx", "httpx2")  # whose errors tell of the network
+_OF_A_SCHEMA = re.compile(r"schemas/(ids|guids)/[^/]+|subjects/[^/]+/versions/[^/]+").fullmatch
 
 
 class UnknownSchemaError(LookupError):
@@ -42,6 +45,10 @@ class UnknownSchemaError(LookupError):
 
 class RegistryAwayError(InabilityError):
     """The schema registry does not answer, or not to us."""
+
+
+class NoRegistryError(Exception):
+    """Somebody else answers in the registry's place."""
 
 
 class _Unknown(NamedTuple):
@@ -64,33 +71,37 @@ class Registry:
             self.client = SchemaRegistryClient(given)
         except Exception as problem:  # a wrong property, a missing file
             raise FormatError(f"the client of the schema registry refuses its properties: {text_of(problem)}") from problem
+        rest: Any = self.client._rest_client  # noqa: SLF001 (what comes by it the client keeps, whatever it is)
+        rest.get = functools.partial(_checked, rest.get)
         self._refused = SchemaRegistryError
         self._url = given["url"]
         self._clock = clock
         self._asking = threading.Lock()
         self._lack, self._again_at = "", -math.inf  # why it could not be asked, and when it is tried again
-        self._unknown: Dict[Any, _Unknown] = {}  # by the schema's id, the one that was asked for last at the end
+        # By the schema's id and subject, the one that was asked for last at the end. (In each context of a registry an id is
+        # another schema's, or nobody's, and the subject says which one is meant.)
+        self._unknown: Dict[Tuple[Any, str], _Unknown] = {}
 
-    def look_up(self, schema: Any, ask: Callable[[], Any]) -> Any:
-        """What the registry says of the schema with this id. Raises UnknownSchemaError and RegistryAwayError, and
-        UndecodableError for one that it has not known for long."""
-        self._recall(schema)
+    def look_up(self, schema: Any, ask: Callable[[], Any], subject: str = "") -> Any:
+        """What the registry says of the schema with this id, as one of this subject. Raises UnknownSchemaError and
+        RegistryAwayError, and UndecodableError for one that it has not known for long."""
+        self._recall(schema, subject)
         # While it is away one thread finds out whether it is back, and none waits for that.
         lack = self._lack
         if not self._asking.acquire(timeout=0 if lack else LONGEST_LOOK_UP):
             raise RegistryAwayError(lack or f"{self._url}: no answer within {LONGEST_LOOK_UP:g} s")
         try:
-            self._recall(schema)  # while we waited another thread may have asked the same
-            return self._asked(schema, ask)
+            self._recall(schema, subject)  # while we waited another thread may have asked the same
+            return self._asked(schema, ask, subject)
         finally:
             self._asking.release()
 
-    def _recall(self, schema: Any) -> None:
-        unknown = self._unknown.get(schema)
+    def _recall(self, schema: Any, subject: str) -> None:
+        unknown = self._unknown.get((schema, subject))
         if unknown is not None and self._clock() < unknown.told + UNKNOWN_SECONDS:
             raise self._why_not(schema, unknown)
 
-    def _asked(self, schema: Any, ask: Callable[[], Any]) -> Any:
+    def _asked(self, schema: Any, ask: Callable[[], Any], subject: str) -> Any:
         if self._clock() < self._again_at:
             raise RegistryAwayError(self._lack)
         try:
@@ -101,16 +112,16 @@ class Registry:
                 self._again_at = self._clock() + PAUSE_SECONDS
                 raise RegistryAwayError(self._lack) from None
             self._lack = ""
-            raise self._why_not(schema, self._note(schema, text_of(problem))) from problem
+            raise self._why_not(schema, self._note((schema, subject), text_of(problem))) from problem
         self._lack = ""
-        self._unknown.pop(schema, None)
+        self._unknown.pop((schema, subject), None)
         return found
 
     def in_words(self, problem: Exception) -> str:
         """Why it does not answer."""
         return f"the schema registry at {self._url}: {quoted(problem)}"
 
-    def _note(self, schema: Any, text: str) -> _Unknown:
+    def _note(self, schema: Tuple[Any, str], text: str) -> _Unknown:
         now, known = self._clock(), self._unknown.pop(schema, None)
         if len(self._unknown) >= MOST_UNKNOWN:
             del self._unknown[next(iter(self._unknown))]
@@ -162,10 +173,10 @@ def _deserializer(name: str, hint: Any, client: Any) -> Any:
 
 def _generated(hint: Any) -> Any:
     """The class of Protobuf messages that a hint names, by itself or as `Optional[…]`. Raises FormatError."""
-    for each in (hint, *typing.get_args(hint)):
-        if hasattr(each, "DESCRIPTOR"):
-            return each
-    raise FormatError("the type hint of the handler's first parameter must be the generated class of its messages")
+    found = wanted(hint)
+    if not hasattr(found, "DESCRIPTOR"):
+        raise FormatError("the type hint of the handler's first parameter must be the generated class of its messages")
+    return found
 
 
 class RegistryDecoder:
@@ -227,14 +238,14 @@ class RegistryDecoder:
         try:
             self._read_id(value, of_message, schema_id)
         except Exception as problem:  # too short, another magic byte
-            wanted = "a message in the wire format of a schema registry (a zero byte, four bytes of the schema's id)"
-            raise UndecodableError(f"{self._name}: {wanted} is wanted: {text_of(problem)}") from problem
+            form = "a message in the wire format of a schema registry (a zero byte, four bytes of the schema's id)"
+            raise UndecodableError(f"{self._name}: {form} is wanted: {text_of(problem)}") from problem
         return (of_message.topic, schema_id.id, schema_id.guid, *(schema_id.message_indexes or ())), schema_id
 
     def _learn(self, schema_id: Any, topic: str) -> None:
         """Have the client get the schema, which keeps it. Raises UndecodableError where it is no such schema."""
-        named = schema_id.id if schema_id.id is not None else schema_id.guid
-        schema = self._registry.look_up(named, lambda: self._got(schema_id, topic))
+        named, subject = (schema_id.guid, "") if schema_id.id is None else (schema_id.id, f"{topic}-value")
+        schema = self._registry.look_up(named, lambda: self._got(schema_id, subject), subject)
         kind = schema.schema_type or "AVRO"
         if kind != self._type:
             raise UndecodableError(f"{self._name}: schema {named} is one of {kind}")
@@ -243,12 +254,12 @@ class RegistryDecoder:
             what = f"a message {found} of schema {named}, where the handler takes {self._message}"
             raise UndecodableError(f"{self._name}: {what}")
 
-    def _got(self, schema_id: Any, topic: str) -> Any:
+    def _got(self, schema_id: Any, subject: str) -> Any:
         """The schema, from the registry, when the client has all that it refers to, too."""
         client: Any = self._registry.client
         form = "serialized" if self._name == "protobuf" else None
         if schema_id.id is not None:
-            schema = client.get_schema(schema_id.id, f"{topic}-value", form)
+            schema = client.get_schema(schema_id.id, subject, form)
         else:
             schema = client.get_schema_by_guid(str(schema_id.guid), form)
         left = [schema]
@@ -259,7 +270,19 @@ class RegistryDecoder:
 
     def _of_network(self, problem: Exception) -> bool:
         modules = {name.partition(".")[0] for name in names_of(problem)}
-        return isinstance(problem, OSError) or bool(modules.intersection(_LIBRARIES)) or _is_refusal(problem)
+        ours = (OSError, NoRegistryError)
+        return isinstance(problem, ours) or bool(modules.intersection(_LIBRARIES)) or _is_refusal(problem)
+
+
+def _checked(get: Callable[..., Any], path: str, query: Any = None) -> Any:
+    """What a registry answers. Raises NoRegistryError, where a schema was asked for and that is none."""
+    try:
+        answer = get(path, query)
+    except (JSONDecodeError, UnicodeDecodeError) as problem:
+        raise NoRegistryError(f"an answer that is no JSON: {text_of(problem)}") from problem
+    if _OF_A_SCHEMA(path) and not (isinstance(answer, dict) and isinstance(answer.get("schema"), str) and answer["schema"]):
+        raise NoRegistryError("an answer without a schema")
+    return answer
 
 
 def _is_refusal(problem: Exception) -> bool:

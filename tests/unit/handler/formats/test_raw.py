@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import zlib
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, List, NewType, Optional
 
 import msgspec
 import pydantic
@@ -40,6 +40,13 @@ def of_optional(message: Optional[bytes]) -> None:
     seen.append(message)
 
 
+Body = NewType("Body", bytes)
+
+
+def of_a_name(message: Optional[Body]) -> None:
+    seen.append(message)
+
+
 async def awaited(message: bytes) -> None:
     seen.append(message)
 
@@ -53,7 +60,7 @@ def listed(messages: List[bytes]) -> None:
     [
         (plain, "json", {"a": 1}), (plain, "bytes", b'{"a": 1}'), (plain, "text", '{"a": 1}'), (of_bytes, "json", b'{"a": 1}'),
         (of_text, "json", '{"a": 1}'), (of_text, "bytes", '{"a": 1}'), (of_bytes, "text", b'{"a": 1}'),
-        (awaited, "json", b'{"a": 1}'), (listed, "json", b'{"a": 1}'),
+        (of_a_name, "json", b'{"a": 1}'), (awaited, "json", b'{"a": 1}'), (listed, "json", b'{"a": 1}'),
     ],
 )  # fmt: skip
 def test_a_handler_gets_the_raw_value_where_its_hint_or_the_setting_says_so(handler: Any, decoder: str, wanted: Any) -> None:

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-import ssl
 import struct
 import sys
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, NewType, Optional, Union
 
 import pydantic
 import pytest
+from typing_extensions import Annotated  # Python 3.8 has none
 
 from kafka_worker import Context
 from kafka_worker.handler.formats import registry as formats_registry
 from kafka_worker.handler.formats.registry import (
-    PATIENCE_SECONDS,
-    PAUSE_SECONDS,
-    STALE_SECONDS,
-    UNKNOWN_SECONDS,
-    Registry,
-    RegistryAwayError,
-    UnknownSchemaError,
     registry_of,
 )
 from kafka_worker.handler.loading import HandlerError
-from kafka_worker.shared.foreign.errors import UndecodableError
 from kafka_worker.testing import TestWorker
-from tests.support.eventually import eventually
 from tests.support.schema_registry import NONE, SchemaRegistry
 
 pytest.importorskip("fastavro", reason="what requirements-schema-registry.txt names is not installed")
@@ -39,14 +27,6 @@ from tests.support.schemas import Order, Refund, serialized
 TOPIC, FORMATS = "Scenario-Execute", ["avro", "json-schema", "protobuf"]
 ORDER: Dict[str, Any] = {"id": 7, "item": "tea"}
 seen: List[Any] = []
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _certificates() -> Iterator[None]:
-    """Those of this machine are read once, and not by each client of a registry: that takes longer than the rest of a test."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ssl, "create_default_context", functools.lru_cache(maxsize=None)(ssl.create_default_context))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -204,11 +184,38 @@ def test_a_message_of_another_protobuf_type_is_a_dead_letter_and_not_read_as_our
     assert f"a message shop.Refund of schema {value[4]}, where the handler takes shop.Order" in letter.error
 
 
+Placed = NewType("Placed", Order)  # type: ignore[valid-newtype]  # it is made by protobuf
+Named = Annotated[Placed, "which a shop has placed"]
+
+
+@pytest.mark.parametrize("hint", [Named, Optional[Named]], ids=["by another name", "perhaps"])
+def test_a_protobuf_class_may_have_other_names(registry: SchemaRegistry, written: Dict[str, bytes], hint: Any) -> None:
+    def handler(order: Any) -> None:
+        seen.append(order)
+
+    handler.__annotations__["order"] = hint
+    with TestWorker(handler, decoder="protobuf", schema_registry_url=registry.url) as worker:
+        assert worker.run(written["protobuf"]).done
+
+    assert list(map(as_dict, seen)) == [ORDER]
+
+
+@pytest.mark.parametrize("hint", [List[Order], Union[Order, Refund], Union[Order, int]], ids=["list", "either", "other"])
+def test_what_protobuf_does_not_make_is_refused_at_the_start(registry: SchemaRegistry, hint: Any) -> None:
+    def handler(order: Any) -> None:
+        pass
+
+    handler.__annotations__["order"] = hint
+    with pytest.raises(HandlerError, match="must be the generated class"):
+        TestWorker(handler, decoder="protobuf", schema_registry_url=registry.url)
+
+
 @pytest.mark.parametrize(
     ("handler", "instead"),
     [
         (plain, NONE), (batch, NONE), (awaited, NONE), (plain, (503, b"{}")), (plain, (404, b"no such path")),
         (plain, (401, b'{"error_code": 401, "message": "Unauthorized"}')), (plain, (200, b"<html>")),
+        (plain, (200, b"{}")), (batch, (200, b'{"schema": {"type": "int"}}')),
     ],
 )  # fmt: skip
 def test_while_the_registry_is_away_messages_wait_and_no_attempt_is_counted(
@@ -262,108 +269,19 @@ def test_what_a_schema_refers_to_is_asked_for_as_it_is_itself(
     assert [order for order, _ in seen] == [{"of": {"cents": 7}}]
 
 
-def test_of_a_schema_that_stays_unknown_messages_have_no_further_attempts_and_it_is_asked_for_now_and_then() -> None:
-    """So they keep nobody waiting; and one that was registered a moment ago still has its time."""
-    now, asked = [100.0], []
-    registry = Registry((("url", "http://registry"),), lambda: now[0])
-
-    def outcome(schema: int, after: float = 0.0) -> Any:
-        now[0] += after
-
-        def ask() -> Any:
-            asked.append(schema)
-            raise registry._refused(404, 40403, "Schema not found")
-
-        with pytest.raises(Exception, match=f"at http://registry knows no schema {schema}: Schema not found") as told:
-            registry.look_up(schema, ask)
-        return told.type
-
-    assert [outcome(17) for _ in range(3)] == 3 * [UnknownSchemaError]
-    assert asked == [17]
-    assert [outcome(17, PATIENCE_SECONDS), outcome(17), outcome(18)] == [
-        UndecodableError,
-        UndecodableError,
-        UnknownSchemaError,
-    ]
-    assert asked == [17, 17, 18]
-    assert outcome(17, STALE_SECONDS) is UnknownSchemaError
-    now[0] += UNKNOWN_SECONDS
-    assert registry.look_up(17, lambda: "a schema") == "a schema"
-
-
-def test_while_it_is_away_one_asks_now_and_then_and_nobody_waits_for_the_answer() -> None:
-    now, asked, release = [100.0], [], threading.Event()
-    registry = Registry((("url", "http://registry"),), lambda: now[0])
-
-    def ask(*, answers: bool = False) -> str:
-        asked.append(now[0])
-        if not answers:
-            raise ConnectionRefusedError("down")
-        release.wait(10)
-        return "a schema"
-
-    for seconds in (0.0, 0.0, PAUSE_SECONDS - 0.1, 0.1, 0.0):
-        now[0] += seconds
-        with pytest.raises(RegistryAwayError, match="the schema registry at http://registry: ConnectionRefusedError: «down»"):
-            registry.look_up(7, ask)
-    assert asked == [100.0, 100.0 + PAUSE_SECONDS]
-
-    now[0] += PAUSE_SECONDS
-    with ThreadPoolExecutor(1) as other:
-        answer = other.submit(registry.look_up, 7, lambda: ask(answers=True))
-        eventually(lambda: len(asked) == 3, 10, "another thread asks")
-        with pytest.raises(RegistryAwayError):
-            registry.look_up(7, ask)
-        release.set()
-        assert answer.result() == "a schema"
-    assert registry.look_up(7, lambda: "at once") == "at once"
-
-
-def that_was_away() -> Registry:
-    """One that may be asked again."""
-    now = [100.0]
-    registry = Registry((("url", "http://registry"),), lambda: now[0])
-    with pytest.raises(RegistryAwayError):
-        registry.look_up(7, lambda: refusing(ConnectionRefusedError("down")))
-    now[0] += PAUSE_SECONDS
-    return registry
-
-
-def refusing(error: BaseException) -> Any:
-    raise error
-
-
-def test_one_that_knows_no_such_schema_is_not_away_and_others_wait_for_its_next_answer(
-    monkeypatch: pytest.MonkeyPatch,
+def test_that_it_knows_no_such_schema_of_one_topic_says_nothing_of_another(
+    registry: SchemaRegistry, written: Dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(formats_registry, "LONGEST_LOOK_UP", 0.01)
-    registry = that_was_away()
-    with pytest.raises(UnknownSchemaError):
-        registry.look_up(7, lambda: refusing(registry._refused(404, 40403, "Schema not found")))
+    """In each context of a registry the same id is another schema's, and the subject says which context is meant."""
+    monkeypatch.setattr(formats_registry, "UNKNOWN_SECONDS", math.inf)
+    found = registry.found
+    monkeypatch.setattr(registry, "found", lambda path: found("/schemas/ids/99" if "subject=other" in path else path))
+    registry_of.cache_clear()
 
-    with registry._asking, pytest.raises(RegistryAwayError, match=r"http://registry: no answer within 0.01 s"):
-        registry.look_up(8, lambda: "in vain")
-
-
-def test_who_got_an_answer_does_not_undo_what_the_next_one_to_ask_has_found() -> None:
-    registry = that_was_away()
-
-    class Interrupted:
-        """A lock; before whoever has it goes on, another one asks."""
-
-        def acquire(self, timeout: float) -> bool:
-            return True
-
-        def release(self) -> None:
-            registry._asking = threading.Lock()
-            with pytest.raises(RegistryAwayError):
-                registry.look_up(7, lambda: refusing(ConnectionResetError("down again")))
-
-    registry._asking = Interrupted()  # type: ignore[assignment]
-    assert registry.look_up(7, lambda: "a schema") == "a schema"
-
-    with pytest.raises(RegistryAwayError, match="down again"):
-        registry.look_up(7, lambda: "too early")
+    with worker_of(registry, "avro", kafka_topic=[TOPIC, "other"]) as worker:
+        unknown = worker.run(written["avro"], topic="other")
+        assert type(unknown.error).__name__ == "UnknownSchemaError"
+        assert worker.run(written["avro"], topic=TOPIC).done
 
 
 @pytest.mark.parametrize(
