@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from queue import SimpleQueue
-from typing import Any, Callable, Deque, Dict, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as ClientPartition
@@ -185,29 +185,34 @@ class Transactor:
     def _absent(self, producer: Any, parcels: List[Parcel]) -> Optional[KafkaError]:
         """What is said of a topic in which nothing can be stored now, noted with each who wants it. Else the client would say
         so after `topic.metadata.propagation.max.ms` or `message.timeout.ms`, and all others would wait for that."""
-        for topic in sorted({record.topic for parcel in parcels for record in parcel.records} - self._there):
-            problem = self._looked_for(producer, topic)
+        wanted = {record.topic for parcel in parcels for record in parcel.records} - self._there
+        missing = self._missing(producer, sorted(wanted))
+        if missing:
+            time.sleep(MADE_SECONDS)
+            missing = self._missing(producer, missing)
+        for topic, problem in missing.items():
             for parcel in parcels:
-                if problem is not None and any(record.topic == topic for record in parcel.records):
+                if any(record.topic == topic for record in parcel.records):
                     parcel.problem, parcel.topic = problem, topic
         return next((parcel.problem for parcel in parcels if parcel.problem is not None), None)
 
-    def _looked_for(self, producer: Any, topic: str) -> Optional[KafkaError]:
-        """The client asks as for a record, so a topic is made only where brokers make those that are written to."""
-        for pause in (MADE_SECONDS, 0.0):
+    def _missing(self, producer: Any, topics: Iterable[str]) -> Dict[str, KafkaError]:
+        """Those of these in which nothing can be stored now. The client asks as for a record, so a topic is made only where
+        brokers make those that are written to."""
+        missing: Dict[str, KafkaError] = {}
+        for topic in topics:
             try:
                 found = producer.list_topics(topic, STEP_SECONDS).topics[topic]
-            except KafkaException:  # nobody answers, which the next step finds out, too
-                return None
+            except KafkaException:  # nobody answers, nor would for the others: the next step finds that out, too
+                break
             told: Optional[KafkaError] = found.error
             if told is None and any(partition.leader < 0 for partition in found.partitions.values()):
                 told = KafkaError(KafkaError.LEADER_NOT_AVAILABLE)
             if told is None:
                 self._there.add(topic)
-            if told is None or told.name() not in OF_TOPIC:
-                return None
-            time.sleep(pause)
-        return told
+            elif told.name() in OF_TOPIC:
+                missing[topic] = told
+        return missing
 
     def _produce(self, producer: Any, parcel: Parcel, record: OutgoingRecord) -> None:
         def answered(problem: Optional[KafkaError], _message: Any) -> None:

@@ -12,6 +12,7 @@ from kafka_worker.kafka.outgoing import transactor
 from kafka_worker.kafka.outgoing.transactor import Job, Transactor
 from tests.unit.kafka.outgoing.transacting import ABORT, FATAL, GONE, LATE, Bench
 
+AWAY = KafkaError(KafkaError._TRANSPORT)  # nobody tells of a topic
 LEADERLESS = KafkaError(KafkaError.LEADER_NOT_AVAILABLE)  # of a topic of which that is said, one partition
 
 
@@ -28,6 +29,8 @@ class Client:
         self.looked_for.append(topic)
         said = self.absent.get(topic, [])
         error = said.pop(0) if said else None
+        if error is AWAY:
+            raise KafkaException(error)
         led = error is not LEADERLESS
         partitions = {0: SimpleNamespace(leader=1), 1: SimpleNamespace(leader=1 if led else -1)}
         return SimpleNamespace(topics={topic: SimpleNamespace(error=error if led else None, partitions=partitions)})
@@ -114,9 +117,28 @@ def test_a_topic_is_looked_for_before_a_transaction_begins_and_again_when_one_wa
             parcel.problem = None
         return ours.attempt(job), list(client.looked_for), "begin_transaction" in client.calls
 
-    assert tried() == (GONE, ["gone", "gone", "out"], False)
+    assert tried() == (GONE, ["gone", "out", "gone"], False)
     assert [(parcel.topic, parcel.problem) for parcel in job.parcels] == [("out", None), ("gone", GONE)]
     assert tried() == (None, ["gone", "gone"], True)
     assert tried() == (ABORT, [], True)
-    assert tried() == (LEADERLESS, ["gone", "gone", "out"], False)
+    assert tried() == (LEADERLESS, ["gone", "out", "gone"], False)
     assert tried() == (None, ["gone"], True)
+
+
+@pytest.mark.parametrize(
+    ("says", "looks", "pauses"), [(AWAY, ["one"], 0), (GONE, ["one", "three", "two"] * 2, 1)], ids=["nobody", "all missing"]
+)
+def test_topics_that_nobody_tells_of_or_that_are_missing_cost_one_wait_in_all_and_not_one_each(
+    says: KafkaError, looks: List[str], pauses: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused: List[float] = []
+    monkeypatch.setattr("kafka_worker.kafka.outgoing.transactor.time.sleep", paused.append)
+    client, bench = Client({}), Bench()
+    for offset, topic in enumerate(("one", "two", "three")):
+        client.absent[topic] = [says, says]
+        bench.send(offset, to=topic)
+    job = bench.commit()
+    assert job
+
+    assert Transactor({}, lambda *_, **__: client).attempt(job) == (None if says is AWAY else GONE)
+    assert (client.looked_for, len(paused)) == (looks, pauses)
