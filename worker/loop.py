@@ -125,20 +125,19 @@ class ConsumerLoop:
         if self._careful != ownership.careful:
             care = "as usual" if self._careful else "with care"
             log.info("Joining anew, to fetch %s", care, extra=about(Event.JOINED_ANEW))
-            self._part()
-            self._join()
+            self._join_anew()
         if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
             # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once a loss.
             log.warning("Joining anew: our own second request for the seat has fenced us", extra=about(Event.JOINED_ANEW))
-            self._part()
-            self._join()
+            self._join_anew()
 
-    def _part(self) -> None:
-        """Close the client; our seat stays ours, unless the group waits for a word of us."""
+    def _join_anew(self) -> None:
+        """By another client. Our seat stays ours meanwhile, unless the group waits for a word of us."""
         if self._parts.follow_up.owed:
             self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock))
         self._ownership.parting = True
         self._consumer.close()
+        self._join()
 
     def _turn_at_rest(self) -> None:
         self._duties()

@@ -7,7 +7,6 @@ from typing import Any, List, Tuple
 import pytest
 
 from kafka_worker.handler.context import Context
-from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.foreign.answers import BatchError, Reject, Send
 from tests.support.eventually import eventually
@@ -16,7 +15,6 @@ from tests.unit.kafka.outgoing.desk import Producer
 from tests.unit.loops import Bench, assign, deliver, revoke, stop, until
 from tests.unit.pools.kinds import batch_pool
 from tests.unit.test_loop import until_closed
-from tests.unit.test_loop_results import QuickProducer
 
 NEVER = 0.0  # seconds until the next attempt, of which there is to be none: it would come within the drain
 BREAKER = {"breaker_min_calls": 1, "breaker_open_seconds": 60.0}
@@ -24,13 +22,6 @@ BREAKER = {"breaker_min_calls": 1, "breaker_open_seconds": 60.0}
 
 class GaveUpError(Exception):
     """What a handler raises that was told that it is cancelled."""
-
-
-@pytest.fixture
-def producer(monkeypatch: pytest.MonkeyPatch) -> Producer:
-    made = QuickProducer()
-    monkeypatch.setattr(outbox, "Producer", lambda *_, **__: made)
-    return made
 
 
 @pytest.fixture

@@ -7,28 +7,12 @@ from typing import List, Optional
 
 import pytest
 
-from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.answers import Send
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, ScriptedGroup, Step
 from tests.unit.kafka.outgoing.desk import Producer
 from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
-
-
-class QuickProducer(Producer):
-    """The broker has stored it by the next look."""
-
-    def poll(self, timeout: float) -> None:
-        self.answer()
-        super().poll(timeout)
-
-
-@pytest.fixture
-def producer(monkeypatch: pytest.MonkeyPatch) -> Producer:
-    made = QuickProducer()
-    monkeypatch.setattr(outbox, "Producer", lambda *_, **__: made)
-    return made
 
 
 @pytest.mark.parametrize("step", [stop(), revoke()])

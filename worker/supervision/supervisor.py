@@ -211,29 +211,19 @@ class Supervisor:
     def _after_exit(self, slot: Slot, child: Child, now: float) -> None:
         """A child has ended: by our wish, by its own, or by accident."""
         status_code = child.exit_code()
-        how = described(status_code)
         if self._state.now is State.STOPPING:
-            log.info(
-                "slot %d: process %d ended: %s",
-                slot.number, child.pid, how, extra=about(Event.PROCESS_ENDED, slot=slot.number, reason=how),
-            )  # fmt: skip
+            slot.tell_end(child)
             if status_code not in (ExitCode.OK, -signal.SIGTERM) and self._code is ExitCode.OK:
                 self._code = ExitCode.GAVE_UP
             return
         if slot.retiring:
-            log.info(
-                "slot %d: process %d ended: %s; the slot is gone",
-                slot.number, child.pid, how, extra=about(Event.PROCESS_ENDED, slot=slot.number, reason=how),
-            )  # fmt: skip
+            slot.tell_end(child, "; the slot is gone")
             if slot.empty:  # a successor of a rolling restart may still be on its way out
                 del self._slots[slot.number]
             return
         if slot.child is not None:
             slot.record.reasons[self._roll.reason] += 1
-            log.info(
-                "slot %d: process %d ended: %s; process %d takes over",
-                slot.number, child.pid, how, slot.child.pid, extra=about(Event.PROCESS_ENDED, slot=slot.number, reason=how),
-            )  # fmt: skip
+            slot.tell_end(child, f"; process {slot.child.pid} takes over")
             return
         slot.record.count(status_code, hung=child.hung, out_of_memory=self._oom_kills.lately(now))
         delay = self._policy.delay(slot.record, status_code, now - child.started_at, now)
@@ -241,10 +231,7 @@ class Supervisor:
             self._give_up(slot, status_code)
             return
         level = logging.INFO if status_code == ExitCode.OK else logging.ERROR
-        log.log(
-            level, "slot %d: process %d ended: %s; next start in %.2f s",
-            slot.number, child.pid, how, delay, extra=about(Event.PROCESS_ENDED, slot=slot.number, reason=how),
-        )  # fmt: skip
+        slot.tell_end(child, f"; next start in {delay:.2f} s", level)
         slot.start_at = now + delay
 
     def _give_up(self, slot: Slot, status_code: int) -> None:

@@ -8,8 +8,8 @@ from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.orders import Order
 from tests.unit.fakes import TOPIC, Message
+from tests.unit.kafka.outgoing.desk import QuickProducer
 from tests.unit.loops import Bench, stop, until
-from tests.unit.test_loop_results import QuickProducer
 
 ORDER = Order(Place(TOPIC, 0, 1), "it kills", "ops@host", 0.0)
 

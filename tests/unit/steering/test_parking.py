@@ -27,7 +27,6 @@ from tests.unit.fakes import TOPIC, Message
 from tests.unit.kafka.outgoing.desk import Producer
 from tests.unit.pools.kinds import KINDS, Work
 from tests.unit.standstill import bench as benches
-from tests.unit.test_loop_results import QuickProducer
 
 HERE = 7
 ORDER = Order(Place(TOPIC, 0, HERE), "it hangs", "ops@host", 0.0)
@@ -73,13 +72,6 @@ class Bench(benches.Bench):
     @property
     def queued(self) -> List[int]:
         return [task[0] for task in self.partition.queue.listed()]
-
-
-@pytest.fixture
-def producer(monkeypatch: pytest.MonkeyPatch) -> Producer:
-    made = QuickProducer()
-    monkeypatch.setattr(outbox, "Producer", lambda *_, **__: made)
-    return made
 
 
 @pytest.fixture

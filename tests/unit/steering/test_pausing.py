@@ -18,8 +18,8 @@ from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.orders import Order
 from kafka_worker.shared.ipc.snapshot import PartitionReport, Waits
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings
+from tests.unit.kafka.outgoing.desk import QuickProducer
 from tests.unit.loops import Bench, assign, deliver, revoke, stop, until
-from tests.unit.test_loop_results import QuickProducer
 
 PAUSE = Order(Place(TOPIC, 0), "the bank is away", "ops@host", 0.0)
 WORDS = "the bank is away (ops@host)"

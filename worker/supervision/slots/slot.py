@@ -3,6 +3,7 @@ that a partition goes back to the slot it was in."""
 
 from __future__ import annotations
 
+import logging
 from typing import Optional
 
 from kafka_worker.shared import logs
@@ -102,6 +103,14 @@ class Slot:
             )  # fmt: skip
             self.say_what_was_cut_off()
             child.kill()
+
+    def tell_end(self, child: Child, then: str = "", level: int = logging.INFO) -> None:
+        """One of its processes has ended; `then`: what comes of it."""
+        how = described(child.exit_code())
+        log.log(
+            level, "slot %d: process %d ended: %s%s",
+            self.number, child.pid, how, then, extra=about(Event.PROCESS_ENDED, slot=self.number, reason=how),
+        )  # fmt: skip
 
     def say_what_was_cut_off(self) -> None:
         """Name the tasks that run in a child about to be killed, as far as its last heartbeat told."""
