@@ -21,7 +21,7 @@ from kafka_worker import build, start
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.decoding import quick_decoder
 from kafka_worker.handler.hooks import Registry
-from kafka_worker.handler.lives import WAITS, Hooks
+from kafka_worker.handler.lives import HOOK_WAITS, Hooks
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.inquiries import Inquiries
@@ -302,7 +302,7 @@ class ChildProcess:
         busy = len({thread.name for thread, _ in running if not thread.apart})
         fields.update(self._use.update(busy, self._pool.capacity, time.monotonic()), hung=self._hung, librdkafka=LIBRARY)
         fields["resting"] = len(self._pool.threads) - self._pool.limit
-        fields["trouble"] = report.trouble or WAITS.trouble
+        fields["trouble"] = report.trouble or HOOK_WAITS.trouble
         if report.stage in NOT_JOINED:  # whoever begins from now on goes by them from the start
             fields["orders_known"] = self._loop.orders_told
         return {"report": as_json(replace(report, **fields)), "events": logs.take_events()}

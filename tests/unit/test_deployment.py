@@ -17,11 +17,11 @@ import yaml
 
 from kafka_worker.kafka.properties import CONSUMER_DEFAULTS
 from kafka_worker.ops.serve.guard import FOR_EVERYBODY
-from kafka_worker.ops.serve.probes import WORKING
 from kafka_worker.ops.serve.site import PATHS
 from kafka_worker.recovery import journal
 from kafka_worker.shared import http_settings
 from kafka_worker.shared.configuration.load import Configuration, load
+from kafka_worker.shared.ipc.health import WORKING
 from kafka_worker.shared.system import machine
 from kafka_worker.shared.system.memory import MEBIBYTE, size
 from kafka_worker.supervision.supervisor import CLOSE_SECONDS

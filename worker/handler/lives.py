@@ -28,7 +28,7 @@ NAP_SECONDS = 0.005
 PATIENCE_SECONDS = 1.0  # so long may a hook take before it is named
 
 
-class Waits:
+class HookWaits:
     """Who waits for a hook to start, or to stop. Any thread."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -61,7 +61,7 @@ class Waits:
         return f"{text}, for {now - since:.0f} s{f'; {len(waits) - 1} more wait' if waits[1:] else ''}"
 
 
-WAITS = Waits()
+HOOK_WAITS = HookWaits()
 
 
 class Lives:
@@ -108,7 +108,7 @@ class Lives:
 class Hooks:
     """All hooks of a process: its own, and those of its threads. Any thread."""
 
-    def __init__(self, defined: Registry = DEFINED, waits: Waits = WAITS) -> None:
+    def __init__(self, defined: Registry = DEFINED, waits: HookWaits = HOOK_WAITS) -> None:
         """Nothing is started yet."""
         self._per_thread = list(defined.per_thread)
         self._of_loop = defined.of_loop

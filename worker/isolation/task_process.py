@@ -12,7 +12,7 @@ import time
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from kafka_worker import start
-from kafka_worker.handler.lives import WAITS
+from kafka_worker.handler.lives import HOOK_WAITS
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.isolation.frames import LOST, GarbledError
 from kafka_worker.isolation.spawn import TICK_SECONDS, Spawned
@@ -150,12 +150,12 @@ class TaskProcess:
         if process.is_prepared:
             return process
         try:
-            fault = process.prepared(lambda what: WAITS.note(self._name, what))
+            fault = process.prepared(lambda what: HOOK_WAITS.note(self._name, what))
         except (OSError, EOFError, GarbledError):
             process.see_it_end()
             fault = f"the task process ended before it could run anything: {process.how}"
         finally:
-            WAITS.over(self._name)
+            HOOK_WAITS.over(self._name)
         if fault is not None:
             self.close()
             self._lack, self._again_at = fault, time.monotonic() + PAUSE_SECONDS

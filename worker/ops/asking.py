@@ -12,7 +12,7 @@ from kafka_worker.shared.system import runtime_files
 QUESTION = {"command": "status"}
 
 
-class Found(NamedTuple):
+class RunningService(NamedTuple):
     """A service that runs."""
 
     path: str  # of its control socket
@@ -27,16 +27,16 @@ class Found(NamedTuple):
         return control.ask(self.path, {"command": command, **request})
 
 
-def find(settings: Settings) -> Found:
+def find(settings: Settings) -> RunningService:
     """The service, and what it says. It goes by the name that this machine had when it was started, which may have changed
     since. Raises NotRunningError."""
     path = runtime_files.control_socket(settings)
     try:
-        return Found(path, control.ask(path, QUESTION))
+        return RunningService(path, control.ask(path, QUESTION))
     except control.NotRunningError:
         for other in runtime_files.other_control_sockets(settings):
             with contextlib.suppress(control.NotRunningError):
-                found = Found(other, control.ask(other, QUESTION, nearby=True))
+                found = RunningService(other, control.ask(other, QUESTION, nearby=True))
                 if found.snapshot.get("group") == settings.group_id:
                     return found
         raise

@@ -28,7 +28,7 @@ SECONDS = 1.0  # between two looks
 
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
-    found: Optional[asking.Found] = None
+    found: Optional[asking.RunningService] = None
     told: Message = {}
     try:
         found = asking.find(configuration.settings)
@@ -47,7 +47,7 @@ def run(configuration: Configuration) -> int:
     return TOLD
 
 
-def _follow(found: Optional[asking.Found], told: Message, configuration: Configuration) -> None:
+def _follow(found: Optional[asking.RunningService], told: Message, configuration: Configuration) -> None:
     """Until a signal, or the end of whoever reads. To find a service costs it a whole snapshot: only when there is none."""
     inbox, ended = SignalInbox([signal.SIGINT, signal.SIGTERM]), select.poll()
     ended.register(inbox, select.POLLIN)

@@ -15,11 +15,9 @@ from kafka_worker.kafka.outgoing.transactions import AnyOutbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.partitions.task import Task, attempt_of, message_of
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of, traceback_of
-from kafka_worker.shared.foreign.headers import readable_headers
+from kafka_worker.shared.foreign.headers import DEAD_LETTER, REPLAYS, readable_headers
 
 WHAT = "dead letter"
-PREFIX = "dead-letter."  # of the headers we add; the same names in a message that comes in are forged or stale, and dropped
-REPLAYS = PREFIX + "replays"  # but this one: how often it was sent back from the dead letters, so that a loop is noticed
 MOST_DIGITS = 3  # of that number; anything else is not ours
 LONGEST_TEXT, LONGEST_TRACEBACK = 1000, 4000  # characters
 
@@ -87,7 +85,7 @@ class DeadLetters:
             "slot": self._member.slot,
             **_of_death(error),
         }
-        return [(PREFIX + key, str(value).encode(errors="replace")) for key, value in ours.items()]
+        return [(DEAD_LETTER + key, str(value).encode(errors="replace")) for key, value in ours.items()]
 
 
 def _time_of(message: Any) -> int:
@@ -96,7 +94,9 @@ def _time_of(message: Any) -> int:
 
 
 def _theirs(message: Any) -> Headers:
-    return [(name, value) for name, value in readable_headers(message) if not name.startswith(PREFIX) or _counts(name, value)]
+    """Its headers, without forged or stale ones of ours; the count of replays is none of these."""
+    headers = readable_headers(message)
+    return [(name, value) for name, value in headers if not name.startswith(DEAD_LETTER) or _counts(name, value)]
 
 
 def _counts(name: str, value: Any) -> bool:

@@ -8,7 +8,7 @@ from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.kafka.outgoing.transactions import Transactions
-from kafka_worker.kafka.outgoing.transactor import Place
+from kafka_worker.kafka.outgoing.transactor import OffsetToCommit
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.commits import Commits
 from kafka_worker.recovery.recovery import Recovery
@@ -123,7 +123,7 @@ class Committer:
         )  # fmt: skip
         self._consumer.ending = ExitCode.CONFIGURATION
 
-    def _commit(self, places: List[Place]) -> bool:
+    def _commit(self, places: List[OffsetToCommit]) -> bool:
         if self._transactions is None:
             return self._consumer.commit(places)
         return self._transactions.commit(places, self._consumer.member())

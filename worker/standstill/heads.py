@@ -26,7 +26,7 @@ APART = "apart, because it ran when a process died"
 SHARE = "as many of its topic run as THREADS_SHARE allows"
 
 
-class Place(NamedTuple):
+class Spot(NamedTuple):
     """Where a message was found that is not done."""
 
     task: Task
@@ -61,9 +61,9 @@ class Heads:
             found.append((partition, report))
         return found
 
-    def places(self, wanted: Wanted) -> Dict[Partition, Place]:
+    def places(self, wanted: Wanted) -> Dict[Partition, Spot]:
         """Where these are, as far as they are anywhere: at most one look at whatever waits."""
-        found: Dict[Partition, Place] = {}
+        found: Dict[Partition, Spot] = {}
         for look in (self._queued, self._running, self._waiting):
             missing = {partition: offset for partition, offset in wanted.items() if partition not in found}
             if not missing:
@@ -88,27 +88,27 @@ class Heads:
         waits, why = (Waits.HELD, flow.wrong) if flow.wrong else self._shut_out(partition) or (usual, "")
         return HeadReport(offset, waits, 0.0, why=why)
 
-    def _deep(self, partition: Partition, offset: int) -> Optional[Place]:
+    def _deep(self, partition: Partition, offset: int) -> Optional[Spot]:
         """Behind others, in the queue or in a lane."""
         for task in partition.queue.listed():
             if offset_of(task) == offset:
                 waits, why = self._of_queue(partition)
-                return Place(task, waits, why=why)
+                return Spot(task, waits, why=why)
         for lane in list(partition.lanes.values()):
             for task in lane.listed():
                 if offset_of(task) == offset:
-                    return Place(task, Waits.BEHIND_ITS_KEY)
+                    return Spot(task, Waits.BEHIND_ITS_KEY)
         return None
 
     # ---- where it may be ------------------------------------------------------------------------------------------
 
-    def _queued(self, wanted: Wanted) -> Iterator[Place]:
+    def _queued(self, wanted: Wanted) -> Iterator[Spot]:
         """First, because what is taken from a queue meanwhile is found running then."""
         for partition, offset in wanted.items():
             task = partition.queue.find(offset)
             if task is not None:
                 waits, why = self._of_queue(partition)
-                yield Place(task, waits, why=why)
+                yield Spot(task, waits, why=why)
 
     def _of_queue(self, partition: Partition) -> Tuple[Waits, str]:
         """What a message in its queue waits for."""
@@ -124,19 +124,19 @@ class Heads:
         why = self._gates.why(partition)
         return (Waits.HELD if self._gates.unrouted(partition) else Waits.BREAKER, why) if why else None
 
-    def _running(self, wanted: Wanted) -> Iterator[Place]:
+    def _running(self, wanted: Wanted) -> Iterator[Spot]:
         for thread, task in self._all_running():
             if wanted.get(partition_of(task)) == offset_of(task) and not is_void(task):
                 apart = thread in self._quarantine.threads
-                yield Place(task, Waits.RUNNING, thread, why=HANGS if thread.hangs(task) else APART if apart else "")
+                yield Spot(task, Waits.RUNNING, thread, why=HANGS if thread.hangs(task) else APART if apart else "")
 
-    def _waiting(self, wanted: Wanted) -> Iterator[Place]:
+    def _waiting(self, wanted: Wanted) -> Iterator[Spot]:
         for task, due, at in self._decisions.retries(wanted):
             waits, why = (Waits.RETRY, "") if at is None else (Waits.SCHEDULED, moment(at))
-            yield Place(task, waits, due=due, why=why)
+            yield Spot(task, waits, due=due, why=why)
         for task, refused in self._decisions.unsent(wanted):
             why = partition_of(task).flow.wrong or self._decisions.behind(task)
-            yield Place(task, Waits.UNSTORED if refused else Waits.SENDING, why=why)
+            yield Spot(task, Waits.UNSTORED if refused else Waits.SENDING, why=why)
         elsewhere = (
             (self._gates.aside(), Waits.BREAKER),
             (self._quarantine.in_line(), Waits.SUSPECT),
@@ -147,11 +147,11 @@ class Heads:
                 partition = partition_of(task)
                 if wanted.get(partition) == offset_of(task):
                     why = self._gates.why(partition) if waits is Waits.BREAKER else partition.flow.suspended
-                    yield Place(task, waits, why=why)
+                    yield Spot(task, waits, why=why)
 
     # ---- what is told of it ---------------------------------------------------------------------------------------
 
-    def _head(self, partition: Partition, report: PartitionReport, place: Optional[Place], now: float) -> Optional[HeadReport]:
+    def _head(self, partition: Partition, report: PartitionReport, place: Optional[Spot], now: float) -> Optional[HeadReport]:
         if place is not None:
             return self._described(place, now)
         if report.in_flight:
@@ -171,7 +171,7 @@ class Heads:
             return HeadReport(offset, waits, 0.0, why=why)
         return self._of_message(first, first.offset(), partition, waits, 1, why)
 
-    def _described(self, place: Place, now: float) -> HeadReport:
+    def _described(self, place: Spot, now: float) -> HeadReport:
         task, thread = place.task, place.thread
         message, attempt, partition = message_of(task), int(attempt_of(task)), partition_of(task)
         return replace(

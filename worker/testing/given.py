@@ -15,7 +15,6 @@ from kafka_worker.shared.settings import ALL_PREFIXES, TABLE, Settings
 
 #: What a test need not say. One thread, so that messages run one after the other, and a test says the same each time.
 USUAL = {"KAFKA_BOOTSTRAP_SERVERS": "nowhere:9092", "KAFKA_GROUP_ID": "test", "PROCESSES": "1", "THREADS": "1"}
-_NEAR = 0.6  # of difflib's ratio
 
 
 def variables(given: Mapping[str, Any]) -> Dict[str, str]:
@@ -26,7 +25,7 @@ def variables(given: Mapping[str, Any]) -> Dict[str, str]:
     for name, value in given.items():
         variable = name.upper()
         if variable not in known and not variable.startswith(tuple(ALL_PREFIXES)):
-            near = nearest(variable, known, _NEAR)
+            near = nearest(variable, known)
             raise TypeError(f"there is no setting {name}{f'; did you mean {near.lower()}?' if near else ''}")
         if value is not None:
             found[variable] = _in_words(value)

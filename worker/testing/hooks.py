@@ -6,7 +6,7 @@ import threading
 from typing import Any, Callable, Iterable, Mapping, Optional, Sequence
 
 from kafka_worker.handler.hooks import DEFINED, Drive, Hook, HookError, Registry
-from kafka_worker.handler.lives import Hooks, Waits
+from kafka_worker.handler.lives import Hooks, HookWaits
 
 
 class PromptHooks(Hooks):
@@ -14,7 +14,7 @@ class PromptHooks(Hooks):
 
     def __init__(self, defined: Registry) -> None:
         """Nothing is started yet."""
-        super().__init__(defined, Waits())
+        super().__init__(defined, HookWaits())
         self._turns = threading.Semaphore(0)  # of threads that have come through
         self.failure: Optional[HookError] = None
 

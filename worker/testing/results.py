@@ -11,14 +11,13 @@ from kafka_worker.handler.loading import Handler, Kind
 from kafka_worker.kafka.outgoing.outbox import Failed, Outbox, OutgoingRecord
 from kafka_worker.outcomes import dead_letters, results
 from kafka_worker.outcomes.retry import RetryPolicy
-from kafka_worker.partitions.task import Task, attempt_of, message_of
+from kafka_worker.partitions.task import Task, TaskId, attempt_of, message_of
 from kafka_worker.partitions.undecided import sends_of
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.foreign.headers import DEAD_LETTER as PREFIX
 from kafka_worker.shared.ipc.snapshot import Waits
 from kafka_worker.testing.topics import Topics
-
-Place = Tuple[str, int, int]  # topic, partition, offset
 
 DONE, DEAD_LETTER = "done", "dead letter"
 
@@ -83,7 +82,7 @@ class Asked(Protocol):
 class Result:
     """What has become of one message so far."""
 
-    def __init__(self, place: Place, asked: Asked) -> None:
+    def __init__(self, place: TaskId, asked: Asked) -> None:
         """Nothing yet."""
         self.topic, self.partition, self.offset = self.place = place
         self.standing = place  # where the service has it now: elsewhere, when it waits in a retry topic
@@ -144,13 +143,13 @@ class Notes:
         """Nothing has come yet. `policies`: by topic."""
         self._policies = policies
         self._asked = asked
-        self._results: Dict[Place, Result] = {}
+        self._results: Dict[TaskId, Result] = {}
 
     def listed(self) -> List[Result]:
         """In the order in which they came."""
         return list(self._results.values())
 
-    def at(self, place: Place) -> Result:
+    def at(self, place: TaskId) -> Result:
         """Of the message of this place, where it was first."""
         return self._results.get(place) or self._results.setdefault(place, Result(place, self._asked))
 
@@ -174,7 +173,7 @@ class Notes:
                 result.dead_letter = self._letter(result, record)
 
     def _letter(self, result: Result, record: OutgoingRecord) -> DeadLetter:
-        said = {name: value for name, value in record.headers if name == f"{dead_letters.PREFIX}error"}
+        said = {name: value for name, value in record.headers if name == PREFIX + "error"}
         error = b"".join(map(_bytes, said.values())).decode()
         # Before any call a message is refused for its header `deliver-at` alone.
         reason = self._policies[result.topic].reason(result.errors[-1]) if result.errors else "invalid"

@@ -10,7 +10,7 @@ import pytest
 
 from kafka_worker.handler import lives
 from kafka_worker.handler.hooks import Hook, Registry
-from kafka_worker.handler.lives import Hooks, Waits
+from kafka_worker.handler.lives import Hooks, HookWaits
 from tests.support.eventually import eventually
 
 told: List[str] = []
@@ -64,7 +64,7 @@ def test_one_that_fails_is_started_again_alone_until_it_succeeds(caplog: pytest.
 
 def test_while_one_fails_or_takes_its_time_status_can_say_which_why_and_where() -> None:
     now = [0.0]
-    waits = Waits(lambda: now[0])
+    waits = HookWaits(lambda: now[0])
     hooks = Hooks(Registry([hook("a", [ConnectionError("refused")] * 10_000)], []), waits)
     thread = threading.Thread(target=hooks.start)
     thread.start()
@@ -124,7 +124,7 @@ def test_one_that_hangs_at_its_stop_is_cut_off_and_named(monkeypatch: pytest.Mon
         release.wait(5)
 
     hanging: Hook[Any] = Hook(function, SimpleNamespace())
-    hooks = Hooks(Registry([hanging], []), Waits())
+    hooks = Hooks(Registry([hanging], []), HookWaits())
     hooks.start()
 
     end(hooks, seconds=0.02)

@@ -29,7 +29,7 @@ class Service:
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Service:
     made = Service()
-    monkeypatch.setattr(asking, "find", lambda _: asking.Found("control", as_json(made.snapshot)))
+    monkeypatch.setattr(asking, "find", lambda _: asking.RunningService("control", as_json(made.snapshot)))
     monkeypatch.setattr(control, "ask", made.ask)
     return made
 
@@ -88,7 +88,7 @@ def test_what_is_in_force_is_listed_and_terminals_are_safe(service: Service, cap
 
 
 def test_who_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def nobody(_: object) -> asking.Found:
+    def nobody(_: object) -> asking.RunningService:
         raise control.NotRunningError("no supervisor answers")
 
     monkeypatch.setattr(asking, "find", nobody)

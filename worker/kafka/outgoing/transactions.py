@@ -29,7 +29,7 @@ from kafka_worker.kafka.outgoing.outbox import (
     say_goes_on,
     say_of_time,
 )
-from kafka_worker.kafka.outgoing.transactor import OF_TOPIC, Job, Parcel, Place, Transactor
+from kafka_worker.kafka.outgoing.transactor import OF_TOPIC, Job, OffsetToCommit, Parcel, Transactor
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, in_words, offset_of
 from kafka_worker.shared import logs
@@ -199,7 +199,7 @@ class Transactions:
             self._absent and any(self._absent.get(record.topic, now) > now for record in parcel.records)
         )
 
-    def commit(self, places: List[Place], member: Any) -> bool:
+    def commit(self, places: List[OffsetToCommit], member: Any) -> bool:
         """Commit these offsets, with all that the tasks below them send. The answer comes by `answers`. False: none may
         begin now."""
         if not self.free:

@@ -39,7 +39,7 @@ OF_TOPIC = frozenset({
 _PURGED = ("_PURGE_QUEUE", "_PURGE_INFLIGHT")
 _OF_A_TOPIC = ("TOPIC_AUTHORIZATION_FAILED", "UNKNOWN_TOPIC_OR_PART", "INVALID_TOPIC_EXCEPTION")
 
-Place = Tuple[str, int, int, str]  # topic, partition, offset and metadata
+OffsetToCommit = Tuple[str, int, int, str]  # topic, partition, offset and metadata
 
 
 class Parcel:
@@ -86,7 +86,7 @@ class Parcel:
 class Job:
     """One transaction."""
 
-    def __init__(self, parcels: List[Parcel], places: List[Place], member: Any) -> None:
+    def __init__(self, parcels: List[Parcel], places: List[OffsetToCommit], member: Any) -> None:
         """`member`: the group's metadata, by which a broker knows who has lost its partitions."""
         self.parcels = parcels
         self.places = places

@@ -19,9 +19,9 @@ from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tup
 
 from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest, LetterId, moment
 from kafka_worker.shared.foreign.escaping import readable
+from kafka_worker.shared.foreign.headers import DEAD_LETTER
 
-PREFIX = "dead-letter."  # of the headers that the service adds (the worker's dead_letter module has the same)
-RESOLVED, REPLAYED_TO, REPLAYS = PREFIX + "resolved", PREFIX + "replayed-to", PREFIX + "replays"
+RESOLVED, REPLAYED_TO = DEAD_LETTER + "resolved", DEAD_LETTER + "replayed-to"
 UNKNOWN = "unknown"
 MOST_REPLAYS = 3  # of one message, until somebody insists
 _LONGEST_NAME = 200  # characters, of who did it
@@ -120,8 +120,8 @@ class Letter:
     @staticmethod
     def of(record: DeadLetterRecord, replays: Optional[Mapping[MessageId, int]] = None) -> Letter:
         """The letter that a record holds. `replays`: how often messages were replayed, by where they stood then."""
-        ours = {name[len(PREFIX) :]: _text(value) for name, value in record.headers if name.startswith(PREFIX)}
-        theirs = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
+        ours = {name[len(DEAD_LETTER) :]: _text(value) for name, value in record.headers if name.startswith(DEAD_LETTER)}
+        theirs = [(name, value) for name, value in record.headers if not name.startswith(DEAD_LETTER)]
         letter = Letter(record, ours, theirs)
         return replace(letter, replays=(replays or {}).get(letter.source, 0))
 

@@ -10,7 +10,6 @@ from typing import Counter as Counts
 
 from kafka_worker.ops.dead_letters.letter import (
     MOST_REPLAYS,
-    REPLAYS,
     DeadLetterRecord,
     Headers,
     Letter,
@@ -21,6 +20,7 @@ from kafka_worker.ops.dead_letters.letter import (
     resolution_of,
 )
 from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest, LetterId
+from kafka_worker.shared.foreign.headers import REPLAYS
 
 BATCH_LETTERS, BATCH_BYTES = 500, 16_000_000  # stored in one go
 

@@ -36,7 +36,7 @@ def run(configuration: Configuration) -> int:
 # ---- explain ----------------------------------------------------------------------------------------------------------
 
 
-def _explain(found: asking.Found, snapshot: Snapshot, configuration: Configuration) -> int:
+def _explain(found: asking.RunningService, snapshot: Snapshot, configuration: Configuration) -> int:
     place = configuration.place or Place("")
     asked = [_asked(case, found) for case in cases(snapshot, place)]
     if configuration.as_json:
@@ -49,7 +49,7 @@ def _explain(found: asking.Found, snapshot: Snapshot, configuration: Configurati
     return TOLD if asked else NOT_TOLD
 
 
-def _asked(case: Case, found: asking.Found) -> Case:
+def _asked(case: Case, found: asking.RunningService) -> Case:
     """With what its process says, if there is something to ask."""
     return replace(case, answer=found.inquire(case.slot.slot, case.question)) if case.question else case
 
@@ -57,7 +57,7 @@ def _asked(case: Case, found: asking.Found) -> Case:
 # ---- stacks -----------------------------------------------------------------------------------------------------------
 
 
-def _stacks(found: asking.Found, snapshot: Snapshot, configuration: Configuration) -> int:
+def _stacks(found: asking.RunningService, snapshot: Snapshot, configuration: Configuration) -> int:
     slots = [slot for slot in snapshot.slots if slot.pid and configuration.slot in (None, slot.slot)]
     answers = {slot.slot: found.inquire(slot.slot, {"threads": True}) for slot in slots}
     if configuration.as_json:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import List, NamedTuple, Optional
 
+from kafka_worker.shared.ipc.health import WORKING
 from kafka_worker.shared.ipc.snapshot import Snapshot
-
-WORKING = ("running", "rolling")
 
 
 class Check(NamedTuple):

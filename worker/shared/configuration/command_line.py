@@ -26,7 +26,6 @@ COMMANDS = (
     dead_letter_flags.COMMAND,
 )  # fmt: skip
 _WITH_JSON = ("status", "lag", "check", "explain", "stacks", "events", "pauses", dead_letter_flags.COMMAND)
-_NEAR = 0.6  # difflib's ratio; flags are few and short, and a guess costs nothing
 _SWITCHES = {
     "--check-config": "validate, print the effective settings with secrets masked, and exit",
     "--json": f"with {', '.join(_WITH_JSON)}: print all of it as JSON",
@@ -224,6 +223,6 @@ def _read_place(arguments: Arguments, words: List[str]) -> None:
 
 def _wrong_flag(word: str, more: Sequence[str]) -> str:
     flag = word.split("=", 1)[0]
-    near = nearest(flag, [*(row.flag for row in TABLE.values()), *_SWITCHES, *more], _NEAR)
+    near = nearest(flag, [*(row.flag for row in TABLE.values()), *_SWITCHES, *more])
     hint = f" Did you mean {near}?" if near else ""
     return f"{flag} ({COMMAND_LINE}) is not an option.{hint} See --help."

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Iterable
 
+LIKENESS = 0.6  # of difflib's ratio, where names are few or short, and a guess costs nothing
 
-def nearest(name: str, known: Iterable[str], likeness: float) -> str:
+
+def nearest(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str:
     """The known name most like this one, by difflib's ratio; empty: none comes near. It is asked at each start about all that
     is in the environment, so what can't be near, by its length or its letters, is left out before difflib is imported."""
     letters, near = set(name), []

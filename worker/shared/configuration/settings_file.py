@@ -29,7 +29,6 @@ TOPICS = "topics"
 _OF_TOPICS = {TABLE[name].environment.lower(): name for name in NAMES}
 _OF_SERVICE = {row.environment: row for row in TABLE.values()}
 _KINDS = {bool: "a truth value", str: "a text", int: "a number", float: "a number", list: "a list", dict: "a table"}
-_NEAR = 0.6  # difflib's ratio; nobody else's names stand here
 _ONLY_TOPICS = (
     f"is a table, and only topics have tables, as [{TOPICS}.orders]; settings of the service stand above the first one, by "
     "their whole names"
@@ -89,7 +88,7 @@ def unknown_topics(file: SettingsFile, subscribed: Sequence[str]) -> List[str]:
             continue
         if table.startswith(PATTERN) and any_pattern:
             continue
-        near = nearest(table, subscribed, _NEAR)
+        near = nearest(table, subscribed)
         hint = f"did you mean {near}?" if near else f"its topics are {', '.join(subscribed)}."
         where = file.places.of(TOPICS, table)
         found.append(f"{_header(table)} ({where}) is no topic of this service; {hint} Correct or remove it.")
@@ -168,7 +167,7 @@ def _not_of_topics(name: str) -> str:
         return 'stands in handlers, above the first table: handlers = ["orders=module:function"]. Move it there.'
     if name.upper() in _OF_SERVICE:
         return f"holds for the service as a whole. Write it before the first table; topics have {', '.join(_OF_TOPICS)}."
-    near = nearest(name.lower(), _OF_TOPICS, _NEAR)
+    near = nearest(name.lower(), _OF_TOPICS)
     meant = f"; did you mean {near}? Rename or remove it." if near else f". Topics have {', '.join(_OF_TOPICS)}."
     return f"is not a setting of a topic{meant}"
 

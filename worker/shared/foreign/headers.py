@@ -9,6 +9,8 @@ from kafka_worker.shared.foreign.errors import UndecodableError
 
 # W3C's header `traceparent`: version, trace, the span that it was sent in, flags.
 _TRACE = re.compile(rb"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?\Z")
+DEAD_LETTER = "dead-letter."  # how the names of headers begin that the service adds to a dead letter
+REPLAYS = DEAD_LETTER + "replays"  # how often a message was sent back from the dead letters, so that a loop is noticed
 
 
 class _Lost(List[Tuple[str, Any]]):

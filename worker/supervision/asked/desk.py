@@ -16,7 +16,7 @@ from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.supervision.asked.http_process import HttpProcess
-from kafka_worker.supervision.asked.ordering import Ordering
+from kafka_worker.supervision.asked.order_requests import OrderRequests
 from kafka_worker.supervision.asked.orders_file import OrdersFile
 from kafka_worker.supervision.asked.questions import Questions
 from kafka_worker.supervision.asked.standing_orders import StandingOrders
@@ -50,7 +50,7 @@ class Desk:
         self._since = time.monotonic()
         self.recent = Recent(time.time())
         self.standing = StandingOrders(OrdersFile(settings), slots)
-        questions, ordering = Questions(slots), Ordering(settings, self.standing, slots)
+        questions, requests = Questions(slots), OrderRequests(settings, self.standing, slots)
         self.control = control.ControlServer(
             runtime_files.control_socket(settings),
             selector,
@@ -58,9 +58,9 @@ class Desk:
             {
                 "inquire": questions.inquire,
                 "events": self.recent.asked,
-                "pause": ordering.pause,
-                "resume": ordering.resume,
-                "park": ordering.park,
+                "pause": requests.pause,
+                "resume": requests.resume,
+                "park": requests.park,
             },
         )
         premises.guard(self.control)

@@ -17,7 +17,7 @@ from kafka_worker.shared.ipc.snapshot import ParkedReport
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 from kafka_worker.supervision.asked import orders_file
-from kafka_worker.supervision.asked.ordering import PARK_SECONDS, Ordering
+from kafka_worker.supervision.asked.order_requests import PARK_SECONDS, OrderRequests
 from kafka_worker.supervision.asked.orders_file import AGAIN_SECONDS, LOOK_SECONDS, OrdersFile
 from kafka_worker.supervision.asked.standing_orders import StandingOrders
 from kafka_worker.supervision.beside.aside import PATIENCE_SECONDS, Aside
@@ -49,11 +49,11 @@ class Bench:
         """The service begins, or begins anew."""
         self.file = OrdersFile(self.settings, lambda: self.now, aside or AtOnce())
         self.standing = StandingOrders(self.file, {3: self.slot}, lambda: NOW + self.now)
-        self.ordering = Ordering(self.settings, self.standing, {3: self.slot}, lambda: self.now, lambda: NOW + self.now)
+        self.requests = OrderRequests(self.settings, self.standing, {3: self.slot}, lambda: self.now, lambda: NOW + self.now)
 
     def order(self, command: str, place: Dict[str, Any], reason: Any = "why", **more: Any) -> Optional[Dict[str, Any]]:
         request = {"command": command, **place, "reason": reason, **more}
-        self.later = getattr(self.ordering, command)(request, Caller(4711, os.getuid()))
+        self.later = getattr(self.requests, command)(request, Caller(4711, os.getuid()))
         return self.later()  # type: ignore[no-any-return]
 
     @property

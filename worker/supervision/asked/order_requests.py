@@ -40,7 +40,7 @@ class _RefusedError(Exception):
     """An order that can't be given; the text says why."""
 
 
-class Ordering:
+class OrderRequests:
     """Hears what is ordered, and changes what is in force."""
 
     def __init__(
