@@ -58,9 +58,9 @@ class Work:
         return self.partition.tracker.watermark()
 
 
-def batch_pool(handler: Callable[..., Any], size: int = 100, *, contexts: bool = False) -> BatchPool:
+def batch_pool(handler: Callable[..., Any], size: int = 100, *, contexts: bool = False, whole: bool = False) -> BatchPool:
     """With one thread."""
-    return BatchPool(1, BatchCall(handler, decode, takes_contexts=contexts), size)
+    return BatchPool(1, BatchCall(handler, decode, takes_contexts=contexts), size, whole=whole)
 
 
 def _threads(act: Act, wait: Wait) -> Pool:

@@ -197,3 +197,21 @@ def test_no_message_of_a_batch_is_done_before_its_results_are_stored() -> None:
     assert isinstance(returned, Returned)
     assert [task[0] for task in returned.tasks] == [0, 1, 2]
     assert (len(returned.sends), work.segment.seen()) == (3, bytes(3))
+
+
+def test_who_gives_back_what_lies_behind_a_message_that_waits_wakes_another_for_it_before_it_calls() -> None:
+    """Its call may take an hour, and those who looked while it had all of them in hand have gone to sleep."""
+    work, calls = Work(4), []
+
+    def handler(messages: List[int]) -> None:
+        calls.append((messages, pool._tokens.qsize()))
+
+    pool = batch_pool(handler, whole=True)
+    lane = work.partition.lanes[b"key"]
+    first = lane.admit(work.task(0, lane))
+    lane.admit(work.task(1, lane))
+    work.partition.queue.extend([first, work.task(2), work.task(3)])
+    pool._serve_one(pool.threads[0], work.partition.queue.pop)
+
+    assert calls == [([0], 1)]
+    assert [task[0] for task in work.partition.queue.listed()] == [1, 2, 3]

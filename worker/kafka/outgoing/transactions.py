@@ -262,6 +262,7 @@ class Transactions:
                 say_of_time(self._complaint, parcel.task, parcel.what, record, problem)
             parcel.records = [record._replace(timestamp=0) for record in parcel.records]
         else:
+            self._in_doubt.add(parcel)  # until it is stored: no other is to be refused with it
             self._refused(parcel, problem)
 
     def _refused(self, parcel: Parcel, problem: KafkaError) -> None:

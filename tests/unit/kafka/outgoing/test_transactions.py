@@ -92,6 +92,18 @@ def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(
     assert [vars(each)["event"] for each in caplog.records] == ["partition-held", "partition-goes-on"]
 
 
+def test_what_was_refused_is_tried_without_others_until_it_is_stored_also_if_it_was_alone_at_first(bench: Bench) -> None:
+    bench.send(0)
+    tries = [bench.turn(REFUSED, blamed=(0,))]
+    bench.send(1)
+    for error in (REFUSED, ABORT, None):
+        bench.now += RESEND_SECONDS
+        tries.append(bench.turn(error, blamed=(0,) if error is REFUSED else ()))
+    bench.commit()
+
+    assert (tries, bench.sent) == ([[0]] * 4, [1])
+
+
 def test_one_that_is_refused_above_others_keeps_none_below_it(bench: Bench) -> None:
     for offset in (0, 1, 2):
         bench.send(offset)
