@@ -103,6 +103,11 @@ class Result:
         return self.state == DONE
 
     @property
+    def ended(self) -> bool:
+        """Whether it has its outcome: it is done, or a dead letter."""
+        return self.state in (DONE, DEAD_LETTER)
+
+    @property
     def retrying(self) -> bool:
         """Whether it waits for its next attempt."""
         return self.state == Waits.RETRY

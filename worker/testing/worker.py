@@ -138,16 +138,26 @@ class TestWorker:
             now = self._bench.clock()
             self._bench.clock.turn_to(min(target, now + self._longest_step(), target if due is None else max(now, due)))
 
-    def finish(self) -> None:
-        """Turn the clock until nothing waits for its next attempt any more. Raises NotAtRestError when that is without an
-        end."""
+    def finish(self) -> List[Result]:
+        """Turn the clock until nothing waits for its next attempt any more, nor for a circuit breaker, unless that finds things
+        no better when it tries. What is left then, of which each says by its `state` what it waits for: nothing, if all have
+        their outcome. Raises NotAtRestError when that is without an end."""
         deadline = Deadline(self._patience)
+        before, left = None, self._left(deadline)
+        while left != before and any(each.state == Waits.BREAKER for each in left):
+            self.advance(max(own.breaker_open_seconds for own in self.settings.each()))
+            before, left = left, self._left(deadline)
+        return left
+
+    def _left(self, deadline: Deadline) -> List[Result]:
+        """What has no outcome when nothing waits for its next attempt any more."""
         due = self._bench.parts.decisions.next_due()
         while due is not None:
             self.advance(max(0.0, due - self._bench.clock()))
             due = self._bench.parts.decisions.next_due()
             if due is not None and deadline.expired():
                 raise self._rest.fault(self._let_run)
+        return [each for each in self.results if not each.ended]
 
     def wait(self, patience: Optional[float] = None) -> None:
         """Wait for the end of all calls, but those that were given up at HANDLER_KILL_SECONDS; `patience`: true seconds, that

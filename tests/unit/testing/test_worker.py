@@ -216,12 +216,13 @@ def test_a_breaker_holds_messages_in_an_outage_and_goes_on_when_the_clock_says_s
     with TestWorker(handle, breaker_min_calls=3, breaker_open_seconds=10, max_attempts=2) as worker:
         results = [worker.run(number) for number in range(6)]
         assert {result.state for result in results[3:]} == {"breaker"}
+        began = worker.now()
+        assert worker.finish() == results, "as long as the outage lasts"
+        assert {result.state for result in results} == {"breaker"}
+        assert worker.now() - began >= 10, "it has tried again"
         away = False
-        worker.advance(11)
-        worker.finish()
-
-        assert [result.done for result in results] == [True] * 6
-        assert not worker.dead_letters
+        assert worker.finish() == []
+        assert [result.ended for result in results] == [True] * 6
 
 
 # ---- handlers of every kind ---------------------------------------------------------------------------------------------
