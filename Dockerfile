@@ -33,7 +33,8 @@ USER 10001:10001
 WORKDIR /app
 EXPOSE 8080
 STOPSIGNAL SIGTERM
+# Alive: /livez says so, wherever HTTP is served; without HTTP, `status` finds the service, whatever it says of it.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=6 \
-    CMD ["python", "-ISc", "import http.client as h, os; c = h.HTTPConnection(os.environ['HTTP'], timeout=4); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
+    CMD ["python", "-ISc", "import http.client as h, os, subprocess as s\nif not os.environ.get('HTTP'): raise SystemExit(s.call(['kafka-worker', 'status']) not in (0, 1))\nc = h.HTTPConnection(os.environ['HTTP'], timeout=4); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
 # In this form it is PID 1 itself, and hears the signals: it needs no init.
 ENTRYPOINT ["kafka-worker"]

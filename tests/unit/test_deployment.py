@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import os
 import re
 import shlex
 import threading
@@ -194,20 +195,35 @@ def answering() -> Iterator[Probed]:
         thread.join()
 
 
+def is_ill() -> bool:
+    """What the image's health check says, here."""
+    with pytest.raises(SystemExit) as told:
+        exec(json.loads(instructions("CMD")[0])[-1], {})
+    return bool(told.value.code)
+
+
 def test_the_image_is_healthy_when_livez_says_so_wherever_http_is_served(
     answering: Probed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program, options, check = json.loads(instructions("CMD")[0])
+    program, options, _ = json.loads(instructions("CMD")[0])
     monkeypatch.setenv("HTTP", f"0.0.0.0:{answering.server_port}")
 
-    def ill() -> bool:
-        with pytest.raises(SystemExit) as told:
-            exec(check, {})
-        return bool(told.value.code)
-
-    assert (program, options, ill()) == ("python", "-ISc", False)
+    assert (program, options, is_ill()) == ("python", "-ISc", False)
     answering.found = 503
-    assert ill()
+    assert is_ill()
+
+
+@pytest.mark.parametrize(("status", "ill"), [(0, False), (1, False), (2, True), (78, True)])
+def test_without_http_the_image_is_healthy_when_status_finds_the_service(
+    status: int, ill: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    command = tmp_path / "kafka-worker"
+    command.write_text(f'#!/bin/sh\ntest "$*" = status || exit 64\nexit {status}\n')
+    command.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("HTTP", "")
+
+    assert is_ill() is ill
 
 
 def test_nothing_is_compiled_at_the_start_of_a_process_as_nobody_may_keep_it() -> None:

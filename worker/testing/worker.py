@@ -139,9 +139,9 @@ class TestWorker:
             self._bench.clock.turn_to(min(target, now + self._longest_step(), target if due is None else max(now, due)))
 
     def finish(self) -> List[Result]:
-        """Turn the clock until nothing waits for its next attempt any more, nor for a circuit breaker, unless that finds things
-        no better when it tries. What is left then, of which each says by its `state` what it waits for: nothing, if all have
-        their outcome. Raises NotAtRestError when that is without an end."""
+        """Turn the clock until nothing waits for its next attempt any more, nor for a circuit breaker, unless that finds
+        things no better when it tries. What is left then, of which each says by its `state` what it waits for: nothing, if all
+        have their outcome. Raises NotAtRestError when that is without an end."""
         deadline = Deadline(self._patience)
         before, left = None, self._left(deadline)
         while left != before and any(each.state == Waits.BREAKER for each in left):
