@@ -262,6 +262,7 @@ class ConsumerLoop:
             dropped=self._ownership.dropped,
             suspects=parts.quarantine.count,
             trouble=parts.decisions.trouble or consumer.signing_in.trouble,
+            missing_topics=self._ownership.missing_topics,
             partitions=self._partitions(now, inside=inside),
             breakers=parts.gates.reports(now),
             parked=self._steering.parking.reports(),

@@ -50,6 +50,7 @@ class LoopReport:
     dropped: int = 0  # messages that were delivered and not started, because their partition went away
     suspects: int = 0  # that wait for their turn, or run
     trouble: str = ""  # what keeps us from running tasks; empty: nothing
+    missing_topics: Sequence[str] = ()  # of those that we have subscribed to
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
     parked: List[ParkedReport] = field(default_factory=list)
@@ -144,6 +145,7 @@ def child_report(
         parked=loop.parked,
         orders_known=loop.orders_known,
         trouble=loop.trouble,
+        missing_topics=list(loop.missing_topics),
         log_dropped=lost.dropped,
         log_untold=lost.untold,
         work=[

@@ -146,7 +146,9 @@ def test_what_was_done_of_a_topic_before_it_was_made_anew_counts_no_more_while_a
     do_all(admin, name, "old", running)
     assert "slow" in {entry.id for entry in running.ledger.of("start")}
 
-    make_anew(admin, name)
+    admin.delete_topics([name])
+    eventually(lambda: f"there is no topic {name}" in running.command("status").stdout, SECONDS, "status says that it is gone")
+    admin.create_topic(name, partitions=1)
     first, *others = numbered("new")
     admin.produce(name, [first.row])
     oracle = Oracle(running.ledger, [first])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from confluent_kafka import OFFSET_BEGINNING
 
@@ -79,18 +79,23 @@ Step = Callable[["ScriptedGroup"], Optional[List[Message]]]
 
 
 class Ids:
-    """In the place of `TopicIds`: `home` is what every topic is. An answer is of the time of its question."""
+    """In the place of `TopicIds`: `home` is what every topic is that is not `missing`. An answer is of the time of its
+    question."""
 
     def __init__(self) -> None:
         self.home = UNKNOWN
+        self.missing: Set[str] = set()
+        self._is_open = False
         self.asked: Dict[str, Home] = {}
 
     def ask(self, topics: Iterable[str]) -> None:
-        self.asked = dict.fromkeys(topics, self.home)
+        names = set(topics)
+        self.asked, self._is_open = dict.fromkeys(names - self.missing, self.home), bool(names)
 
     def answer(self, _patience: float = 0.0) -> Optional[Dict[str, Home]]:
         asked, self.asked = self.asked, {}
-        return asked or None
+        is_open, self._is_open = self._is_open, False
+        return asked if is_open else None
 
 
 class Ends:

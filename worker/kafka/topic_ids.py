@@ -21,6 +21,7 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, TypeV
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.partitions.stored import ID_LENGTH, UNKNOWN, Home
 from kafka_worker.shared import logs
 from kafka_worker.shared.foreign.digest import digest
@@ -78,7 +79,7 @@ class TopicIds:
         cluster = client.describe_cluster(request_timeout=ANSWER_SECONDS)
         asked = client.describe_topics(TopicCollection(names), request_timeout=ANSWER_SECONDS)
         short = _told(cluster, "cluster_id")
-        return {topic: Home(short, _told(future, "topic_id")) for topic, future in asked.items()}
+        return {topic: Home(short, _told(future, "topic_id")) for topic, future in asked.items() if not _is_missing(future)}
 
     def _there(self, client: AdminClient) -> bool:
         """Whether there are brokers, and have been for a while."""
@@ -101,11 +102,22 @@ class TopicIds:
         return self._client
 
     def answer(self, patience: float = 0.0) -> Optional[Dict[str, Home]]:
-        """What each topic that was asked about is; None: nothing was asked, or there is no answer yet. Tells it once."""
+        """What each topic that was asked about is, without those that do not exist; None: nothing was asked, or there is no
+        answer yet. Tells it once."""
         if self._asked is None or futures.wait([self._asked], patience).not_done:
             return None
         homes, self._asked = self._asked.result(), None
         return homes
+
+
+def _is_missing(future: futures.Future[Any]) -> bool:
+    try:
+        future.result(2 * ANSWER_SECONDS)
+    except KafkaException as problem:
+        return meaning(problem.args[0].name()) is Meaning.ABSENT
+    except futures.TimeoutError:
+        pass
+    return False
 
 
 def _told(future: futures.Future[Any], name: str) -> str:

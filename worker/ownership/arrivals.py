@@ -2,18 +2,20 @@
 only.
 
 A topic that is made anew under a running service begins again at offset 0, but the client goes on where it was, without a
-word: messages below would be skipped. Only the topic's id tells, so it is looked at now and then.
+word: messages below would be skipped. Only the topic's id tells, so it is looked at now and then. The same look finds topics
+that are missing: the client tells that once, or never, and not that they are there.
 """
 
 from __future__ import annotations
 
-from typing import Iterable, List
+from typing import Iterable, List, Set
 
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.recovery.offset_map import decode
 from kafka_worker.recovery.recovery import Recovery
+from kafka_worker.shared.topic_settings import PATTERN
 
 COMMITTED_SECONDS = 5.0  # for the broker to tell what it holds of newly assigned partitions
 AGAIN_SECONDS = 1.0  # the same when it did not, and others of our partitions have to wait meanwhile
@@ -25,9 +27,12 @@ UNTOLD = "the broker has not told what was committed"
 class Arrivals:
     """What one process waits to hear of the partitions that it was just given."""
 
-    def __init__(self, recovery: Recovery) -> None:
-        """Nothing is assigned yet."""
+    def __init__(self, recovery: Recovery, subscribed: Iterable[str]) -> None:
+        """Nothing is assigned yet. `subscribed`: to what, patterns too."""
         self._recovery = recovery
+        self._subscribed = [topic for topic in subscribed if not topic.startswith(PATTERN)]
+        self._asked: Set[str] = set()
+        self.missing: List[str] = []  # of these, as of the last look
         self._look_at = 0.0
         self._again_at = 0.0
 
@@ -61,9 +66,12 @@ class Arrivals:
         homes = consumer.ids.answer() if self._look_at else None  # else it is of a time before what is new
         if homes is None:
             if now >= self._look_at:
-                self._look_at = now + LOOK_SECONDS
-                consumer.ids.ask(partition.topic for partition in assignment)
+                # Not about all at the very first look, when there is nothing to ask: to be in the group soon is more.
+                first, self._look_at = self._look_at == 0.0 and not self._asked, now + LOOK_SECONDS
+                self._asked = {*(partition.topic for partition in assignment), *(() if first else self._subscribed)}
+                consumer.ids.ask(self._asked)
             return []
+        self.missing = sorted(self._asked.difference(homes).intersection(self._subscribed))
         known = [partition for partition in assignment if not partition.flow.untold]
         anew = [partition for partition in known if partition.stored.home.differs(homes.get(partition.topic, UNKNOWN))]
         for partition in known:

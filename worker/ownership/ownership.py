@@ -67,7 +67,7 @@ class Ownership(RebalanceListener):
         self._by_partition = intake.by_partition(parts.topics)
         longest_poll = milliseconds(parts.consumer_properties, "max.poll.interval.ms")
         self._longest_revocation = min(settings.drain_seconds, longest_poll / 2)
-        self._arrivals = Arrivals(recovery)
+        self._arrivals = Arrivals(recovery, parts.topics)
         self._consumer: GroupConsumer
         self._follow_up = parts.follow_up
         self.parting = False  # our client closes: what it gives up by that, the group gives to whoever comes next
@@ -80,6 +80,11 @@ class Ownership(RebalanceListener):
         self.rebalances = 0  # how often the group has told us what is ours
         self.work = Work()
         self.changes = 0  # how often something came or went, or was held or let go
+
+    @property
+    def missing_topics(self) -> List[str]:
+        """That we have subscribed to."""
+        return self._arrivals.missing
 
     def use(self, consumer: GroupConsumer) -> None:
         """This is our client from now on."""

@@ -109,6 +109,16 @@ def test_what_old_brokers_and_those_that_refuse_do_not_tell_is_unknown_and_diffe
     assert UNKNOWN.completed(known) == known
 
 
+def test_a_topic_that_does_not_exist_is_not_in_the_answer(admins: List[Admin]) -> None:
+    asked = TopicIds({})
+    asked.ask(["one", "two"])
+    admins[-1].topics["two"].set_exception(KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)))
+    admins[-1].topics["one"].set_exception(KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)))
+    admins[-1].cluster.set_result(Answer(cluster_id=""))
+
+    assert asked.answer(SECONDS) == {"one": UNKNOWN}
+
+
 def test_an_answer_that_has_not_come_is_none_and_one_that_has_is_told_once(admins: List[Admin]) -> None:
     asked = TopicIds({})
     nothing_asked = asked.answer(10)

@@ -13,7 +13,7 @@ from kafka_worker.ownership.arrivals import UNTOLD
 from kafka_worker.partitions import commits
 from kafka_worker.partitions.stored import Home
 from kafka_worker.recovery.offset_map import encode
-from tests.unit.fakes import Message, ScriptedGroup, Step
+from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
 
 BEFORE, AFTER = Home("c" * 16, "1" * 16), Home("c" * 16, "2" * 16)
@@ -89,6 +89,24 @@ def test_a_topic_that_is_seen_to_begin_anew_is_not_begun_anew_once_more_for_an_a
 
     assert "rewind" not in bench.group.deeds
     assert bench.calls == [0, 1, 2, 0]
+
+
+def test_a_topic_that_is_missing_is_told_until_there_is_one_also_by_who_has_nothing_of_it(bench: Bench) -> None:
+    def make_missing(*names: str) -> Step:
+        def change(group: ScriptedGroup) -> List[Message]:
+            group.ids.missing = set(names)
+            return []
+
+        return change
+
+    def told(*names: str) -> Step:
+        return until(lambda: list(bench.loop.report.missing_topics) == list(names))
+
+    bench.play(
+        assign(), make_missing(TOPIC), told(TOPIC), make_missing(), told(), revoke(), make_missing(TOPIC), told(TOPIC), stop()
+    )
+
+    assert list(bench.loop.report.missing_topics) == [TOPIC]
 
 
 def test_an_id_that_is_not_told_any_more_changes_nothing(bench: Bench) -> None:

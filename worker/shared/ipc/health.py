@@ -38,6 +38,7 @@ class Kind(str, Enum):
     REBALANCE = "rebalance"  # one that does not end
     OVERSIZED = "oversized"
     TROUBLE = "trouble"  # something keeps it from running tasks
+    TOPIC_MISSING = "topic-missing"  # one that the service consumes
     UNSTORED = "dead-letters-unstored"
     HELD = "held"
     STALLED = "stalled"  # partitions that stand still, with nothing that explains it
@@ -56,9 +57,19 @@ def conditions(state: str, slots: Iterable[SlotReport], log_untold: int = 0) -> 
     found = [] if state in WORKING else [Condition(Kind.SUPERVISOR.value, None, f"the supervisor is {state}")]
     if log_untold:
         found.append(Condition(Kind.LOG.value, None, f"the supervisor: {_unread(log_untold)}"))
-    for slot in slots:
+    of_slots = list(slots)
+    found += [Condition(Kind.TOPIC_MISSING.value, None, text) for text in _missing(of_slots)]
+    for slot in of_slots:
         found += [Condition(kind.value, slot.slot, f"slot {slot.slot}: {text}") for kind, text in _of_slot(slot)]
     return found
+
+
+def _missing(slots: Iterable[SlotReport]) -> List[str]:
+    """Each topic once, though all processes say so."""
+    names = {name for slot in slots if slot.pid and slot.child for name in slot.child.missing_topics}
+    return [
+        f"there is no topic {name}: check says how to make it, and what comes to it is consumed then" for name in sorted(names)
+    ]
 
 
 def _of_slot(slot: SlotReport) -> Found:

@@ -208,6 +208,7 @@ class ChildReport:
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
     trouble: str = ""  # what keeps it from running tasks; empty: nothing
+    missing_topics: List[str] = field(default_factory=list)  # of those that it has subscribed to
     threads: int = 0  # that may run tasks now
     rss: int = 0  # bytes of memory in RAM; 0: not looked at yet
     renew: str = ""  # why it wishes to be recycled; empty: it does not (the name stays, for those who read the JSON)

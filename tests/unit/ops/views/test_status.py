@@ -97,6 +97,17 @@ def test_a_log_that_nobody_reads_is_a_problem_until_it_is_told_there() -> None:
     ]
 
 
+def test_a_topic_that_is_missing_is_one_problem_of_the_service_whoever_says_so() -> None:
+    found = health.conditions(
+        "running", [slot(child=child(missing_topics=["b"])), slot(child=child(missing_topics=["b", "a"]))]
+    )
+
+    assert [(each.kind, each.slot, each.text.partition(":")[0]) for each in found] == [
+        ("topic-missing", None, "there is no topic a"),
+        ("topic-missing", None, "there is no topic b"),
+    ]
+
+
 def test_several_problems_are_all_told() -> None:
     broken = slot(heartbeat_age=7.0, child=child(broker_away=True, joined=False))
 

@@ -35,6 +35,7 @@ const REMEDIES = {
     "Raise MEMORY_LIMIT or lower PROCESSES. It works meanwhile. What is set now:",
     () => `${SERVICE} --check-config`,
   ],
+  "topic-missing": ["What comes to it is consumed when there is one. How it is made, and what else is wrong:", () => `${SERVICE} check`],
   "trouble": ["The text says what keeps it from running tasks. What else is wrong, and how it is mended:", () => `${SERVICE} check`],
   "dead-letters-unstored": [
     "The dead-letter topic is missing, forbidden or full. Nothing is lost; it goes on by itself after the cure.",
