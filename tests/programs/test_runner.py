@@ -341,27 +341,36 @@ def test_what_a_handler_has_left_for_the_end_is_done_when_its_process_ends_in_or
     assert (tmp_path / "end.printed").read_text() == "printed\n"
 
 
-def test_where_the_handler_is_is_told_while_it_runs(shared: Runner) -> None:
+def where(runner: Runner, function: str) -> List[str]:
+    """The names of the functions in which its handler is, when it has come to this one; then that is cancelled."""
+
     def found() -> bool:
-        if shared.calls is None:
+        if runner.calls is None:
             return False
-        if any(function == "until_cancelled" for _, _, function, _ in shared.calls):
+        if any(name == function for _, _, name, _ in runner.calls):
             return True
-        shared.want_calls()  # it had not begun
+        runner.want_calls()  # it had not begun
         return False
 
-    running = threading.Thread(target=shared.call, args=("until_cancelled",))
+    running = threading.Thread(target=runner.call, args=("until_cancelled",))
     running.start()
-    shared.want_calls()
+    runner.want_calls()
     try:
         eventually(found, 10, "it says where it is")
+        return [name for _, _, name, _ in runner.calls or []]
     finally:
-        shared.partition.closing.close(time.monotonic() + 60)
+        runner.partition.closing.close(time.monotonic() + 60)
         running.join()
-        shared.partition = Partition(TOPIC, 7)
+        runner.partition = Partition(TOPIC, 7)
 
-    assert shared.calls
-    assert shared.calls[0][2] != "run", "what of ours led to the handler is left out"
+
+def test_where_the_handler_is_is_told_while_it_runs(shared: Runner) -> None:
+    assert where(shared, "until_cancelled")[0] != "run", "what of ours led to the handler is left out"
+
+
+def test_where_a_coroutine_waits_is_told_and_not_where_its_loop_is() -> None:
+    with contextlib.closing(Runner("tests.support.task_handlers:coroutine_until_cancelled")) as runner:
+        assert where(runner, "coroutine_until_cancelled")[-1] == "sleep"
 
 
 def test_all_processes_end_in_order_within_one_deadline(tmp_path: Any) -> None:

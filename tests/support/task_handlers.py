@@ -3,6 +3,7 @@ is their witness."""
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import ctypes
 import logging
@@ -182,6 +183,12 @@ def until_cancelled(argument: Any, context: Any) -> Any:
     while not (context.cancelled and (context.deadline or argument == "late")):
         threading.Event().wait(LOOK_SECONDS)
     return context.deadline
+
+
+async def coroutine_until_cancelled(_message: Any, context: Any) -> None:
+    """A handler by itself."""
+    while not context.cancelled:  # noqa: ASYNC110 (what handlers do)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 def facts(_argument: Any, context: Any) -> Any:

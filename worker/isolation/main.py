@@ -16,7 +16,6 @@ import signal
 import socket
 import sys
 import threading
-import traceback
 from _thread import start_new_thread
 from functools import partial
 from typing import TYPE_CHECKING, Any, Awaitable, Dict, List, Optional, Tuple
@@ -143,6 +142,7 @@ class TaskMain:
         self._control = control
         self._current: Tuple[int, Optional[Partition], int] = (0, None, -1)  # number of a task, its partition and offset
         self._cancelled: Tuple[int, Optional[float]] = (0, None)  # number of a task, and its deadline
+        self._coroutine: Any = None  # that runs, of an async handler
 
     def run(self) -> None:
         """Load the handlers and serve, until our parent closes its end."""
@@ -165,8 +165,11 @@ class TaskMain:
             self._answer(0, "unprepared", str(problem))
         else:
             self._answer(0, "prepared")
-            self._serve(single.call_of(handlers, loop))
+            self._serve(single.call_of(handlers, loop, self._note))
         hooks.stop()
+
+    def _note(self, coroutine: Any) -> None:
+        self._coroutine = coroutine
 
     def _waits(self, what: str) -> None:
         with contextlib.suppress(OSError):  # nobody is left who would hear it, and what has begun is stopped all the same
@@ -222,7 +225,17 @@ class TaskMain:
     def _hear(self, message: Message) -> None:
         if "cancel" in message:
             self._cancel(message["cancel"], message["deadline"], message["why"])
-        self._control.send({"calls": _main_calls()} if "calls" in message else {"alive": True})
+        self._control.send({"calls": stacks.plain(self._where())} if "calls" in message else {"alive": True})
+
+    def _where(self) -> stacks.Calls:
+        """The handler's calls: what its coroutine waits for, or, if there is none or it keeps the loop busy, its thread's."""
+        try:
+            coroutine = self._coroutine
+            if coroutine is not None and not coroutine.cr_running:
+                return stacks.of_coroutine(coroutine)
+            return stacks.of_handler(stacks.of_thread(_MAIN))
+        except Exception:  # a handler may have replaced whatever this takes
+            return stacks.Calls()
 
     def _cancel(self, number: int, deadline: Optional[float], why: str) -> None:
         self._cancelled = (number, deadline)
@@ -234,7 +247,7 @@ class TaskMain:
             what = "is parked" if why == Event.PARKED else f"has run for {limit:g} s"
             log.warning(
                 "%s offset %d %s and is told that it is cancelled; it is here:",
-                partition, offset, what, exc_info=RemoteTraceback(_main_stack()),
+                partition, offset, what, exc_info=RemoteTraceback("".join(self._where().format())),
                 extra=about(Event(why), topic=partition.topic, partition=partition.number, offset=offset),
             )  # fmt: skip
         partition.closing.close(deadline)
@@ -246,18 +259,6 @@ def _in_loop(loop: Optional[AbstractEventLoop], awaitable: Awaitable[Any]) -> An
         return None
     start.late("asyncio").set_event_loop(loop)
     return loop.run_until_complete(awaitable)
-
-
-def _main_stack() -> str:
-    frame = sys._current_frames().get(_MAIN)  # noqa: SLF001 (the documented way)
-    return "".join(traceback.format_stack(frame))
-
-
-def _main_calls() -> stacks.PlainCalls:
-    try:
-        return stacks.plain(stacks.of_handler(stacks.of_thread(_MAIN)))
-    except Exception:  # a handler may have replaced whatever this takes
-        return []
 
 
 def _fields(send: Send) -> Tuple[Any, ...]:
