@@ -194,7 +194,8 @@ class ConsumerLoop:
             self._publish(self._clock())  # the last word of a client that does not close
             self._stage.move(Stage.CLOSING)
             self._ownership.parting = True
-            end.leave(owed=self._parts.follow_up.owed)
+            if end.leave(owed=self._parts.follow_up.owed):
+                self._parts.follow_up.paid()
         # The client is closed, and tells nothing of partitions any more: the rest of the report stays.
         self.report = replace(self.report, ending=self._consumer.ending, dropped=self._ownership.dropped)
         return self._consumer.ending or (ExitCode.GAVE_UP if self._cut_off else ExitCode.OK)

@@ -57,6 +57,9 @@ class Client:
     def unsubscribe(self) -> None:
         self._take(sorted(self._fetch), "revoke")
 
+    def memberid(self) -> None:
+        """Its word is out at once."""
+
     def assignment(self) -> List[ClientPartition]:
         return [ClientPartition(*name) for name in self._fetch]
 

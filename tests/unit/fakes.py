@@ -129,6 +129,7 @@ class ScriptedGroup:
         self.ends = Ends()
         self.unsettled_at: Optional[float] = None
         self.accepts = True  # whether a commit can be sent
+        self.leaves = True  # whether the group hears that it does
         self.commits: List[Tuple[str, int, int]] = []
         self.deeds: List[str] = []
         self.rewound: List[int] = []  # the offsets
@@ -185,8 +186,9 @@ class ScriptedGroup:
     def resume(self, names: List[TopicPartition]) -> None:
         self.deeds.append("resume")
 
-    def leave(self, _deadline: Deadline) -> None:
+    def leave(self, _deadline: Deadline) -> bool:
         self.deeds.append("leave")
+        return self.leaves
 
     def close(self) -> None:
         self.deeds.append("close")

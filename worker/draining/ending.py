@@ -69,12 +69,13 @@ class Ending:
                 return
             self._turn()
 
-    def leave(self, *, owed: bool) -> None:
+    def leave(self, *, owed: bool) -> bool:
         """Nothing is owed to messages any more: what follows is politeness. `owed`: the group waits for a word of us, so that
-        the seat can't be kept for who comes next."""
+        the seat can't be kept for who comes next. Whether it has been given up."""
         stop = self._stopping.wish
         if stop is not None:
             stop.deadline.hurry(CLOSE_SECONDS)
-        if owed or (stop is not None and stop.leave):  # looked at only now: the wish may have changed during the drain
-            self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock))
+        leaves = owed or (stop is not None and stop.leave)  # looked at only now: the wish may have changed during the drain
+        has_left = leaves and self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock))
         self._consumer.close()
+        return has_left

@@ -85,6 +85,7 @@ class GroupConsumer:
         callbacks = {"error_cb": self._on_error, "on_commit": self._on_commit, "stats_cb": self._on_statistics}
         self.signing_in = SigningIn(properties.get(SETTING), clock)
         self._properties, self._topics = {**properties, **callbacks}, list(topics)
+        self._static = "group.instance.id" in properties
         self._paused: List[TopicPartition] = []  # of those that are just being assigned
         self._cooperative = is_cooperative(properties)
         self._join()
@@ -193,15 +194,23 @@ class GroupConsumer:
         self._rewinds.resumed(names)
         self._consumer.resume([ClientPartition(*name) for name in names])
 
-    def leave(self, deadline: Deadline) -> None:
+    def leave(self, deadline: Deadline) -> bool:
         """Give the membership up at once: `close` alone would keep a static member's seat until its session times out. Who is
-        just joining has to join first: only the answer brings the id to leave by, and the broker would keep the seat taken."""
+        just joining has to join first: only the answer brings the id to leave by, and the broker would keep the seat taken.
+        Whether the word of it is out; `close` waits for its answer."""
         self._ahead = True  # what comes now is dropped
         while not (self.joined or self.away or deadline.expired()):
             self._consumer.poll(0.02)
         self._consumer.unsubscribe()
-        while not deadline.expired() and self._consumer.assignment():
+        while self._stays and not deadline.expired():
             self._consumer.poll(0.02)
+        return not (self._stays or self.away)
+
+    @property
+    def _stays(self) -> bool:
+        """Whether there is anything left to be given up. A static member's id goes with the word by which it leaves, a moment
+        after its partitions: from a client that is closed between the two that word never comes."""
+        return bool(self._consumer.assignment() or (self._static and not self.away and self._consumer.memberid()))
 
     def close(self) -> None:
         """Close the client. It can hang for as long as a broker is frozen: somebody else has to watch the time."""

@@ -40,7 +40,7 @@ class FollowUp:
             )  # fmt: skip
 
     def paid(self) -> None:
-        """The group has told what is ours since."""
+        """The group has told what is ours since, or that we have left it."""
         with contextlib.suppress(OSError):  # it is not there; or it stays, and the next one in the slot joins twice
             if self._path:
                 os.unlink(self._path)

@@ -226,8 +226,9 @@ class Member:
         """Give of these again."""
         self._paused = [name for name in self._paused if name not in names]
 
-    def leave(self, _deadline: Deadline) -> None:
+    def leave(self, _deadline: Deadline) -> bool:
         """Nobody else is in the group."""
+        return True
 
     def close(self) -> None:
         """Nothing to close."""

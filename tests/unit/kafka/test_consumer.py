@@ -26,6 +26,7 @@ class Client:
         self.queue: List[Any] = []
         self.in_consume: Callable[[], Any] = list
         self.assigned = True
+        self.moments = 0
         self.refusals = 0  # how often it will not be sought in
         self.sought: List[Tuple[str, int, int]] = []
 
@@ -37,6 +38,11 @@ class Client:
 
     def assignment(self) -> List[int]:
         return [1] if self.assigned else []
+
+    def memberid(self) -> Optional[str]:
+        """It is gone some moments after what was assigned."""
+        self.moments -= not self.assigned
+        return "an id" if self.moments > 0 else None
 
     def poll(self, _timeout: float) -> Any:
         if self.queue:
@@ -125,6 +131,19 @@ def test_leaving_knows_no_position_past_messages_that_it_drops(client: Client, w
     witness.group.leave(Deadline(5))
 
     assert witness.positions == {}
+
+
+@pytest.mark.parametrize("patience", [5.0, 0.0])
+def test_a_static_member_has_left_when_its_word_is_out_and_not_when_its_partitions_are_gone(
+    client: Client, patience: float
+) -> None:
+    """A client that is closed between the two keeps the seat."""
+    group = GroupConsumer({"group.instance.id": "here-0"}, [TOPIC], RebalanceListener())
+    group.joined, client.moments = True, 3
+
+    has_left = group.leave(Deadline(patience))
+
+    assert (has_left, client.moments > 0) == (bool(patience), not patience)
 
 
 def test_a_fault_in_a_client_callback_loses_no_batch_and_ends_the_child_as_a_fault(client: Client, witness: Witness) -> None:

@@ -50,6 +50,9 @@ class Client:
     def assignment(self) -> List[Any]:
         return []
 
+    def memberid(self) -> Optional[str]:
+        return None if f"{self._kind} leaves" in self._account else "an id"
+
     def unsubscribe(self) -> None:
         self._note("leaves")
 

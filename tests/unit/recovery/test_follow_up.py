@@ -56,6 +56,19 @@ def test_who_ends_before_that_gives_the_seat_up_and_who_owes_nothing_keeps_it(
     assert [deed for deed in bench.group.deeds if deed != "pause"] == deeds
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+def test_who_has_left_in_order_owes_nothing_any_more(bench: Bench, leaves: bool) -> None:
+    """What the next one in the slot would do for it would be in vain; where the word was not heard, it is not."""
+
+    def unheard(group: ScriptedGroup) -> List[Any]:
+        group.leaves = leaves
+        return []
+
+    bench.play(assign(), revoke(), unheard, stop())
+
+    assert bench.follow_up.owed is not leaves
+
+
 def test_what_a_closing_client_gives_up_is_not_noted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ScriptedGroup, "close", lambda group: group.listener.on_revoked([OURS]))
     bench.play(assign(), stop())

@@ -72,7 +72,6 @@ class NewProtocolConsumer(GroupConsumer):
 
     def __init__(self, properties: Dict[str, Any], *others: Any) -> None:
         """As any member joins."""
-        self._static = "group.instance.id" in properties
         self._taken: Optional[KafkaError] = None  # the word by which our seat was refused to us
         self._until: Optional[Deadline] = None  # we do not sit ourselves: somebody does in between
         self._has_it = False  # who sits in between has the seat, or had it
@@ -97,7 +96,7 @@ class NewProtocolConsumer(GroupConsumer):
             super()._fenced(self._taken)
         return []
 
-    def leave(self, deadline: Deadline) -> None:
+    def leave(self, deadline: Deadline) -> bool:
         """Give the membership up at once: a static member's own word would keep the seat."""
         if self._static and not self.away:
             if not self._until:
@@ -105,7 +104,7 @@ class NewProtocolConsumer(GroupConsumer):
             while not (self._has_it or self.away or deadline.expired()):
                 self._consumer.poll(_POLL_SECONDS)
             self.joined = True
-        super().leave(deadline)
+        return super().leave(deadline)
 
     def _sit_in_between(self, until: Deadline) -> None:
         self._until, self._has_it = until, False
