@@ -17,8 +17,8 @@ from kafka_worker import kafka  # noqa: F401 (first of all: it imports the clien
 from confluent_kafka import Consumer, KafkaException, Producer, libversion
 
 from kafka_worker import start
-from kafka_worker.handler import validation
 from kafka_worker.handler.routing import Handlers
+from kafka_worker.handler.validation import validation
 from kafka_worker.kafka import tokens
 from kafka_worker.kafka.properties import consumer_properties, of_new_protocol, producer_properties
 from kafka_worker.shared.configuration.client.identity import named

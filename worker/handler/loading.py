@@ -21,9 +21,9 @@ from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import Decoder, WithContext, decode
 from kafka_worker.handler.formats import FormatError
 from kafka_worker.handler.formats.function import of_function
-from kafka_worker.handler.schema import SchemaError
-from kafka_worker.handler.typed import HintError, element_of, hint_of
-from kafka_worker.handler.validation import decoder_for
+from kafka_worker.handler.validation.schema import SchemaError
+from kafka_worker.handler.validation.typed import HintError, element_of, hint_of
+from kafka_worker.handler.validation.validation import decoder_for
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.foreign.functions import NoFunctionError, imported_with_care

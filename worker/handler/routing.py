@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, Optional
 
-from kafka_worker.handler import hooks, validation
+from kafka_worker.handler import hooks
 from kafka_worker.handler.hooks import DEFINED, Registry
 from kafka_worker.handler.loading import Handler, HandlerError, Kind, load
+from kafka_worker.handler.validation import validation
 from kafka_worker.partitions.task import partition_of
 from kafka_worker.shared.routes import route_of, routes_of, settings_of
 from kafka_worker.shared.settings import Settings

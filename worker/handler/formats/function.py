@@ -11,7 +11,7 @@ from typing import Any, Callable, Optional
 
 from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import Decoder, WithContext
-from kafka_worker.handler.typed import without_values
+from kafka_worker.handler.validation.typed import without_values
 from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain, text_of
 
 

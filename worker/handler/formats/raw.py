@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Optional
 
 from kafka_worker.handler.decoding import Decoder
-from kafka_worker.handler.typed import takes_none, tombstone, wanted
+from kafka_worker.handler.validation.typed import takes_none, tombstone, wanted
 from kafka_worker.shared.foreign.errors import UndecodableError
 
 

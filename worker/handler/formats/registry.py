@@ -25,7 +25,7 @@ from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Set, Tupl
 from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import WithContext, invalid
 from kafka_worker.handler.formats import FormatError
-from kafka_worker.handler.typed import converter, takes_none, tombstone, wanted
+from kafka_worker.handler.validation.typed import converter, takes_none, tombstone, wanted
 from kafka_worker.shared.configuration.client.registry_properties import FORMATS, NOT_FOUND, client_properties
 from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, causes_of, names_of, plain, quoted, text_of
 

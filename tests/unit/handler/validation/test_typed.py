@@ -29,8 +29,8 @@ from typing_extensions import Annotated  # Python 3.8 has none
 from kafka_worker.handler import loading
 from kafka_worker.handler.decoding import quick_decoder
 from kafka_worker.handler.loading import HandlerError
-from kafka_worker.handler.typed import HintError, element_of, hint_of
-from kafka_worker.handler.validation import decoder_for
+from kafka_worker.handler.validation.typed import HintError, element_of, hint_of
+from kafka_worker.handler.validation.validation import decoder_for
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 from tests.unit.fakes import Message, some_settings

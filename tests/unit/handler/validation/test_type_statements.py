@@ -9,8 +9,8 @@ import msgspec
 import pydantic
 import pytest
 
-from kafka_worker.handler.typed import element_of, hint_of
-from kafka_worker.handler.validation import decoder_for
+from kafka_worker.handler.validation.typed import element_of, hint_of
+from kafka_worker.handler.validation.validation import decoder_for
 from tests.unit.fakes import some_settings
 
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="this Python has no `type` statement")

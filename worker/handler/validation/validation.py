@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import Any, List, Mapping, Optional
 
-from kafka_worker.handler import schema
 from kafka_worker.handler.decoding import Decoder, WithContext, quick_decoder
 from kafka_worker.handler.formats import raw
-from kafka_worker.handler.schema import Schema, SchemaError
-from kafka_worker.handler.typed import converter, takes_none, tombstone, typed_decoder
+from kafka_worker.handler.validation import schema
+from kafka_worker.handler.validation.schema import Schema, SchemaError
+from kafka_worker.handler.validation.typed import converter, takes_none, tombstone, typed_decoder
 from kafka_worker.shared.configuration.client.registry_properties import FORMATS
 from kafka_worker.shared.foreign.errors import TooLongError
 from kafka_worker.shared.settings import Settings

@@ -7,10 +7,10 @@ from typing import Any, Callable, Dict
 
 import pytest
 
-from kafka_worker.handler import validation
 from kafka_worker.handler.decoding import invalid, quick_decoder
-from kafka_worker.handler.schema import COUNTED, DEEPEST, SchemaError
-from kafka_worker.handler.validation import decoder_for
+from kafka_worker.handler.validation import validation
+from kafka_worker.handler.validation.schema import COUNTED, DEEPEST, SchemaError
+from kafka_worker.handler.validation.validation import decoder_for
 from kafka_worker.shared.foreign.errors import InvalidMessageError, TooLongError, UndecodableError, names_of
 from kafka_worker.shared.foreign.exceptions import rebuilt, told
 from kafka_worker.shared.settings import Settings
