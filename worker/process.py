@@ -44,11 +44,11 @@ from kafka_worker.shared.ipc.snapshot import Stage, as_json
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.ipc.startup import received
 from kafka_worker.shared.leaving import leave
+from kafka_worker.shared.output.last_words import write_last_words_to
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import machine, orphans, runtime_files, signals, surroundings
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.shared.system.last_words import write_last_words_to
 
 log = logs.logger(__name__)
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kafka_worker.shared.system.log_writer import LogWriter
+from kafka_worker.shared.output.log_writer import LogWriter
 from kafka_worker.shared.system.runtime_files import Lock
 from tests.support.kafka_jars import ROOT
 

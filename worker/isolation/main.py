@@ -38,9 +38,9 @@ from kafka_worker.shared.foreign.exceptions import RemoteTraceback, copied, told
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.startup import received_settings
 from kafka_worker.shared.leaving import leave
+from kafka_worker.shared.output.last_words import write_last_words_to
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks, signals
-from kafka_worker.shared.system.last_words import write_last_words_to
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop

@@ -22,10 +22,10 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.output.last_words import LastWords
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks, orphans
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.shared.system.last_words import LastWords
 
 log = logs.logger(__name__)
 

@@ -11,7 +11,8 @@ import sys
 from typing import TYPE_CHECKING, Dict, List, NamedTuple, Optional
 
 from kafka_worker import start
-from kafka_worker.shared.system import machine, signals, streams
+from kafka_worker.shared.output import streams
+from kafka_worker.shared.system import machine, signals
 
 if TYPE_CHECKING:
     from kafka_worker.shared.configuration.load import ConfigurationError

@@ -19,9 +19,9 @@ from kafka_worker.kafka.tokens import Tokens, of_settings, with_tokens
 from kafka_worker.shared.configuration.client import identity
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.functions import NoFunctionError
+from kafka_worker.shared.output.streams import complain
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.shared.system.streams import complain
 
 ANSWER_SECONDS = 10.0  # for a broker to say anything
 FIRST_SECONDS = 1.0  # of these, after which it is known whether one has refused us

@@ -19,8 +19,8 @@ from kafka_worker.ops.tables import safe
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.channel import Message
+from kafka_worker.shared.output.streams import complain, show
 from kafka_worker.shared.system.signals import SignalInbox
-from kafka_worker.shared.system.streams import complain, show
 
 TOLD, NOT_TOLD, NOT_RUNNING = 0, 1, 2
 SECONDS = 1.0  # between two looks

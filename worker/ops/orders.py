@@ -17,7 +17,7 @@ from kafka_worker.shared.configuration.words.order_flags import OrderRequest, fi
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import OrderReport, Snapshot, from_json
-from kafka_worker.shared.system.streams import complain, show
+from kafka_worker.shared.output.streams import complain, show
 
 DONE, REFUSED, NOT_RUNNING = 0, 1, 2
 

@@ -9,9 +9,10 @@ from typing import List, Mapping, Optional
 from kafka_worker.shared import http_settings, logs
 from kafka_worker.shared.configuration.load import Configuration, ConfigurationError
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.output import streams
 from kafka_worker.shared.setting import written
 from kafka_worker.shared.settings import TABLE
-from kafka_worker.shared.system import machine, streams
+from kafka_worker.shared.system import machine
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.children.prepared import First
 

@@ -19,9 +19,9 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 from typing import Counter as CounterType
 
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.log_format import Format, event_of, format_of
+from kafka_worker.shared.output.log_format import Format, event_of, format_of
+from kafka_worker.shared.output.log_writer import LogWriter, same
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.shared.system.log_writer import LogWriter, same
 
 MOST_EVENTS = 50  # that are kept for who takes them
 END_SECONDS = 0.8  # for what still waits to be written when the process ends

@@ -12,11 +12,12 @@ from typing import IO, Callable, List, Mapping, Optional
 
 from kafka_worker import start
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.output import streams
+from kafka_worker.shared.output.streams import complain
 from kafka_worker.shared.routes import described
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import orphans, signals, streams
+from kafka_worker.shared.system import orphans, signals
 from kafka_worker.shared.system.deadline import Deadline
-from kafka_worker.shared.system.streams import complain
 from kafka_worker.supervision.children.prepared import make_end
 from kafka_worker.supervision.systemd import without_systemd
 

@@ -12,7 +12,7 @@ from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes.dead_letters import DeadLetters
 from kafka_worker.partitions.task import Attempt
-from kafka_worker.shared.system.last_words import HEAD, TAIL
+from kafka_worker.shared.output.last_words import HEAD, TAIL
 from tests.unit.kafka.outgoing.desk import Desk
 
 NOW = 1_700_000_000.25  # 2023-11-14T22:13:20.250 UTC

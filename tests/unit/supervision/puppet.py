@@ -9,7 +9,7 @@ from typing import Any, List, Optional, Sequence, cast
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import Stage, as_json
 from kafka_worker.shared.ipc.work import WorkOfAll
-from kafka_worker.shared.system.last_words import LastWords
+from kafka_worker.shared.output.last_words import LastWords
 from kafka_worker.supervision.children.child import Child, ChildState
 from tests.unit.reports import child
 

@@ -21,8 +21,8 @@ from kafka_worker.ops.dead_letters.scope import Scope, scopes_of
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.output.streams import complain, tell
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system.streams import complain, tell
 
 SHOWN = 50  # letters of a list without --limit
 

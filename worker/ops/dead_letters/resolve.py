@@ -18,7 +18,7 @@ from kafka_worker.ops.dead_letters.plan import Action, Outgoing, Summary, batche
 from kafka_worker.ops.dead_letters.scope import Scope
 from kafka_worker.ops.dead_letters.text import source
 from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest, LetterId
-from kafka_worker.shared.system.streams import complain, show, tell
+from kafka_worker.shared.output.streams import complain, show, tell
 
 PROGRESS_SECONDS = 5.0
 

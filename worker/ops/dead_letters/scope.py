@@ -8,9 +8,9 @@ from kafka_worker.ops.connection import Range
 from kafka_worker.ops.dead_letters.cluster import Cluster
 from kafka_worker.ops.dead_letters.letter import Letter, Listed, history, is_marker, selected
 from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest, LetterId
+from kafka_worker.shared.output.streams import complain
 from kafka_worker.shared.routes import Route
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system.streams import complain
 
 
 class Scope:

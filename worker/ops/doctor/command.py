@@ -30,9 +30,9 @@ from kafka_worker.shared.exit_codes import ExitCode, described
 from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import SlotReport, Snapshot, from_json
+from kafka_worker.shared.output.streams import show
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import machine, runtime_files
-from kafka_worker.shared.system.streams import show
 from kafka_worker.supervision import preflight
 
 COLUMNS: Columns = (

@@ -15,7 +15,7 @@ from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import SlotReport, Snapshot, from_json
-from kafka_worker.shared.system.streams import complain, show
+from kafka_worker.shared.output.streams import complain, show
 
 TOLD, NOT_TOLD, NOT_RUNNING = 0, 1, 2
 

@@ -20,8 +20,8 @@ from kafka_worker.shared import routes
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.output.streams import complain, show
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system.streams import complain, show
 
 COLUMNS: Columns = (
     ("PARTITION", lambda row: f"{row.topic}[{row.partition}]"),

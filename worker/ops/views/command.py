@@ -10,7 +10,7 @@ from kafka_worker.ops.views import status
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import Snapshot, from_json
-from kafka_worker.shared.system.streams import complain, show
+from kafka_worker.shared.output.streams import complain, show
 
 HEALTHY, DEGRADED, NOT_RUNNING = 0, 1, 2
 

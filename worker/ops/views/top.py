@@ -19,9 +19,9 @@ from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.escaping import escaped
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import Snapshot, from_json
+from kafka_worker.shared.output.streams import complain, show
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.signals import SignalInbox
-from kafka_worker.shared.system.streams import complain, show
 
 SECONDS = 1.0  # between two looks
 NEEDED = "live display needs one more library, so this is plain text: pip install -r requirements-top.txt"

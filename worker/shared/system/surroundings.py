@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Callable, Dict, Iterator, List, Tuple, Union
 
-from kafka_worker.shared.system import last_words, streams
+from kafka_worker.shared.output import last_words, streams
 
 PROBE_SECONDS = 5.0  # for a thread that does nothing
 SMALLEST_STACK = 1 << 20  # bytes: less is not enough for what we and the Kafka client call

@@ -15,9 +15,9 @@ from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.orders import Orders, as_rows
 from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, from_json
 from kafka_worker.shared.ipc.work import WorkOfAll
+from kafka_worker.shared.output.last_words import LastWords
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
-from kafka_worker.shared.system.last_words import LastWords
 from kafka_worker.supervision.children.prepared import Prepared
 
 log = logs.logger(__name__)

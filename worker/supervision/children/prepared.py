@@ -10,7 +10,7 @@ from typing import Mapping, NamedTuple, Optional, Type
 
 from kafka_worker import start
 from kafka_worker.shared.ipc.channel import Channel
-from kafka_worker.shared.system.last_words import LastWords
+from kafka_worker.shared.output.last_words import LastWords
 from kafka_worker.supervision.systemd import without_systemd
 
 FIRST = 0  # the slot

@@ -8,7 +8,7 @@ import faulthandler
 import os
 from typing import List
 
-from kafka_worker.shared.system import streams
+from kafka_worker.shared.output import streams
 
 LONGEST = 1 << 20  # bytes read of them
 _THERE: List[int] = []  # the descriptor of this process's own

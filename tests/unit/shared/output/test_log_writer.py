@@ -11,8 +11,8 @@ from typing import Callable, Iterator, List, Tuple
 
 import pytest
 
-from kafka_worker.shared.system import log_writer
-from kafka_worker.shared.system.log_writer import LogWriter
+from kafka_worker.shared.output import log_writer
+from kafka_worker.shared.output.log_writer import LogWriter
 from tests.support.eventually import eventually
 
 SOON = 5.0  # seconds, for what must not wait

@@ -6,7 +6,7 @@ import tempfile
 
 import pytest
 
-from kafka_worker.shared.system.last_words import HEAD, TAIL, LastWords
+from kafka_worker.shared.output.last_words import HEAD, TAIL, LastWords
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from kafka_worker.shared.events import FIELDS, Event, about
 from kafka_worker.shared.foreign.exceptions import copied
-from kafka_worker.shared.log_format import LONGEST_LINE, event_of, format_of
+from kafka_worker.shared.output.log_format import LONGEST_LINE, event_of, format_of
 
 ATOMIC = 4096  # bytes that are written in one piece
 FORGED = "bad\n<0>forged\r\n\x1b[2J\x00\u202e2026-01-01 00:00:00,000 ERROR supervisor[1] forged\x85\u2028forged"

@@ -8,7 +8,7 @@ from typing import Type
 import pytest
 
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.system import streams
+from kafka_worker.shared.output import streams
 
 
 @pytest.mark.parametrize(
