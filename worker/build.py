@@ -101,7 +101,7 @@ def parts(
         prefetch=Prefetch(settings, room, pool, clock),
         settling=Settling(pool, quarantine, decisions, clock),
         stopping=stopping,
-        topics=list(dict.fromkeys([*settings.topics, *decisions.retry_topics])),
+        topics=list(dict.fromkeys([*settings.topics, *decisions.sleeping.topics])),
         consumer_properties=with_tokens(consumer_properties(settings, name), tokens),
         follow_up=follow_up or FollowUp(""),
         open_journal=open_journal,

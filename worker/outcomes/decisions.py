@@ -12,14 +12,13 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 from kafka_worker.gates.gates import Gates
 from kafka_worker.handler.batch import Alone
 from kafka_worker.isolation.task_process import TaskDiedError
-from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
 from kafka_worker.kafka.outgoing.transactions import AnyOutbox, Transactions
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes.dead_letters import DeadLetters
 from kafka_worker.outcomes.results import WHAT as RESULT
 from kafka_worker.outcomes.results import ResultSender
-from kafka_worker.outcomes.retry import RetryPolicy, RetrySchedule
-from kafka_worker.outcomes.retry_topics import RetryTopics
+from kafka_worker.outcomes.retry import RetryPolicy
+from kafka_worker.outcomes.sleeping import RETRY, Sleeping
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import (
     Task,
@@ -28,19 +27,17 @@ from kafka_worker.partitions.task import (
     facts_of,
     finish,
     in_words,
-    message_of,
     offset_of,
     partition_of,
     with_attempt,
 )
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
-from kafka_worker.pools.scheduled import NotYetError, left
+from kafka_worker.pools.scheduled import NotYetError
 from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Reject
-from kafka_worker.shared.foreign.deliver_at import time_of
 from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, names_of, plain, text_of
 from kafka_worker.shared.ipc.snapshot import WorkCount
 from kafka_worker.shared.logs import Seldom
@@ -48,7 +45,7 @@ from kafka_worker.shared.settings import Settings
 
 log = logs.logger(__name__)
 
-PARKED, RETRY = "parked", "retry"
+PARKED = "parked"
 VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and comes of no haste
 
 
@@ -86,14 +83,13 @@ class Decisions:
         self._complaint = Seldom(log, clock)
         self._trouble, self._trouble_until = "", clock()
         self._failed = 0
-        self.scheduled, self._wall = bool(settings.deliver_at_max_seconds), wall
-        self._retries = RetrySchedule()
         self._outbox = outbox
+        self.sleeping = Sleeping(settings, outbox, self._sent_on, wall)
+        self._retries = self.sleeping.schedule
         self.work = outbox.work
         self.transactions = outbox if isinstance(outbox, Transactions) else None
         self._results = ResultSender(self._outbox, self.complete, pool.undecided.append)
         self._dead_letters = DeadLetters(self._outbox, settings.dead_letter_suffix, settings.group_id, member, self._buried)
-        self.retry_topics = RetryTopics(settings.topics, settings.retry_topics)
         self._decide: Dict[Type[Undecided], Callable[[Any, float], None]] = {
             Raised: self._raised,
             Returned: self._returned,
@@ -111,7 +107,8 @@ class Decisions:
             if not partition.void or undecided.left():
                 self._decide[type(undecided)](undecided, now)
         for task in self._retries.due(now):
-            self._wake(task, now)
+            if not self.sleeping.sleeps_on(task, now) and not self._gates.set_aside(task):
+                self.requeue([task])
         self._outbox.serve()
 
     def undecided(self) -> Set[Partition]:
@@ -131,9 +128,7 @@ class Decisions:
 
     def delayed(self, tasks: List[Task]) -> None:
         """Tasks that were just delivered from a retry topic: each waits until it is due."""
-        now = self._clock()
-        for task in tasks:
-            self._sleep(self.retry_topics.delayed(task, now), now)
+        self.sleeping.delayed(tasks, self._clock())
 
     def take_out(self, partition: Partition, offset: int) -> Optional[Task]:
         """The task of this offset, if it waits for something that we know of, and can be had: it waits no more."""
@@ -168,11 +163,7 @@ class Decisions:
     def retries(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, float, Optional[float]]]:
         """Those of these offsets that wait for their next attempt, or for their time: each with when it is due (monotonic
         seconds), and that time, if it is what it waits for (seconds since 1970)."""
-        now = self._clock()
-        return [
-            (task, max(due, now + self.sleeps(task, now)), time_of(message_of(task)) if self._early(task) else None)
-            for task, due in self._retries.find(wanted)
-        ]
+        return self.sleeping.told(wanted, self._clock())
 
     def unsent(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, bool]]:
         """Those of these offsets of which something waits to be sent, each with whether the broker has refused it."""
@@ -244,7 +235,8 @@ class Decisions:
             self._leave_undone(raised)
             return
         if isinstance(error, NotYetError):
-            self._wait_for_its_time(task, now)
+            self._gates.give_back([task])
+            self.sleeping.wait_for_its_time(task, now)
             return
         if isinstance(error, InabilityError):
             self._wait_until_able(task, error, now)
@@ -274,11 +266,6 @@ class Decisions:
             extra=about(Event.ATTEMPT_VOID, **facts_of(first), error_type=plain(names_of(error)[0])),
         )  # fmt: skip
         _leave(undone.tasks)
-
-    def _wait_for_its_time(self, task: Task, now: float) -> None:
-        """It was not tried, and waits as it is: where a failed one with so long a wait would."""
-        self._gates.give_back([task])
-        self._rest(task, self.retry_topics.as_it_is(task, self.sleeps(task, now), now), now)
 
     def _wait_until_able(self, task: Task, error: InabilityError, now: float) -> None:
         """It is our inability, or the machine's: the task was not tried, and waits as it is."""
@@ -322,43 +309,11 @@ class Decisions:
             in_words(task), attempt_of(task), plain(names_of(error)[0]), text_of(error), delay,
             extra=about(Event.ATTEMPT_FAILED, **facts_of(task), error_type=plain(names_of(error)[0])),
         )  # fmt: skip
-        record = self.retry_topics.record(task, delay, age)
-        if record is None:
-            self._retries.add(task, now + delay, now)
-        else:
-            self._outbox.send(RETRY, task, record, self._sent_on)
+        self.sleeping.retry(task, delay, age, now)
 
     def _sent_on(self, task: Task) -> None:
         self.work.add("tasks", partition_of(task).topic, "retry_topic")
         self.complete(task)
-
-    # ---- what waits -----------------------------------------------------------------------------------------------
-
-    def _wake(self, task: Task, now: float) -> None:
-        """The task has waited long enough, or is to be looked at because it sleeps for so long."""
-        if not self.sleeps(task, now):
-            if not self._gates.set_aside(task):
-                self.requeue([task])
-            return
-        self._rest(task, self.retry_topics.lap(task, now), now)
-
-    def _rest(self, task: Task, record: Optional[OutgoingRecord], now: float) -> None:
-        """Until its time has come: in a retry topic, where this is produced; None: here."""
-        if record is None:
-            self._sleep(task, now)
-        else:
-            self._outbox.send(RETRY, task, record, self._sent_on)
-
-    def sleeps(self, task: Task, now: float) -> float:
-        """For how many seconds more it is not to run; 0: it is due."""
-        return max(self.retry_topics.sleeps(task, now), self._early(task))
-
-    def _early(self, task: Task) -> float:
-        """For how many seconds more the time of its header has not come."""
-        return left(message_of(task), self._wall()) if self.scheduled else 0.0
-
-    def _sleep(self, task: Task, now: float) -> None:
-        self._retries.hold(task, now + self.retry_topics.nap(task, self.sleeps(task, now)))
 
 
 def _leave(tasks: Iterable[Task]) -> None:

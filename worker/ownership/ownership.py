@@ -148,7 +148,7 @@ class Ownership(RebalanceListener):
         self.changes += 1
 
     def _new_partition(self, topic: str, number: int) -> Partition:
-        retries_of = self._decisions.retry_topics.retries_of(topic)
+        retries_of = self._decisions.sleeping.topics.retries_of(topic)
         queue = self._orderings[retries_of or topic].queue
         partition = Partition(topic, number, queue, self._recovery.memory, retries_of)
         partition.dependencies = self._gates.dependencies

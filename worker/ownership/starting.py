@@ -38,7 +38,7 @@ class Starting:
         tasks = intake.tasks(partition, batch, None)
         self._backpressure.note(partition, batch)
         if partition.retries_of:
-            tasks = [self._decisions.retry_topics.delayed(task, self._clock()) for task in tasks]
+            tasks = [self._decisions.sleeping.topics.delayed(task, self._clock()) for task in tasks]
         self._parking.take(tasks)
 
     def _take(self, partition: Partition, batch: List[Any]) -> None:

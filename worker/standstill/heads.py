@@ -185,7 +185,7 @@ class Heads:
     def _of_message(self, message: Any, offset: int, partition: Partition, waits: Waits, attempt: int, why: str) -> HeadReport:
         milliseconds = message.timestamp()[1]
         timestamp = milliseconds / 1000 if milliseconds > 0 else -1.0
-        due = due_at(message, partition.retries_of, scheduled=self._decisions.scheduled)
+        due = due_at(message, partition.retries_of, scheduled=self._decisions.sleeping.by_header)
         return HeadReport(offset, waits, 0.0, readable(message.key()), timestamp, attempt, why=why, due_at=due)
 
     def _remembered(

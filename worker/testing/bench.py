@@ -118,7 +118,7 @@ class Bench:
     def results(self) -> List[Result]:
         """Of all messages that came, as the service sees them: what waits in a retry topic is the message that it was."""
         for (topic, _), messages in self.topics.stored.items():
-            if self.consumes(topic) and not self.parts.decisions.retry_topics.retries_of(topic):
+            if self.consumes(topic) and not self.parts.decisions.sleeping.topics.retries_of(topic):
                 for message in messages:
                     self.notes.of(message)
         return self.notes.listed()

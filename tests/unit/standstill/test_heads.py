@@ -65,7 +65,7 @@ def waits_for_its_next_attempt(bench: Bench, task: Task) -> None:
 
 
 def waits_for_its_time(bench: Bench, task: Task) -> None:
-    bench.parts.decisions.scheduled = True
+    bench.parts.decisions.sleeping.by_header = True
     task[2].set_headers([("deliver-at", b"2100-01-01T00:00Z")])
     bench.parts.decisions._retries.hold(task, bench.now + 60.0)
 
@@ -254,7 +254,7 @@ def is_taken(bench: Bench, message: Message) -> None:
 def test_what_waits_in_a_retry_topic_is_late_when_its_wait_is_over(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, how: Callable[[Bench, Message], None], wait: float, told: float
 ) -> None:
-    monkeypatch.setattr(bench.parts.decisions, "retry_topics", RetryTopics([TOPIC], ["30s"], lambda: EPOCH + bench.now))
+    monkeypatch.setattr(bench.parts.decisions.sleeping, "topics", RetryTopics([TOPIC], ["30s"], lambda: EPOCH + bench.now))
     bench.partition.topic, bench.partition.retries_of = TOPIC + ".retry.30s", TOPIC
     message = aged(bench, 3600.0)
     due = round((EPOCH + bench.now + wait) * 1000)
