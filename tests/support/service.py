@@ -66,15 +66,18 @@ class Service:
             "--processes", str(processes), "--threads", str(threads),
             "--topic", topic, "--group", group, "--handler", handler, *flags,
         ]  # fmt: skip
-        ours = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "RUNTIME_DIRECTORY": self.runtime_directory}
-        ours.update(env or {})
+        tests = {"LEDGER": self.ledger.path, MARKER: self._marker}
+        ours = self._settings(bootstrap, env or {}, str(ROOT) if handlers_of_tests else "")
+        self._environment = {**_without_settings(os.environ), **tests, **ours}
+
+    def _settings(self, bootstrap: str, env: Mapping[str, str], handlers: str) -> Dict[str, str]:
+        """As variables of the environment. `handlers`: a folder of some, for PYTHONPATH."""
+        ours = {"KAFKA_BOOTSTRAP_SERVERS": bootstrap, "RUNTIME_DIRECTORY": self.runtime_directory, **env}
         if PROTOCOL == "consumer":  # by that protocol the session is the brokers': those of tests have the same short one
             ours.pop("KAFKA_CONSUMER_SESSION_TIMEOUT_MS", None)
             ours["KAFKA_CONSUMER_GROUP_PROTOCOL"] = PROTOCOL
-        tests = {"LEDGER": self.ledger.path, MARKER: self._marker}
-        path = [ours.get("PYTHONPATH", ""), str(ROOT) if handlers_of_tests else ""]
-        ours["PYTHONPATH"] = os.pathsep.join(filter(None, path))
-        self._environment = {**_without_settings(os.environ), **tests, **ours}
+        ours["PYTHONPATH"] = os.pathsep.join(filter(None, [ours.get("PYTHONPATH", ""), handlers]))
+        return ours
 
     # ---- its life ----
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Callable
 
-MEGABYTE = 1_000_000
+from kafka_worker.shared.system.memory import MEGABYTE
+
 JITTER = 0.1  # either way, so that the processes of a service do not all go at once
 EARLY_SECONDS = 60.0  # who is too large by then was so from the start: a new process would be no smaller
 GROWN = 1.1  # times what it was then: now a new one would be

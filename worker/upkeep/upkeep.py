@@ -15,8 +15,9 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import machine, memory
+from kafka_worker.shared.system.memory import MEGABYTE
 from kafka_worker.upkeep.concurrency import ConcurrencyLimit
-from kafka_worker.upkeep.recycling import MEGABYTE, Recycling
+from kafka_worker.upkeep.recycling import Recycling
 from kafka_worker.upkeep.samples import Sample
 
 log = logs.logger(__name__)

@@ -16,7 +16,7 @@ from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Sequenc
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as ClientPartition
 
-from kafka_worker.kafka.outgoing.outbox import Failed, OutgoingRecord
+from kafka_worker.kafka.outgoing.outbox import ROOM_SECONDS, Failed, OutgoingRecord
 from kafka_worker.partitions.task import Task, offset_of, partition_of
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
@@ -28,7 +28,6 @@ client_log.addFilter(lambda record: "TXNERR" not in record.getMessage())
 client_log.addFilter(logs.NotAgain(time.monotonic))
 
 STEP_SECONDS = 5.0  # of one call of the client, which is made again until it has an answer
-ROOM_SECONDS = 0.1  # until a record is offered again for which the client's queue had no room
 MADE_SECONDS = 0.3  # until a topic is looked for once more: one made a moment ago may not have reached every broker
 
 #: Which say of a topic that nothing can be stored there, whatever it is.

@@ -7,8 +7,8 @@ from typing import Any, Callable, List, Tuple
 from kafka_worker.ops import orders
 from kafka_worker.ops.explain import words
 from kafka_worker.ops.tables import Columns, duration, table
-from kafka_worker.shared.ipc.health import MEGABYTE
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Replaced, SlotReport, Snapshot, Stage, TaskReport
+from kafka_worker.shared.system.memory import MEGABYTE
 
 MOST_TASKS = 10
 

@@ -14,8 +14,8 @@ from kafka_worker.shared.ipc.snapshot import (
     Snapshot,
     Stage,
 )
+from kafka_worker.shared.system.memory import MEGABYTE
 
-MEGABYTE = 1_000_000
 MOST_REASONS = 5  # why partitions stand still, that are told of one process
 LONGEST_REBALANCE = 15.0  # seconds; it takes one or two, and as long as members finish what runs
 WORKING = "running", "rolling"  # states of a supervisor whose service does its work

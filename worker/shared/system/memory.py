@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, List, NamedTuple, Optional
 if TYPE_CHECKING:
     from kafka_worker.shared.settings import Settings
 
-KIBIBYTE, MEBIBYTE = 1 << 10, 1 << 20
+KIBIBYTE, MEBIBYTE = 1 << 10, 1 << 20  # in which limits are written
+MEGABYTE = 1_000_000  # in which sizes are told
 SUPERVISOR_BYTES = 40 * MEBIBYTE  # measured: 37 when it has started
 BASE_BYTES = 60 * MEBIBYTE  # measured: 35 to 45 for a process with the client connected; the rest is for the handler's module
 LEAST_BYTES = 96 * MEBIBYTE  # a share: leaves 20 for messages
