@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Dict
 
 from kafka_worker.isolation.task_process import TaskDiedError
-from kafka_worker.kafka.outgoing.outbox import Headers, OutgoingRecord
+from kafka_worker.kafka.outgoing.record import Headers, OutgoingRecord
 from kafka_worker.kafka.outgoing.transactions import AnyOutbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.partitions.task import Task, attempt_of, message_of

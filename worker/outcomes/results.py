@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Callable
 
-from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.kafka.outgoing.transactions import AnyOutbox
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Returned, Undecided, failed

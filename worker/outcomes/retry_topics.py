@@ -12,7 +12,7 @@ import math
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
-from kafka_worker.kafka.outgoing.outbox import Headers, OutgoingRecord
+from kafka_worker.kafka.outgoing.record import Headers, OutgoingRecord
 from kafka_worker.outcomes.retry import LONGEST_SECONDS
 from kafka_worker.partitions.task import Attempt, Task, age_of, attempt_of, facts_of, in_words, message_of, partition_of
 from kafka_worker.shared import logs

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Callable, List, Mapping, Optional, Tuple
 
-from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.kafka.outgoing.transactions import AnyOutbox
 from kafka_worker.outcomes.retry import RetrySchedule
 from kafka_worker.outcomes.retry_topics import RetryTopics

@@ -8,7 +8,8 @@ import json
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Protocol, Sequence, Tuple
 
 from kafka_worker.handler.loading import Handler, Kind
-from kafka_worker.kafka.outgoing.outbox import Failed, Outbox, OutgoingRecord
+from kafka_worker.kafka.outgoing.outbox import Outbox
+from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
 from kafka_worker.outcomes import dead_letters, results
 from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions.task import Task, TaskId, attempt_of, message_of

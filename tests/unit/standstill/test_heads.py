@@ -9,7 +9,7 @@ import pytest
 
 from kafka_worker.gates.breakers import Breakers
 from kafka_worker.kafka.outgoing import outbox
-from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import Lane

@@ -8,7 +8,7 @@ from typing import Callable, Dict, List, Tuple, cast
 import pytest
 
 from kafka_worker.kafka.ends import End, Ends
-from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.partitions.task import Task

@@ -9,7 +9,8 @@ import pytest
 
 from kafka_worker.handler.context import Context
 from kafka_worker.kafka.outgoing import outbox
-from kafka_worker.kafka.outgoing.outbox import Outbox, OutgoingRecord
+from kafka_worker.kafka.outgoing.outbox import Outbox
+from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.outcomes.results import OF_A_BATCH, WHAT
 from kafka_worker.partitions.assignment import Assignment
 from kafka_worker.partitions.task import Task, mark_running

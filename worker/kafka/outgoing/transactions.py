@@ -19,16 +19,9 @@ from typing import Counter as CounterType
 
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outgoing.outbox import (
-    MENDABLE,
-    RESEND_SECONDS,
-    Failed,
-    Outbox,
-    OutgoingRecord,
-    remedy,
-    say_goes_on,
-    say_of_time,
-)
+from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, Outbox
+from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
+from kafka_worker.kafka.outgoing.refusals import MENDABLE, remedy, say_goes_on, say_of_time
 from kafka_worker.kafka.outgoing.transactor import OF_TOPIC, Job, OffsetToCommit, Parcel, Transactor
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, in_words, offset_of

@@ -16,7 +16,8 @@ from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Sequenc
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as ClientPartition
 
-from kafka_worker.kafka.outgoing.outbox import ROOM_SECONDS, Failed, OutgoingRecord
+from kafka_worker.kafka.outgoing.outbox import ROOM_SECONDS
+from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
 from kafka_worker.partitions.task import Task, offset_of, partition_of
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about

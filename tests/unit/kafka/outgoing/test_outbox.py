@@ -7,7 +7,8 @@ import logging
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS, OutgoingRecord
+from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS
+from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.partitions.task import Task
 from tests.unit.fakes import TOPIC
 from tests.unit.kafka.outgoing.desk import Desk

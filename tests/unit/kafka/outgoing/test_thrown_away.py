@@ -8,7 +8,7 @@ from typing import Any, Callable, List, Optional, Tuple
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.kafka.outgoing.transactor import Job, Parcel, Transactor
 from kafka_worker.partitions.assignment import Partition
 from tests.unit.fakes import Message

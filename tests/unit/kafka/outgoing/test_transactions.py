@@ -8,7 +8,8 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from kafka_worker.kafka.outgoing import transactions
-from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, OutgoingRecord
+from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS
+from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.kafka.outgoing.transactions import PAUSE_SECONDS, TROUBLE_SECONDS
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.logs import Seldom

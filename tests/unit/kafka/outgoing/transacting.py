@@ -6,7 +6,7 @@ from typing import List, Optional, Tuple
 
 from confluent_kafka import KafkaError
 
-from kafka_worker.kafka.outgoing.outbox import OutgoingRecord
+from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.kafka.outgoing.transactions import Transactions
 from kafka_worker.kafka.outgoing.transactor import Job
 from kafka_worker.partitions.assignment import Partition
