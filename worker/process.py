@@ -14,46 +14,42 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import replace
-from typing import Dict, List, NoReturn, Optional, Set
+from typing import List, NoReturn, Optional, Set
 
 from kafka_worker import build, start
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.decoding import quick_decoder
 from kafka_worker.handler.hooks import Registry
-from kafka_worker.handler.lives import HOOK_WAITS, Hooks
+from kafka_worker.handler.lives import Hooks
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.routing import Handlers
+from kafka_worker.heartbeat import Heartbeat
 from kafka_worker.inquiries import Inquiries
 from kafka_worker.isolation import per_thread, spawn
 from kafka_worker.isolation.task_process import TaskProcessError
 from kafka_worker.kafka import tokens
-from kafka_worker.kafka.consumer import LIBRARY
 from kafka_worker.partitions.task import facts_of, in_words, is_void
 from kafka_worker.pools import composite
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.seat import Seat
-from kafka_worker.report import Rate, Use, child_report
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.functions import NoFunctionError
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.orders import Orders, of_rows
-from kafka_worker.shared.ipc.snapshot import Stage, as_json
-from kafka_worker.shared.ipc.stage import StageHolder
+from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.stage import NOT_JOINED, StageHolder
 from kafka_worker.shared.ipc.startup import received
 from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.output.last_words import write_last_words_to
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import machine, orphans, runtime_files, signals, surroundings
-from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.deadline import Deadline
 
 log = logs.logger(__name__)
 
 HEARTBEAT_SECONDS = 0.5
-NOT_JOINED = (Stage.STARTING, Stage.WAITING)
 CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and closing the client
 
 
@@ -102,11 +98,7 @@ class ChildProcess:
         self._next_heartbeat = 0.0
         self._complaint = logs.Seldom(log, time.monotonic)
         self._until = 0.0  # monotonic seconds: the end of a drain, as it was wished
-        self._awake = AwakeClock(time.monotonic())
-        self._rate, self._use = Rate(time.monotonic()), Use(time.monotonic())
-        self._hung = False  # a call
         self._inquiries = Inquiries()
-        self._turn = (0.0, 0.0)  # the consumer thread's last turn that we saw, and when, in our awake seconds
 
     def run(self) -> ExitCode:
         """Import the handler, start the threads, and watch until the end."""
@@ -135,6 +127,7 @@ class ChildProcess:
         self._pool, self._quarantine, self._loop, self._upkeep, self._time = build.process(
             self._settings, self._slot, handlers, self._hooks, self._stage, self._open_journal, self._tokens
         )
+        self._heartbeat = Heartbeat(self._stage, self._loop, self._pool, self._quarantine, self._upkeep, self._seat)
         self._loop.order(self._orders)  # before anything can start
         self._built = True
 
@@ -190,10 +183,10 @@ class ChildProcess:
                     self._ask_to_stop({})
                 self._listen(selector)
                 if self._time.check():
-                    self._hung = True
+                    self._heartbeat.hung = True
                     self._ask_to_stop({})
-                self._poll_age()
-                self._heartbeat()
+                self._heartbeat.poll_age()
+                self._beat()
                 for answer in self._inquiries.answers(self._loop):
                     self._channel.send(answer)
         code = self._cut() if self._code is None else self._code
@@ -201,7 +194,7 @@ class ChildProcess:
         if self._journal is not None and code is not ExitCode.FAULT:
             self._journal.end()
         self._stage.move(Stage.CLOSED)
-        self._channel.send(self._report())  # without it, exit 0 would not be believed
+        self._channel.send(self._heartbeat.told())  # without it, exit 0 would not be believed
         if self._alone:  # else the supervisor does it
             orphans.end_left_behind(os.getpid(), leader_ends=True)
         return code
@@ -275,7 +268,7 @@ class ChildProcess:
         in_order = ExitCode.OK if self._stage.now is Stage.CLOSING and not self._loop.report.cut_off else ExitCode.GAVE_UP
         return self._loop.report.ending or in_order
 
-    def _heartbeat(self) -> None:
+    def _beat(self) -> None:
         now = time.monotonic()
         if now >= self._next_heartbeat:
             self._next_heartbeat = now + HEARTBEAT_SECONDS
@@ -291,26 +284,4 @@ class ChildProcess:
             if self._stage.now is Stage.CONSUMING:
                 self._upkeep.check()
             if self._channel.free():
-                self._channel.send(self._report())
-
-    def _report(self) -> Dict[str, object]:
-        threads = [*self._pool.threads, *self._quarantine.threads]
-        running = self._loop.running()
-        report = child_report(self._stage.now, self._loop.report, threads, running, self._poll_age(), self._rate)
-        fields = self._upkeep.fields()
-        fields["renew"] = fields["renew"] or self._seat.lost
-        busy = len({thread.name for thread, _ in running if not thread.apart})
-        fields.update(self._use.update(busy, self._pool.capacity, time.monotonic()), hung=self._hung, librdkafka=LIBRARY)
-        fields["resting"] = len(self._pool.threads) - self._pool.limit
-        fields["trouble"] = report.trouble or HOOK_WAITS.trouble
-        if report.stage in NOT_JOINED:  # whoever begins from now on goes by them from the start
-            fields["orders_known"] = self._loop.orders_told
-        return {"report": as_json(replace(report, **fields)), "events": logs.take_events()}
-
-    def _poll_age(self) -> float:
-        """Since when the poll loop has not turned. In awake seconds: after a pause of the whole process both have only just
-        woken. Who waits for the seat has no poll loop yet, and is not to be blamed for that wait when it takes over."""
-        awake = self._awake.tick(time.monotonic())
-        if self._loop.turned_at != self._turn[0] or self._stage.now in NOT_JOINED:
-            self._turn = (self._loop.turned_at, awake)
-        return awake - self._turn[1]
+                self._channel.send(self._heartbeat.told())

@@ -70,7 +70,7 @@ class Bench:
         self.child._loop = self.loop
         self.child._pool = SimpleNamespace(start=lambda: None)
         self.child._time = SimpleNamespace(check=lambda: False)
-        self.child._report = lambda: {"report": {}}
+        self.child._heartbeat = SimpleNamespace(told=lambda: {"report": {}}, poll_age=lambda: 0.0)
         self.child._journal = SimpleNamespace(end=lambda: self.ends.append("own will"))
         self.child._stage.move(Stage.WAITING)
 
@@ -188,18 +188,3 @@ def test_an_end_that_the_consumer_thread_has_found_by_itself_has_its_deadline_ke
             bench.child._code = ExitCode.OK
 
     assert bench.watch(turn) is ExitCode.NOT_AUTHORISED
-
-
-def test_who_has_waited_long_for_the_seat_has_not_neglected_the_group(bench: Bench) -> None:
-    now = [0.0]
-    bench.child._awake = SimpleNamespace(tick=lambda _clock: now[0])
-    for now[0] in (1.0, 50.0, 100.0):
-        bench.child._poll_age()
-    bench.child._stage.move(Stage.CONSUMING)
-    now[0] = 100.5
-
-    taken_over = bench.child._poll_age()
-    now[0] = 130.0
-
-    assert taken_over == 0.5
-    assert bench.child._poll_age() == 30.0

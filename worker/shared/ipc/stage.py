@@ -19,6 +19,8 @@ TRANSITIONS: Dict[Stage, FrozenSet[Stage]] = {
     Stage.CLOSED: frozenset(),
 }
 
+NOT_JOINED = (Stage.STARTING, Stage.WAITING)
+
 
 class StageHolder(StateMachine[Stage]):
     """The current stage. Only forward moves exist, so a late move of another thread is refused, not undone."""
