@@ -70,6 +70,7 @@ class Prefetch:
         shares = memory.shares(settings)
         self._most = shares.prefetch if shares else memory.MOST_PREFETCH_BYTES
         self._room = room
+        self._max_in_flight = settings.max_in_flight
         self._runner = runner
         self._idle = runner.idle
         self._clock = clock
@@ -90,7 +91,10 @@ class Prefetch:
         hungry = waits and self._hungry(attention)
         pause = min(patience, self._room.pace, WAIT_SECONDS)
         wanted = min(ONE_FETCH, self._room.rate * EMPTY_SECONDS) - sum([flow.waiting for flow in in_hand if not flow.paused])
-        if wanted >= 0 and sum([flow.weight for flow in in_hand]) < self._most:
+        full = sum([flow.weight for flow in in_hand]) > self._most
+        if full and wanted >= 0 and len(attention.paused) < len(assignment) and self._may_run(self._max_in_flight):
+            self._make_room(consumer, attention, self._most)  # what is paused fills the memory
+        if wanted >= 0 and not full:
             batch = consumer.fetch(BATCH, patience if not waits else pause if hungry else POLL_SECONDS)
             deliver(batch)
             while wanted > len(batch) and not consumer.emptied:
@@ -114,9 +118,12 @@ class Prefetch:
     def _hungry(self, attention: Attention) -> bool:
         """Whether more calls could run than there are tasks for, though all that may start of what is in hand was started: the
         rest waits for its own kind, as messages of one key do."""
-        if any(partition.queue.tasks for partition in attention.busy):
-            return False
-        return len({id(thread) for thread, _ in self._runner.running()}) < self._runner.capacity
+        # Half of what may be in flight may have to be of other partitions.
+        return not any(partition.queue.tasks for partition in attention.busy) and self._may_run(self._max_in_flight // 2)
+
+    def _may_run(self, most: int) -> bool:
+        """Whether more calls could run than do; so many at most."""
+        return len({id(thread) for thread, _ in self._runner.running()}) < min(self._runner.capacity, most)
 
     def _look(self, attention: Attention) -> None:
         """Which move: of what is blocked, what is in hand is of no use to anybody for now."""
@@ -134,7 +141,7 @@ class Prefetch:
             self._full = sum(map(_weight, attention.busy)) > self._most / 2
         if self._full:
             if self._hungry(attention):
-                self._make_room(consumer, attention)
+                self._make_room(consumer, attention, self._share(attention) / 2)
             self._give_back(consumer, assignment)
             return
         resume = [p for p in self._scarce(attention.paused, attention) if _may_come(p)] if attention.paused else []
@@ -158,7 +165,7 @@ class Prefetch:
         self._tried_at = now = self._clock()
         if room <= 0 and not consumer.emptied and now < self._emptied_at + FULL_SECONDS:
             if hungry:
-                self._make_room(consumer, attention)
+                self._make_room(consumer, attention, self._share(attention) / 2)
             return
         self._full = room <= 0 and not consumer.emptied
         self._emptied_at = now
@@ -187,14 +194,14 @@ class Prefetch:
         if self._clock() < self._moved_at + FULL_SECONDS:
             return
         starved = any(not (partition.flow.waiting or partition.flow.held) for partition in assignment)
-        if not starved:
-            return
-        _send_back(consumer, max(assignment, key=_weight), kept=0)
+        if starved and self._may_run(self._max_in_flight):
+            _send_back(consumer, max(assignment, key=_weight), kept=0)
 
-    def _make_room(self, consumer: GroupConsumer, attention: Attention) -> None:
-        """What fills the memory is of no use soon, and who could work has nothing: of the heaviest goes what is too much."""
+    def _make_room(self, consumer: GroupConsumer, attention: Attention, most: float) -> None:
+        """What fills the memory is of no use soon, and who could work has nothing: of the heaviest goes what is not used soon,
+        and more if it is more than so many bytes."""
         heaviest = max(attention.busy, key=_weight)
-        fits = heaviest.flow.waiting * self._share(attention) / max(1, _weight(heaviest)) / 2
+        fits = heaviest.flow.waiting * most / max(1, _weight(heaviest))
         kept = int(min(fits, _usable(heaviest)))
         if heaviest.flow.waiting > kept:
             _send_back(consumer, heaviest, kept=kept)
