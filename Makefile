@@ -46,7 +46,7 @@ test-unit: install ## seconds; no broker, no processes
 test-pythons: install ## what needs no broker, on the oldest and newest Python here
 	$(OTHERS)
 
-test-programs: install ## what starts processes, but no broker
+test-programs: install ## what starts processes or asks over HTTP, but no broker
 	$(SIDE_BY_SIDE) tests/programs
 
 test-broker: install kafka ## against a real Kafka

@@ -9,7 +9,7 @@ from typing import Any, Tuple
 
 from xdist.scheduler import LoadScopeScheduling
 
-# Files that share a systemd, environments, brokers, a task process, what a program has told.
+# Files that share a systemd, environments, brokers, a task process, what a program has told, a server of HTTP.
 TOGETHER: Tuple[Tuple[str, ...], ...] = (
     ("test_systemd", "test_systemd_install", "test_systemd_stop"),
     ("test_installed",),
@@ -18,6 +18,8 @@ TOGETHER: Tuple[Tuple[str, ...], ...] = (
     ("test_odd_messages",),
     ("test_runner",),
     ("test_forks",),
+    ("test_schema_registry", "test_registry_asked", "test_schema_look_up"),
+    ("test_http_server",),
 )
 # These take longest: begun last, one pytest would be at work alone in the end.
 LONG = ("test_exact_recovery", "test_poison", "test_long_tasks", "test_first_run", "test_users_names", "test_stop")

@@ -15,8 +15,6 @@ from kafka_worker.shared.configuration.client.registry_properties import client_
 from tests.support.schema_registry import NONE, SchemaRegistry
 from tests.unit.fakes import some_settings
 
-schema_registry = pytest.importorskip("confluent_kafka.schema_registry", reason="its libraries are not installed")
-
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[SchemaRegistry]:
@@ -28,7 +26,8 @@ def running() -> Iterator[SchemaRegistry]:
 
 @pytest.fixture(scope="module")
 def client(running: SchemaRegistry) -> Any:
-    """One for all tests: each reads all certificates of this machine."""
+    """One for all tests: each reads all certificates of this machine. Its libraries are imported by who runs them."""
+    schema_registry = pytest.importorskip("confluent_kafka.schema_registry", reason="its libraries are not installed")
     return schema_registry.SchemaRegistryClient(client_properties({"url": running.url}))
 
 

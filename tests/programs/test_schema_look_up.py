@@ -21,7 +21,11 @@ from kafka_worker.handler.formats.registry import (
 from kafka_worker.shared.foreign.errors import UndecodableError
 from tests.support.eventually import eventually
 
-pytest.importorskip("fastavro", reason="what requirements-schema-registry.txt names is not installed")
+
+@pytest.fixture(autouse=True, scope="module")
+def _libraries() -> None:
+    """Not imported with this file, as each pytest collects it and one runs it: a registry makes a client at once."""
+    pytest.importorskip("fastavro", reason="what requirements-schema-registry.txt names is not installed")
 
 
 def test_of_a_schema_that_stays_unknown_messages_have_no_further_attempts_and_it_is_asked_for_now_and_then() -> None:

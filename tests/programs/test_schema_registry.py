@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
+import ssl
 import struct
 import sys
 from typing import Any, Callable, Dict, Iterator, List, NewType, Optional, Union
@@ -14,19 +16,24 @@ from typing_extensions import Annotated  # Python 3.8 has none
 
 from kafka_worker import Context
 from kafka_worker.handler.formats import registry as formats_registry
-from kafka_worker.handler.formats.registry import (
-    registry_of,
-)
+from kafka_worker.handler.formats.registry import registry_of
 from kafka_worker.handler.loading import HandlerError
 from kafka_worker.testing import TestWorker
 from tests.support.schema_registry import NONE, SchemaRegistry
 
-pytest.importorskip("fastavro", reason="what requirements-schema-registry.txt names is not installed")
-from tests.support.schemas import Order, Refund, serialized
-
 TOPIC, FORMATS = "Scenario-Execute", ["avro", "json-schema", "protobuf"]
 ORDER: Dict[str, Any] = {"id": 7, "item": "tea"}
 seen: List[Any] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _libraries() -> Iterator[None]:
+    """Not imported with this file, as each pytest collects it and one runs it. The certificates of this machine are read once,
+    and not by each client of a registry: that takes longer than the rest of a test."""
+    pytest.importorskip("fastavro", reason="what requirements-schema-registry.txt names is not installed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.lru_cache(maxsize=None)(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +46,8 @@ def shared() -> Iterator[SchemaRegistry]:
 @pytest.fixture(scope="module")
 def written(shared: SchemaRegistry) -> Dict[str, bytes]:
     """An order in each format."""
+    from tests.support.schemas import serialized
+
     return {name: serialized(name, shared.url, TOPIC, ORDER) for name in FORMATS}
 
 
@@ -64,6 +73,8 @@ async def awaited(order: Any, context: Context) -> None:
 
 def hinted(handler: Callable[..., Any], name: str, hint: Any) -> Callable[..., Any]:
     """The handler with this type for its messages; of Protobuf it is the class."""
+    from tests.support.schemas import Order
+
     hint = Order if name == "protobuf" else hint
     first = "messages" if handler is batch else "order"
     handler.__annotations__[first] = List[hint] if handler is batch else hint
@@ -175,6 +186,8 @@ def test_a_schema_may_be_named_in_a_header_by_its_guid(registry: SchemaRegistry,
 
 
 def test_a_message_of_another_protobuf_type_is_a_dead_letter_and_not_read_as_ours(registry: SchemaRegistry) -> None:
+    from tests.support.schemas import Refund, serialized
+
     value = serialized("protobuf", registry.url, TOPIC, ORDER, Refund)
 
     with worker_of(registry, "protobuf") as worker:
@@ -184,30 +197,39 @@ def test_a_message_of_another_protobuf_type_is_a_dead_letter_and_not_read_as_our
     assert f"a message shop.Refund of schema {value[4]}, where the handler takes shop.Order" in letter.error
 
 
-Placed = NewType("Placed", Order)  # type: ignore[valid-newtype]  # it is made by protobuf
-Named = Annotated[Placed, "which a shop has placed"]
+def for_orders(hint: Callable[[Any, Any], Any]) -> Callable[[Any], None]:
+    """A handler with a hint that is made of the classes Order and Refund."""
+    from tests.support.schemas import Order, Refund
 
-
-@pytest.mark.parametrize("hint", [Named, Optional[Named]], ids=["by another name", "perhaps"])
-def test_a_protobuf_class_may_have_other_names(registry: SchemaRegistry, written: Dict[str, bytes], hint: Any) -> None:
     def handler(order: Any) -> None:
         seen.append(order)
 
-    handler.__annotations__["order"] = hint
-    with TestWorker(handler, decoder="protobuf", schema_registry_url=registry.url) as worker:
+    handler.__annotations__["order"] = hint(Order, Refund)
+    return handler
+
+
+def named(order: Any, _refund: Any) -> Any:
+    return Annotated[NewType("Placed", order), "which a shop has placed"]
+
+
+@pytest.mark.parametrize(
+    "hint", [named, lambda order, refund: Optional[named(order, refund)]], ids=["by another name", "perhaps"]
+)
+def test_a_protobuf_class_may_have_other_names(registry: SchemaRegistry, written: Dict[str, bytes], hint: Any) -> None:
+    with TestWorker(for_orders(hint), decoder="protobuf", schema_registry_url=registry.url) as worker:
         assert worker.run(written["protobuf"]).done
 
     assert list(map(as_dict, seen)) == [ORDER]
 
 
-@pytest.mark.parametrize("hint", [List[Order], Union[Order, Refund], Union[Order, int]], ids=["list", "either", "other"])
+@pytest.mark.parametrize(
+    "hint",
+    [lambda *each: List[each[0]], lambda *each: Union[each], lambda *each: Union[each[0], int]],  # type: ignore[valid-type]
+    ids=["list", "either", "other"],
+)
 def test_what_protobuf_does_not_make_is_refused_at_the_start(registry: SchemaRegistry, hint: Any) -> None:
-    def handler(order: Any) -> None:
-        pass
-
-    handler.__annotations__["order"] = hint
     with pytest.raises(HandlerError, match="must be the generated class"):
-        TestWorker(handler, decoder="protobuf", schema_registry_url=registry.url)
+        TestWorker(for_orders(hint), decoder="protobuf", schema_registry_url=registry.url)
 
 
 @pytest.mark.parametrize(
