@@ -3,18 +3,13 @@ that does not exist yet holds."""
 
 from __future__ import annotations
 
-import ast
 import re
-import subprocess
-from functools import lru_cache
-from pathlib import Path
-from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Set, Tuple
+from typing import Dict, Iterator, Tuple
 
 import pytest
 
-from tests.support.statements import statements
+from tests.support.own_sources import FILES, ROOT, Source, sources
 
-ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("supervisor", "worker")
 LONGEST_FILE, LONGEST_FUNCTION = 400, 50  # lines
 
@@ -56,62 +51,8 @@ MAY_SLEEP = ("tests/support/handlers.py", "tests/support/eventually.py", "tests/
 MACHINE_PATH = re.compile("|".join([r"(?<![\w.*])/" + name + "/" for name in ("root", "work")] + ["/tmp" + r"/w\b"]))
 
 
-class Source(NamedTuple):
-    """A Python file of ours."""
-
-    name: str  # relative to the root
-    lines: int
-    imports: FrozenSet[str]  # the top level names of all modules, those that functions import too
-    uses: FrozenSet[Tuple[str, str]]  # what it imports from modules; `module.attribute` as written, if it is about those below
-    functions: Dict[str, int]  # their lines
-
-    @property
-    def package(self) -> str:
-        """The room it is in."""
-        return self.name.split("/")[0].replace(".py", "")
-
-
-def repository_files() -> Tuple[str, ...]:
-    """What git has or would take; all that is not ignored."""
-    command = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()
-    return tuple(name for name in listed if (ROOT / name).is_file())
-
-
-FILES = repository_files()  # here, because unit tests start no process
-
-
-@lru_cache(maxsize=None)
-def sources() -> List[Source]:
-    """All of them, each looked through once."""
-    return [looked_through(name, (ROOT / name).read_text("utf-8")) for name in FILES if name.endswith(".py")]
-
-
 def of_product() -> Iterator[Source]:
     return (source for source in sources() if source.package in PRODUCT)
-
-
-def looked_through(name: str, text: str) -> Source:
-    imports: Set[str] = set()
-    uses: Set[Tuple[str, str]] = set()
-    functions: Dict[str, int] = {}
-    tree = ast.parse(text)
-    for node in statements(tree):
-        if isinstance(node, ast.Import):
-            imports |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, "imports name their package in full"
-            imports.add(str(node.module).split(".")[0])
-            uses |= {(str(node.module), alias.name) for alias in node.names}
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            functions[f"{name}:{node.lineno} {node.name}"] = (node.end_lineno or 0) - node.lineno + 1
-    if any(f"{module}.{attribute}" in text for module, attribute in (*USERS, SLEEP)):  # few
-        uses |= {
-            (node.value.id, node.attr)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
-        }
-    return Source(name, text.count("\n"), frozenset(imports), frozenset(uses), functions)
 
 
 @pytest.mark.parametrize("library", HOMES)
@@ -127,13 +68,13 @@ def test_a_library_is_imported_in_its_home_only(library: str) -> None:
 def test_environment_and_signal_handlers_have_one_owner(module: str, attribute: str) -> None:
     owners = USERS[module, attribute]
 
-    users = [source.name for source in of_product() if (module, attribute) in source.uses]
+    users = [source.name for source in of_product() if source.uses(module, attribute)]
 
     assert [name for name in users if not name.startswith(owners)] == []
 
 
 def test_no_file_is_too_long_to_be_read_at_once() -> None:
-    lengths = {source.name: source.lines for source in sources()}
+    lengths = {source.name: source.text.count("\n") for source in sources()}
 
     assert {name: length for name, length in lengths.items() if length > LONGEST_FILE} == {}
 
@@ -145,7 +86,7 @@ def test_no_function_is_too_long_to_be_understood_at_once() -> None:
 
 
 def test_tests_poll_conditions_and_never_sleep() -> None:
-    sleepers = [source.name for source in sources() if source.package == "tests" and SLEEP in source.uses]
+    sleepers = [source.name for source in sources() if source.package == "tests" and source.uses(*SLEEP)]
 
     assert [name for name in sleepers if name not in MAY_SLEEP] == []
 

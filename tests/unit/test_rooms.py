@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import Counter
 from functools import lru_cache
@@ -11,9 +10,8 @@ from typing import Dict, Iterator, Set, Tuple
 
 import pytest
 
-from tests.support.statements import statements
+from tests.support.own_sources import FILES, ROOT, Source, sources
 
-ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "kafka_worker"
 FULL = 12  # modules in one folder
 
@@ -52,40 +50,32 @@ FOR_ALL = {"start", "__version__"}  # how a process begins, and what everybody m
 ENTRANCES = {"__main__": {"start"}, "start": {"shared"}, "__init__": {"handler", "shared"}}
 
 
-def modules() -> Dict[str, Path]:
-    """Ours, by their names without `kafka_worker`."""
-    folder = ROOT / "worker"
-    return {".".join(path.relative_to(folder).with_suffix("").parts): path for path in sorted(folder.rglob("*.py"))}
-
-
-MODULES = modules()
+#: Ours, by their names without `kafka_worker`.
+MODULES = {
+    name[len("worker/") : -len(".py")].replace("/", "."): Path(name) for name in FILES if re.match(r"worker/.*\.py$", name)
+}
 
 
 def room_of(module: str) -> str:
     return module.split(".", maxsplit=1)[0]
 
 
-def imported(path: Path) -> Iterator[str]:
+def imported(source: Source) -> Iterator[str]:
     """What it imports of ours, inside functions and for types too: modules, where they are modules."""
-    for node in statements(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            assert not any(alias.name.split(".")[0] == PACKAGE for alias in node.names), f"{path}: from … import …"
-        elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path}: imports name their package in full"
-            module = str(node.module)
-            if module.split(".", maxsplit=1)[0] == PACKAGE:
-                within = module[len(PACKAGE) + 1 :]
-                for alias in node.names:
-                    name = f"{within}.{alias.name}".lstrip(".")
-                    yield name if name in MODULES or not within else within
-            else:
-                assert module.split(".", maxsplit=1)[0] not in OTHERS, f"{path} imports {module}"
+    assert not any(module.split(".")[0] == PACKAGE for module in source.modules), f"{source.name}: from … import …"
+    assert not source.imports & OTHERS, f"{source.name} imports {source.imports & OTHERS}"
+    for module, name in source.names:
+        if module.split(".")[0] == PACKAGE:
+            within = module[len(PACKAGE) + 1 :]
+            whole = f"{within}.{name}".lstrip(".")
+            yield whole if whole in MODULES or not within else within
 
 
 @lru_cache(maxsize=None)
 def imports() -> Dict[str, Set[str]]:
     """Of each module what it imports."""
-    return {module: set(imported(path)) for module, path in MODULES.items()}
+    found = {source.name: source for source in sources()}
+    return {module: set(imported(found[str(path)])) for module, path in MODULES.items()}
 
 
 def all_below(room: str) -> Set[str]:
@@ -117,7 +107,7 @@ def test_every_file_is_in_a_room() -> None:
 
 
 def test_no_room_is_too_full_to_be_known_by_heart() -> None:
-    files = Counter(str(path.parent.relative_to(ROOT)) for path in MODULES.values() if path.name != "__init__.py")
+    files = Counter(str(path.parent) for path in MODULES.values() if path.name != "__init__.py")
 
     assert {room: count for room, count in files.items() if count > FULL} == {}
 
