@@ -40,7 +40,7 @@ def test_what_is_written_is_read_again(base: int, steps: List[int]) -> None:
 @given(bases, st.integers(), st.integers(1, 400), st.integers(6000, 9000))
 def test_too_much_loses_its_far_end_only(base: int, seed: int, longest: int, count: int) -> None:
     random = Random(seed)
-    done = ranges(base, [random.randint(1, longest) for _ in range(count)])
+    done = ranges(base, random.choices(range(1, longest + 1), k=count))
 
     text = encode(WRITER, HOME, base, done)
     read = decode(text)

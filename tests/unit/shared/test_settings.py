@@ -17,7 +17,7 @@ from kafka_worker.shared.setting import Setting
 from kafka_worker.shared.settings import ALL_PREFIXES, MASK, PROPERTY_PREFIXES, TABLE, Settings
 
 PROJECT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-PROPERTIES = st.dictionaries(st.text(), st.text())
+PROPERTIES = st.dictionaries(st.text(), st.text(), max_size=2)
 
 
 def made(**values: object) -> Settings:

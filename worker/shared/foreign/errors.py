@@ -68,7 +68,8 @@ def _name(kind: type) -> str:
 
 
 def _printable(name: str) -> str:
-    return "".join(each if each.isprintable() else "?" for each in plain_text(name)[:LONGEST_NAME])
+    text = plain_text(name)[:LONGEST_NAME]
+    return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
 
 def plain(name: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.control import ControlServer, NotRunningError, ask
 
-LARGE = {"filler": "x" * 3_000_000}  # does not fit a socket's buffer
+LARGE = {"filler": "x" * 600_000}  # does not fit a socket's buffer
 
 
 class Turning:
