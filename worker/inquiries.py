@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from kafka_worker.isolation import per_thread
 from kafka_worker.isolation.task_process import TaskProcess
 from kafka_worker.loop import ConsumerLoop
-from kafka_worker.partitions.task import Task, TaskId, attempt_of, id_of
+from kafka_worker.partitions.task import Task, TaskId, attempt_of, id_of, why_void
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.shared.ipc.channel import Message
@@ -102,6 +102,7 @@ def _of_task(thread: HandlerThread, task: Task, now: float) -> Message:
         "attempt": int(attempt_of(task)),
         "thread": thread.name,
         "seconds": max(0.0, now - thread.started),
+        "void": why_void(task),
         "calls": _calls(thread),
     }
 

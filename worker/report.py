@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Callable, Counter, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from kafka_worker.partitions.task import Task
+from kafka_worker.partitions.task import Task, why_void
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.pools.times import ByTopic
 from kafka_worker.shared import logs
@@ -186,7 +186,7 @@ def _open_files() -> int:
 
 def _longest(running: Iterable[Tuple[HandlerThread, Task]], now: float) -> List[TaskReport]:
     reports = [_task_report(thread, task, now) for thread, task in running]
-    return sorted(reports, key=lambda report: -report.seconds)[:MOST_TASKS]
+    return sorted(reports, key=lambda report: (report.void != "", -report.seconds))[:MOST_TASKS]
 
 
 def _task_report(thread: HandlerThread, task: Task, now: float) -> TaskReport:
@@ -199,4 +199,5 @@ def _task_report(thread: HandlerThread, task: Task, now: float) -> TaskReport:
         attempt=attempt,
         thread=thread.name,
         seconds=max(0.0, now - thread.started),
+        void=why_void(task),
     )

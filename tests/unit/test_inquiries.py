@@ -78,6 +78,7 @@ def test_what_runs_of_a_partition_is_told_with_the_code_it_is_in(bench: Bench) -
 
     assert {**task, "calls": None} == {
         "topic": "orders", "partition": 3, "offset": 120, "attempt": 2, "thread": "handler-0", "seconds": 40.0, "calls": None,
+        "void": "",
     }  # fmt: skip
     assert any(name.startswith("test_what_runs_of") for _, _, name, _ in task["calls"])
 

@@ -8,6 +8,7 @@ from typing import List, Optional
 import pytest
 
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.task import offset_of, partition_of
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.report import MOST_TASKS, RATE_SECONDS, Average, LoopReport, Rate, Use, child_report
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Stage, WorkCount, as_json
@@ -84,6 +85,7 @@ def test_a_running_task_is_named_in_full() -> None:
 
     assert as_json(task) == {
         "topic": "topic", "partition": 3, "offset": 0, "key": "k", "attempt": 2, "thread": "handler-0", "seconds": 7.5,
+        "void": "",
     }  # fmt: skip
 
 
@@ -91,6 +93,23 @@ def test_the_longest_running_tasks_come_first_and_the_rest_is_left_out() -> None
     tasks = report(pool([NOW - age for age in range(MOST_TASKS + 5)])).tasks
 
     assert [task.seconds for task in tasks] == [float(MOST_TASKS + 4 - index) for index in range(MOST_TASKS)]
+
+
+@pytest.mark.parametrize("why", ["parked", "its partition is gone"])
+def test_calls_of_which_nothing_counts_any_more_come_last_with_the_reason(why: str) -> None:
+    calls = pool([NOW - age for age in range(MOST_TASKS + 5)])
+    for thread in calls.threads[MOST_TASKS:]:  # they have run longest
+        assert thread.task
+        if why == "parked":
+            partition_of(thread.task).void.add(offset_of(thread.task))
+        else:
+            thread.task = (*thread.task[:5], Partition("topic", 3))
+            partition_of(thread.task).closing.forget()
+
+    said = [task.void for task in report(calls).tasks]
+    assert said == [""] * MOST_TASKS
+    calls.threads = calls.threads[MOST_TASKS - 1 :]
+    assert [task.void for task in report(calls).tasks] == ["", *[why] * 5]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,11 @@ def safe(text: str) -> str:
     return "\n".join(map(escaped, text.split("\n")))
 
 
+def in_brackets(text: str) -> str:
+    """Behind something; nothing, where there is no text."""
+    return f" ({text})" if text else ""
+
+
 def duration(seconds: float) -> str:
     """Seconds, in the unit that fits."""
     if seconds < SECONDS_A_MINUTE:

@@ -82,6 +82,11 @@ def is_void(task: Task) -> bool:
     return bool(void) and task[0] in void
 
 
+def why_void(task: Task) -> str:
+    """Why nothing that comes of its call counts any more, for people; empty: it does."""
+    return "parked" if is_void(task) else "its partition is gone" if task[5].closing.revoked else ""
+
+
 def with_attempt(task: Task, attempt: int) -> Task:
     """The task again, as that attempt."""
     return (*task[:4], attempt, task[5])

@@ -26,7 +26,7 @@ from kafka_worker.isolation.per_thread import Isolated
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcess
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
-from kafka_worker.partitions.task import Task, TaskId, id_of, offset_of, partition_of
+from kafka_worker.partitions.task import Task, TaskId, id_of, is_void, offset_of, partition_of
 from kafka_worker.pools import scheduled
 from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
 from kafka_worker.recovery.suspects import FETCHED
@@ -132,7 +132,7 @@ class Quarantine(Pool):
     @property
     def count(self) -> int:
         """Suspects that wait for their turn, or run."""
-        return len(self.in_line()) + len(self.running())
+        return len(self.in_line()) + sum(not is_void(task) for _, task in self.running())
 
     def in_line(self) -> List[Task]:
         """Suspects that wait for their turn."""

@@ -125,6 +125,18 @@ def test_a_suspect_with_a_time_of_its_own_runs_then_and_not_before(apart: Apart)
     assert apart.bench.committed == 2
 
 
+def test_a_suspect_that_was_parked_while_it_ran_is_none_any_more(apart: Apart) -> None:
+    one, partition = apart.alone(), Partition(TOPIC, 3)
+    segment, _ = partition.tracker.take(0, 2)
+    for offset in range(2):
+        one.threads[offset].task = (offset, segment, Message(offset), None, 1, partition)
+
+    partition.void.add(0)
+
+    assert one.count == 1
+    apart.end(one)
+
+
 def test_the_task_process_of_a_thread_is_ended_though_another_took_the_last_suspect(apart: Apart) -> None:
     one = apart.alone()
 

@@ -12,7 +12,6 @@ from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.outcomes.retry_topics import RetryTopics
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Lane
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
 from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.partitions.task import Task, with_attempt
@@ -161,17 +160,22 @@ def test_a_call_that_is_void_runs_in_vain_and_not_for_its_message(bench: Bench) 
     assert (report.head.waits, asked.waits, report.running) == (Waits.SENDING, Waits.SENDING, 0)
 
 
-def test_how_many_wait_for_it_to_keep_their_order_is_told(bench: Bench) -> None:
-    lane, task = Lane(), bench.take(HEAD)
-    ours = (*task[:3], lane, *task[4:])
-    for each in (ours, bench.take(HEAD + 1), bench.take(HEAD + 2)):
+def test_how_many_wait_for_it_to_keep_their_order_is_told_of_each_of_them(bench: Bench) -> None:
+    lane = bench.partition.lanes["key"]
+    tasks = [bench.take(HEAD + number) for number in range(4)]
+    ours = [(*task[:3], lane, *task[4:]) for task in tasks]
+    for each in ours:
         lane.admit(each)
-    runs(bench, ours)
+    runs(bench, ours[0])
+
+    told = [bench.heads.of_offset(bench.partition, HEAD + number, bench.now) for number in range(4)]
 
     head = bench.head().head
-
     assert head
-    assert head.followers == 2
+    assert head.followers == 3
+    assert [each and (each.waits, each.followers) for each in told] == [
+        (Waits.RUNNING, 3), (Waits.BEHIND_ITS_KEY, 2), (Waits.BEHIND_ITS_KEY, 1), (Waits.BEHIND_ITS_KEY, 0),
+    ]  # fmt: skip
 
 
 def test_what_is_queued_while_a_breaker_is_open_waits_for_that(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -66,6 +66,7 @@ def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
         unwritable=_unwritable(settings),
         memory=min(psutil.virtual_memory().total, machine.memory_quota() or sys.maxsize),
         runs_here=running is not None,
+        addresses=frozenset(each.address for found in psutil.net_if_addrs().values() for each in found),
         fenced=frozenset(slot.slot for slot in running.slots if _is_fenced(slot)) if running else frozenset(),
         versions=(
             f"kafka-worker {__version__}, confluent-kafka {confluent_kafka.__version__}, librdkafka "

@@ -76,6 +76,7 @@ class Facts:
     unwritable: Sequence[str] = ()  # folders of ours
     memory: int = 0  # bytes that this machine, or its container, has; 0: not known
     runs_here: bool = False  # the service
+    addresses: FrozenSet[str] = frozenset()  # of this machine
     fenced: FrozenSet[int] = frozenset()  # slots of it whose process has gone because another member had its id
     versions: str = ""
     registry: Optional[Sequence[Told]] = ()  # of the topics that it is asked about; None: it can't be asked

@@ -119,6 +119,14 @@ def host(facts: Facts) -> Verdict:
     missing = facts.fenced if facts.runs_here else range(settings.processes)
     names = {member_name(settings.host, slot) for slot in missing}
     taken = sorted({each.address for each in facts.kafka.members if each.instance in names})
+    if taken and not facts.runs_here and facts.addresses.issuperset(taken):
+        return Verdict(
+            State.WARN,
+            f"{settings.host} has members in the group at {', '.join(taken)}, this machine, and no supervisor answers here: "
+            "processes of one that was killed finish what they run, or their seats are kept for a session timeout",
+            "nothing: a new supervisor takes them over. If they stay without one, this group runs here once more, with "
+            "another RUNTIME_DIRECTORY or in a container: stop one of the two",
+        )
     if taken:
         why = "our own member of that id was fenced" if facts.runs_here else "nothing runs here: they would fence each other"
         text = f"{settings.host} stands for a service at {', '.join(taken)} in the group, and {why}"

@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 
 from kafka_worker.ops.explain.words import IN_ORDER, LET_GO
 from kafka_worker.shared.configuration.words.place import Place
-from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, SlotReport, Snapshot, from_json
+from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionReport, SlotReport, Snapshot, from_json
 from kafka_worker.shared.ipc.whole import reporting
 
 
@@ -21,6 +21,7 @@ class Case:
     problems: List[str] = field(default_factory=list)  # of its slot
     answer: Dict[str, Any] = field(default_factory=dict)  # what its process said when it was asked
     offset: Optional[int] = None  # that is asked about; None: the first that is not done
+    orders: List[OrderReport] = field(default_factory=list)  # to park what is asked about, or anything of the partition
 
     @property
     def sought(self) -> Optional[HeadReport]:
@@ -80,7 +81,19 @@ class Case:
 def cases(snapshot: Snapshot, place: Place) -> List[Case]:
     """Those that are meant, in order, before their processes are asked."""
     found = [
-        Case(slot, partition, [each.text for each in snapshot.conditions if each.slot == slot.slot], offset=place.offset)
+        Case(
+            slot,
+            partition,
+            [each.text for each in snapshot.conditions if each.slot == slot.slot],
+            offset=place.offset,
+            orders=[
+                each
+                for each in snapshot.orders
+                if (each.topic, each.partition) == (partition.topic, partition.partition)
+                and each.offset is not None
+                and place.offset in (None, each.offset)
+            ],
+        )
         for slot in snapshot.slots
         if slot.child and slot.pid
         for partition in slot.child.partitions

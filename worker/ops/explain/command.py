@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional
 from kafka_worker.ops import asking
 from kafka_worker.ops.explain import text
 from kafka_worker.ops.explain.cases import Case, cases, owned
-from kafka_worker.ops.tables import duration, safe
+from kafka_worker.ops.tables import duration, in_brackets, safe
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc import control
@@ -73,18 +73,22 @@ def _of_process(slot: SlotReport, answer: Dict[str, Any]) -> str:
     lines = [f"slot {slot.slot}, pid {slot.pid}"]
     if "error" in answer:
         return f"{lines[0]}: {answer['error']}. kill -ABRT {slot.pid} prints its stacks, and ends it"
-    running = {task["thread"]: task for task in answer["tasks"]}
+    running: Dict[str, List[Dict[str, Any]]] = {}
+    for task in answer["tasks"]:
+        running.setdefault(task["thread"], []).append(task)
     threads = {thread["name"]: thread["calls"] for thread in answer["threads"]}
     for name in [*threads, *(name for name in running if name not in threads)]:
-        lines += _of_thread(name, threads.get(name), running.get(name))
+        lines += _of_thread(name, threads.get(name), running.get(name, []))
     return "\n".join(lines)
 
 
-def _of_thread(name: str, calls: Optional[List[List[Any]]], task: Optional[Dict[str, Any]]) -> List[str]:
+def _of_thread(name: str, calls: Optional[List[List[Any]]], tasks: List[Dict[str, Any]]) -> List[str]:
+    """`tasks`: the one that runs in it, or those of a list."""
     runs = ""
-    if task is not None:
-        place = f"{task['topic']}[{task['partition']}] offset {task['offset']}"
-        runs = f": {place}, for {duration(task['seconds'])}, attempt {task['attempt']}"
+    for task in tasks[:1]:
+        place = f"{task['topic']}[{task['partition']}] offset {task['offset']}" + in_brackets(task.get("void", ""))
+        others = f" and {len(tasks) - 1} more" if tasks[1:] else ""
+        runs = f": {place}{others}, for {duration(task['seconds'])}, attempt {task['attempt']}"
         if calls is None or (task["calls"] and task["calls"][-1] not in calls):  # a coroutine, or in a task process
             calls = task["calls"]
     lines = [f"  {name}{runs}"]

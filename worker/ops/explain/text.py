@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any, Dict, List, Tuple
 
+from kafka_worker.ops import orders
 from kafka_worker.ops.explain.cases import Case
 from kafka_worker.ops.explain.words import SAID, of_lag
 from kafka_worker.ops.tables import duration
@@ -20,6 +21,7 @@ def paragraph(case: Case) -> str:
     lines = [_first(case), *_of_sought(case), *_behind(case), f"  lag {of_lag(case.partition)}"]
     if case.partition.pause:
         lines.append(f"  paused by an operator: {case.partition.pause}")
+    lines += orders.told(case.orders)
     if case.slot.heartbeat_age > STALE_SECONDS:
         lines.append(f"  as of {duration(case.slot.heartbeat_age)} ago: its process says nothing since")
     lines += [f"  {problem}" for problem in case.problems]
@@ -89,9 +91,10 @@ def path_of(calls: List[List[Any]]) -> str:
 
 def _behind(case: Case) -> List[str]:
     partition, head = case.partition, case.partition.head
-    queued = partition.queued - (head is not None and head.waits is Waits.QUEUED)
     followers = head.followers if head else 0
-    others = partition.in_flight - queued - followers - (head is not None)
+    behind = partition.in_flight - followers - (head is not None)
+    queued = min(partition.queued - (head is not None and head.waits is Waits.QUEUED), behind)
+    others = behind - queued
     parts = [
         f"{partition.done_beyond} done (they do not run again)" if partition.done_beyond else "",
         f"{queued} queued for a thread" if queued > 0 else "",
@@ -99,7 +102,8 @@ def _behind(case: Case) -> List[str]:
         f"{others} more in flight" if others > 0 else "",
     ]
     told = ", ".join(filter(None, parts))
-    return [f"  behind it: {told}"] if told else []
+    it = "it" if case.offset is None or head is None or case.offset == head.offset else _known(head.offset)
+    return [f"  behind {it}: {told}"] if told else []
 
 
 def _let_go(case: Case) -> List[str]:

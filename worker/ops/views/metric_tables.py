@@ -62,7 +62,7 @@ def _threads(child: ChildReport) -> Mapping[str, float]:
 
 
 def _longest(child: ChildReport) -> float:
-    return max([task.seconds for task in child.tasks], default=0.0)
+    return max([task.seconds for task in child.tasks if not task.void], default=0.0)
 
 
 OF_SLOT = (Named("up", "Whether the slot has a process that works.", lambda slot: bool(slot.pid and slot.state == "running")),)

@@ -6,7 +6,7 @@ from typing import Any, Callable, List, Tuple
 
 from kafka_worker.ops import orders
 from kafka_worker.ops.explain import words
-from kafka_worker.ops.tables import Columns, duration, table
+from kafka_worker.ops.tables import Columns, duration, in_brackets, table
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Replaced, SlotReport, Snapshot, Stage, TaskReport
 from kafka_worker.shared.system.memory import MEGABYTE
 
@@ -77,7 +77,7 @@ def _running_tasks(slots: List[SlotReport]) -> List[str]:
     running = [(slot, task) for slot in slots if slot.child and slot.pid for task in slot.child.tasks]
     if not running:
         return ["no task runs now"]
-    return table(TASK_COLUMNS, sorted(running, key=lambda row: -row[1].seconds)[:MOST_TASKS])
+    return table(TASK_COLUMNS, sorted(running, key=lambda row: (row[1].void != "", -row[1].seconds))[:MOST_TASKS])
 
 
 # ---- columns ----------------------------------------------------------------------------------------------------------
@@ -129,7 +129,7 @@ def _of_task(read: Callable[[TaskReport], str]) -> Callable[[Tuple[SlotReport, T
 
 TASK_COLUMNS: Columns = (
     ("RUNNING FOR", _of_task(lambda task: duration(task.seconds))),
-    ("TASK", _of_task(lambda task: f"{task.topic}[{task.partition}] offset {task.offset}")),
+    ("TASK", _of_task(lambda task: f"{task.topic}[{task.partition}] offset {task.offset}{in_brackets(task.void)}")),
     ("KEY", _of_task(lambda task: task.key or "-")),
     ("ATTEMPT", _of_task(lambda task: str(task.attempt))),
     ("SLOT", lambda row: str(row[0].slot)),

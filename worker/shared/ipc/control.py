@@ -187,7 +187,11 @@ def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = Fal
             channel.flush()
             for answer in channel.receive():
                 return answer
-    raise NotRunningError(f"the supervisor at {path} accepted the question and did not answer within {timeout:.0f} s")
+        pid, asked = _peer(connection).pid, f"the supervisor at {path} accepted the question and"
+    if not channel.readable:
+        raise NotRunningError(f"{asked} ended before it has answered")
+    why = f": process {pid} is stopped, or has no time. kill -CONT {pid} lets one go on that is stopped" if pid else ""
+    raise NotRunningError(f"{asked} did not answer within {timeout:.0f} s{why}")
 
 
 def must_be_ours(connection: socket.socket, path: str, *, nearby: bool) -> None:

@@ -135,6 +135,7 @@ class TaskReport:
     attempt: int
     thread: str
     seconds: float  # for how long
+    void: str = ""  # why nothing that comes of its call counts any more; empty: it does
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,14 @@ def test_a_host_name_that_runs_here_is_ours() -> None:
     assert wrong(replace(ours, runs_here=True, fenced=frozenset({1}))) == {}
 
 
+def test_members_at_our_own_address_are_no_other_machine_when_the_supervisor_was_killed() -> None:
+    """They finish what they run, or have kept their seats."""
+    left = with_kafka(members=[Member("web-1-0", "web-1-0", "10.0.0.1", ())])
+
+    assert wrong(left) == {"host name": State.FAIL}
+    assert wrong(replace(left, addresses=frozenset({"127.0.0.1", "10.0.0.1"}))) == {"host name": State.WARN}
+
+
 def test_whoever_has_the_id_of_a_process_of_ours_that_was_fenced_is_another() -> None:
     theirs = replace(with_kafka(members=[Member("web-1-0", "web-1-0", "10.0.0.9", ())]), runs_here=True, fenced=frozenset({0}))
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 
 from kafka_worker.ops.explain import text
-from kafka_worker.ops.explain.cases import Case
+from kafka_worker.ops.explain.cases import Case, cases
 from kafka_worker.ops.explain.words import LET_GO, SAID
-from kafka_worker.shared.ipc.snapshot import HeadReport, Waits, as_json
-from tests.unit.reports import PARTITION, slot
+from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, Waits, as_json
+from tests.unit.reports import PARTITION, child, slot, snapshot
 
 HEAD = HeadReport(120, Waits.RUNNING, 340.0, "customer-9", 1.5, 2, running=339.0, thread="handler-2")
 STUCK = replace(
@@ -88,6 +89,29 @@ def test_the_first_is_not_counted_among_those_behind_it() -> None:
     queued = replace(STUCK, head=HeadReport(120, Waits.QUEUED, 1.0), in_flight=5, queued=3, done_beyond=0)
 
     assert "  behind it: 2 queued for a thread, 2 more in flight\n" in text.paragraph(Case(slot(3), queued))
+
+
+def test_what_a_breaker_keeps_in_its_queue_is_not_counted_behind_itself() -> None:
+    kept = replace(STUCK, head=HeadReport(120, Waits.BREAKER, 1.0), in_flight=5, queued=5, done_beyond=0)
+
+    assert "  behind it: 4 queued for a thread\n" in text.paragraph(Case(slot(3), kept))
+
+
+def test_beside_a_message_that_is_asked_about_it_is_said_behind_which_the_others_are() -> None:
+    told = text.paragraph(case(offset=150, answer={"sought": as_json(HeadReport(150, Waits.QUEUED, 0.0))}))
+
+    assert "  behind 120: 878 done" in told
+
+
+def test_an_order_to_park_is_told_of_its_message_and_of_the_partition() -> None:
+    order = OrderReport("orders", 5, 150, "hangs", "ops@host", 7.0, -1.0)
+    service = replace(snapshot(slot(3, child=child(partitions=[STUCK]))), orders=[order, replace(order, partition=4)])
+
+    def told(offset: Optional[int]) -> bool:
+        (found,) = cases(service, Place("orders", 5, offset))
+        return "  to be parked: orders/5/150, by ops@host for 7.0s: hangs" in text.paragraph(found)
+
+    assert [told(offset) for offset in (None, 150, 120)] == [True, True, False]
 
 
 def test_a_slow_key_is_known_by_how_many_wait_for_it() -> None:

@@ -157,6 +157,14 @@ def test_the_text_shows_the_ten_longest_tasks_the_longest_first() -> None:
     assert [int(row[3]) for row in rows] == list(range(5014, 5004, -1))
 
 
+def test_the_text_shows_calls_of_which_nothing_counts_any_more_last_with_the_reason() -> None:
+    tasks = [replace(TASK, offset=1, seconds=9.0, void="parked"), replace(TASK, offset=2, seconds=1.0)]
+    shown = status.text(snapshot(slot(0, child=child(tasks=tasks))))
+
+    rows = [line for line in shown.splitlines() if "] offset " in line]
+    assert ["offset 2  " in rows[0], "offset 1 (parked)" in rows[1]] == [True, True]
+
+
 def test_a_healthy_text_says_so_first_and_where_it_runs() -> None:
     first, *rest = status.text(snapshot(slot())).splitlines()
 

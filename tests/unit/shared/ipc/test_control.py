@@ -185,12 +185,14 @@ def test_a_socket_that_a_dead_supervisor_left_is_not_running_and_is_replaced(pat
     server.close()
 
 
-def test_a_supervisor_that_does_not_answer_in_time_is_not_running(path: str) -> None:
+def test_a_supervisor_that_does_not_answer_in_time_is_not_running_and_is_named(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as frozen:
         frozen.bind(path)
         frozen.listen()
 
-        with pytest.raises(NotRunningError, match="accepted the question and did not answer"):
+        with pytest.raises(
+            NotRunningError, match=f"accepted the question and did not answer within 0 s: process {os.getpid()} is"
+        ):
             ask(path, {"command": "status"}, timeout=0.05)
 
 

@@ -123,7 +123,7 @@ function showSlots(snapshot) {
 }
 
 const TASK_COLUMNS = [
-  ["Message", "name", ({ task }) => `${task.topic}[${task.partition}] ${task.offset}`],
+  ["Message", "name", ({ task }) => `${task.topic}[${task.partition}] ${task.offset}${task.void ? ` (${task.void})` : ""}`],
   ["For", "number", ({ task }) => (task.seconds >= LONG_SECONDS ? status("warn", span(task.seconds)) : span(task.seconds))],
   ["Attempt", "number", ({ task }) => String(task.attempt)],
   ["Key", "text", ({ task }) => (task.key === null ? "–" : task.key)],
@@ -132,10 +132,11 @@ const TASK_COLUMNS = [
 
 function showTasks(snapshot) {
   const running = snapshot.slots.flatMap((slot) => (slot.child && slot.pid ? slot.child.tasks.map((task) => ({ slot, task })) : []));
-  running.sort((one, other) => other.task.seconds - one.task.seconds);
+  const isVoid = ({ task }) => (task.void ? 1 : 0); // of these nothing comes any more, and nothing waits for them
+  running.sort((one, other) => isVoid(one) - isVoid(other) || other.task.seconds - one.task.seconds);
   const oldest = running.slice(0, MOST_TASKS);
   say(byId("tasks-count"), running.length > MOST_TASKS ? `${MOST_TASKS} of ${running.length} that run` : `${running.length} run`);
-  table(byId("tasks"), TASK_COLUMNS, oldest, ({ task }) => `${task.topic} ${task.partition} ${task.offset}`);
+  table(byId("tasks"), TASK_COLUMNS, oldest, ({ slot, task }) => `${task.topic} ${task.partition} ${task.offset} ${slot.slot} ${task.thread}`);
   showCommands(byId("task-command"), oldest.slice(0, 1).map(({ task }) => explain(task, task.offset)));
 }
 
