@@ -34,7 +34,7 @@ def run(configuration: Configuration) -> int:
         found = asking.find(configuration.settings)
         told = found.ask("events", {})
     except control.NotRunningError as problem:
-        complain(f"Not running: {problem}")
+        complain(problem.told)
         if not configuration.events.follow:
             return NOT_RUNNING
     if "error" in told:
@@ -62,7 +62,7 @@ def _follow(found: Optional[asking.RunningService], told: Message, configuration
         except control.NotRunningError as problem:
             found = None
             if is_there:
-                complain(f"Not running: {problem}")
+                complain(problem.told)
             is_there = False
 
 

@@ -31,7 +31,7 @@ def run(configuration: Configuration) -> int:
             return _list(from_json(Snapshot, found.snapshot), as_json=configuration.as_json)
         answer = found.ask(configuration.command, fields(request))
     except control.NotRunningError as problem:
-        complain(safe(f"Not running: {problem}"))
+        complain(problem.told)
         return NOT_RUNNING
     if "error" in answer:
         complain(safe(str(answer["error"])))

@@ -29,7 +29,7 @@ def run(configuration: Configuration) -> int:
             return _stacks(found, snapshot, configuration)
         return _explain(found, snapshot, configuration)
     except control.NotRunningError as problem:
-        complain(f"Not running: {problem}")
+        complain(problem.told)
         return NOT_RUNNING
 
 

@@ -20,7 +20,7 @@ def run(configuration: Configuration) -> int:
     try:
         snapshot = asking.find(configuration.settings).snapshot
     except control.NotRunningError as problem:
-        complain(f"Not running: {problem}")
+        complain(problem.told)
         return NOT_RUNNING
     if configuration.command == "metrics":
         from kafka_worker.ops.views import metrics  # here, because its library is not needed for the rest

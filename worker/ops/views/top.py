@@ -31,6 +31,7 @@ STYLES: Tuple[Tuple[str, str], ...] = (
     ("HEALTHY", "bold green"),
     ("DEGRADED", "bold red"),
     ("Not running", "bold red"),
+    ("No answer", "bold red"),
     ("  problem: ", "red"),
     ("SLOT ", "bold"),
     ("RUNNING FOR ", "bold"),
@@ -52,7 +53,7 @@ def _look(settings: Settings) -> Callable[[], List[str]]:
         try:
             text = status.text(from_json(Snapshot, asking.find(settings).snapshot))
         except control.NotRunningError as problem:
-            text = f"Not running: {problem}"
+            text = problem.told
         return [escaped(line) for line in text.split("\n")]
 
     return lines

@@ -167,17 +167,34 @@ class ControlServer:
 class NotRunningError(Exception):
     """Nobody answers at the control socket."""
 
+    heading = "Not running"
+
+    @property
+    def told(self) -> str:
+        """For people."""
+        return f"{self.heading}: {self}"
+
+
+class SilentError(NotRunningError):
+    """Whether a service runs there is not known: nobody answers us, and somebody may be there."""
+
+    heading = "No answer"
+
 
 def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = False) -> Dict[str, Any]:
     """Send one request and return the answer. Raises NotRunningError when no supervisor answers within `timeout` seconds, or
-    it is another user's. `nearby`: or it is in a container that is not ours."""
+    it is another user's (SilentError, where somebody may be there). `nearby`: or it is in a container that is not ours."""
     deadline = Deadline(timeout)
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection, selectors.DefaultSelector() as selector:
         try:
             connection.settimeout(timeout)
             connection.connect(path)
+        except PermissionError as problem:
+            ask_as = "Only its own user may ask a service, and root: ask as that user"
+            raise SilentError(f"no supervisor answers at {path} ({problem.strerror}). {ask_as}") from problem
         except OSError as problem:
-            raise NotRunningError(f"no supervisor answers at {path} ({problem.strerror or problem})") from problem
+            kind = SilentError if isinstance(problem, (BlockingIOError, socket.timeout)) else NotRunningError
+            raise kind(f"no supervisor answers at {path} ({problem.strerror or problem})") from problem
         must_be_ours(connection, path, nearby=nearby)
         channel = Channel(connection)
         channel.send(request)
@@ -189,18 +206,18 @@ def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = Fal
                 return answer
         pid, asked = _peer(connection).pid, f"the supervisor at {path} accepted the question and"
     if not channel.readable:
-        raise NotRunningError(f"{asked} ended before it has answered")
+        raise SilentError(f"{asked} ended before it has answered")
     why = f": process {pid} is stopped, or has no time. kill -CONT {pid} lets one go on that is stopped" if pid else ""
-    raise NotRunningError(f"{asked} did not answer within {timeout:.0f} s{why}")
+    raise SilentError(f"{asked} did not answer within {timeout:.0f} s{why}")
 
 
 def must_be_ours(connection: socket.socket, path: str, *, nearby: bool) -> None:
     """Raises NotRunningError when another user answers, and, with `nearby`, somebody in a container that is not ours."""
     peer = _peer(connection)
     if os.getuid() not in (0, peer.uid) and peer.uid:
-        raise NotRunningError(f"user {peer.uid} answers at {path}, and not yours")
+        raise SilentError(f"user {peer.uid} answers at {path}, and not yours")
     if nearby and not peer.pid:
-        raise NotRunningError(f"who answers at {path} is on another host")
+        raise SilentError(f"who answers at {path} is on another host")
 
 
 def _peer(connection: socket.socket) -> Caller:

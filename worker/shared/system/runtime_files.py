@@ -181,6 +181,16 @@ def replace(path: str, text: str) -> None:
         os.close(folder)
 
 
+def must_take_more(folder: str) -> None:
+    """Raises OSError when no file can be made in it: its disk is full, or read-only, or is another user's."""
+    disk = os.statvfs(folder)
+    if disk.f_blocks and not (disk.f_bavail if os.getuid() else disk.f_bfree):  # no blocks: a disk without a limit
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        code = errno.EROFS if disk.f_flag & os.ST_RDONLY else errno.EACCES
+        raise OSError(code, os.strerror(code), folder)
+
+
 def is_there(path: str, found: os.stat_result) -> bool:
     """Whether the path still leads to the file that was found there. Raises OSError other than for a missing file."""
     try:

@@ -50,6 +50,7 @@ class Premises:
         self._control: Optional[ControlServer] = None
         self._next_look = self._next_touch = clock()
         self._ours, self._control_gone = True, False  # as of the last look
+        self._wrong: Dict[str, str] = {}  # by the setting of a folder why it is of no use, as of the last look
         runtime, state = runtime_files.prepare(settings), runtime_files.state_folder(settings)
         self._lock = runtime_files.Lock(runtime_files.supervisor_lock(settings))
         self._folders = (
@@ -84,16 +85,14 @@ class Premises:
                     folder.aside.do(functools.partial(self._look, folder, touch=touch))
         if self._control_gone and self._control is not None:
             self._control_gone = False
-            self._trying(self._control.keep)  # here, as it is the loop that listens
+            self._trying(self._folders[0], self._control.keep)  # here, as it is the loop that listens
         return self._ours
 
     def conditions(self) -> List[Condition]:
-        """What does not answer."""
-        return [
-            Condition(Kind.FILES.value, None, f"{folder.setting} does not answer: {folder.path}")
-            for folder in self._folders
-            if folder.aside.stuck
-        ]
+        """What does not answer, or is of no use."""
+        found = {folder.setting: f"does not answer: {folder.path}" for folder in self._folders if folder.aside.stuck}
+        wrong = {setting: f"is of no use: {why}" for setting, why in self._wrong.copy().items()}
+        return [Condition(Kind.FILES.value, None, f"{setting} {told}") for setting, told in {**wrong, **found}.items()]
 
     def leave(self) -> None:
         """The end: nobody is heard at the control socket any more."""
@@ -107,26 +106,32 @@ class Premises:
     def _look(self, folder: _Folder, *, touch: bool) -> None:
         if touch:
             runtime_files.touch(folder.path)
-        self._trying(folder.look)
+        if self._trying(folder, folder.look):
+            self._wrong.pop(folder.setting, None)
 
     def _look_at_runtime(self) -> None:
         self._hold(self._folders[0].path, runtime_files.prepare)
         self._ours = self._lock.keep()
         self._control_gone = self._control is not None and not self._control.is_there()
+        runtime_files.must_take_more(self._folders[0].path)
 
     def _look_at_state(self) -> None:
-        state = self._folders[1].path
-        if state in self._held or os.path.isdir(state):  # the processes make it, if it can be
-            self._hold(state, runtime_files.prepare_state)
+        self._hold(self._folders[1].path, runtime_files.prepare_state)
+        runtime_files.must_take_more(self._folders[1].path)
 
-    def _trying(self, what: Callable[[], object]) -> None:
+    def _trying(self, folder: _Folder, what: Callable[[], object]) -> bool:
         try:
             what()
         except (OSError, runtime_files.UnsafeDirectoryError) as problem:
+            self._wrong[folder.setting] = str(problem)
             self._complaint.log(
-                logging.ERROR, "What was taken away of the service's files can't be made anew: %s",
-                problem, extra=about(Event.FILES_GONE),
-            )  # fmt: skip
+                logging.ERROR,
+                "Files of the service can't be written, or made anew: %s",
+                problem,
+                extra=about(Event.FILES_GONE),
+            )
+            return False
+        return True
 
     def _hold(self, folder: str, prepare: Callable[[Settings], str]) -> None:
         """Keep a folder from being cleaned, and make it anew where that was in vain."""

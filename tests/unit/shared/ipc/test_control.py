@@ -196,6 +196,31 @@ def test_a_supervisor_that_does_not_answer_in_time_is_not_running_and_is_named(p
             ask(path, {"command": "status"}, timeout=0.05)
 
 
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (
+            PermissionError(13, "Permission denied"),
+            "No answer: no supervisor answers at {} (Permission denied). Only its own user",
+        ),
+        (BlockingIOError(11, "Resource temporarily unavailable"), "No answer: no supervisor answers at {} (Resource"),
+        (FileNotFoundError(2, "No such file or directory"), "Not running: no supervisor answers at {} (No such file"),
+    ],
+)
+def test_that_nobody_may_be_asked_is_no_word_about_who_runs(
+    path: str, monkeypatch: pytest.MonkeyPatch, problem: OSError, told: str
+) -> None:
+    class Refusing(socket.socket):
+        def connect(self, _address: object) -> None:
+            raise problem
+
+    monkeypatch.setattr(socket, "socket", Refusing)
+    with pytest.raises(NotRunningError) as found:
+        ask(path, {"command": "status"})
+
+    assert found.value.told.startswith(told.format(path))
+
+
 def test_a_path_that_no_socket_can_have_is_not_running() -> None:
     with pytest.raises(NotRunningError, match="too long"):
         ask("/" + "x" * 200, {"command": "status"})

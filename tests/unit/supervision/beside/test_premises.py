@@ -9,6 +9,7 @@ import selectors
 import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Iterator, List
 
 import pytest
@@ -77,6 +78,27 @@ def test_a_folder_that_was_taken_away_is_there_again_with_all_that_belongs_into_
 
     assert {each.name for each in Path(runtime_files.folder(house.settings)).iterdir()} == {"control", "supervisor.lock"}
     assert "was taken away, and is made anew" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("full", "read_only", "why"),
+    [(True, False, "No space left on device"), (False, True, "Read-only file system"), (False, False, "Permission denied")],
+)
+def test_a_folder_that_takes_nothing_more_is_a_problem_until_it_does(
+    house: House, monkeypatch: pytest.MonkeyPatch, why: str, *, full: bool, read_only: bool
+) -> None:
+    assert house.check()
+    disk = SimpleNamespace(f_blocks=100, f_bfree=0 if full else 9, f_bavail=0 if full else 9, f_flag=os.ST_RDONLY * read_only)
+    with monkeypatch.context() as changed:
+        changed.setattr(os, "statvfs", lambda _folder: disk)
+        changed.setattr(os, "access", lambda *_: full)
+        assert house.check()
+    told = [each.text for each in house.premises.conditions()]
+    assert house.check()
+
+    assert [text.partition(" is of no use: ")[0] for text in told] == ["RUNTIME_DIRECTORY", "STATE_DIRECTORY"]
+    assert all(why in text for text in told)
+    assert house.premises.conditions() == []
 
 
 def test_who_can_not_make_it_anew_goes_on_and_says_so_once_in_a_while(house: House, caplog: pytest.LogCaptureFixture) -> None:
