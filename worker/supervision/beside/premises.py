@@ -50,7 +50,7 @@ class Premises:
         self._control: Optional[ControlServer] = None
         self._next_look = self._next_touch = clock()
         self._ours, self._control_gone = True, False  # as of the last look
-        self._wrong: Dict[str, str] = {}  # by the setting of a folder why it is of no use, as of the last look
+        self._wrong: Dict[str, str] = {}  # by the setting of a folder that is of no use why, as of the last look
         runtime, state = runtime_files.prepare(settings), runtime_files.state_folder(settings)
         self._lock = runtime_files.Lock(runtime_files.supervisor_lock(settings))
         self._folders = (
@@ -90,9 +90,9 @@ class Premises:
 
     def conditions(self) -> List[Condition]:
         """What does not answer, or is of no use."""
-        found = {folder.setting: f"does not answer: {folder.path}" for folder in self._folders if folder.aside.stuck}
-        wrong = {setting: f"is of no use: {why}" for setting, why in self._wrong.copy().items()}
-        return [Condition(Kind.FILES.value, None, f"{setting} {told}") for setting, told in {**wrong, **found}.items()]
+        stuck = [folder for folder in self._folders if folder.aside.stuck]
+        told = {**self._wrong.copy(), **{each.setting: f"{each.setting} does not answer: {each.path}" for each in stuck}}
+        return [Condition(Kind.FILES.value, None, text) for text in told.values()]
 
     def leave(self) -> None:
         """The end: nobody is heard at the control socket any more."""
@@ -123,7 +123,8 @@ class Premises:
         try:
             what()
         except (OSError, runtime_files.UnsafeDirectoryError) as problem:
-            self._wrong[folder.setting] = str(problem)
+            prefix = "" if str(problem).startswith(folder.setting) else f"{folder.setting} is of no use: "
+            self._wrong[folder.setting] = f"{prefix}{problem}"
             self._complaint.log(
                 logging.ERROR,
                 "Files of the service can't be written, or made anew: %s",
