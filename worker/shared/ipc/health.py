@@ -19,6 +19,7 @@ from kafka_worker.shared.system.memory import MEGABYTE
 MOST_REASONS = 5  # why partitions stand still, that are told of one process
 LONGEST_REBALANCE = 15.0  # seconds; it takes one or two, and as long as members finish what runs
 WORKING = "running", "rolling"  # states of a supervisor whose service does its work
+STOPPING = "stopping"
 LONGEST_POLL_AGE = 5.0  # seconds; the loop turns ten times a second
 CRASH_LOOP = 4  # deaths; a message that kills costs two, and another may follow it
 
@@ -60,6 +61,8 @@ def conditions(state: str, slots: Iterable[SlotReport], log_untold: int = 0) -> 
     of_slots = list(slots)
     found += [Condition(Kind.TOPIC_MISSING.value, None, text) for text in _missing(of_slots)]
     for slot in of_slots:
+        if state == STOPPING and not slot.pid:  # it has ended in order, and nobody comes after it
+            continue
         found += [Condition(kind.value, slot.slot, f"slot {slot.slot}: {text}") for kind, text in _of_slot(slot)]
     return found
 

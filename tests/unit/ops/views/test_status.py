@@ -83,6 +83,10 @@ def test_a_process_whose_successor_waits_already_may_stop() -> None:
     assert problems("running", replace(replaced, successor_pid=0)) == ["slot 0: process 1000 is stopping"]
 
 
+def test_a_slot_whose_process_has_ended_in_a_stop_waits_for_no_next_one() -> None:
+    assert problems("stopping", slot(pid=0, restart_in=0.0)) == ["the supervisor is stopping"]
+
+
 @pytest.mark.parametrize("state", ["starting", "stopping"])
 def test_a_supervisor_that_does_not_run_its_service_is_a_problem(state: str) -> None:
     assert problems(state, slot()) == [f"the supervisor is {state}"]
