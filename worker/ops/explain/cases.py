@@ -30,6 +30,12 @@ class Case:
         return head if self.offset is None or (head and head.offset == self.offset) else self.answered
 
     @property
+    def tells(self) -> bool:
+        """Whether there is something to tell of it that is not said of any partition at rest."""
+        partition, owed = self.partition, self.partition.watermark > self.partition.committed >= 0
+        return bool(partition.head or partition.stalled or self.orders or self.offset is not None or owed or partition.lag > 0)
+
+    @property
     def is_to_come(self) -> bool:
         """Whether the message that is asked about is not in the partition yet."""
         return self.offset is not None and 0 <= self.partition.end <= self.offset

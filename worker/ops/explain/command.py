@@ -42,7 +42,7 @@ def _explain(found: asking.RunningService, snapshot: Snapshot, configuration: Co
     if configuration.as_json:
         show(json.dumps([case.as_json() for case in asked], indent=2))
     elif asked:
-        show(safe("\n\n".join(map(text.paragraph, asked))))
+        show(safe(text.paragraphs(asked)))
     else:
         problems = "".join(f"\n  {problem}" for problem in snapshot.problems)
         show(safe(f"{place}: no process of this service has it ({owned(snapshot)}). Who has it, of all hosts: lag{problems}"))

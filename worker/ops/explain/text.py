@@ -4,7 +4,7 @@ process say. Pure."""
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Sequence, Tuple
 
 from kafka_worker.ops import orders
 from kafka_worker.ops.explain.cases import Case
@@ -13,7 +13,16 @@ from kafka_worker.ops.tables import duration
 from kafka_worker.shared.ipc.snapshot import HeadReport, Waits
 
 STALE_SECONDS = 2.0  # a heartbeat older than that is told
+MOST_AT_REST = 3  # partitions, where there are no others
 MOST_CALLS = 6  # of a stack: the outermost of the handler, and the innermost
+
+
+def paragraphs(cases: Sequence[Case]) -> str:
+    """One of each, but for those of which nothing waits, where there are others, or many."""
+    told = [case for case in cases if case.tells] or list(cases[:MOST_AT_REST])
+    rest = len(cases) - len(told)
+    others = [f"{rest} more partitions of {cases[0].partition.topic}: nothing of them waits"] if rest else []
+    return "\n\n".join([*map(paragraph, told), *others])
 
 
 def paragraph(case: Case) -> str:

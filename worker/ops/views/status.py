@@ -11,6 +11,7 @@ from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Repla
 from kafka_worker.shared.system.memory import MEGABYTE
 
 MOST_TASKS = 10
+MOST_PARTITIONS = 16  # of one process
 
 
 def text(snapshot: Snapshot) -> str:
@@ -96,8 +97,11 @@ def _stage(slot: SlotReport) -> str:
 
 
 def _listed(child: ChildReport) -> str:
+    """Of many those that are marked, and some of the others: a line that nobody can read tells nothing."""
     marks = sorted((each.topic, each.partition, _mark(each)) for each in child.partitions)
-    return " ".join(f"{topic}[{number}]{mark}" for topic, number, mark in marks) or "-"
+    shown = sorted(sorted(marks, key=lambda each: not each[2])[:MOST_PARTITIONS])
+    more = f" and {len(marks) - len(shown)} more" if marks[len(shown) :] else ""
+    return (" ".join(f"{topic}[{number}]{mark}" for topic, number, mark in shown) or "-") + more
 
 
 def _mark(partition: PartitionReport) -> str:

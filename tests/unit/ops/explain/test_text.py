@@ -114,6 +114,23 @@ def test_an_order_to_park_is_told_of_its_message_and_of_the_partition() -> None:
     assert [told(offset) for offset in (None, 150, 120)] == [True, True, False]
 
 
+def test_of_a_topic_the_partitions_are_told_of_which_something_waits_and_of_the_others_the_number() -> None:
+    rest = replace(
+        PARTITION, head=None, committed=220, watermark=220, end=220, lag=0, in_flight=0, queued=0, done_beyond=0, paused=False
+    )
+    at_rest = [Case(slot(3), replace(rest, partition=number)) for number in range(9)]
+
+    told = text.paragraphs([*at_rest, case(), Case(slot(3), replace(rest, partition=10, stalled="it stands"))])
+    quiet = text.paragraphs(at_rest)
+
+    assert [line.split(" (")[0] for line in told.splitlines() if line[:1] not in ("", " ")] == [
+        "orders/5", "orders/10", "9 more partitions of orders: nothing of them waits",
+    ]  # fmt: skip
+    assert [line.split(" (")[0] for line in quiet.splitlines() if line[:1] not in ("", " ")] == [
+        "orders/0", "orders/1", "orders/2", "6 more partitions of orders: nothing of them waits",
+    ]  # fmt: skip
+
+
 def test_a_slow_key_is_known_by_how_many_wait_for_it() -> None:
     slow = replace(STUCK, head=replace(HEAD, followers=399), queued=1)
 

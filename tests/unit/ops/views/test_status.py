@@ -216,6 +216,17 @@ def test_the_text_says_how_busy_it_is_and_why_processes_were_replaced() -> None:
     assert "\n  replaced: slot 0: 3 recycled (the last: RSS 150 MB above its share of 98 MB), 1 oom\n" in told
 
 
+def test_of_many_partitions_those_that_are_marked_are_listed_and_how_many_there_are() -> None:
+    many = [replace(PARTITION, partition=number, paused=False, held="why" if number == 900 else "") for number in range(1000)]
+
+    (line,) = [
+        line for line in status.text(snapshot(slot(0, child=child(partitions=many)))).splitlines() if "consuming" in line
+    ]
+
+    assert line.endswith("orders[14] orders[900](held) and 984 more")
+    assert len(line) < 400
+
+
 def test_paused_and_held_partitions_are_marked() -> None:
     paused = replace(PARTITION, partition=6, paused=True)
     ordered = replace(paused, partition=8, pause="the bank is away (ops@host)")
