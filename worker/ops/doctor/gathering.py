@@ -4,6 +4,7 @@ and so is all behind a question that nobody answers."""
 from __future__ import annotations
 
 import contextlib
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Dict, List, Mapping, Optional, Sequence
 
@@ -39,12 +40,28 @@ def asked(settings: Settings) -> Kafka:
             return cluster.facts()
     except NoBrokerError as problem:
         return Kafka(away=str(problem), no_token=isinstance(problem, NoTokenError))
+    except _GoneError as problem:
+        return Kafka(away=str(problem))
     except PropertyError as problem:
         return Kafka(refused=str(problem))
 
 
+class _GoneError(Exception):
+    """No broker answers any more: whatever else is asked would have no answer either, each time after a while."""
+
+
 class Examined(Group):
     """The cluster of a service. Use it in a `with`."""
+
+    def _answer(self, what: str, future: Future[Any]) -> Any:
+        try:
+            return super()._answer(what, future)
+        except NoBrokerError as problem:  # one of several, or all?
+            try:
+                self._asked_for_topics(FIRST_SECONDS)
+            except KafkaException:
+                raise _GoneError(str(problem)) from problem
+            raise
 
     def facts(self) -> Kafka:
         """All that can be told. Raises NoBrokerError and PropertyError."""
