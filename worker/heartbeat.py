@@ -45,7 +45,7 @@ class Heartbeat:
         running = self._loop.running()
         report = child_report(self._stage.now, self._loop.report, threads, running, self.poll_age(), self._rate)
         fields = self._upkeep.fields()
-        fields["renew"] = fields["renew"] or self._seat.lost
+        fields["renew"], fields["seat_holder"] = fields["renew"] or self._seat.lost, self._seat.holder
         busy = len({thread.name for thread, _ in running if not thread.apart})
         fields.update(self._use.update(busy, self._pool.capacity, time.monotonic()), hung=self.hung, librdkafka=LIBRARY)
         fields["resting"] = len(self._pool.threads) - self._pool.limit

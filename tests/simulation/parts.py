@@ -170,7 +170,7 @@ class _Selector:
 class Seat:
     """In the place of the slot's lock, which nobody else holds."""
 
-    lost = ""
+    lost = holder = ""
 
     def __init__(self, life: Life) -> None:
         self._life = life

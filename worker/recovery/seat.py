@@ -29,14 +29,17 @@ class Seat:
         self._complaint = Seldom(log, clock)
         self._lock: Optional[runtime_files.Lock] = None  # once it is held
         self._found: Optional[os.stat_result] = None  # of the journal
+        self.holder = ""  # who has it, while we wait for it, in its own words
         self.lost = ""  # what can't be had again but by a fresh process; for an operator
 
     def take(self) -> None:
         """Wait until whoever had the slot before is dead."""
         runtime_files.prepare(self._settings)
-        lock = runtime_files.Lock(self._path)
-        lock.acquire()
-        self._lock = lock
+        lock, ours = runtime_files.Lock(self._path), f"process {os.getpid()}"
+        if not lock.try_acquire(ours):
+            self.holder = lock.note()
+            lock.acquire(ours)
+        self._lock, self.holder = lock, ""
 
     def journal_opened(self) -> None:
         """From now on it has to be there."""

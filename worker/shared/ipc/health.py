@@ -100,7 +100,8 @@ def _of_child(child: ChildReport) -> Found:
     if child.broker_away:
         yield Kind.NO_BROKER, "no broker answers"
     if child.stage is Stage.WAITING:
-        yield Kind.SEAT_TAKEN, "waits for the slot's former process to end"
+        holder = f", {child.seat_holder}," if child.seat_holder else ""
+        yield Kind.SEAT_TAKEN, f"waits for the slot's former process{holder} to end"
     if child.stage is Stage.CONSUMING and not child.joined:
         yield Kind.NOT_JOINED, "not in the group yet"
     if child.unsettled > LONGEST_REBALANCE:

@@ -209,6 +209,7 @@ class ChildReport:
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
     trouble: str = ""  # what keeps it from running tasks; empty: nothing
+    seat_holder: str = ""  # who has the slot's seat, while it waits for that; empty: it does not, or that is not known
     missing_topics: List[str] = field(default_factory=list)  # of those that it has subscribed to
     threads: int = 0  # that may run tasks now
     rss: int = 0  # bytes of memory in RAM; 0: not looked at yet

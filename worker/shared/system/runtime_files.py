@@ -222,11 +222,14 @@ class Lock:
             self._flock(fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        if note is not None:
+        self._leave_note()
+        return True
+
+    def _leave_note(self) -> None:
+        if self._note is not None:
             with contextlib.suppress(OSError):  # a full disk
                 os.ftruncate(self._descriptors[-1], 0)
-                os.pwrite(self._descriptors[-1], note.encode(), 0)
-        return True
+                os.pwrite(self._descriptors[-1], self._note.encode(), 0)
 
     def acquire_within(self, seconds: float) -> bool:
         """Wait for the lock, but not for a holder that does not go on (SIGSTOP); whether it was had."""
@@ -237,9 +240,11 @@ class Lock:
             time.sleep(NAP_SECONDS)
         return True
 
-    def acquire(self) -> None:
+    def acquire(self, note: Optional[str] = None) -> None:
         """Wait for the lock, for as long as it takes: call it only where nobody waits for you."""
         self._flock(0)
+        self._note = note
+        self._leave_note()
 
     def _flock(self, how: int) -> None:
         """Lock the file that has the name. Those before stay locked too, for who waits at them."""
