@@ -11,6 +11,8 @@ from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionReport, SlotReport, Snapshot, from_json
 from kafka_worker.shared.ipc.whole import reporting
 
+MOST_NUMBERS = 16  # of partitions that are listed
+
 
 @dataclass(frozen=True)
 class Case:
@@ -108,7 +110,12 @@ def cases(snapshot: Snapshot, place: Place) -> List[Case]:
     return sorted(found, key=lambda case: case.partition.partition)
 
 
-def owned(snapshot: Snapshot) -> str:
-    """Of which topics its processes have partitions."""
-    topics = sorted({partition.topic for child in reporting(snapshot.slots) for partition in child.partitions})
+def owned(snapshot: Snapshot, place: Place) -> str:
+    """What its processes have: partitions of that topic, or of which others."""
+    here = [partition for child in reporting(snapshot.slots) for partition in child.partitions]
+    numbers = sorted({each.partition for each in here if each.topic == place.topic})
+    if numbers:
+        more = f" and {len(numbers) - MOST_NUMBERS} more" if numbers[MOST_NUMBERS:] else ""
+        return f"its processes here have these partitions of it: {', '.join(map(str, numbers[:MOST_NUMBERS]))}{more}"
+    topics = sorted({each.topic for each in here})
     return f"its processes here have partitions of: {', '.join(topics)}" if topics else "its processes here have none"

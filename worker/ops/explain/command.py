@@ -45,7 +45,8 @@ def _explain(found: asking.RunningService, snapshot: Snapshot, configuration: Co
         show(safe(text.paragraphs(asked)))
     else:
         problems = "".join(f"\n  {problem}" for problem in snapshot.problems)
-        show(safe(f"{place}: no process of this service has it ({owned(snapshot)}). Who has it, of all hosts: lag{problems}"))
+        none = f"{place}: no process of this service has it ({owned(snapshot, place)})"
+        show(safe(f"{none}. Who has it, of all hosts: lag{problems}"))
     return TOLD if asked else NOT_TOLD
 
 

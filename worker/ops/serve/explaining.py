@@ -36,7 +36,7 @@ class Explaining:
             return 503, {"error": self._watch.silence}
         found = cases(seen.snapshot, meant)
         if not found:
-            return 404, {"error": f"{meant}: no process of this service has it ({owned(seen.snapshot)})"}
+            return 404, {"error": f"{meant}: no process of this service has it ({owned(seen.snapshot, meant)})"}
         if self._open >= MOST:
             return 503, {"error": "too many ask already"}
         self._open += 1

@@ -8,7 +8,7 @@ from typing import Any, Optional
 import pytest
 
 from kafka_worker.ops.explain import text
-from kafka_worker.ops.explain.cases import Case, cases
+from kafka_worker.ops.explain.cases import Case, cases, owned
 from kafka_worker.ops.explain.words import LET_GO, SAID
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, Waits, as_json
@@ -129,6 +129,17 @@ def test_of_a_topic_the_partitions_are_told_of_which_something_waits_and_of_the_
     assert [line.split(" (")[0] for line in quiet.splitlines() if line[:1] not in ("", " ")] == [
         "orders/0", "orders/1", "orders/2", "6 more partitions of orders: nothing of them waits",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        (Place("orders", 3), "its processes here have these partitions of it: 5"),
+        (Place("returns"), "its processes here have partitions of: orders"),
+    ],
+)
+def test_of_a_partition_that_is_elsewhere_it_is_told_what_is_here(place: Place, told: str) -> None:
+    assert owned(snapshot(slot(3, child=child(partitions=[STUCK]))), place) == told
 
 
 def test_a_slow_key_is_known_by_how_many_wait_for_it() -> None:
