@@ -126,6 +126,9 @@ class ConsumerLoop:
             care = "as usual" if self._careful else "with care"
             log.info("Joining anew, to fetch %s", care, extra=about(Event.JOINED_ANEW))
             self._join_anew()
+        if ownership.outlived:
+            log.warning("Joining anew: our client reads nothing of a topic that was made anew", extra=about(Event.JOINED_ANEW))
+            self._join_anew()
         if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
             # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once a loss.
             log.warning("Joining anew: our own second request for the seat has fenced us", extra=about(Event.JOINED_ANEW))

@@ -223,10 +223,17 @@ class Admin:
             raise KafkaException(description.error)
         return sorted(description.partitions)
 
+    def epochs(self, topic: str) -> Dict[int, int]:
+        """For each partition how often it has had another leader, or that one again, when its last message came."""
+        return {number: at.leader_epoch for number, at in self._ends(topic, OffsetSpec.latest()).items()}  # type: ignore[no-untyped-call]
+
     def _offsets(self, topic: str, which: OffsetSpec) -> Dict[int, int]:
+        return {number: at.offset for number, at in self._ends(topic, which).items()}
+
+    def _ends(self, topic: str, which: OffsetSpec) -> Dict[int, Any]:
         asked = {TopicPartition(topic, number): which for number in self._partitions(topic)}
         futures = self._client.list_offsets(asked)
-        return {at.partition: future.result(SECONDS).offset for at, future in futures.items()}
+        return {at.partition: future.result(SECONDS) for at, future in futures.items()}
 
     def _describe(self, group: str) -> Any:
         described: List[Any] = []

@@ -4,15 +4,19 @@ only.
 A topic that is made anew under a running service begins again at offset 0, but the client goes on where it was, without a
 word: messages below would be skipped. Only the topic's id tells, so it is looked at now and then. The same look finds topics
 that are missing: the client tells that once, or never, and not that they are there.
+
+And a client may read nothing of the new topic, for ever: it keeps the epochs that leaders of the former one had, takes
+whatever is told with a lower one for old news, and its questions are refused for theirs (librdkafka 2.16). Then another client
+has to take its place.
 """
 
 from __future__ import annotations
 
-from typing import Iterable, List, Set
+from typing import Dict, Iterable, List, Mapping, Set
 
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.stored import UNKNOWN
+from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.recovery.offset_map import decode
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared.topic_settings import PATTERN
@@ -20,6 +24,7 @@ from kafka_worker.shared.topic_settings import PATTERN
 COMMITTED_SECONDS = 5.0  # for the broker to tell what it holds of newly assigned partitions
 AGAIN_SECONDS = 1.0  # the same when it did not, and others of our partitions have to wait meanwhile
 LOOK_SECONDS = 5.0  # between two looks at what the topics are, and between two questions that are not answered
+SILENT_SECONDS = 3.0  # for a client to tell anything of a topic that was made anew under it
 
 UNTOLD = "the broker has not told what was committed"
 
@@ -35,6 +40,14 @@ class Arrivals:
         self.missing: List[str] = []  # of these, as of the last look
         self._look_at = 0.0
         self._again_at = 0.0
+        self.use()
+
+    def use(self) -> None:
+        """There is another client, which knows no topic yet."""
+        self._homes: Dict[str, Home] = {}  # what our client has known the topics as
+        self._anew: Set[str] = set()  # those that were made anew since
+        self._silent: Dict[Partition, float] = {}  # of which it has told nothing yet, and since when
+        self.outlived = False  # it tells nothing of a topic that was made anew under it
 
     def receive(self, consumer: GroupConsumer, partitions: List[Partition], seconds: float = COMMITTED_SECONDS) -> None:
         """They were just assigned: find out what is committed and done of them. Of what is not told in time nothing is
@@ -76,7 +89,19 @@ class Arrivals:
         anew = [partition for partition in known if partition.stored.home.differs(homes.get(partition.topic, UNKNOWN))]
         for partition in known:
             partition.stored.told_home(homes.get(partition.topic, UNKNOWN))
+        self._listen(homes, known, now)
         return anew
+
+    def _listen(self, homes: Mapping[str, Home], partitions: List[Partition], now: float) -> None:
+        """Whether our client tells anything of the topics that were made anew under it."""
+        for topic, home in homes.items():
+            before = self._homes.get(topic, UNKNOWN)
+            if before.differs(home):
+                self._anew.add(topic)
+            self._homes[topic] = home.completed(before)
+        asked = [each for each in partitions if each.topic in self._anew and not (each.flow.paused or each.flow.suspended)]
+        self._silent = {each: self._silent.get(each, now) for each in asked if not each.heard}
+        self.outlived = any(now - since >= SILENT_SECONDS for since in self._silent.values())
 
     def again(self, consumer: GroupConsumer, held: Iterable[Partition], now: float) -> List[Partition]:
         """Once in a turn: ask again about those of which nothing was told, and which are held for that. Those of which it was

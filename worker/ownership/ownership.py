@@ -89,6 +89,7 @@ class Ownership(RebalanceListener):
     def use(self, consumer: GroupConsumer) -> None:
         """This is our client from now on."""
         self._consumer, self.parting = consumer, False
+        self._arrivals.use()
         self.committer.use(consumer)
 
     # ---- the group gives ------------------------------------------------------------------------------------------
@@ -126,6 +127,11 @@ class Ownership(RebalanceListener):
     def careful(self) -> bool:
         """Whether the client has to fetch batch by batch."""
         return self._probation.careful
+
+    @property
+    def outlived(self) -> bool:
+        """Whether a topic was made anew under our client, which reads nothing of it."""
+        return self._arrivals.outlived
 
     def end_probation(self) -> None:
         """We end, or partitions go: what runs of them must come to its end."""

@@ -73,6 +73,11 @@ class Partition:
         """Everything below was delivered, or need not be; -1: that is not known."""
         return max(self.expected, self._eof)
 
+    @property
+    def heard(self) -> bool:
+        """Whether the client has told anything of it since it was assigned: a message, or that there is none."""
+        return max(self.tracker.next_offset, self.flow.end, self._eof) >= 0
+
     def at_end(self, offset: int) -> None:
         """Everything of it up to `offset` was delivered."""
         self._eof = offset

@@ -66,6 +66,33 @@ def test_a_topic_that_is_made_anew_under_the_service_begins_with_its_first_messa
     assert bench.committed == 2
 
 
+def test_a_client_that_reads_nothing_of_a_topic_made_anew_under_it_is_replaced_and_one_that_reads_it_is_kept(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client keeps the epochs of the former topic's leaders, and would never read on."""
+    monkeypatch.setattr(arrivals, "SILENT_SECONDS", 0.03)
+    looked: List[object] = []
+    bench.play(
+        topic_is(BEFORE),
+        assign(),
+        deliver(0, 1),
+        until(lambda: bench.done == {0, 1}),
+        topic_is(AFTER),
+        rewound(bench),
+        deliver(0),
+        until(lambda: bench.calls == [0, 1, 0] and (looked.append(0) or len(looked) > 20)),  # type: ignore[func-returns-value]
+        lambda group: group.deeds.append("kept") or [],  # type: ignore[func-returns-value]
+        topic_is(Home("c" * 16, "3" * 16)),
+        until(lambda: "close" in bench.group.deeds),
+        assign(),
+        deliver(0),
+        until(lambda: bench.calls == [0, 1, 0, 0] and (looked.append(0) or len(looked) > 40)),  # type: ignore[func-returns-value]
+        stop(),
+    )
+
+    assert [deed for deed in bench.group.deeds if deed in ("kept", "close")] == ["kept", "close", "close"]
+
+
 def test_a_topic_that_is_seen_to_begin_anew_is_not_begun_anew_once_more_for_an_answer_of_before(bench: Bench) -> None:
     """That would run again what was done since."""
     looked: List[object] = []
