@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from kafka_worker import build
+from kafka_worker.kafka.outgoing import transactions
 from kafka_worker.kafka.outgoing.transactor import Job
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.answers import Reject, Retry, Send
@@ -24,6 +25,7 @@ class AtOnce:
     def __init__(self) -> None:
         self.over: List[Job] = []
         self.lost = ""
+        self.asked = 0
         self.says: List[Optional[KafkaError]] = []  # of the next jobs; None, and at the end: committed
         self.committed: List[Tuple[int, List[bytes]]] = []  # offset, and what was sent with it
         self.started = False
@@ -193,3 +195,17 @@ def test_when_nobody_knows_what_became_of_one_the_process_ends_and_commits_no_mo
     code = play(bench, assign(), lost, until(lambda: False))
 
     assert code is ExitCode.FENCED
+
+
+def test_a_process_whose_client_does_not_come_back_ends_and_waits_for_nothing(
+    bench: Bench, transactor: AtOnce, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "NO_RETURN_SECONDS", 0.05)
+
+    def hangs(_group: ScriptedGroup) -> List[Message]:
+        transactor.asked = 1
+        return []
+
+    code = play(bench, assign(), hangs, until(lambda: False))
+
+    assert code is ExitCode.FAULT

@@ -102,6 +102,14 @@ class Committer:
                 "Not known is whether a transaction was committed: %s", lost, extra=about(Event.COMMIT_FAILED, reason=lost)
             )
             self._consumer.ending = ExitCode.FENCED
+        if self._transactions.hangs() and self._consumer.ending is None:
+            reason = "the client does not come back from a call"
+            log.error(
+                "A transaction has no end, and another process goes on: %s",
+                reason,
+                extra=about(Event.COMMIT_FAILED, reason=reason),
+            )
+            self._consumer.ending = ExitCode.FAULT
         while self._transactions.answers:
             stored, error = self._transactions.answers.popleft()
             if error is not None:

@@ -29,11 +29,13 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.logs import Seldom
+from kafka_worker.shared.system.awake import AwakeClock
 
 log = logs.logger(__name__)
 
 PAUSE_SECONDS = 0.2  # after a transaction that was not committed
 TROUBLE_SECONDS = 5.0  # so long may none be committed before it is told
+NO_RETURN_SECONDS = 15.0  # in which the client must come back from a call that was given a third of that
 
 #: What was committed, and if nothing was, why, where that is not the fault of a record.
 Answer = Tuple[List[Tuple[str, int, int]], Optional[KafkaError]]
@@ -52,6 +54,8 @@ class Transactions:
         self._job: Optional[Job] = None
         self._complaint = Seldom(log, clock)
         self._not_before = self._begun_at = 0.0  # the next one, and the one under way
+        self._awake = AwakeClock(clock())
+        self._asked = (0, 0.0)  # the client's call under way at the last look, and since when, in awake seconds
         self._failing: Tuple[float, str] = (0.0, "")  # since when, and why; empty: the last one was committed
         # Refused at least once and not stored yet, by `what` and the topic of the task.
         self.unstored: CounterType[Tuple[str, str]] = Counter()
@@ -154,6 +158,13 @@ class Transactions:
     def lost(self) -> str:
         """Why nobody knows what became of the last transaction; empty: it is known."""
         return self._transactor.lost
+
+    def hangs(self) -> bool:
+        """Whether the client does not come back from a call. Asked in each turn."""
+        now, asked = self._awake.tick(self._clock()), self._transactor.asked
+        if asked != self._asked[0]:
+            self._asked = asked, now
+        return asked > 0 and now - self._asked[1] >= NO_RETURN_SECONDS
 
     @property
     def trouble(self) -> str:

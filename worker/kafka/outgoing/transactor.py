@@ -1,8 +1,10 @@
 """One transaction after the other: a producer, and the thread that waits for it. That thread touches nothing else but the job
 it was given; all else belongs to the consumer thread.
 
-What can't be told is whether a transaction was committed, when the client gives up in the midst of that. Then nothing more is
-done here: the process ends, and the next one asks the broker.
+What can't be told is whether a transaction was committed, when the client gives up in the midst of that, or does not come back
+from a call that it was given some seconds for. Then nothing more is done here: the process ends, and the next one asks the
+broker. (It does not come back once a broker was away and is a new one to it: it keeps the former as the group's coordinator,
+and waits for it without an end. librdkafka 2.16.)
 """
 
 from __future__ import annotations
@@ -107,6 +109,8 @@ class Transactor:
         self._there: Set[str] = set()  # topics that were found
         self.over: Deque[Job] = deque()
         self.waits = ""  # why the client has no answer yet; empty: it did not take long
+        self.asked = 0  # the number of the client's call that is under way; 0: none is
+        self._calls = 0
         self.lost = ""  # why nobody knows what became of the last transaction; empty: it is known
 
     def start(self) -> None:
@@ -165,6 +169,8 @@ class Transactor:
     def _surely(self, step: Callable[[], Any]) -> None:
         """Until it has an answer. Raises what is one."""
         while True:
+            self._calls += 1
+            self.asked = self._calls
             try:
                 step()
             except KafkaException as problem:
@@ -174,6 +180,8 @@ class Transactor:
             else:
                 self.waits = ""
                 return
+            finally:
+                self.asked = 0
 
     def _begin(self) -> Any:
         if self._producer is None:

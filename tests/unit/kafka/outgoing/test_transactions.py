@@ -211,6 +211,26 @@ def test_of_a_partition_that_goes_away_what_can_be_stored_is_waited_for_and_noth
     assert bench.ours.highest(bench.partition) == -1
 
 
+def test_a_client_that_does_not_come_back_from_a_call_is_given_up_but_not_for_brokers_that_are_away_or_for_our_own_sleep(
+    bench: Bench,
+) -> None:
+    """It may wait for a broker that is no more without an end. What brokers that are away cost is an answer each time."""
+
+    def hangs(seconds: int, *, answered: bool = False) -> bool:
+        for _ in range(seconds):
+            bench.now += 1.0
+            bench.by_hand.asked += answered
+            said = bench.ours.hangs()
+        return said
+
+    bench.by_hand.asked = 1
+    away = hangs(100, answered=True)
+    bench.now += 100.0
+    slept = hangs(10)
+
+    assert (away, slept, hangs(10)) == (False, False, True)
+
+
 def test_that_none_is_committed_for_a_while_is_told(bench: Bench) -> None:
     bench.send(0)
     bench.turn(ABORT)

@@ -27,6 +27,7 @@ class ByHand:
         self.jobs: List[Job] = []
         self.over: List[Job] = []
         self.lost = self.waits = ""
+        self.asked = 0
 
     def do(self, job: Job) -> None:
         self.jobs.append(job)
