@@ -6,6 +6,7 @@ succeeds leaves nothing but its flag, and costs none of this. Pure.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import deque
 from typing import Any, List, Optional, Sequence, Union
 
@@ -14,7 +15,9 @@ from kafka_worker.partitions.task import Task, is_void, partition_of
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.undone import must_be_done
 
-_CONTAINERS = (list, tuple, dict, set, frozenset, deque)
+_VIEWS = tuple(map(type, ({}.values(), {}.keys(), {}.items())))
+_CONTAINERS = (list, tuple, dict, set, frozenset, deque, *_VIEWS)
+_MOST = 20  # things in one of them that are looked at
 
 
 class _OfTasks:
@@ -104,11 +107,12 @@ def sends_of(result: Any, tasks: Sequence[Task]) -> Optional[Returned]:
 
 def _must_be_no_answer(value: Any) -> None:
     """Raises TypeError for work that is not done, and for what is to be sent, where nobody would look for it. Of what holds
-    many things the first is looked at: it may be large, and others may change it."""
+    many things the first are looked at: it may be large, and others may change it."""
     must_be_done(value)
     if isinstance(value, _CONTAINERS):
-        first = None
+        first: List[Any] = []
         with contextlib.suppress(Exception):
-            first = next(iter(value.values() if isinstance(value, dict) else value), None)
-        if isinstance(first, Send):
+            looked_at: Any = value.values() if isinstance(value, dict) else value
+            first += itertools.islice(looked_at, _MOST)
+        if any(isinstance(each, Send) for each in first):
             raise TypeError(f"the handler returned a Send within a {type(value).__name__}; wanted: a Send, or a list of them")

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 import threading
 from collections import deque
-from typing import List, Optional, Tuple
+from typing import Any, List, Optional, Tuple
 
 from kafka_worker.handler.loading import Call
 from kafka_worker.partitions.queues import Queue
@@ -46,6 +47,17 @@ from kafka_worker.shared.system import forks
 log = logs.logger(__name__)
 
 TURN_TASKS = 16  # of one partition before the next has its turn
+
+
+class _Call(asyncio.Task):  # type: ignore[type-arg]  # before Python 3.9 it takes no type
+    """The task of one call. A handler may cancel all tasks of the loop, and one that is cancelled before its first step never
+    runs: nothing would say what became of its message."""
+
+    __slots__ = ()
+
+    def cancel(self, *words: Any, **more: Any) -> bool:
+        """Not before it has begun."""
+        return inspect.getcoroutinestate(self.get_coro()) != inspect.CORO_CREATED and super().cancel(*words, **more)  # type: ignore[arg-type]
 
 
 class Coroutine(HandlerThread):
@@ -224,7 +236,7 @@ class AsyncPool(Pool):
             return
         mark_running(task)
         # Not by `loop.create_task`: a handler may have set a factory of its own, as the eager one, which would run it here.
-        place.future = self._blank.run(asyncio.Task, self._run(place, task), loop=self._loop)
+        place.future = self._blank.run(_Call, self._run(place, task), loop=self._loop)
 
     def _leave(self, place: Coroutine) -> bool:
         """The place is free; whether others of its topic may have waited for that."""

@@ -75,6 +75,23 @@ def test_no_task_wakes_nobody() -> None:
         assert not pool.idle.is_set()
 
 
+def test_who_cancels_all_tasks_of_the_loop_costs_others_an_attempt_and_loses_none_that_had_not_begun() -> None:
+    """A task that is cancelled before its first step never runs at all: nothing would record what became of it."""
+    work = Work(20)
+
+    async def call(message: Any, _partition: Partition, _attempt: int) -> None:
+        if not message.offset():
+            for task in asyncio.all_tasks() - {asyncio.current_task()}:
+                task.cancel()
+        await asyncio.sleep(0.001)
+
+    with looping(call) as pool:
+        work.give_all(pool)
+        eventually(lambda: work.watermark == 20, 5, "all are done")
+
+    assert not pool.undecided
+
+
 def refusing(_loop: asyncio.AbstractEventLoop, coroutine: Any, **_options: Any) -> Any:
     coroutine.close()
     raise RuntimeError("no more tasks")

@@ -48,8 +48,7 @@ def hint_of(function: Callable[..., Any]) -> Any:
     # Of that parameter alone: those of the others may be names that exist for type checkers only.
     holder = types.SimpleNamespace(__annotations__={"hint": first.annotation})
     try:
-        home = vars(sys.modules[inspect.unwrap(function).__module__])
-        hint = _hints(holder, home)["hint"]
+        hint = _hints(holder, _names_around(function))["hint"]
         list(_classes(hint))  # what a `type` statement says is looked up only now
     except Exception as problem:  # an annotation may be any expression
         log.warning(
@@ -59,6 +58,16 @@ def hint_of(function: Callable[..., Any]) -> Any:
         )  # fmt: skip
         return None
     return hint
+
+
+def _names_around(function: Any) -> Any:
+    """The names that its hints may use: of the module in which it was written, whatever has been made of it since."""
+    written = inspect.unwrap(function)
+    if isinstance(written, functools.partial):
+        return _names_around(written.func)
+    if not hasattr(written, "__globals__"):  # an object that is called
+        written = inspect.unwrap(type(written).__call__)
+    return written.__globals__
 
 
 def element_of(hint: Any) -> Any:

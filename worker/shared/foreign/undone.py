@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import types
 from typing import Any, Callable, NamedTuple, Optional, Sequence
 
 _FUNCTIONS = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
 _MANAGERS = (contextlib._GeneratorContextManager, contextlib._AsyncGeneratorContextManager)  # noqa: SLF001 (of @contextmanager)
-_LAZY = (types.GeneratorType, types.AsyncGeneratorType, map, filter, *_MANAGERS)
+_ITERTOOLS = tuple(each for each in vars(itertools).values() if isinstance(each, type) and each.__module__ == "itertools")
+_LAZY = (types.GeneratorType, types.AsyncGeneratorType, map, filter, zip, enumerate, *_ITERTOOLS, *_MANAGERS)
 
 
 class _Kind(NamedTuple):

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import functools
 import io
+import itertools
 import threading
 from concurrent.futures import Future
 from multiprocessing.pool import ThreadPool
@@ -74,6 +75,10 @@ UNDONE: Dict[str, Callable[[], Any]] = {
     "a generator, whose body has not run": generator,
     "wanted: a function without yield": async_generator,
     "whose body has not run": lambda: map(print, [1]),
+    "body has not run": lambda: zip(map(print, [1])),
+    "has not run": lambda: enumerate(map(print, [1])),
+    "which may return a list": lambda: itertools.starmap(print, [(1,)]),
+    "may return a list": lambda: itertools.chain.from_iterable(map(str, [1])),
     "a generator": contextlib.contextmanager(generator),
     "a generator,": contextlib.asynccontextmanager(async_generator),
     "wanted: return future.result": Future,
@@ -96,6 +101,18 @@ def test_what_is_returned_without_being_done_is_no_success_and_says_what_to_writ
 
     with pytest.raises(TypeError, match=what):
         sends_of([1, result] if listed else result, ())
+
+
+@pytest.mark.parametrize(
+    "holder",
+    [
+        {"send": Send("t", 1)}, {"status": "ok", "send": Send("t", 1)}, {"send": Send("t", 1)}.values(), {Send("t", 1)},
+        ["ok", [Send("t", 1)]], [[], ["ok", Send("t", 1)]],
+    ],
+)  # fmt: skip
+def test_what_is_to_be_sent_and_stands_where_nobody_looks_for_it_is_no_success(holder: Any) -> None:
+    with pytest.raises(TypeError, match="returned a Send within a"):
+        sends_of(holder, ())
 
 
 def ended_thread() -> threading.Thread:
