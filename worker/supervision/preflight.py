@@ -11,6 +11,7 @@ import subprocess
 from typing import IO, Callable, List, Mapping, Optional
 
 from kafka_worker import start
+from kafka_worker.shared import exit_codes
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.output import streams
 from kafka_worker.shared.output.streams import complain
@@ -50,7 +51,8 @@ def faults(settings: Settings, environment: Mapping[str, str], meanwhile: Callab
         except ValueError:
             last = _read(words).decode(errors="replace").strip().rsplit("\n", 1)[-1]
             setting = "HANDLERS" if settings.handlers else "HANDLER"
-            why = f"ends the process that imports it, or closes descriptors of it (exit {code}): {last}"
+            how = exit_codes.described(code) + (last and f": {last}")
+            why = f"ends the process that imports it, or closes descriptors of it ({how})"
             return [f"{setting}={described(settings)} {why}"]
 
 

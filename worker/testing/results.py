@@ -16,6 +16,7 @@ from kafka_worker.partitions.task import Task, TaskId, attempt_of, message_of
 from kafka_worker.partitions.undecided import sends_of
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.foreign.exceptions import copied
 from kafka_worker.shared.foreign.headers import DEAD_LETTER as PREFIX
 from kafka_worker.shared.ipc.snapshot import Waits
 from kafka_worker.testing.topics import Topics
@@ -182,7 +183,7 @@ class Notes:
         said = {name: value for name, value in record.headers if name == PREFIX + "error"}
         error = b"".join(map(_bytes, said.values())).decode()
         # Before any call a message is refused for its header `deliver-at` alone.
-        reason = self._policies[result.topic].reason(result.errors[-1]) if result.errors else "invalid"
+        reason = self._policies[result.topic].reason(copied(result.errors[-1])) if result.errors else "invalid"
         return DeadLetter(record.topic, reason, error, record.key, record.value, list(record.headers))
 
 

@@ -196,6 +196,15 @@ def test_whatever_an_import_raises_is_a_fault_of_the_setting(
         loading.load("broken_handler:f")
 
 
+def test_an_import_that_fails_says_in_which_line_of_which_module(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "importing_handler.py").write_text("import imported_by_it")
+    (tmp_path / "imported_by_it.py").write_text("import os\nURL = os.environ['NO_SUCH_VARIABLE']")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with pytest.raises(HandlerError, match=r"KeyError: «'NO_SUCH_VARIABLE'» in .*/imported_by_it\.py, line 2 \(wanted"):
+        loading.load("importing_handler:f")
+
+
 def test_ctrl_c_during_an_import_is_no_fault_of_the_setting(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "interrupted_handler.py").write_text("raise KeyboardInterrupt")
     monkeypatch.syspath_prepend(str(tmp_path))

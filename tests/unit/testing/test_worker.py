@@ -18,8 +18,14 @@ from kafka_worker.shared.configuration.load import ConfigurationError
 from kafka_worker.testing import NotAtRestError, TestWorker
 
 
+class MuteError(Exception):
+    def __getattribute__(self, _name: str) -> Any:
+        raise SystemExit("whatever it is asked")
+
+
 def fails(message: Any) -> None:
-    raise {"reject": Reject, "retry": Retry, "value": ValueError, "key": KeyError}[message["how"]]("why")
+    kinds = {"reject": Reject, "retry": Retry, "value": ValueError, "key": KeyError, "mute": MuteError}
+    raise kinds[message["how"]]("why")
 
 
 def heard(context: Context) -> None:
@@ -94,6 +100,7 @@ def test_a_message_with_a_time_waits_until_the_clock_is_turned_to_it(retry_topic
         ({"how": "value"}, {"max_attempts": 4}, "attempts", 4, "ValueError: why"),
         ({"how": "retry"}, {"max_attempts": 2}, "attempts", 2, "Retry: why"),
         ({"how": "key"}, {"fatal_errors": ["LookupError"]}, "fatal", 1, "KeyError: 'why'"),
+        ({"how": "mute"}, {"max_attempts": 1}, "attempts", 1, "MuteError: why"),
     ],
 )
 def test_a_dead_letter_says_why_and_after_how_many_attempts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import inspect
@@ -32,6 +33,19 @@ def imported_with_care(name: str, source: str, settings: Optional[Settings], *, 
     return function
 
 
+def _place(problem: BaseException) -> str:
+    """Which line of which module it was that could not be run: the innermost of those that were being imported."""
+    place, trace = "", None
+    with contextlib.suppress(BaseException):  # it is the user's object
+        trace = problem.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if code.co_name == "<module>":
+            place = f" in {code.co_filename}, line {trace.tb_lineno}"
+        trace = trace.tb_next
+    return place
+
+
 def _imported(name: str, source: str) -> Callable[..., Any]:
     module_name, _, function_name = name.partition(":")
     *path, last = function_name.split(".")
@@ -42,7 +56,7 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
         raise
     except BaseException as problem:  # a user's module may raise anything, SystemExit included
         raise NoFunctionError(
-            f"{source} cannot be imported: {quoted(problem)} (wanted: "
+            f"{source} cannot be imported: {quoted(problem)}{_place(problem)} (wanted: "
             f"module:function, importable from the folder the service runs in){'; '.join(['', *start.hidden()])}"
         ) from problem
     finally:

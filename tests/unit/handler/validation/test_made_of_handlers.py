@@ -8,7 +8,7 @@ from typing import Any
 import pydantic
 import pytest
 
-from kafka_worker.handler.typed import hint_of
+from kafka_worker.handler.validation.typed import hint_of
 
 
 class Model(pydantic.BaseModel):
