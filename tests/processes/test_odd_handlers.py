@@ -14,6 +14,8 @@ from tests.support.messages import Sent, message, messages
 from tests.support.scene import SECONDS, Scene
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.support.service import Service
 
 pytestmark = pytest.mark.processes
@@ -78,3 +80,29 @@ def test_suspects_with_enums_of_text_are_done_apart_and_none_is_a_dead_letter(sc
     assert sorted(ids(scene, out)) == sorted(each.id for each in suspects)
     assert ids(scene, scene.topic + ".dlq") == []
     assert "run apart" in service.log
+
+
+MAY_BREAK = """
+from pathlib import Path
+from tests.support.handlers import work
+if Path(__file__).with_name("broken").exists():
+    raise ConnectionError("nobody gives this module what it needs")
+"""
+
+
+def test_one_process_that_can_not_import_the_handler_any_more_is_tried_again_and_the_others_work_on(
+    scene: Scene, tmp_path: Path
+) -> None:
+    (tmp_path / "may_break.py").write_text(MAY_BREAK)
+    service = scene.ready_service(handler="may_break:work", env={"PYTHONPATH": str(tmp_path)})
+    (tmp_path / "broken").touch()
+    os.kill(service.children()[0], signal.SIGKILL)
+    told = "HANDLER=may_break:work cannot be imported: ConnectionError"
+    eventually(lambda: told in service.log, SECONDS, "it was tried, in vain")
+    scene.send(messages(20))
+    eventually(lambda: ended(scene), SECONDS, "the others work on")
+
+    (tmp_path / "broken").unlink()
+    scene.wait_done()
+
+    assert service.returncode is None

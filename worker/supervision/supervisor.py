@@ -226,7 +226,8 @@ class Supervisor:
             slot.tell_end(child, f"; process {slot.child.pid} takes over")
             return
         slot.record.count(status_code, hung=child.hung, out_of_memory=self._oom_kills.lately(now))
-        delay = self._policy.delay(slot.record, status_code, now - child.started_at, now)
+        proven = self._state.now is not State.STARTING
+        delay = self._policy.delay(slot.record, status_code, now - child.started_at, now, proven=proven)
         if delay is None:
             self._give_up(slot, status_code)
             return
@@ -235,7 +236,7 @@ class Supervisor:
         slot.start_at = now + delay
 
     def _give_up(self, slot: Slot, status_code: int) -> None:
-        if status_code == ExitCode.CONFIGURATION:
+        if status_code == ExitCode.CONFIGURATION and self._state.now is State.STARTING:
             log.error(
                 "slot %d: its process refuses the configuration: stopping, a restart would not help",
                 slot.number, extra=about(Event.GIVEN_UP, slot=slot.number),
