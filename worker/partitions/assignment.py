@@ -39,7 +39,7 @@ class Partition:
         self.number = number
         self.retries_of = retries_of
         self.tracker = Tracker(functools.partial(memory, self))
-        self.lanes = Lanes()
+        self.lanes = Lanes(self.tracker)
         self.queue = queue()
         self.queue.topic = retries_of or topic
         self.dependencies = Dependencies()  # where its handlers report what they depend on

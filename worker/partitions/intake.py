@@ -46,22 +46,18 @@ def tasks(partition: Partition, batch: List[Any], lane_of: Optional[LaneOf]) -> 
 
 
 def _in_lanes(partition: Partition, batch: List[Any], lane_of: LaneOf) -> List[Task]:
-    """Take the messages in order, each into its lane."""
+    """Take the messages in order, each into its lane: `Lanes.admit` written out."""
     tasks: List[Task] = []
-    lanes, add = partition.lanes, tasks.append
+    lanes, add, watermark = partition.lanes, tasks.append, max(0, partition.tracker.watermark())
+    last, former_of = lanes.last, lanes.last.get
     for first, segment, messages in _pieces(partition, batch):
         for offset, message, name in zip(itertools.count(first), messages, map(lane_of, messages)):
-            if name is None:
-                add((offset, segment, message, None, 1, partition))
-                continue
-            lane = lanes[name]
-            if not lane.waiting and lane.hold.acquire(False):  # the usual half of `Lane.admit` written out
-                add((offset, segment, message, lane, 1, partition))
-                continue
-            task = lane.admit((offset, segment, message, lane, 1, partition))
-            if task is not None:
+            task = (offset, segment, message, name, 1, partition)
+            former = former_of(name, -1)
+            last[name] = offset
+            if former < watermark or name is None or not lanes.waits(task, former):
                 add(task)
-    lanes.sweep()
+    lanes.sweep(watermark)
     return tasks
 
 

@@ -1,20 +1,21 @@
 """Order. Tasks of one lane run one after the other; tasks without a lane run freely.
 
-A lane is a queue that is *held* by whoever runs its task: adding and taking need no lock around both, because whoever
-finds work and gets the hold runs it, and whoever gives the hold up looks once more. (The mailbox of actor systems.)
-A failed task keeps its lane held while it waits for its retry, so that its followers wait too.
+A lane is no object of its own, because most have one task and no other, ever: what is remembered of it is the offset of its
+last task, and a task that comes while that one is not done *waits for it*, by its offset. Whoever ends a task marks it as done
+first, and looks for its follower then; whoever has a task wait puts it there first, and looks at the mark then. So one of the
+two sees the other, without a lock, and if both do, one gets the task. A failed task is not done while it waits for its retry,
+so that its followers wait too.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from operator import methodcaller
-from typing import Any, Callable, Dict, Hashable, List, Optional, Type
+from typing import Any, Callable, Dict, Hashable, Optional, Tuple, Type
 
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
+from kafka_worker.partitions.tracker import Tracker
 
-SWEEP_AT = 256  # lanes of one partition, whether idle or not; each is a quarter of a kilobyte with its name
+SWEEP_AT = 512  # lanes of one partition, whether idle or not; each is 150 bytes with its name
 
 LaneOf = Callable[[Any], Optional[Hashable]]
 
@@ -35,80 +36,58 @@ ORDERINGS: Dict[str, Ordering] = {
 }
 
 
-class Lane:
-    """Waiting tasks, and the hold on them. Like a queue, it looks at nothing of a task. Most lanes have one task and no other,
-    ever: the place where others wait is made when one does, by the consumer thread, which alone adds."""
+class Lanes(Dict[int, Any]):
+    """Of one partition: the tasks that wait, each by the offset of the one that it waits for. A thread that ends a task takes
+    its follower from here; all else is the consumer thread's, but for a look."""
 
-    __slots__ = ("hold", "waiting")
+    def __init__(self, tracker: Tracker) -> None:
+        """Nobody waits."""
+        super().__init__()
+        self._is_done = tracker.is_done
+        self._sweep_at = SWEEP_AT
+        self.last: Dict[Optional[Hashable], int] = {}  # the offset of the last task of each lane, by the lane's name
 
-    def __init__(self) -> None:
-        """An empty lane that nobody holds."""
-        self.waiting: Any = ()  # or a deque
-        self.hold = threading.Lock()
+    def admit(self, task: Any) -> bool:
+        """Put a task at the end of its lane; whether it may run now."""
+        former = self.last.get(task[3], -1)
+        self.last[task[3]] = task[0]
+        return task[3] is None or not self.waits(task, former)
 
-    def admit(self, task: Any) -> Any:
-        """Put a task at the end; the task to run now, if the lane was free: usually this very one. Consumer thread only."""
-        if not self.waiting and self.hold.acquire(False):
-            return task
-        if self.waiting == ():
-            self.waiting = deque((task,))
-        else:
-            self.waiting.append(task)
-        return self.next()
+    def waits(self, task: Any, former: int) -> bool:
+        """Whether this task has to wait for the one of that offset, which is the one before it in its lane."""
+        self[former] = task
+        return not (self._is_done(former) and self.pop(former, None) is not None)
 
-    def next(self) -> Any:
-        """The task to run now, if the lane is free and has one; the caller then holds the lane. Any thread."""
-        while self.waiting and self.hold.acquire(False):
-            try:
-                return self.waiting.popleft()
-            except IndexError:  # somebody took it between the look and the hold
-                self.hold.release()
-        return None
+    def behind(self, offset: int) -> int:
+        """How many wait for the task of this offset, and for one another. Any thread."""
+        count, task = 0, self.get(offset)
+        while task is not None:
+            count, task = count + 1, self.get(task[0])
+        return count
 
-    def release(self) -> Any:
-        """Give up the hold after an outcome; the next task to run, for which the caller then holds the lane again."""
-        self.hold.release()
-        return self.next() if self.waiting else None
-
-    def listed(self) -> List[Any]:
-        """The tasks that wait, as of one moment. Any thread."""
-        waiting = self.waiting
-        return list(waiting.copy()) if waiting else []
-
-    def give_up(self, task: Any) -> bool:
-        """Take it out, if it waits here still. Any thread: it is one C call."""
-        try:
-            self.waiting.remove(task)
-        except (ValueError, AttributeError):  # nobody has waited here yet
-            return False
-        return True
-
-    @property
-    def idle(self) -> bool:
-        """Nothing runs or waits. Final for the consumer thread, which alone adds."""
-        return not self.waiting and not self.hold.locked()
-
-
-class Lanes(Dict[Hashable, Lane]):
-    """The lanes of one partition by their names; each comes with its first message. Consumer thread only, but for a look."""
-
-    _sweep_at = SWEEP_AT
-
-    def __missing__(self, name: Hashable) -> Lane:
-        """A new one."""
-        lane = self[name] = Lane()
-        return lane
+    def find(self, offset: int) -> Any:
+        """The task of this offset, if it waits; else None. Any thread."""
+        return next((task for task in list(self.values()) if task[0] == offset), None)
 
     def first_waiting(self, behind: Any) -> Any:
-        """The first task of those that wait in any of them and are `behind` this one; None: there is none. Any thread."""
-        found = [task for lane in list(self.values()) for task in lane.listed() if task > behind]
-        return min(found, default=None)
+        """The first task of those that wait in any lane and are `behind` this one; None: there is none. Any thread."""
+        return min([task for task in list(self.values()) if task > behind], default=None)
 
-    def sweep(self) -> None:
-        """Forget idle lanes where there are many; doubling the threshold keeps the cost per message constant with many keys in
-        flight."""
-        if len(self) > self._sweep_at:
-            # `idle` written out
-            for name in [name for name, lane in self.items() if not (lane.waiting or lane.hold.locked())]:
-                del self[name]
-            self._sweep_at = max(SWEEP_AT, 2 * len(self))
+    def take_out(self, offset: int) -> Tuple[Any, Any]:
+        """The task of this offset, if it waits here still, and the one behind it, if that may run now."""
+        former = next((former for former, task in self.copy().items() if task[0] == offset), -1)
+        task = self.pop(former, None)
+        if task is None:  # somebody else has taken it meanwhile
+            return None, None
+        follower = self.pop(offset, None)
+        if follower is None:
+            self.last[task[3]] = former
+        return task, None if follower is None or self.waits(follower, former) else follower
+
+    def sweep(self, watermark: int) -> None:
+        """Forget lanes in which all is done, where there are many; doubling the threshold keeps the cost per message constant
+        with many keys in flight. `watermark`: below it all is done."""
+        if len(self.last) > self._sweep_at:
+            recent = [(name, offset) for name, offset in self.last.items() if offset >= watermark]
+            self.last = {name: offset for name, offset in recent if not self._is_done(offset)}
+            self._sweep_at = max(SWEEP_AT, 2 * len(self.last))

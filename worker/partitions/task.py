@@ -4,7 +4,7 @@ everybody but the thread pool, which has the same written out in its one loop. P
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Dict, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Hashable, Optional, Tuple
 
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
 from kafka_worker.shared.foreign.digest import digest
@@ -12,12 +12,11 @@ from kafka_worker.shared.foreign.headers import trace_id_of
 
 if TYPE_CHECKING:
     from kafka_worker.partitions.assignment import Partition
-    from kafka_worker.partitions.lanes import Lane
     from kafka_worker.partitions.tracker import Segment
 
-#: (offset, segment, message, lane or None, attempt, partition). A plain tuple: it is the only object a message costs. Tasks of
-#: one partition compare by their offsets.
-Task = Tuple[int, "Segment", Any, Optional["Lane"], int, "Partition"]
+#: (offset, segment, message, name of its lane or None, attempt, partition). A plain tuple: it is the only object a message
+#: costs. Tasks of one partition compare by their offsets.
+Task = Tuple[int, "Segment", Any, Optional[Hashable], int, "Partition"]
 
 TaskId = Tuple[str, int, int]  # topic, partition and offset: the same in every process
 
@@ -42,8 +41,7 @@ def attempt_of(task: Task) -> int:
 
 def followers_of(task: Task) -> int:
     """How many wait for it, to keep their order."""
-    lane = task[3]
-    return 0 if lane is None else len(lane.listed())
+    return task[5].lanes.behind(task[0])
 
 
 def partition_of(task: Task) -> Partition:
@@ -152,9 +150,9 @@ def mark_open(task: Task) -> None:
 
 def finish(task: Task) -> bool:
     """It has its outcome. Its follower, if it has one, may run; whether there is one."""
-    offset, segment, _message, lane, _attempt, partition = task
+    offset, segment, _message, _lane, _attempt, partition = task
     segment.flags[offset + segment.shift] = DONE
-    follower = lane.release() if lane is not None else None
+    follower = partition.lanes.pop(offset, None)
     if follower is not None:
         partition.queue.put(follower)
     return follower is not None

@@ -25,6 +25,7 @@ from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple
 SEGMENT_SIZE = 1024  # offsets. Small enough to forget soon, large enough to search at memchr speed
 OPEN, DONE, HOLE, RUNNING = 0, 1, 2, 3  # the values of a flag; what runs is not done
 _OPEN, _DONE, _RUNNING = b"%c" % OPEN, b"%c" % DONE, b"%c" % RUNNING
+_ENDED = frozenset((DONE, HOLE))
 _RUN = re.compile(b"[%c%c]+" % (DONE, HOLE))
 _IN_FLIGHT = bytes.maketrans(bytes((OPEN, DONE, HOLE, RUNNING)), bytes((1, 0, 0, 1)))
 
@@ -153,8 +154,10 @@ class Tracker:
 
     def is_done(self, offset: int) -> bool:
         """Whether this offset, which is behind us, is done, or nobody will deliver it."""
-        segment = next((each for each in self._segments if each.base <= offset < each.end), None)
-        return segment is None or segment.flags[offset + segment.shift] in (DONE, HOLE)
+        for segment in reversed(self._segments):  # most who ask mean one of the last
+            if segment.base <= offset:
+                return offset - segment.base >= segment.taken or segment.flags[offset + segment.shift] in _ENDED
+        return True
 
     def committed(self, offset: int) -> List[Segment]:
         """The broker has stored this offset: the segments below it are forgotten, and returned."""

@@ -327,7 +327,7 @@ class Pool:
                 thread.task = task = pop()
             except IndexError:
                 break
-            offset, segment, message, lane, attempt, partition = task
+            offset, segment, message, _lane, attempt, partition = task
             closing = partition.closing
             if closing.closed and offset >= closing.frontier:  # `kept_back` written out
                 self.kept_back.append(task)
@@ -349,8 +349,8 @@ class Pool:
                 else:
                     done += 1
                     flags[place] = DONE
-                    if lane is not None:
-                        follower = lane.release()
+                    if partition.lanes:  # somebody waits for somebody
+                        follower = partition.lanes.pop(offset, None)
                         if follower is not None:
                             partition.queue.put(follower)
             ended = clock()

@@ -34,7 +34,6 @@ class Spot(NamedTuple):
     thread: Optional[HandlerThread] = None  # in which it runs
     due: Optional[float] = None  # monotonic seconds, of its next attempt
     why: str = ""
-    followers: Optional[int] = None  # that wait for it, to keep the order; None: all of its lane, as it is the first there
 
 
 class Heads:
@@ -95,12 +94,8 @@ class Heads:
             if offset_of(task) == offset:
                 waits, why = self._of_queue(partition)
                 return Spot(task, waits, why=why)
-        for lane in list(partition.lanes.values()):
-            waiting = lane.listed()
-            for number, task in enumerate(waiting, 1):
-                if offset_of(task) == offset:
-                    return Spot(task, Waits.BEHIND_ITS_KEY, followers=len(waiting) - number)
-        return None
+        waiting = partition.lanes.find(offset)
+        return None if waiting is None else Spot(waiting, Waits.BEHIND_ITS_KEY)
 
     # ---- where it may be ------------------------------------------------------------------------------------------
 
@@ -181,7 +176,7 @@ class Heads:
             running=max(0.0, now - thread.started) if thread else -1.0,
             thread=thread.name if thread else "",
             due_in=-1.0 if place.due is None else max(0.0, place.due - now),
-            followers=followers_of(task) if place.followers is None else place.followers,
+            followers=followers_of(task),
         )
 
     def _of_message(self, message: Any, offset: int, partition: Partition, waits: Waits, attempt: int, why: str) -> HeadReport:

@@ -173,14 +173,13 @@ class Parking:
         self._pool.wake(len(partition.queue))
         return task or self._out_of_lane(partition, offset) or self._decisions.take_out(partition, offset)
 
-    @staticmethod
-    def _out_of_lane(partition: Partition, offset: int) -> Optional[Task]:
-        """Behind others of its key, where it does not hold its lane yet, and so has not to give it up."""
-        for lane in list(partition.lanes.values()):
-            for task in lane.listed():
-                if offset_of(task) == offset and lane.give_up(task):
-                    return (*task[:3], None, *task[4:])
-        return None
+    def _out_of_lane(self, partition: Partition, offset: int) -> Optional[Task]:
+        """Behind others of its key: who waits for it waits for those from now on."""
+        task, free = partition.lanes.take_out(offset)
+        if free is not None:
+            partition.queue.put(free)
+            self._pool.wake(1)
+        return task  # type: ignore[no-any-return]
 
     def _running(self, parked: _Parked) -> Iterator[Tuple[HandlerThread, Task]]:
         for thread, task in self._all_running():

@@ -8,7 +8,6 @@ import pytest
 from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.outcomes.retry import LONGEST_SECONDS, SHORTEST_SECONDS, RetryPolicy, RetrySchedule
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Lane
 from kafka_worker.partitions.task import Task, age_of, with_attempt
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
@@ -22,7 +21,7 @@ def policy(random: float = 1.0, **changes: Any) -> RetryPolicy:
 
 def task(offset: int, partition: Optional[Partition] = None, attempt: int = 1) -> Task:
     partition = partition or Partition("topic", 0)
-    return offset, partition.tracker.take(offset)[0], Message(offset), Lane(), attempt, partition
+    return offset, partition.tracker.take(offset)[0], Message(offset), b"key", attempt, partition
 
 
 @pytest.mark.parametrize(("attempt", "longest"), [(1, 2.0), (2, 4.0), (5, 32.0), (6, 60.0), (99, 60.0)])

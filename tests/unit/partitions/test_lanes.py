@@ -1,18 +1,14 @@
 from __future__ import annotations
 
-import sys
-from typing import List, Optional
+from typing import Any, List, Optional
+
+import pytest
 
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import ORDERINGS, Lane
-from kafka_worker.partitions.task import Task
+from kafka_worker.partitions.lanes import ORDERINGS, SWEEP_AT
+from kafka_worker.partitions.task import Task, finish
 from tests.unit.fakes import Message
-
-
-def task(offset: int) -> Task:
-    partition = Partition("topic", 0)
-    return offset, partition.tracker.take(offset)[0], Message(offset), None, 1, partition
 
 
 def admitted(*keys: Optional[bytes], to: Optional[Partition] = None, first: int = 0, ordering: str = "key") -> List[Task]:
@@ -47,67 +43,77 @@ def test_ordering_none_has_no_lanes() -> None:
     assert ORDERINGS["none"].lane_of is None
 
 
-def test_release_gives_the_followers_in_order_and_then_nothing() -> None:
-    lane = Lane()
-    given = [lane.admit(task(offset)) for offset in range(3)]
+def test_the_followers_come_one_by_one_in_order() -> None:
+    partition = Partition("topic", 0)
+    (task,) = admitted(b"a", b"a", b"a", to=partition)
+    came = [task]
+    while finish(came[-1]):
+        came.append(partition.queue.pop())
 
-    followers = [lane.release(), lane.release(), lane.release()]
-
-    assert [each and each[0] for each in given] == [0, None, None]
-    assert [each and each[0] for each in followers] == [1, 2, None]
-
-
-def test_a_held_lane_gives_nothing() -> None:
-    lane = Lane()
-    lane.admit(task(0))
-    lane.admit(task(1))
-
-    assert lane.next() is None
+    assert offsets(came) == [0, 1, 2]
+    assert offsets(admitted(b"a", to=partition, first=3)) == [3]
 
 
-def test_nobody_overtakes_in_the_moment_between_a_release_and_the_look_for_the_follower() -> None:
-    lane = Lane()
-    lane.admit(task(0))
-    lane.admit(task(1))
-    lane.hold.release()  # the first half of what `release` does, in a handler thread
+@pytest.mark.parametrize("looks", ["before the mark", "after the mark", "after the follower was there"])
+def test_a_follower_that_comes_while_its_task_ends_goes_on_once(looks: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a handler thread has done of its two steps when the consumer thread looks at the mark."""
+    partition = Partition("topic", 0)
+    queued: List[Task] = []
+    lanes, is_done = partition.lanes, partition.tracker.is_done
+    ((_, segment, *_),) = admitted(b"a", to=partition)
 
-    admitted_now, then = lane.admit(task(2)), lane.next()
+    def take_the_follower() -> None:
+        queued.extend(filter(None, [lanes.pop(0, None)]))
 
-    assert admitted_now is not None
-    assert admitted_now[0] == 1
-    assert then is None
+    def seen(offset: int) -> Any:
+        if looks == "before the mark":
+            return is_done(offset)
+        segment.complete(0)
+        if looks == "after the follower was there":
+            take_the_follower()
+        return is_done(offset)
 
+    monkeypatch.setattr(lanes, "_is_done", seen)
+    queued += admitted(b"a", to=partition, first=1)
+    segment.complete(0)
+    take_the_follower()
 
-def test_a_lane_is_idle_only_when_nothing_runs_and_nothing_waits() -> None:
-    lane = Lane()
-    seen = [lane.idle]
-
-    lane.admit(task(0))
-    seen.append(lane.idle)
-    lane.release()
-    seen.append(lane.idle)
-
-    assert seen == [True, False, True]
-
-
-def test_a_lane_in_which_nobody_has_waited_takes_little_memory() -> None:
-    """Ten thousand keys are ten thousand lanes: a place to wait in would be six times as much."""
-    lane = Lane()
-    lane.admit(task(0))
-
-    assert sys.getsizeof(lane) + sys.getsizeof(lane.hold) + sys.getsizeof(lane.waiting) < 200
-    assert (lane.listed(), lane.give_up(task(1)), lane.release()) == ([], False, None)
+    assert offsets(queued) == [1]
+    assert not lanes
 
 
-def test_idle_lanes_are_forgotten_when_there_are_many_and_busy_ones_are_kept() -> None:
+@pytest.mark.parametrize("offset", [1, 2, 3])
+def test_who_is_taken_out_of_the_middle_leaves_the_others_in_order(offset: int) -> None:
+    partition = Partition("topic", 0)
+    (task,) = admitted(b"a", b"a", b"a", b"a", to=partition)
+
+    taken, free = partition.lanes.take_out(offset)
+    admitted(b"a", to=partition, first=4)
+    came = [task]
+    while finish(came[-1]):
+        came.append(partition.queue.pop())
+
+    assert (taken[0], free) == (offset, None)
+    assert offsets(came) == [each for each in range(5) if each != offset]
+
+
+def test_who_is_taken_out_while_it_comes_free_is_not_there_any_more() -> None:
+    partition = Partition("topic", 0)
+    (task,) = admitted(b"a", b"a", to=partition)
+    finish(task)
+
+    assert partition.lanes.take_out(1) == (None, None)
+    assert offsets([partition.queue.pop()]) == [1]
+
+
+def test_lanes_in_which_all_is_done_are_forgotten_when_there_are_many_and_the_others_are_kept() -> None:
     partition = Partition("topic", 0)
     admitted(b"busy", to=partition)
-    for number in range(1, 1026):
+    for number in range(1, 2 * SWEEP_AT + 2):
         (quick,) = admitted(b"%d" % number, to=partition, first=number)
-        assert quick[3] is not None
-        quick[3].release()
+        finish(quick)
 
     follower = admitted(b"busy", to=partition, first=5000)
 
-    assert len(partition.lanes) < 10
+    assert len(partition.lanes.last) < 10
     assert follower == []

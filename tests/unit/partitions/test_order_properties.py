@@ -13,7 +13,7 @@ from kafka_worker.outcomes.retry import RetrySchedule
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.lanes import ORDERINGS
-from kafka_worker.partitions.task import Task
+from kafka_worker.partitions.task import Task, finish
 from tests.unit.fakes import Message
 
 KEYS = [None, b"a", b"b", b"c"]
@@ -57,11 +57,8 @@ class Simulation:
         if self.failures and self.failures.pop():
             self.retries.add(task, self.chance.random(), 0.0)
             return
-        task[1].complete(task[0])
+        finish(task)
         self.done.append(task[0])
-        follower = task[3].release() if task[3] else None
-        if follower:
-            self.partition.queue.put(follower)
 
     def retry(self) -> None:
         for task in self.retries.due(self.chance.random()):

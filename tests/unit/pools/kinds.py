@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Optional
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.handler.decoding import decode
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Lane
+from kafka_worker.partitions.lanes import Lanes
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.tracker import Segment
 from kafka_worker.pools.async_pool import AsyncPool
@@ -30,7 +30,7 @@ class Work:
         self.segment: Segment = self.partition.tracker.take(0, count)[0]
         self.count = count
 
-    def task(self, offset: int, lane: Optional[Lane] = None, attempt: int = 1, value: Optional[bytes] = None) -> Task:
+    def task(self, offset: int, lane: Optional[str] = None, attempt: int = 1, value: Optional[bytes] = None) -> Task:
         message = Message(offset, value=b"%d" % offset if value is None else value)
         return offset, self.segment, message, lane, attempt, self.partition
 
@@ -42,12 +42,13 @@ class Work:
     def give_all(self, pool: Pool) -> None:
         self.give(pool, *[self.task(offset) for offset in range(self.count)])
 
-    def give_in_one_lane(self, pool: Pool) -> Lane:
-        lane = Lane()
-        for offset in range(self.count):
-            lane.admit(self.task(offset, lane))
-        self.give(pool, self.task(0, lane))
-        return lane
+    def in_one_lane(self) -> List[Task]:
+        """Those of all in one lane that may run now: the first."""
+        return list(filter(self.partition.lanes.admit, [self.task(offset, "lane") for offset in range(self.count)]))
+
+    def give_in_one_lane(self, pool: Pool) -> Lanes:
+        self.give(pool, *self.in_one_lane())
+        return self.partition.lanes
 
     def times(self, pool: Pool) -> Times:
         """How long its calls took, by the only thread that has called."""

@@ -12,7 +12,6 @@ from typing import Any, Awaitable, Callable, Iterator, List
 import pytest
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Lane
 from kafka_worker.pools import stacks
 from kafka_worker.pools.async_pool import AsyncPool
 from tests.support.ending import started
@@ -113,12 +112,9 @@ def test_a_handlers_own_way_to_make_tasks_is_not_the_pools(factory: Any, *, foll
         if message.offset() % 2:
             await asyncio.sleep(0.001)
 
-    work, lane = Work(100), Lane() if followers else None
+    work = Work(100)
     with looping(call, coroutines=3) as pool:
-        tasks = [work.task(offset, lane) for offset in range(100)]
-        if lane is not None:
-            tasks = [task for task in tasks if lane.admit(task)]
-        work.give(pool, *tasks)
+        (work.give_in_one_lane if followers else work.give_all)(pool)
         eventually(lambda: work.watermark == 100, 5, "all are done")
 
     assert max(seen) == (1 if followers else 3)

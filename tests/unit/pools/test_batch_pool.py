@@ -10,7 +10,6 @@ import pytest
 from kafka_worker.handler import loading as handler
 from kafka_worker.handler.batch import BatchCall
 from kafka_worker.handler.decoding import decode
-from kafka_worker.partitions.lanes import Lane
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
@@ -172,11 +171,9 @@ def test_what_is_stored_as_a_whole_ends_before_a_message_that_waits_behind_its_k
 ) -> None:
     """1 waits for 0, which would wait for 1."""
     seen: List[List[int]] = []
-    work, lane = Work(4), Lane()
-    work.partition.lanes["key"] = lane
-    first = work.task(0, lane)
-    assert lane.admit(first) is first
-    assert lane.admit(work.task(1, lane)) is None
+    work = Work(4)
+    first = work.task(0, "lane")
+    assert [work.partition.lanes.admit(task) for task in (first, work.task(1, "lane"))] == [True, False]
     with started(BatchPool(1, BatchCall(seen.append, decode, takes_contexts=False), 100, whole=whole)) as pool:
         work.give(pool, first, work.task(2), work.task(3))
         eventually(lambda: work.watermark == 4, 5, "all are done")

@@ -91,11 +91,11 @@ def test_the_follower_in_a_lane_runs_after_success_and_not_after_failure(running
 
     work = Work(3)
     with running(act) as pool:
-        lane = work.give_in_one_lane(pool)
+        lanes = work.give_in_one_lane(pool)
         eventually(lambda: len(pool.undecided) == 1 and nothing_runs(pool), 5, "the second has failed")
 
     assert work.watermark == 1
-    assert not lane.idle
+    assert [task[0] for task in lanes.values()] == [2]
 
 
 def test_what_is_to_be_sent_keeps_the_task_in_flight_and_its_key_waiting(running: Start) -> None:

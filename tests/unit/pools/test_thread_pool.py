@@ -9,7 +9,6 @@ from typing import Any, List
 import pytest
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Lane
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.ipc.snapshot import BUCKETS
 from tests.support.ending import started
@@ -93,10 +92,7 @@ def test_what_a_thread_leaves_in_a_queue_is_not_left_lying_while_it_is_in_a_long
     with started(Pool(2, call)) as pool:
         pool.serve([lane.partition.queue, other.partition.queue])
         eventually(pool.idle.is_set, 5, "all have looked")
-        held = Lane()
-        held.admit(lane.task(0, held))
-        held.admit(lane.task(1, held))
-        lane.partition.queue.extend([lane.task(0, held)])
+        lane.partition.queue.extend(lane.in_one_lane())
         pool.wake(1)
         eventually(lambda: other.watermark == 1, 6, "the long call ends")
 

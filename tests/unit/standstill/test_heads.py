@@ -161,11 +161,9 @@ def test_a_call_that_is_void_runs_in_vain_and_not_for_its_message(bench: Bench) 
 
 
 def test_how_many_wait_for_it_to_keep_their_order_is_told_of_each_of_them(bench: Bench) -> None:
-    lane = bench.partition.lanes["key"]
-    tasks = [bench.take(HEAD + number) for number in range(4)]
-    ours = [(*task[:3], lane, *task[4:]) for task in tasks]
-    for each in ours:
-        lane.admit(each)
+    ours = [bench.take(HEAD + number) for number in range(4)]
+    for offset, segment, message, _, *rest in ours:
+        bench.partition.lanes.admit((offset, segment, message, b"key", *rest))
     runs(bench, ours[0])
 
     told = [bench.heads.of_offset(bench.partition, HEAD + number, bench.now) for number in range(4)]
@@ -384,9 +382,8 @@ def test_any_message_that_is_asked_about_is_found(kind: Type[Queue]) -> None:
     tasks = [bench.take(offset) for offset in range(HEAD, HEAD + 6)]
     runs(bench, tasks[0])
     tasks[1][1].complete(HEAD + 1)
-    lane = bench.partition.lanes["key"]
-    lane.admit(tasks[2])
-    lane.admit(tasks[3])
+    for offset, segment, message, _, *rest in tasks[2:4]:
+        bench.partition.lanes.admit((offset, segment, message, b"key", *rest))
     bench.partition.queue.extend(tasks[4:])
     bench.partition.flow.keep([Message(HEAD + 6)])
 

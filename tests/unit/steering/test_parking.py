@@ -13,7 +13,7 @@ from kafka_worker.kafka.outgoing.outbox import Outbox
 from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.outcomes.results import OF_A_BATCH, WHAT
 from kafka_worker.partitions.assignment import Assignment
-from kafka_worker.partitions.task import Task, mark_running
+from kafka_worker.partitions.task import Task, finish, mark_running
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
@@ -42,15 +42,17 @@ class Bench(benches.Bench):
         self.parking = Parking(self.parts, lambda: self.now)
         self.assignment = Assignment(lambda _topic, _number: self.partition)
         self.assignment.add(TOPIC, 0)
-        self.lane = self.partition.lanes[b"key"]
 
     def deliver(self) -> Task:
         """It holds its lane, in which another waits."""
-        offset, segment, message, _, attempt, partition = self.take(HERE)
-        task = self.lane.admit((offset, segment, message, self.lane, attempt, partition))
-        assert task
-        self.lane.admit((*self.take(HERE + 1)[:3], self.lane, 1, partition))
-        return task  # type: ignore[no-any-return]
+        task, _ = self.in_lane(HERE), self.in_lane(HERE + 1)
+        return task
+
+    def in_lane(self, offset: int) -> Task:
+        """At the end of one lane."""
+        task: Task = (*self.take(offset)[:3], b"key", 1, self.partition)
+        self.partition.lanes.admit(task)
+        return task
 
     def turn(self, *orders: Order) -> str:
         """What is said of it after some turns of the loop."""
@@ -155,15 +157,25 @@ def test_it_becomes_a_letter_wherever_it_is_and_its_key_goes_on(
 
 
 def test_what_waits_behind_its_key_goes_alone_and_the_key_waits_on(bench: Bench) -> None:
-    before = bench.take(HERE - 1)
-    first = bench.lane.admit((*before[:3], bench.lane, 1, bench.partition))
-    bench.lane.admit((*bench.take(HERE)[:3], bench.lane, 1, bench.partition))
+    first, _, behind = (bench.in_lane(offset) for offset in (HERE - 1, HERE, HERE + 1))
 
+    outcome, queued = bench.turn(ORDER), bench.queued
+    finish(first)
+
+    assert (outcome, queued) == ("parked", [])
+    assert bench.queued == [behind[0]]
+
+
+def test_who_comes_behind_what_was_parked_in_its_lane_waits_for_those_before_that(bench: Bench) -> None:
+    first, _ = (bench.in_lane(offset) for offset in (HERE - 1, HERE))
     outcome = bench.turn(ORDER)
 
-    assert first
+    behind = bench.in_lane(HERE + 1)
+
     assert outcome == "parked"
-    assert (bench.lane.idle, bench.lane.listed(), bench.queued) == (False, [], [])
+    assert list(bench.partition.lanes.values()) == [behind]
+    finish(first)
+    assert bench.queued == [behind[0]]
 
 
 def test_what_is_not_delivered_yet_is_kept_by_name_and_taken_when_it_comes(bench: Bench) -> None:
@@ -305,13 +317,12 @@ def test_nothing_that_comes_of_a_void_call_counts_whoever_runs_it(kind: str, *, 
     made = KINDS[kind](act, lambda: None)
     made.clock = lambda: now[0]
     with started(made) as pool:
-        lane = work.give_in_one_lane(pool)
+        lanes = work.give_in_one_lane(pool)
         assert called.wait(5)
         eventually(lambda: not pool.running(), 5, "it is over")
 
         assert work.watermark == 0
-        assert [task[0] for task in lane.listed()] == [1]
-        assert not lane.idle
+        assert [task[0] for task in lanes.values()] == [1]
         assert list(pool.undecided) == []
         assert sum(thread.done + thread.failed for thread in pool.threads) == 0
         assert [
