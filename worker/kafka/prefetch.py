@@ -43,6 +43,8 @@ MOVING_SECONDS = 1.0  # of what nothing was taken in this time, while something 
 FULL_SECONDS = 5.0  # as EMPTY_SECONDS, while there is no memory for more: then what is in it is fetched again
 WAIT_SECONDS = 0.02  # for room, between two looks at what the client has of others
 POLL_SECONDS = 0.001  # for nothing in particular
+QUICK_SECONDS = 2 * POLL_SECONDS  # of which a poll would be a large part
+WAITED_SECONDS = 0.1  # so seldom one waits nevertheless: only then the client counts it as a poll for certain
 LARGE_BATCH = 1000  # to empty the client by: the last ones have to be taken in less than `fetch.queue.backoff.ms`
 MOST_BATCHES = 12  # more than the client has, if the broker does not send more meanwhile
 
@@ -77,6 +79,7 @@ class Prefetch:
         self._full = False  # more is in hand than `_most`, and all partitions are paused
         self._tried_at = 0.0  # when the client's queue was emptied the last time, as far as there was memory
         self._emptied_at = 0.0  # when nothing was left in it
+        self._waited_at = -math.inf  # when a fetch waited, although something was in hand
         self._moved_at = -math.inf  # when something had been taken from hand since the look before
 
     def turn(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, patience: float) -> None:
@@ -95,7 +98,8 @@ class Prefetch:
         if full and wanted >= 0 and len(attention.paused) < len(assignment) and self._may_run(self._max_in_flight):
             self._make_room(consumer, attention, self._most)  # what is paused fills the memory
         if wanted >= 0 and not full:
-            batch = consumer.fetch(BATCH, patience if not waits else pause if hungry else POLL_SECONDS)
+            glance = self._glance(pause if hungry else POLL_SECONDS) if waits else patience
+            batch = consumer.fetch(BATCH, glance)
             deliver(batch)
             while wanted > len(batch) and not consumer.emptied:
                 wanted -= len(batch)
@@ -104,7 +108,7 @@ class Prefetch:
             if consumer.emptied:
                 self._emptied_at = self._tried_at = self._clock()
                 _pause(consumer, list(attention.held))
-            if waits and not (batch or hungry):
+            if waits and not (batch or (hungry and glance >= POLL_SECONDS)):  # the client counts whole milliseconds
                 self._idle.wait(pause)
             return
         plenty = _useful(attention) / self._number(PLENTY)
@@ -124,6 +128,14 @@ class Prefetch:
     def _may_run(self, most: int) -> bool:
         """Whether more calls could run than do; so many at most."""
         return len({id(thread) for thread, _ in self._runner.running()}) < min(self._runner.capacity, most)
+
+    def _glance(self, longest: float) -> float:
+        """How long to wait for the client while something is in hand: not at all where handlers would be done meanwhile."""
+        now = self._clock()
+        if self._room.pace < QUICK_SECONDS and now < self._waited_at + WAITED_SECONDS:
+            return 0.0
+        self._waited_at = now
+        return longest
 
     def _look(self, attention: Attention) -> None:
         """Which move: of what is blocked, what is in hand is of no use to anybody for now."""

@@ -206,3 +206,22 @@ def test_no_more_waits_than_memory_allows_and_the_client_is_let_go_on_when_half_
     assert bound * 0.9 < full < bound * 1.7
     assert thrown_away == 0
     assert (paused, len(machine.paused)) == (32, 0)
+
+
+def test_tasks_that_take_no_time_do_not_wait_for_a_client_that_has_nothing_while_something_is_in_hand() -> None:
+    machine = Machine(16, threads=1, max_in_flight=1500)
+    machine.seconds, waited = 0.000002, 0.0
+    machine.run(0.05)
+    fetch = machine.fetch
+
+    def timed(most: int, timeout: float) -> List[Message]:
+        nonlocal waited
+        in_hand, began = machine.in_hand, machine.now
+        batch = fetch(most, timeout)
+        waited += machine.now - began if in_hand and not batch else 0.0
+        return batch
+
+    machine.fetch = timed  # type: ignore[method-assign]
+    machine.run(0.05)
+
+    assert waited <= 0.02 * 0.05
