@@ -11,7 +11,6 @@ import functools
 import logging
 import re
 import time
-from operator import methodcaller
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, libversion
@@ -121,8 +120,9 @@ class GroupConsumer:
         self.emptied = len(batch) < most
         if self._rewinds.places:
             batch = self._rewinds.without(batch)
-        if any(map(_error, batch)):
-            for message in filter(_error, batch):
+        errors = [message for message in batch if message.error() is not None]
+        if errors:
+            for message in errors:
                 self._on_event(message)
             batch = [message for message in batch if message.error() is None]
         if batch:
@@ -341,7 +341,6 @@ class GroupConsumer:
             self.ending = self.ending or ExitCode.NOT_AUTHORISED
 
 
-_error = methodcaller("error")
 _JOIN_STATE = re.compile(r'"join_state": *"([^"]*)"')
 
 

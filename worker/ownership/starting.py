@@ -42,7 +42,7 @@ class Starting:
         self._parking.take(tasks)
 
     def _take(self, partition: Partition, batch: List[Any]) -> None:
-        tasks = intake.tasks(partition, batch, None if partition.retries_of else self._orderings[partition.topic].lane_of)
+        tasks = intake.tasks(partition, batch, None if partition.retries_of else self._orderings[partition.topic].lanes_of)
         self._backpressure.note(partition, batch)
         if partition.retries_of:
             self._decisions.delayed(tasks)

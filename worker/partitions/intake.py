@@ -5,27 +5,26 @@ only. Written for a whole batch at a time, because this is half of what a messag
 from __future__ import annotations
 
 import itertools
-from operator import methodcaller
 from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import LaneOf
+from kafka_worker.partitions.lanes import LanesOf
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.tracker import Segment
 from kafka_worker.shared.topic_settings import PATTERN
 
 
-def by_partition(topics: Sequence[str]) -> Callable[[Any], Any]:
-    """The key by which a batch falls into runs of one partition, for these topics and patterns."""
+def by_partition(topics: Sequence[str]) -> Callable[[List[Any]], Callable[[Any], Any]]:
+    """Gives the key by which a batch falls into runs of one partition, for these topics and patterns."""
     if len(topics) == 1 and not topics[0].startswith(PATTERN):
-        return methodcaller("partition")
-    return lambda message: (message.topic(), message.partition())
+        return lambda batch: type(batch[0]).partition
+    return lambda _batch: lambda message: (message.topic(), message.partition())
 
 
-def runs(batch: List[Any], key: Callable[[Any], Any]) -> Iterator[List[Any]]:
+def runs(batch: List[Any], key_of: Callable[[List[Any]], Callable[[Any], Any]]) -> Iterator[List[Any]]:
     """What was fetched, in runs of one partition whose offsets ascend. They go back where the topic was made anew, or somebody
     moved the group, and the client may deliver what came before and after in one batch."""
-    for _, messages in itertools.groupby(batch, key):
+    for _, messages in itertools.groupby(batch, key_of(batch)) if batch else ():
         run = list(messages)
         if run[-1].offset() - run[0].offset() == len(run) - 1:
             yield run
@@ -40,18 +39,18 @@ def _ascending(run: List[Any]) -> Iterator[List[Any]]:
     return (run[first:behind] for first, behind in zip([0, *cuts], [*cuts, len(run)]))
 
 
-def tasks(partition: Partition, batch: List[Any], lane_of: Optional[LaneOf]) -> List[Task]:
+def tasks(partition: Partition, batch: List[Any], lanes_of: Optional[LanesOf]) -> List[Task]:
     """Put a batch of one partition in flight; the tasks that may run now. The others wait in their lanes."""
-    return _free(partition, batch) if lane_of is None else _in_lanes(partition, batch, lane_of)
+    return _free(partition, batch) if lanes_of is None else _in_lanes(partition, batch, lanes_of)
 
 
-def _in_lanes(partition: Partition, batch: List[Any], lane_of: LaneOf) -> List[Task]:
+def _in_lanes(partition: Partition, batch: List[Any], lanes_of: LanesOf) -> List[Task]:
     """Take the messages in order, each into its lane: `Lanes.admit` written out."""
     tasks: List[Task] = []
     lanes, add, watermark = partition.lanes, tasks.append, max(0, partition.tracker.watermark())
     last, former_of = lanes.last, lanes.last.get
     for first, segment, messages in _pieces(partition, batch):
-        for offset, message, name in zip(itertools.count(first), messages, map(lane_of, messages)):
+        for offset, message, name in zip(itertools.count(first), messages, lanes_of(messages)):
             task = (offset, segment, message, name, 1, partition)
             former = former_of(name, -1)
             last[name] = offset

@@ -9,29 +9,30 @@ so that its followers wait too.
 
 from __future__ import annotations
 
-from operator import methodcaller
-from typing import Any, Callable, Dict, Hashable, Optional, Tuple, Type
+from itertools import repeat
+from typing import Any, Callable, Dict, Hashable, Iterable, List, Optional, Tuple, Type
 
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
 from kafka_worker.partitions.tracker import Tracker
 
 SWEEP_AT = 512  # lanes of one partition, whether idle or not; each is 150 bytes with its name
 
-LaneOf = Callable[[Any], Optional[Hashable]]
+LanesOf = Callable[[List[Any]], Iterable[Optional[Hashable]]]  # the names of some messages' lanes
 
 
 class Ordering:
     """Which lane a message belongs to (None: it runs freely), and the queue that suits."""
 
-    def __init__(self, lane_of: Optional[LaneOf], queue: Type[Queue]) -> None:
-        """`lane_of` None: no message has a lane."""
-        self.lane_of = lane_of
+    def __init__(self, lanes_of: Optional[LanesOf], queue: Type[Queue]) -> None:
+        """`lanes_of` None: no message has a lane."""
+        self.lanes_of = lanes_of
         self.queue = queue
 
 
 ORDERINGS: Dict[str, Ordering] = {
-    "key": Ordering(methodcaller("key"), InOrderOfOffset),
-    "partition": Ordering(lambda _message: True, InOrderOfOffset),
+    # By the method of their type: a `methodcaller` takes four times as long, because it makes a bound method each time.
+    "key": Ordering(lambda messages: map(type(messages[0]).key, messages), InOrderOfOffset),
+    "partition": Ordering(lambda _messages: repeat(True), InOrderOfOffset),
     "none": Ordering(None, FirstComeFirstServed),
 }
 

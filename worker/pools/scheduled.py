@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Sequence, Tuple
 from kafka_worker.handler.loading import Call, Kind
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, message_of
-from kafka_worker.pools.thread_pool import produced_at
+from kafka_worker.pools.times import produced_at
 from kafka_worker.shared.foreign.deliver_at import HEADER, in_words, time_of
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UntriedError
 from kafka_worker.shared.foreign.retry_headers import not_before

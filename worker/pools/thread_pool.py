@@ -21,7 +21,7 @@ from kafka_worker.partitions.task import Task, attempt_of, finish, is_first, is_
 from kafka_worker.partitions.tracker import DONE, RUNNING
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, sends_of
 from kafka_worker.pools import stacks
-from kafka_worker.pools.times import ByTopic
+from kafka_worker.pools.times import ByTopic, produced_at
 from kafka_worker.pools.turns import Served, Share, Turns
 from kafka_worker.shared.foreign.errors import UntriedError
 from kafka_worker.shared.foreign.exceptions import copied
@@ -85,12 +85,6 @@ class HandlerThread:
     def hangs(self, task: Task) -> bool:
         """Whether nobody waits for the end of this one any more."""
         return id(task) in self.hung
-
-
-def produced_at(message: Any) -> float:
-    """In seconds since 1970, by its timestamp; 0: it has none."""
-    kind, milliseconds = message.timestamp()
-    return float(milliseconds / 1000) if kind else 0.0
 
 
 class Runner(Protocol):
@@ -319,7 +313,8 @@ class Pool:
         One loop without calls, and counters that are written once a turn: this is where a message's price is made."""
         call, clock, quick, done, failed, slow, vain = self._call, self.clock, BOUNDS[0], 0, 0, 0, 0.0
         began = ended = clock()
-        while ended - began < TURN_SECONDS:
+        until = began + TURN_SECONDS
+        while ended < until:
             thread.started = started = ended  # the end of the one before is the beginning of this one
             try:
                 # First the note, then the look at `closed`: whoever closes a partition and then finds no note of its tasks
@@ -349,10 +344,8 @@ class Pool:
                 else:
                     done += 1
                     flags[place] = DONE
-                    if partition.lanes:  # somebody waits for somebody
-                        follower = partition.lanes.pop(offset, None)
-                        if follower is not None:
-                            partition.queue.put(follower)
+                    if partition.lanes and (follower := partition.lanes.pop(offset, None)) is not None:
+                        partition.queue.put(follower)
             ended = clock()
             if ended - started >= quick:
                 slow += 1

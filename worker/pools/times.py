@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Dict, List
+from typing import Any, Dict, List
 
 from kafka_worker.shared.ipc.snapshot import BOUNDS
 
@@ -31,3 +31,9 @@ class ByTopic(Dict[str, Times]):
         """A topic that nothing was told of yet."""
         times = self[topic] = Times()
         return times
+
+
+def produced_at(message: Any) -> float:
+    """In seconds since 1970, by its timestamp; 0: it has none."""
+    kind, milliseconds = message.timestamp()
+    return float(milliseconds / 1000) if kind else 0.0

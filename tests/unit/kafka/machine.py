@@ -80,7 +80,7 @@ class Machine:
         return sum(partition.flow.waiting for partition in self.assignment)
 
     def _deliver(self, messages: List[Any]) -> None:
-        for run in intake.runs(messages, Message.partition):
+        for run in intake.runs(messages, lambda _: Message.partition):
             self.partition(run[0].partition()).flow.keep(run)
 
     # ---- the client ----

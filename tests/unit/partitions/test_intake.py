@@ -55,7 +55,7 @@ def test_a_batch_that_crosses_a_segment_continues_in_the_next_one() -> None:
 def test_followers_in_a_lane_are_in_flight_although_they_may_not_run_yet() -> None:
     ours = partition()
 
-    tasks = intake.tasks(ours, batch([0, 1, 5]), ORDERINGS["key"].lane_of)
+    tasks = intake.tasks(ours, batch([0, 1, 5]), ORDERINGS["key"].lanes_of)
 
     assert places(tasks) == [0]
     assert ours.tracker.in_flight == 3
@@ -65,6 +65,6 @@ def test_followers_in_a_lane_are_in_flight_although_they_may_not_run_yet() -> No
 def test_a_fetch_falls_into_runs_of_one_partition(topics: Tuple[str, ...]) -> None:
     fetched = [Message(0, partition=number) for number in (3, 3, 1, 3)]
 
-    runs = [len(list(run)) for _, run in groupby(fetched, intake.by_partition(topics))]
+    runs = [len(list(run)) for _, run in groupby(fetched, intake.by_partition(topics)(fetched))]
 
     assert runs == [2, 1, 1]

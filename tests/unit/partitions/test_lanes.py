@@ -13,7 +13,7 @@ from tests.unit.fakes import Message
 
 def admitted(*keys: Optional[bytes], to: Optional[Partition] = None, first: int = 0, ordering: str = "key") -> List[Task]:
     messages = [Message(first + index, key) for index, key in enumerate(keys)]
-    return intake.tasks(to or Partition("topic", 0), messages, ORDERINGS[ordering].lane_of)
+    return intake.tasks(to or Partition("topic", 0), messages, ORDERINGS[ordering].lanes_of)
 
 
 def offsets(tasks: List[Task]) -> List[int]:
@@ -40,7 +40,7 @@ def test_ordering_by_partition_runs_one_task_at_a_time() -> None:
 
 
 def test_ordering_none_has_no_lanes() -> None:
-    assert ORDERINGS["none"].lane_of is None
+    assert ORDERINGS["none"].lanes_of is None
 
 
 def test_the_followers_come_one_by_one_in_order() -> None:

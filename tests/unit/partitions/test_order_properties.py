@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any, Dict, List, Optional
 
@@ -41,7 +42,7 @@ class Simulation:
         count = self.chance.randint(1, 10)
         batch, self.undelivered = self.undelivered[:count], self.undelivered[count:]
         if batch:
-            self.partition.queue.extend(intake.tasks(self.partition, batch, self.ordering.lane_of))
+            self.partition.queue.extend(intake.tasks(self.partition, batch, self.ordering.lanes_of))
 
     def start(self) -> None:
         if len(self.partition.queue) and len(self.running) < 4:
@@ -80,9 +81,10 @@ def test_no_task_is_lost_and_each_lane_runs_in_order_one_at_a_time(
 
     assert sorted(simulation.done) == list(range(len(keys)))
     assert simulation.partition.tracker.watermark() == len(keys)
-    lane_of: Any = simulation.ordering.lane_of or (lambda _message: None)
+    lanes_of: Any = simulation.ordering.lanes_of or (lambda _messages: [None])
     lanes: Dict[Any, List[int]] = {}
     for offset in simulation.done:
-        lanes.setdefault(lane_of(Message(offset, keys[offset])), []).append(offset)
+        (name,) = itertools.islice(lanes_of([Message(offset, keys[offset])]), 1)
+        lanes.setdefault(name, []).append(offset)
     lanes.pop(None, None)
     assert all(offsets == sorted(offsets) for offsets in lanes.values())

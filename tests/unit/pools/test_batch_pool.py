@@ -204,9 +204,8 @@ def test_who_gives_back_what_lies_behind_a_message_that_waits_wakes_another_for_
         calls.append((messages, pool._tokens.qsize()))
 
     pool = batch_pool(handler, whole=True)
-    lane = work.partition.lanes[b"key"]
-    first = lane.admit(work.task(0, lane))
-    lane.admit(work.task(1, lane))
+    first = work.task(0, "lane")
+    assert [work.partition.lanes.admit(task) for task in (first, work.task(1, "lane"))] == [True, False]
     work.partition.queue.extend([first, work.task(2), work.task(3)])
     pool._serve_one(pool.threads[0], work.partition.queue.pop)
 

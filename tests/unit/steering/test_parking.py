@@ -166,18 +166,6 @@ def test_what_waits_behind_its_key_goes_alone_and_the_key_waits_on(bench: Bench)
     assert bench.queued == [behind[0]]
 
 
-def test_who_comes_behind_what_was_parked_in_its_lane_waits_for_those_before_that(bench: Bench) -> None:
-    first, _ = (bench.in_lane(offset) for offset in (HERE - 1, HERE))
-    outcome = bench.turn(ORDER)
-
-    behind = bench.in_lane(HERE + 1)
-
-    assert outcome == "parked"
-    assert list(bench.partition.lanes.values()) == [behind]
-    finish(first)
-    assert bench.queued == [behind[0]]
-
-
 def test_what_is_not_delivered_yet_is_kept_by_name_and_taken_when_it_comes(bench: Bench) -> None:
     early, named = bench.turn(ORDER), set(bench.partition.named)
     bench.parking.take([bench.take(HERE)])
