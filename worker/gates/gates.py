@@ -157,6 +157,11 @@ class Gates:
         return set(map(partition_of, self.aside()))
 
     @property
+    def trying(self) -> bool:
+        """Whether calls are let through to try whether what a handler needs works again: by all of its breakers."""
+        return any(gate.access is Access.METERED for gate in self._gates.values())
+
+    @property
     def probing(self) -> bool:
         """Whether probes run, whose outcome is waited for."""
         return any(gate.access is Access.METERED and gate.under_way for gate in self._gates.values())

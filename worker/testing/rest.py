@@ -76,8 +76,7 @@ class Rest:
         if head.waits is Waits.QUEUED:
             return not self._bench.pool.full(result.topic)
         if head.waits is Waits.BREAKER:
-            half_open = any(each.state == "half-open" for each in self._bench.parts.gates.reports(self._bench.clock()))
-            return half_open and not self._bench.pool.full(result.topic)
+            return self._bench.parts.gates.trying and not self._bench.pool.full(result.topic)
         return head.waits not in RESTING
 
     def fault(self, let_run: AbstractSet[Result]) -> NotAtRestError:
