@@ -22,4 +22,4 @@ def test_whatever_a_process_meets_nothing_is_lost_and_no_order_is_broken() -> No
 )
 def test_the_simulation_finds_a_fault_that_is_put_back(fault: str) -> None:
     with put_back(fault):
-        assert first_problem([6, *range(100)]) is not None  # that one shows each of them, as long as no schedule changes
+        assert first_problem(range(100)) is not None
