@@ -156,10 +156,11 @@ class Gates:
         """The partitions of tasks that wait for others to succeed."""
         return set(map(partition_of, self.aside()))
 
-    @property
-    def trying(self) -> bool:
-        """Whether calls are let through to try whether what a handler needs works again: by all of its breakers."""
-        return any(gate.access is Access.METERED for gate in self._gates.values())
+    def trying(self, topic: str) -> bool:
+        """Whether calls for this topic are let through, to try whether what its handler needs works again: by all of its
+        breakers."""
+        gate = self._gates.get(self._breakers.handler_of(topic))
+        return gate is not None and gate.access is Access.METERED
 
     @property
     def probing(self) -> bool:

@@ -76,7 +76,7 @@ class Rest:
         if head.waits is Waits.QUEUED:
             return not self._bench.pool.full(result.topic)
         if head.waits is Waits.BREAKER:
-            return self._bench.parts.gates.trying and not self._bench.pool.full(result.topic)
+            return self._bench.parts.gates.trying(result.topic) and not self._bench.pool.full(result.topic)
         return head.waits not in RESTING
 
     def fault(self, let_run: AbstractSet[Result]) -> NotAtRestError:

@@ -232,6 +232,31 @@ def test_a_breaker_holds_messages_in_an_outage_and_goes_on_when_the_clock_says_s
         assert [result.ended for result in results] == [True] * 6
 
 
+AWAY = {"a", "b"}
+
+
+def of_a(_message: Any) -> None:
+    if "a" in AWAY:
+        raise ConnectionError("away")
+
+
+def of_b(_message: Any) -> None:
+    raise ConnectionError("away")
+
+
+def test_a_breaker_that_has_nothing_left_to_try_keeps_no_other_from_its_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: Dict[str, Any] = {"breaker_min_calls": 3, "breaker_probes": 5, "breaker_open_seconds": 10, "patience": 1}
+    with TestWorker(handlers={"a": of_a, "b": of_b}, **settings) as worker:
+        tried = [worker.run(number, topic="a") for number in range(3)]
+        monkeypatch.setattr(f"{__name__}.AWAY", set())
+        worker.advance(11)
+        assert [result.done for result in tried] == [True] * 3, "too few to close it"
+
+        waiting = [worker.run(number, topic="b") for number in range(4)]
+
+        assert waiting[-1].state == "breaker"
+
+
 # ---- handlers of every kind ---------------------------------------------------------------------------------------------
 
 
