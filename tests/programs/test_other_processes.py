@@ -61,7 +61,8 @@ def test_a_copy_that_a_handler_has_forked_writes_its_log_by_itself() -> None:
 
 def test_stacks_go_to_their_file_again_whatever_a_handler_has_done() -> None:
     program = (
-        "import faulthandler, os, signal; from kafka_worker.shared.output import last_words; from kafka_worker.shared.system import surroundings;"
+        "import faulthandler, os, signal; from kafka_worker.shared.output import last_words;"
+        "from kafka_worker.shared.system import surroundings;"
         "words = last_words.LastWords(); last_words.write_last_words_to(words.fileno());"
         "signal.signal(signal.SIGABRT, lambda *_: None); faulthandler.disable(); surroundings.restore();"
         "pid = os.fork();"
