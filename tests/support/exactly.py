@@ -7,12 +7,9 @@ import os
 import random
 import signal
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Dict, List
+from typing import TYPE_CHECKING, Dict, List
 
-from examples.idempotent import process_message
-from kafka_worker import Context
 from tests.support.eventually import eventually
-from tests.support.ledger import Ledger
 from tests.support.messages import SHORT, Duration, Sent, messages
 from tests.support.scene import SECONDS, Scene
 
@@ -22,12 +19,6 @@ if TYPE_CHECKING:
 HANDLER = "tests.support.handlers:forward"
 #: Without the memories of a process: whatever is not committed runs again, and sends again.
 EXACTLY = {"DELIVERY": "exactly-once", "JOURNAL": "off", "OFFSET_MAP": "off", "MAX_ATTEMPTS": "1"}
-
-
-def pay(message: Dict[str, Any], context: Context) -> None:
-    """The example, which tells how often it was called."""
-    Ledger(os.environ["LEDGER"]).write("start", f"{context.partition}-{context.offset}")
-    process_message(message, context)
 
 
 class Forwarding:

@@ -225,9 +225,11 @@ class Supervisor:
             slot.record.reasons[self._roll.reason] += 1
             slot.tell_end(child, f"; process {slot.child.pid} takes over")
             return
+        slot.record.joined = slot.record.joined or child.joined
         slot.record.count(status_code, hung=child.hung, out_of_memory=self._oom_kills.lately(now))
-        proven = self._state.now is not State.STARTING
-        delay = self._policy.delay(slot.record, status_code, now - child.started_at, now, proven=proven)
+        if status_code == ExitCode.CONFIGURATION and self._proven:
+            status_code = ExitCode.FAULT
+        delay = self._policy.delay(slot.record, status_code, now - child.started_at, now)
         if delay is None:
             self._give_up(slot, status_code)
             return
@@ -235,8 +237,13 @@ class Supervisor:
         slot.tell_end(child, f"; next start in {delay:.2f} s", level)
         slot.start_at = now + delay
 
+    @property
+    def _proven(self) -> bool:
+        """Whether processes have worked by these settings: who refuses them then has a trouble of its own."""
+        return self._state.now is not State.STARTING and any(slot.has_joined for slot in self._slots.values())
+
     def _give_up(self, slot: Slot, status_code: int) -> None:
-        if status_code == ExitCode.CONFIGURATION and self._state.now is State.STARTING:
+        if status_code == ExitCode.CONFIGURATION:
             log.error(
                 "slot %d: its process refuses the configuration: stopping, a restart would not help",
                 slot.number, extra=about(Event.GIVEN_UP, slot=slot.number),

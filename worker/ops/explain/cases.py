@@ -35,7 +35,8 @@ class Case:
     def tells(self) -> bool:
         """Whether there is something to tell of it that is not said of any partition at rest."""
         partition, owed = self.partition, self.partition.watermark > self.partition.committed >= 0
-        return bool(partition.head or partition.stalled or self.orders or self.offset is not None or owed or partition.lag > 0)
+        stands = partition.held or partition.stalled or partition.pause
+        return bool(partition.head or stands or self.orders or self.offset is not None or owed or partition.lag > 0)
 
     @property
     def is_to_come(self) -> bool:

@@ -80,6 +80,11 @@ class Child:
         self._answers: Dict[int, Message] = {}  # that nobody has taken yet, by the number of the question
 
     @property
+    def joined(self) -> bool:
+        """Whether it is in the group, as of its last heartbeat."""
+        return self.report is not None and self.report.joined
+
+    @property
     def state(self) -> ChildState:
         """What its supervisor thinks of it now."""
         return self._state.now

@@ -6,7 +6,7 @@
 | 70, 75, a signal, anything else | the next one at once, twice in a minute of trouble; then after a growing back-off |
 | 76 fenced | after a session timeout: the other member has to be gone first |
 | 77 not authorised | after a minute: credentials are replaced by people |
-| 78 configuration | none: stop everything, because each child would say the same; as 70 where all have run by these settings |
+| 78 configuration | none: stop everything, because each child would say the same (later on it comes here as 70) |
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class SlotRecord:
     """What the policy remembers of a slot."""
 
     failures: int = 0  # since it was last well
+    joined: bool = False  # one of its processes has been in the group
     restarts: int = 0  # in all
     reasons: CounterType[Replaced] = field(default_factory=Counter)  # of these, and of those that a successor has replaced
 
@@ -65,11 +66,10 @@ class RestartPolicy:
         self._random = random
         self._recent: Deque[float] = deque()
 
-    def delay(self, record: SlotRecord, status: int, lived: float, now: float, *, proven: bool = False) -> Optional[float]:
-        """Seconds until the slot's next child, after one that lived `lived` seconds and ended with `status`; None: give up.
-        `proven`: children have run by these settings."""
+    def delay(self, record: SlotRecord, status: int, lived: float, now: float) -> Optional[float]:
+        """Seconds until the slot's next child, after one that lived `lived` seconds and ended with `status`; None: give up."""
         record.restarts += 1
-        if status == ExitCode.CONFIGURATION and not proven:
+        if status == ExitCode.CONFIGURATION:
             return None
         if status == ExitCode.OK:
             return 0.0

@@ -58,6 +58,11 @@ class Slot:
         return self.child is not None and self.child.state is ChildState.RUNNING
 
     @property
+    def has_joined(self) -> bool:
+        """Whether one of its processes is, or has been, in the group."""
+        return self.record.joined or (self.child is not None and self.child.joined)
+
+    @property
     def settled(self) -> bool:
         """The child works, and nobody waits for its seat."""
         return self.successor is None and self.filled and self.child is not None and self.child.stage is Stage.CONSUMING

@@ -46,10 +46,6 @@ def test_the_delay_follows_from_the_exit_the_failures_before_and_the_time_it_liv
     assert record.restarts == 1
 
 
-def test_one_that_refuses_settings_by_which_others_have_run_is_tried_again_as_after_a_fault() -> None:
-    assert policy().delay(SlotRecord(failures=3), ExitCode.CONFIGURATION, 1.0, now=1000.0, proven=True) == 0.2
-
-
 @pytest.mark.parametrize(("random", "delay"), [(0.0, 7.5), (1.0, 12.5)])
 def test_a_backoff_spreads_by_a_quarter_to_both_sides(random: float, delay: float) -> None:
     assert policy(random=random).delay(SlotRecord(failures=99), 70, 1.0, 0.0) == delay
