@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import median
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -151,7 +152,8 @@ def _apart_lines(records: Sequence[Record]) -> List[str]:
         for commit in commits if len(commits) > 1 else ():
             of_it = [record for record in mine if record.commit == commit]
             times, sides = [record.at for record in of_it], dict.fromkeys(record.side for record in of_it)
-            lines.append(f"- ({row}) {min(times)} to {max(times)}, at {commit}: {', '.join(sides)}")
+            rounds = max(Counter(record.key for record in of_it).values())
+            lines.append(f"- ({row}) {min(times)} to {max(times)}, at {commit}, rounds: {rounds}: {', '.join(sides)}")
     return ["", "Not in turns, but apart:", "", *lines, ""] if lines else []
 
 
