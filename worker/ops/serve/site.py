@@ -119,6 +119,8 @@ class Site:
         if self._streams >= MOST_STREAMS:
             return PlainTextResponse("Too many follow already\n", 503, {"retry-after": "10"})
         only, mark = request.query_params.get("only", ""), happenings.read(request.headers.get("last-event-id", ""))
+        if only not in ("", "event", "snapshot"):
+            return PlainTextResponse("only is event or snapshot; without it, both come\n", 400)
         return StreamingResponse(self._stream(only, mark), media_type="text/event-stream")
 
     async def _stream(self, only: str, mark: happenings.Mark) -> AsyncIterator[bytes]:

@@ -7,7 +7,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Optional, Tuple
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Replaced, SlotReport, Waits
 
 PREFIX = "kafka_worker_"
-SLOT_STATES = ("starting", "running", "stopping", "aborting", "backoff")
+SLOT_STATES = ("starting", "running", "stopping", "aborting", "exited", "backoff")
 BREAKER_STATES = ("closed", "half-open", "open")
 
 

@@ -79,7 +79,7 @@ class Slot:
         uptime = now - child.started_at if child else 0.0
         return SlotReport(
             slot=self.number,
-            state=child.state.value if child else "backoff",
+            state=child.state.value if child else ChildState.EXITED.value if self.start_at is None else "backoff",
             pid=child.pid if child else 0,
             uptime=uptime,
             heartbeat_age=child.heartbeat_age(awake) if child else -1.0,

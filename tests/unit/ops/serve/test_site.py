@@ -125,6 +125,15 @@ def test_a_stream_tells_what_has_happened_from_where_it_broke_off_and_one_kind_a
     assert [kind for kind, *_ in told_events("only=snapshot", "nonsense")] == ["snapshot"]
 
 
+def test_a_stream_of_what_there_is_not_is_refused_with_what_there_is() -> None:
+    async def script(door: Door, _watch: Watch) -> Answer:
+        return await door.ask("/api/v1/events", query="only=events")
+
+    answer = visit(script, SNAPSHOT, EVENTS)
+
+    assert (answer.status, answer.body) == (400, "only is event or snapshot; without it, both come\n")
+
+
 def test_texts_that_may_quote_a_message_are_not_told_unless_keys_are() -> None:
     hidden, shown = ([each for _, _, each in told_events("only=event", **given)] for given in ({}, {"http_show_keys": "on"}))
 

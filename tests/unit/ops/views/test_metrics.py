@@ -128,10 +128,7 @@ def test_problems_are_counted_by_kind() -> None:
 
 
 def test_slots_are_known_by_all_their_states() -> None:
-    assert set(SLOT_STATES) == {
-        *(state.value for state in ChildState if state is not ChildState.EXITED),
-        "backoff",
-    }
+    assert set(SLOT_STATES) == {*(state.value for state in ChildState), "backoff"}
 
 
 def test_names_and_meanings_keep_the_rules_of_prometheus() -> None:

@@ -109,6 +109,8 @@ def test_the_report_of_an_empty_slot_tells_when_it_is_filled_again() -> None:
 
     assert (report.state, report.pid, report.restart_in, report.last_exit) == ("backoff", 0, 2.0, "exit 70 (fault)")
     assert slot.report(now=105.0, awake=50.0).restart_in == 0.0
+    slot.stop(leave=True, kill_at=60.0)
+    assert (slot.report(now=105.0, awake=50.0).state, slot.report(now=105.0, awake=50.0).restart_in) == ("exited", -1.0)
 
 
 def test_deaths_one_after_the_other_are_told_until_a_process_is_well_for_a_minute(make: Make) -> None:
