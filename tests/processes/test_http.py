@@ -39,7 +39,8 @@ def test_it_waits_for_its_port_tells_what_status_does_and_is_killed_under_load_w
     snapshot = told(address)
     assert (snapshot["pid"], snapshot["group"]) == (running.pid, scene.group)
     assert get(address, "/livez") == (200, "ok\n")
-    assert get(address, "/readyz?verbose") == (200, "[+]supervisor ok\n[+]running ok\n[+]broker ok\n[+]group ok\npassed\n")
+    ready = (200, "[+]supervisor ok\n[+]running ok\n[+]broker ok\n[+]group ok\npassed\n")
+    eventually(lambda: get(address, "/readyz?verbose") == ready, SECONDS, "the HTTP part has been told that it is served")
     kill_again_and_again(scene, running, KILLS)
     what_happened_is_told(running, address)
     families = {family.name: family for family in text_string_to_metric_families(get(address, "/metrics")[1])}

@@ -127,14 +127,14 @@ class SystemdService:
         return self.sandbox.wait(NAME, None, **wanted)
 
     def wait_well(self, partitions: int) -> str:
-        """Until the status line says that all is well, with so many partitions; the line."""
+        """Until the status line says that all is well, with so many partitions; that line."""
         wanted = f" {partitions} partitions"
-        eventually(
-            lambda: wanted in self.status_line() and "degraded" not in self.status_line(),
-            READY_SECONDS,
-            f"the service has{wanted} and is well",
-        )
-        return self.status_line()
+
+        def well() -> str:
+            line = self.status_line()
+            return line if wanted in line and "degraded" not in line else ""
+
+        return eventually(well, READY_SECONDS, f"the service has{wanted} and is well")
 
     def close(self) -> None:
         """End it by force, and remove what the test has written. pytest shows the journal if the test failed."""
