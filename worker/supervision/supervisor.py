@@ -225,7 +225,6 @@ class Supervisor:
             slot.record.reasons[self._roll.reason] += 1
             slot.tell_end(child, f"; process {slot.child.pid} takes over")
             return
-        slot.record.joined = slot.record.joined or child.joined
         slot.record.count(status_code, hung=child.hung, out_of_memory=self._oom_kills.lately(now))
         if status_code == ExitCode.CONFIGURATION and self._proven:
             status_code = ExitCode.FAULT

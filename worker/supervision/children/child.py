@@ -78,11 +78,7 @@ class Child:
         self._aborted = False
         self._asked = 0  # questions
         self._answers: Dict[int, Message] = {}  # that nobody has taken yet, by the number of the question
-
-    @property
-    def joined(self) -> bool:
-        """Whether it is in the group, as of its last heartbeat."""
-        return self.report is not None and self.report.joined
+        self.joined = False  # it is, or has been, in the group
 
     @property
     def state(self) -> ChildState:
@@ -108,6 +104,7 @@ class Child:
                 continue
             self.report = from_json(ChildReport, message["report"])
             self._heard_at = awake
+            self.joined = self.joined or self.report.joined
             work.hear(self.pid, self.report.work)
             events += message.get("events", ())
         if self.state is ChildState.STARTING and self.stage not in (None, Stage.STARTING):

@@ -35,6 +35,7 @@ class Slot:
         child = self.child
         if child is None or not child.reap():
             return None
+        self.record.joined = self.has_joined
         self.child, self.successor = self.successor, None
         self.last_exit = described(child.status or 0)
         return child

@@ -78,6 +78,24 @@ def test_a_slot_with_a_waiting_successor_is_not_settled(make: Make) -> None:
     assert not slot.settled
 
 
+def test_that_a_process_was_in_the_group_is_known_when_it_has_lost_its_place_and_when_it_was_replaced(make: Make) -> None:
+    slot, old, new = Slot(3, 100.0), make(1), make(2)
+    slot.child, slot.successor = old.child, new.child
+    new.says("waiting", joined=False)
+    known = [slot.has_joined]
+    for joined in (False, True, False):
+        old.says("consuming", joined=joined)
+        known.append(slot.has_joined)
+    old.ends(0)
+    slot.reap()
+    known.append(slot.has_joined)
+    new.ends(78)
+    slot.reap()
+    known.append(slot.has_joined)
+
+    assert known == [False, False, True, True, True, True]
+
+
 def test_stop_asks_both_processes_and_starts_no_more(make: Make) -> None:
     slot, old, new = Slot(3, 100.0), make(1), make(2)
     slot.child, slot.successor = old.child, new.child
