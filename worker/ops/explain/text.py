@@ -18,11 +18,21 @@ MOST_CALLS = 6  # of a stack: the outermost of the handler, and the innermost
 
 
 def paragraphs(cases: Sequence[Case]) -> str:
-    """One of each, but for those of which nothing waits, where there are others, or many."""
-    told = [case for case in cases if case.tells] or list(cases[:MOST_AT_REST])
-    rest = len(cases) - len(told)
-    others = [f"{rest} more partitions of {cases[0].partition.topic}: nothing of them waits"] if rest else []
-    return "\n\n".join([*map(paragraph, told), *others])
+    """One of each, but for those of which nothing waits, where there are others, or many. What is wrong with the processes of
+    these is told in any case: it may be why nothing is known to wait."""
+    quiet = [case for case in cases if not case.tells]
+    told, rest = [case for case in cases if case.tells], quiet
+    if not told:
+        told, rest = quiet[:MOST_AT_REST], quiet[MOST_AT_REST:]
+    if not rest:
+        return "\n\n".join(map(paragraph, told))
+    shown = {problem for case in told for problem in case.problems}
+    more = dict.fromkeys(problem for case in rest for problem in case.problems if problem not in shown)
+    others = [
+        f"{len(rest)} more partitions of {rest[0].partition.topic}: nothing of them waits",
+        *(f"  {each}" for each in more),
+    ]
+    return "\n\n".join([*map(paragraph, told), "\n".join(others)])
 
 
 def paragraph(case: Case) -> str:

@@ -11,7 +11,7 @@ from kafka_worker.ops.explain import text
 from kafka_worker.ops.explain.cases import Case, cases, owned
 from kafka_worker.ops.explain.words import LET_GO, SAID
 from kafka_worker.shared.configuration.words.place import Place
-from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, Waits, as_json
+from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionReport, Waits, as_json
 from tests.unit.reports import PARTITION, child, slot, snapshot
 
 HEAD = HeadReport(120, Waits.RUNNING, 340.0, "customer-9", 1.5, 2, running=339.0, thread="handler-2")
@@ -128,6 +128,21 @@ def test_of_a_topic_the_partitions_are_told_of_which_something_waits_and_of_the_
     ]  # fmt: skip
     assert [line.split(" (")[0] for line in quiet.splitlines() if line[:1] not in ("", " ")] == [
         "orders/0", "orders/1", "orders/2", "6 more partitions of orders: nothing of them waits",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("first", [STUCK, replace(STUCK, partition=0, head=None, committed=220, watermark=220, lag=0)])
+def test_what_is_wrong_with_the_process_of_partitions_that_are_only_counted_is_told_once(first: PartitionReport) -> None:
+    rest = replace(PARTITION, head=None, committed=220, watermark=220, lag=0)
+    silent = [Case(slot(4), replace(rest, partition=number), ["slot 4: no heartbeat for 300.0 s"]) for number in (7, 8)]
+    held = [Case(slot(3), each, ["slot 3: it is held"]) for each in [first, *[replace(rest, partition=9)] * 3]]
+
+    lines = text.paragraphs([*held, *silent]).splitlines()
+
+    assert lines.count("  slot 3: it is held") == (1 if first is STUCK else text.MOST_AT_REST)
+    assert lines.count("  slot 4: no heartbeat for 300.0 s") == 1
+    assert lines[-2:] == [
+        f"{5 if first is STUCK else 3} more partitions of orders: nothing of them waits", "  slot 4: no heartbeat for 300.0 s",
     ]  # fmt: skip
 
 
