@@ -34,10 +34,10 @@ def run(configuration: Configuration) -> int:
         complain(problem.told)
         return NOT_RUNNING
     if "error" in answer:
-        complain(safe(str(answer["error"])))
+        complain(str(answer["error"]))
         return REFUSED
     if answer.get("problem"):
-        complain(safe(answer["problem"]))
+        complain(answer["problem"])
     return _SAID[configuration.command](request, answer)
 
 

@@ -206,6 +206,5 @@ def main() -> int:
         streams.complain(str(problem))
         return ExitCode.FAULT
     except BrokenPipeError:
-        # Nobody reads us any more. What the interpreter still flushes at its end has to go somewhere.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.silence()
         return ExitCode.FAULT
