@@ -110,9 +110,11 @@ def _meant(hint: Any) -> Any:
     value, given = getattr(hint, "__value__", hint), typing.get_args(hint)
     if value is hint or not given:
         return value
-    types_of = dict(zip(hint.__type_params__, given))
-    parameters = getattr(value, "__parameters__", ())
-    return value[tuple(types_of[each] for each in parameters)] if parameters else value
+    names, parameters = hint.__type_params__, getattr(value, "__parameters__", ())
+    if parameters and parameters != names:
+        types_of = dict(zip(names, given))
+        given = tuple(types_of[each] for each in parameters)
+    return value[given] if parameters else value  # one of these names may stand for any number of types
 
 
 def takes_none(hint: Any) -> bool:

@@ -22,6 +22,7 @@ type Items = Page[Item]
 type Turned[A, B] = dict[B, A]
 type Tree[Leaf] = Leaf | list[Tree[Leaf]]
 type Lost = list[Nowhere]
+type Row[*Columns] = tuple[*Columns]
 """
 
 
@@ -46,6 +47,9 @@ def _with_statements(hint: str) -> Any:
         ("Page[Item]", b'[{"price": 1}]', [Item(price=1.0)]),
         ("Page[Part]", b'[{"price": 1}]', [Part(1.0)]),
         ("Page[Page[Item]]", b'[[{"price": 1}]]', [[Item(price=1.0)]]),
+        ("Row[Part, int]", b'[{"price": 1}, 2]', (Part(1.0), 2)),
+        ("Row[int, Part]", b'[2, {"price": 1}]', (2, Part(1.0))),
+        ("list[Row[Part, int]]", b'[[{"price": 1}, 2]]', [(Part(1.0), 2)]),
         ("Turned[Item, str]", b'{"a": {"price": 1}}', {"a": Item(price=1.0)}),
         ("Tree[Item]", b'[[{"price": 1}], {"price": 2}]', [[Item(price=1.0)], Item(price=2.0)]),
     ],
