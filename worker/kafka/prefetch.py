@@ -176,7 +176,7 @@ class Prefetch:
                 break
         self._tried_at = now = self._clock()
         if room <= 0 and not consumer.emptied and now < self._emptied_at + FULL_SECONDS:
-            if hungry:
+            if hungry and attention.busy:  # all that was in hand may have gone while the client was asked
                 self._make_room(consumer, attention, self._share(attention) / 2)
             return
         self._full = room <= 0 and not consumer.emptied

@@ -188,6 +188,24 @@ def test_a_partition_that_comes_to_nothing_leaves_the_others_all_threads_within_
     assert machine.busy - busy >= 0.9 * 8 * (machine.now - began)
 
 
+def test_what_fills_the_memory_may_go_to_another_process_while_the_client_is_emptied() -> None:
+    limit = str(memory.SUPERVISOR_BYTES + memory.LEAST_BYTES)
+    machine = Machine(2, threads=8, memory_limit=limit, size=20_000)
+    machine.partition(0).flow.keep([Message(offset, partition=0, value=bytes(20_000)) for offset in range(300)])
+    machine.now = 1.0
+
+    def revoked_at_the_end_of_the_other(_most: int, _timeout: float) -> List[Message]:
+        machine.assignment.remove(TOPIC, 0)
+        machine.emptied = False  # the end of a partition comes as a message does
+        return []
+
+    machine.fetch = revoked_at_the_end_of_the_other  # type: ignore[assignment,method-assign]
+    machine.prefetch.turn(machine, machine.assignment, lambda _: None, 0.1)  # type: ignore[arg-type]
+
+    assert machine.given_back == []
+    assert list(machine.assignment) == [machine.partition(1)]
+
+
 def test_no_more_waits_than_memory_allows_and_the_client_is_let_go_on_when_half_of_it_is_used_up() -> None:
     limit = str(memory.SUPERVISOR_BYTES + memory.LEAST_BYTES)
     machine = Machine(32, threads=1, max_in_flight=20, memory_limit=limit, size=1000)
