@@ -204,7 +204,7 @@ class GroupConsumer:
         self._consumer.unsubscribe()
         while self._stays and not deadline.expired():
             self._consumer.poll(0.02)
-        return not (self._stays or self.away)
+        return self.joined and not (self._stays or self.away)
 
     @property
     def _stays(self) -> bool:

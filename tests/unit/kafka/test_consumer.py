@@ -146,6 +146,13 @@ def test_a_static_member_has_left_when_its_word_is_out_and_not_when_its_partitio
     assert (has_left, client.moments > 0) == (bool(patience), not patience)
 
 
+def test_a_static_member_that_has_not_joined_has_no_word_to_leave_by(client: Client) -> None:
+    group = GroupConsumer({"group.instance.id": "here-0"}, [TOPIC], RebalanceListener())
+    client.assigned = False
+
+    assert not group.leave(Deadline(0.0))
+
+
 def test_a_fault_in_a_client_callback_loses_no_batch_and_ends_the_child_as_a_fault(client: Client, witness: Witness) -> None:
     client.queue = [Message(0)]
     client.in_consume = lambda: client.callbacks["on_lost"](client, [ClientPartition(*OURS)])
