@@ -178,6 +178,16 @@ def test_what_fills_the_memory_and_does_not_move_is_given_back_for_others_until_
     assert all(later > earlier + 1000 for earlier, later in zip(of_others, of_others_later))
 
 
+def test_what_fills_the_memory_when_all_partitions_are_paused_is_given_back_for_the_one_that_has_nothing() -> None:
+    limit = str(memory.SUPERVISOR_BYTES + memory.LEAST_BYTES)
+    machine = Machine(8, threads=64, max_in_flight=64, memory_limit=limit, size=2000)
+    machine.step = 0.005
+    machine.slow = dict.fromkeys(range(7), 3600.0)
+    machine.run(3 * FULL_SECONDS)
+
+    assert machine.partition(7).tracker.watermark() > 2000  # else it has 200, and never more
+
+
 def test_a_partition_that_comes_to_nothing_leaves_the_others_all_threads_within_a_moment() -> None:
     machine = Machine(4, threads=8, max_in_flight=32)
     machine.slow = {0: 0.0}
