@@ -77,8 +77,12 @@ def what_happened_is_told(running: Service, address: str) -> None:
 
     (partition, *_) = eventually(lambda: own_partitions(running), SECONDS, "it has its seat")
     asked = f"/api/v1/explain?topic={partition['topic']}&partition={partition['partition']}&offset=0"
-    eventually(lambda: get(address, asked)[0] == 200, SECONDS, "the HTTP part has been told of it, too")
-    (case,) = json.loads(get(address, asked)[1])
+
+    def explained() -> str:
+        status, said = get(address, asked)
+        return said if status == 200 else ""
+
+    (case,) = json.loads(eventually(explained, SECONDS, "the HTTP part has been told of it, too"))
     assert (case["slot"], case["partition"], case["error"]) == (0, partition["partition"], "")
 
 
