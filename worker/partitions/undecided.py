@@ -5,19 +5,12 @@ succeeds leaves nothing but its flag, and costs none of this. Pure.
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-from collections import deque
 from typing import Any, List, Optional, Sequence, Union
 
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, is_void, partition_of
 from kafka_worker.shared.foreign.answers import Send
-from kafka_worker.shared.foreign.undone import must_be_done
-
-_VIEWS = tuple(map(type, ({}.values(), {}.keys(), {}.items())))
-_CONTAINERS = (list, tuple, dict, set, frozenset, deque, *_VIEWS)
-_MOST = 20  # things in one of them that are looked at
+from kafka_worker.shared.foreign.undone import must_be_done, must_hold_no_answer
 
 
 class _OfTasks:
@@ -93,26 +86,15 @@ def sends_of(result: Any, tasks: Sequence[Task]) -> Optional[Returned]:
     if isinstance(result, Send):
         return Returned(tasks, [Send.checked(result)])
     if not isinstance(result, (list, tuple)):
-        _must_be_no_answer(result)
+        must_be_done(result)
+        must_hold_no_answer(result)
         return None
     listed = list(result)
     if not any(isinstance(each, Send) for each in listed):
         for each in listed:
-            _must_be_no_answer(each)
+            must_be_done(each)
+            must_hold_no_answer(each)
         return None
     if not all(isinstance(each, Send) for each in listed):
         raise TypeError("the handler returned a list in which some are a Send and some are not")
     return Returned(tasks, list(map(Send.checked, listed)))
-
-
-def _must_be_no_answer(value: Any) -> None:
-    """Raises TypeError for work that is not done, and for what is to be sent, where nobody would look for it. Of what holds
-    many things the first are looked at: it may be large, and others may change it."""
-    must_be_done(value)
-    if isinstance(value, _CONTAINERS):
-        first: List[Any] = []
-        with contextlib.suppress(Exception):
-            looked_at: Any = value.values() if isinstance(value, dict) else value
-            first += itertools.islice(looked_at, _MOST)
-        if any(isinstance(each, Send) for each in first):
-            raise TypeError(f"the handler returned a Send within a {type(value).__name__}; wanted: a Send, or a list of them")
