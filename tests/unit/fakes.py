@@ -12,16 +12,10 @@ from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.kafka.tokens import SigningIn
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.foreign.errors import names_of, plain, text_of
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 
 TOPIC = "topic"
-
-
-def in_words(error: BaseException) -> str:
-    """The same for an error and its copy."""
-    return f"{plain(names_of(error)[0])}: {text_of(error)}"
 
 
 class Message:

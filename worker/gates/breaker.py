@@ -20,7 +20,7 @@ from typing import Dict, FrozenSet, Optional
 from kafka_worker.gates.windows import Window
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import class_of, text_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.states import StateMachine
 
@@ -164,7 +164,7 @@ class Breaker:
         )
 
     def _open(self, error: BaseException, now: float) -> None:
-        self._opened_by = _named(error)
+        self._opened_by = class_of(error)
         self._wait, self._most = self._open_seconds, self._probes
         if self.state is State.CLOSED:
             calls, bad = self._verdict = self._window.counts(now)
@@ -200,8 +200,4 @@ class Breaker:
 
 
 def _described(error: BaseException) -> str:
-    return f"{_named(error)}: {text_of(error)[:LONGEST_TEXT]}"
-
-
-def _named(error: BaseException) -> str:
-    return plain(names_of(error)[0])
+    return f"{class_of(error)}: {text_of(error)[:LONGEST_TEXT]}"

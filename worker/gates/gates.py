@@ -20,7 +20,7 @@ from kafka_worker.partitions.task import Task, attempt_of, facts_of, failed_befo
 from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.foreign.errors import names_of, plain
+from kafka_worker.shared.foreign.errors import class_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.routes import UNROUTED
 from kafka_worker.shared.settings import Settings
@@ -100,8 +100,8 @@ class Gates:
             return False
         log.info(
             "%s failed at attempt %d (%s), which does not count: %s",
-            in_words(task), attempt_of(task), plain(names_of(error)[0]), self.why(partition),
-            extra=about(Event.ATTEMPT_EXCUSED, **facts_of(task), error_type=plain(names_of(error)[0])),
+            in_words(task), attempt_of(task), class_of(error), self.why(partition),
+            extra=about(Event.ATTEMPT_EXCUSED, **facts_of(task), error_type=class_of(error)),
         )  # fmt: skip
         gate.aside.append(spared(task, now))
         return True

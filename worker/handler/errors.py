@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Iterable
 
 from kafka_worker.shared.foreign.answers import Reject, Retry
-from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain
+from kafka_worker.shared.foreign.errors import UndecodableError, names_of, unqualified
 from kafka_worker.shared.topic_settings import TopicSettings
 
 
@@ -22,7 +22,7 @@ class ErrorClasses:
 
     def holds(self, names: Iterable[str]) -> bool:
         """Whether one of these names is among them."""
-        return any(name in self._names or plain(name) in self._names for name in names)
+        return any(name in self._names or unqualified(name) in self._names for name in names)
 
     def __len__(self) -> int:
         """How many names there are."""

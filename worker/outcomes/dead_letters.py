@@ -14,7 +14,7 @@ from kafka_worker.kafka.outgoing.record import Headers, OutgoingRecord
 from kafka_worker.kafka.outgoing.transactions import AnyOutbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.partitions.task import Task, attempt_of, message_of
-from kafka_worker.shared.foreign.errors import names_of, plain, text_of, traceback_of
+from kafka_worker.shared.foreign.errors import names_of, text_of, traceback_of, unqualified
 from kafka_worker.shared.foreign.headers import DEAD_LETTER, REPLAYS, readable_headers
 
 WHAT = "dead letter"
@@ -74,7 +74,7 @@ class DeadLetters:
             "offset": message.offset(),
             "timestamp": _time_of(message),  # also where the topic does not take it as the letter's own
             "group": self._group,
-            "error": f"{plain(name)}: {text}",
+            "error": f"{unqualified(name)}: {text}",
             "error-class": name,
             "error-message": text,
             "traceback": traceback_of(error, LONGEST_TRACEBACK),

@@ -38,7 +38,7 @@ from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Reject
-from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, class_of, text_of
 from kafka_worker.shared.ipc.snapshot import WorkCount
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
@@ -242,7 +242,7 @@ class Decisions:
             self._wait_until_able(task, error, now)
             return
         self._failed += 1
-        self.work.add("attempts_failed", raised.partition.topic, plain(names_of(error)[0]))
+        self.work.add("attempts_failed", raised.partition.topic, class_of(error))
         age = age_of(attempt_of(task), now)
         delay = self._delay(task, error, age)
         last = delay is None and not isinstance(error, TaskDiedError)
@@ -262,8 +262,8 @@ class Decisions:
         first, error = undone.tasks[0], undone.error
         log.info(
             "%s is left undone at attempt %d, which does not count, as its partition goes away: %s: %s",
-            in_words(first), attempt_of(first), plain(names_of(error)[0]), text_of(error),
-            extra=about(Event.ATTEMPT_VOID, **facts_of(first), error_type=plain(names_of(error)[0])),
+            in_words(first), attempt_of(first), class_of(error), text_of(error),
+            extra=about(Event.ATTEMPT_VOID, **facts_of(first), error_type=class_of(error)),
         )  # fmt: skip
         _leave(undone.tasks)
 
@@ -292,7 +292,7 @@ class Decisions:
     def _bury(self, task: Task, error: BaseException, age: float) -> None:
         log.error(
             "%s goes to the dead letters after attempt %d: %s",
-            in_words(task), attempt_of(task), plain(names_of(error)[0]), exc_info=error,
+            in_words(task), attempt_of(task), class_of(error), exc_info=error,
             extra=about(Event.DEAD_LETTER, **facts_of(task)),
         )  # fmt: skip
         self._dead_letters.send(task, error, age, self._policy(task).reason(error))
@@ -306,8 +306,8 @@ class Decisions:
     def _retry(self, task: Task, error: BaseException, delay: float, age: float, now: float) -> None:
         log.warning(
             "%s failed at attempt %d (%s: %s), again in %.1f s",
-            in_words(task), attempt_of(task), plain(names_of(error)[0]), text_of(error), delay,
-            extra=about(Event.ATTEMPT_FAILED, **facts_of(task), error_type=plain(names_of(error)[0])),
+            in_words(task), attempt_of(task), class_of(error), text_of(error), delay,
+            extra=about(Event.ATTEMPT_FAILED, **facts_of(task), error_type=class_of(error)),
         )  # fmt: skip
         self.sleeping.retry(task, delay, age, now)
 

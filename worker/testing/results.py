@@ -15,7 +15,7 @@ from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions.task import Task, TaskId, attempt_of, message_of
 from kafka_worker.partitions.undecided import sends_of
 from kafka_worker.shared.foreign.answers import Send
-from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import described
 from kafka_worker.shared.foreign.exceptions import copied
 from kafka_worker.shared.foreign.headers import DEAD_LETTER as PREFIX
 from kafka_worker.shared.ipc.snapshot import Waits
@@ -139,7 +139,7 @@ class Result:
         """What pytest shows of it when an assertion fails."""
         why = f" ({self.dead_letter.reason})" if self.dead_letter else ""
         wait = f" in {self.retry_in:g} s" if self.retry_in is not None else ""
-        said = f": {plain(names_of(self.error)[0])}: {text_of(self.error)}" if self.error is not None else ""
+        said = f": {described(self.error)}" if self.error is not None else ""
         return f"<{self.topic}[{self.partition}] offset {self.offset}: {self.state}{why}{wait}, attempt {self.attempts}{said}>"
 
 

@@ -14,10 +14,10 @@ from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned
 from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.foreign.answers import BatchError, Reject, Send
-from kafka_worker.shared.foreign.errors import UndecodableError
+from kafka_worker.shared.foreign.errors import UndecodableError, described
 from tests.support.ending import started
 from tests.support.eventually import eventually
-from tests.unit.fakes import in_words, some_settings
+from tests.unit.fakes import some_settings
 from tests.unit.pools.kinds import Work, batch_pool
 
 
@@ -120,7 +120,7 @@ def test_a_failure_of_several_is_that_of_the_whole_and_of_one_its_own(error: Bas
     assert isinstance(batch, BatchFailed)
     assert isinstance(raised, Raised)
     assert [task[0] for task in batch.tasks] == [0, 1, 2]
-    assert in_words(batch.error) == in_words(raised.error) == in_words(error)
+    assert described(batch.error) == described(raised.error) == described(error)
     assert work.segment.seen() == bytes(3)
 
 

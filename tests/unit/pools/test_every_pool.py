@@ -17,10 +17,10 @@ from kafka_worker.pools.scheduled import NotYetError
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.pools.times import Times
 from kafka_worker.shared.foreign.answers import Send
+from kafka_worker.shared.foreign.errors import described
 from kafka_worker.shared.ipc.snapshot import BUCKETS
 from tests.support.ending import started
 from tests.support.eventually import eventually
-from tests.unit.fakes import in_words
 from tests.unit.pools.kinds import KINDS, Act, Wait, Work
 
 Start = Callable[..., ContextManager[Pool]]
@@ -65,7 +65,7 @@ def test_whatever_a_handler_raises_is_a_failure_of_its_task_and_the_pool_goes_on
 
     (raised,) = pool.undecided
     assert isinstance(raised, Raised)
-    assert (raised.task[0], in_words(raised.error), work.watermark) == (0, in_words(error), 0)
+    assert (raised.task[0], described(raised.error), work.watermark) == (0, described(error), 0)
     assert [sum(thread.done for thread in pool.threads), sum(thread.failed for thread in pool.threads)] == [1, 1]
 
 

@@ -12,7 +12,7 @@ from typing import Any, Callable, Optional
 from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import Decoder, WithContext
 from kafka_worker.handler.validation.typed import without_values
-from kafka_worker.shared.foreign.errors import UndecodableError, names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import UndecodableError, described
 
 
 def of_function(function: Callable[..., Any], *, takes_context: bool) -> Decoder:
@@ -29,6 +29,6 @@ def of_function(function: Callable[..., Any], *, takes_context: bool) -> Decoder
                 raise violation from None
             if not isinstance(problem, ValueError):
                 raise
-            raise UndecodableError(f"{plain(names_of(problem)[0])}: {text_of(problem)}") from problem
+            raise UndecodableError(described(problem)) from problem
 
     return WithContext(decoder) if takes_context else decoder

@@ -27,7 +27,16 @@ from kafka_worker.handler.decoding import WithContext, invalid
 from kafka_worker.handler.formats import FormatError
 from kafka_worker.handler.validation.typed import converter, takes_none, tombstone, wanted
 from kafka_worker.shared.configuration.client.registry_properties import FORMATS, NOT_FOUND, client_properties
-from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, causes_of, names_of, plain, quoted, text_of
+from kafka_worker.shared.foreign.errors import (
+    InabilityError,
+    UndecodableError,
+    causes_of,
+    class_of,
+    described,
+    names_of,
+    quoted,
+    text_of,
+)
 
 PAUSE_SECONDS = 2.0  # between two tries to ask a registry that is away
 LONGEST_LOOK_UP = 30.0  # seconds, for whoever waits while another thread asks
@@ -230,7 +239,7 @@ class RegistryDecoder:
         for cause in causes_of(problem):
             if hasattr(cause, "absolute_path") and hasattr(cause, "validator"):
                 return invalid(cause.absolute_path, f'its schema has "{cause.validator}" for that')
-        return UndecodableError(f"{self._name}: {plain(names_of(problem)[0])}: {text_of(problem)}")
+        return UndecodableError(f"{self._name}: {described(problem)}")
 
     def _named(self, value: bytes, of_message: Any) -> Tuple[Tuple[Any, ...], Any]:
         """By what a message names its schema, and what the library made of that."""
@@ -286,7 +295,7 @@ def _checked(get: Callable[..., Any], path: str, query: Any = None) -> Any:
 
 
 def _is_refusal(problem: Exception) -> bool:
-    return plain(names_of(problem)[0]) in ("SchemaRegistryError", "OAuthTokenError")
+    return class_of(problem) in ("SchemaRegistryError", "OAuthTokenError")
 
 
 def _message_name(schema: str, indexes: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any, List, Mapping, Optional
 
 from kafka_worker.ops.doctor.facts import NO_REGISTRY, UNFRAMED, Kafka, Told
 from kafka_worker.shared.configuration.client.registry_properties import FORMATS, client_properties
-from kafka_worker.shared.foreign.errors import names_of, plain, text_of
+from kafka_worker.shared.foreign.errors import class_of, text_of
 from kafka_worker.shared.routes import RETRY_MARK
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.topic_settings import PATTERN
@@ -55,7 +55,7 @@ def _answered(told: Told, ask: Any) -> Told:
         kind = (schema.schema_type or "AVRO") if schema.schema_str else ""
         return told._replace(status=HTTPStatus.OK if kind else NO_REGISTRY, kind=kind, text="an answer without a schema")
     except Exception as problem:  # whatever a client makes of whatever answers
-        name, text = plain(names_of(problem)[0]), text_of(problem)
+        name, text = class_of(problem), text_of(problem)
         if name == "SchemaRegistryError":
             status, code = getattr(problem, "http_status_code", NO_REGISTRY), getattr(problem, "error_code", 0)
             return told._replace(status=int(status), code=code if isinstance(code, int) else 0, text=text)

@@ -72,9 +72,14 @@ def _printable(name: str) -> str:
     return text if text.isprintable() else "".join(each if each.isprintable() else "?" for each in text)
 
 
-def plain(name: str) -> str:
+def unqualified(name: str) -> str:
     """A dotted name without its module."""
     return name.rpartition(".")[2]
+
+
+def class_of(error: BaseException) -> str:
+    """The name of its class, without the module."""
+    return unqualified(names_of(error)[0])
 
 
 def causes_of(error: BaseException) -> List[BaseException]:
@@ -99,13 +104,18 @@ def text_of(error: BaseException) -> str:
     try:
         return shortened(plain_text(str(error)), LONGEST_TEXT)
     except BaseException as problem:
-        return f"(its text raised {plain(names_of(problem)[0])})"
+        return f"(its text raised {class_of(problem)})"
+
+
+def described(error: BaseException) -> str:
+    """Its class, and what it says."""
+    return f"{class_of(error)}: {text_of(error)}"
 
 
 def quoted(error: BaseException) -> str:
     """Its class, and between marks what it says: that may be out of a message, and is left out where strangers look."""
     text = text_of(error).replace("«", "<").replace("»", ">")
-    return f"{plain(names_of(error)[0])}: «{text}»"
+    return f"{class_of(error)}: «{text}»"
 
 
 def unquoted(text: str) -> str:
@@ -121,7 +131,7 @@ def traceback_of(error: BaseException, longest: int) -> str:
         lines = traceback.format_exception(type(error), error, error.__traceback__, limit=-MOST_FRAMES)
         return "".join(shortened(plain_text(line), LONGEST_TEXT) for line in lines)[-longest:]
     except BaseException as problem:
-        return f"(its traceback raised {plain(names_of(problem)[0])})"
+        return f"(its traceback raised {class_of(problem)})"
 
 
 class UndecodableError(Exception):

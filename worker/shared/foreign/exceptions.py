@@ -21,9 +21,9 @@ from kafka_worker.shared.foreign.errors import (
     causes_of,
     names_of,
     names_of_class,
-    plain,
     text_of,
     traceback_of,
+    unqualified,
 )
 
 LONGEST = 32_000  # characters of a text or a traceback that cross
@@ -118,4 +118,4 @@ def _stand_in(name: str, ours: str) -> Type[RemoteError]:
     """A class with this dotted name, which is one of ours if the original was."""
     bases: Tuple[type, ...] = (RemoteError, *(kind for kind in _OURS if kind.__name__ == ours))
     module, _, short = name.rpartition(".")
-    return type(plain(name), bases, {"__module__": module, "__qualname__": short})
+    return type(unqualified(name), bases, {"__module__": module, "__qualname__": short})

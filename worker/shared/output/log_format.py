@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Iterator, Optional
 
 from kafka_worker.shared.events import FIELDS, Event
-from kafka_worker.shared.foreign.errors import names_of, plain, traceback_of
+from kafka_worker.shared.foreign.errors import class_of, traceback_of
 from kafka_worker.shared.foreign.escaping import escaped, shortened
 
 LONGEST_TEXT = LONGEST_TRACEBACK = 8000  # characters
@@ -142,4 +142,4 @@ def _error(record: logging.LogRecord) -> str:
 
 def _error_type(record: logging.LogRecord) -> Optional[str]:
     error = record.exc_info[1] if record.exc_info else None
-    return plain(names_of(error)[0]) if error is not None else None
+    return class_of(error) if error is not None else None
