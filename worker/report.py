@@ -12,10 +12,10 @@ from typing import Callable, Counter, Dict, Iterable, Iterator, List, Optional, 
 
 from kafka_worker.partitions.task import Task, why_void
 from kafka_worker.pools.thread_pool import HandlerThread
-from kafka_worker.pools.times import ByTopic
+from kafka_worker.pools.times import TimesByTopic
 from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.foreign.escaping import readable
+from kafka_worker.shared.foreign.texts import readable
 from kafka_worker.shared.ipc.snapshot import (
     BUCKETS,
     BreakerReport,
@@ -166,7 +166,7 @@ def _done(threads: Sequence[HandlerThread]) -> Iterator[WorkCount]:
     yield from (WorkCount("tasks", topic, "done", count) for topic, count in done.items())
 
 
-def _times(what: str, of_threads: Iterable[ByTopic]) -> Iterator[WorkCount]:
+def _times(what: str, of_threads: Iterable[TimesByTopic]) -> Iterator[WorkCount]:
     seconds: Dict[str, float] = {}
     counts: Counter[Tuple[str, str]] = Counter()
     for of_thread in of_threads:

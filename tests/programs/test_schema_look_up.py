@@ -14,8 +14,8 @@ from kafka_worker.handler.formats.registry import (
     PAUSE_SECONDS,
     STALE_SECONDS,
     UNKNOWN_SECONDS,
-    Registry,
     RegistryAwayError,
+    SchemaRegistry,
     UnknownSchemaError,
 )
 from kafka_worker.shared.foreign.errors import UndecodableError
@@ -31,7 +31,7 @@ def _libraries() -> None:
 def test_of_a_schema_that_stays_unknown_messages_have_no_further_attempts_and_it_is_asked_for_now_and_then() -> None:
     """So they keep nobody waiting; and one that was registered a moment ago still has its time."""
     now, asked = [100.0], []
-    registry = Registry((("url", "http://registry"),), lambda: now[0])
+    registry = SchemaRegistry((("url", "http://registry"),), lambda: now[0])
 
     def outcome(schema: int, after: float = 0.0) -> Any:
         now[0] += after
@@ -59,7 +59,7 @@ def test_of_a_schema_that_stays_unknown_messages_have_no_further_attempts_and_it
 
 def test_while_it_is_away_one_asks_now_and_then_and_nobody_waits_for_the_answer() -> None:
     now, asked, release = [100.0], [], threading.Event()
-    registry = Registry((("url", "http://registry"),), lambda: now[0])
+    registry = SchemaRegistry((("url", "http://registry"),), lambda: now[0])
 
     def ask(*, answers: bool = False) -> str:
         asked.append(now[0])
@@ -85,10 +85,10 @@ def test_while_it_is_away_one_asks_now_and_then_and_nobody_waits_for_the_answer(
     assert registry.look_up(7, lambda: "at once") == "at once"
 
 
-def that_was_away() -> Registry:
+def that_was_away() -> SchemaRegistry:
     """One that may be asked again."""
     now = [100.0]
-    registry = Registry((("url", "http://registry"),), lambda: now[0])
+    registry = SchemaRegistry((("url", "http://registry"),), lambda: now[0])
     with pytest.raises(RegistryAwayError):
         registry.look_up(7, lambda: refusing(ConnectionRefusedError("down")))
     now[0] += PAUSE_SECONDS

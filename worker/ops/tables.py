@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Iterable, List, Tuple
 
-from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.foreign.texts import escaped
 
 SECONDS_A_MINUTE = 60
 

@@ -11,7 +11,7 @@ from typing import Callable, Deque, Iterator, NamedTuple, Optional
 
 from kafka_worker.partitions.closing import Closing
 from kafka_worker.shared.foreign.exceptions import noted
-from kafka_worker.shared.foreign.plain import plain_text
+from kafka_worker.shared.foreign.texts import plain_text
 
 LONGEST_NAME = 100  # characters
 

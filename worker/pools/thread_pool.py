@@ -21,7 +21,7 @@ from kafka_worker.partitions.task import Task, attempt_of, finish, is_first, is_
 from kafka_worker.partitions.tracker import DONE, RUNNING
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, sends_of
 from kafka_worker.pools import stacks
-from kafka_worker.pools.times import ByTopic, produced_at
+from kafka_worker.pools.times import TimesByTopic, produced_at
 from kafka_worker.pools.turns import Served, Share, Turns
 from kafka_worker.shared.foreign.errors import UntriedError
 from kafka_worker.shared.foreign.exceptions import copied
@@ -56,8 +56,8 @@ class HandlerThread:
         self.failed = 0  # handler raised
         self.stale = 0  # finished, but the partition had been taken away meanwhile
         self.busy_seconds = 0.0
-        self.times = ByTopic()  # of the calls
-        self.delays = ByTopic()  # from when messages were produced to their first call
+        self.times = TimesByTopic()  # of the calls
+        self.delays = TimesByTopic()  # from when messages were produced to their first call
 
     def count(self, topic: str, done: int, failed: int, seconds: float) -> None:
         """So many tasks of this topic came to an end, and it took so long."""

@@ -24,7 +24,7 @@ class Times:
         self.seconds += seconds * times
 
 
-class ByTopic(Dict[str, Times]):
+class TimesByTopic(Dict[str, Times]):
     """Those of each topic."""
 
     def __missing__(self, topic: str) -> Times:

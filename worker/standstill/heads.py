@@ -15,7 +15,7 @@ from kafka_worker.partitions.task import Task, attempt_of, followers_of, is_void
 from kafka_worker.parts import Parts
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.shared.foreign.deliver_at import in_words as moment
-from kafka_worker.shared.foreign.escaping import readable
+from kafka_worker.shared.foreign.texts import readable
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Waits
 
 Reported = Tuple[Partition, PartitionReport]

@@ -9,7 +9,7 @@ a message that can't be read is ours:
 - The registry does not answer, or refuses us, or what answers in its place says nothing of a schema: `RegistryAwayError`,
   which no message is to blame for. Those wait whose schema is not known yet; whoever asks in vain has the others wait, too,
   instead of asking. So a schema, and all that it refers to, is asked for before a message of it is decoded, and by
-  `Registry.look_up` alone.
+  `SchemaRegistry.look_up` alone.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class _Unknown(NamedTuple):
     text: str  # what it said
 
 
-class Registry:
+class SchemaRegistry:
     """The schema registry, for all threads of a process."""
 
     def __init__(self, properties: Tuple[Tuple[str, str], ...], clock: Callable[[], float] = time.monotonic) -> None:
@@ -147,7 +147,7 @@ class Registry:
         return UndecodableError(f"{text}, and did not know it {seconds:.0f} s ago either. {remedy}")
 
 
-registry_of = functools.lru_cache(maxsize=None)(Registry)  # one for all handlers of a process
+registry_of = functools.lru_cache(maxsize=None)(SchemaRegistry)  # one for all handlers of a process
 
 
 def of_registry(name: str, hint: Any, properties: Mapping[str, str]) -> WithContext:
@@ -191,7 +191,7 @@ def _generated(hint: Any) -> Any:
 class RegistryDecoder:
     """Decodes the messages of one handler."""
 
-    def __init__(self, name: str, registry: Registry, deserializer: Any, hint: Any) -> None:
+    def __init__(self, name: str, registry: SchemaRegistry, deserializer: Any, hint: Any) -> None:
         """`name`: the format."""
         from confluent_kafka.schema_registry import dual_schema_id_deserializer
         from confluent_kafka.schema_registry.serde import SchemaId

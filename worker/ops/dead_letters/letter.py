@@ -18,8 +18,8 @@ from datetime import datetime, timezone
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest, LetterId, moment
-from kafka_worker.shared.foreign.escaping import readable
 from kafka_worker.shared.foreign.headers import DEAD_LETTER
+from kafka_worker.shared.foreign.texts import readable
 
 RESOLVED, REPLAYED_TO = DEAD_LETTER + "resolved", DEAD_LETTER + "replayed-to"
 UNKNOWN = "unknown"

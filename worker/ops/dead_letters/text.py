@@ -1,5 +1,5 @@
 """Dead letters as an operator reads them, in lines and in JSON. Pure. Nothing that a stranger wrote reaches the terminal as it
-is (see worker/shared/foreign/escaping.py)."""
+is (see worker/shared/foreign/texts.py)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from kafka_worker.ops.dead_letters.letter import UNKNOWN, Letter, Listed, Resolution, iso
-from kafka_worker.shared.foreign.escaping import escaped, readable
+from kafka_worker.shared.foreign.texts import escaped, readable
 
 ERROR_WIDTH, KEY_WIDTH = 70, 40  # characters, in a list
 SHOWN_VALUE, SHOWN_TEXT = 4000, 4000  # characters without --full, of a value and of a header

@@ -27,7 +27,7 @@ from kafka_worker.ops.doctor.verdict import State
 from kafka_worker.ops.tables import Columns, table
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.exit_codes import ExitCode, described
-from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.foreign.texts import escaped
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import SlotReport, Snapshot, from_json
 from kafka_worker.shared.output.streams import show

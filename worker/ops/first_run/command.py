@@ -23,7 +23,7 @@ from kafka_worker.ops.first_run.embedded_broker import EmbeddedBroker, EmbeddedB
 from kafka_worker.ops.first_run.service import STOP_SECONDS, Service, without_settings
 from kafka_worker.shared.configuration import load
 from kafka_worker.shared.exit_codes import ExitCode, described
-from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.foreign.texts import escaped
 from kafka_worker.shared.output import streams
 from kafka_worker.shared.settings import TABLE
 from kafka_worker.shared.system.deadline import Deadline

@@ -19,7 +19,7 @@ from kafka_worker.ops.tables import Columns, duration, table
 from kafka_worker.shared import routes
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.foreign.texts import escaped
 from kafka_worker.shared.output.streams import complain, show
 from kafka_worker.shared.settings import Settings
 

@@ -16,7 +16,7 @@ from kafka_worker.ops import asking
 from kafka_worker.ops.views import status
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.foreign.texts import escaped
 from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import Snapshot, from_json
 from kafka_worker.shared.output.streams import complain, show

@@ -20,7 +20,7 @@ from kafka_worker.shared.configuration import environment
 from kafka_worker.shared.configuration.environment import Source
 from kafka_worker.shared.configuration.given import Given
 from kafka_worker.shared.configuration.near import nearest
-from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.foreign.texts import escaped
 from kafka_worker.shared.setting import AUTO, Setting
 from kafka_worker.shared.settings import TABLE
 from kafka_worker.shared.topic_settings import NAMES, PATTERN, fits

@@ -14,7 +14,7 @@ from json import dumps
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from kafka_worker.shared.foreign.deliver_at import HEADER, written
-from kafka_worker.shared.foreign.plain import plain_bytes, plain_text
+from kafka_worker.shared.foreign.texts import plain_bytes, plain_text
 
 _TOPIC = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}\Z")
 

@@ -9,8 +9,7 @@ import re
 import traceback
 from typing import List, Tuple
 
-from kafka_worker.shared.foreign.escaping import shortened
-from kafka_worker.shared.foreign.plain import plain_text
+from kafka_worker.shared.foreign.texts import plain_text, shortened
 
 MOST_CAUSES = 20  # errors in a chain
 LONGEST_NAME = 200  # characters of a module or a class

@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Iterator, Optional
 
 from kafka_worker.shared.events import FIELDS, Event
 from kafka_worker.shared.foreign.errors import class_of, traceback_of
-from kafka_worker.shared.foreign.escaping import escaped, shortened
+from kafka_worker.shared.foreign.texts import escaped, shortened
 
 LONGEST_TEXT = LONGEST_TRACEBACK = 8000  # characters
 LONGEST_OF_EVENT = 300  # characters of each text

@@ -11,7 +11,7 @@ from typing import IO, Callable, Iterator, List, Optional
 
 from kafka_worker import start
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.foreign.escaping import escaped
+from kafka_worker.shared.foreign.texts import escaped
 
 NAMES = ("standard input", "standard output", "standard error")
 

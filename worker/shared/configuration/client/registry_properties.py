@@ -22,7 +22,7 @@ PROPERTIES = (
 )  # fmt: skip
 FORMATS = {"avro": "AVRO", "json-schema": "JSON", "protobuf": "PROTOBUF"}  # by DECODER, what the registry calls them
 NOT_FOUND = (40401, 40402, 40403)  # what it says of subject, version and schema, and no proxy before it
-_DEFAULTS: Dict[str, Any] = {"timeout": 5, "max.retries": 0}  # who fails waits, and is tried again: see `Registry.look_up`
+_DEFAULTS: Dict[str, Any] = {"timeout": 5, "max.retries": 0}  # who fails is tried again: see `SchemaRegistry.look_up`
 _NEAR = 0.8  # of difflib's ratio: one wrong, missing or extra letter in five
 
 

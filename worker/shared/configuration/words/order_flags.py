@@ -8,7 +8,7 @@ from kafka_worker.shared.configuration.words import dead_letter_flags
 from kafka_worker.shared.configuration.words import place as places
 from kafka_worker.shared.configuration.words.flags import WHERE, Flag
 from kafka_worker.shared.configuration.words.place import Place
-from kafka_worker.shared.foreign.escaping import shortened
+from kafka_worker.shared.foreign.texts import shortened
 from kafka_worker.shared.ipc.orders import REASON, is_reason
 
 COMMANDS = ("pause", "resume", "pauses", "park")

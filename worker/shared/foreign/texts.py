@@ -1,12 +1,24 @@
-"""Bytes and texts of messages for human eyes. Pure.
+"""Texts and bytes that others have written: as they are, and for human eyes. Pure.
 
-A message is written by strangers, and a terminal obeys what it is sent: nothing of it is shown that would move the cursor,
-change the window's title, or let a text be read in another order than it is stored.
+Whatever calls itself text or bytes may be an enum or a subclass. What that does when it is asked is its own affair, and
+neither crosses to another process nor reaches a thread of ours. And a message is written by strangers, while a terminal obeys
+what it is sent: nothing of it is shown that would move the cursor, change the window's title, or let a text be read in another
+order than it is stored.
 """
 
 from __future__ import annotations
 
 from typing import Optional
+
+
+def plain_text(value: str) -> str:
+    """The characters, as an object of `str` itself."""
+    return str.__str__(value)
+
+
+def plain_bytes(value: bytes) -> bytes:
+    """The bytes, as an object of `bytes` itself."""
+    return memoryview(value).tobytes()
 
 
 def escaped(text: str) -> str:
