@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Callable, List
 
 import pytest
 
+from kafka_worker.kafka import consumer
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.ownership import arrivals
 from kafka_worker.ownership.arrivals import UNTOLD
@@ -56,6 +58,25 @@ def test_nothing_unfinished_is_ever_committed(
         assert {(number, offset) for number, offset in places if offset < (committed[number] or 0)} <= done
     assert len(seen) > 5, "too few different commits were seen to prove anything"
     admin.wait_committed(group, name)
+
+
+@pytest.mark.parametrize("strategy", ["cooperative-sticky", "range"])
+def test_a_group_that_has_committed_nothing_begins_at_once_where_the_client_alone_would_wait_for_a_timer(
+    strategy: str, admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level(logging.DEBUG, consumer.client_log.name)
+    name = topic(partitions=2)
+    admin.produce(name, [each.row for each in numbered("message", 10)])
+
+    properties = {"debug": "topic", "partition.assignment.strategy": strategy}
+    running = engine(name, group, consumer_properties=properties).start()
+
+    admin.wait_committed(group, name)
+    Oracle(running.ledger, numbered("message", 10)).wait_done(SECONDS)
+    said = [record.getMessage() for record in caplog.records if record.name == consumer.client_log.name]
+    assert any("offset query" in line or "Start fetch" in line for line in said)
+    assert not [line for line in said if "backoff" in line]
 
 
 def test_offsets_that_an_operator_moved_back_are_obeyed(

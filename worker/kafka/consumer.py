@@ -13,7 +13,7 @@ import re
 import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, libversion
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, libversion
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.brokers import Brokers
@@ -35,6 +35,10 @@ client_log = logs.logger("librdkafka")
 client_log.addFilter(NotAgain(time.monotonic))
 
 LIBRARY = str(libversion()[0])  # the version of the client
+RESETS = {  # what auto.offset.reset says; `error` says nothing
+    **dict.fromkeys(("earliest", "beginning", "smallest"), OFFSET_BEGINNING),
+    **dict.fromkeys(("latest", "end", "largest"), OFFSET_END),
+}
 
 
 def create_consumer(properties: Dict[str, Any]) -> Consumer:
@@ -86,6 +90,7 @@ class GroupConsumer:
         self._properties, self._topics = {**properties, **callbacks}, list(topics)
         self._static = "group.instance.id" in properties
         self._paused: List[TopicPartition] = []  # of those that are just being assigned
+        self._uncommitted: List[TopicPartition] = []  # the same: the broker has told that it holds nothing of them
         self._cooperative = is_cooperative(properties)
         self._join()
 
@@ -154,7 +159,9 @@ class GroupConsumer:
                 problem, extra=about(Event.COMMITTED_UNKNOWN),
             )  # fmt: skip
             return {}
-        return {(place.topic, place.partition): (place.offset, place.metadata) for place in places if place.error is None}
+        told = {(place.topic, place.partition): (place.offset, place.metadata) for place in places if place.error is None}
+        self._uncommitted = [name for name, (offset, _) in told.items() if offset < 0]
+        return told
 
     def positions(self, names: Iterable[TopicPartition]) -> Dict[TopicPartition, int]:
         """The offset behind the last one delivered, of each partition; markers of transactions count as delivered. None in the
@@ -222,11 +229,9 @@ class GroupConsumer:
         self._rewinds.forget(names)
         # The client remembers a pause from an earlier assignment; ours starts unpaused.
         consumer.resume(partitions)
-        self._paused = []
+        self._paused, self._uncommitted = [], []
         self._listener.on_assigned(names)
-        if self._paused:  # a pause before the assignment does not last, and after this callback the client has fetched
-            (consumer.incremental_assign if self._cooperative else consumer.assign)(partitions)
-            self.pause(self._paused)
+        self._begin(consumer, partitions)
         if not self.joined:
             log.info(
                 "Connected to Kafka and listening to the topic... (assigned: %s)", _listed(names), extra=about(Event.ASSIGNED)
@@ -235,6 +240,19 @@ class GroupConsumer:
             log.info("Assigned: %s", _listed(names), extra=about(Event.ASSIGNED))
         self.joined, self.lost = True, False
         self._brokers.answered()
+
+    def _begin(self, consumer: Consumer, partitions: List[ClientPartition]) -> None:
+        """Take these as assigned. What the client is not told it does by itself after the callback: a pause before the
+        assignment does not last, though, and where nothing is committed it would wait 100 ms before it asks for the first
+        offset (librdkafka 2.16, `rd_kafka_offset_reset`)."""
+        reset = RESETS.get(str(self._properties.get("auto.offset.reset")))
+        for place, name in zip(partitions, _names(partitions)):
+            if reset is not None and name in self._uncommitted:
+                place.offset = reset
+        if self._uncommitted or self._paused:
+            (consumer.incremental_assign if self._cooperative else consumer.assign)(partitions)
+        if self._paused:
+            self.pause(self._paused)
 
     @harmless
     def _on_revoke(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, OFFSET_INVALID, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka import consumer
@@ -29,6 +29,8 @@ class Client:
         self.moments = 0
         self.refusals = 0  # how often it will not be sought in
         self.sought: List[Tuple[str, int, int]] = []
+        self.stored: List[ClientPartition] = []  # what the broker tells of what is committed
+        self.begun: List[Tuple[int, int]] = []  # number and offset of those that it was told to begin with
 
     def subscribe(self, _topics: List[str], **callbacks: Any) -> None:
         self.callbacks.update(callbacks)
@@ -64,6 +66,13 @@ class Client:
             raise KafkaException(KafkaError(KafkaError._STATE))
         self.sought.append((place.topic, place.partition, place.offset))
 
+    def committed(self, _places: List[ClientPartition], timeout: float) -> List[ClientPartition]:
+        assert timeout > 0
+        return self.stored
+
+    def assign(self, places: List[ClientPartition]) -> None:
+        self.begun += [(place.partition, place.offset) for place in places]
+
     def position(self, places: List[ClientPartition]) -> List[ClientPartition]:
         return [ClientPartition(place.topic, place.partition, 1) for place in places]
 
@@ -76,6 +85,9 @@ class Witness(RebalanceListener):
         self.ends: List[int] = []
         self.unreadable: List[Any] = []
         self.group: GroupConsumer
+
+    def on_assigned(self, names: List[TopicPartition]) -> None:
+        self.group.committed(names, 1.0)
 
     def on_revoked(self, names: List[TopicPartition]) -> None:
         self.positions = self.group.positions(names)
@@ -102,6 +114,30 @@ def witness(client: Client) -> Witness:
     owner = Witness()
     owner.group = GroupConsumer({}, [TOPIC], owner)
     return owner
+
+
+@pytest.mark.parametrize(
+    ("reset", "offset"), [("earliest", OFFSET_BEGINNING), ("latest", OFFSET_END), ("error", OFFSET_INVALID)]
+)
+def test_what_nothing_is_committed_of_begins_at_once_where_auto_offset_reset_says(
+    client: Client, reset: str, offset: int
+) -> None:
+    owner = Witness()
+    owner.group = GroupConsumer({"auto.offset.reset": reset}, [TOPIC], owner)
+    client.stored = [ClientPartition(TOPIC, 0, 17), ClientPartition(TOPIC, 1)]
+
+    client.callbacks["on_assign"](client, [ClientPartition(TOPIC, number) for number in range(3)])
+
+    assert client.begun == [(0, OFFSET_INVALID), (1, offset), (2, OFFSET_INVALID)]
+
+
+def test_where_all_is_committed_the_client_begins_by_itself(client: Client, witness: Witness) -> None:
+    client.stored = [ClientPartition(*OURS, 17)]
+
+    client.callbacks["on_assign"](client, [ClientPartition(*OURS)])
+
+    assert witness.group.joined
+    assert client.begun == []
 
 
 def test_positions_are_known_between_two_fetches(client: Client, witness: Witness) -> None:
