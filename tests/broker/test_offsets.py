@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable, List
 
 import pytest
 
-from kafka_worker.kafka import consumer
+from kafka_worker.kafka import client_log
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.ownership import arrivals
 from kafka_worker.ownership.arrivals import UNTOLD
@@ -65,7 +65,7 @@ def test_a_group_that_has_committed_nothing_begins_at_once_where_the_client_alon
     strategy: str, admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine],
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
-    caplog.set_level(logging.DEBUG, consumer.client_log.name)
+    caplog.set_level(logging.DEBUG, client_log.client_log.name)
     name = topic(partitions=2)
     admin.produce(name, [each.row for each in numbered("message", 10)])
 
@@ -74,7 +74,7 @@ def test_a_group_that_has_committed_nothing_begins_at_once_where_the_client_alon
 
     admin.wait_committed(group, name)
     Oracle(running.ledger, numbered("message", 10)).wait_done(SECONDS)
-    said = [record.getMessage() for record in caplog.records if record.name == consumer.client_log.name]
+    said = [record.getMessage() for record in caplog.records if record.name == client_log.client_log.name]
     assert any("offset query" in line or "Start fetch" in line for line in said)
     assert not [line for line in said if "backoff" in line]
 
@@ -176,10 +176,10 @@ def test_a_topic_that_is_made_anew_under_a_running_service_is_consumed_and_commi
 
 
 @pytest.mark.parametrize("reset", ["earliest", "latest"])
-def test_of_a_topic_made_anew_under_a_running_service_nothing_is_skipped_that_has_the_offsets_of_what_was_done(
+def test_of_a_topic_made_anew_under_a_running_service_all_is_run_once_and_in_order_also_what_has_the_offsets_of_what_was_done(
     admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], reset: str
 ) -> None:
-    """The client goes on where it was, without a word."""
+    """The client goes on where it was, and says so in its log only."""
     name = topic(partitions=1)
     admin.move(group, name, {0: 0})
     running = engine(name, group, consumer_properties={"auto.offset.reset": reset}).start()
@@ -187,9 +187,12 @@ def test_of_a_topic_made_anew_under_a_running_service_nothing_is_skipped_that_ha
     admin.wait_committed(group, name)
 
     make_anew(admin, name)
-    admin.produce(name, [each.row for each in numbered("new", 25)])
+    sent = messages(60)
+    admin.produce(name, [each.row for each in sent])
 
-    wait_dealt_with(admin, group, name, running, numbered("new", 25))
+    wait_dealt_with(admin, group, name, running, sent)
+    oracle = Oracle(running.ledger, sent)
+    assert (oracle.order_violations_per_key(), oracle.started_twice()) == ([], [])
 
 
 @pytest.mark.parametrize("reset", ["earliest", "latest"])

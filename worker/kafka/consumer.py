@@ -17,6 +17,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.brokers import Brokers
+from kafka_worker.kafka.client_log import ClientLog, client_log
 from kafka_worker.kafka.ends import Asker, Ends
 from kafka_worker.kafka.errors import Meaning, is_of_one_partition, meaning
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
@@ -27,12 +28,10 @@ from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.logs import NotAgain, Seldom
+from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.system.deadline import Deadline
 
 log = logs.logger(__name__)
-client_log = logs.logger("librdkafka")
-client_log.addFilter(NotAgain(time.monotonic))
 
 LIBRARY = str(libversion()[0])  # the version of the client
 RESETS = {  # what auto.offset.reset says; `error` says nothing
@@ -44,7 +43,7 @@ RESETS = {  # what auto.offset.reset says; `error` says nothing
 def create_consumer(properties: Dict[str, Any]) -> Consumer:
     """A Kafka consumer with these librdkafka properties, its log going the way of ours. Raises KafkaException for a property
     that the client refuses."""
-    return Consumer(properties, logger=client_log)
+    return Consumer({"logger": client_log, **properties})
 
 
 def harmless(callback: Callable[..., None]) -> Callable[..., None]:
@@ -100,7 +99,8 @@ class GroupConsumer:
         return self._brokers.away
 
     def _join(self) -> None:
-        self._consumer = create_consumer(self._properties)
+        its_log = ClientLog(self._on_made_anew, self._on_outlived)
+        self._consumer = create_consumer(its_log.added(self._properties))
         self._consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def fetch(self, most: int, timeout: float) -> List[Any]:
@@ -268,6 +268,14 @@ class GroupConsumer:
         self._rewinds.forget(names)
         self.joined, self.lost = False, True
         self._listener.on_lost(names)
+
+    @harmless
+    def _on_made_anew(self, topic: str, topic_id: str) -> None:
+        self._listener.on_made_anew(topic, topic_id)
+
+    @harmless
+    def _on_outlived(self, name: TopicPartition) -> None:
+        self._listener.on_outlived(name)
 
     @harmless
     def _on_statistics(self, text: str) -> None:

@@ -8,7 +8,7 @@ TopicPartition = Tuple[str, int]  # topic and partition number
 
 
 class RebalanceListener:
-    """Who wants to know what happens to the membership. The three callbacks run inside `fetch` or `leave`."""
+    """Who wants to know what happens to the membership. The callbacks run inside `fetch` or `leave`."""
 
     def on_assigned(self, names: List[TopicPartition]) -> None:
         """These partitions are ours from now on."""
@@ -25,6 +25,12 @@ class RebalanceListener:
     def on_unreadable(self, name: TopicPartition, offset: int, error: str, said: str) -> None:
         """This partition can't be read from there on; the name of the client's error, and its text. What comes behind may be
         past something that was never delivered."""
+
+    def on_made_anew(self, topic: str, topic_id: str) -> None:
+        """The topic is another one from now on, with this id: the client goes on where it was, if nobody has it seek."""
+
+    def on_outlived(self, name: TopicPartition) -> None:
+        """The client takes the leader of this partition, whose topic was made anew under it, for a former one."""
 
     def on_metadata_refused(self) -> None:
         """The broker takes no metadata as long as ours."""

@@ -126,4 +126,9 @@ def _told(future: futures.Future[Any], name: str) -> str:
         text = str(getattr(future.result(2 * ANSWER_SECONDS), name) or "")
     except (KafkaException, futures.TimeoutError):
         return ""
+    return short(text)
+
+
+def short(text: str) -> str:
+    """The short form of an id; empty: it is none."""
     return digest(text.encode(), ID_LENGTH) if text not in ("", _NO_ID) else ""

@@ -1,13 +1,15 @@
 """What the broker knows of partitions that were just assigned, and whether they are still what they were. Consumer thread
 only.
 
-A topic that is made anew under a running service begins again at offset 0, but the client goes on where it was, without a
-word: messages below would be skipped. Only the topic's id tells, so it is looked at now and then. The same look finds topics
-that are missing: the client tells that once, or never, and not that they are there.
+A topic that is made anew under a running service begins again at offset 0, but the client goes on where it was: messages
+below would be skipped. Only the topic's id tells. Our client says in its log that it goes by another one, before it has
+anything of the new topic. Where it fetches by names (from brokers before 3.1), or does not say it, a look now and then finds
+it, some seconds late. The same look finds topics that are missing: the client tells that once, or never, and not that they are
+there.
 
 And a client may read nothing of the new topic, for ever: it keeps the epochs that leaders of the former one had, takes
 whatever is told with a lower one for old news, and its questions are refused for theirs (librdkafka 2.16). Then another client
-has to take its place.
+has to take its place: at once, where its log says which epochs it was told; or when it has been silent for very long.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, Mapping, Set
 
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.topic_ids import short
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.recovery.offset_map import decode
@@ -24,7 +27,7 @@ from kafka_worker.shared.topic_settings import PATTERN
 COMMITTED_SECONDS = 5.0  # for the broker to tell what it holds of newly assigned partitions
 AGAIN_SECONDS = 1.0  # the same when it did not, and others of our partitions have to wait meanwhile
 LOOK_SECONDS = 5.0  # between two looks at what the topics are, and between two questions that are not answered
-SILENT_SECONDS = 3.0  # for a client to tell anything of a topic that was made anew under it
+SILENT_SECONDS = 30.0  # for a client to tell anything of a topic that was made anew under it, whatever waits before that
 
 UNTOLD = "the broker has not told what was committed"
 
@@ -38,6 +41,7 @@ class Arrivals:
         self._subscribed = [topic for topic in subscribed if not topic.startswith(PATTERN)]
         self._asked: Set[str] = set()
         self.missing: List[str] = []  # of these, as of the last look
+        self._former: Set[str] = set()  # ids of topics that are no more: a broker may be behind, and tell them still
         self._look_at = 0.0
         self._again_at = 0.0
         self.use()
@@ -85,12 +89,22 @@ class Arrivals:
                 consumer.ids.ask(self._asked)
             return []
         self.missing = sorted(self._asked.difference(homes).intersection(self._subscribed))
+        homes = {topic: home for topic, home in homes.items() if home.topic not in self._former}
         known = [partition for partition in assignment if not partition.flow.untold]
-        anew = [partition for partition in known if partition.stored.home.differs(homes.get(partition.topic, UNKNOWN))]
+        anew = self._over([each for each in known if each.stored.home.differs(homes.get(each.topic, UNKNOWN))])
         for partition in known:
             partition.stored.told_home(homes.get(partition.topic, UNKNOWN))
         self._listen(homes, known, now)
         return anew
+
+    def made_anew(self, topic: str, topic_id: str, assignment: Iterable[Partition]) -> List[Partition]:
+        """Our client goes by this id from now on: those whose topic was another one before."""
+        self._anew.add(topic)
+        return self._over([each for each in assignment if each.topic == topic and each.stored.home.topic != short(topic_id)])
+
+    def _over(self, partitions: List[Partition]) -> List[Partition]:
+        self._former.update(each.stored.home.topic for each in partitions if each.stored.home.topic)
+        return partitions
 
     def _listen(self, homes: Mapping[str, Home], partitions: List[Partition], now: float) -> None:
         """Whether our client tells anything of the topics that were made anew under it."""

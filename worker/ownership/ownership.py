@@ -203,12 +203,7 @@ class Ownership(RebalanceListener):
         """Once in a turn: whether they are still what they were, and whether the broker tells by now what it holds."""
         now = self._clock()
         for partition in self._arrivals.check(self._consumer, self.assignment, now):
-            log.warning(
-                "%s: the topic was made anew, and begins with its first message",
-                partition, extra=about(Event.TOPIC_MADE_ANEW, topic=partition.topic, partition=partition.number),
-            )  # fmt: skip
-            self._consumer.rewind((partition.topic, partition.number))
-            self._begun_anew(partition)
+            self._begin_with_the_first(partition)
         for partition in self._arrivals.again(self._consumer, self.assignment.attention.held, now):
             self._quarantine.receive([partition])
             self.serve()
@@ -220,6 +215,25 @@ class Ownership(RebalanceListener):
             self.serve()
         if self._probation.careful:
             self._hold_deadly()
+
+    def on_made_anew(self, topic: str, topic_id: str) -> None:
+        """What of a topic that was made anew the client would skip is read first."""
+        for partition in self._arrivals.made_anew(topic, topic_id, self.assignment):
+            self._begin_with_the_first(partition)
+
+    def _begin_with_the_first(self, partition: Partition) -> None:
+        log.warning(
+            "%s: the topic was made anew, and begins with its first message",
+            partition, extra=about(Event.TOPIC_MADE_ANEW, topic=partition.topic, partition=partition.number),
+        )  # fmt: skip
+        self._consumer.rewind((partition.topic, partition.number))
+        self._begun_anew(partition)
+
+    def on_outlived(self, name: TopicPartition) -> None:
+        """Our client can't read this partition of a topic that was made anew. (If it has told anything of it, it can.)"""
+        partition = self.assignment.get(*name)
+        if partition is not None and not partition.heard:
+            self._arrivals.outlived = True
 
     def on_end(self, name: TopicPartition, offset: int) -> None:
         """The end of a partition: the only sign of progress behind messages that are never delivered."""

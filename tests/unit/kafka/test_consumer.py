@@ -228,6 +228,29 @@ def test_what_comes_of_a_partition_before_it_has_begun_anew_is_dropped_and_tells
     assert witness.group.positions([OURS]) == {OURS: 1}
 
 
+def test_of_a_topic_that_is_said_to_be_made_anew_in_the_midst_of_a_fetch_nothing_is_given_away_that_came_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(consumer, "create_consumer", Client)
+    owner = Witness()
+    group = GroupConsumer({}, [TOPIC], owner)
+    client: Any = group._consumer
+    client_log = client.callbacks["logger"]
+    owner.on_made_anew = lambda topic, topic_id: group.rewind(OURS)  # type: ignore[method-assign]
+
+    def says(topic_id: str) -> None:
+        client_log.log(10, "%s [%s] %s", "METADATA", "client", f"[thrd:main]: Topic {TOPIC} changed id from A to {topic_id}")
+
+    says("one")
+    client.in_consume = lambda: says("another")
+    client.queue = [Message(20)]
+
+    assert group.fetch(5, 0.1) == []
+    client.queue = [Message(0)]
+    assert [message.offset() for message in group.fetch(1, 0.1)] == [0]
+    assert client.sought == [(*OURS, OFFSET_BEGINNING)]
+
+
 def test_a_partition_that_went_away_is_not_begun_anew(client: Client, witness: Witness) -> None:
     client.refusals = 1
     witness.group.rewind(OURS)

@@ -8,6 +8,7 @@ from typing import Dict, List, Optional, Tuple
 import pytest
 
 from kafka_worker.kafka.listener import TopicPartition
+from kafka_worker.kafka.topic_ids import short
 from kafka_worker.ownership import arrivals
 from kafka_worker.ownership.arrivals import UNTOLD
 from kafka_worker.partitions import commits
@@ -64,6 +65,43 @@ def test_a_topic_that_is_made_anew_under_the_service_begins_with_its_first_messa
     )
 
     assert bench.committed == 2
+
+
+def test_a_topic_that_the_client_says_is_made_anew_begins_with_its_first_message_once(bench: Bench) -> None:
+    """Before anything of it has come, whether a look has found it before or finds it later, by a broker that is behind. Where
+    the client can't read it, another takes its place."""
+    looked: List[object] = []
+
+    def client_says(group: ScriptedGroup) -> List[Message]:
+        group.listener.on_made_anew(TOPIC, "its id")
+        return []
+
+    def client_takes_it_for_an_old_one(group: ScriptedGroup) -> List[Message]:
+        group.deeds.append("said")
+        group.listener.on_outlived(OURS)
+        return []
+
+    bench.play(
+        topic_is(BEFORE),
+        assign(),
+        deliver(0, 1),
+        until(lambda: bench.done == {0, 1} and (looked.append(0) or len(looked) > 10)),  # type: ignore[func-returns-value]
+        client_says,
+        until(lambda: looked.append(0) or len(looked) > 15),  # type: ignore[func-returns-value]
+        topic_is(Home("c" * 16, short("its id"))),
+        until(lambda: bench.loop._ownership.assignment.get(*OURS).stored.home.topic == short("its id")),  # type: ignore[union-attr]
+        client_says,
+        deliver(0, 1),
+        until(lambda: bench.calls == [0, 1, 0, 1]),
+        client_takes_it_for_an_old_one,  # it has told something of it
+        until(lambda: looked.append(0) or len(looked) > 20),  # type: ignore[func-returns-value]
+        lambda group: group.listener.on_made_anew(TOPIC, "another id") or [],  # type: ignore[func-returns-value]
+        client_takes_it_for_an_old_one,
+        until(lambda: "close" in bench.group.deeds),
+        stop(),
+    )
+
+    assert bench.group.deeds[:5] == ["rewind", "said", "rewind", "said", "close"]
 
 
 def test_a_client_that_reads_nothing_of_a_topic_made_anew_under_it_is_replaced_and_one_that_reads_it_is_kept(

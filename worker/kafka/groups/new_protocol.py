@@ -19,7 +19,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional
 
 from confluent_kafka import KafkaError
 
-from kafka_worker.kafka.consumer import GroupConsumer, client_log, create_consumer, harmless
+from kafka_worker.kafka.client_log import client_log
+from kafka_worker.kafka.consumer import GroupConsumer, create_consumer, harmless
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.kafka.properties import of_new_protocol

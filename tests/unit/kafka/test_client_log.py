@@ -1,0 +1,66 @@
+"""What is heard of a client by its log, and what of it comes into ours."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Dict, List, Tuple
+
+import pytest
+from confluent_kafka import Consumer
+
+from kafka_worker.kafka import client_log
+from kafka_worker.kafka.client_log import ClientLog
+
+OLD, NEW = "Nrla+okGSrWh+rTmkqV2cg", "3qgp5ojbRR2QUC4OuCPFvQ"
+
+
+class Heard:
+    def __init__(self, **properties: str) -> None:
+        self.anew: List[Tuple[str, str]] = []
+        self.outlived: List[Tuple[str, int]] = []
+        self.log = ClientLog(lambda *topic: self.anew.append(topic), self.outlived.append)
+        self.properties: Dict[str, Any] = self.log.added(properties)
+
+    def says(self, text: str, facility: str = "METADATA") -> None:
+        self.log.log(logging.DEBUG, "%s [%s] %s", facility, "host-0", f"[thrd:main]: {text}")
+
+    def topic_is(self, topic_id: str, epoch: int, former: str = "A" * 22) -> None:
+        """As a client says it that is told so by a broker."""
+        if former != topic_id:
+            self.says(f"Topic orders.new changed id from {former} to {topic_id}")
+        self.says(f"Topic orders.new [3] Leader 1 Epoch {epoch}")
+        self.says(f"Topic other [3] Leader -1 Epoch {epoch}")
+
+
+def test_a_client_tells_by_its_log_that_a_topic_is_another_one_and_that_it_takes_its_leader_for_a_former_one() -> None:
+    heard = Heard()
+    heard.topic_is(OLD, 2)
+    heard.topic_is(OLD, 1, OLD)  # by a broker that is behind
+    assert (heard.anew, heard.outlived) == ([], [])
+
+    heard.topic_is(NEW, 0, OLD)
+    heard.topic_is(OLD, 2, NEW)  # likewise: what was there before is not made anew
+    heard.topic_is(NEW, 3, OLD)
+
+    assert heard.anew == [("orders.new", NEW)]
+    assert heard.outlived == [("orders.new", 3)]
+
+
+@pytest.mark.parametrize(("properties", "told"), [({}, 1), ({"debug": "cgrp"}, 2)])
+def test_only_what_somebody_wants_to_read_comes_into_our_log(
+    properties: Dict[str, str], told: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: List[Any] = []
+    monkeypatch.setattr(client_log.client_log, "log", lambda *words: lines.append(words))
+    heard = Heard(**properties)
+    heard.log.log(logging.WARNING, "%s [%s] %s", "FAIL", "host-0", "[thrd:main]: told")
+    heard.says("asked for", "CGRP")
+
+    assert len(lines) == told
+
+
+def test_a_client_takes_these_properties_and_says_what_topics_it_asks_for() -> None:
+    heard = Heard(debug="cgrp", **{"group.id": "a", "bootstrap.servers": "127.0.0.1:1"})
+    Consumer(heard.properties).close()
+
+    assert heard.properties["debug"] == "cgrp,metadata"

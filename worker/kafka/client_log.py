@@ -1,0 +1,64 @@
+"""What the consumer's client logs: it goes the way of our log. And one thing is told nowhere else: which topic a name stands
+for by now. The client fetches by a topic's id, so it says that it goes over to another topic of that name before it can have
+anything of it, and its log comes by the same queue as its messages. Consumer thread only.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from typing import Callable, Dict, Mapping, Set
+
+from kafka_worker.kafka.listener import TopicPartition
+from kafka_worker.shared import logs
+from kafka_worker.shared.logs import NotAgain
+
+client_log = logs.logger("librdkafka")
+client_log.addFilter(NotAgain(time.monotonic))
+
+CONTEXT = "metadata"  # of the client's `debug`: a few lines each time that it asks what topics there are
+_CHANGED = re.compile(r"Topic (\S+) changed id from \S+ to (\S+)")
+_LED = re.compile(r"Topic (\S+) \[(\d+)\] Leader -?\d+ Epoch (-?\d+)")
+
+
+class ClientLog:
+    """The log of one client."""
+
+    def __init__(self, on_made_anew: Callable[[str, str], None], on_outlived: Callable[[TopicPartition], None]) -> None:
+        """To whom it is told that a topic (and its new id) is another one now, and that a partition of such a topic is led in
+        an epoch that the client takes for an old one (see `ownership.arrivals`)."""
+        self._on_made_anew = on_made_anew
+        self._on_outlived = on_outlived
+        self._wanted = False
+        self._ids: Dict[str, Set[str]] = {}  # all that each has had: a broker may be behind, and tell a former one
+        self._anew: Set[str] = set()
+        self._epochs: Dict[TopicPartition, int] = {}  # the highest that was told
+
+    def added(self, properties: Mapping[str, object]) -> Dict[str, object]:
+        """These properties of a client, whose log is this one."""
+        wanted = properties.get("debug")
+        self._wanted = wanted is not None
+        return {**properties, "debug": ",".join(map(str, filter(None, [wanted, CONTEXT]))), "logger": self}
+
+    def log(self, level: int, form: str, facility: str, client: str, text: str) -> None:
+        """Called by the client, as a method of a logger."""
+        if level > logging.DEBUG or self._wanted:
+            client_log.log(level, form, facility, client, text)
+        if facility == "METADATA":
+            self._hear(text)
+
+    def _hear(self, text: str) -> None:
+        changed, led = _CHANGED.search(text), _LED.search(text)
+        if changed:
+            topic, topic_id = changed.groups()
+            if topic_id not in self._ids.setdefault(topic, {topic_id}):
+                self._ids[topic].add(topic_id)
+                self._anew.add(topic)
+                self._on_made_anew(topic, topic_id)
+        elif led:
+            name, epoch = (led[1], int(led[2])), int(led[3])
+            if epoch >= self._epochs.setdefault(name, epoch):
+                self._epochs[name] = epoch
+            elif led[1] in self._anew:
+                self._on_outlived(name)
