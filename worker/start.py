@@ -147,10 +147,22 @@ def explained(problem: Exception) -> bool:
 def hidden() -> list[str]:
     """Which modules that are loaded from the user's folders hide others of the same name, the standard library's or a
     library's."""
+    return _hidden([here(), *python_path()], _others())
+
+
+def out_of_reach() -> list[str]:
+    """The other way about: which of the user's files are hidden, because a module of that name is loaded already."""
+    return _hidden(_others(), [here(), *python_path()])
+
+
+def _others() -> list[str]:
+    users = [here(), *python_path()]
+    return [path for path in map(os.path.abspath, sys.path) if path not in users]
+
+
+def _hidden(loaded_from: list[str], behind: list[str]) -> list[str]:
     from importlib.machinery import PathFinder
 
-    users = [here(), *python_path()]
-    others = [path for path in sys.path if os.path.abspath(path) not in users]
     found = []
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
@@ -158,7 +170,7 @@ def hidden() -> list[str]:
             continue
         place = os.path.dirname(os.path.abspath(file))
         place = os.path.dirname(place) if os.path.basename(file).startswith("__init__.") else place
-        spec = PathFinder.find_spec(name, others) if place in users else None
+        spec = PathFinder.find_spec(name, behind) if place in loaded_from else None
         if spec is not None and spec.origin:
             found.append(f"{file} hides {spec.origin}")
     return found

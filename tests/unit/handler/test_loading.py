@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import queue
 import threading
 from typing import Any, List, Optional
 
@@ -194,6 +195,16 @@ def test_whatever_an_import_raises_is_a_fault_of_the_setting(
 
     with pytest.raises(HandlerError, match="HANDLER=broken_handler:f cannot be imported"):
         loading.load("broken_handler:f")
+
+
+def test_a_module_of_the_users_whose_name_is_taken_already_is_named_with_whose_it_is(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "queue.py").write_text("def work(message): ...")
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(HandlerError, match=rf"no attribute 'work'.*; {queue.__file__} hides {tmp_path}/queue\.py"):
+        loading.load("queue:work")
 
 
 def test_an_import_that_fails_says_in_which_line_of_which_module(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,9 +55,10 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # a user's module may raise anything, SystemExit included
+        hidden = start.hidden() + start.out_of_reach()
         raise NoFunctionError(
             f"{source} cannot be imported: {quoted(problem)}{_place(problem)} (wanted: "
-            f"module:function, importable from the folder the service runs in){'; '.join(['', *start.hidden()])}"
+            f"module:function, importable from the folder the service runs in){'; '.join(['', *hidden])}"
         ) from problem
     finally:
         if forks.copied:
