@@ -9,7 +9,7 @@ returns is ignored.
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from json import dumps
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
@@ -22,13 +22,13 @@ Headers = Union[Mapping[str, Union[str, bytes, None]], Sequence[Tuple[str, Union
 
 
 class Retry(Exception):  # noqa: N818 (a wish, not an error)
-    """Try again, `after` so many seconds if given, else after the usual back-off. It counts as an attempt: the wish of the
-    last one is not heard, and the message becomes a dead letter."""
+    """Try again, `after` so many seconds (or a timedelta) if given, else after the usual back-off. It counts as an attempt:
+    the wish of the last one is not heard, and the message becomes a dead letter."""
 
-    def __init__(self, reason: str = "", after: Optional[float] = None) -> None:
+    def __init__(self, reason: str = "", after: Union[float, timedelta, None] = None) -> None:
         """`reason` goes into the log and into the dead letter."""
         super().__init__(reason)
-        self.after = after
+        self.after = after.total_seconds() if isinstance(after, timedelta) else after
 
 
 class Reject(Exception):  # noqa: N818 (a wish, not an error)

@@ -99,9 +99,13 @@ def causes_of(error: BaseException) -> List[BaseException]:
 
 
 def text_of(error: BaseException) -> str:
-    """`str(error)`, shortened, whatever the user's `__str__` raises: SystemExit would end a thread without a word."""
+    """`str(error)`, shortened, whatever the user's `__str__` raises: SystemExit would end a thread without a word. A
+    group says only how many it has: the first of them is told, too."""
     try:
-        return shortened(plain_text(str(error)), LONGEST_TEXT)
+        text = plain_text(str(error))
+        if hasattr(type(error), "derive"):  # a group of Python's, or of the library for older ones
+            text = f"{text}: {described(error.exceptions[0])}"  # type: ignore[attr-defined]
+        return shortened(text, LONGEST_TEXT)
     except BaseException as problem:
         return f"(its text raised {class_of(problem)})"
 

@@ -6,6 +6,7 @@ import builtins
 import logging
 import marshal
 import sys
+from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Dict, List, NoReturn, Type
@@ -86,6 +87,15 @@ def test_a_copy_says_what_the_error_would_have_said() -> None:
     assert (type(copy).__name__, copied(copy)) == ("ConnectionError", copy)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="there are no groups")
+def test_what_is_said_of_a_group_is_what_was_wrong_in_it() -> None:
+    group = vars(builtins)["ExceptionGroup"]
+    copy = copied(group("both", [group("one", [ConnectionError("refused"), KeyError(1)])]))
+
+    assert text_of(copy) == "both (1 sub-exception): ExceptionGroup: one (2 sub-exceptions): ConnectionError: refused"
+    assert names_of(copy)[0] == "builtins.ExceptionGroup"
+
+
 def test_a_user_s_attribute_that_is_called_names_is_not_taken_for_a_name() -> None:
     error = ValueError()
     error.names = ("Ada", "Grace")  # type: ignore[attr-defined]
@@ -105,8 +115,11 @@ def test_what_was_noted_before_is_among_the_causes_of_what_it_led_to() -> None:
 
 @pytest.mark.parametrize(
     ("after", "delay"),
-    [(Decimal("2.5"), 2.5), (Fraction(5, 2), 2.5), ("2.5", 2.5), (True, 1.0), (10**400, None), ("soon", None), (None, None)],
-)
+    [
+        (Decimal("2.5"), 2.5), (Fraction(5, 2), 2.5), ("2.5", 2.5), (True, 1.0), (timedelta(minutes=2), 120.0),
+        (10**400, None), ("soon", None), (None, None),
+    ],
+)  # fmt: skip
 def test_a_wish_may_be_any_number(after: Any, delay: Any) -> None:
     policy = RetryPolicy(some_settings(retry_backoff_seconds=7.0, retry_backoff_max_seconds=7.0), lambda: 1.0)
 
