@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import Dict
 
 from kafka_worker.handler.lives import HOOK_WAITS
@@ -52,7 +51,7 @@ class Heartbeat:
         fields["trouble"] = report.trouble or HOOK_WAITS.trouble
         if report.stage in NOT_JOINED:  # whoever begins from now on goes by them from the start
             fields["orders_known"] = self._loop.orders_told
-        return {"report": as_json(replace(report, **fields)), "events": logs.take_events()}
+        return {"report": as_json(report._replace(**fields)), "events": logs.take_events()}
 
     def poll_age(self) -> float:
         """Since when the poll loop has not turned. In awake seconds: after a pause of the whole process both have only just

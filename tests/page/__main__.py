@@ -7,7 +7,6 @@ import itertools
 import json
 import socket
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import List
 
@@ -49,8 +48,8 @@ EVENTS = [
 def partition(number: int) -> PartitionReport:
     lag = (number * 37) % 500 + 5
     head = HeadReport(100, list(Waits)[number % len(Waits)], 3.5, attempt=2)
-    return replace(
-        reports.PARTITION, partition=number, committed=100, end=100 + lag, lag=lag, done_beyond=lag // 4, in_flight=lag // 3,
+    return reports.PARTITION._replace(
+        partition=number, committed=100, end=100 + lag, lag=lag, done_beyond=lag // 4, in_flight=lag // 3,
         running=lag // 6, lag_seconds=lag / 10, head=head,
     )  # fmt: skip
 
@@ -59,7 +58,7 @@ def slots(partitions: int, processes: int, at: float) -> List[SlotReport]:
     found = []
     for number in range(processes):
         child = reports.child(
-            pid=1000 + number, done=int(at * 20), rate=20.0, tasks=[replace(reports.TASK, key=STRANGE)],
+            pid=1000 + number, done=int(at * 20), rate=20.0, tasks=[reports.TASK._replace(key=STRANGE)],
             partitions=[partition(each) for each in range(number, partitions, processes)],
         )  # fmt: skip
         found.append(reports.slot(number, child=child, uptime=at))
@@ -74,11 +73,11 @@ def troubled(at: float) -> List[SlotReport]:
     assert stalled.child
     of_held, of_stalled = held.child.partitions, stalled.child.partitions
     return [
-        replace(dead, pid=0, state="dead", restart_in=4.2, last_exit="SIGSEGV", restarts=5, restart_reasons={"crash": 5}),
-        replace(away, child=replace(away.child, broker_away=True, breakers=[reports.BREAKER], trouble=STRANGE)),
-        replace(held, child=replace(held.child, partitions=[replace(of_held[0], held=STRANGE), *of_held[1:]])),
-        replace(
-            stalled, child=replace(stalled.child, partitions=[replace(of_stalled[0], stalled="no leader"), *of_stalled[1:]])
+        dead._replace(pid=0, state="dead", restart_in=4.2, last_exit="SIGSEGV", restarts=5, restart_reasons={"crash": 5}),
+        away._replace(child=away.child._replace(broker_away=True, breakers=[reports.BREAKER], trouble=STRANGE)),
+        held._replace(child=held.child._replace(partitions=[of_held[0]._replace(held=STRANGE), *of_held[1:]])),
+        stalled._replace(
+            child=stalled.child._replace(partitions=[of_stalled[0]._replace(stalled="no leader"), *of_stalled[1:]])
         ),
     ]
 

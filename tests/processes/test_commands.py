@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, Sequence
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.processes
 HEALTHY, DEGRADED, NOT_RUNNING, FAULT, REFUSED = 0, 1, 2, 70, 78
 COMMAND_SECONDS = 30.0
 KEY = "Kundin-Müller\x1b[2J"  # not ASCII, and it would clear the screen
-WELL = as_json(snapshot(slot(child=child(tasks=[replace(TASK, key=KEY)]))))
+WELL = as_json(snapshot(slot(child=child(tasks=[TASK._replace(key=KEY)]))))
 BROKEN = {**WELL, "problems": ["slot 0: \x1b]0;all is well\x07"]}
 
 

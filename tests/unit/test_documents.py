@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Iterator
 
@@ -63,11 +62,11 @@ def test_each_part_that_a_document_sends_its_reader_to_is_there(name: str) -> No
 
 def example() -> Snapshot:
     """Three troubles at once."""
-    place = replace(reports.PARTITION, partition=3, in_flight=402, queued=2, done_beyond=878, lag=1280, lag_seconds=341.0)
+    place = reports.PARTITION._replace(partition=3, in_flight=402, queued=2, done_beyond=878, lag=1280, lag_seconds=341.0)
     head = HeadReport(120, Waits.RUNNING, 340.0, "customer-9", 1.5, 1, 340.0, "handler-2", followers=399)
-    task = replace(reports.TASK, partition=3, offset=120, attempt=1, thread="handler-2", seconds=340.0)
-    stuck = reports.child(partitions=[replace(place, head=head)], tasks=[task], done=5120, rate=31.0)
-    away = reports.child(partitions=[replace(reports.PARTITION, partition=7)], breakers=[reports.BREAKER], done=4970, rate=0.0)
+    task = reports.TASK._replace(partition=3, offset=120, attempt=1, thread="handler-2", seconds=340.0)
+    stuck = reports.child(partitions=[place._replace(head=head)], tasks=[task], done=5120, rate=31.0)
+    away = reports.child(partitions=[reports.PARTITION._replace(partition=7)], breakers=[reports.BREAKER], done=4970, rate=0.0)
     return reports.snapshot(
         reports.slot(0, child=stuck, uptime=3720.0),
         reports.slot(1, child=away, uptime=3720.0),

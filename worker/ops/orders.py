@@ -7,8 +7,7 @@ Exit code: 0 done, 1 it can't be done (with the reason), 2 not running, 78 somet
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Sequence
 
 from kafka_worker.ops import asking
 from kafka_worker.ops.tables import Columns, duration, safe, table
@@ -95,7 +94,7 @@ _SAID: Dict[str, Callable[[OrderRequest, Dict[str, Any]], int]] = {"pause": _pau
 
 def _list(snapshot: Snapshot, *, as_json: bool) -> int:
     if as_json:
-        show(json.dumps(list(map(asdict, snapshot.orders)), indent=2))
+        show(json.dumps([each._asdict() for each in snapshot.orders], indent=2))
     elif snapshot.orders:
         show(safe("\n".join(table(COLUMNS, snapshot.orders))))
     else:
@@ -113,7 +112,7 @@ def what(order: OrderReport) -> str:
     return "paused" if order.offset is None else "being parked" if order.sent else "to be parked"
 
 
-def told(orders: List[OrderReport]) -> List[str]:
+def told(orders: Sequence[OrderReport]) -> List[str]:
     """Each in a line, as status says it."""
     return [f"  {what(each)}: {place_of(each)}, {_since(each)}: {each.reason}" for each in orders]
 

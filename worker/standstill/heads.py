@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import replace
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
 
 from kafka_worker.outcomes.retry_topics import due_at
@@ -57,7 +56,7 @@ class Heads:
             head = self._head(partition, report, places.get(partition), now)
             if head is not None:
                 head = self._remembered(partition, head, known.get(partition), now)
-                report = replace(report, head=head, lag_seconds=self._age(head), running=running[partition])  # noqa: PLW2901
+                report = report._replace(head=head, lag_seconds=self._age(head), running=running[partition])  # noqa: PLW2901
             found.append((partition, report))
         return found
 
@@ -171,8 +170,7 @@ class Heads:
     def _described(self, place: Spot, now: float) -> HeadReport:
         task, thread = place.task, place.thread
         message, attempt, partition = message_of(task), int(attempt_of(task)), partition_of(task)
-        return replace(
-            self._of_message(message, offset_of(task), partition, place.waits, attempt, place.why),
+        return self._of_message(message, offset_of(task), partition, place.waits, attempt, place.why)._replace(
             running=max(0.0, now - thread.started) if thread else -1.0,
             thread=thread.name if thread else "",
             due_in=-1.0 if place.due is None else max(0.0, place.due - now),
@@ -191,12 +189,12 @@ class Heads:
         """Since when it is the head, and what was known of it when it was seen last."""
         before, since = known if known and known[0].offset == head.offset else (head, now)
         if not head.attempt:
-            head = replace(head, key=before.key, timestamp=before.timestamp, due_at=before.due_at, attempt=before.attempt)
+            head = head._replace(key=before.key, timestamp=before.timestamp, due_at=before.due_at, attempt=before.attempt)
         self._known[partition] = head, since
         seconds = now - since
         if head.due_at > head.timestamp:  # until then nobody waits for it
             seconds = min(seconds, max(0.0, self._wall() - head.due_at))
-        return replace(head, seconds=seconds)
+        return head._replace(seconds=seconds)
 
     def _age(self, head: HeadReport) -> float:
         """Seconds; a clock that is ahead of ours makes nothing younger than new. -1: it is not known."""

@@ -4,7 +4,6 @@ elsewhere: a task runs or waits for its next attempt, a breaker is open, it is h
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Iterable, List, Mapping, Optional, Set, Tuple
 
 from kafka_worker.kafka.ends import End, Ends
@@ -60,7 +59,7 @@ class Standstills:
         if end is not None:
             partition.asked_end = end.latest
         why = self._why(partition, report, end, still, now)
-        return replace(report, stalled=why) if why else report
+        return report._replace(stalled=why) if why else report
 
     def _tell(self, whys: Mapping[Partition, str]) -> None:
         """What begins, and what is over, is an event."""

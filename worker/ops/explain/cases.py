@@ -3,12 +3,12 @@ lets go of them. Pure."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
 from kafka_worker.ops.explain.words import IN_ORDER, LET_GO
 from kafka_worker.shared.configuration.words.place import Place
-from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionReport, SlotReport, Snapshot, from_json
+from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionReport, SlotReport, Snapshot, as_json, from_json
 from kafka_worker.shared.ipc.whole import reporting
 
 MOST_NUMBERS = 16  # of partitions that are listed
@@ -78,9 +78,9 @@ class Case:
             "slot": self.slot.slot,
             "pid": self.slot.pid,
             "heartbeat_age": self.slot.heartbeat_age,
-            **asdict(self.partition),
+            **as_json(self.partition),
             "offset": self.offset,
-            "sought": asdict(sought) if sought else None,
+            "sought": as_json(sought) if sought else None,
             "tasks": self.answer.get("tasks", []),
             "error": self.answer.get("error", ""),  # why its process has not answered
             "let_go": self.let_go,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, List, Tuple
+from typing import Any, Callable, List, Sequence, Tuple
 
 from kafka_worker.ops import orders
 from kafka_worker.ops.explain import words
@@ -48,7 +48,7 @@ def _threads(snapshot: Snapshot) -> str:
     return str(lowest) if lowest >= highest else f"{lowest} to {highest}"
 
 
-def _replaced(slots: List[SlotReport]) -> List[str]:
+def _replaced(slots: Sequence[SlotReport]) -> List[str]:
     """Why processes were replaced so far, but for those that somebody wanted to be."""
     reasons = {slot.slot: ", ".join(_counted(slot)) for slot in slots}
     return [f"  replaced: slot {number}: {told}" for number, told in reasons.items() if told]
@@ -60,11 +60,11 @@ def _counted(slot: SlotReport) -> List[str]:
     return [f"{count} {reason}{whys.get(reason, '')}" for reason, count in counts if reason != Replaced.ROLLED.value]
 
 
-def _to_be_recycled(slots: List[SlotReport]) -> List[Tuple[int, str]]:
+def _to_be_recycled(slots: Sequence[SlotReport]) -> List[Tuple[int, str]]:
     return [(slot.slot, slot.child.renew) for slot in slots if slot.child and slot.pid and slot.child.renew]
 
 
-def _behind(slots: List[SlotReport]) -> List[str]:
+def _behind(slots: Sequence[SlotReport]) -> List[str]:
     """The partition that is furthest behind, and what of it everything behind waits for."""
     found = words.furthest_behind(slots)
     if found is None:
@@ -74,7 +74,7 @@ def _behind(slots: List[SlotReport]) -> List[str]:
     return [f"  furthest behind: {name}, lag {lag}: offset {head.offset} {words.of_head(head, slot)}"]
 
 
-def _running_tasks(slots: List[SlotReport]) -> List[str]:
+def _running_tasks(slots: Sequence[SlotReport]) -> List[str]:
     running = [(slot, task) for slot in slots if slot.child and slot.pid for task in slot.child.tasks]
     if not running:
         return ["no task runs now"]

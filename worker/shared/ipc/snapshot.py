@@ -6,17 +6,18 @@ Times are seconds; ages are used instead of points in time, so that no reader ne
 
 from __future__ import annotations
 
+import collections.abc
 import functools
-from dataclasses import dataclass, field, is_dataclass
 from enum import Enum
 from typing import (
     Any,
     Callable,
     Dict,
     FrozenSet,
-    List,
     Mapping,
+    NamedTuple,
     Optional,
+    Sequence,
     Tuple,
     Type,
     TypeVar,
@@ -84,8 +85,7 @@ class Waits(str, Enum):
     UNSEEN = "unseen"  # on its way from one of these to the next
 
 
-@dataclass(frozen=True)
-class HeadReport:
+class HeadReport(NamedTuple):
     """The first message of a partition that is not done: what its commit waits for."""
 
     offset: int
@@ -102,8 +102,7 @@ class HeadReport:
     due_at: float = -1.0  # when it should run at the earliest: its timestamp; in a retry topic, when its wait is over
 
 
-@dataclass(frozen=True)
-class PartitionReport:
+class PartitionReport(NamedTuple):
     """One assigned partition."""
 
     topic: str
@@ -124,8 +123,7 @@ class PartitionReport:
     pause: str = ""  # why and by whom an operator has paused it; empty: it is not
 
 
-@dataclass(frozen=True)
-class TaskReport:
+class TaskReport(NamedTuple):
     """One task that runs now."""
 
     topic: str
@@ -138,8 +136,7 @@ class TaskReport:
     void: str = ""  # why nothing that comes of its call counts any more; empty: it does
 
 
-@dataclass(frozen=True)
-class BreakerReport:
+class BreakerReport(NamedTuple):
     """One circuit breaker."""
 
     name: str  # of a handler, of a dependency that handlers name, or "dead letters"
@@ -152,18 +149,16 @@ class BreakerReport:
     last_error: str = ""  # the class of the one by which it opened; empty: it is closed
 
 
-@dataclass(frozen=True)
-class WorkCount:
+class WorkCount(NamedTuple):
     """How much was done of one kind of work, or is waiting."""
 
     what: str  # tasks, attempts_failed, …: see metric_tables.WORK; of what has times (handler, start_delay): _calls, _seconds
     topic: str  # of the messages; empty: of all
     kind: str  # the outcome, the class of the error, the reason, the result; one of BUCKETS; empty: there is one only
-    count: float
+    count: float  # type: ignore[assignment]  # readers of the JSON know it by this name; nobody counts in the tuple
 
 
-@dataclass(frozen=True)
-class ParkedReport:
+class ParkedReport(NamedTuple):
     """A message that an operator has ordered to be parked, when there is no way back."""
 
     topic: str
@@ -172,8 +167,7 @@ class ParkedReport:
     outcome: str  # sent: its letter is on its way; parked: that is stored; done: it had another outcome before
 
 
-@dataclass(frozen=True)
-class OrderReport:
+class OrderReport(NamedTuple):
     """What an operator has ordered, and what is in force: a pause, or, of a single message, that it is to be parked."""
 
     topic: str  # empty: everything
@@ -186,8 +180,7 @@ class OrderReport:
     sent: bool = False  # of a message: its letter is on its way, and this can't be taken back any more
 
 
-@dataclass(frozen=True)
-class ChildReport:
+class ChildReport(NamedTuple):
     """A heartbeat."""
 
     pid: int
@@ -205,12 +198,12 @@ class ChildReport:
     dropped: int  # not started or not counted, because the partition went away
     suspects: int  # messages that ran when a process died: they wait to be run apart, or run
     in_flight: int
-    tasks: List[TaskReport] = field(default_factory=list)  # that run now, the longest first
-    partitions: List[PartitionReport] = field(default_factory=list)
-    breakers: List[BreakerReport] = field(default_factory=list)
+    tasks: Sequence[TaskReport] = ()  # that run now, the longest first
+    partitions: Sequence[PartitionReport] = ()
+    breakers: Sequence[BreakerReport] = ()
     trouble: str = ""  # what keeps it from running tasks; empty: nothing
     seat_holder: str = ""  # who has the slot's seat, while it waits for that; empty: it does not, or that is not known
-    missing_topics: List[str] = field(default_factory=list)  # of those that it has subscribed to
+    missing_topics: Sequence[str] = ()  # of those that it has subscribed to
     threads: int = 0  # that may run tasks now
     rss: int = 0  # bytes of memory in RAM; 0: not looked at yet
     renew: str = ""  # why it wishes to be recycled; empty: it does not (the name stays, for those who read the JSON)
@@ -221,19 +214,18 @@ class ChildReport:
     busy: float = 0.0  # calls that run at once, on average of late
     capacity: float = 0.0  # that could
     oversized: bool = False  # above its share of MEMORY_LIMIT since right after its start, so that recycling would not help
-    work: List[WorkCount] = field(default_factory=list)  # since it began
+    work: Sequence[WorkCount] = ()  # since it began
     cpu_seconds: float = 0.0  # of all its threads, since it began
     open_files: int = 0  # descriptors; 0: not known
     rebalances: int = 0  # how often the group has told it what is its
-    waiting: List[WorkCount] = field(default_factory=list)  # now, by topic: retries_waiting and dead_letters_unstored
+    waiting: Sequence[WorkCount] = ()  # now, by topic: retries_waiting and dead_letters_unstored
     resting: int = 0  # threads that are there and may run no tasks now, with THREADS=auto
     librdkafka: str = ""  # version of the Kafka client that it uses
-    parked: List[ParkedReport] = field(default_factory=list)  # by the orders that it knows of, and goes by
+    parked: Sequence[ParkedReport] = ()  # by the orders that it knows of, and goes by
     orders_known: int = 0  # the number of the list of orders by which it goes
 
 
-@dataclass(frozen=True)
-class SlotReport:
+class SlotReport(NamedTuple):
     """A slot, as the supervisor sees it."""
 
     slot: int
@@ -246,13 +238,12 @@ class SlotReport:
     restart_in: float  # seconds until the next start; -1: none is due
     successor_pid: int  # of a rolling restart; 0: none
     child: Optional[ChildReport]  # its last one
-    restart_reasons: Dict[str, int] = field(default_factory=dict)  # how often its process was replaced for each, if it was
+    restart_reasons: Mapping[str, int] = {}  # how often its process was replaced for each, if it was
     failures: int = 0  # processes that have died one after the other, none of which was well for a minute
     recycled_for: str = ""  # why its process was recycled the last time; empty: none was
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(NamedTuple):
     """Why the service is not well."""
 
     kind: str  # one of health.Kind: a short word that does not change
@@ -260,8 +251,7 @@ class Condition:
     text: str
 
 
-@dataclass(frozen=True)
-class HttpReport:
+class HttpReport(NamedTuple):
     """The process that serves HTTP."""
 
     pid: int  # 0: none now
@@ -269,8 +259,7 @@ class HttpReport:
     restarts: int
 
 
-@dataclass(frozen=True)
-class Totals:
+class Totals(NamedTuple):
     """The sums over all processes that are there; of work that was done, over all that ever were."""
 
     running: int = 0  # processes
@@ -287,8 +276,7 @@ class Totals:
     suspects: int = 0
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """The whole service on this host."""
 
     version: int
@@ -297,7 +285,7 @@ class Snapshot:
     pid: int
     uptime: float
     group: str
-    topics: List[str]
+    topics: Sequence[str]
     handler: str
     ordering: str
     membership: str
@@ -305,38 +293,37 @@ class Snapshot:
     threads: int
     threads_max: int  # that THREADS=auto may grow to
     restarts: int
-    problems: List[str]  # why it is degraded; empty: healthy
-    slots: List[SlotReport]
-    conditions: List[Condition] = field(default_factory=list)  # the problems, each with its kind
+    problems: Sequence[str]  # why it is degraded; empty: healthy
+    slots: Sequence[SlotReport]
+    conditions: Sequence[Condition] = ()  # the problems, each with its kind
     log_dropped: int = 0  # lines of the supervisor's own log that are missing because nobody has read them
     http: Optional[HttpReport] = None  # None: it is not asked for
     utilization: float = -1.0  # share of the calls that could run at once that does, on average of late
     age: float = 0.0  # of the oldest heartbeat in it
-    work: List[WorkCount] = field(default_factory=list)  # of all processes, those that have ended too
-    topic_settings: Dict[str, str] = field(default_factory=dict)  # by topic or pattern: what it has of its own
+    work: Sequence[WorkCount] = ()  # of all processes, those that have ended too
+    topic_settings: Mapping[str, str] = {}  # by topic or pattern: what it has of its own
     release: str = ""  # of the service that runs
     python: str = ""  # that it runs with
     librdkafka: str = ""  # that its processes use; empty: not known yet
-    totals: Totals = field(default_factory=Totals)
+    totals: Totals = Totals()
     newest_event: int = 0  # the number of the last that has happened: see `events`
-    orders: List[OrderReport] = field(default_factory=list)  # of operators, for this host
+    orders: Sequence[OrderReport] = ()  # of operators, for this host
 
 
 def as_json(report: Any) -> Dict[str, Any]:
-    """Any of the reports as plain data. (`dataclasses.asdict` copies deeply what can't change: six times as long, for what
-    each process does twice a second.)"""
-    return {name: value if type(value) in SIMPLE else _plain(value) for name, value in vars(report).items()}
+    """Any of the reports as plain data."""
+    return {name: value if type(value) in SIMPLE else _plain(value) for name, value in zip(report._fields, report)}
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return list(map(_plain, value))
-    return as_json(value) if is_dataclass(value) else value
+    if hasattr(value, "_fields"):
+        return as_json(value)
+    return list(map(_plain, value)) if isinstance(value, (list, tuple)) else value
 
 
 def from_json(kind: Type[Report], data: Mapping[str, Any]) -> Report:
     """A report of this kind again, from plain data. Fields that are not known here are left out: they are younger than we."""
-    names, readers = _fields(cast("Any", kind))
+    names, readers = _readers(cast("Any", kind))
     known = {name: value for name, value in data.items() if name in names}
     for name, read in readers.items():
         if known.get(name) is not None:
@@ -345,23 +332,18 @@ def from_json(kind: Type[Report], data: Mapping[str, Any]) -> Report:
 
 
 @functools.lru_cache(maxsize=None)
-def _fields(kind: Any) -> Tuple[FrozenSet[str], Dict[str, Reader]]:
+def _readers(kind: Any) -> Tuple[FrozenSet[str], Dict[str, Reader]]:
     """The names of its fields, and how those are read that are more than plain data. Once: a heartbeat has hundreds."""
-    hints = get_type_hints(kind)
-    readers = {name: _reader(hint) for name, hint in hints.items()}
-    return frozenset(hints), {name: read for name, read in readers.items() if read is not None}
+    readers = {name: _reader(hint) for name, hint in get_type_hints(kind).items()}
+    return frozenset(readers), {name: read for name, read in readers.items() if read is not None}
 
 
 def _reader(hint: Any) -> Optional[Reader]:
     parts = [part for part in get_args(hint) if part is not type(None)]
-    if get_origin(hint) is list:
+    if get_origin(hint) is collections.abc.Sequence:
         read = _reader(parts[0])
-        return None if read is None else functools.partial(_read_all, read)
+        return tuple if read is None else lambda values: tuple(map(read, values))
     kind = parts[0] if parts else hint
-    if is_dataclass(kind):
-        return functools.partial(from_json, cast("Any", kind))
+    if issubclass(kind, tuple):
+        return functools.partial(from_json, kind)
     return kind if issubclass(kind, Enum) else None
-
-
-def _read_all(read: Reader, values: List[Any]) -> List[Any]:
-    return [read(value) for value in values]

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from dataclasses import replace
 from typing import Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker import __version__
@@ -92,8 +91,8 @@ def each_partition_once(slots: List[SlotReport]) -> List[SlotReport]:
     for place, slot in enumerate(slots):
         child = slot.child
         if child and slot.pid and not all(is_its(partition, place) for partition in child.partitions):
-            child = replace(child, partitions=[each for each in child.partitions if is_its(each, place)])
-            slot = replace(slot, child=child)  # noqa: PLW2901
+            child = child._replace(partitions=[each for each in child.partitions if is_its(each, place)])
+            slot = slot._replace(child=child)  # noqa: PLW2901
         found.append(slot)
     return found
 

@@ -15,8 +15,8 @@ from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionR
 from tests.unit.reports import PARTITION, child, slot, snapshot
 
 HEAD = HeadReport(120, Waits.RUNNING, 340.0, "customer-9", 1.5, 2, running=339.0, thread="handler-2")
-STUCK = replace(
-    PARTITION, committed=120, watermark=120, in_flight=402, queued=401, done_beyond=878, lag=1280, lag_seconds=341.0, head=HEAD
+STUCK = PARTITION._replace(
+    committed=120, watermark=120, in_flight=402, queued=401, done_beyond=878, lag=1280, lag_seconds=341.0, head=HEAD
 )
 CALLS = [["/srv/app/tasks.py", 88, "charge", "pay()"], ["/usr/lib/python3/ssl.py", 1166, "read", "x"]]
 TASK = {
@@ -57,7 +57,7 @@ def test_who_does_not_answer_is_told_of_as_far_as_it_is_known_and_how_old_that_i
 def test_each_reason_has_words_for_what_it_is_and_for_what_lets_go_of_it(waits: Waits) -> None:
     head = HeadReport(120, waits, 12.0, why="so it is")
 
-    told = text.paragraph(Case(slot(3), replace(STUCK, head=head)))
+    told = text.paragraph(Case(slot(3), STUCK._replace(head=head)))
 
     assert f"offset 120 {SAID[waits]}" in told
     assert "\n    so it is\n" in told
@@ -86,13 +86,13 @@ def test_a_message_that_is_not_there_yet_waits_for_nothing() -> None:
 
 
 def test_the_first_is_not_counted_among_those_behind_it() -> None:
-    queued = replace(STUCK, head=HeadReport(120, Waits.QUEUED, 1.0), in_flight=5, queued=3, done_beyond=0)
+    queued = STUCK._replace(head=HeadReport(120, Waits.QUEUED, 1.0), in_flight=5, queued=3, done_beyond=0)
 
     assert "  behind it: 2 queued for a thread, 2 more in flight\n" in text.paragraph(Case(slot(3), queued))
 
 
 def test_what_a_breaker_keeps_in_its_queue_is_not_counted_behind_itself() -> None:
-    kept = replace(STUCK, head=HeadReport(120, Waits.BREAKER, 1.0), in_flight=5, queued=5, done_beyond=0)
+    kept = STUCK._replace(head=HeadReport(120, Waits.BREAKER, 1.0), in_flight=5, queued=5, done_beyond=0)
 
     assert "  behind it: 4 queued for a thread\n" in text.paragraph(Case(slot(3), kept))
 
@@ -105,7 +105,7 @@ def test_beside_a_message_that_is_asked_about_it_is_said_behind_which_the_others
 
 def test_an_order_to_park_is_told_of_its_message_and_of_the_partition() -> None:
     order = OrderReport("orders", 5, 150, "hangs", "ops@host", 7.0, -1.0)
-    service = replace(snapshot(slot(3, child=child(partitions=[STUCK]))), orders=[order, replace(order, partition=4)])
+    service = snapshot(slot(3, child=child(partitions=[STUCK])))._replace(orders=[order, order._replace(partition=4)])
 
     def told(offset: Optional[int]) -> bool:
         (found,) = cases(service, Place("orders", 5, offset))
@@ -115,12 +115,12 @@ def test_an_order_to_park_is_told_of_its_message_and_of_the_partition() -> None:
 
 
 def test_of_a_topic_the_partitions_are_told_of_which_something_waits_and_of_the_others_the_number() -> None:
-    rest = replace(
-        PARTITION, head=None, committed=220, watermark=220, end=220, lag=0, in_flight=0, queued=0, done_beyond=0, paused=False
+    rest = PARTITION._replace(
+        head=None, committed=220, watermark=220, end=220, lag=0, in_flight=0, queued=0, done_beyond=0, paused=False
     )
-    at_rest = [Case(slot(3), replace(rest, partition=number)) for number in range(9)]
+    at_rest = [Case(slot(3), rest._replace(partition=number)) for number in range(9)]
 
-    told = text.paragraphs([*at_rest, case(), Case(slot(3), replace(rest, partition=10, stalled="it stands"))])
+    told = text.paragraphs([*at_rest, case(), Case(slot(3), rest._replace(partition=10, stalled="it stands"))])
     quiet = text.paragraphs(at_rest)
 
     assert [line.split(" (")[0] for line in told.splitlines() if line[:1] not in ("", " ")] == [
@@ -131,11 +131,11 @@ def test_of_a_topic_the_partitions_are_told_of_which_something_waits_and_of_the_
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("first", [STUCK, replace(STUCK, partition=0, head=None, committed=220, watermark=220, lag=0)])
+@pytest.mark.parametrize("first", [STUCK, STUCK._replace(partition=0, head=None, committed=220, watermark=220, lag=0)])
 def test_what_is_wrong_with_the_process_of_partitions_that_are_only_counted_is_told_once(first: PartitionReport) -> None:
-    rest = replace(PARTITION, head=None, committed=220, watermark=220, lag=0)
-    silent = [Case(slot(4), replace(rest, partition=number), ["slot 4: no heartbeat for 300.0 s"]) for number in (7, 8)]
-    held = [Case(slot(3), each, ["slot 3: it is held"]) for each in [first, *[replace(rest, partition=9)] * 3]]
+    rest = PARTITION._replace(head=None, committed=220, watermark=220, lag=0)
+    silent = [Case(slot(4), rest._replace(partition=number), ["slot 4: no heartbeat for 300.0 s"]) for number in (7, 8)]
+    held = [Case(slot(3), each, ["slot 3: it is held"]) for each in [first, *[rest._replace(partition=9)] * 3]]
 
     lines = text.paragraphs([*held, *silent]).splitlines()
 
@@ -158,7 +158,7 @@ def test_of_a_partition_that_is_elsewhere_it_is_told_what_is_here(place: Place, 
 
 
 def test_a_slow_key_is_known_by_how_many_wait_for_it() -> None:
-    slow = replace(STUCK, head=replace(HEAD, followers=399), queued=1)
+    slow = STUCK._replace(head=HEAD._replace(followers=399), queued=1)
 
     told = text.paragraph(Case(slot(3), slow))
 
@@ -170,8 +170,8 @@ def test_a_slow_key_is_known_by_how_many_wait_for_it() -> None:
 
 
 def test_a_partition_that_is_well_is_told_so() -> None:
-    well = replace(
-        STUCK, head=None, committed=220, watermark=220, lag=0, lag_seconds=0.0, in_flight=0, queued=0, done_beyond=0
+    well = STUCK._replace(
+        head=None, committed=220, watermark=220, lag=0, lag_seconds=0.0, in_flight=0, queued=0, done_beyond=0
     )
 
     assert text.paragraph(Case(slot(3), well)).splitlines() == [
@@ -180,7 +180,7 @@ def test_a_partition_that_is_well_is_told_so() -> None:
 
 
 def test_what_is_done_and_not_committed_and_what_is_stalled_is_told_with_what_is_known() -> None:
-    owed = replace(STUCK, head=None, watermark=220, stalled="what is done up to offset 220 is not committed")
+    owed = STUCK._replace(head=None, watermark=220, stalled="what is done up to offset 220 is not committed")
 
     told = text.paragraph(Case(slot(3), owed, problems=["slot 3: no broker answers"]))
 

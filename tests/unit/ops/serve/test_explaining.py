@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any, List
 
 import pytest
@@ -15,7 +14,7 @@ from tests.unit import reports
 from tests.unit.ops.serve.asking import Answer, Door, answer, visit
 
 HEAD = HeadReport(100, Waits.RUNNING, 340.0, "customer-9", running=340.0)
-STUCK = replace(reports.PARTITION, head=HEAD)
+STUCK = reports.PARTITION._replace(head=HEAD)
 SNAPSHOT = reports.snapshot(reports.slot(3, child=reports.child(partitions=[STUCK, reports.HELD])))
 SAID = {
     "tasks": [{"topic": "orders", "partition": 5, "offset": 100, "calls": [["tasks.py", 88, "charge", "wait()"]]}],

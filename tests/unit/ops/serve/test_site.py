@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, List, Tuple
 
@@ -64,7 +63,7 @@ def test_neither_keys_nor_what_errors_say_is_told_anywhere_unless_they_are_wante
 
 
 def test_a_stream_tells_each_new_snapshot_as_it_comes() -> None:
-    later = [replace(SNAPSHOT, uptime=uptime) for uptime in (1.0, 2.0)]
+    later = [SNAPSHOT._replace(uptime=uptime) for uptime in (1.0, 2.0)]
 
     told = streamed(SNAPSHOT, *later)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kafka_worker.ops.views import metrics
 from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits, WorkCount
 from tests.unit import reports
@@ -31,14 +29,14 @@ CHILD = child(
     open_files=64,
     tasks=[TASK],
     breakers=[BREAKER],
-    partitions=[replace(PARTITION, head=HEAD, lag_seconds=341.0, done_beyond=90), HELD],
+    partitions=[PARTITION._replace(head=HEAD, lag_seconds=341.0, done_beyond=90), HELD],
 )
 
 
 def snapshot(slots: int = 1, partitions: int = 0) -> Snapshot:
     """`partitions`: so many over all slots, in place of the two that differ."""
-    parts = [replace(CHILD.partitions[0], partition=number) for number in range(partitions)]
-    made = [slot(place, child=replace(CHILD, partitions=parts[place::slots] or CHILD.partitions)) for place in range(slots)]
+    parts = [CHILD.partitions[0]._replace(partition=number) for number in range(partitions)]
+    made = [slot(place, child=CHILD._replace(partitions=parts[place::slots] or CHILD.partitions)) for place in range(slots)]
     return reports.snapshot(*made, work=WORK, utilization=0.75, release="0.1.0", python="3.13.0", librdkafka="2.16.0")
 
 

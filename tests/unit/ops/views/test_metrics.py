@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Any, Iterable, List, Optional
 
 import pytest
@@ -25,15 +24,15 @@ CHILD = child(
     resting=2,
     rebalances=3,
     waiting=[WorkCount("retries_waiting", "orders", "", 4)],
-    tasks=[replace(TASK, seconds=7.0)],
-    breakers=[replace(BREAKER, opened_times=2)],
-    partitions=[replace(HELD, partition=5, lag=-1)],
+    tasks=[TASK._replace(seconds=7.0)],
+    breakers=[BREAKER._replace(opened_times=2)],
+    partitions=[HELD._replace(partition=5, lag=-1)],
 )
 
 
 def snapshot(**changes: Any) -> Snapshot:
     slots = [slot(0, child=CHILD, restarts=1), slot(1, child=CHILD, pid=0, restart_reasons={"crash": 9})]
-    return replace(reports.snapshot(*slots), **{"problems": [], **changes})
+    return reports.snapshot(*slots)._replace(**{"problems": [], **changes})
 
 
 class Read:
@@ -101,18 +100,18 @@ def test_what_is_not_known_has_no_series_and_a_lag_is_never_below_none() -> None
         ({"held": ""}, ["backpressure"]),
         ({"held": "", "pause": "the bank is away (ops@host)"}, ["operator"]),
         ({"head": full.HEAD}, ["held"]),
-        ({"head": replace(full.HEAD, waits=Waits.BREAKER)}, ["breaker"]),
+        ({"head": full.HEAD._replace(waits=Waits.BREAKER)}, ["breaker"]),
     ],
 )
 def test_a_pause_says_by_what(changes: Any, by: List[str]) -> None:
-    found = Read(reports.snapshot(slot(0, child=child(partitions=[replace(HELD, **changes)]))))
+    found = Read(reports.snapshot(slot(0, child=child(partitions=[HELD._replace(**changes)]))))
 
     of = {"topic": "orders", "partition": "7"}
     assert [each for each in ("backpressure", "operator", "held", "breaker") if found("partition_paused", by=each, **of)] == by
 
 
 def test_a_partition_that_two_processes_tell_of_has_one_series() -> None:
-    old, new = (child(partitions=[replace(HELD, committed=committed)]) for committed in (140, 150))
+    old, new = (child(partitions=[HELD._replace(committed=committed)]) for committed in (140, 150))
 
     text = metrics.text(reports.snapshot(slot(0, child=new), slot(1, child=old)))
 
@@ -154,7 +153,7 @@ class Registry:
 @pytest.mark.parametrize("form", [exposition.PLAIN, exposition.OPEN])
 def test_the_text_is_to_the_letter_what_prometheus_client_writes(form: str) -> None:
     """Which takes three times as long, because it looks at each label of each of thousands of samples."""
-    odd = replace(full.snapshot(), group='a"b\\c\nd, é', uptime=1e6, age=float("inf"))
+    odd = full.snapshot()._replace(group='a"b\\c\nd, é', uptime=1e6, age=float("inf"))
     encode, _ = choose_encoder(form)
 
     assert metrics.exposition(odd, form, "kafka_exporter")[0] == encode(Registry(metrics.families(odd, "kafka_exporter")))
@@ -169,7 +168,7 @@ def test_a_circuit_breaker_is_in_one_state() -> None:
 
 
 def test_lines_that_nobody_has_read_are_counted_for_each_process() -> None:
-    found = Read(replace(reports.snapshot(slot(0, child=child(log_dropped=7))), log_dropped=3))
+    found = Read(reports.snapshot(slot(0, child=child(log_dropped=7)))._replace(log_dropped=3))
 
     dropped = [found("log_lines_dropped_total", process=process) for process in ("supervisor", "slot-0")]
     assert dropped == [3, 7]
@@ -193,8 +192,8 @@ def test_health_is_that_of_status() -> None:
 
 
 def test_what_a_partition_waits_for_and_how_late_it_is_is_told_where_it_is_known() -> None:
-    stuck = replace(PARTITION, head=HeadReport(120, Waits.RETRY, 5.0), lag_seconds=341.0, done_beyond=878)
-    unknown = replace(PARTITION, partition=6)
+    stuck = PARTITION._replace(head=HeadReport(120, Waits.RETRY, 5.0), lag_seconds=341.0, done_beyond=878)
+    unknown = PARTITION._replace(partition=6)
     found = Read(reports.snapshot(slot(child=child(partitions=[stuck, unknown])), utilization=0.75, age=0.4))
 
     assert found("lag_seconds", topic="orders", partition="5") == 341

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import List
 
@@ -53,13 +52,13 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(child=child(oversized=True, rss=250_000_000)),
          "slot 0: uses more than its share of MEMORY_LIMIT right after its start: 250 MB"),
         (slot(child=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),
-        (slot(child=child(breakers=[BREAKER, replace(BREAKER, state="closed")])),
+        (slot(child=child(breakers=[BREAKER, BREAKER._replace(state="closed")])),
          "slot 0: circuit breaker of payments is open for 12.0 s (share 0.95 of 40 calls failed), next probe in 3.0 s"),
-        (slot(child=child(breakers=[replace(BREAKER, state="half-open", probe_in=-1.0, last_error="OSError")])),
+        (slot(child=child(breakers=[BREAKER._replace(state="half-open", probe_in=-1.0, last_error="OSError")])),
          "slot 0: circuit breaker of payments is half-open for 12.0 s (share 0.95 of 40 calls failed, the last by OSError)"),
         (slot(child=child(partitions=[HELD, PARTITION])), "slot 0: orders[7] is held: no room"),
-        (slot(child=child(partitions=[HELD, replace(HELD, partition=8)])), "slot 0: orders[7] and 1 more are held: no room"),
-        (slot(child=child(partitions=[replace(PARTITION, stalled="nothing is delivered")])),
+        (slot(child=child(partitions=[HELD, HELD._replace(partition=8)])), "slot 0: orders[7] and 1 more are held: no room"),
+        (slot(child=child(partitions=[PARTITION._replace(stalled="nothing is delivered")])),
          "slot 0: orders[5] is stalled: nothing is delivered"),
     ],
 )  # fmt: skip
@@ -68,7 +67,7 @@ def test_each_condition_is_one_problem_of_its_slot(broken: SlotReport, problem: 
 
 
 def test_each_reason_for_which_partitions_stand_still_is_told_once_and_of_many_the_number() -> None:
-    held = [replace(HELD, partition=number, held=f"reason {number // 2}") for number in range(20)]
+    held = [HELD._replace(partition=number, held=f"reason {number // 2}") for number in range(20)]
 
     found = problems("running", slot(child=child(partitions=held)))
 
@@ -82,7 +81,7 @@ def test_a_process_whose_successor_waits_already_may_stop() -> None:
     replaced = slot(state="stopping", successor_pid=7)
 
     assert problems("running", replaced) == []
-    assert problems("running", replace(replaced, successor_pid=0)) == ["slot 0: process 1000 is stopping"]
+    assert problems("running", replaced._replace(successor_pid=0)) == ["slot 0: process 1000 is stopping"]
 
 
 def test_a_slot_whose_process_has_ended_in_a_stop_waits_for_no_next_one() -> None:
@@ -138,14 +137,14 @@ def test_a_condition_has_a_kind_that_stays_and_says_whose_it_is() -> None:
 
 def test_a_snapshot_is_the_same_after_its_way_over_the_socket_and_of_an_older_or_a_younger_service_what_is_known() -> None:
     ours = snapshot(
-        slot(0, child=child(tasks=[TASK], breakers=[BREAKER], partitions=[replace(PARTITION, head=STUCK)])),
+        slot(0, child=child(tasks=(TASK,), breakers=(BREAKER,), partitions=(PARTITION._replace(head=STUCK),))),
         slot(1, child=None, last_exit="exit 70"),
     )
     sent = json.loads(json.dumps(as_json(ours)))
     older = {name: value for name, value in sent.items() if name != "conditions"}
 
     assert from_json(Snapshot, sent) == ours
-    assert from_json(Snapshot, {**older, "tomorrow": 1}) == replace(ours, conditions=[])
+    assert from_json(Snapshot, {**older, "tomorrow": 1}) == ours._replace(conditions=())
 
 
 def test_the_text_names_a_stuck_task_in_full_in_one_line() -> None:
@@ -156,7 +155,7 @@ def test_the_text_names_a_stuck_task_in_full_in_one_line() -> None:
 
 
 def test_the_text_shows_the_ten_longest_tasks_the_longest_first() -> None:
-    tasks = [replace(TASK, offset=5000 + age, seconds=float(age)) for age in range(15)]
+    tasks = [TASK._replace(offset=5000 + age, seconds=float(age)) for age in range(15)]
     shown = status.text(snapshot(slot(0, child=child(tasks=tasks))))
 
     rows = [line.split() for line in shown.splitlines() if "] offset 50" in line]
@@ -164,7 +163,7 @@ def test_the_text_shows_the_ten_longest_tasks_the_longest_first() -> None:
 
 
 def test_the_text_shows_calls_of_which_nothing_counts_any_more_last_with_the_reason() -> None:
-    tasks = [replace(TASK, offset=1, seconds=9.0, void="parked"), replace(TASK, offset=2, seconds=1.0)]
+    tasks = [TASK._replace(offset=1, seconds=9.0, void="parked"), TASK._replace(offset=2, seconds=1.0)]
     shown = status.text(snapshot(slot(0, child=child(tasks=tasks))))
 
     rows = [line for line in shown.splitlines() if "] offset " in line]
@@ -219,7 +218,7 @@ def test_the_text_says_how_busy_it_is_and_why_processes_were_replaced() -> None:
 
 
 def test_of_many_partitions_those_that_are_marked_are_listed_and_how_many_there_are() -> None:
-    many = [replace(PARTITION, partition=number, paused=False, held="why" if number == 900 else "") for number in range(1000)]
+    many = [PARTITION._replace(partition=number, paused=False, held="why" if number == 900 else "") for number in range(1000)]
 
     (line,) = [
         line for line in status.text(snapshot(slot(0, child=child(partitions=many)))).splitlines() if "consuming" in line
@@ -230,8 +229,8 @@ def test_of_many_partitions_those_that_are_marked_are_listed_and_how_many_there_
 
 
 def test_paused_and_held_partitions_are_marked() -> None:
-    paused = replace(PARTITION, partition=6, paused=True)
-    ordered = replace(paused, partition=8, pause="the bank is away (ops@host)")
+    paused = PARTITION._replace(partition=6, paused=True)
+    ordered = paused._replace(partition=8, pause="the bank is away (ops@host)")
     shown = status.text(snapshot(slot(child=child(partitions=[paused, HELD, PARTITION, ordered]))))
 
     assert "orders[5] orders[6](paused) orders[7](held) orders[8](paused by an operator)" in shown
@@ -239,7 +238,7 @@ def test_paused_and_held_partitions_are_marked() -> None:
 
 def test_what_operators_have_ordered_is_told_with_by_whom_since_when_how_long_and_why() -> None:
     pause = OrderReport("orders", 8, None, "the bank is away", "ops@host", 720.0, 1080.0)
-    shown = status.text(snapshot(slot(), orders=[pause, replace(pause, offset=120, left=-1.0)])).splitlines()
+    shown = status.text(snapshot(slot(), orders=[pause, pause._replace(offset=120, left=-1.0)])).splitlines()
 
     assert "  paused: orders/8, by ops@host for 12m00s, 18m00s left: the bank is away" in shown
     assert "  to be parked: orders/8/120, by ops@host for 12m00s: the bank is away" in shown
@@ -259,8 +258,8 @@ STUCK = HeadReport(120, Waits.RUNNING, 340.0, "k", 1.5, 2, running=340.0, thread
 
 
 def test_the_partition_that_is_furthest_behind_has_a_line_with_what_it_waits_for() -> None:
-    stuck = replace(PARTITION, head=replace(STUCK, followers=7), lag_seconds=341.0)
-    less = replace(PARTITION, partition=6, head=replace(STUCK, offset=7), lag_seconds=20.0)
+    stuck = PARTITION._replace(head=STUCK._replace(followers=7), lag_seconds=341.0)
+    less = PARTITION._replace(partition=6, head=STUCK._replace(offset=7), lag_seconds=20.0)
 
     shown = status.text(snapshot(slot(0, child=child(partitions=[less])), slot(2, child=child(partitions=[stuck, less]))))
 
@@ -271,6 +270,6 @@ def test_the_partition_that_is_furthest_behind_has_a_line_with_what_it_waits_for
 
 
 def test_what_is_only_on_its_way_has_no_such_line() -> None:
-    soon = replace(PARTITION, head=replace(STUCK, seconds=0.5), lag_seconds=0.7)
+    soon = PARTITION._replace(head=STUCK._replace(seconds=0.5), lag_seconds=0.7)
 
     assert "behind" not in status.text(snapshot(slot(child=child(partitions=[soon, PARTITION]))))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from kafka_worker.shared.ipc.snapshot import WorkCount
 from kafka_worker.shared.ipc.whole import each_partition_once, totals, utilization
 from tests.unit.reports import HELD, PARTITION, child, slot
 
 
 def test_a_partition_that_two_processes_tell_of_is_the_ones_whose_commit_is_higher() -> None:
-    old, new = (child(partitions=[replace(HELD, committed=committed), PARTITION]) for committed in (140, 150))
-    moved = replace(PARTITION, partition=6)
+    old, new = (child(partitions=[HELD._replace(committed=committed), PARTITION]) for committed in (140, 150))
+    moved = PARTITION._replace(partition=6)
 
     told = each_partition_once(
-        [slot(0, child=new), slot(1, pid=0, child=new), slot(2, child=replace(old, partitions=[HELD, moved]))]
+        [slot(0, child=new), slot(1, pid=0, child=new), slot(2, child=old._replace(partitions=[HELD, moved]))]
     )
 
     found = [
@@ -24,8 +22,8 @@ def test_a_partition_that_two_processes_tell_of_is_the_ones_whose_commit_is_high
 
 
 def test_totals_are_of_the_processes_that_are_there_and_of_the_work_of_all_that_were() -> None:
-    unknown = replace(PARTITION, partition=6, lag=-1)
-    late = replace(PARTITION, partition=8, lag_seconds=341.0)
+    unknown = PARTITION._replace(partition=6, lag=-1)
+    late = PARTITION._replace(partition=8, lag_seconds=341.0)
     work = [
         WorkCount("tasks", "orders", "done", 15),
         WorkCount("tasks", "returns", "done", 5),
