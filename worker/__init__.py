@@ -5,9 +5,11 @@
 All else is the service itself, a room for each purpose:
 
 - `supervision`: the parent of all processes; `ops`: commands for operators; `examples`
-- `process`, `build`, `loop`, `ownership`, `draining`, `report`, `check`: one consumer process, from start to end
-- `kafka`, `partitions`, `handler`, `pools`: from the broker to the user's function and back
+- `process`, `build` and `parts`, `loop`, `ownership`, `draining`, `check`: one consumer process, from start to end
+- `report` and `heartbeat`, `inquiries`, `standstill`: what it says of itself
+- `kafka`, `partitions`, `handler`, `pools`, `tracing`: from the broker to the user's function and back
 - `outcomes`, `gates`, `recovery`, `isolation`, `upkeep`: when it fails, when all fail, when a process dies, and before
+- `steering`: what operators have ordered
 - `shared`: what every process has; `start`: how each begins
 - `testing`: for tests of handlers: `from kafka_worker.testing import TestWorker`
 """

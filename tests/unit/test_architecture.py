@@ -23,7 +23,7 @@ HOMES: Dict[str, Tuple[str, ...]] = {
         "worker/ops/connection.py", "worker/ops/lag/group.py", "worker/ops/doctor/", "worker/testing/service.py",
         "worker/handler/formats/registry.py",
     ),
-    "opentelemetry": ("worker/tracing/",),
+    "opentelemetry": ("worker/tracing.py",),
     "pydantic": (),
     "pytest": ("worker/testing/fixtures.py",),
     "starlette": ("worker/ops/serve/guard.py", "worker/ops/serve/server.py", "worker/ops/serve/site.py"),

@@ -111,7 +111,7 @@ def _call(function: Callable[..., Any], kind: Kind, decoder: Decoder, *, takes_c
 def _traced(call: Any, kind: Kind, settings: Settings) -> Any:
     """The call, which leaves a span."""
     try:
-        from kafka_worker.tracing.spans import Spans  # here, because its library may be missing
+        from kafka_worker.tracing import Spans  # here, because its library may be missing
     except ImportError as problem:
         what = "pip install -r requirements-tracing.txt (or 'kafka-worker[tracing]')"
         raise HandlerError(f"TRACING=on needs OpenTelemetry's API ({problem}). Do: {what}, or leave TRACING out") from problem

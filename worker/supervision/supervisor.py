@@ -28,13 +28,13 @@ from kafka_worker.shared.system import machine, orphans, runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
+from kafka_worker.supervision.aside import START_SECONDS, within
 from kafka_worker.supervision.asked.desk import Desk
 from kafka_worker.supervision.asked.http_process import HttpProcess
-from kafka_worker.supervision.beside.aside import START_SECONDS, within
-from kafka_worker.supervision.beside.premises import Premises
 from kafka_worker.supervision.children.child import Child, begin
 from kafka_worker.supervision.children.leftovers import LOOK_SECONDS, Leftovers
 from kafka_worker.supervision.children.prepared import First, prepare
+from kafka_worker.supervision.premises import Premises
 from kafka_worker.supervision.slots.recycling import RecyclingSchedule
 from kafka_worker.supervision.slots.restart_policy import RestartPolicy
 from kafka_worker.supervision.slots.rolling_restart import RECYCLING, RollingRestart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Callable
 
-from kafka_worker.supervision.beside.aside import Aside
+from kafka_worker.supervision.aside import Aside
 
 
 class AtOnce(Aside):

@@ -20,7 +20,7 @@ from kafka_worker.supervision.asked.order_requests import OrderRequests
 from kafka_worker.supervision.asked.orders_file import OrdersFile
 from kafka_worker.supervision.asked.questions import Questions
 from kafka_worker.supervision.asked.standing_orders import StandingOrders
-from kafka_worker.supervision.beside.premises import Premises
+from kafka_worker.supervision.premises import Premises
 from kafka_worker.supervision.slots.slot import Slot
 
 

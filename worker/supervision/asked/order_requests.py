@@ -19,8 +19,8 @@ from kafka_worker.shared.ipc.orders import EVERYTHING, MOST, REASON, Order, is_r
 from kafka_worker.shared.ipc.snapshot import PartitionReport
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.supervision.aside import PATIENCE_SECONDS, Aside
 from kafka_worker.supervision.asked.standing_orders import StandingOrders, of
-from kafka_worker.supervision.beside.aside import PATIENCE_SECONDS, Aside
 from kafka_worker.supervision.slots.slot import Slot
 
 log = logs.logger(__name__)

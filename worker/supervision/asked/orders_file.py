@@ -16,7 +16,7 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.orders import Orders, decoded, encoded
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
-from kafka_worker.supervision.beside.aside import START_SECONDS, Aside, within
+from kafka_worker.supervision.aside import START_SECONDS, Aside, within
 
 log = logs.logger(__name__)
 

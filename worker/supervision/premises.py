@@ -18,7 +18,7 @@ from kafka_worker.shared.ipc.snapshot import Condition
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
-from kafka_worker.supervision.beside.aside import Aside
+from kafka_worker.supervision.aside import Aside
 
 log = logs.logger(__name__)
 

@@ -16,8 +16,8 @@ import pytest
 
 from kafka_worker.shared.ipc.control import ControlServer, ask
 from kafka_worker.shared.system import runtime_files
-from kafka_worker.supervision.beside.aside import PATIENCE_SECONDS, Aside
-from kafka_worker.supervision.beside.premises import LOOK_SECONDS, Premises
+from kafka_worker.supervision.aside import PATIENCE_SECONDS, Aside
+from kafka_worker.supervision.premises import LOOK_SECONDS, Premises
 from tests.support.eventually import eventually
 from tests.unit.fakes import some_settings
 from tests.unit.supervision.at_once import AtOnce

@@ -13,11 +13,11 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from kafka_worker import tracing
 from kafka_worker.handler.loading import HandlerError, load
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of
 from kafka_worker.shared.foreign.answers import BatchError, Reject, Send
-from kafka_worker.tracing import spans
 from tests.unit.fakes import TOPIC, Message, some_settings
 
 HERE = __name__
@@ -30,7 +30,7 @@ seen: List[Seen] = []
 
 
 def plain(message: Any) -> Any:
-    seen.append({**spans._ids(), "tenant": baggage.get_baggage("tenant")})
+    seen.append({**tracing._ids(), "tenant": baggage.get_baggage("tenant")})
     if message["do"] == "fail":
         raise Reject("no")
     if message["do"] == "exit":
@@ -113,7 +113,7 @@ def test_a_call_is_a_span_in_the_messages_trace_and_what_it_sends_takes_the_cont
     assert sent.headers == [("h", b"1"), ("traceparent", "00-{}-{}-01".format(*named(created)).encode()), BROUGHT[1]]
     assert dict(several[1].headers)["traceparent"] == OWN.encode()  # the handler's own word stands
     assert seen[0] == {"trace_id": TRACE, "span_id": named(process)[1], "tenant": "blue"}
-    assert spans._ids() == {}  # nothing of it is left in this thread
+    assert tracing._ids() == {}  # nothing of it is left in this thread
 
 
 @pytest.mark.parametrize("function", ["plain", "coroutine"])
@@ -182,7 +182,7 @@ def test_who_wants_spans_and_has_nothing_that_takes_them_is_told_once(
 
 
 def test_without_the_library_the_start_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "kafka_worker.tracing.spans", None)
+    monkeypatch.setitem(sys.modules, "kafka_worker.tracing", None)
 
     with pytest.raises(HandlerError, match=r"TRACING=on needs .*pip install -r requirements-tracing\.txt"):
         load(f"{HERE}:plain", some_settings(tracing="on"))

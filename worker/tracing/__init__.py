@@ -1,1 +1,0 @@
-"""Spans of OpenTelemetry, where they are asked for."""
