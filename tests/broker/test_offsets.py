@@ -21,18 +21,10 @@ if TYPE_CHECKING:
     from tests.support.service import Service
 
 SECONDS = 30.0
-REFRESH = {"topic.metadata.refresh.interval.ms": "1000"}
 
 
 def numbered(prefix: str, count: int) -> List[Sent]:
     return [message(f"{prefix}-{number}", key=f"key-{number % 5}") for number in range(count)]
-
-
-def make_anew(admin: Admin, name: str) -> None:
-    """Delete the topic, and create one of the same name."""
-    admin.delete_topics([name])
-    eventually(lambda: name not in admin.topics(), SECONDS, "the topic is gone")
-    admin.create_topic(name, partitions=1)
 
 
 def wait_dealt_with(admin: Admin, group: str, name: str, running: Engine, sent: List[Sent]) -> None:
@@ -105,7 +97,7 @@ def test_a_topic_that_was_made_anew_is_consumed_from_its_beginning(
     admin.wait_committed(group, name)
     running.stop()
 
-    make_anew(admin, name)
+    admin.make_anew(name)
     admin.produce(name, [each.row for each in numbered("new", 5)])
     running = engine(name, group).start()
 
@@ -169,7 +161,7 @@ def test_a_topic_that_is_made_anew_under_a_running_service_is_consumed_and_commi
         "it has committed",
     )
 
-    make_anew(admin, name)
+    admin.make_anew(name)
     admin.produce(name, [each.row for each in numbered("new", 5)])
 
     wait_dealt_with(admin, group, name, running, numbered("new", 5))
@@ -186,7 +178,7 @@ def test_of_a_topic_made_anew_under_a_running_service_all_is_run_once_and_in_ord
     admin.produce(name, [each.row for each in numbered("old", 20)])
     admin.wait_committed(group, name)
 
-    make_anew(admin, name)
+    admin.make_anew(name)
     sent = messages(60)
     admin.produce(name, [each.row for each in sent])
 
@@ -208,7 +200,7 @@ def test_an_offset_that_outlived_its_topic_is_no_place_to_go_on_from_in_the_next
     running.stop()
     outlives = admin.metadata(group, name)[0] or ""
 
-    make_anew(admin, name)
+    admin.make_anew(name)
     admin.produce(name, [each.row for each in numbered("new", 25)])
     admin.move(group, name, {0: 20}, outlives)
     running = engine(name, group, consumer_properties={"auto.offset.reset": reset}).start()

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import re
-import signal
-from typing import TYPE_CHECKING, Dict, List
+from typing import Dict, List
 
 import pytest
 
 from tests.support.eventually import eventually
 from tests.support.messages import messages, uneven
 from tests.support.scene import PARTITIONS, SECONDS, Scene
-
-if TYPE_CHECKING:
-    from tests.support.service import Service
 
 pytestmark = pytest.mark.processes
 
@@ -29,12 +25,6 @@ def wait_progress(scene: Scene) -> None:
     eventually(lambda: len(scene.ledger.done()) >= before + 30, SECONDS, "some more tasks are done")
 
 
-def roll(service: Service) -> None:
-    rolled = service.log.count("Rolling restart: done")
-    service.signal(signal.SIGHUP)
-    eventually(lambda: service.log.count("Rolling restart: done") > rolled, SECONDS, "the rolling restart is done")
-
-
 @pytest.mark.parametrize("how", [{}, {"ISOLATION": "process"}], ids=["threads", "task processes"])
 def test_at_a_roll_a_rebalance_and_a_stop_handlers_that_give_up_lose_no_attempt(scene: Scene, how: Dict[str, str]) -> None:
     letters = scene.admin.create_topic(scene.topic + ".dlq", partitions=1)
@@ -42,7 +32,7 @@ def test_at_a_roll_a_rebalance_and_a_stop_handlers_that_give_up_lose_no_attempt(
     options = {"handler": "tests.support.handlers:cooperative", "threads": 4, "env": {"BREAKER_MIN_CALLS": "3", **how}}
     first = scene.ready_service(**options)
     wait_progress(scene)
-    roll(first)
+    first.roll(SECONDS)
     wait_progress(scene)
     second = scene.service("other", **options)
     eventually(lambda: any(len(each) < PARTITIONS // 2 for each in first.partitions().values()), SECONDS, "some have moved")

@@ -60,15 +60,8 @@ def wait_empty(admin: Admin, group: str) -> None:
     eventually(lambda: admin.group_state(group) == "EMPTY", SECONDS, "the dead member's session is over")
 
 
-def make_anew(admin: Admin, name: str) -> None:
-    """Delete the topic, and create one of the same name."""
-    admin.delete_topics([name])
-    eventually(lambda: name not in admin.topics(), SECONDS, "the topic is gone")
-    admin.create_topic(name, partitions=1)
-
-
 def topic_anew(admin: Admin, name: str, _group: str) -> None:
-    make_anew(admin, name)
+    admin.make_anew(name)
 
 
 def group_deleted(admin: Admin, _name: str, group: str) -> None:

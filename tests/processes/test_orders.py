@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -130,8 +129,7 @@ def _pause(desk: Desk) -> None:
         desk.orders("pause", topic="", partition=None, seconds=2)
         eventually(lambda: all(each["pause"] for each in desk.partitions()), SECONDS, "all are paused")
         scene.send([message(f"again-{key}", key, 1) for key in OTHERS])
-        service.signal(signal.SIGHUP)
-        eventually(lambda: "Rolling restart: done" in service.log, SECONDS, "the rolling restart is done")
+        service.roll(SECONDS)
         assert [each.result() for each in parked] == [{"outcome": "", "problem": ""}] * 2
     eventually(lambda: len(scene.ledger.done()) == done + 2 * len(OTHERS), SECONDS, "the pause of all is over")
     service.terminate()

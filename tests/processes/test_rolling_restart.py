@@ -23,13 +23,6 @@ pytestmark = pytest.mark.processes
 SILENCE_SECONDS = 0.4
 
 
-def roll(service: Service) -> None:
-    """Ask for a rolling restart and wait for its end."""
-    rolled = service.log.count("Rolling restart: done")
-    service.signal(signal.SIGHUP)
-    eventually(lambda: service.log.count("Rolling restart: done") > rolled, SECONDS, "the rolling restart is done")
-
-
 def owned(service: Service) -> int:
     """How many partitions its processes have, by their own word."""
     return sum(map(len, service.partitions().values()))
@@ -53,7 +46,7 @@ def test_a_rolling_restart_disturbs_nobody_and_runs_nothing_twice(scene: Scene) 
     before = (len(witness.log.splitlines()), Counter(revocations(service.log)))
     with scene.load():
         began = time.monotonic()
-        roll(service)
+        service.roll(SECONDS)
         ended = time.monotonic()
         scene.wait_progress()
         after = scene.owners()
@@ -77,7 +70,7 @@ def test_tasks_that_rolling_restarts_cut_off_are_not_suspected_of_anything(scene
     for _ in range(7):
         before = set(service.children().values())
         eventually(lambda: working(scene) >= before, SECONDS, "every process works")  # noqa: B023 (called here only)
-        roll(service)
+        service.roll(SECONDS)
 
     assert service.log.count("cut off by the drain deadline") >= 2 * 7 * 4
     assert "Running when this slot's process died" not in service.log
@@ -110,7 +103,7 @@ def test_processes_stay_when_the_handler_became_unimportable(scene: Scene, tmp_p
         assert service.children() == old
         assert "No module named 'nowhere'" in service.log
         handler.write_text(HANDLER)
-        roll(service)
+        service.roll(SECONDS)
 
     assert not set(service.children().values()) & set(old.values())
     scene.assert_each_ran_once()

@@ -42,10 +42,7 @@ class Oracle:
         self.cancelled: Dict[Id, int] = {}  # attempts that ended because we told them to
         self.failures: Dict[Id, int] = {}  # attempts that failed by themselves
         self.fresh: Dict[Id, float] = {}  # outcomes that the slot may remember, and since when
-        self.known: Dict[
-            TopicPartition, Set[int]
-        ] = {}  # offsets that the present owner has to know as done, of the present epoch
-        self.reruns = 0
+        self.known: Dict[TopicPartition, Set[int]] = {}  # offsets that the owner has to know as done, of the present epoch
         self.fault: Callable[[str], None] = _raise
 
     def begin(self, name: TopicPartition, first: int) -> None:
@@ -77,7 +74,6 @@ class Oracle:
             ]
             if earlier:
                 self.fault(f"{task} starts before {earlier} of the same key")
-            self.reruns += task.offset in done
         self.calls.add(task)
 
     def returned(self, task: Id, now: float, *, done: bool, remembered: bool) -> None:

@@ -88,6 +88,12 @@ class Admin:
         for future in self._client.delete_topics(gone).values() if gone else ():
             future.result(SECONDS)
 
+    def make_anew(self, topic: str) -> None:
+        """Delete the topic, and create one of the same name, of one partition."""
+        self.delete_topics([topic])
+        eventually(lambda: topic not in self.topics(), SECONDS, f"{topic} is gone")
+        self.create_topic(topic, partitions=1)
+
     def topics(self) -> List[str]:
         """The names of all that exist."""
         return sorted(self._client.list_topics(timeout=SECONDS).topics)

@@ -111,6 +111,12 @@ class Service:
         """Ask it to stop in order."""
         self.signal(signal.SIGTERM)
 
+    def roll(self, timeout: float) -> None:
+        """A rolling restart, to its end."""
+        rolled = self.log.count("Rolling restart: done")
+        self.signal(signal.SIGHUP)
+        eventually(lambda: self.log.count("Rolling restart: done") > rolled, timeout, "the rolling restart is done")
+
     def kill(self) -> None:
         """`kill -9` of the supervisor, whose processes are on their own then."""
         self.signal(signal.SIGKILL)

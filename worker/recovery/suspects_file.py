@@ -26,11 +26,7 @@ from kafka_worker.shared.system import runtime_files
 log = logs.logger(__name__)
 
 NAME = "suspects.json"
-LOCK_SECONDS = (
-    0.3  # for others to be done with the file, which takes them milliseconds; the main thread has heartbeats to send
-)
-
-
+LOCK_SECONDS = 0.3  # for others to be done with the file: it takes them milliseconds, and heartbeats are to be sent
 SHARE = 10  # times as long as a write has taken passes until what is done by then is forgotten
 Change = Callable[[Suspects], Suspects]
 

@@ -22,7 +22,6 @@ from kafka_worker.supervision.children.prepared import Prepared
 
 log = logs.logger(__name__)
 
-
 _CLOSING = (Stage.CLOSING, Stage.CLOSED)
 MOST_ANSWERS = 32  # that are kept for who has asked
 START_SECONDS = 600.0  # for the import of the handler: the slowest known, of large models, take a minute or two
