@@ -115,6 +115,7 @@ class ScriptedGroup:
         self.stop: Callable[[Any], None]  # the loop of this group
         self.joined = True
         self.away = False
+        self.losses = 0
         self.emptied = True
         self.signing_in = SigningIn(None, time.monotonic)
         self.lost = False

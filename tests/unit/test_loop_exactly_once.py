@@ -25,13 +25,17 @@ class AtOnce:
     def __init__(self) -> None:
         self.over: List[Job] = []
         self.lost = ""
-        self.asked = 0
+        self.step = 0
+        self.committing = True
         self.says: List[Optional[KafkaError]] = []  # of the next jobs; None, and at the end: committed
         self.committed: List[Tuple[int, List[bytes]]] = []  # offset, and what was sent with it
         self.started = False
 
     def start(self) -> None:
         self.started = True
+
+    def another(self) -> None:
+        """It may have committed something."""
 
     def do(self, job: Job) -> None:
         assert self.started
@@ -200,12 +204,35 @@ def test_when_nobody_knows_what_became_of_one_the_process_ends_and_commits_no_mo
 def test_a_process_whose_client_does_not_come_back_ends_and_waits_for_nothing(
     bench: Bench, transactor: AtOnce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "NO_RETURN_SECONDS", 0.05)
+    monkeypatch.setattr(transactions, "COMMIT_SECONDS", 0.05)
 
     def hangs(_group: ScriptedGroup) -> List[Message]:
-        transactor.asked = 1
+        transactor.step = 1
         return []
 
     code = play(bench, assign(), hangs, until(lambda: False))
 
     assert code is ExitCode.FAULT
+
+
+@pytest.mark.parametrize(("losses", "told"), [(1, []), (0, ["FENCED_INSTANCE_ID"])])
+def test_that_a_transaction_of_who_we_were_before_is_fenced_says_nothing_of_who_we_are(
+    bench: Bench, transactor: AtOnce, losses: int, told: List[str]
+) -> None:
+    """Who was lost and came back has its seat by another name: what was under way had the former one."""
+    answer, do = [], transactor.do
+
+    def late(job: Job) -> None:
+        job.error = KafkaError(KafkaError.FENCED_INSTANCE_ID)
+        answer.append(job)
+        transactor.do = do  # type: ignore[method-assign]
+
+    def back(group: ScriptedGroup) -> List[Message]:
+        group.losses += losses
+        transactor.over.append(answer.pop())
+        return []
+
+    transactor.do = late  # type: ignore[method-assign]
+    play(bench, assign(), deliver(0), until(lambda: bool(answer)), back, until(lambda: bool(transactor.committed)), stop())
+
+    assert [name for name in bench.group.deeds if "FENCED" in name] == told

@@ -81,6 +81,7 @@ class GroupConsumer:
         self.ends = Ends(Asker(properties))
         self.joined = False  # the group has given us an assignment, even an empty one
         self.lost = False  # it was gone for a session timeout, and has given us no assignment since
+        self.losses = 0  # how often that was so: who came back is another member to the group
         self.emptied = True  # the last fetch has left nothing in the client's queue
         self.ending: Optional[ExitCode] = None  # the process should end with this
         self.unsettled_at: Optional[float] = None  # since when the group rebalances; None: it does not, as far as is known
@@ -267,6 +268,7 @@ class GroupConsumer:
         log.warning("Lost: %s (no contact with the group for a session timeout)", _listed(names), extra=about(Event.LOST))
         self._rewinds.forget(names)
         self.joined, self.lost = False, True
+        self.losses += 1
         self._listener.on_lost(names)
 
     @harmless

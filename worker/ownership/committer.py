@@ -40,6 +40,7 @@ class Committer:
         self._clock = clock
         self.work = Work()
         self._consumer: GroupConsumer
+        self._member: Any = None  # who we were to the group when the last transaction began
 
     def use(self, consumer: GroupConsumer) -> None:
         """This is our client from now on. What one before it had sent nobody answers any more."""
@@ -102,8 +103,9 @@ class Committer:
                 "Not known is whether a transaction was committed: %s", lost, extra=about(Event.COMMIT_FAILED, reason=lost)
             )
             self._consumer.ending = ExitCode.FENCED
-        if self._transactions.hangs() and self._consumer.ending is None:
-            reason = "the client does not come back from a call"
+        consumer = self._consumer
+        if consumer.joined and not consumer.away and self._transactions.hangs() and consumer.ending is None:
+            reason = "the client does not say what became of it"
             log.error(
                 "A transaction has no end, and another process goes on: %s",
                 reason,
@@ -119,6 +121,9 @@ class Committer:
 
     def _refused(self, error: Any) -> None:
         """A transaction was not committed; `error`: as the client gives it."""
+        if error.name() == "FENCED_INSTANCE_ID" and self._member != self._membership:
+            log.debug("It was of the member that we were before, whose seat we have now: %s", error)
+            return
         if meaning(error.name()) is not Meaning.UNSUPPORTED:
             self._consumer.commit_failed(error, "a transaction")
             return
@@ -134,7 +139,12 @@ class Committer:
     def _commit(self, places: List[OffsetToCommit]) -> bool:
         if self._transactions is None:
             return self._consumer.commit(places)
+        self._member = self._membership
         return self._transactions.commit(places, self._consumer.member())
+
+    @property
+    def _membership(self) -> Tuple[GroupConsumer, int]:
+        return self._consumer, self._consumer.losses
 
     def _count(self, *, stored: bool) -> None:
         self.work.add("commits", "", "stored" if stored else "failed")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
+import re
 import sys
 import threading
 from collections import Counter, deque
@@ -190,8 +191,9 @@ def _not_printed(count: int) -> bytes:
 
 
 class NotAgain(logging.Filter):
-    """For the log of the Kafka client, which tells of each refused connection, twenty times a second while its only broker
-    is away: one line of a kind (what happened, to which client, at which broker) in a while.
+    """For the log of Kafka's clients, which tell of each refused connection, twenty times a second while their only broker
+    is away: one line of a kind (what happened, to which client, at which broker) in a while. A client that takes the place of
+    another is no other one.
 
     (`metadata.recovery.strategy=none` would silence it too, but then a client that is once told of no brokers, as by one
     that has just been thawed, has none for ever: measured.)
@@ -206,7 +208,7 @@ class NotAgain(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it is logged; debugging always is."""
-        kind = record.getMessage().partition("]: ")[0]
+        kind = _NUMBER.sub("]", record.getMessage().partition("]: ")[0])
         now = self._clock()
         if record.levelno > logging.DEBUG and now < self._next.get(kind, now):
             return False
@@ -237,3 +239,6 @@ class Seldom:
         left_out = self._left_out.pop(message, 0)
         more = f" ({left_out} more like this in between)" if left_out else ""
         self._log.log(level, message + more, *arguments, extra=extra)
+
+
+_NUMBER = re.compile(r"-\d+\]")  # of "[vm-0#producer-2]": which of all clients that this process has made

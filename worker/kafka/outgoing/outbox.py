@@ -23,6 +23,7 @@ from typing import Counter as CounterType
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from kafka_worker.kafka.client_log import client_log
 from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
 from kafka_worker.kafka.outgoing.refusals import MENDABLE, remedy, say_goes_on, say_of_time
 from kafka_worker.partitions.assignment import Partition
@@ -63,7 +64,7 @@ class _Letter:
 
 def create_producer(properties: Dict[str, Any]) -> Producer:
     """A Kafka producer with these librdkafka properties, its log going the way of ours."""
-    return Producer(properties, logger=logs.logger("librdkafka"))
+    return Producer(properties, logger=client_log)
 
 
 class _Client:

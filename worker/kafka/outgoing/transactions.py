@@ -22,7 +22,7 @@ from confluent_kafka import KafkaError, KafkaException
 from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, Outbox
 from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
 from kafka_worker.kafka.outgoing.refusals import MENDABLE, remedy, say_goes_on, say_of_time
-from kafka_worker.kafka.outgoing.transactor import OF_TOPIC, Job, OffsetToCommit, Parcel, Transactor
+from kafka_worker.kafka.outgoing.transactor import OF_TOPIC, STEP_SECONDS, Job, OffsetToCommit, Parcel, Transactor
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, in_words, offset_of
 from kafka_worker.shared import logs
@@ -35,7 +35,8 @@ log = logs.logger(__name__)
 
 PAUSE_SECONDS = 0.2  # after a transaction that was not committed
 TROUBLE_SECONDS = 5.0  # so long may none be committed before it is told
-NO_RETURN_SECONDS = 15.0  # in which the client must come back from a call that was given a third of that
+NO_RETURN_SECONDS = 2 * STEP_SECONDS  # in which the client must come back from a call
+COMMIT_SECONDS = 60.0  # in which it must say what became of a commit, while brokers answer
 
 #: What was committed, and if nothing was, why, where that is not the fault of a record.
 Answer = Tuple[List[Tuple[str, int, int]], Optional[KafkaError]]
@@ -55,7 +56,7 @@ class Transactions:
         self._complaint = Seldom(log, clock)
         self._not_before = self._begun_at = 0.0  # the next one, and the one under way
         self._awake = AwakeClock(clock())
-        self._asked = (0, 0.0)  # the client's call under way at the last look, and since when, in awake seconds
+        self._step = (0, 0.0)  # the transactor's at the last look, and since when, in awake seconds
         self._failing: Tuple[float, str] = (0.0, "")  # since when, and why; empty: the last one was committed
         # Refused at least once and not stored yet, by `what` and the topic of the task.
         self.unstored: CounterType[Tuple[str, str]] = Counter()
@@ -160,11 +161,28 @@ class Transactions:
         return self._transactor.lost
 
     def hangs(self) -> bool:
-        """Whether the client does not come back from a call. Asked in each turn."""
-        now, asked = self._awake.tick(self._clock()), self._transactor.asked
-        if asked != self._asked[0]:
-            self._asked = asked, now
-        return asked > 0 and now - self._asked[1] >= NO_RETURN_SECONDS
+        """Whether the client makes no end of a commit, so that only another process can find out what became of it. From any
+        other call none need come back: another client takes its place. To be asked in each turn in which brokers answer."""
+        now, step = self._awake.tick(self._clock()), self._transactor.step
+        if step != self._step[0]:
+            self._step = step, now
+        if not step or now - self._step[1] < (COMMIT_SECONDS if self._transactor.committing else NO_RETURN_SECONDS):
+            return False
+        former, another = self._transactor, self._transactor.another()
+        if another is None:
+            return True
+        log.warning(
+            "The client does not come back from a call: another takes its place, and nothing of it is committed",
+            extra=about(Event.CLIENT_TROUBLE),
+        )
+        self._transactor, self._step = another, (0, now)
+        another.start()
+        if former.over:  # it has come back this moment
+            self._over(former.over.popleft())
+        elif self._job is not None:
+            self._job.error = KafkaError(KafkaError._TIMED_OUT, "the client does not come back")  # noqa: SLF001
+            self._over(self._job)
+        return False
 
     @property
     def trouble(self) -> str:

@@ -1,10 +1,14 @@
 """One transaction after the other: a producer, and the thread that waits for it. That thread touches nothing else but the job
 it was given; all else belongs to the consumer thread.
 
-What can't be told is whether a transaction was committed, when the client gives up in the midst of that, or does not come back
-from a call that it was given some seconds for. Then nothing more is done here: the process ends, and the next one asks the
-broker. (It does not come back once a broker was away and is a new one to it: it keeps the former as the group's coordinator,
-and waits for it without an end. librdkafka 2.16.)
+What can't be told is whether a transaction was committed, when the client gives up in the midst of that, or makes no end of
+it. Then nothing more is done here: the process ends, and the next one asks the broker. Before that nothing is committed, and
+another producer may take the place of this one at any time: it has the brokers abort what is open.
+
+That is needed. A broker that was away is a new one to the client (librdkafka 2.16), which keeps the former as the group's
+coordinator, and as that of transactions, and waits for it. So `send_offsets_to_transaction` does not come back, whatever time
+it was given (60 s, and again the next time: see `another`), and `abort_transaction` says that it takes longer, again and again
+(see `_soon`).
 """
 
 from __future__ import annotations
@@ -12,12 +16,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from functools import partial
 from queue import SimpleQueue
-from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, List, Optional, Sequence, Set, Tuple, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import TopicPartition as ClientPartition
 
+from kafka_worker.kafka.client_log import client_log
 from kafka_worker.kafka.outgoing.outbox import ROOM_SECONDS
 from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
 from kafka_worker.partitions.task import Task, offset_of, partition_of
@@ -25,12 +31,11 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 
 log = logs.logger(__name__)
-client_log = logs.logger("librdkafka")
 # That one was not committed is told by us, by what it means: in a rebalance it is routine.
 client_log.addFilter(lambda record: "TXNERR" not in record.getMessage())
-client_log.addFilter(logs.NotAgain(time.monotonic))
 
-STEP_SECONDS = 5.0  # of one call of the client, which is made again until it has an answer
+STEP_SECONDS = 5.0  # of one call of the client
+TRIES = 2  # of a call that has no answer by then, before another client is tried
 MADE_SECONDS = 0.3  # until a topic is looked for once more: one made a moment ago may not have reached every broker
 
 #: Which say of a topic that nothing can be stored there, whatever it is.
@@ -41,6 +46,7 @@ OF_TOPIC = frozenset({
 _PURGED = ("_PURGE_QUEUE", "_PURGE_INFLIGHT")
 _OF_A_TOPIC = ("TOPIC_AUTHORIZATION_FAILED", "UNKNOWN_TOPIC_OR_PART", "INVALID_TOPIC_EXCEPTION")
 
+T = TypeVar("T")
 OffsetToCommit = Tuple[str, int, int, str]  # topic, partition, offset and metadata
 
 
@@ -109,8 +115,10 @@ class Transactor:
         self._there: Set[str] = set()  # topics that were found
         self.over: Deque[Job] = deque()
         self.waits = ""  # why the client has no answer yet; empty: it did not take long
-        self.asked = 0  # the number of the client's call that is under way; 0: none is
-        self._calls = 0
+        self.step = 0  # the number of what the thread does now, at most one call of the client; 0: it has nothing to do
+        self._steps = 0
+        self.committing = False  # what became of the transaction may be known to brokers only
+        self._abandoned = False
         self.lost = ""  # why nobody knows what became of the last transaction; empty: it is known
 
     def start(self) -> None:
@@ -123,15 +131,37 @@ class Transactor:
         """Commit it, or tell why not."""
         self._jobs.put(job)
 
+    def another(self) -> Optional[Transactor]:
+        """One in its place, as its client does not come back. None: that may have committed a transaction."""
+        self._abandoned = True  # before the look at the other: the thread looks and sets the other way round
+        return None if self.committing else Transactor(self._properties, self._client)
+
     def _run(self) -> None:
         try:
             self._begin()
         except Exception as problem:
             log.warning("Transactions can't begin yet: %s", problem, extra=about(Event.CLIENT_TROUBLE))
         while not self.lost:
+            self.step = 0
             job = self._jobs.get()
+            self._next_step()
             job.error = self.attempt(job)
             self.over.append(job)
+            self.committing = False  # behind it: who sees no commit under way finds the job over
+
+    def _next_step(self) -> None:
+        if self._abandoned:
+            raise SystemExit  # of this thread: its job is another's now
+        self._steps += 1
+        self.step = self._steps
+
+    def _called(self, call: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """What a call gives that may wait. Whoever looks from outside sees how long it takes, and the end of a client, too."""
+        self._next_step()
+        try:
+            return call(*arguments, **named)
+        finally:
+            self._next_step()
 
     def attempt(self, job: Job) -> Optional[KafkaError]:
         """One try; None: it is committed."""
@@ -149,12 +179,12 @@ class Transactor:
             for parcel in job.parcels:
                 for record in parcel.records:
                     self._produce(producer, parcel, record)
-            while producer.flush(STEP_SECONDS):
+            while self._called(producer.flush, STEP_SECONDS):
                 pass  # each message has its own time
             thrown_away = _thrown_away(job.parcels)
             _none_refused(job.parcels)
             offsets = [ClientPartition(*place) for place in job.places]
-            self._surely(lambda: producer.send_offsets_to_transaction(offsets, job.member, STEP_SECONDS))
+            self._soon(partial(producer.send_offsets_to_transaction, offsets, job.member))
             if thrown_away:  # by now the client has said why; whatever it says, the offset does not go without them
                 raise KafkaException(KafkaError(KafkaError._PURGE_QUEUE, "records were thrown away"))  # noqa: SLF001, TRY301
         except Exception as problem:  # whatever the client says of a record or an offset
@@ -166,27 +196,23 @@ class Transactor:
             return error
         return self._ended(producer)
 
-    def _surely(self, step: Callable[[], Any]) -> None:
-        """Until it has an answer. Raises what is one."""
-        while True:
-            self._calls += 1
-            self.asked = self._calls
+    def _soon(self, call: Callable[[float], Any]) -> None:
+        """Until it has an answer, but not for ever. Raises what is one, and what it says that takes too long."""
+        for left in reversed(range(TRIES)):
             try:
-                step()
+                self._called(call, STEP_SECONDS)
             except KafkaException as problem:
-                if not problem.args[0].retriable():
+                if not (left and problem.args[0].retriable()):
                     raise
                 self.waits = _error(problem).str()
             else:
                 self.waits = ""
                 return
-            finally:
-                self.asked = 0
 
     def _begin(self) -> Any:
         if self._producer is None:
-            producer = self._client(self._properties, logger=client_log)
-            self._surely(lambda: producer.init_transactions(STEP_SECONDS))
+            producer = self._called(self._client, self._properties, logger=client_log)
+            self._soon(producer.init_transactions)
             self._producer = producer
         return self._producer
 
@@ -210,7 +236,7 @@ class Transactor:
         missing: Dict[str, KafkaError] = {}
         for topic in topics:
             try:
-                found = producer.list_topics(topic, STEP_SECONDS).topics[topic]
+                found = self._called(producer.list_topics, topic, STEP_SECONDS).topics[topic]
             except KafkaException:  # nobody answers, nor would for the others: the next step finds that out, too
                 break
             told: Optional[KafkaError] = found.error
@@ -224,7 +250,7 @@ class Transactor:
 
     def _produce(self, producer: Any, parcel: Parcel, record: OutgoingRecord) -> None:
         def answered(problem: Optional[KafkaError], _message: Any) -> None:
-            if problem is not None and parcel.problem is None:
+            if problem is not None and parcel.problem is None and not self._abandoned:
                 parcel.problem, parcel.topic = problem, record.topic
 
         while True:
@@ -234,7 +260,7 @@ class Transactor:
                     on_delivery=answered,
                 )  # fmt: skip
             except BufferError:
-                producer.poll(ROOM_SECONDS)
+                self._called(producer.poll, ROOM_SECONDS)
             except Exception as problem:
                 parcel.problem, parcel.topic, parcel.at_once = _error(problem), record.topic, True
                 raise
@@ -245,22 +271,30 @@ class Transactor:
     def _given_up(self, producer: Any, error: KafkaError) -> KafkaError:
         self._there.clear()  # one of them may be gone
         try:
-            self._surely(lambda: producer.abort_transaction(STEP_SECONDS))
+            self._soon(producer.abort_transaction)
         except KafkaException as problem:  # it was not committed, and whoever begins anew makes sure of that
             log.warning("A transaction could not be aborted: %s", problem, extra=about(Event.CLIENT_TROUBLE))
             self._producer = None
         return error
 
     def _ended(self, producer: Any) -> Optional[KafkaError]:
-        try:
-            self._surely(lambda: producer.commit_transaction(STEP_SECONDS))
-        except KafkaException as problem:
-            error = _error(problem)
-            if error.txn_requires_abort():
-                return self._given_up(producer, error)
-            self.lost = error.str()
-            return error
-        return None
+        self.committing = True
+        self._next_step()
+        while True:
+            try:
+                producer.commit_transaction(STEP_SECONDS)
+            except KafkaException as problem:
+                error = _error(problem)
+                self.waits = error.str()
+                if problem.args[0].retriable():
+                    continue
+                if error.txn_requires_abort():
+                    self.committing = False
+                    return self._given_up(producer, error)
+                self.lost = error.str()
+                return error
+            self.waits = ""
+            return None
 
 
 def _thrown_away(parcels: List[Parcel]) -> List[Parcel]:

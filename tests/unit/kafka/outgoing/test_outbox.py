@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from typing import Any, Callable, Dict, Optional
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from kafka_worker.kafka import consumer
+from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS
 from kafka_worker.kafka.outgoing.record import OutgoingRecord
+from kafka_worker.kafka.outgoing.transactor import Transactor
 from kafka_worker.partitions.task import Task
 from tests.unit.fakes import TOPIC
 from tests.unit.kafka.outgoing.desk import Desk
@@ -26,6 +30,31 @@ def sent(desk: Desk, offset: int = 7) -> Task:
     task = desk.task(offset)
     desk.outbox.send("dead letter", task, OutgoingRecord("topic.dlq", b"key", b"value", []), desk.stored.append)
     return task
+
+
+class Client:
+    """One that only knows its log."""
+
+    def __init__(self, properties: Dict[str, Any], logger: Optional[logging.Logger] = None) -> None:
+        self.log = logger or properties["logger"]
+
+    def init_transactions(self, _seconds: float) -> None:
+        """At once."""
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: consumer.create_consumer({}), lambda: outbox.create_producer({}), lambda: Transactor({}, Client)._begin()]
+)
+def test_each_client_tells_a_kind_of_trouble_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], Any], request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(consumer, "Consumer", Client)
+    monkeypatch.setattr(outbox, "Producer", Client)
+    text = f"FAIL [{request.node.name}#producer-1] [thrd:127.0.0.1:9092/bootstrap]: Connect failed: Connection refused"
+    line = logging.LogRecord("librdkafka", logging.ERROR, "", 0, text, (), None)
+    client = make()
+
+    assert [bool(client.log.filter(line)) for _ in range(2)] == [True, False]
 
 
 def test_a_record_counts_as_stored_only_after_the_acknowledgement(desk: Desk) -> None:

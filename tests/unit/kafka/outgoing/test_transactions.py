@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import List
+from typing import List, Tuple
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -211,24 +211,42 @@ def test_of_a_partition_that_goes_away_what_can_be_stored_is_waited_for_and_noth
     assert bench.ours.highest(bench.partition) == -1
 
 
-def test_a_client_that_does_not_come_back_from_a_call_is_given_up_but_not_for_brokers_that_are_away_or_for_our_own_sleep(
-    bench: Bench,
+@pytest.mark.parametrize("over", [False, True], ids=["still", "just back"])
+def test_another_client_takes_the_place_of_one_that_does_not_come_back_but_not_for_brokers_that_are_away_or_our_own_sleep(
+    bench: Bench, *, over: bool
 ) -> None:
     """It may wait for a broker that is no more without an end. What brokers that are away cost is an answer each time."""
 
-    def hangs(seconds: int, *, answered: bool = False) -> bool:
+    def hangs(seconds: int, *, answered: bool = False) -> Tuple[bool, int]:
         for _ in range(seconds):
             bench.now += 1.0
-            bench.by_hand.asked += answered
+            bench.by_hand.step += answered
             said = bench.ours.hangs()
-        return said
+        return said, bench.by_hand.replaced
 
-    bench.by_hand.asked = 1
+    bench.send(0)
+    bench.commit()
+    bench.by_hand.step = 1
     away = hangs(100, answered=True)
     bench.now += 100.0
-    slept = hangs(10)
+    slept = hangs(8)
+    bench.by_hand.over.extend(bench.by_hand.jobs if over else [])
+    back = hangs(8)
+    bench.now += PAUSE_SECONDS
+    again = bench.commit() is not None and bench.sent == [0]
 
-    assert (away, slept, hangs(10)) == (False, False, True)
+    assert (away, slept, back) == ((False, 0), (False, 0), (False, 1))
+    assert again != over, "what it has done at the last moment counts, and what it has not is done by the other"
+
+
+def test_of_a_client_that_may_have_committed_no_other_takes_the_place(bench: Bench) -> None:
+    bench.by_hand.step, bench.by_hand.committing = 1, True
+    said = []
+    for _ in range(62):
+        said.append(bench.ours.hangs())
+        bench.now += 1.0
+
+    assert (said[59], said[61], bench.by_hand.replaced) == (False, True, 0)
 
 
 def test_that_none_is_committed_for_a_while_is_told(bench: Bench) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
@@ -24,6 +25,7 @@ class Client:
         self.calls: List[str] = []
         self.absent: Dict[str, List[Optional[KafkaError]]] = {}  # what is said of a topic, one time after the other
         self.looked_for: List[str] = []
+        self.noted: Callable[[str], object] = id
 
     def list_topics(self, topic: str, _timeout: float) -> Any:
         self.looked_for.append(topic)
@@ -38,6 +40,7 @@ class Client:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         def call(*_arguments: Any, on_delivery: Any = None, **_named: Any) -> Any:
             self.calls.append(name)
+            self.noted(name)
             said = self._says.get(name, [])
             error = said.pop(0) if said else None
             if name == "produce" and error is not None:
@@ -67,7 +70,9 @@ WHOLE = ["init_transactions", "begin_transaction", "produce", "send_offsets_to_t
     ("says", "error", "calls"),
     [
         ({}, None, WHOLE),
-        ({"init_transactions": [LATE], "commit_transaction": [LATE]}, None, [WHOLE[0], *WHOLE, WHOLE[-1]]),
+        ({"init_transactions": [LATE], "commit_transaction": [LATE] * 3}, None, [WHOLE[0], *WHOLE, *WHOLE[-1:] * 3]),
+        ({"init_transactions": [LATE] * 2}, LATE, WHOLE[:1] * 2),
+        ({"send_offsets_to_transaction": [LATE] * 2}, LATE, [*WHOLE[:4], WHOLE[3], "abort_transaction"]),
         ({"init_transactions": [FATAL]}, FATAL, WHOLE[:1]),
         ({"send_offsets_to_transaction": [ABORT]}, ABORT, [*WHOLE[:4], "abort_transaction"]),
         ({"commit_transaction": [ABORT]}, ABORT, [*WHOLE, "abort_transaction"]),
@@ -89,6 +94,47 @@ def test_when_nobody_knows_what_became_of_it_nothing_more_is_done() -> None:
     error, lost, calls, _ = attempt({"commit_transaction": [FATAL]})
 
     assert (error, lost, calls) == (FATAL, "another one", WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("hangs", "calls", "replaced"),
+    [("flush", WHOLE[:3], True), ("send_offsets_to_transaction", WHOLE[:4], True), ("commit_transaction", WHOLE, False)],
+)
+def test_whose_place_was_taken_does_nothing_more_when_its_client_comes_back(
+    hangs: str, calls: List[str], *, replaced: bool
+) -> None:
+    """And nobody takes the place of one that may have committed something."""
+    client, others = Client({}), []
+    ours = Transactor({}, lambda *_, **__: client)
+    client.noted = lambda name: others.append(ours.another()) if name == hangs else None
+    bench = Bench()
+    bench.send(0)
+    job = bench.commit()
+    assert job
+
+    with pytest.raises(SystemExit) if replaced else contextlib.nullcontext():
+        ours.attempt(job)
+
+    assert [name for name in client.calls if name not in ("poll", "flush")] == calls
+    assert [other is not None for other in others] == [replaced]
+
+
+def test_a_client_that_can_not_even_abort_makes_room_for_another() -> None:
+    """That of a broker that was away says again and again that it takes longer."""
+    client, made = Client({"send_offsets_to_transaction": [ABORT], "abort_transaction": [LATE] * 2}), []
+
+    def make(*_: Any, **__: Any) -> Client:
+        made.append(client)
+        return client
+
+    transactor = Transactor({}, make)
+    bench = Bench()
+    bench.send(0)
+    job = bench.commit()
+    assert job
+
+    assert [transactor.attempt(job), transactor.attempt(job)] == [ABORT, None]
+    assert len(made) == 2
 
 
 def test_whose_record_was_refused_is_told_and_the_offset_with_it_is_not_committed() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import List, Optional, Tuple
+from collections import deque
+from typing import Deque, List, Optional, Tuple
 
 from confluent_kafka import KafkaError
 
@@ -25,12 +26,21 @@ class ByHand:
 
     def __init__(self) -> None:
         self.jobs: List[Job] = []
-        self.over: List[Job] = []
+        self.over: Deque[Job] = deque()
         self.lost = self.waits = ""
-        self.asked = 0
+        self.step = 0
+        self.committing = False
+        self.replaced = 0
 
     def do(self, job: Job) -> None:
         self.jobs.append(job)
+
+    def another(self) -> Optional[ByHand]:
+        return None if self.committing else self
+
+    def start(self) -> None:
+        self.step = 0
+        self.replaced += 1
 
 
 class Bench:
@@ -85,7 +95,7 @@ class Bench:
         return sent
 
     def ours_serve(self) -> None:
-        waiting, self.by_hand.over = self.by_hand.over, []
+        waiting, self.by_hand.over = self.by_hand.over, deque()
         for job in waiting:
             self.ours._over(job)
 
