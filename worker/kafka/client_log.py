@@ -1,6 +1,6 @@
-"""What Kafka's clients log: it goes the way of our log. And one thing the consumer's tells nowhere else: which topic a name stands
-for by now. The client fetches by a topic's id, so it says that it goes over to another topic of that name before it can have
-anything of it, and its log comes by the same queue as its messages. Consumer thread only.
+"""What Kafka's clients log: it goes the way of our log. And one thing the consumer's tells nowhere else: which topic a name
+stands for by now. The client fetches by a topic's id, so it says that it goes over to another topic of that name before it can
+have anything of it, and its log comes by the same queue as its messages. Consumer thread only.
 """
 
 from __future__ import annotations
