@@ -24,9 +24,9 @@ from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
-from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
+from tests.support.stages import consuming
 
 LIMIT_SECONDS = 120.0
 
@@ -82,7 +82,7 @@ def engine(words: argparse.Namespace) -> Dict[str, float]:
         its, pool, quarantine, policies(its, lambda: 1.0), Member("bench", 0),
         lambda: None if words.journal == "off" else Journal(os.path.join(folder.name, "journal")),
     )  # fmt: skip
-    loop = ConsumerLoop(its, parts, _consuming())
+    loop = ConsumerLoop(its, parts, consuming())
     pool.start()
     threading.Thread(target=loop.consume_messages, daemon=True).start()
     limit = Deadline(LIMIT_SECONDS)
@@ -100,15 +100,6 @@ def engine(words: argparse.Namespace) -> Dict[str, float]:
 def _handler(words: argparse.Namespace) -> Callable[[Any, Partition, int], Any]:
     pause = words.handler_ms / 1000
     return (lambda _message, _partition, _attempt: time.sleep(pause)) if pause else lambda *_: None
-
-
-def _consuming() -> StageHolder:
-    from kafka_worker.shared.ipc.snapshot import Stage
-
-    stage = StageHolder()
-    stage.move(Stage.WAITING)
-    stage.move(Stage.CONSUMING)
-    return stage
 
 
 def _done(pool: Pool) -> int:

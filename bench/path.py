@@ -19,9 +19,8 @@ from kafka_worker.outcomes.retry import policies
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
-from kafka_worker.shared.ipc.snapshot import Stage
-from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.system.deadline import Deadline
+from tests.support.stages import consuming
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings
 
 BATCH = 250
@@ -71,13 +70,10 @@ class Way:
             settings, self._pool, Quarantine(settings, 0, self._pool, SuspectsFile(None)),
             policies(settings, lambda: 1.0), Member("host", 0), clock=self._clock,
         )  # fmt: skip
-        stage = StageHolder()
-        stage.move(Stage.WAITING)
-        stage.move(Stage.CONSUMING)
         batches = [self._delivered(first) for first in range(0, messages, BATCH)]
         between = [step for batch in batches for step in (batch, self._handled)]
         group = ScriptedGroup(self._assigned, lambda _group: [], self._told, *between, self._stopped)
-        self._loop = ConsumerLoop(settings, parts, stage, self._clock, cast("Any", group))
+        self._loop = ConsumerLoop(settings, parts, consuming(), self._clock, cast("Any", group))
 
     def go(self) -> int:
         """All the way; how many are done."""

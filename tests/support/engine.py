@@ -18,13 +18,12 @@ from kafka_worker.pools import composite
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.ipc.snapshot import Stage
-from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
+from tests.support.stages import consuming
 
 READY_SECONDS = 30.0
 STOP_SECONDS = 20.0
@@ -42,7 +41,7 @@ class Engine:
         parts = build.parts(
             settings, self.pool, quarantine, policies(settings, _longest), Member(name, 0), tokens=of_settings(settings)
         )
-        self.loop = ConsumerLoop(settings, parts, _consuming())
+        self.loop = ConsumerLoop(settings, parts, consuming())
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.code: Optional[ExitCode] = None  # once it has ended
         self._stopped = False
@@ -80,10 +79,3 @@ class Engine:
 def _longest() -> float:
     """In the place of chance: the longest waits that the product could choose, so that tests know how long one waits."""
     return 1.0
-
-
-def _consuming() -> StageHolder:
-    stage = StageHolder()
-    stage.move(Stage.WAITING)
-    stage.move(Stage.CONSUMING)
-    return stage

@@ -18,11 +18,10 @@ from kafka_worker.recovery.follow_up import FollowUp
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.ipc.snapshot import Stage
-from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.shared.topic_settings import ByTopic
 from tests.support.ending import started
+from tests.support.stages import consuming
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step, some_settings
 
 OURS = (TOPIC, 0)
@@ -61,9 +60,7 @@ class Bench:
         """From joining to the end, with these steps as fetches and these settings."""
         self.group = ScriptedGroup(*steps, self._note_the_end)
         self._monkeypatch.setattr(loop, "member", self.group)
-        stage = StageHolder()
-        stage.move(Stage.WAITING)
-        stage.move(Stage.CONSUMING)
+        stage = consuming()
         settings = some_settings(**{"commit_interval_seconds": 60.0, "drain_seconds": 10.0, **changes})
         with started(self.pool(self._noted)) as pool:
             quarantine = self.quarantine(settings, 0, pool, SuspectsFile(None))
