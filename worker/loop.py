@@ -238,10 +238,13 @@ class ConsumerLoop:
         """`inside` a client callback nothing comes and no commit is answered, and who is not in the group, or sees no broker,
         waits for that."""
         consumer, why = self._consumer, self._parts.gates.why
-        reports = [(p, p.report(consumer.end((p.topic, p.number)), why(p))) for p in self._ownership.assignment]
+        excused = inside or consumer.away or not consumer.joined or self.stopping is not None
+        reports = [
+            (p, p.report(consumer.end((p.topic, p.number)), why(p), fetched=not excused)) for p in self._ownership.assignment
+        ]
         reports = self._heads.told(reports, now)
-        if inside or consumer.away or not consumer.joined or self.stopping is not None:
-            self._standstills.excuse(reports)
+        if excused:
+            self._standstills.excuse(reports, None if consumer.away else consumer.ends, now)
             return [report for _, report in reports]
         return self._standstills.told(reports, consumer.ends, now)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, List
+from typing import Any, Callable, Dict, List
 
 import pytest
 
 from kafka_worker import loop
 from kafka_worker.draining.stopping import Stop
+from kafka_worker.kafka.ends import End
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.recovery.offset_map import encode
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.standstill import standstills
 from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
@@ -141,11 +143,17 @@ def test_what_is_done_while_a_revocation_waits_is_committed_when_it_is_due_also_
 # ---- the other duties ----
 
 
-def test_while_a_revocation_waits_partitions_that_stay_are_served_as_ever_and_the_main_thread_sees_that_we_turn(
+def test_while_a_revocation_waits_partitions_that_stay_are_served_and_told_of_as_ever_and_the_main_thread_sees_that_we_turn(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop, "REPORT_SECONDS", 0.01)
+    monkeypatch.setattr(standstills, "AT_REST_SECONDS", 0.01)
+    stale = End(10, 10, "")
+    monkeypatch.setattr(ScriptedGroup, "end", lambda *_: stale.latest)  # as of the last fetch
     tried: List[int] = []
+
+    def ends() -> Dict[int, int]:
+        return {report.partition: report.end for report in bench.loop.report.partitions}
 
     def call(message: Any, partition: Partition, attempt: int) -> None:
         if message.partition() == 1:
@@ -161,6 +169,9 @@ def test_while_a_revocation_waits_partitions_that_stay_are_served_as_ever_and_th
         eventually(lambda: tried == [1, 2], SECONDS, "what has failed is tried again")
         eventually(lambda: bench.loop.turned_at > turned, SECONDS, "the loop turns")
         eventually(lambda: bench.loop.report.partitions is not reported, SECONDS, "the report is made anew")
+        for asked in ({OTHER: End(60, 60, "")}, {OTHER: End(-1, -1, "no leader"), OURS: End(20, 20, "")}):
+            bench.group.ends.known = asked
+            eventually(lambda: ends() == {0: asked.get(OURS, stale).latest, 1: 60}, SECONDS, "ends are new")  # noqa: B023
 
     bench.call = call
     bench.delays = {7: 0.01}

@@ -96,10 +96,10 @@ class Partition:
         # Once something was delivered the event says nothing new, and something wrong if the topic was made anew since.
         return max(position, watermark if watermark >= 0 else self._eof)
 
-    def report(self, end: int, held: str = "") -> PartitionReport:
+    def report(self, end: int, held: str = "", *, fetched: bool = True) -> PartitionReport:
         """What the snapshot says of it at this moment. `end` is the partition's end as the last fetch told, or -1 (as long
-        as there is none, others were asked); `held` says why nothing of it is started."""
-        end = max(self._eof, end, self.asked_end if self.flow.crowded else -1)
+        as there is none, others were asked); `held` says why nothing of it is started; `fetched`: whether it may be."""
+        end = max(self._eof, end, -1 if fetched and not self.flow.crowded else self.asked_end)
         committed, watermark = self.stored.committed, self.tracker.watermark()
         # Before our first commit: what was committed before is where delivery began, and nothing is done below the watermark.
         since = committed if committed >= 0 else watermark

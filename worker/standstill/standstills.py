@@ -29,6 +29,7 @@ UNDELIVERED = (
     "them: stop the service, then: {}"
 )
 FROZEN_SECONDS = 15.0  # after so long without fetching the end of a partition is asked for
+AT_REST_SECONDS = 1.0  # likewise, while partitions are drained: most are within that
 
 
 class Standstills:
@@ -41,14 +42,16 @@ class Standstills:
         self._pool, self._quarantine, self._decisions = parts.pool, parts.quarantine, parts.decisions
         self._all_running = parts.settling.all_running
         self._stalled: Set[Partition] = set()  # at the last look
+        self._excused_at: Optional[float] = None  # since when nothing can move
 
     def told(self, reported: List[Reported], ends: Ends, now: float) -> List[PartitionReport]:
         """The reports, which say of each partition that stands still how it does."""
+        self._excused_at = None
         still = {partition: self._still(partition, report, now) for partition, report in reported}
         # Soon enough to know it when the time is over.
         silent = [(p.topic, p.number) for p, report in reported if still[p] > self._seconds / 2 and not report.in_flight]
         frozen = [(p.topic, p.number) for p, report in reported if self._frozen(p, report, now)]
-        known = ends.of(silent, now, [name for name in frozen if name not in silent])
+        known = self._ends(reported, ends.of(silent, now, [name for name in frozen if name not in silent]))
         told = [self._told(p, report, known.get((p.topic, p.number)), still[p], now) for p, report in reported]
         self._tell({partition: report.stalled for (partition, _), report in zip(reported, told)})
         return told
@@ -56,8 +59,6 @@ class Standstills:
     def _told(
         self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, now: float
     ) -> PartitionReport:
-        if end is not None:
-            partition.asked_end = end.latest
         why = self._why(partition, report, end, still, now)
         return report._replace(stalled=why) if why else report
 
@@ -73,12 +74,23 @@ class Standstills:
             log.info("%s stands still no longer", partition, extra=told)
         self._stalled = stalled
 
-    @staticmethod
-    def excuse(reported: Iterable[Reported]) -> None:
-        """Nothing can move now, and that is told otherwise."""
+    def excuse(self, reported: List[Reported], ends: Optional[Ends], now: float) -> None:
+        """Nothing can move now, and that is told otherwise. `ends`: who tells meanwhile where they end, if anybody does."""
         for partition, _ in reported:
             partition.moves.restart()
             partition.commits.restart()
+        if self._excused_at is None:
+            self._excused_at = now
+        if ends is not None and now >= self._excused_at + AT_REST_SECONDS:
+            self._ends(reported, ends.of([(p.topic, p.number) for p, _ in reported], now))
+
+    @staticmethod
+    def _ends(reported: Iterable[Reported], known: Mapping[Tuple[str, int], End]) -> Mapping[Tuple[str, int], End]:
+        for partition, _ in reported:
+            end = known.get((partition.topic, partition.number))
+            if end is not None and not end.problem:
+                partition.asked_end = end.latest
+        return known
 
     @staticmethod
     def _still(partition: Partition, report: PartitionReport, now: float) -> float:

@@ -137,7 +137,9 @@ class _Unknown:
     def answer(self, _patience: float = 0.0) -> Optional[Dict[str, Home]]:
         """Nothing."""
 
-    def of(self, _: Iterable[TopicPartition], _now: float, _seldom: Iterable[TopicPartition]) -> Dict[TopicPartition, End]:
+    def of(
+        self, _: Iterable[TopicPartition], _now: float, _seldom: Iterable[TopicPartition] = ()
+    ) -> Dict[TopicPartition, End]:
         """No ends."""
         return {}
 

@@ -205,7 +205,7 @@ def test_a_moment_in_which_nothing_can_move_is_not_counted(bench: Bench) -> None
     committed(bench, 7)
     bench.ends_at(9)
     bench.look(SECONDS - 2)
-    bench.standstills.excuse([(bench.partition, bench.partition.report(-1))])
+    bench.standstills.excuse([(bench.partition, bench.partition.report(-1))], None, bench.now)
 
     assert bench.look(SECONDS - 2) == ""
 
