@@ -190,14 +190,18 @@ class ChildProcess:
                 for answer in self._inquiries.answers(self._loop):
                     self._channel.send(answer)
         code = self._cut() if self._code is None else self._code
-        # A fault is no will of ours: what runs may have led to it (used up the memory, closed our descriptors).
-        if self._journal is not None and code is not ExitCode.FAULT:
+        if self._journal is not None and not self._ended_by_handlers(code):
             self._journal.end()
         self._stage.move(Stage.CLOSED)
         self._channel.send(self._heartbeat.told())  # without it, exit 0 would not be believed
         if self._alone:  # else the supervisor does it
             orphans.end_left_behind(os.getpid(), leader_ends=True)
         return code
+
+    def _ended_by_handlers(self, code: ExitCode) -> bool:
+        """Whether what runs may have led to the end: to a fault (it has used up the memory, closed our descriptors), or, as
+        it is cut off, to a recycling for memory that each process after this one would come to as well."""
+        return code is ExitCode.FAULT or (code is ExitCode.GAVE_UP and self._upkeep.outgrown)
 
     def leave(self, code: ExitCode) -> NoReturn:
         """End the process, its task processes before it. What handlers have left for the end (`atexit`, a buffer) is done

@@ -123,16 +123,19 @@ def test_the_slots_lock_is_held_until_the_process_is_dead_so_that_nobody_reads_t
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("code", "outgrown", "said"),
     [
-        (ExitCode.OK, ["own will"]),
-        (ExitCode.GAVE_UP, ["own will"]),
-        (ExitCode.FENCED, ["own will"]),
-        (ExitCode.FAULT, []),
+        (ExitCode.OK, True, ["own will"]),
+        (ExitCode.GAVE_UP, False, ["own will"]),
+        (ExitCode.GAVE_UP, True, []),
+        (ExitCode.FENCED, False, ["own will"]),
+        (ExitCode.FAULT, False, []),
     ],
 )
-def test_what_runs_at_the_end_is_suspect_only_when_a_fault_has_ended_us(bench: Bench, code: ExitCode, said: List[str]) -> None:
-    bench.child._code = code
+def test_what_runs_at_the_end_is_suspect_only_when_a_fault_has_ended_us_or_what_it_has_used_up_of_memory(
+    bench: Bench, code: ExitCode, outgrown: bool, said: List[str]
+) -> None:
+    bench.child._code, bench.child._upkeep = code, SimpleNamespace(outgrown=outgrown)
 
     assert bench.watch(lambda _: None) is code
     assert bench.ends == said

@@ -23,6 +23,7 @@ class Recycling:
         self._soft_limit = soft_limit
         self._from_the_start = 0  # bytes of a process that was too large early
         self.oversized = False  # too large, and a new process would be as large
+        self.outgrown = False  # too large early, and it has grown on: what runs in it is why, and would do that to the next
 
     def reason(self, age: float, done: int, resident: int) -> str:
         """Why the process should be recycled; empty: it should not. `age` in seconds, `resident` in bytes."""
@@ -40,3 +41,4 @@ class Recycling:
         if above and age < EARLY_SECONDS and not self._from_the_start:
             self._from_the_start = resident
         self.oversized = above and resident < GROWN * self._from_the_start
+        self.outgrown = above and not self.oversized and self._from_the_start > 0

@@ -96,6 +96,11 @@ class Upkeep:
             "threads": self._pool.limit, "rss": self._bytes, "renew": self._reason, "oversized": self._recycling.oversized,
         }  # fmt: skip
 
+    @property
+    def outgrown(self) -> bool:
+        """Whether it was recycled for memory that what runs in it has used up, as far as one can tell."""
+        return self._recycling.outgrown
+
     def _tune(self, limit: ConcurrencyLimit, pool: Pool, now: float) -> None:
         before = limit.threads
         threads = limit.take(_sample(pool, now, known=before == self._most), most=self._most_by_memory(before))

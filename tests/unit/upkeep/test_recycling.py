@@ -32,15 +32,16 @@ def test_who_outgrows_the_soft_limit_later_is_recycled_at_once() -> None:
     assert ours.reason(EARLY_SECONDS, 0, 200 * MB) == ""
     assert ours.reason(EARLY_SECONDS, 0, 250 * MB) == "RSS 250 MB above its share of 200 MB"
     assert not ours.oversized
+    assert not ours.outgrown  # a leak, which the next process has not at once
 
 
 def test_who_is_too_large_from_the_start_is_recycled_only_when_it_grows_on() -> None:
     ours = recycling(soft_limit=200 * MB)
 
     reasons = [ours.reason(age, 0, rss * MB) for age, rss in [(1.0, 250), (2.0, 260), (1000.0, 274)]]
-    assert (reasons, ours.oversized) == (["", "", ""], True)
+    assert (reasons, ours.oversized, ours.outgrown) == (["", "", ""], True, False)
     assert ours.reason(1001.0, 0, 275 * MB) == "RSS 275 MB above its share of 200 MB"
-    assert not ours.oversized
+    assert (ours.oversized, ours.outgrown) == (False, True)
 
 
 def test_who_was_too_large_for_a_moment_is_not_oversized_any_more() -> None:
