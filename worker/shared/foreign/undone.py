@@ -14,6 +14,7 @@ import types
 from typing import Any, Callable, List, NamedTuple, Optional, Sequence
 
 from kafka_worker.shared.foreign.answers import BatchError, Reject, Retry, Send
+from kafka_worker.shared.foreign.errors import described
 
 _FUNCTIONS = (type, types.FunctionType, types.BuiltinFunctionType, types.MethodType, functools.partial)
 _MANAGERS = (contextlib._GeneratorContextManager, contextlib._AsyncGeneratorContextManager)  # noqa: SLF001 (of @contextmanager)
@@ -92,7 +93,9 @@ def must_be_done(result: Any) -> None:
     if kind is not None and kind.undone(result):
         if inspect.iscoroutine(result):
             result.close()  # else Python complains that nobody awaited it
-        raise TypeError(f"the handler returned {kind.what}, {kind.why}")
+        error = result if issubclass(type(result), BaseException) else None
+        which = "" if error is None else f" {described(error)}"
+        raise TypeError(f"the handler returned {kind.what}, {kind.why}{which}") from error
 
 
 def must_hold_no_answer(result: Any) -> None:
