@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import Iterator
 
 import pytest
 
+import kafka_worker
 from kafka_worker.ops.views import status
 from kafka_worker.shared.ipc.snapshot import HeadReport, Snapshot, Waits, WorkCount
 from tests.unit import reports
@@ -49,6 +51,16 @@ def test_each_link_of_a_document_leads_to_something(name: str) -> None:
             broken.append(link)
 
     assert broken == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_what_a_document_shows_to_be_copied_is_python_and_says_where_our_names_come_from(name: str) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+    for nodes in [list(ast.walk(ast.parse(block))) for block in blocks]:
+        imported = {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+        used = {node.id for node in nodes if isinstance(node, ast.Name)}
+        assert used.intersection(kafka_worker.__all__) <= imported
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
