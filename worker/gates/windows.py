@@ -3,32 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Deque, List, Tuple
+from typing import Deque, List, Tuple, Union
 
 PIECES = 20  # a window of time moves on by such a part of itself: it forgets nothing sooner, and needs no room for each call
 
 
-class Window:
-    """Calls that ended, and how many of them failed."""
-
-    def add(self, good: int, bad: int, now: float) -> None:
-        """So many more succeeded, and failed, at `now` (monotonic seconds)."""
-        raise NotImplementedError
-
-    def counts(self, now: float) -> Tuple[int, int]:
-        """(calls, how many of them failed) that count at `now`."""
-        raise NotImplementedError
-
-    def reached(self, share: float, now: float) -> bool:
-        """Whether so large a share failed, of enough calls to say anything."""
-        raise NotImplementedError
-
-    def clear(self) -> None:
-        """Forget all of them."""
-        raise NotImplementedError
-
-
-class TimeWindow(Window):
+class TimeWindow:
     """The calls that ended in the last so many seconds."""
 
     def __init__(self, seconds: float, min_calls: int) -> None:
@@ -38,7 +18,7 @@ class TimeWindow(Window):
         self._pieces: Deque[List[float]] = deque()  # [since, good, bad]
 
     def add(self, good: int, bad: int, now: float) -> None:
-        """Count them in the newest piece, or in a new one."""
+        """So many more succeeded, and failed, at `now` (monotonic seconds)."""
         if not self._pieces or now - self._pieces[-1][0] >= self._seconds / PIECES:
             self._pieces.append([now, 0, 0])
             self._forget(now)
@@ -52,7 +32,7 @@ class TimeWindow(Window):
         return int(sum(piece[1] for piece in self._pieces)) + bad, bad
 
     def reached(self, share: float, now: float) -> bool:
-        """Whether the share of failures among the calls that there were is reached."""
+        """Whether so large a share failed, of enough calls to say anything."""
         calls, bad = self.counts(now)
         return calls >= self._min_calls and bad >= share * calls
 
@@ -65,7 +45,7 @@ class TimeWindow(Window):
             self._pieces.popleft()
 
 
-class CountWindow(Window):
+class CountWindow:
     """The last so many calls, at whatever time they ended."""
 
     def __init__(self, size: int) -> None:
@@ -104,3 +84,6 @@ class CountWindow(Window):
         self._bad -= cut * side
         if not oldest[side]:
             self._runs.popleft()
+
+
+Window = Union[TimeWindow, CountWindow]
