@@ -101,6 +101,16 @@ def test_the_tightest_quota_of_all_groups_above_us_counts(
     assert machine.cpu_quota(tree(tmp_path, files)) == quota
 
 
+@pytest.mark.parametrize(("ours", "above", "limit"), [("max", "max", None), ("max", "4096", 4096), ("8192", "4096", 4096)])
+def test_so_does_the_tightest_limit_of_memory(tmp_path: Path, ours: str, above: str, limit: Optional[int]) -> None:
+    groups = {"service/memory.max": f"{ours}\n", "memory.max": f"{above}\n"}
+    root = tree(
+        tmp_path, {"proc/self/cgroup": "0::/service\n", **{f"sys/fs/cgroup/{name}": text for name, text in groups.items()}}
+    )
+
+    assert machine.memory_quota(root) == limit
+
+
 @pytest.mark.parametrize(("quota", "cores"), [("20000", 1), ("150000", 2), ("1000000", 3), ("max", 3)])
 def test_cores_are_the_smaller_of_affinity_and_the_quota_rounded_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, cores: int
