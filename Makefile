@@ -3,11 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet
 PYTEST := $(VENV)/bin/python -m pytest
-# Tests of processes and brokers mostly wait.
-UNIT := $(PYTEST) --numprocesses 2 tests/unit
+UNIT := $(VENV)/bin/python -m tests.support.unit_tests
 OTHERS := $(VENV)/bin/python -m tests.support.other_pythons
 # What hangs where no signal is heard shows its stacks. That is a thread for each test, so the many short ones go without.
 LONG := $(PYTEST) -o faulthandler_timeout=100
+# Tests of processes and brokers mostly wait.
 SIDE_BY_SIDE := $(LONG) --numprocesses 3 --dist loadscope
 
 .DEFAULT_GOAL := help

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from itertools import chain
+from pathlib import Path
+from typing import Any, Tuple
+
+import pytest
+
+from tests.support import unit_tests
+
+
+class Run:
+    def __init__(self, returncode: int) -> None:
+        self.returncode = returncode
+
+    def communicate(self) -> Tuple[str, None]:
+        return "what it told", None
+
+
+def test_each_file_is_run_by_one_of_two_that_have_as_many() -> None:
+    shares = unit_tests.shares()
+    files = {str(file) for file in Path(__file__).parents[1].rglob("*.py") if file.name.startswith("test_")}
+
+    assert sorted(chain(*shares)) == sorted(files)
+    assert abs(len(shares[0]) - len(shares[1])) <= 1
+
+
+@pytest.mark.parametrize("codes", [(0, 1), (1, 0), (0, 0)])
+def test_it_fails_when_one_of_them_does_and_what_all_have_told_is_seen(
+    codes: Tuple[int, int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs: Any = iter(map(Run, codes))
+    monkeypatch.setattr(unit_tests, "begun", lambda _files, *, heard: next(runs))
+
+    assert unit_tests.main() == max(codes)
+    assert capsys.readouterr().out.count("what it told") == 2
