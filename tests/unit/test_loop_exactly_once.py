@@ -215,15 +215,22 @@ def test_a_process_whose_client_does_not_come_back_ends_and_waits_for_nothing(
     assert code is ExitCode.FAULT
 
 
-@pytest.mark.parametrize(("losses", "told"), [(1, []), (0, ["FENCED_INSTANCE_ID"])])
+@pytest.mark.parametrize(
+    ("error", "losses", "told"),
+    [
+        (KafkaError.FENCED_INSTANCE_ID, 1, []),
+        (KafkaError.FENCED_INSTANCE_ID, 0, ["FENCED_INSTANCE_ID"]),
+        (KafkaError._FENCED, 1, []),  # brokers that were away for a minute end what was open
+    ],
+)
 def test_that_a_transaction_of_who_we_were_before_is_fenced_says_nothing_of_who_we_are(
-    bench: Bench, transactor: AtOnce, losses: int, told: List[str]
+    bench: Bench, transactor: AtOnce, error: int, losses: int, told: List[str]
 ) -> None:
     """Who was lost and came back has its seat by another name: what was under way had the former one."""
     answer, do = [], transactor.do
 
     def late(job: Job) -> None:
-        job.error = KafkaError(KafkaError.FENCED_INSTANCE_ID)
+        job.error = KafkaError(error)
         answer.append(job)
         transactor.do = do  # type: ignore[method-assign]
 

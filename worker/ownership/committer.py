@@ -121,10 +121,12 @@ class Committer:
 
     def _refused(self, error: Any) -> None:
         """A transaction was not committed; `error`: as the client gives it."""
-        if error.name() == "FENCED_INSTANCE_ID" and self._member != self._membership:
-            log.debug("It was of the member that we were before, whose seat we have now: %s", error)
+        kind = meaning(error.name())
+        if kind is Meaning.FENCED and self._member != self._membership:
+            # It was of the member that we were before; or brokers were away for longer than they give a transaction.
+            log.debug("A transaction from before we were lost is refused: %s", error)
             return
-        if meaning(error.name()) is not Meaning.UNSUPPORTED:
+        if kind is not Meaning.UNSUPPORTED:
             self._consumer.commit_failed(error, "a transaction")
             return
         if self._consumer.ending is not None:
