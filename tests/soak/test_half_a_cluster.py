@@ -1,10 +1,12 @@
-"""One broker of two is gone, and with it the partitions that it alone had."""
+"""One broker of two is gone, or silent, and with it the partitions that it alone had."""
 
 from __future__ import annotations
 
 import json
+import time
 from typing import Callable, Dict, List, Set
 
+from kafka_worker.ops.connection import ANSWER_SECONDS, NOT_ALL
 from tests.support.admin import Admin
 from tests.support.eventually import eventually
 from tests.support.kafka import Cluster
@@ -18,8 +20,10 @@ PARTITIONS = 4
 class Pair(Cluster):
     """Each has topics of its own, both have the group's offsets. The first alone decides who is there."""
 
-    def __init__(self) -> None:
-        super().__init__(brokers=2, properties={"default.replication.factor": "1", "min.insync.replicas": "1"})
+    def __init__(self, **more: str) -> None:
+        """`more`: properties of both, with underscores for dots."""
+        given = {name.replace("_", "."): value for name, value in more.items()}
+        super().__init__(brokers=2, properties={"default.replication.factor": "1", "min.insync.replicas": "1", **given})
 
     def _configuration(self, number: int, listeners: List[str], controllers: List[str]) -> Dict[str, str]:
         common = super()._configuration(number, listeners, controllers)
@@ -52,6 +56,26 @@ def test_the_partitions_that_a_dead_broker_had_are_named_and_the_others_go_on(
         eventually(lambda: set(running.ledger.done()) == set(keys), SECONDS, "the others go on")
         eventually(lambda: stalled(running) == lost, SECONDS, "status names them")
         assert len(lost) == len(keys) == PARTITIONS / 2
+
+
+def test_a_broker_that_is_silent_is_named_and_waited_for_once(group: str, service: Callable[..., Service]) -> None:
+    """Others still count it in, as with one that we alone can't reach."""
+    with Pair(broker_session_timeout_ms="600000") as pair:
+        name = Admin(pair.bootstrap).create_topic(partitions=PARTITIONS)
+        asking = service(name, group, pair.bootstrap)
+        assert unserved(asking) == ""
+
+        pair.node(2).freeze()
+
+        began = time.monotonic()
+        found = {each["check"]: each for each in json.loads(asking.command("check", "--json").stdout)}
+        seconds = time.monotonic() - began
+        assert pair.node(2).address in found["brokers"]["text"]
+        assert name in found["leaders"]["text"]
+        assert (found["topics"]["state"], found["rights"]["state"]) == ("ok", "ok")
+        assert seconds < 3 * ANSWER_SECONDS + 5  # that broker, and what it may be asked about the group
+        lag = asking.command("lag")
+        assert (lag.returncode, "No broker answers" in lag.stderr) == (NOT_ALL, False)
 
 
 def unserved(running: Service) -> str:

@@ -42,6 +42,10 @@ class NoBrokerError(BrokerError):
     """No broker answers."""
 
 
+class OneAwayError(BrokerError):
+    """The broker that has what is asked for does not answer; others do."""
+
+
 class NoTokenError(NoBrokerError):
     """We have no token to sign in with, so no broker is asked."""
 
@@ -65,6 +69,9 @@ def told(settings: Settings, client: Type[Client], command: Callable[[Client], i
         complain(f"No broker answers at {settings.bootstrap_servers}: {problem}")
         complain(identity.forgotten(settings) or "Are address and protocol right?")
         return NO_BROKER
+    except OneAwayError as problem:
+        complain(f"Given up: {problem}. Others do: `check` says which do not")
+        return NOT_ALL
     except BrokerError as problem:
         complain(f"The broker refuses: {problem}")
         return NOT_ALL
@@ -160,8 +167,15 @@ class Connection:
             self._anonymous = error.str()
 
     def _failed(self, what: str, error: KafkaError) -> BrokerError:
-        away = error.name() in _AWAY
-        return NoBrokerError(self._complaint or error.str()) if away else BrokerError(f"{what}: {error.str()}")
+        return self._silence(what, error.str()) if error.name() in _AWAY else BrokerError(f"{what}: {error.str()}")
+
+    def _silence(self, what: str, text: str) -> BrokerError:
+        """Nobody has answered what was asked about this: one of several, or all?"""
+        try:
+            self._asked_for_topics(FIRST_SECONDS)
+        except KafkaException:
+            return NoBrokerError(self._complaint or text)
+        return OneAwayError(f"the broker that has {what} does not answer ({text})")
 
 
 def _tokens(settings: Settings) -> Optional[Tokens]:

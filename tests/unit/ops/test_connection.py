@@ -7,7 +7,16 @@ from typing import Any, List
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.ops.connection import ANSWER_SECONDS, FIRST_SECONDS, Connection, NoBrokerError, PropertyError
+from kafka_worker.ops.connection import (
+    ANSWER_SECONDS,
+    FIRST_SECONDS,
+    NO_BROKER,
+    NOT_ALL,
+    Connection,
+    NoBrokerError,
+    PropertyError,
+    told,
+)
 from tests.unit.fakes import some_settings
 
 
@@ -44,3 +53,20 @@ def test_whom_a_broker_does_not_believe_hears_of_it_at_once_and_who_hears_nothin
 
         assert connection._consumer.waited == waited  # type: ignore[attr-defined]
         connection._consumer = consumer
+
+
+@pytest.mark.parametrize(("others", "code", "words"), [(True, NOT_ALL, "`check` says which"), (False, NO_BROKER, "No broker")])
+def test_that_one_broker_of_several_does_not_answer_is_not_told_as_that_none_does(
+    others: bool, code: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def asked_for_topics(_connection: Connection, _seconds: float) -> None:
+        if not others:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    def command(connection: Connection) -> int:
+        raise connection._failed("orders[3]", KafkaError(KafkaError._TIMED_OUT))
+
+    monkeypatch.setattr(Connection, "_asked_for_topics", asked_for_topics)
+
+    assert told(some_settings(), Connection, command) == code
+    assert words in capsys.readouterr().err

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from kafka_worker.ops.connection import ANSWER_SECONDS, POLL_SECONDS, Connection, NoBrokerError, Range
+from kafka_worker.ops.connection import ANSWER_SECONDS, POLL_SECONDS, Connection, Range
 from kafka_worker.ops.dead_letters.letter import DeadLetterRecord
 from kafka_worker.ops.dead_letters.plan import Outgoing
 from kafka_worker.shared.foreign.headers import readable_headers
@@ -44,7 +44,7 @@ class Cluster(Connection):
         while left:
             first = self._consumer.poll(POLL_SECONDS)
             if first is None and deadline.expired():
-                raise NoBrokerError(self._complaint or f"nothing came for {ANSWER_SECONDS:.0f} s")
+                raise self._silence(f"{topic}{sorted(left)}", f"nothing came for {ANSWER_SECONDS:.0f} s")
             for message in [] if first is None else [first, *self._consumer.consume(BATCH, 0)]:
                 deadline = Deadline(ANSWER_SECONDS)
                 yield from self._taken(message, left)

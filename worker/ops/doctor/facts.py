@@ -52,6 +52,7 @@ class Kafka:
     """What the cluster has said."""
 
     brokers: int = 0
+    silent: Sequence[str] = ()  # of these: those that do not answer, with their addresses
     away: str = ""  # why nobody answers; empty: somebody did
     refused: str = ""  # why a broker and we do not believe each other
     consumed: Mapping[str, Topic] = field(default_factory=dict)  # by name, retry topics too
@@ -61,6 +62,7 @@ class Kafka:
     no_producer: str = ""  # why ours is not taken in, where it signs in by properties of its own
     no_transactions: Optional[Refusal] = None  # why none can begin; None: they can, or are not wanted
     group_refused: str = ""  # why we may not commit
+    coordinator_away: bool = False  # because the broker that has the group does not answer
     members: Optional[Sequence[Member]] = None  # of the group, now; None: that may not be asked
     properties: Mapping[str, str] = field(default_factory=dict)  # of the brokers; empty: they may not be asked
 

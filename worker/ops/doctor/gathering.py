@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from confluent_kafka import KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]
@@ -18,6 +18,7 @@ from kafka_worker.ops.connection import (
     BrokerError,
     NoBrokerError,
     NoTokenError,
+    OneAwayError,
     PropertyError,
     partitions_of,
 )
@@ -30,6 +31,7 @@ from kafka_worker.shared.settings import Settings
 
 OF_IDENTITY = ("sasl.", "ssl.", "security.")  # properties that say who we are, and whom we believe
 FRAME = 5  # bytes: a zero, and the id of a schema
+TRIES = 5  # at random, to be told of another controller than one that is silent
 GUID_HEADER = "__value_schema_id"  # names a schema by what is the same in all registries
 
 
@@ -53,55 +55,103 @@ class _GoneError(Exception):
 class Examined(Group):
     """The cluster of a service. Use it in a `with`."""
 
+    def __init__(self, settings: Settings) -> None:
+        """Nothing is asked yet. Raises PropertyError."""
+        super().__init__(settings)
+        self._silent: Set[int] = set()  # brokers that do not answer, while others do
+
     def _answer(self, what: str, future: Future[Any]) -> Any:
         try:
             return super()._answer(what, future)
-        except NoBrokerError as problem:  # one of several, or all?
-            try:
-                self._asked_for_topics(FIRST_SECONDS)
-            except KafkaException:
-                raise _GoneError(str(problem)) from problem
-            raise
+        except NoBrokerError as problem:
+            raise _GoneError(str(problem)) from problem
 
     def facts(self) -> Kafka:
         """All that can be told. Raises NoBrokerError and PropertyError."""
         settings = self._settings
-        metadata = self._metadata()
+        named = self._metadata()
+        properties = self._asked_each(sorted(named.brokers))
+        metadata = self._metadata() if self._silent else named  # others may lead now what those that are silent did
         existing = partitions_of(metadata)
         consumed = routes.consumed(settings, existing)
         letters = [name + settings.dead_letter_suffix for name in consumed if routes.RETRY_MARK not in name]
         described = self._topics(consumed, metadata)
-        brokers = sorted(metadata.brokers)
         schemas: Dict[str, int] = {}
         no_producer = self._why_no_producer()
         transactions = settings.delivery == "exactly-once" and not no_producer
+        refused, away = self._why_not_committing(consumed, existing)
         return Kafka(
-            brokers=len(brokers),
+            brokers=len(named.brokers),
+            silent=[
+                f"{number} ({named.brokers[number].host}:{named.brokers[number].port})" for number in sorted(self._silent)
+            ],
             consumed={name: self._with_times(name, topic, schemas) for name, topic in described.items()},
             schemas=schemas,
             no_producer=no_producer,
             no_transactions=self._why_no_transactions() if transactions else None,
             letters=self._topics(letters, metadata),
-            group_refused=self._why_not_committing(consumed, existing),
-            members=self._members(),
-            properties=self._properties(ResourceType.BROKER, [str(number) for number in brokers[:1]]).get(0, {}),
+            group_refused=refused,
+            coordinator_away=away,
+            members=None if away else self._members(),
+            properties=properties,
         )
+
+    def _asked_each(self, numbers: Sequence[int]) -> Dict[str, str]:
+        """The configuration of a broker. All are asked at once, each for its own: so one that is silent is known, and waited
+        for only once."""
+        kind = ResourceType.BROKER
+        asked = {
+            number: self._admin.describe_configs([ConfigResource(kind, str(number))], request_timeout=ANSWER_SECONDS)
+            for number in numbers
+        }
+        found: Dict[str, str] = {}
+        for number, futures in asked.items():
+            try:
+                (entries,) = (self._answer(f"broker {number}", future) for future in futures.values())
+            except OneAwayError:
+                self._silent.add(number)
+            except BrokerError:
+                pass  # it has answered
+            else:
+                found = found or _values(entries)
+        return found
+
+    def _spare(self) -> None:
+        """Have our client ask one that is not silent what it asks the controller: each answer about the cluster names any."""
+        for _ in range(TRIES if self._silent else 0):
+            with contextlib.suppress(KafkaException):
+                if self._admin.list_topics(timeout=FIRST_SECONDS).controller_id not in self._silent:
+                    return
 
     def _topics(self, names: Sequence[str], metadata: Any) -> Dict[str, Topic]:
         existing = partitions_of(metadata)
         there = [name for name in names if name in existing]
-        properties = self._properties(ResourceType.TOPIC, there)
+        properties = self._properties(there)
         operations = self._operations(there)
         found = {
-            name: _with_brokers(Topic(len(existing[name]), operations.get(name), properties.get(index, {})), name, metadata)
-            for index, name in enumerate(there)
+            name: self._with_brokers(
+                Topic(len(existing[name]), operations.get(name), properties.get(name, {})), name, metadata
+            )
+            for name in there
         }
         return {name: found.get(name, Topic(0)) for name in names}
+
+    def _with_brokers(self, topic: Topic, name: str, metadata: Any) -> Topic:
+        """Which of its partitions a broker that answers serves, and which have all their copies."""
+        partitions = metadata.topics[name].partitions
+        serving = metadata.brokers.keys() - self._silent
+        return replace(
+            topic,
+            leaderless=sorted(number for number, each in partitions.items() if each.leader not in serving),
+            thin=sorted(number for number, each in partitions.items() if len(each.isrs) < len(each.replicas)),
+            copies=min((len(each.replicas) for each in partitions.values()), default=0),
+        )
 
     def _operations(self, names: Sequence[str]) -> Dict[str, Any]:
         """What we may do with each topic."""
         found = {}
         wanted = TopicCollection(list(names))
+        self._spare()
         futures = (
             self._admin.describe_topics(wanted, include_authorized_operations=True, request_timeout=ANSWER_SECONDS)
             if names
@@ -114,15 +164,15 @@ class Examined(Group):
                     found[name] = frozenset(each.name for each in operations)
         return found
 
-    def _properties(self, kind: Any, names: Sequence[str]) -> Dict[int, Dict[str, str]]:
-        """The configuration of topics or brokers, by their places among the names."""
-        resources = [ConfigResource(kind, name) for name in names]
+    def _properties(self, names: Sequence[str]) -> Dict[str, Dict[str, str]]:
+        """The configuration of topics."""
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         found = {}
+        self._spare()
         futures = self._admin.describe_configs(resources, request_timeout=ANSWER_SECONDS) if resources else {}
         for resource, future in futures.items():
             with contextlib.suppress(BrokerError):
-                entries = self._answer(str(resource), future)
-                found[names.index(resource.name)] = {name: str(entry.value) for name, entry in entries.items()}
+                found[resource.name] = _values(self._answer(resource.name, future))
         return found
 
     def _with_times(self, name: str, topic: Topic, schemas: Dict[str, int]) -> Topic:
@@ -150,13 +200,14 @@ class Examined(Group):
                 found[place.topic, place.partition] = self._answer(str(place), future).timestamp / 1000
         return found
 
-    def _why_not_committing(self, consumed: Sequence[str], existing: Mapping[str, Sequence[int]]) -> str:
+    def _why_not_committing(self, consumed: Sequence[str], existing: Mapping[str, Sequence[int]]) -> Tuple[str, bool]:
+        """Empty: we may. And whether that is because nobody answers who could tell."""
         places = [(name, existing[name][0]) for name in consumed if existing.get(name)][:1]
         try:
             self.committed(places)
         except BrokerError as problem:
-            return str(problem)
-        return ""
+            return str(problem), isinstance(problem, (OneAwayError, NoBrokerError))
+        return "", False
 
     def _why_no_producer(self) -> str:
         """Where it signs in otherwise than all that asked so far."""
@@ -194,15 +245,8 @@ class Examined(Group):
             return None
 
 
-def _with_brokers(topic: Topic, name: str, metadata: Any) -> Topic:
-    """Which of its partitions a broker that is there serves, and has copies of all."""
-    partitions = metadata.topics[name].partitions
-    return replace(
-        topic,
-        leaderless=sorted(number for number, each in partitions.items() if each.leader not in metadata.brokers),
-        thin=sorted(number for number, each in partitions.items() if len(each.isrs) < len(each.replicas)),
-        copies=min((len(each.replicas) for each in partitions.values()), default=0),
-    )
+def _values(entries: Mapping[str, Any]) -> Dict[str, str]:
+    return {name: str(entry.value) for name, entry in entries.items()}
 
 
 def _schema_of(message: Any) -> Optional[int]:

@@ -21,6 +21,9 @@ def brokers(facts: Facts) -> Verdict:
         return Verdict(
             State.FAIL, f"nobody answers at {at}: {facts.kafka.away}", "look at KAFKA_BOOTSTRAP_SERVERS and network"
         )
+    if facts.kafka.silent:
+        text = f"{facts.kafka.brokers} by {at}, and these do not answer: {', '.join(facts.kafka.silent)}"
+        return Verdict(State.WARN, text, "look at these, at the network between, and at their advertised.listeners")
     return ok(f"{facts.kafka.brokers} by {at}")
 
 
@@ -32,6 +35,8 @@ def credentials(facts: Facts) -> Verdict:
 
 def group(facts: Facts) -> Verdict:
     name = facts.settings.group_id
+    if facts.kafka.coordinator_away:
+        return Verdict(State.FAIL, facts.kafka.group_refused, "start the broker that is away: see brokers and leaders")
     if facts.kafka.group_refused:
         fix = f"kafka-acls --add --operation READ --group {name}"
         return Verdict(State.FAIL, facts.kafka.group_refused, fix)

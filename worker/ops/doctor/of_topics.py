@@ -68,7 +68,7 @@ def partitions(facts: Facts) -> Verdict:
 def rights(facts: Facts) -> Verdict:
     wanted = [(name, topic, "READ") for name, topic in facts.kafka.consumed.items()]
     wanted += [(name, topic, "WRITE") for name, topic in _written(facts).items()]
-    if any(topic.operations is None for _, topic, _ in wanted):
+    if any(topic.partitions and topic.operations is None for _, topic, _ in wanted):
         return Verdict(State.SKIPPED, "the brokers do not tell what we may do")
     wrong = [
         Verdict(State.FAIL, f"no right to {right.lower()} {name}", f"kafka-acls --add --operation {right} --topic {name}")

@@ -43,9 +43,12 @@ def run(configuration: Configuration) -> int:
 def _run(settings: Settings, group: Group, *, as_json: bool) -> int:
     complaints: List[str] = []
     places = _places(settings, group.topics(), complaints)
+    committed = group.committed(places)
     state, members = _members(group, complaints)
-    found = _rows(settings, group, places, members)
-    complaints += [f"{row.topic}[{row.partition}]: its end can't be told: no broker leads it" for row in found if row.end < 0]
+    found = _rows(settings, group, committed, members)
+    complaints += [
+        f"{row.topic}[{row.partition}]: its end can't be told: no broker that answers leads it" for row in found if row.end < 0
+    ]
     if as_json:
         sums = {"lag": total(found), "lag_seconds": oldest(found)}
         show(
@@ -74,8 +77,9 @@ def _members(group: Group, complaints: List[str]) -> Tuple[str, List[Member]]:
         return "?", []
 
 
-def _rows(settings: Settings, group: Group, places: List[Place], members: List[Member]) -> List[Row]:
-    offsets = Offsets(group.committed(places), group.beginnings(places), group.ends(places))
+def _rows(settings: Settings, group: Group, committed: Dict[Place, int], members: List[Member]) -> List[Row]:
+    ends = group.ends(committed)
+    offsets = Offsets(committed, group.beginnings(ends), ends)  # whose end is not told, of that no beginning is
     undone = first_undone(offsets, consumer_properties(settings, "")["auto.offset.reset"])
     behind = {place: offset for place, offset in undone.items() if offset < offsets.ends.get(place, offset + 1)}
     due = {**dict.fromkeys(undone.keys() - behind.keys()), **group.due(behind)}

@@ -36,7 +36,9 @@ class Group(Connection):
         self._admin: AdminClient = self._made(AdminClient, {})
 
     def described(self) -> Tuple[str, List[Member]]:
-        """The state of the group in Kafka's word, and its members. Raises BrokerError."""
+        """The state of the group in Kafka's word, and its members. To be asked only where `committed` was told: while the
+        group's broker does not answer, this question ends the process some seconds later, by a failed assertion in librdkafka
+        2.16 (`rd_kafka_enq_once_del_source_return`). Raises BrokerError."""
         asked = self._admin.describe_consumer_groups([self._name], request_timeout=ANSWER_SECONDS)
         found = self._answer(f"group {self._name}", asked[self._name])
         return found.state.name.lower(), [
@@ -82,7 +84,7 @@ class Group(Connection):
         for place, future in self._admin.list_offsets(asked, request_timeout=ANSWER_SECONDS).items() if asked else ():
             with contextlib.suppress(BrokerError):  # a partition that nobody leads: the others' are worth having
                 found[place.topic, place.partition] = self._answer(str(place), future).offset
-        return found
+        return {place: offset for place, offset in found.items() if offset >= 0}  # below: its leader does not answer
 
     def produced(self, offsets: Mapping[Place, int]) -> Dict[Place, Optional[float]]:
         """When the first message from there on was produced, in seconds since 1970; None: none stands there, whatever markers

@@ -96,6 +96,7 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (replace(FACTS, unwritable=["/run/x"]), "folders", State.FAIL),
         (replace(FACTS, memory=1 << 20), "memory", State.WARN),
         (with_kafka(away="Connection refused"), "brokers", State.FAIL),
+        (with_kafka(silent=["2 (host-b:9092)"]), "brokers", State.WARN),
         (with_kafka(refused="Authentication failed"), "credentials", State.FAIL),
         (with_kafka(consumed={"orders": ABSENT}), "topics", State.FAIL),
         (with_kafka(consumed={"orders": Topic(2, ALL, LARGE)}), "partitions", State.WARN),
@@ -104,6 +105,7 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (with_kafka(consumed={"orders": Topic(8, frozenset(), LARGE)}), "rights", State.FAIL),
         (with_kafka(letters={"orders.dlq": Topic(2, frozenset({"READ"}), LARGE)}), "rights", State.FAIL),
         (with_kafka(group_refused="GROUP_AUTHORIZATION_FAILED"), "group", State.FAIL),
+        (with_kafka(group_refused="no answer", coordinator_away=True), "group", State.FAIL),
         (with_kafka(letters={"orders.dlq": ABSENT}), "dead letters", State.FAIL),
         (with_letters(max_message_bytes="999"), "size of dead letters", State.WARN),
         (with_letters(cleanup_policy="delete,compact"), "dead letters stay", State.FAIL),
@@ -133,6 +135,12 @@ def test_what_is_wrong_is_found_by_its_own_check_alone_which_says_how_to_mend_it
 ) -> None:
     assert wrong(facts) == {name: state}
     assert verdicts(facts)[name].fix
+
+
+def test_a_topic_that_is_missing_hides_nothing_of_what_may_be_done_with_the_others() -> None:
+    found = verdicts(with_kafka(letters={"orders.dlq": ABSENT}))
+
+    assert (found["dead letters"].state, found["rights"].state) == (State.FAIL, State.OK)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, List, Optional, Tuple
 
 import pytest
 
+from kafka_worker.ops.connection import OneAwayError
+from kafka_worker.ops.lag import command
 from kafka_worker.ops.lag.group import Group
 from kafka_worker.outcomes.retry_topics import due_at
 from tests.unit.fakes import TOPIC, Message, some_settings
@@ -82,3 +85,16 @@ def test_headers_that_can_not_be_read_say_nothing_and_are_asked_for_once() -> No
 
     assert found == {(RETRIES, 0): 1.5}
     assert not message.broken
+
+
+def test_the_members_are_not_asked_for_while_the_groups_broker_does_not_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    """librdkafka ends the process for that some seconds after its time is over."""
+
+    def committed(_places: Any) -> Any:
+        raise OneAwayError("the broker that has it")
+
+    group: Any = SimpleNamespace(topics=lambda: {TOPIC: [0]}, committed=committed)  # and no `described`
+
+    with pytest.raises(OneAwayError):
+        command._run(some_settings(topics=(TOPIC,)), group, as_json=False)
+    assert capsys.readouterr().out == ""
