@@ -81,17 +81,24 @@ def test_a_folder_that_was_taken_away_is_there_again_with_all_that_belongs_into_
 
 
 @pytest.mark.parametrize(
-    ("full", "read_only", "why"),
-    [(True, False, "No space left on device"), (False, True, "Read-only file system"), (False, False, "Permission denied")],
+    ("room", "files", "read_only", "why"),
+    [
+        (0, 9, False, "No space left on device"),
+        (9, 0, False, "No space left on device"),
+        (9, 9, True, "Read-only file system"),
+        (9, 9, False, "Permission denied"),
+    ],
 )
 def test_a_folder_that_takes_nothing_more_is_a_problem_until_it_does(
-    house: House, monkeypatch: pytest.MonkeyPatch, why: str, *, full: bool, read_only: bool
+    house: House, monkeypatch: pytest.MonkeyPatch, room: int, files: int, why: str, *, read_only: bool
 ) -> None:
     assert house.check()
-    disk = SimpleNamespace(f_blocks=100, f_bfree=0 if full else 9, f_bavail=0 if full else 9, f_flag=os.ST_RDONLY * read_only)
+    disk = SimpleNamespace(
+        f_blocks=100, f_bfree=room, f_bavail=room, f_files=100, f_ffree=files, f_favail=files, f_flag=os.ST_RDONLY * read_only
+    )
     with monkeypatch.context() as changed:
         changed.setattr(os, "statvfs", lambda _folder: disk)
-        changed.setattr(os, "access", lambda *_: full)
+        changed.setattr(os, "access", lambda *_: not room * files)
         assert house.check()
     told = [each.text for each in house.premises.conditions()]
     assert house.check()

@@ -6,18 +6,20 @@ Exit code: 0 nothing has failed (there may be warnings), 1 something has, 2 no b
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import os
 import platform
 import sys
 import time
-from typing import List, Optional, Sequence
+from dataclasses import replace
+from typing import List, Optional, Sequence, Tuple
 
 import confluent_kafka
 import psutil
 
 from kafka_worker import __version__
+from kafka_worker.ops import asking
 from kafka_worker.ops.connection import NO_BROKER, NOT_ALL
 from kafka_worker.ops.doctor import registry
 from kafka_worker.ops.doctor.checks import Outcome, examine
@@ -55,8 +57,10 @@ def run(configuration: Configuration, faults: Sequence[str] = ()) -> int:
 
 
 def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
+    running, untold = _running(configuration.settings)
     settings = configuration.settings
-    running = _running(settings)
+    if running:  # it goes by the name that this machine had when it was started
+        settings = replace(settings, host=running.host)
     kafka = Kafka() if faults else asked(settings)
     return Facts(
         settings,
@@ -66,6 +70,7 @@ def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
         unwritable=_unwritable(settings),
         memory=min(psutil.virtual_memory().total, machine.memory_quota() or sys.maxsize),
         runs_here=running is not None,
+        untold=untold,
         addresses=frozenset(each.address for found in psutil.net_if_addrs().values() for each in found),
         fenced=frozenset(slot.slot for slot in running.slots if _is_fenced(slot)) if running else frozenset(),
         versions=(
@@ -78,21 +83,29 @@ def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
 
 
 def _unwritable(settings: Settings) -> List[str]:
-    """The folders of ours that could neither be used nor made."""
-    return [folder for folder in (settings.runtime_directory, settings.state_directory) if not _usable(folder)]
+    """The folders of ours that could neither be used nor made, or take nothing more, each with the reason."""
+    found = []
+    for folder in (runtime_files.folder(settings), runtime_files.state_folder(settings)):
+        place = folder
+        while not os.path.exists(place) and place != os.path.dirname(place):
+            place = os.path.dirname(place)
+        try:
+            if not os.path.isdir(place):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            runtime_files.must_take_more(place)
+        except OSError as problem:
+            found.append(f"{folder} ({problem.strerror})")
+    return found
 
 
-def _usable(folder: str) -> bool:
-    while not os.path.exists(folder) and folder != os.path.dirname(folder):
-        folder = os.path.dirname(folder)
-    return os.path.isdir(folder) and os.access(folder, os.W_OK | os.X_OK)
-
-
-def _running(settings: Settings) -> Optional[Snapshot]:
-    """The service on this host, if it runs."""
-    with contextlib.suppress(control.NotRunningError):
-        return from_json(Snapshot, control.ask(runtime_files.control_socket(settings), {"command": "status"}))
-    return None
+def _running(settings: Settings) -> Tuple[Optional[Snapshot], str]:
+    """The service on this host, if it runs; why that can't be told."""
+    try:
+        return from_json(Snapshot, asking.find(settings).snapshot), ""
+    except control.SilentError as problem:
+        return None, str(problem)
+    except control.NotRunningError:
+        return None, ""
 
 
 def _is_fenced(slot: SlotReport) -> bool:

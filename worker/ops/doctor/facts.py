@@ -75,9 +75,10 @@ class Facts:
     now: float  # seconds since 1970
     faults: Sequence[str] = ()  # of the configuration
     unusable: Sequence[str] = ()  # why handler or client can't be used
-    unwritable: Sequence[str] = ()  # folders of ours
+    unwritable: Sequence[str] = ()  # folders of ours, and why
     memory: int = 0  # bytes that this machine, or its container, has; 0: not known
     runs_here: bool = False  # the service
+    untold: str = ""  # why that can't be told
     addresses: FrozenSet[str] = frozenset()  # of this machine
     fenced: FrozenSet[int] = frozenset()  # slots of it whose process has gone because another member had its id
     versions: str = ""

@@ -124,6 +124,9 @@ def host(facts: Facts) -> Verdict:
     missing = facts.fenced if facts.runs_here else range(settings.processes)
     names = {member_name(settings.host, slot) for slot in missing}
     taken = sorted({each.address for each in facts.kafka.members if each.instance in names})
+    if taken and facts.untold:
+        text = f"{settings.host} has members in the group at {', '.join(taken)}, and whether they are ours can't be told"
+        return Verdict(State.WARN, f"{text}: {facts.untold}", "what that says; then ask again")
     if taken and not facts.runs_here and facts.addresses.issuperset(taken):
         return Verdict(
             State.WARN,

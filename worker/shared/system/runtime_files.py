@@ -184,7 +184,8 @@ def replace(path: str, text: str) -> None:
 def must_take_more(folder: str) -> None:
     """Raises OSError when no file can be made in it: its disk is full, or read-only, or is another user's."""
     disk = os.statvfs(folder)
-    if disk.f_blocks and not (disk.f_bavail if os.getuid() else disk.f_bfree):  # no blocks: a disk without a limit
+    blocks, files = (disk.f_bavail, disk.f_favail) if os.getuid() else (disk.f_bfree, disk.f_ffree)
+    if (disk.f_blocks and not blocks) or (disk.f_files and not files):  # none in all: a disk without a limit
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         code = errno.EROFS if disk.f_flag & os.ST_RDONLY else errno.EACCES

@@ -137,6 +137,13 @@ def test_what_is_wrong_is_found_by_its_own_check_alone_which_says_how_to_mend_it
     assert verdicts(facts)[name].fix
 
 
+def test_whose_the_members_of_our_name_are_is_not_said_where_the_supervisor_can_not_be_asked() -> None:
+    theirs = with_kafka(members=[Member("web-1-0", "web-1-0", "10.0.0.9", ())])
+    found = verdicts(replace(theirs, untold="process 7 is stopped"))["host name"]
+
+    assert (found.state, "process 7 is stopped" in found.text) == (State.WARN, True)
+
+
 def test_a_topic_that_is_missing_hides_nothing_of_what_may_be_done_with_the_others() -> None:
     found = verdicts(with_kafka(letters={"orders.dlq": ABSENT}))
 
