@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any, Dict, NamedTuple
 
 from kafka_worker.shared.ipc import control
@@ -33,10 +32,16 @@ def find(settings: Settings) -> RunningService:
     path = runtime_files.control_socket(settings)
     try:
         return RunningService(path, control.ask(path, QUESTION))
-    except control.NotRunningError:
+    except control.NotRunningError as problem:
+        untold = problem
         for other in runtime_files.other_control_sockets(settings):
-            with contextlib.suppress(control.NotRunningError):
+            try:
                 found = RunningService(other, control.ask(other, QUESTION, nearby=True))
+            except control.SilentError as silent:  # it may be the one that is meant
+                untold = untold if isinstance(untold, control.SilentError) else silent
+            except control.NotRunningError:
+                continue
+            else:
                 if found.snapshot.get("group") == settings.group_id:
                     return found
-        raise
+        raise untold from None

@@ -217,7 +217,7 @@ def must_be_ours(connection: socket.socket, path: str, *, nearby: bool) -> None:
     if os.getuid() not in (0, peer.uid) and peer.uid:
         raise SilentError(f"user {peer.uid} answers at {path}, and not yours")
     if nearby and not peer.pid:
-        raise SilentError(f"who answers at {path} is on another host")
+        raise NotRunningError(f"who answers at {path} is on another host")
 
 
 def _peer(connection: socket.socket) -> Caller:
