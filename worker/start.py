@@ -47,11 +47,11 @@ def run(module: str) -> int:
     """The `main` of `kafka_worker.<module>`. When it can't even be imported, says which of the user's files may be why.
 
     First of all come signals: whoever typed a command may think better of it before its imports are done, and for what we
-    start ourselves our supervisor decides."""
-    users_last()
-    from signal import SIG_BLOCK, SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
+    start ourselves our supervisor decides. By the interpreter's own module: `signal` would import a dozen others before."""
+    from _signal import SIG_BLOCK, SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask  # type: ignore[import-not-found]
 
     pthread_sigmask(SIG_BLOCK, [SIGTERM, SIGINT, SIGHUP])
+    users_last()
     register()
     from importlib import import_module
 

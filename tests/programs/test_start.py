@@ -51,3 +51,25 @@ def test_signals_that_come_while_the_interpreter_ends_change_no_exit_code() -> N
     ended = subprocess.run([sys.executable, "-c", LATE], cwd=folder, check=False, timeout=30)
 
     assert ended.returncode == 3
+
+
+EARLY = """
+import os, sys, _signal
+
+def held_back(*_):
+    print(*(name for name in sys.modules if name not in before), flush=True)
+    os._exit(0)
+
+before, _signal.pthread_sigmask = set(sys.modules), held_back
+from worker.start import run
+run("ops.commands")
+"""
+
+
+def test_nothing_of_ours_is_imported_before_signals_are_held_back() -> None:
+    """A Ctrl-C until then is a traceback of Python's: only its own start, and that of one module, is that early."""
+    folder = os.path.dirname(start.FOLDER)
+
+    imported = subprocess.run([sys.executable, "-c", EARLY], cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    assert set(imported.split()) <= {"__future__", "worker", "worker.start"}

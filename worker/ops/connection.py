@@ -75,9 +75,6 @@ def told(settings: Settings, client: Type[Client], command: Callable[[Client], i
     except BrokerError as problem:
         complain(f"The broker refuses: {problem}")
         return NOT_ALL
-    except KeyboardInterrupt:
-        complain("Interrupted")
-        return NOT_ALL
 
 
 class Connection:

@@ -55,6 +55,14 @@ def test_whom_a_broker_does_not_believe_hears_of_it_at_once_and_who_hears_nothin
         connection._consumer = consumer
 
 
+def test_that_it_was_interrupted_is_not_told_as_something_that_could_not_be_done() -> None:
+    def command(_connection: Connection) -> int:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        told(some_settings(), Connection, command)
+
+
 @pytest.mark.parametrize(("others", "code", "words"), [(True, NOT_ALL, "`check` says which"), (False, NO_BROKER, "No broker")])
 def test_that_one_broker_of_several_does_not_answer_is_not_told_as_that_none_does(
     others: bool, code: int, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -30,7 +29,7 @@ def facts(folder: Path) -> Facts:
 def test_a_service_is_found_by_the_name_that_its_machine_had_when_it_was_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running = asking.RunningService("", as_json(replace(snapshot(), host="before")))
+    running = asking.RunningService("", as_json(snapshot()._replace(host="before")))
     monkeypatch.setattr(asking, "find", lambda _settings: running)
 
     found = facts(tmp_path)
