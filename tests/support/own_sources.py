@@ -1,15 +1,19 @@
-"""Our own Python files, for the rules that a machine can check. Each is parsed once: that takes longer than all that the rules
-ask of it."""
+"""Our own Python files, for the rules that a machine can check. To parse one takes longer than all that the rules ask of it:
+that is done once, and only where its text does not answer."""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from functools import lru_cache
 from pathlib import Path
 from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Set, Tuple
 
 ROOT = Path(__file__).resolve().parents[2]
+
+TEXTS = re.compile(r'""".*?"""', re.DOTALL)  # in which what looks like code is none
+HEAD = re.compile(r"( *)(async def|def|class|@)")
 
 #: A module, and what is taken of it.
 Name = Tuple[str, str]
@@ -20,14 +24,21 @@ class Source(NamedTuple):
 
     name: str  # relative to the root
     text: str
-    modules: FrozenSet[str]  # by `import`, as written; inside functions too, as below
-    names: FrozenSet[Name]  # by `from … import …`
-    functions: Dict[str, int]  # their lines
 
     @property
     def package(self) -> str:
         """The room it is in."""
         return self.name.split("/")[0].replace(".py", "")
+
+    @property
+    def modules(self) -> FrozenSet[str]:
+        """By `import`, as written; inside functions too, as below."""
+        return _imports(self.text)[0]
+
+    @property
+    def names(self) -> FrozenSet[Name]:
+        """By `from … import …`."""
+        return _imports(self.text)[1]
 
     @property
     def imports(self) -> Set[str]:
@@ -36,9 +47,14 @@ class Source(NamedTuple):
 
     def uses(self, module: str, attribute: str) -> bool:
         """Whether it imports this of a module, or takes it by a dot."""
-        return (module, attribute) in self.names or (
-            f"{module}.{attribute}" in self.text and (module, attribute) in _attributes(self.text)
+        return attribute in self.text and (
+            (module, attribute) in self.names
+            or (f"{module}.{attribute}" in self.text and (module, attribute) in _attributes(self.text))
         )
+
+    def longer(self, most: int) -> Dict[str, int]:
+        """The lines of its functions that have more."""
+        return _functions(self, most) if _may_be_longer(self.text, most) else {}
 
 
 def repository_files() -> Tuple[str, ...]:
@@ -54,23 +70,43 @@ FILES = repository_files()  # here, because unit tests start no process
 @lru_cache(maxsize=None)
 def sources() -> List[Source]:
     """All of them."""
-    return [_looked_through(name, (ROOT / name).read_text("utf-8")) for name in FILES if name.endswith(".py")]
+    return [Source(name, (ROOT / name).read_text("utf-8")) for name in FILES if name.endswith(".py")]
 
 
-def _looked_through(name: str, text: str) -> Source:
+@lru_cache(maxsize=None)
+def _imports(text: str) -> Tuple[FrozenSet[str], FrozenSet[Name]]:
     modules: Set[str] = set()
     names: Set[Name] = set()
-    functions: Dict[str, int] = {}
-    tree = ast.parse(text)
-    for node in _statements(tree):
+    for node in _statements(ast.parse(text)):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{name}: imports name their package in full"
             names |= {(str(node.module), alias.name) for alias in node.names}
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-            functions[f"{name}:{node.lineno} {node.name}"] = (node.end_lineno or 0) - node.lineno + 1
-    return Source(name, text, frozenset(modules), frozenset(names), functions)
+    return frozenset(modules), frozenset(names)
+
+
+def _functions(source: Source, most: int) -> Dict[str, int]:
+    found: Dict[str, int] = {}
+    for node in _statements(ast.parse(source.text)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            found[f"{source.name}:{node.lineno} {node.name}"] = (node.end_lineno or 0) - node.lineno + 1
+    return {name: length for name, length in found.items() if length > most}
+
+
+def _may_be_longer(text: str, most: int) -> bool:
+    """Whether a function may have more lines: so many are before the next head that is not within it."""
+    code = TEXTS.sub(lambda found: "\n" * found.group().count("\n"), text)
+    begun: List[Tuple[int, int]] = []  # indentation and line of those in which we are
+    for number, line in enumerate([*code.split("\n"), "def"]):
+        head = HEAD.match(line)
+        if head:
+            indentation = len(head.group(1))
+            while begun and begun[-1][0] >= indentation:
+                if number - begun.pop()[1] > most:
+                    return True
+            if head.group(2).endswith("def"):
+                begun.append((indentation, number))
+    return False
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.AST]:
