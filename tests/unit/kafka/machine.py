@@ -128,12 +128,11 @@ class Machine:
             self._way.pop(number, None)
 
     def _serve_client(self) -> None:
-        if self._way and self.now >= self._arrives:
-            for number, first in self._way.items():
-                self.queue.extend(Message(first + n, partition=number, value=self._value) for n in range(self._fetched))
-                self._next[number] = first + self._fetched
-            self._way = {}
-        if self._way or self.now < self._backed_off:
+        for number, first in self._way.items():
+            self.queue.extend(Message(first + n, partition=number, value=self._value) for n in range(self._fetched))
+            self._next[number] = first + self._fetched
+        self._way = {}
+        if self.now < self._backed_off:
             return
         if len(self.queue) >= ENOUGH or len(self.queue) * len(self._value) >= MOST_BYTES:
             self._backed_off = self.now + BACKOFF
@@ -197,23 +196,22 @@ class Machine:
 
     def _advance(self, seconds: float) -> None:
         self.now += seconds
-        self._serve_client()
+        if self.now >= (self._arrives if self._way else self._backed_off):
+            self._serve_client()
         while self._running and self._running[0][0] <= self.now:
             end, _, (offset, segment, *_, partition) = heapq.heappop(self._running)
             segment.complete(offset)
             self._release(offset, partition.number)
-            if not self._begin(end):
+            if self.runnable:
+                self._begin(end)
+            else:
                 self._set = True
-        while len(self._running) < self._threads and self._begin(self.now):
-            pass
+        while self.runnable and len(self._running) < self._threads:
+            self._begin(self.now)
 
-    def _begin(self, now: float) -> bool:
-        """Whether there is something to do."""
-        if not self.runnable:
-            return False
+    def _begin(self, now: float) -> None:
         task = self.runnable.popleft()
         partition = task[5]
         seconds = self.slow.get(partition.number, self.seconds)
         self.busy += seconds
         heapq.heappush(self._running, (now + seconds, id(task), task))
-        return True
