@@ -53,4 +53,6 @@ class _Step:
             if self._left < 0 and not self.made:
                 self.made = True
                 self._move()  # which nobody traces: within a trace function the interpreter does not
+                if sys.version_info < (3, 12):  # later ones would forget whose instructions they tell of
+                    sys.settrace(None)  # what comes behind it takes longer to be told of than to be run
         return self._of_frame
