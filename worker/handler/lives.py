@@ -115,6 +115,7 @@ class Hooks:
         self._process = self._lives(defined.of_process, _no_loop, "the process")
         self._own = threading.local()  # each thread's Lives
         self._waits = waits
+        self._ends = False  # what still starts is interrupted
         self._ended = threading.Event()
         self._threads: Set[str] = set()  # that have theirs running
         self._any = bool(defined.per_process or defined.per_thread)
@@ -151,6 +152,7 @@ class Hooks:
                 log.error("Cut off: %s", what, extra=about(Event.HOOK_FAILED))
 
     def _stop(self, end_threads: Callable[[], None], busy: Callable[[], Set[str]]) -> None:
+        self._ends = True
         if self._threads:
             end_threads()
         self._ended.set()  # after that: who waits to try again finds that its thread is to end
@@ -171,8 +173,9 @@ class Hooks:
                 self._waits.note(who, str(problem))
                 if not self.tries_again(problem):
                     return False
+                more = "The end comes before it" if self._ends else f"Tried again in {pause:g} s"
                 log.error(  # noqa: TRY400 (the traceback is that of the user's function)
-                    "%s (%s). Tried again in %g s", problem, who, pause,
+                    "%s (%s). %s", problem, who, more,
                     exc_info=problem.__cause__, extra=about(Event.HOOK_FAILED, reason=str(problem)),
                 )  # fmt: skip
                 self._ended.wait(pause)

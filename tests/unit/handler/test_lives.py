@@ -131,3 +131,32 @@ def test_one_that_hangs_at_its_stop_is_cut_off_and_named(monkeypatch: pytest.Mon
     release.set()
 
     assert lines == [f"Cut off: the hook {hanging.name} is being stopped (the process)"]
+
+
+def test_one_that_the_end_interrupts_is_not_said_to_be_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As asyncio interrupts one that awaits something when its loop is stopped."""
+    stopped, lines, waits = threading.Event(), [], HookWaits()
+    monkeypatch.setattr(lives, "FIRST_PAUSE_SECONDS", 5.0)
+    monkeypatch.setattr(lives.log, "error", lambda text, *arguments, **_: lines.append(text % arguments))
+
+    def function() -> Iterator[None]:
+        stopped.wait(5)
+        raise RuntimeError("stopped")
+        yield
+
+    starting: Hook[Any] = Hook(function, SimpleNamespace())
+    hooks = Hooks(Registry([], [starting]), waits)
+
+    def live() -> None:
+        hooks.start_of_thread("event-loop")
+        hooks.stop_of_thread("event-loop")
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    eventually(waits.all, 5, "it is being started")
+
+    hooks.stop(stopped.set, set, 5.0)
+    thread.join(5)
+
+    end_of_it = "can't be started: RuntimeError: «stopped» (event-loop). The end comes before it"
+    assert lines == [f"the hook {starting.name} {end_of_it}"]
