@@ -16,9 +16,8 @@ import io
 import itertools
 import os
 import select
-import threading
 import time
-from _thread import LockType, allocate_lock  # as they are: a handler may put others into `threading`
+from _thread import LockType, allocate_lock, start_new_thread  # as they are: a handler may put others into `threading`
 from queue import SimpleQueue
 from typing import Any, Callable, List, Optional, TextIO, Tuple, Union
 
@@ -50,7 +49,8 @@ class LogWriter:
         self.dropped = 0  # all in all
         self.told = 0  # of these: that they are missing is written, too
         self._next_word = 0.0  # when that may be told again in the midst of others (monotonic seconds)
-        threading.Thread(target=self._run, name="log", daemon=True).start()
+        # None that `threading` knows: gevent's patching in the midst of an import, in a task process, can't have another.
+        start_new_thread(self._run, ())
 
     def put(self, lines: bytes) -> None:
         """To be written, or dropped when too much waits already."""

@@ -180,3 +180,12 @@ def test_a_stream_in_place_of_a_standard_one_is_used_as_that_one(pipe: Pipe) -> 
 
         assert os.read(pipe[0], 100) == "ä \\ud800 1\nbytes\n...".encode()
         assert (stream.fileno(), stream.isatty(), stream.encoding) == (given.fileno(), False, "utf-8")
+
+
+def test_the_one_who_writes_is_a_thread_that_nobody_finds_who_replaces_threads(pipe: Pipe) -> None:
+    """gevent's `patch_all()` fails in the import of a handler where there is another, also in a task process."""
+    before = threading.enumerate()
+    on(pipe[1]).put(LINE)
+
+    assert read(pipe[0], lambda got: got == LINE) == LINE
+    assert threading.enumerate() == before
