@@ -181,6 +181,8 @@ def test_the_doctor_finds_each_thing_that_is_wrong_and_nothing_where_all_is_righ
     letters = admin.create_topic(name + ".dlq", partitions=1)
     assert doctor.wrong(0, DELIVERY="exactly-once") == {}
 
+    rule(strict.bootstrap, ResourceType.GROUP, group, AclOperation.DESCRIBE, AclPermissionType.ALLOW)
+    assert doctor.wrong(1) == {"group": f"no right to read {group}: it may be looked at, not joined"}
     admin.configure(letters, "cleanup.policy", "compact")
     admin.configure(letters, "max.message.bytes", "1000")
     for operation in (AclOperation.READ, AclOperation.DESCRIBE_CONFIGS):

@@ -99,7 +99,9 @@ class Partition:
     def report(self, end: int, held: str = "", *, fetched: bool = True) -> PartitionReport:
         """What the snapshot says of it at this moment. `end` is the partition's end as the last fetch told, or -1 (as long
         as there is none, others were asked); `held` says why nothing of it is started; `fetched`: whether it may be."""
-        end = max(self._eof, end, -1 if fetched and not self.flow.crowded else self.asked_end)
+        fetched = fetched and not (self.flow.crowded or self.flow.wrong or self.flow.unread)
+        # A new leader tells of no more than it knows to be everywhere, which may be less than was delivered.
+        end = max(self._eof, self.tracker.next_offset, self.flow.end, end, -1 if fetched else self.asked_end)
         committed, watermark = self.stored.committed, self.tracker.watermark()
         # Before our first commit: what was committed before is where delivery began, and nothing is done below the watermark.
         since = committed if committed >= 0 else watermark

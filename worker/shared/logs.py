@@ -190,10 +190,13 @@ def _not_printed(count: int) -> bytes:
     return b""
 
 
+_OF_PARTITION = re.compile(r"\S+ \[\d+]: ")  # how a text of the Kafka client begins that is of one
+
+
 class NotAgain(logging.Filter):
     """For the log of Kafka's clients, which tell of each refused connection, twenty times a second while their only broker
-    is away: one line of a kind (what happened, to which client, at which broker) in a while. A client that takes the place of
-    another is no other one.
+    is away: one line of a kind (what happened, to which client, at which broker or with which partition) in a while. A client
+    that takes the place of another is no other one.
 
     (`metadata.recovery.strategy=none` would silence it too, but then a client that is once told of no brokers, as by one
     that has just been thawed, has none for ever: measured.)
@@ -208,7 +211,9 @@ class NotAgain(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether it is logged; debugging always is."""
-        kind = _NUMBER.sub("]", record.getMessage().partition("]: ")[0])
+        kind, _, text = record.getMessage().partition("]: ")
+        of_partition = _OF_PARTITION.match(text)
+        kind = _NUMBER.sub("]", kind) + (of_partition.group() if of_partition else "")
         now = self._clock()
         if record.levelno > logging.DEBUG and now < self._next.get(kind, now):
             return False

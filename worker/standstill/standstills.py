@@ -101,8 +101,9 @@ class Standstills:
     @staticmethod
     def _frozen(partition: Partition, report: PartitionReport, now: float) -> bool:
         """Whether its end may have moved on without our knowing, because nothing is fetched of it."""
-        still = partition.ends.still(now, report.end, report.paused)
-        return bool(report.pause) or (still >= FROZEN_SECONDS and report.paused)
+        unfetched = report.paused or bool(report.held)
+        still = partition.ends.still(now, report.end, unfetched)
+        return bool(report.pause) or (still >= FROZEN_SECONDS and unfetched)
 
     def _why(self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, now: float) -> str:
         """Why it should move and does not; empty: it does, or need not, or something explains it."""

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.queues import InOrderOfOffset
+from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.partitions.tracker import Segment
+from tests.unit.fakes import Message
 
 
 def taken(partition: Partition, count: int) -> Segment:
@@ -177,6 +179,17 @@ def test_a_forgotten_partition_starts_nothing_below_any_frontier() -> None:
     partition.closing.forget()
 
     assert partition.closing.frontier == -1
+
+
+def test_what_was_delivered_counts_though_a_new_leader_does_not_tell_of_it() -> None:
+    partition = Partition("t", 0)
+    partition.stored.found(10, "", UNKNOWN)
+    partition.tracker.take(14)
+    delivered = partition.report(10)
+    partition.flow.keep([Message(15), Message(16)])
+    in_hand = partition.report(10)
+
+    assert [(each.end, each.lag) for each in (delivered, in_hand)] == [(15, 5), (17, 7)]
 
 
 def test_its_name_in_the_log_is_topic_and_number() -> None:

@@ -224,9 +224,12 @@ def test_the_client_tells_a_kind_of_trouble_once_in_a_while() -> None:
     first = once.filter(client_line(refused % 1))
     again = once.filter(client_line(refused.replace("consumer-1", "consumer-2") % 2))  # the one in its place
     other = once.filter(client_line("SESSTMOUT [vm-0#consumer-1] [thrd:main]: Consumer group session timed out"))
+    gone = "OFFSET [vm-0#consumer-1] [thrd:main]: orders [%d]: offset reset (at offset %d, broker 1) to offset BEGINNING"
+    partitions = [once.filter(client_line(gone % place)) for place in ((0, 3), (1, 3), (0, 4))]
     now = 130.0
 
     assert (first, again, other) == (True, False, True)
+    assert partitions == [True, True, False], "what a client tells of one partition it does not tell of the next"
     assert once.filter(client_line(refused % 3))
 
 

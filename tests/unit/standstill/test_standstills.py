@@ -97,12 +97,16 @@ def test_what_is_paused_for_the_work_of_others_is_explained_and_what_is_paused_f
     assert bench.look(1).startswith("nothing is delivered")
 
 
+@pytest.mark.parametrize("held", [False, True])
 def test_of_a_partition_of_which_nothing_is_fetched_for_long_the_end_is_asked_for_and_told_until_it_is_fetched_again(
-    bench: Bench,
+    bench: Bench, held: bool
 ) -> None:
     committed(bench, 7)
     runs(bench, bench.take(7))
-    bench.partition.flow.pause()
+    if held:
+        bench.partition.flow.unread = "offset 8 can't be read"
+    else:
+        bench.partition.flow.pause()
     bench.look(FROZEN_SECONDS - 1)
     before = bench.ends.seldom
     bench.look(1.5)
@@ -112,6 +116,7 @@ def test_of_a_partition_of_which_nothing_is_fetched_for_long_the_end_is_asked_fo
     bench.ends.known = {}  # of others
     lag.append(bench.partition.report(9).lag)
     bench.partition.flow.resume()
+    bench.partition.flow.unread = ""
     lag.append(bench.partition.report(9).lag)
 
     assert (before, asked, lag) == ([], [(TOPIC, 0)], [2, 1000, 2])

@@ -24,7 +24,7 @@ class Topic:
     backward: float = 0.0  # seconds by which the last message of one of its partitions says it is older than one before it
     leaderless: Sequence[int] = ()  # partitions that no broker serves
     thin: Sequence[int] = ()  # partitions of which copies are missing, or behind
-    copies: int = 0  # that a partition has at least when none is missing; 0: not known
+    shut: Sequence[int] = ()  # partitions that take no message: fewer copies are in sync than min.insync.replicas
 
 
 class Refusal(NamedTuple):
@@ -64,6 +64,7 @@ class Kafka:
     group_refused: str = ""  # why we may not commit
     coordinator_away: bool = False  # because the broker that has the group does not answer
     members: Optional[Sequence[Member]] = None  # of the group, now; None: that may not be asked
+    of_group: Optional[FrozenSet[str]] = None  # what we may do with it, in Kafka's words; None: that was not told
     properties: Mapping[str, str] = field(default_factory=dict)  # of the brokers; empty: they may not be asked
 
 

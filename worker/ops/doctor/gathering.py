@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
 
 from confluent_kafka import KafkaException, Producer, TopicCollection, TopicPartition
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]
@@ -23,7 +23,7 @@ from kafka_worker.ops.connection import (
     partitions_of,
 )
 from kafka_worker.ops.doctor.facts import UNFRAMED, UNKNOWN, Kafka, Refusal, Topic
-from kafka_worker.ops.lag.group import Group
+from kafka_worker.ops.lag.group import Group, members_of
 from kafka_worker.ops.lag.rows import Member, Place
 from kafka_worker.shared import routes
 from kafka_worker.shared.foreign.headers import readable_headers
@@ -80,6 +80,7 @@ class Examined(Group):
         no_producer = self._why_no_producer()
         transactions = settings.delivery == "exactly-once" and not no_producer
         refused, away = self._why_not_committing(consumed, existing)
+        members, of_group = (None, None) if away else self._of_group()
         return Kafka(
             brokers=len(named.brokers),
             silent=[
@@ -92,7 +93,8 @@ class Examined(Group):
             letters=self._topics(letters, metadata),
             group_refused=refused,
             coordinator_away=away,
-            members=None if away else self._members(),
+            members=members,
+            of_group=of_group,
             properties=properties,
         )
 
@@ -139,12 +141,17 @@ class Examined(Group):
     def _with_brokers(self, topic: Topic, name: str, metadata: Any) -> Topic:
         """Which of its partitions a broker that answers serves, and which have all their copies."""
         partitions = metadata.topics[name].partitions
-        serving = metadata.brokers.keys() - self._silent
+        serving, wanted = metadata.brokers.keys() - self._silent, int(topic.properties.get("min.insync.replicas", 1))
         return replace(
             topic,
             leaderless=sorted(number for number, each in partitions.items() if each.leader not in serving),
             thin=sorted(number for number, each in partitions.items() if len(each.isrs) < len(each.replicas)),
-            copies=min((len(each.replicas) for each in partitions.values()), default=0),
+            # Brokers want no more copies than there would be if none were missing.
+            shut=sorted(
+                number
+                for number, each in partitions.items()
+                if each.leader in serving and len(each.isrs) < min(wanted, len(each.replicas))
+            ),
         )
 
     def _operations(self, names: Sequence[str]) -> Dict[str, Any]:
@@ -238,11 +245,14 @@ class Examined(Group):
             return Refusal(problem.args[0].name(), problem.args[0].str())
         return None
 
-    def _members(self) -> Optional[List[Member]]:
+    def _of_group(self) -> Tuple[Optional[List[Member]], Optional[FrozenSet[str]]]:
+        """Its members, and what we may do with it."""
         try:
-            return self.described()[1]
+            found = self._description()
         except BrokerError:
-            return None
+            return None, None
+        operations = found.authorized_operations
+        return members_of(found), None if operations is None else frozenset(each.name for each in operations)
 
 
 def _values(entries: Mapping[str, Any]) -> Dict[str, str]:

@@ -37,9 +37,11 @@ def group(facts: Facts) -> Verdict:
     name = facts.settings.group_id
     if facts.kafka.coordinator_away:
         return Verdict(State.FAIL, facts.kafka.group_refused, "start the broker that is away: see brokers and leaders")
+    operations, fix = facts.kafka.of_group, f"kafka-acls --add --operation READ --group {name}"
     if facts.kafka.group_refused:
-        fix = f"kafka-acls --add --operation READ --group {name}"
         return Verdict(State.FAIL, facts.kafka.group_refused, fix)
+    if operations is not None and "READ" not in operations:
+        return Verdict(State.FAIL, f"no right to read {name}: it may be looked at, not joined", fix)
     return ok(name if facts.kafka.members is None else f"{name} has {len(facts.kafka.members)} members")
 
 
@@ -61,6 +63,8 @@ def transactions(facts: Facts) -> Verdict:
         f"--transactional-id {ours} --resource-pattern-type prefixed",
         "INVALID_TRANSACTION_TIMEOUT": "lower KAFKA_PRODUCER_TRANSACTION_TIMEOUT_MS, or raise the brokers' "
         "transaction.max.timeout.ms",
+        "COORDINATOR_NOT_AVAILABLE": "look at __transaction_state (kafka-topics --describe), and at the brokers that have its "
+        "partitions",
         "_TIMED_OUT": "look at __transaction_state (kafka-topics --describe): it can't be made with "
         "transaction.state.log.replication.factor above the number of brokers",
     }

@@ -43,16 +43,12 @@ def leaders(facts: Facts) -> Verdict:
         for name, topic in topics.items()
         if topic.thin
     ]
-    name = "min.insync.replicas"
-    few = [
-        Verdict(
-            State.FAIL, f"{topic} has {copies} copies, and takes nothing with fewer than {wanted}", _alter(topic, name, copies)
-        )
-        for topic, each in _written(facts).items()
-        for wanted, copies in [(int(each.properties.get(name, 0)), each.copies)]
-        if copies < wanted
+    shut = [
+        Verdict(State.FAIL, f"{_numbered(name, topic.shut)} takes nothing: fewer copies than min.insync.replicas", fix)
+        for name, topic in _written(facts).items()
+        if topic.shut
     ]
-    return first_of([*away, *few, *thin], "each partition has a broker that serves it, and all its copies")
+    return first_of([*away, *shut, *thin], "each partition has a broker that serves it, and all its copies")
 
 
 def partitions(facts: Facts) -> Verdict:

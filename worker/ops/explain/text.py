@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 from kafka_worker.ops import orders
 from kafka_worker.ops.explain.cases import Case
-from kafka_worker.ops.explain.words import SAID, of_lag
+from kafka_worker.ops.explain.words import SAID, known, of_lag
 from kafka_worker.ops.tables import duration
 from kafka_worker.shared.ipc.snapshot import HeadReport, Waits
 
@@ -53,13 +53,9 @@ def _first(case: Case) -> str:
     if head is None:
         if partition.watermark > partition.committed >= 0:
             return f"{where}: all is done; committed {partition.committed}, of {partition.watermark}"
-        return f"{where}: nothing of it waits; committed {_known(partition.committed)}"
-    since = f"committed {_known(partition.committed)}, for {duration(head.seconds)}"
-    return f"{where}: {since}: offset {_known(head.offset)} {SAID[head.waits]}"
-
-
-def _known(offset: int) -> str:
-    return str(offset) if offset >= 0 else "not known"
+        return f"{where}: nothing of it waits; committed {known(partition.committed)}"
+    since = f"committed {known(partition.committed)}, for {duration(head.seconds)}"
+    return f"{where}: {since}: offset {known(head.offset)} {SAID[head.waits]}"
 
 
 def _of_sought(case: Case) -> List[str]:
@@ -70,7 +66,7 @@ def _of_sought(case: Case) -> List[str]:
         if case.offset is None:
             return []
         return [f"  {case.offset}: {'done' if 'sought' in case.answer else 'not known, as its process does not say'}"]
-    return [f"  {_known(head.offset)}: {SAID[head.waits]}{_details(head)}{_where(case, head)}", *_why(head)]
+    return [f"  {known(head.offset)}: {SAID[head.waits]}{_details(head)}{_where(case, head)}", *_why(head)]
 
 
 def _why(head: HeadReport) -> List[str]:
@@ -121,7 +117,7 @@ def _behind(case: Case) -> List[str]:
         f"{others} more in flight" if others > 0 else "",
     ]
     told = ", ".join(filter(None, parts))
-    it = "it" if case.offset is None or head is None or case.offset == head.offset else _known(head.offset)
+    it = "it" if case.offset is None or head is None or case.offset == head.offset else known(head.offset)
     return [f"  behind {it}: {told}"] if told else []
 
 

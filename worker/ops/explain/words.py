@@ -101,7 +101,12 @@ def _waited(partition: PartitionReport, head: HeadReport) -> float:
     return max(partition.lag_seconds, head.seconds)
 
 
+def known(number: int) -> str:
+    """An offset, or how many; negative: nobody has told."""
+    return str(number) if number >= 0 else "not known"
+
+
 def of_lag(partition: PartitionReport) -> str:
     """How far it is behind, in messages and in seconds."""
-    messages = str(partition.lag) if partition.lag >= 0 else "not known"
+    messages = known(partition.lag)
     return messages if partition.lag_seconds < 0 else f"{messages}, {duration(partition.lag_seconds)}"

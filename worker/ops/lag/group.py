@@ -36,20 +36,17 @@ class Group(Connection):
         self._admin: AdminClient = self._made(AdminClient, {})
 
     def described(self) -> Tuple[str, List[Member]]:
-        """The state of the group in Kafka's word, and its members. To be asked only where `committed` was told: while the
-        group's broker does not answer, this question ends the process some seconds later, by a failed assertion in librdkafka
-        2.16 (`rd_kafka_enq_once_del_source_return`). Raises BrokerError."""
-        asked = self._admin.describe_consumer_groups([self._name], request_timeout=ANSWER_SECONDS)
-        found = self._answer(f"group {self._name}", asked[self._name])
-        return found.state.name.lower(), [
-            Member(
-                each.client_id,
-                each.group_instance_id or "",
-                each.host.lstrip("/"),
-                tuple((at.topic, at.partition) for at in (each.assignment.topic_partitions if each.assignment else ())),
-            )
-            for each in found.members
-        ]
+        """The state of the group in Kafka's word, and its members. Raises BrokerError; to be asked as `_description`."""
+        found = self._description()
+        return found.state.name.lower(), members_of(found)
+
+    def _description(self) -> Any:
+        """To be asked only where `committed` was told: while the group's broker does not answer, this question ends the
+        process some seconds later, by a failed assertion in librdkafka 2.16 (`rd_kafka_enq_once_del_source_return`)."""
+        asked = self._admin.describe_consumer_groups(
+            [self._name], include_authorized_operations=True, request_timeout=ANSWER_SECONDS
+        )
+        return self._answer(f"group {self._name}", asked[self._name])
 
     def committed(self, places: Iterable[Place]) -> Dict[Place, int]:
         """The offset that the group has committed of each; UNKNOWN: none. Raises BrokerError."""
@@ -122,6 +119,19 @@ class Group(Connection):
             return future.result(2 * ANSWER_SECONDS)
         except KafkaException as problem:
             raise self._failed(what, problem.args[0]) from problem
+
+
+def members_of(description: Any) -> List[Member]:
+    """Those of a group, as a broker describes it."""
+    return [
+        Member(
+            each.client_id,
+            each.group_instance_id or "",
+            each.host.lstrip("/"),
+            tuple((at.topic, at.partition) for at in (each.assignment.topic_partitions if each.assignment else ())),
+        )
+        for each in description.members
+    ]
 
 
 def _time_of(place: Place, message: Any, read: Callable[[Any], float]) -> Dict[Place, Optional[float]]:

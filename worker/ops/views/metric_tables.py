@@ -31,8 +31,8 @@ def _end(partition: PartitionReport) -> Optional[float]:
     return _known(partition.end)
 
 
-def _lag(partition: PartitionReport) -> float:
-    return max(0, partition.lag)
+def _lag(partition: PartitionReport) -> Optional[float]:
+    return _known(partition.lag)
 
 
 def _waited(partition: PartitionReport) -> float:

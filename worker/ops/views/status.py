@@ -17,6 +17,7 @@ MOST_PARTITIONS = 16  # of one process
 def text(snapshot: Snapshot) -> str:
     """The answer to `supervisor.py status`."""
     sums = snapshot.totals
+    unknown = f" (not known of {sums.lag_unknown} partitions)" if sums.lag_unknown else ""
     lines = [
         (
             f"{'DEGRADED' if snapshot.problems else 'HEALTHY'}  {snapshot.state}, up {duration(snapshot.uptime)}, "
@@ -27,8 +28,8 @@ def text(snapshot: Snapshot) -> str:
             f"{snapshot.ordering}, membership {snapshot.membership}; restarts {snapshot.restarts}"
         ),
         (
-            f"lag {sums.lag}, in flight {sums.in_flight}, done {sums.done} ({sums.rate:.1f} per second), failed attempts "
-            f"{sums.failed}, waiting for a retry {sums.retrying}, dead letters {sums.dead_letters}"
+            f"lag {sums.lag}{unknown}, in flight {sums.in_flight}, done {sums.done} ({sums.rate:.1f} per second), "
+            f"failed attempts {sums.failed}, waiting for a retry {sums.retrying}, dead letters {sums.dead_letters}"
         )
         + (f", busy {snapshot.utilization:.0%}" if snapshot.utilization >= 0 else ""),
     ]
@@ -71,7 +72,7 @@ def _behind(slots: Sequence[SlotReport]) -> List[str]:
         return []
     slot, partition, head = found
     name, lag = f"{partition.topic}[{partition.partition}]", words.of_lag(partition)
-    return [f"  furthest behind: {name}, lag {lag}: offset {head.offset} {words.of_head(head, slot)}"]
+    return [f"  furthest behind: {name}, lag {lag}: offset {words.known(head.offset)} {words.of_head(head, slot)}"]
 
 
 def _running_tasks(slots: Sequence[SlotReport]) -> List[str]:
@@ -104,6 +105,11 @@ def _listed(child: ChildReport) -> str:
     return (" ".join(f"{topic}[{number}]{mark}" for topic, number, mark in shown) or "-") + more
 
 
+def _lag(child: ChildReport) -> str:
+    lags = [each.lag for each in child.partitions]
+    return f"{sum(max(0, lag) for lag in lags)}{'+?' if any(lag < 0 for lag in lags) else ''}"
+
+
 def _mark(partition: PartitionReport) -> str:
     if partition.pause:
         return "(paused by an operator)"
@@ -120,7 +126,7 @@ SLOT_COLUMNS: Columns = (
     ("DONE", _reported(lambda child: child.done)),
     ("PER SECOND", _reported(lambda child: f"{child.rate:.1f}", "0.0")),
     ("IN FLIGHT", _reported(lambda child: sum(each.in_flight for each in child.partitions))),
-    ("LAG", _reported(lambda child: sum(max(0, each.lag) for each in child.partitions))),
+    ("LAG", _reported(_lag)),
     ("RESTARTS", lambda slot: str(slot.restarts)),
     ("LAST EXIT", lambda slot: slot.last_exit or "-"),
     ("PARTITIONS", _reported(_listed, "-")),

@@ -265,6 +265,7 @@ class Totals(NamedTuple):
     running: int = 0  # processes
     partitions: int = 0
     lag: int = 0  # messages, as far as it is known
+    lag_unknown: int = 0  # partitions of which it is not
     lag_seconds: float = -1.0  # of the partition that is furthest behind
     in_flight: int = 0
     done: int = 0

@@ -116,6 +116,7 @@ def totals(slots: Iterable[SlotReport], work: Iterable[WorkCount]) -> Totals:
         running=sum(1 for slot in slots if slot.state == "running"),
         partitions=len(partitions),
         lag=sum(max(0, partition.lag) for partition in partitions),
+        lag_unknown=sum(partition.lag < 0 for partition in partitions),
         lag_seconds=max([partition.lag_seconds for partition in partitions], default=-1.0),
         in_flight=sum(partition.in_flight for partition in partitions),
         done=done["tasks", "done"],

@@ -29,7 +29,6 @@ SOUND = Kafka(
 )  # fmt: skip
 FACTS = Facts(SETTINGS, NOW, memory=1 << 33, versions="1.0", kafka=SOUND)
 LETTERS = Topic(2, ALL, LARGE)
-SURE = {**LARGE, "min.insync.replicas": "2"}
 ABSENT = Topic(0)
 
 
@@ -106,6 +105,7 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (with_kafka(letters={"orders.dlq": Topic(2, frozenset({"READ"}), LARGE)}), "rights", State.FAIL),
         (with_kafka(group_refused="GROUP_AUTHORIZATION_FAILED"), "group", State.FAIL),
         (with_kafka(group_refused="no answer", coordinator_away=True), "group", State.FAIL),
+        (with_kafka(of_group=frozenset({"DESCRIBE"})), "group", State.FAIL),
         (with_kafka(letters={"orders.dlq": ABSENT}), "dead letters", State.FAIL),
         (with_letters(max_message_bytes="999"), "size of dead letters", State.WARN),
         (with_letters(cleanup_policy="delete,compact"), "dead letters stay", State.FAIL),
@@ -123,7 +123,7 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (retrying(Topic(2, frozenset({"READ"}), LARGE)), "rights", State.FAIL),
         (retrying(Topic(2, ALL, {**LARGE, "max.message.bytes": "999"})), "size of dead letters", State.WARN),
         (retrying(Topic(2, ALL, {**LARGE, "cleanup.policy": "compact"})), "dead letters stay", State.FAIL),
-        (with_kafka(letters={"orders.dlq": replace(LETTERS, properties=SURE, copies=1)}), "leaders", State.FAIL),
+        (with_kafka(letters={"orders.dlq": replace(LETTERS, shut=(1,))}), "leaders", State.FAIL),
         (exactly_once(Refusal("TRANSACTIONAL_ID_AUTHORIZATION_FAILED", "no")), "transactions", State.FAIL),
         (with_kafka(no_producer="Authentication failed"), "producer", State.FAIL),
         (exactly_once(Refusal("_TIMED_OUT", "no answer")), "transactions", State.FAIL),

@@ -5,14 +5,14 @@ from __future__ import annotations
 import itertools
 from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple, cast
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import ResourceType  # type: ignore[attr-defined]
 
 from kafka_worker.ops.doctor import gathering
-from kafka_worker.ops.doctor.facts import UNFRAMED
+from kafka_worker.ops.doctor.facts import UNFRAMED, Topic
 from kafka_worker.ops.doctor.gathering import GUID_HEADER, _schema_of
 from tests.unit.fakes import Message, some_settings
 
@@ -75,6 +75,25 @@ def test_behind_a_question_that_nobody_answers_none_is_asked_and_where_others_an
 
     assert (bool(found.away), len(asked) > 1) == (not others, others)
     assert list(found.silent) == (["1 (a:1)"] if others else [])
+
+
+@pytest.mark.parametrize(
+    ("copies", "there", "wanted", "shut"), [(1, 1, "2", False), (2, 1, "2", True), (3, 2, "2", False), (3, 2, "3", True)]
+)
+def test_a_partition_is_shut_when_fewer_copies_are_there_than_are_wanted_of_those_that_could_be(
+    copies: int, there: int, wanted: str, shut: bool
+) -> None:
+    """As brokers of Kafka 3.9 and 4.2 do it."""
+    partition = SimpleNamespace(leader=1, replicas=list(range(copies)), isrs=list(range(there)))
+    metadata = SimpleNamespace(brokers={1: "a broker"}, topics={"orders": SimpleNamespace(partitions={0: partition})})
+
+    topic, examined = (
+        Topic(1, properties={"min.insync.replicas": wanted}),
+        cast("gathering.Examined", SimpleNamespace(_silent=set())),
+    )
+    found = gathering.Examined._with_brokers(examined, topic, "orders", metadata)
+
+    assert (list(found.shut), list(found.thin)) == ([0] if shut else [], [0] if there < copies else [])
 
 
 def fail() -> Any:

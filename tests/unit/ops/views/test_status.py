@@ -170,6 +170,16 @@ def test_the_text_shows_calls_of_which_nothing_counts_any_more_last_with_the_rea
     assert ["offset 2  " in rows[0], "offset 1 (parked)" in rows[1]] == [True, True]
 
 
+def test_a_lag_that_is_not_known_is_no_lag_of_none() -> None:
+    held = HELD._replace(lag=-1, lag_seconds=-1.0, head=HeadReport(-1, Waits.HELD, seconds=9.0))
+    other = child(partitions=[PARTITION._replace(partition=6)])
+    shown = status.text(snapshot(slot(0, child=child(partitions=[PARTITION, held])), slot(1, child=other)))
+
+    assert f"lag {2 * PARTITION.lag} (not known of 1 partitions)," in shown
+    assert "lag not known: offset not known is held" in shown
+    assert [f" {PARTITION.lag}+? " in line for line in shown.splitlines() if line[:2] in ("0 ", "1 ")] == [True, False]
+
+
 def test_a_healthy_text_says_so_first_and_where_it_runs() -> None:
     first, *rest = status.text(snapshot(slot())).splitlines()
 

@@ -43,7 +43,7 @@ function showNumbers(snapshot) {
   const totals = snapshot.totals;
   const numbers = [
     ["done a second", rate(totals.rate)],
-    ["lag", count(totals.lag)],
+    ["lag", count(totals.lag) + (totals.lag_unknown ? "+?" : "")],
     ["behind", span(totals.lag_seconds)],
     ["handler p95", span(charts.newest("p95"))],
     ["utilisation", share(snapshot.utilization)],
