@@ -1,9 +1,9 @@
 """Each message counts once in a database, however often it comes. Its place in Kafka (topic, partition, offset) names it and
 never changes: noted in the same transaction as what it does, it says later that this was done.
 
-    DATABASE=accounts.db HANDLER=examples.idempotent:process_message python supervisor.py
+    python supervisor.py --handler examples.idempotent:process_message
 
-SQLite here; with PostgreSQL it is the same, with `INSERT … ON CONFLICT DO NOTHING`.
+SQLite here, by default in the working directory; with PostgreSQL it is the same, with `INSERT … ON CONFLICT DO NOTHING`.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ CREATE TABLE IF NOT EXISTS done (topic TEXT, kafka_partition INTEGER, kafka_offs
                                  PRIMARY KEY (topic, kafka_partition, kafka_offset)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS accounts (name TEXT PRIMARY KEY, balance INTEGER NOT NULL);
 """
+DATABASE = os.environ.get("DATABASE", "accounts.db")
 PATIENCE_SECONDS = 30.0  # for other writers
 
 
 @per_thread
 def database() -> Iterator[sqlite3.Connection]:
     """A connection for each handler thread."""
-    with contextlib.closing(sqlite3.connect(os.environ["DATABASE"], PATIENCE_SECONDS, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(DATABASE, PATIENCE_SECONDS, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.executescript(SCHEMA)
         yield connection

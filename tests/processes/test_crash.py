@@ -7,6 +7,8 @@ import os
 import random
 import signal
 import statistics
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, List, Set, Tuple
@@ -29,7 +31,9 @@ KILLS, PROCESSES, THREADS = 10, 4, 4
 # pauses), and 0.44 s (0.51 s) beside two programs that take all the time they can get.
 # By the new protocol of groups one sits down in between, which takes 0.1 to 0.2 s.
 MEDIAN_SECONDS, WORST_SECONDS = (0.5, 1.5) if PROTOCOL == "classic" else (0.7, 1.7)
-RETURN_SECONDS = 0.05  # a task is done when its handler has returned, a moment after it wrote so into the ledger
+# Most of that is the start of a process, which has no bound where others want the processors: with ten at once on two cores it
+# takes ten times as long. So it is measured what another one takes, after each kill, and what is promised is so much longer.
+START, START_SECONDS = "import confluent_kafka", 0.12  # at most, with nothing else to do
 
 
 @dataclass(frozen=True)
@@ -40,20 +44,25 @@ class Kill:
     successor: int
     moment: float
     partitions: Set[int]
+    slowness: float  # of the machine then; 1: it does nothing else
 
     def seconds(self, ledger: Ledger) -> List[float]:
-        """For each partition of the victim: from the kill until the next start of a task."""
-        return [at - self.moment for at in first_starts(ledger, self.successor, self.partitions).values()]
+        """For each partition of the victim: from the kill until the next start of a task, but for `slowness`."""
+        starts = first_starts(ledger, self.successor, self.partitions).values()
+        return [(at - self.moment) / self.slowness for at in starts]
 
     def cut_off(self, ledger: Ledger) -> List[str]:
         """The tasks that the victim did not end."""
         ended = {entry.id for entry in of_process(ledger, "end", self.victim)}
         return [entry.id for entry in of_process(ledger, "start", self.victim) if entry.id not in ended]
 
-    def done_again(self, ledger: Ledger) -> List[float]:
-        """Of each task that was done and ran again: how many seconds before the kill it was done."""
+    def done_again(self, ledger: Ledger) -> List[str]:
+        """The tasks that ran again although they were done. A task is done when its handler has returned, a moment after it
+        wrote so into the ledger: at the latest when its thread has begun another."""
         again = {entry.id for entry in of_process(ledger, "start", self.successor)}
-        return [self.moment - entry.at for entry in of_process(ledger, "end", self.victim) if entry.id in again]
+        last = {entry.thread: entry.id for entry in of_process(ledger, "start", self.victim)}
+        ends = of_process(ledger, "end", self.victim)
+        return [entry.id for entry in ends if entry.id in again and last[entry.thread] != entry.id]
 
 
 @pytest.mark.alone
@@ -72,10 +81,10 @@ def test_ten_killed_processes_lose_nothing_keep_the_order_and_disturb_nobody_els
     assert scene.oracle.order_violations_per_key() == []
     assert revocations(log) == []
     assert all(len(one.cut_off(scene.ledger)) <= THREADS for one in kills)
-    done_again = [age for one in kills for age in one.done_again(scene.ledger)]
     seconds = [each for one in kills for each in one.seconds(scene.ledger)]
+    print(f"slowness {', '.join(f'{one.slowness:.1f}' for one in kills)}")
     print(f"work went on after {statistics.median(seconds):.2f} s, at most {max(seconds):.2f} s")
-    assert max(done_again, default=0) <= RETURN_SECONDS
+    assert [name for one in kills for name in one.done_again(scene.ledger)] == []
     assert statistics.median(seconds) <= MEDIAN_SECONDS
     assert max(seconds) <= WORST_SECONDS
 
@@ -104,7 +113,14 @@ def kill(running: Service, slot: int, at_start: int) -> Kill:
         f"process {successor} works on partitions {partitions}",
     )
     eventually(lambda: {number for _, number in running.partitions()[slot]} == partitions, 5, "its report says so")
-    return Kill(victim, successor, moment, partitions)
+    return Kill(victim, successor, moment, partitions, slowness())
+
+
+def slowness() -> float:
+    """How many times as long as on a machine that does nothing else a process takes to start now."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-c", START], check=True)
+    return max(1.0, (time.monotonic() - began) / START_SECONDS)
 
 
 def first_starts(ledger: Ledger, pid: int, partitions: Set[int]) -> Dict[int, float]:

@@ -24,8 +24,7 @@ def test_results_and_dead_letters_are_seen_once_though_processes_are_killed_and_
     forwarding, chance = Forwarding(scene), random.Random(1)
     service = scene.ready_service(handler=HANDLER, processes=2, threads=4, env=EXACTLY)
     for seed in (1, 2):  # a second and a half of work each: some is left when results are seen, on a busy machine too
-        scene.send(forwarding.some(120, seed, between(50, 150)))
-        forwarding.wait_seen(5)
+        forwarding.send(forwarding.some(120, seed, between(50, 150)), seen=5)
         kill_one(service, chance)
     scene.admin.wait_committed(scene.group, scene.topic)
     again = Counter(entry.id for entry in scene.ledger.of("start"))

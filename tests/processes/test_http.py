@@ -64,7 +64,7 @@ def own_partitions(running: Service) -> List[Dict[str, Any]]:
 
 def what_happened_is_told(running: Service, address: str) -> None:
     """By the command and by HTTP: of the supervisor and of its processes, when one of these is killed, too."""
-    os.kill(running.slots()[0]["pid"], signal.SIGKILL)
+    os.kill(running.children()[0], signal.SIGKILL)
     eventually(lambda: len(running.children()) == len(running.slots()) and not kinds(running), SECONDS, "it is back")
 
     listed = [json.loads(line) for line in running.command("events", "--json").stdout.splitlines()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Dict
+from typing import Dict, Tuple
 
 import pytest
 
@@ -48,9 +48,14 @@ def test_what_runs_is_parked_its_key_goes_on_beside_it_and_its_outcome_is_void(
     assert ("long" in ended) == (handler == "cooperative"), "who obeys ends at once; nobody waits for the others"
     assert [entry.attempt for entry in scene.ledger.of("start") if entry.id == "long"] == [1]
     assert len(scene.admin.records(letters)) == 1
-    counted = {(each["what"], each["kind"]): each["count"] for each in service.status()["work"] if each["what"] != "commits"}
-    assert counted["tasks", "parked"] == 1
-    assert not [kind for what, kind in counted if what == "attempts_failed"]
+
+    def counted() -> Dict[Tuple[str, str], int]:
+        return {(each["what"], each["kind"]): each["count"] for each in service.status()["work"] if each["what"] != "commits"}
+
+    scene.send([message("last", B, 1)])  # when it is counted, so is all that was before
+    eventually(lambda: counted().get(("tasks", "done")) == 3, SECONDS, "all is counted")
+    assert counted()["tasks", "parked"] == 1
+    assert not [kind for what, kind in counted() if what == "attempts_failed"]
     service.terminate()
     assert service.wait(SECONDS) == 0
     assert "it runs again" not in service.log

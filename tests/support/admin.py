@@ -73,10 +73,13 @@ class Admin:
         self._producers: Dict[str, Producer] = {}  # by their properties
         self._sending = threading.Lock()  # a flush would wait for the messages of other threads too
 
-    def create_topic(self, name: Optional[str] = None, partitions: int = 8, config: Optional[Mapping[str, str]] = None) -> str:
-        """Create a topic, by default of a name that nobody used; it is ready when this returns."""
+    def create_topic(
+        self, name: Optional[str] = None, partitions: int = 8, config: Optional[Mapping[str, str]] = None, copies: int = -1
+    ) -> str:
+        """Create a topic, by default of a name that nobody used and with as many copies as brokers make; it is ready when this
+        returns."""
         name = name or f"topic-{uuid.uuid4().hex[:12]}"
-        new = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=dict(config or {}))
+        new = NewTopic(name, num_partitions=partitions, replication_factor=copies, config=dict(config or {}))
         self._client.create_topics([new])[name].result(SECONDS)
         eventually(lambda: self._has_leaders(name), SECONDS, f"each partition of {name} has its leader")
         return name

@@ -25,7 +25,7 @@ class Forwarding:
     """What a scene's handlers send on, and where."""
 
     def __init__(self, scene: Scene) -> None:
-        self._admin = scene.admin
+        self._scene, self._admin = scene, scene.admin
         self.results, self.letters = (
             scene.admin.create_topic(scene.topic + suffix, partitions=1) for suffix in (".results", ".dlq")
         )
@@ -40,10 +40,11 @@ class Forwarding:
         self.sent.update((each.id, each) for each in made)
         return made
 
-    def wait_seen(self, more: int = 20) -> None:
-        """Until so many more records are there, or could be: of what is not committed, too."""
+    def send(self, messages: List[Sent], seen: int = 20) -> None:
+        """Returns when so many more records are there, or could be: of what is not committed, too."""
         before = sum(self._admin.end_offsets(self.results).values())
-        eventually(lambda: sum(self._admin.end_offsets(self.results).values()) >= before + more, SECONDS, "results are sent")
+        self._scene.send(messages)
+        eventually(lambda: sum(self._admin.end_offsets(self.results).values()) >= before + seen, SECONDS, "results are sent")
 
     def wrong(self) -> List[str]:
         """What is not seen, seen more than once, or not in the order of its key."""

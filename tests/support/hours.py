@@ -50,16 +50,17 @@ class Hours:
 
     def kill_process(self) -> None:
         """`kill -9`; the slot is filled again."""
-        victim = self.process
-        assert victim
+        victim = self._working()
         os.kill(victim, signal.SIGKILL)
         eventually(lambda: self.process not in (None, victim), 30, "the slot is filled again")
 
     def kill_host(self) -> None:
         """`kill -9` of everything."""
-        pids = [self.service.pid, self.process]
-        for pid in pids:
-            os.kill(pid or 0, signal.SIGKILL)
+        for pid in [self.service.pid, self._working()]:
+            os.kill(pid, signal.SIGKILL)
+
+    def _working(self) -> int:
+        return eventually(lambda: self.process, 30, "one works") or 0
 
     def wait_ended(self, count: int, seconds: float) -> None:
         """Until so many have come to their end: a look at the file's length, because reading it all takes a while."""

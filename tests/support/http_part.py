@@ -48,7 +48,7 @@ def told(address: str) -> Dict[str, Any]:
 
 def kill(service: Service) -> None:
     """The process that serves, and it is another one that answers."""
-    victim = service.status()["http"]["pid"]
+    victim: int = eventually(lambda: service.status()["http"]["pid"], SECONDS, "a process serves")  # 0 would be all of us
     os.kill(victim, signal.SIGKILL)
 
     def another_answers() -> bool:

@@ -25,11 +25,16 @@ def marker_value(name: str) -> str:
 
 
 def kill_marked(value: str) -> None:
-    """SIGKILL for each process of a service that is there now. They are gone when this returns."""
-    for pid in marked_processes(value):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not marked_processes(value), GONE_SECONDS, "what was killed is gone")
+    """SIGKILL for each process of a service, those too that it starts meanwhile. They are gone when this returns."""
+
+    def gone() -> bool:
+        pids = marked_processes(value)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return not pids
+
+    eventually(gone, GONE_SECONDS, "what was killed is gone")
 
 
 def resident_bytes(pid: int) -> int:

@@ -142,10 +142,12 @@ class Service:
                     "no process outlives a supervisor that ended by itself",
                 )
         finally:
-            self._kill_all()
-            print(f"---- log of {self.group} (exit code {self.returncode}) ----")  # pytest shows it when the test fails
-            print("\n".join(self.log.splitlines()[-SHOWN_LINES:]))
-            shutil.rmtree(self._folder)
+            try:
+                self._kill_all()
+            finally:
+                print(f"---- log of {self.group} (exit code {self.returncode}) ----")  # pytest shows it when the test fails
+                print("\n".join(self.log.splitlines()[-SHOWN_LINES:]))
+                shutil.rmtree(self._folder)
 
     def __enter__(self) -> Service:  # noqa: PYI034 (typing.Self needs Python 3.11)
         return self.start()

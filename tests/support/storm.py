@@ -119,8 +119,8 @@ def meanwhile(*deeds: Callable[[], bool], pause: float = BATCH_SECONDS) -> Itera
         over.set()
         for thread in threads:
             thread.join()
-    if problems:
-        raise problems[0]
+        if problems:  # also where the block has failed: it may have waited for what one of them was to do
+            raise problems[0]
 
 
 def feeder(admin: Admin, topic: str, rows: Sequence[Sent]) -> Callable[[], bool]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+from pathlib import Path
 from typing import Any, Callable, List
 
 import pytest
@@ -69,3 +72,13 @@ def test_the_transactional_one_sends_both_results_with_its_offset(worker_for: Wo
         ("parcels", {"order": 7, "item": "tea"}),
     ]
     assert result.done and rejected.dead_letter
+
+
+def test_the_idempotent_one_keeps_accounts_in_the_working_directory(
+    worker_for: Workers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert worker_for("examples.idempotent:process_message").run({"account": "a", "amount": 3}).done
+    with contextlib.closing(sqlite3.connect("accounts.db")) as connection:
+        assert connection.execute("SELECT * FROM accounts").fetchall() == [("a", 3)]
