@@ -118,7 +118,7 @@ function bar(row) {
       part.hidden = !number;
     });
     const words = PARTS.map(([, word], place) => `${counts[place]} ${word}`).join(", ");
-    mark(cell.firstChild, "aria-label", row.lag || row.running || row.waiting ? words : "all is done");
+    mark(cell.firstChild, "aria-label", row.partition.lag < 0 ? "lag not known" : row.lag || row.running || row.waiting ? words : "all is done");
     mark(cell.firstChild, "title", words);
   };
 }
