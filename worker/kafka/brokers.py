@@ -28,9 +28,13 @@ class Brokers:
         self._refused_since: Optional[float] = None
         self._next_look = 0.0
 
-    def answered(self) -> None:
-        """Something has worked."""
+    def let_in(self) -> None:
+        """Messages came. No word of whether a broker is there still: the client may have had them for long."""
         self._refused_since = None
+
+    def answered(self) -> None:
+        """Something has worked, just now."""
+        self.let_in()
         if self.away:
             self.away = False
             log.info("A broker answers again", extra=about(Event.BROKER_BACK))
@@ -59,7 +63,7 @@ class Brokers:
         return self._refused_since is not None and self._clock() - self._refused_since >= UNAUTHORISED_AFTER
 
     def look(self, consumer: Consumer) -> None:
-        """While none answers, and nothing comes that would prove the opposite: ask."""
+        """While none answers, as far as we know: ask."""
         if not self.away or self._clock() < self._next_look:
             return
         self._next_look = self._clock() + LOOK_EVERY

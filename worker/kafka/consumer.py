@@ -112,9 +112,9 @@ class GroupConsumer:
         if self._rewinds.places:
             self._rewinds.seek(self._consumer)
         first = self._consumer.poll(timeout)
+        self._brokers.look(self._consumer)
         if first is None:
             self.emptied = True
-            self._brokers.look(self._consumer)
             if not self.joined:  # the client tells a refusal by the group once only: silence means that it stands
                 self._give_up_when_refused()
             return []
@@ -132,7 +132,7 @@ class GroupConsumer:
                 self._on_event(message)
             batch = [message for message in batch if message.error() is None]
         if batch:
-            self._brokers.answered()
+            self._brokers.let_in()
         return batch
 
     def commit(self, offsets: List[Tuple[str, int, int, str]]) -> bool:

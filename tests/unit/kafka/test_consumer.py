@@ -53,6 +53,9 @@ class Client:
         self.callbacks["on_revoke"](self, [ClientPartition(*OURS)])
         return None
 
+    def list_topics(self, **_what: Any) -> None:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
     def consume(self, _most: int, _timeout: float) -> List[Any]:
         self.in_consume()
         return []
@@ -105,7 +108,7 @@ class Witness(RebalanceListener):
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch) -> Client:
     made = Client({})
-    monkeypatch.setattr(consumer, "create_consumer", lambda properties: made)
+    monkeypatch.setattr(consumer, "create_consumer", lambda properties: made.callbacks.update(properties) or made)
     return made
 
 
@@ -138,6 +141,18 @@ def test_where_all_is_committed_the_client_begins_by_itself(client: Client, witn
 
     assert witness.group.joined
     assert client.begun == []
+
+
+def test_messages_that_the_client_had_before_its_brokers_went_are_no_word_of_a_broker(
+    client: Client, witness: Witness
+) -> None:
+    client.callbacks["error_cb"](KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    client.queue = [Message(0)]
+
+    delivered = witness.group.fetch(5, 0.1)
+
+    assert len(delivered) == 1
+    assert witness.group.away
 
 
 def test_positions_are_known_between_two_fetches(client: Client, witness: Witness) -> None:
