@@ -118,6 +118,19 @@ def test_who_had_the_seat_and_is_refused_has_a_twin_and_takes_nothing(clients: C
     assert clients.group.ending is ExitCode.FENCED
 
 
+def test_who_is_only_presumed_to_have_the_seat_and_is_refused_takes_it_from_the_former_process(clients: Clients) -> None:
+    """A broker that was away answers that it is not ready yet: an answer like another, where they are counted."""
+    clients.group._on_statistics(statistics(1, 1))
+    clients.made[0].next = "refuse"
+
+    clients.fetch(3)
+
+    assert clients.account == [
+        "consumer joins", "consumer closes", "classic joins", "classic closes", "consumer joins",
+    ]  # fmt: skip
+    assert (clients.group.joined, clients.group.ending) == (True, None)
+
+
 def test_who_can_not_be_sat_for_gives_way(clients: Clients) -> None:
     now = [0.0]
     clients.group._clock = lambda: now[0]

@@ -17,7 +17,7 @@ import logging
 from json import loads
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from kafka_worker.kafka.client_log import client_log
 from kafka_worker.kafka.consumer import GroupConsumer, create_consumer, harmless
@@ -76,6 +76,7 @@ class NewProtocolConsumer(GroupConsumer):
         self._taken: Optional[KafkaError] = None  # the word by which our seat was refused to us
         self._until: Optional[Deadline] = None  # we do not sit ourselves: somebody does in between
         self._has_it = False  # who sits in between has the seat, or had it
+        self._presumed = False  # that we have joined was counted, and not told
         self._unasked: Optional[float] = None  # since when there is a coordinator, and it has not been asked for a place
         super().__init__(properties, *others)
 
@@ -113,6 +114,11 @@ class NewProtocolConsumer(GroupConsumer):
         self._consumer = create_consumer(stand_in(self._properties))
         self._consumer.subscribe(self._topics, on_assign=self._on_seat)
 
+    @harmless
+    def _on_assign(self, consumer: Consumer, partitions: List[TopicPartition]) -> None:
+        self._presumed = False
+        super()._on_assign(consumer, partitions)
+
     def _on_seat(self, *_: Any) -> None:
         self._has_it = True
 
@@ -128,6 +134,7 @@ class NewProtocolConsumer(GroupConsumer):
         others = sum(coordinator["req"].values()) if coordinator else 0
         if coordinator and coordinator["rx"] > others:
             self._on_assign(self._consumer, [])
+            self._presumed = True
         elif not coordinator or coordinator["tx"] > others or told["cgrp"]["state"] != "up":
             self._unasked = None
         elif self._unasked is None:
@@ -138,8 +145,10 @@ class NewProtocolConsumer(GroupConsumer):
 
     def _fenced(self, error: KafkaError) -> None:
         """The client has ended. Who never had the seat finds the former process in it, or a twin; who had it has lost it to a
-        twin."""
+        twin. (Who is only presumed to have it may have been answered by a broker that was not ready.)"""
         reason = next((each.name() for each in _REASONS if each.str() in error.str()), error.name())
+        if reason == _TAKEN and self._presumed:
+            self.joined = False
         if reason == _TAKEN and not (self.joined or self.lost or self._has_it):
             self._taken = error
         elif reason in _TWIN:
