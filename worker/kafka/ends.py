@@ -74,9 +74,12 @@ class Asker:
         deadline = Deadline(ANSWER_SECONDS)
         try:
             self._clients = self._clients or [Consumer({**self._properties, "isolation.level": each}) for each in LEVELS]
-            return {name: self._end(name, deadline) for name in names}
+            found = {name: self._end(name, deadline) for name in names}
         except (KafkaException, RuntimeError, ValueError) as problem:
-            return dict.fromkeys(names, End(-1, -1, str(problem)))
+            found = dict.fromkeys(names, End(-1, -1, str(problem)))
+        if any(end.problem for end in found.values()):
+            self._clients = []  # what they know may be of before a broker was away, and stay so: others ask the next time
+        return found
 
     def _end(self, name: Name, deadline: Deadline) -> End:
         try:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from concurrent import futures
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
-from kafka_worker.kafka.ends import AGAIN_SECONDS, SELDOM_SECONDS, Asker, End, Ends
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from kafka_worker.kafka import ends as module
+from kafka_worker.kafka.ends import AGAIN_SECONDS, LEVELS, SELDOM_SECONDS, Asker, End, Ends
 from tests.unit.fakes import TOPIC
 
 OURS = (TOPIC, 0)
@@ -70,3 +74,25 @@ def test_a_client_that_can_not_be_made_is_a_problem_of_each_partition() -> None:
     told = Asker({"group.id": "group", "no.such.property": "1"})([OURS]).result(10)
 
     assert "no.such.property" in told[OURS].problem
+
+
+def test_clients_that_were_told_no_end_are_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one knows may be of a broker as it was before it was away, and stay so."""
+    made: List[object] = []
+
+    class Client:
+        def __init__(self, _properties: Dict[str, Any]) -> None:
+            made.append(self)
+            self.knows = len(made) > len(LEVELS)
+
+        def get_watermark_offsets(self, _place: object, timeout: float) -> Tuple[int, int]:
+            if not self.knows:
+                raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
+            return 0, 7
+
+    monkeypatch.setattr(module, "Consumer", Client)
+    asker = Asker({})
+    told = [asker([OURS]).result(10)[OURS] for _ in range(3)]
+
+    assert [(end.latest, bool(end.problem)) for end in told] == [(-1, True), (7, False), (7, False)]
+    assert len(made) == 2 * len(LEVELS)
