@@ -19,6 +19,7 @@ help: ## show this
 		printf '  make %-16s %s\n' "$$name" "$$text"; done
 
 $(VENV)/runtime: requirements.txt
+	@$(PYTHON) -B -c "import kafka_worker"  # says so where it is too old
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --requirement requirements.txt
 	@touch $@

@@ -21,8 +21,6 @@
 | 78 | a setting is wrong: restarting is useless |
 """
 
-from __future__ import annotations
-
 import os
 import sys
 

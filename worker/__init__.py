@@ -14,6 +14,12 @@ All else is the service itself, a room for each purpose:
 - `testing`: for tests of handlers: `from kafka_worker.testing import TestWorker`
 """
 
+import sys
+
+if sys.version_info < (3, 8):  # noqa: UP036 (this file and supervisor.py can be read by those that are too old, from 3.6 on)
+    print(f"Python 3.8 or newer is needed, and {sys.executable} is {sys.version.split()[0]}", file=sys.stderr)
+    sys.exit(78)
+
 TYPE_CHECKING = False  # type checkers know the name. `typing` is not imported: the user's folders may still come first here
 if TYPE_CHECKING:
     from kafka_worker.handler.context import Context

@@ -131,8 +131,36 @@ def here() -> str:
         return os.sep
 
 
+def require(library: str) -> None:
+    """Raise what its import would, should it not be installed: for what only processes of ours import."""
+    from importlib.util import find_spec
+
+    if find_spec(library) is None:
+        raise ModuleNotFoundError(f"No module named {library!r}", name=library)
+
+
 def explained(problem: Exception) -> bool:
-    """Whether it came while something of ours was imported, and files of the user's may be why: they are named then."""
+    """Whether it is one of who started us, and told: files of theirs that were imported in place of others, or libraries that
+    we need and this Python has not (or not so new ones)."""
+    return _hidden_explains(problem) or _lacking_explains(problem)
+
+
+def _lacking_explains(problem: Exception) -> bool:
+    name = problem.name if isinstance(problem, ImportError) else None
+    if not name or name.partition(".")[0] == NAME:
+        return False
+    checkout = os.path.dirname(FOLDER)
+    there = os.path.exists(os.path.join(checkout, IN_CHECKOUT))
+    what = f"-r {os.path.join(checkout, 'requirements.txt')}" if there else INSTALLED
+    print(
+        f"{problem}: {PYTHON} has not all the libraries that are needed, or not so new ones. Start it by the Python of the "
+        f"environment that has them, or do: {PYTHON} -m pip install {what}",
+        file=sys.stderr,
+    )
+    return True
+
+
+def _hidden_explains(problem: Exception) -> bool:
     trace, stand_ins = problem.__traceback__, hidden()
     importing = False
     while trace is not None:

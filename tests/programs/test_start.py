@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -27,6 +28,48 @@ def test_a_process_that_a_handler_spawns_has_what_handlers_may_use(tmp_path: Pat
     done = subprocess.run([sys.executable, "-c", program % (path, path, path)], cwd=tmp_path, check=False)
 
     assert done.returncode == 0
+
+
+ROOT = os.path.dirname(start.FOLDER)
+TOO_OLD = "import runpy, sys; sys.version_info = (3, 7, 16); sys.argv = ['supervisor.py']; runpy.run_path('supervisor.py')"
+
+
+def test_a_python_without_our_libraries_is_told_as_that(tmp_path: Path) -> None:
+    """As `python3 supervisor.py` mostly is before `pip install`. What needs none of them works."""
+    environment = {"PATH": os.environ["PATH"], "KAFKA_BOOTSTRAP_SERVERS": "localhost:1", "KAFKA_GROUP_ID": "group"}
+    environment["RUNTIME_DIRECTORY"] = str(tmp_path)
+    commands = [["supervisor.py", *words] for words in ([], ["--check-config"], ["lag"], ["status"])]
+    said = [
+        subprocess.run(
+            [sys.executable, "-S", *words],
+            cwd=ROOT,
+            env=environment,
+            check=False,
+            timeout=30,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for words in (*commands, ["-m", "kafka_worker.ops.first_run"])
+    ]
+
+    assert [each.returncode for each in said] == [78, 78, 78, 2, 78]
+    for each in said[:3] + said[4:]:
+        assert each.stderr.startswith("No module named 'confluent_kafka'")
+        assert each.stderr.endswith(f"do: {sys.executable} -m pip install -r {ROOT}/requirements.txt\n")
+        assert each.stderr.count("\n") == 1
+
+
+def test_a_python_that_is_too_old_is_told_as_that() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", TOO_OLD], cwd=ROOT, check=False, timeout=30, stderr=subprocess.PIPE, text=True
+    )
+
+    assert (said.returncode, said.stderr.count("\n")) == (78, 1)
+    assert said.stderr.startswith(f"Python 3.8 or newer is needed, and {sys.executable} is ")
+    for name in ("supervisor.py", "worker/__init__.py"):  # which it reads before it comes to that
+        text = Path(ROOT, name).read_text(encoding="utf-8")
+        assert "import annotations" not in text
+        ast.parse(text, feature_version=(3, 6))
 
 
 LATE = """

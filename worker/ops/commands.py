@@ -55,6 +55,8 @@ def main(words: Optional[List[str]] = None, env_file: str = ".env") -> int:
 
 def command(words: List[str], closed: List[str], env_file: str = ".env") -> int:
     """What the words ask for. `closed`: what of standard input, output and error we were started without."""
+    if not set(COMMANDS).intersection(words):  # the service, which would only see its processes end
+        start.require("confluent_kafka")
     if _NO_SERVICE.intersection(words):  # a value may read like one of these: then a service only begins a little later
         return _done(words, Started(closed), env_file)
     from kafka_worker.supervision.children.prepared import First

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any, List, Mapping, Tuple
 
 from kafka_worker import start
+from kafka_worker.shared.system import files
 
 LOCAL = "127.0.0.1"
 HIGHEST_PORT = 65_535
@@ -51,8 +52,7 @@ def listen(address: str) -> socket.socket:
 
 def token(path: str) -> str:
     """The token that the file holds now: it may be replaced while we run. Raises OSError and ValueError."""
-    with open(path, encoding="utf-8") as file:
-        found = file.read(LONGEST_TOKEN + 2).strip()
+    found = files.text(path).strip()
     if not SHORTEST_TOKEN <= len(found) <= LONGEST_TOKEN or not found.isascii() or not found.isprintable():
         raise ValueError(f"the token must have {SHORTEST_TOKEN} to {LONGEST_TOKEN} printable ASCII characters")
     return found

@@ -19,7 +19,9 @@ from kafka_worker.shared.topic_settings import NAMES, PATTERN, TopicSettings, fi
 MASK = "********"
 _SECRET = re.compile(r"password|secret|token|jaas|user\.info|\.key$|\.pem$|^sasl\.|^ssl\.key")
 _TOPIC = r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}"
-_SERVER = r"(?:\w+://)?(?:\[[0-9A-Fa-f:.]+\]|[^\s,:/\[\]]+)(?::\d{1,5})?"
+# By the client's leave a port that is too large would be another one, and a broker of another scheme than its own none at all.
+_PORT = r"0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_SERVER = rf"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+)(?::{_PORT})?"
 _ADDRESS = r"(?:localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}"
 ABSOLUTE_PATH = "an absolute path"
 SESSION_TIMEOUT_MS, MAX_POLL_INTERVAL_MS = 60_000, 300_000  # of a consumer whose properties do not say them
@@ -33,7 +35,7 @@ class _Decided:
     bootstrap_servers: str = row(
         "Kafka", "KAFKA_BOOTSTRAP_SERVERS", "--bootstrap-servers",
         "the brokers to connect to first; they tell of the others, so two or three suffice",
-        pattern=rf"{_SERVER}(?:, *{_SERVER})*", form="host:port, several with commas",
+        pattern=rf"{_SERVER}(?:, *{_SERVER})*", form="host:port, the port from 1 to 65535, several with commas",
     )
     group_id: str = row(
         "Kafka", "KAFKA_GROUP_ID", "--group",

@@ -6,7 +6,9 @@ import os
 import threading
 import time
 from typing import Any, List
+from unittest.mock import Mock
 
+import psutil
 import pytest
 
 from kafka_worker.partitions.assignment import Partition
@@ -58,6 +60,15 @@ def backlog() -> Partition:
 
 def test_the_memory_of_this_process_is_known() -> None:
     assert 10 * MB < resident_bytes() < 10_000 * MB
+
+
+def test_memory_that_nobody_tells_ends_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is without /proc."""
+    lost = psutil.NoSuchProcess(os.getpid())
+    monkeypatch.setattr("builtins.open", Mock(side_effect=FileNotFoundError))
+    monkeypatch.setattr(psutil, "Process", Mock(side_effect=lost))
+
+    assert resident_bytes() == 0
 
 
 def test_what_threads_have_waited_for_a_core_is_known() -> None:

@@ -12,6 +12,7 @@ import json
 from typing import Any
 
 from kafka_worker.handler.decoding import invalid
+from kafka_worker.shared.system import files
 
 #: Levels of nesting. The library recurses as deep as the message does, and the end of a stack is the end of a process; its
 #: older releases refuse what is deeper than 255.
@@ -75,8 +76,7 @@ of_file = functools.lru_cache(maxsize=None)(Schema)
 
 def _content(path: str) -> Any:
     try:
-        with open(path, "rb") as file:
-            return json.loads(file.read())
+        return json.loads(files.content(path))
     except OSError as problem:
         raise _refused(path, f"can't be read: {problem.strerror or problem}") from problem
     except (ValueError, RecursionError) as problem:  # also UnicodeDecodeError
@@ -94,8 +94,7 @@ def _retrieved(uri: str) -> Any:
     parts = urlsplit(uri)
     if parts.scheme != "file":
         raise ValueError("nothing is fetched from a network; keep a copy beside the schema and refer to that")
-    with open(unquote(parts.path), "rb") as file:
-        return json.loads(file.read())
+    return json.loads(files.content(unquote(parts.path)))
 
 
 def _is_deeper(document: Any, levels: int) -> bool:

@@ -8,7 +8,7 @@ import io
 import os
 import re
 from dataclasses import dataclass, field
-from typing import Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Dict, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from kafka_worker.shared.configuration.client import librdkafka_properties, registry_properties
 from kafka_worker.shared.configuration.client.client_properties import OWNED, is_function
@@ -16,6 +16,10 @@ from kafka_worker.shared.configuration.client.librdkafka_properties import PROPE
 from kafka_worker.shared.configuration.given import Given, Key
 from kafka_worker.shared.configuration.near import nearest
 from kafka_worker.shared.settings import ALL_PREFIXES, REGISTRY_GROUP, TABLE, environment_name
+from kafka_worker.shared.system import files
+
+if TYPE_CHECKING:
+    from dotenv.parser import Binding
 
 ENVIRONMENT = "the environment"
 _FIELDS = {row.environment: name for name, row in TABLE.items()}
@@ -62,8 +66,7 @@ def read_env_file(path: str, environ: Mapping[str, str]) -> EnvFile:
     `load_dotenv` does.
     """
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            text = file.read()
+        text = files.text(path)
     except FileNotFoundError:
         return EnvFile({}, [], [])
     except (OSError, UnicodeDecodeError) as problem:
@@ -71,14 +74,13 @@ def read_env_file(path: str, environ: Mapping[str, str]) -> EnvFile:
     from dotenv.main import DotEnv  # here, because most services have no such file
     from dotenv.parser import parse_stream
 
-    # python-dotenv would only log these, and a setting would be lost.
-    wrong = [binding.original.line for binding in parse_stream(io.StringIO(text)) if binding.error]
-    if wrong:
-        return EnvFile({}, [f"{path}, line {line}: not of the form NAME=value. Correct the line." for line in wrong], [])
+    # python-dotenv would only log the first, and say nothing of the others: a setting would be lost.
+    wrong = [each.original.line for each in parse_stream(io.StringIO(text)) if each.error or _lost(each, path, environ)]
     values = DotEnv(None, stream=io.StringIO(text), override=False).dict()
     given = {name: value for name, value in values.items() if value is not None}
     unfit = {name: fault for name, fault in ((name, _impassable(name, given[name])) for name in given) if fault}
-    faults = [f"{name} ({path}) {fault}" for name, fault in unfit.items()]
+    faults = [f"{path}, line {line}: not of the form NAME=value. Correct the line." for line in wrong]
+    faults += [f"{name} ({path}) {fault}" for name, fault in unfit.items()]
     warnings: List[str] = []
     for name in sorted(_emptied(text, {**given, **environ})):
         (faults if _target(name, path) else warnings).append(
@@ -86,6 +88,14 @@ def read_env_file(path: str, environ: Mapping[str, str]) -> EnvFile:
             f"Write a value with such characters into a file, and the file's path into {name}_FILE."
         )
     return EnvFile({name: value for name, value in given.items() if name not in unfit}, faults, warnings)
+
+
+def _lost(binding: Binding, path: str, environ: Mapping[str, str]) -> bool:
+    """Whether it is a name alone, and not, as some have it there, one that the environment has a value for, or another's."""
+    name = binding.key
+    if binding.value is not None or name is None or name in environ:
+        return False
+    return not re.fullmatch(r"\w+", name) or is_ours(name, path)
 
 
 def _emptied(text: str, known: Mapping[str, str]) -> Set[str]:
@@ -163,8 +173,7 @@ def _is_of_registry(known: str) -> bool:
 
 def _from_file(source: Source, key: Key, name: str, path: str) -> None:
     try:
-        with open(path, encoding="utf-8") as file:
-            value = file.read()
+        value = files.text(path)
     except (OSError, ValueError) as problem:
         fault = f"{Given(name, path, source.where).described()} cannot be read: {problem}."
         source.faults.append(f"{fault} It must be the path of a text file that holds the value. Correct the path.")

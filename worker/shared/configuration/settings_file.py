@@ -23,6 +23,7 @@ from kafka_worker.shared.configuration.near import nearest
 from kafka_worker.shared.foreign.texts import escaped
 from kafka_worker.shared.setting import AUTO, Setting
 from kafka_worker.shared.settings import TABLE
+from kafka_worker.shared.system import files
 from kafka_worker.shared.topic_settings import NAMES, PATTERN, fits
 
 TOPICS = "topics"
@@ -53,8 +54,7 @@ def read(named: Optional[Given]) -> SettingsFile:
     if not named or not path:
         return file
     try:
-        with open(os.path.abspath(path), encoding="utf-8-sig") as opened:  # so that a fault says where it was looked for
-            text = opened.read()
+        text = files.text(os.path.abspath(path))  # so that a fault says where it was looked for
         found = _loads(text)
     except (OSError, ValueError, RecursionError) as problem:  # its own error is a ValueError, too, with line and column
         advice = f"It must be a UTF-8 text in TOML. Correct it, or {named.name} ({named.where})."

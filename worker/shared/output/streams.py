@@ -41,6 +41,7 @@ def reopen() -> List[str]:
             os.dup2(nowhere, number)
             if nowhere != number:
                 os.close(nowhere)
+            os.set_inheritable(number, True)  # dup2 has not made it so where it had nothing to do
     return closed
 
 

@@ -96,7 +96,7 @@ def _private(directory: str, name: str, setting: str) -> str:
             os.fchmod(ours, 0o700)  # it may have been there already
     except OSError as problem:
         kind = NoRoomError if problem.errno in _PASSING else UnsafeDirectoryError
-        raise kind(f"{setting} {path} cannot be used: {problem}") from problem
+        raise kind(f"{setting} {path} cannot be used: {problem}. Mend that, or set {setting} to one of yours") from problem
     return path
 
 

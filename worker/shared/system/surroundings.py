@@ -24,6 +24,7 @@ _CLOCK_SECONDS = 1.0  # a clock that is set goes another way for a moment
 _SWITCH_INTERVAL, _RECURSION = sys.getswitchinterval(), sys.getrecursionlimit()
 _native_id = threading.get_native_id
 _FILES = "/proc/self/fd"
+_NO_THREAD = "can't start new thread"  # as Python says it
 _WAY_OUT = "leave that out, or set ISOLATION=process, where the handler has a process to itself"
 
 
@@ -80,8 +81,10 @@ def _lacks() -> List[str]:
 def _tried(works: Callable[[], bool]) -> bool:
     try:
         return works()
-    except Exception:
-        return False
+    except (OSError, MemoryError):  # a lack of memory or descriptors: nothing is known
+        return True
+    except Exception as problem:
+        return _NO_THREAD in str(problem)  # likewise
 
 
 def _threads_are_real() -> bool:

@@ -324,10 +324,42 @@ def test_retry_topics_that_are_perhaps_not_meant_are_warned_of(environ: Dict[str
     assert list(load([], {**REQUIRED, **environ}, NO_FILE).warnings) == warnings
 
 
-def test_a_line_of_the_file_that_cannot_be_understood_is_a_fault(tmp_path: Path) -> None:
-    file = written(tmp_path, "THREADS=3\nKAFKA_TOPIC='open\n")
+def test_lines_of_the_file_that_cannot_be_understood_are_faults_and_the_others_hold(tmp_path: Path) -> None:
+    file = written(
+        tmp_path,
+        """THREADS=3\nKAFKA_TOPIC='open\nMAX_IN_FLIGHT\nMAX_ATTEMPTS:5\nKAFKA_CLIENT_SSL_CA_LOCATION\nTHEIRS\nPROCESSES\n"""
+        "KAFKA_BOOTSTRAP_SERVERS=of-the-file\nKAFKA_GROUP_ID=group\nTHREADS=many\n",
+    )
 
-    assert faults(environ={}, env_file=file) == [f"{file}, line 2: not of the form NAME=value. Correct the line."]
+    with pytest.raises(ConfigurationError) as caught:
+        load([], {"PROCESSES": "3"}, file)
+
+    *lines, last = caught.value.faults
+    assert lines == [f"{file}, line {line}: not of the form NAME=value. Correct the line." for line in (2, 3, 4, 5)]
+    assert last.startswith('THREADS = "many"')
+    assert caught.value.partial.settings.bootstrap_servers == "of-the-file"
+
+
+@pytest.mark.parametrize(
+    "servers",
+    [
+        "http://kafka:9092", "SSL://kafka:9092", "kafka:0", "kafka:65536", "kafka:99999", "kafka:\uff19\uff10",
+        "kafka;other:9092", "=", "kafka:9092,", "::1:9092",
+    ],
+)  # fmt: skip
+def test_an_address_by_which_the_client_reaches_nobody_or_another_is_refused(servers: str) -> None:
+    (fault,) = faults(environ={"KAFKA_BOOTSTRAP_SERVERS": servers})
+
+    assert fault == (
+        f'KAFKA_BOOTSTRAP_SERVERS = "{servers}" (the environment) must be host:port, the port from 1 to 65535, several with '
+        "commas. Correct it."
+    )
+
+
+def test_the_other_forms_of_addresses_are_taken() -> None:
+    servers = "kafka, kafka_1.example.:65535,10.0.0.1:09092, [::1]:9092,[fe80::1%eth0]:1,k\u00e4fka:9092"
+
+    assert load([], {**REQUIRED, "KAFKA_BOOTSTRAP_SERVERS": servers}, NO_FILE).settings.bootstrap_servers == servers
 
 
 def test_an_unreadable_file_is_a_fault(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ def test_a_standard_descriptor_that_was_closed_leads_to_nowhere_and_is_named() -
 
     assert closed == ["standard input"]
     assert os.path.samestat(os.fstat(0), os.stat(os.devnull))
+    assert os.get_inheritable(0), "processes that we start have it, too"
     os.dup2(kept, 0)
     os.close(kept)
 

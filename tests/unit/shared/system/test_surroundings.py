@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
 import threading
 import time
 from typing import Any, Callable, Iterator
+from unittest.mock import Mock
 
 import pytest
 
@@ -59,6 +61,25 @@ def test_what_our_threads_rely_on_and_is_replaced_is_a_fault_but_in_a_process_wh
     assert "ISOLATION=process" in fault
     assert none == []
     assert before.faults(apart=False) == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "lack"),
+    [
+        (threading, "_start_new_thread", RuntimeError("can't start new thread")),
+        (socket, "socketpair", OSError(errno.EMFILE, "Too many open files")),
+        (socket, "socketpair", MemoryError()),
+    ],
+)
+def test_what_there_is_no_room_for_on_the_machine_is_not_taken_for_replaced(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, lack: Exception
+) -> None:
+    before = Surroundings()
+    names = [name, "_start_joinable_thread"] if hasattr(owner, "_start_joinable_thread") else [name]  # of Python 3.13
+    with monkeypatch.context() as patch:
+        for each in names:
+            patch.setattr(owner, each, Mock(side_effect=lack))
+        assert before.faults(apart=False) == []
 
 
 @pytest.mark.parametrize("taken", [True, False])
