@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,34 @@ def test_an_exit_code_is_the_same_when_nobody_reads(tmp_path: Path, *, full: boo
 
     os.close(unread)
     assert codes == CODES
+
+
+TOSTOP = """
+import fcntl, os, signal, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+modes = termios.tcgetattr(0)
+modes[3] |= termios.TOSTOP
+termios.tcsetattr(0, termios.TCSANOW, modes)
+if os.fork():
+    sys.exit(os.wait()[1] >> 8)
+os.setpgid(0, 0)  # in the background
+sent = []
+signal.signal(signal.SIGTTOU, lambda *_: sent.append(1) or (len(sent) > 9 and os._exit(9)))
+from kafka_worker.shared.output.log_writer import LogWriter
+LogWriter(1, lambda _: b"").put(b"written\\n")
+os._exit(len(sent))
+"""
+
+
+def test_a_terminal_that_stops_who_writes_in_the_background_takes_what_we_write() -> None:
+    """`stty tostop`. SIGTTOU is one process less, to a supervisor."""
+    ours, theirs = pty.openpty()
+
+    ended = subprocess.run(
+        [sys.executable, "-c", TOSTOP], stdin=theirs, stdout=theirs, cwd=ROOT, start_new_session=True, check=False, timeout=30
+    )
+
+    os.close(theirs)
+    assert ended.returncode == 0
+    assert os.read(ours, 100) == b"written\r\n"
+    os.close(ours)

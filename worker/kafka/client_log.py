@@ -18,6 +18,10 @@ client_log = logs.logger("librdkafka")
 client_log.addFilter(NotAgain(time.monotonic))
 
 CONTEXT = "metadata"  # of the client's `debug`: a few lines each time that it asks what topics there are
+CLOSED = "log.connection.close"  # it is all that the client says of a port which wants TLS, and is not spoken to so
+_CLOSED_LATER = re.compile(r": Disconnected.* in state UP")
+_UNANSWERED = "in state APIVERSION_QUERY"  # the first that a broker is asked
+_PERHAPS = "Does it want another KAFKA_CLIENT_SECURITY_PROTOCOL, or is it no Kafka?"
 _CHANGED = re.compile(r"Topic (\S+) changed id from \S+ to (\S+)")
 _LED = re.compile(r"Topic (\S+) \[(\d+)\] Leader -?\d+ Epoch (-?\d+)")
 
@@ -30,7 +34,7 @@ class ClientLog:
         an epoch that the client takes for an old one (see `ownership.arrivals`)."""
         self._on_made_anew = on_made_anew
         self._on_outlived = on_outlived
-        self._wanted = False
+        self._wanted = self._closed_wanted = False
         self._ids: Dict[str, Set[str]] = {}  # all that each has had: a broker may be behind, and tell a former one
         self._anew: Set[str] = set()
         self._epochs: Dict[TopicPartition, int] = {}  # the highest that was told
@@ -39,10 +43,15 @@ class ClientLog:
         """These properties of a client, whose log is this one."""
         wanted = properties.get("debug")
         self._wanted = wanted is not None
-        return {**properties, "debug": ",".join(map(str, filter(None, [wanted, CONTEXT]))), "logger": self}
+        self._closed_wanted = str(properties.get(CLOSED)).lower() == "true"
+        return {**properties, "debug": ",".join(map(str, filter(None, [wanted, CONTEXT]))), CLOSED: True, "logger": self}
 
     def log(self, level: int, form: str, facility: str, client: str, text: str) -> None:
         """Called by the client, as a method of a logger."""
+        if _UNANSWERED in text:
+            level, text = max(level, logging.WARNING), f"{text}. {_PERHAPS}"
+        elif _CLOSED_LATER.search(text) and not self._closed_wanted:
+            return  # an idle connection that a broker closes is not worth a line
         if level > logging.DEBUG or self._wanted:
             client_log.log(level, form, facility, client, text)
         if facility == "METADATA":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from typing import Any, Dict, List, Tuple
 
 import pytest
@@ -10,6 +11,7 @@ from confluent_kafka import Consumer
 
 from kafka_worker.kafka import client_log
 from kafka_worker.kafka.client_log import ClientLog
+from tests.support.eventually import eventually
 
 OLD, NEW = "Nrla+okGSrWh+rTmkqV2cg", "3qgp5ojbRR2QUC4OuCPFvQ"
 
@@ -44,6 +46,33 @@ def test_a_client_tells_by_its_log_that_a_topic_is_another_one_and_that_it_takes
 
     assert heard.anew == [("orders.new", NEW)]
     assert heard.outlived == [("orders.new", 3)]
+
+
+@pytest.mark.parametrize(("given", "later"), [({}, 0), ({"log.connection.close": "true"}, 1)])
+def test_who_closes_the_connection_before_it_has_answered_is_told_with_what_that_may_be(
+    given: Dict[str, str], later: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a port for TLS does with who does not speak it. That idle connections are closed is told to who wants it."""
+    lines: List[Tuple[Any, ...]] = []
+    monkeypatch.setattr(client_log.client_log, "log", lambda *words: lines.append(words))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        consumer = Consumer(Heard(**given, **{"bootstrap.servers": address, "group.id": "group"}).properties)
+        server.settimeout(5)
+        server.accept()[0].close()
+        eventually(lambda: consumer.poll(0.01) is None and lines, 5, "it has told")
+        consumer.close()
+
+    level, _, facility, _, text = lines[0]
+    assert (level, facility) == (logging.WARNING, "FAIL")
+    assert ": Disconnected: " in text
+    assert text.endswith("Does it want another KAFKA_CLIENT_SECURITY_PROTOCOL, or is it no Kafka?")
+
+    del lines[:]
+    Heard(**given).log.log(
+        logging.WARNING, "%s [%s] %s", "FAIL", "host-0", "kafka:9092/1: Disconnected (after 3ms in state UP)"
+    )
+    assert len(lines) == later
 
 
 @pytest.mark.parametrize(("properties", "told"), [({}, 1), ({"debug": "cgrp"}, 2)])

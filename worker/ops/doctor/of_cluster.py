@@ -18,9 +18,10 @@ def brokers(facts: Facts) -> Verdict:
         variables = "KAFKA_CLIENT_SASL_OAUTHBEARER_… and whom they name"
         return Verdict(State.FAIL, facts.kafka.away, f"look at {'KAFKA_OAUTH' if facts.settings.oauth else variables}")
     if facts.kafka.away:
-        return Verdict(
-            State.FAIL, f"nobody answers at {at}: {facts.kafka.away}", "look at KAFKA_BOOTSTRAP_SERVERS and network"
+        remedy = (
+            "look at KAFKA_BOOTSTRAP_SERVERS, KAFKA_CLIENT_SECURITY_PROTOCOL (a port for TLS tells others nothing) and network"
         )
+        return Verdict(State.FAIL, f"nobody answers at {at}: {facts.kafka.away}", remedy)
     if facts.kafka.silent:
         text = f"{facts.kafka.brokers} by {at}, and these do not answer: {', '.join(facts.kafka.silent)}"
         return Verdict(State.WARN, text, "look at these, at the network between, and at their advertised.listeners")

@@ -16,6 +16,7 @@ import io
 import itertools
 import os
 import select
+import signal
 import time
 from _thread import LockType, allocate_lock, start_new_thread  # as they are: a handler may put others into `threading`
 from queue import SimpleQueue
@@ -94,6 +95,8 @@ class LogWriter:
     # ---- the thread -----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        # With `stty tostop` a terminal sends it to who writes in the background, again and again, and takes nothing.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
         for piece, written in iter(self._waiting.get, None):
             if not piece or self._write(piece):
                 self._tell()
