@@ -75,8 +75,8 @@ def test_the_transactional_one_sends_both_results_with_its_offset(worker_for: Wo
 
 
 def test_the_idempotent_one_keeps_accounts_in_the_working_directory(
-    worker_for: Workers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, worker_for: Workers
+) -> None:  # in this order: the worker's last thread has ended when the directory is the former one again
     monkeypatch.chdir(tmp_path)
 
     assert worker_for("examples.idempotent:process_message").run({"account": "a", "amount": 3}).done
