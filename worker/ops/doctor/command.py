@@ -83,8 +83,12 @@ def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
 
 
 def _unwritable(settings: Settings) -> List[str]:
-    """The folders of ours that could neither be used nor made, or take nothing more, each with the reason."""
+    """Why folders of ours could neither be used nor made, or take nothing more."""
     found = []
+    try:
+        runtime_files.must_have_room_for_a_socket(settings)
+    except runtime_files.UnsafeDirectoryError as problem:
+        found.append(str(problem))
     for folder in (runtime_files.folder(settings), runtime_files.state_folder(settings)):
         place = folder
         while not os.path.exists(place) and place != os.path.dirname(place):
@@ -94,7 +98,7 @@ def _unwritable(settings: Settings) -> List[str]:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             runtime_files.must_take_more(place)
         except OSError as problem:
-            found.append(f"{folder} ({problem.strerror})")
+            found.append(f"{folder} can't be written: {problem.strerror}")
     return found
 
 

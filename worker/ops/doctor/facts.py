@@ -76,7 +76,7 @@ class Facts:
     now: float  # seconds since 1970
     faults: Sequence[str] = ()  # of the configuration
     unusable: Sequence[str] = ()  # why handler or client can't be used
-    unwritable: Sequence[str] = ()  # folders of ours, and why
+    unwritable: Sequence[str] = ()  # why folders of ours can't be used
     memory: int = 0  # bytes that this machine, or its container, has; 0: not known
     runs_here: bool = False  # the service
     untold: str = ""  # why that can't be told

@@ -25,7 +25,7 @@ def handler(facts: Facts) -> Verdict:
 
 def folders(facts: Facts) -> Verdict:
     fix = "run it as the user of the service, make room on that disk, or set RUNTIME_DIRECTORY and STATE_DIRECTORY"
-    wrong = [Verdict(State.FAIL, f"{folder} can't be written", fix) for folder in facts.unwritable]
+    wrong = [Verdict(State.FAIL, fault, fix) for fault in facts.unwritable]
     return first_of(wrong, f"{facts.settings.runtime_directory} and {facts.settings.state_directory}")
 
 

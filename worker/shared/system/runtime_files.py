@@ -62,12 +62,17 @@ def _readable(settings: Settings) -> str:
 def prepare(settings: Settings) -> str:
     """Make the folder, private to this user, and return it. Raises UnsafeDirectoryError."""
     path = _private(settings.runtime_directory, _name(settings), "RUNTIME_DIRECTORY")
+    must_have_room_for_a_socket(settings)
+    return path
+
+
+def must_have_room_for_a_socket(settings: Settings) -> None:
+    """Raises UnsafeDirectoryError where the path of the folder is too long for one in it."""
     if len(os.fsencode(control_socket(settings))) > 107:  # noqa: PLR2004 (sun_path of unix(7), less its NUL)
         raise UnsafeDirectoryError(
             f"RUNTIME_DIRECTORY {settings.runtime_directory} is too long for a Unix socket in it (107 bytes in "
             "all); choose a shorter one"
         )
-    return path
 
 
 def prepare_state(settings: Settings) -> str:

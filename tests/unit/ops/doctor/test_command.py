@@ -62,6 +62,12 @@ def test_a_folder_in_which_nothing_can_be_kept_any_more_is_found_and_one_that_ca
     settings = facts(tmp_path).settings
 
     assert list(facts(tmp_path).unwritable) == [
-        f"{runtime_files.folder(settings)} (Not a directory)",
-        f"{runtime_files.state_folder(settings)} (No space left on device)",
+        f"{runtime_files.folder(settings)} can't be written: Not a directory",
+        f"{runtime_files.state_folder(settings)} can't be written: No space left on device",
     ]
+
+
+def test_a_runtime_directory_whose_path_is_too_long_for_a_socket_is_found(tmp_path: Path) -> None:
+    (fault,) = facts(tmp_path / ("long" * 30)).unwritable
+
+    assert "too long for a Unix socket" in fault
