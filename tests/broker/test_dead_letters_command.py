@@ -74,6 +74,7 @@ def test_what_failed_is_listed_shown_replayed_once_and_dropped(desk: Desk, engin
     assert f"{desk.dlq}: 7 letters open" in listed
     assert "TroubleError: message mended-0 says so" in listed
     assert "\x1b" not in listed
+    assert "no such letters open" in desk.does("list", "--key", "nobody's")
     (evil,) = desk.letters("--key", r"key-j\x1b[2J")
     shown = desk.does("show", f"{evil['partition']}:{evil['offset']}")
     assert r"header name: \x1b]0;evil\x07" in shown

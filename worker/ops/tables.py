@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, List, Tuple
+from typing import Any, Callable, Iterable, List, Optional, Tuple
 
 from kafka_worker.shared.foreign.texts import escaped
 
@@ -22,6 +22,11 @@ def table(columns: Columns, rows: Iterable[Any]) -> List[str]:
 def safe(text: str) -> str:
     """Keys, names and errors are written by strangers, and a terminal obeys what it is sent."""
     return "\n".join(map(escaped, text.split("\n")))
+
+
+def key_of(shown: Optional[str]) -> str:
+    """Of a message, as it can be shown: one that is empty is a key, too, whose messages run in their order."""
+    return "-" if shown is None else shown or '""'
 
 
 def in_brackets(text: str) -> str:

@@ -69,8 +69,9 @@ def _print_list(scope: Scope, wanted: DeadLetterRequest, letters: List[Listed], 
         _print_objects(scope, letters, whole=False)
         return
     what = "replayed or dropped" if wanted.resolved else "open"
+    such = " such" if wanted.filtered else ""
     more = f", the newest {len(letters)} (--limit shows more)" if count > len(letters) else ""
-    tell(f"{scope.name}: {count or 'no'} letters {what}{more}")
+    tell(f"{scope.name}: {count or 'no'}{such} letters {what}{more}")
     if letters:
         tell(*text.listed(letters, scope.suffix))
 

@@ -8,6 +8,7 @@ import json
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from kafka_worker.ops.dead_letters.letter import UNKNOWN, Letter, Listed, Resolution, iso
+from kafka_worker.ops.tables import key_of
 from kafka_worker.shared.foreign.texts import escaped, readable
 
 ERROR_WIDTH, KEY_WIDTH = 70, 40  # characters, in a list
@@ -31,7 +32,7 @@ def _row(letter: Letter, resolution: Optional[Resolution], suffix: str) -> Tuple
         iso(letter.failed_at),
         escaped(letter.ours.get("attempts", "?"))[:10],
         _replays(letter),
-        _cut(readable(letter.record.key, KEY_WIDTH + 1) or "-", KEY_WIDTH),
+        _cut(key_of(readable(letter.record.key, KEY_WIDTH + 1)), KEY_WIDTH),
         _cut(escaped(error[: ERROR_WIDTH + 1]), ERROR_WIDTH) or "?",
     )
 
@@ -54,7 +55,7 @@ def shown(letter: Letter, resolution: Optional[Resolution], suffix: str, *, full
     lines = ["{} {}:{}, {}".format(escaped(record.topic), *letter.place, escaped(str(resolution or "open")))]
     lines += [f"  from: {escaped(source(letter, suffix))}", f"  timestamp: {_time(letter.timestamp)}"]
     lines += [f"  replays: {_replays(letter)}"] if letter.replays or letter.claimed_replays else []
-    lines.append("  key: " + ("none" if record.key is None else str(readable(record.key, len(record.key)))))
+    lines.append("  key: " + ("none" if record.key is None else key_of(readable(record.key, len(record.key)))))
     lines += [f"  {escaped(name)}: {_limited(text, SHOWN_TEXT, full)}" for name, text in sorted(single.items())]
     lines += [f"  header {escaped(name)}: {_header(value, full)}" for name, value in letter.theirs]
     for name in _MULTILINE:

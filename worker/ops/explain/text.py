@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 from kafka_worker.ops import orders
 from kafka_worker.ops.explain.cases import Case
 from kafka_worker.ops.explain.words import SAID, known, of_lag
-from kafka_worker.ops.tables import duration
+from kafka_worker.ops.tables import duration, key_of
 from kafka_worker.shared.ipc.snapshot import HeadReport, Waits
 
 STALE_SECONDS = 2.0  # a heartbeat older than that is told
@@ -78,7 +78,7 @@ def _details(head: HeadReport) -> str:
         f"for {duration(head.running)}" if head.running >= 0 else "",
         f"due in {duration(head.due_in)}" if head.due_in >= 0 else "",
         f"attempt {head.attempt}" if head.attempt else "",
-        f"key {head.key}" if head.key is not None else "",
+        f"key {key_of(head.key)}" if head.key is not None else "",
         f"in {head.thread}" if head.thread else "",
     ]
     told = ", ".join(filter(None, parts))

@@ -75,7 +75,7 @@ class Guard:
         target = len(request.scope["raw_path"]) + len(request.scope["query_string"])
         if target + sum(len(name) + len(value) for name, value in request.headers.raw) > LARGEST_HEADERS:
             return PlainTextResponse("The headers are too large\n", 431)
-        if not self._is_host(request.headers.get("host", "")):
+        if "host" in request.headers and not self._is_host(request.headers["host"]):  # none: HTTP/1.0, and no browser's
             return PlainTextResponse("This name is not one of HTTP_HOSTS\n", 400)
         if path in FOR_EVERYBODY or (self._among_us and not self._token_file):
             return None

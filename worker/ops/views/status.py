@@ -6,7 +6,7 @@ from typing import Any, Callable, List, Sequence, Tuple
 
 from kafka_worker.ops import orders
 from kafka_worker.ops.explain import words
-from kafka_worker.ops.tables import Columns, duration, in_brackets, table
+from kafka_worker.ops.tables import Columns, duration, in_brackets, key_of, table
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Replaced, SlotReport, Snapshot, Stage, TaskReport
 from kafka_worker.shared.system.memory import MEGABYTE
 
@@ -140,7 +140,7 @@ def _of_task(read: Callable[[TaskReport], str]) -> Callable[[Tuple[SlotReport, T
 TASK_COLUMNS: Columns = (
     ("RUNNING FOR", _of_task(lambda task: duration(task.seconds))),
     ("TASK", _of_task(lambda task: f"{task.topic}[{task.partition}] offset {task.offset}{in_brackets(task.void)}")),
-    ("KEY", _of_task(lambda task: task.key or "-")),
+    ("KEY", _of_task(lambda task: key_of(task.key))),
     ("ATTEMPT", _of_task(lambda task: str(task.attempt))),
     ("SLOT", lambda row: str(row[0].slot)),
     ("PID", lambda row: str(row[0].pid)),

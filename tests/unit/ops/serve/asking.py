@@ -35,7 +35,7 @@ class Door:
         *,
         method: str = "GET",
         query: str = "",
-        host: str = HOST,
+        host: Optional[str] = HOST,
         body: bytes = b"",
         after_piece: Callable[[], bool] = lambda: False,
         **headers: str,
@@ -56,7 +56,7 @@ class Door:
             if message["type"] == "http.response.body" and after_piece():
                 enough.set()
 
-        given = {"host": host, **headers}
+        given = {**({} if host is None else {"host": host}), **headers}
         rows = [(name.replace("_", "-").encode(), text.encode()) for name, text in given.items()]
         scope = {
             "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": method,
