@@ -69,3 +69,25 @@ def test_a_terminal_that_stops_who_writes_in_the_background_takes_what_we_write(
     assert ended.returncode == 0
     assert os.read(ours, 100) == b"written\r\n"
     os.close(ours)
+
+
+FOLLOWED = """
+import types
+from kafka_worker.ops import asking, events
+from kafka_worker.shared.configuration.load import load
+from kafka_worker.shared.output import streams
+
+event = {"message": "one", "event": "assigned"}
+asking.find = lambda _: types.SimpleNamespace(ask=lambda *_: {"events": [event], "newest": 1})
+raise SystemExit(streams.guarded(lambda _: events.run(load(["events", "--group", "g", "--follow"], {}, "no.env"))))
+"""
+
+
+def test_whoever_follows_ends_when_the_first_line_finds_no_reader() -> None:
+    """As with `| head -1`."""
+    unread = pipe_without_reader()
+
+    ended = subprocess.run([sys.executable, "-c", FOLLOWED], cwd=ROOT, stdout=unread, check=False, timeout=30)
+
+    os.close(unread)
+    assert ended.returncode == 0

@@ -8,9 +8,9 @@ Exit code: 0 told, 1 the service that runs keeps none, 2 it does not run.
 from __future__ import annotations
 
 import json
+import os
 import select
 import signal
-import sys
 from datetime import datetime
 from typing import Any, Dict, List, Optional
 
@@ -30,6 +30,7 @@ def run(configuration: Configuration) -> int:
     """The command; its exit code."""
     found: Optional[asking.RunningService] = None
     told: Message = {}
+    reader = os.dup(1)  # `show` leads standard output to nowhere once that is gone
     try:
         found = asking.find(configuration.settings)
         told = found.ask("events", {})
@@ -43,15 +44,15 @@ def run(configuration: Configuration) -> int:
     newest = configuration.events.newest
     _show(told.get("events", [])[-newest if newest else None :], configuration)
     if configuration.events.follow:
-        _follow(found, told, configuration)
+        _follow(found, told, configuration, reader)
     return TOLD
 
 
-def _follow(found: Optional[asking.RunningService], told: Message, configuration: Configuration) -> None:
+def _follow(found: Optional[asking.RunningService], told: Message, configuration: Configuration, reader: int) -> None:
     """Until a signal, or the end of whoever reads. To find a service costs it a whole snapshot: only when there is none."""
     inbox, ended = SignalInbox([signal.SIGINT, signal.SIGTERM]), select.poll()
     ended.register(inbox, select.POLLIN)
-    ended.register(sys.stdout, 0)
+    ended.register(reader, 0)
     is_there = bool(told)
     while not ended.poll(SECONDS * 1000):
         try:
