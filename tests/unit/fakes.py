@@ -11,6 +11,7 @@ from kafka_worker.kafka.ends import End
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.kafka.tokens import SigningIn
 from kafka_worker.partitions.stored import UNKNOWN, Home
+from kafka_worker.partitions.task import Task
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
@@ -58,6 +59,14 @@ class Message:
 
     def __len__(self) -> int:
         return len(self._value or b"")
+
+
+def in_lane(task: Task) -> bool:
+    """Put a task that was just taken at the end of its lane, as `intake` does; whether it may run now."""
+    offset, _segment, _message, name, _attempt, partition = task
+    former = partition.lanes.last.get(name, -1)
+    partition.lanes.last[name] = offset
+    return not partition.lanes.waits(task, former)
 
 
 def some_settings(**changes: Any) -> Settings:

@@ -40,7 +40,7 @@ AMPLE_SECONDS = 2.0
 MUCH = 4  # times plenty: a client that waits stops by itself, but here it has to be told
 OWN_SECONDS = 5.0  # of its own work in hand are enough for any partition: what is beyond that is in the way of others
 MOVING_SECONDS = 1.0  # of what nothing was taken in this time, while something was of others, is blocked
-FULL_SECONDS = 5.0  # as EMPTY_SECONDS, while there is no memory for more: then what is in it is fetched again
+FULL_SECONDS = 5.0  # as EMPTY_SECONDS, while there is no memory for more: then a little more is taken, and all are paused
 WAIT_SECONDS = 0.02  # for room, between two looks at what the client has of others
 POLL_SECONDS = 0.001  # for nothing in particular
 QUICK_SECONDS = 2 * POLL_SECONDS  # of which a poll would be a large part
@@ -94,7 +94,7 @@ class Prefetch:
         hungry = waits and self._hungry(attention)
         pause = min(patience, self._room.pace, WAIT_SECONDS)
         wanted = min(ONE_FETCH, self._room.rate * EMPTY_SECONDS) - sum([flow.waiting for flow in in_hand if not flow.paused])
-        full = sum([flow.weight for flow in in_hand]) > self._most
+        full = sum([flow.weight + OVERHEAD * flow.waiting for flow in in_hand]) > self._most
         if full and wanted >= 0 and len(attention.paused) < len(assignment) and self._may_run(self._max_in_flight):
             self._make_room(consumer, attention, self._most)  # what is paused fills the memory
         if wanted >= 0 and not full:
@@ -112,7 +112,7 @@ class Prefetch:
                 self._idle.wait(pause)
             return
         plenty = _useful(attention) / self._number(PLENTY)
-        left = self._tried_at + (LEFT_SECONDS if plenty > 1 and not hungry else EMPTY_SECONDS) - self._clock()
+        left = self._tried_at + (LEFT_SECONDS if plenty > 1 else EMPTY_SECONDS) - self._clock()
         if left > 0:
             # Nothing else is looked for: who finds nothing to do ends this, and a third of what is in flight has ended.
             self._idle.wait(min(patience, self._room.pace, left))
@@ -165,21 +165,27 @@ class Prefetch:
     def _empty(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, *, ample: bool, hungry: bool) -> None:
         """Take all that the client has, and let it fetch no more of what enough is in hand of."""
         attention = assignment.attention
-        room = self._most - sum(map(_weight, attention.busy))
+        weight, waiting = sum(map(_weight, attention.busy)), sum([partition.flow.waiting for partition in attention.busy])
+        room = self._most - weight
         if ample and not hungry and self._clock() < self._emptied_at + AMPLE_SECONDS:
             room = 0
+        # All are paused soon, and what the client has then is fetched again: so that is taken first. But fetching goes on when
+        # half of what is in hand is used up, and that must last longer than a client needs to see it.
+        last = self._clock() >= self._emptied_at + FULL_SECONDS and waiting > 2 * self._number(0)
+        least = -self._most / 2 if last else 0.0
         for _ in range(MOST_BATCHES):
-            batch = consumer.fetch(LARGE_BATCH if room > 0 else 1, POLL_SECONDS)  # one, to hear what the group has to say
+            fits = LARGE_BATCH if room > 0 else min(LARGE_BATCH, int((room - least) * waiting / max(1, weight)))
+            batch = consumer.fetch(max(1, fits), POLL_SECONDS)  # one, to hear what the group has to say
             deliver(batch)
             room -= sum(map(len, batch)) + OVERHEAD * len(batch)
-            if consumer.emptied or room <= 0:
+            if consumer.emptied or room <= least:
                 break
         self._tried_at = now = self._clock()
-        if room <= 0 and not consumer.emptied and now < self._emptied_at + FULL_SECONDS:
+        if room <= 0 and not (consumer.emptied or last):
             if hungry and attention.busy:  # all that was in hand may have gone while the client was asked
                 self._make_room(consumer, attention, self._share(attention) / 2)
             return
-        self._full = room <= 0 and not consumer.emptied
+        self._full = room <= 0 and last
         self._emptied_at = now
         if self._full:
             _pause(consumer, list(assignment))

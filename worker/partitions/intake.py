@@ -45,7 +45,7 @@ def tasks(partition: Partition, batch: List[Any], lanes_of: Optional[LanesOf]) -
 
 
 def _in_lanes(partition: Partition, batch: List[Any], lanes_of: LanesOf) -> List[Task]:
-    """Take the messages in order, each into its lane: `Lanes.admit` written out."""
+    """Take the messages in order, each at the end of its lane."""
     tasks: List[Task] = []
     lanes, add, watermark = partition.lanes, tasks.append, max(0, partition.tracker.watermark())
     last, former_of = lanes.last, lanes.last.get

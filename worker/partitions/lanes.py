@@ -48,12 +48,6 @@ class Lanes(Dict[int, Any]):
         self._sweep_at = SWEEP_AT
         self.last: Dict[Optional[Hashable], int] = {}  # the offset of the last task of each lane, by the lane's name
 
-    def admit(self, task: Any) -> bool:
-        """Put a task at the end of its lane; whether it may run now."""
-        former = self.last.get(task[3], -1)
-        self.last[task[3]] = task[0]
-        return task[3] is None or not self.waits(task, former)
-
     def waits(self, task: Any, former: int) -> bool:
         """Whether this task has to wait for the one of that offset, which is the one before it in its lane."""
         self[former] = task

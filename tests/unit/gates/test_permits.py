@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, List
+from typing import Any, Callable, List
 
 import pytest
 
@@ -37,12 +37,15 @@ def test_what_has_permits_and_no_tokens_is_nothing_that_the_next_thread_is_woken
     assert (len(bench.gates._gate(TOPIC).permits), [queue.free for queue in bench.queues]) == (PROBES, [0])
 
 
-def test_who_looks_while_another_has_the_permit_in_hand_finds_it_when_that_one_gives_it_back() -> None:
+@pytest.mark.parametrize(("look", "told"), [(PermitQueue.next, (0,)), (PermitQueue.free.fget, 1)], ids=["to take", "to count"])  # type: ignore[attr-defined]
+def test_who_looks_while_another_has_the_permit_in_hand_finds_it_when_that_one_gives_it_back(
+    look: Callable[[PermitQueue], Any], told: object
+) -> None:
     permits, emptied, other = Permits(), InOrderOfOffset(), InOrderOfOffset()
     permits.append(None)
     other.put((0,))
     found: List[Any] = []
-    late = threading.Thread(target=lambda: found.append(PermitQueue(other, permits).next()))
+    late = threading.Thread(target=lambda: found.append(look(PermitQueue(other, permits))))
 
     def taken_by_somebody_else_just_now() -> Any:
         late.start()
@@ -53,7 +56,7 @@ def test_who_looks_while_another_has_the_permit_in_hand_finds_it_when_that_one_g
     nothing = PermitQueue(emptied, permits).next()
     late.join()
 
-    assert (nothing, found) == (None, [(0,)])
+    assert (nothing, found) == (None, [told])
 
 
 @pytest.mark.parametrize("others", [16, 0], ids=["others wait", "nothing else waits"])

@@ -8,7 +8,7 @@ from typing import Any, Deque, Dict, List, Tuple
 
 from kafka_worker.kafka.backpressure import Backpressure
 from kafka_worker.kafka.prefetch import Prefetch
-from kafka_worker.kafka.properties import CONSUMER_DEFAULTS
+from kafka_worker.kafka.properties import CONSUMER_DEFAULTS, consumer_properties
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Assignment, Partition
 from tests.unit.fakes import TOPIC, Message, some_settings
@@ -16,7 +16,6 @@ from tests.unit.fakes import TOPIC, Message, some_settings
 LATENCY = 0.002  # of a fetch
 BACKOFF = CONSUMER_DEFAULTS["fetch.queue.backoff.ms"] / 1000
 ENOUGH = CONSUMER_DEFAULTS["queued.min.messages"]
-MOST_BYTES = CONSUMER_DEFAULTS["queued.max.messages.kbytes"] * 1000
 
 
 class Machine:
@@ -38,9 +37,11 @@ class Machine:
         self.prefetch = Prefetch(self._settings, self._backpressure, self, lambda: self.now)  # type: ignore[arg-type]
         self._fetched = max(1, CONSUMER_DEFAULTS["fetch.message.max.bytes"] // size)  # of one partition at once
         self._value = bytes(size)
+        self._most_bytes = 1000 * consumer_properties(self._settings, "m")["queued.max.messages.kbytes"]
         # the client
         self.queue: Deque[Message] = deque()
         self.paused: List[int] = []
+        self.empty: List[int] = []  # there is nothing yet in these
         self.emptied = True
         self._position = [0] * partitions  # behind what was delivered
         self._next = [0] * partitions  # behind what was fetched
@@ -129,12 +130,14 @@ class Machine:
 
     def _serve_client(self) -> None:
         for number, first in self._way.items():
+            if number in self.empty:
+                continue
             self.queue.extend(Message(first + n, partition=number, value=self._value) for n in range(self._fetched))
             self._next[number] = first + self._fetched
         self._way = {}
         if self.now < self._backed_off:
             return
-        if len(self.queue) >= ENOUGH or len(self.queue) * len(self._value) >= MOST_BYTES:
+        if len(self.queue) >= ENOUGH or len(self.queue) * len(self._value) >= self._most_bytes:
             self._backed_off = self.now + BACKOFF
             return
         wanted = [p.number for p in self.assignment if p.number not in self.paused]

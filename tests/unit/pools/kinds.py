@@ -16,7 +16,7 @@ from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.pools.times import Times
 from kafka_worker.shared.foreign.answers import BatchError
-from tests.unit.fakes import Message
+from tests.unit.fakes import Message, in_lane
 
 Act = Callable[[int], Any]  # what the handler does with the message of an offset: returns, or raises
 Wait = Callable[[], object]  # what it does before: it may block
@@ -44,7 +44,7 @@ class Work:
 
     def in_one_lane(self) -> List[Task]:
         """Those of all in one lane that may run now: the first."""
-        return list(filter(self.partition.lanes.admit, [self.task(offset, "lane") for offset in range(self.count)]))
+        return list(filter(in_lane, [self.task(offset, "lane") for offset in range(self.count)]))
 
     def give_in_one_lane(self, pool: Pool) -> Lanes:
         self.give(pool, *self.in_one_lane())

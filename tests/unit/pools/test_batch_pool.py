@@ -17,7 +17,7 @@ from kafka_worker.shared.foreign.answers import BatchError, Reject, Send
 from kafka_worker.shared.foreign.errors import UndecodableError, described
 from tests.support.ending import started
 from tests.support.eventually import eventually
-from tests.unit.fakes import some_settings
+from tests.unit.fakes import in_lane, some_settings
 from tests.unit.pools.kinds import Work, batch_pool
 
 
@@ -173,7 +173,7 @@ def test_what_is_stored_as_a_whole_ends_before_a_message_that_waits_behind_its_k
     seen: List[List[int]] = []
     work = Work(4)
     first = work.task(0, "lane")
-    assert [work.partition.lanes.admit(task) for task in (first, work.task(1, "lane"))] == [True, False]
+    assert [in_lane(task) for task in (first, work.task(1, "lane"))] == [True, False]
     with started(BatchPool(1, BatchCall(seen.append, decode, takes_contexts=False), 100, whole=whole)) as pool:
         work.give(pool, first, work.task(2), work.task(3))
         eventually(lambda: work.watermark == 4, 5, "all are done")
@@ -205,7 +205,7 @@ def test_who_gives_back_what_lies_behind_a_message_that_waits_wakes_another_for_
 
     pool = batch_pool(handler, whole=True)
     first = work.task(0, "lane")
-    assert [work.partition.lanes.admit(task) for task in (first, work.task(1, "lane"))] == [True, False]
+    assert [in_lane(task) for task in (first, work.task(1, "lane"))] == [True, False]
     work.partition.queue.extend([first, work.task(2), work.task(3)])
     pool._serve_one(pool.threads[0], work.partition.queue.pop)
 

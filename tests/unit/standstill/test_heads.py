@@ -19,7 +19,7 @@ from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.pools.turns import Share
 from kafka_worker.recovery.quarantine import Sorting
 from kafka_worker.shared.ipc.snapshot import HeadReport, Waits
-from tests.unit.fakes import TOPIC, Message
+from tests.unit.fakes import TOPIC, Message, in_lane
 from tests.unit.kafka.outgoing.desk import Producer
 from tests.unit.standstill.bench import EPOCH, Bench
 
@@ -163,7 +163,7 @@ def test_a_call_that_is_void_runs_in_vain_and_not_for_its_message(bench: Bench) 
 def test_how_many_wait_for_it_to_keep_their_order_is_told_of_each_of_them(bench: Bench) -> None:
     ours = [bench.take(HEAD + number) for number in range(4)]
     for offset, segment, message, _, *rest in ours:
-        bench.partition.lanes.admit((offset, segment, message, b"key", *rest))
+        in_lane((offset, segment, message, b"key", *rest))
     runs(bench, ours[0])
 
     told = [bench.heads.of_offset(bench.partition, HEAD + number, bench.now) for number in range(4)]
@@ -383,7 +383,7 @@ def test_any_message_that_is_asked_about_is_found(kind: Type[Queue]) -> None:
     runs(bench, tasks[0])
     tasks[1][1].complete(HEAD + 1)
     for offset, segment, message, _, *rest in tasks[2:4]:
-        bench.partition.lanes.admit((offset, segment, message, b"key", *rest))
+        in_lane((offset, segment, message, b"key", *rest))
     bench.partition.queue.extend(tasks[4:])
     bench.partition.flow.keep([Message(HEAD + 6)])
 

@@ -24,7 +24,7 @@ from kafka_worker.steering.parking import LOOK_SECONDS, TOLD_SECONDS, Parking
 from tests.support.ending import started
 from tests.support.eventually import eventually
 from tests.support.stepping import at_each_instruction
-from tests.unit.fakes import TOPIC, Message
+from tests.unit.fakes import TOPIC, Message, in_lane
 from tests.unit.kafka.outgoing.desk import Producer
 from tests.unit.pools.kinds import KINDS, Work
 from tests.unit.standstill import bench as benches
@@ -51,7 +51,7 @@ class Bench(benches.Bench):
     def in_lane(self, offset: int) -> Task:
         """At the end of one lane."""
         task: Task = (*self.take(offset)[:3], b"key", 1, self.partition)
-        self.partition.lanes.admit(task)
+        in_lane(task)
         return task
 
     def turn(self, *orders: Order) -> str:
