@@ -104,9 +104,11 @@ def test_nothing_names_a_path_of_the_machine_it_was_written_on() -> None:
     assert found == []
 
 
-def test_invariants_are_numbered_once_and_in_order() -> None:
+def test_invariants_are_numbered_once_and_in_order_and_each_is_listed_by_subject() -> None:
     _, _, text = (ROOT / "docs" / "DESIGN.md").read_text("utf-8").partition("\n## Invariants\n")
     numbers = re.findall(r"^(\d+)\. ", text, re.MULTILINE)
     in_one_list = re.findall(r"^(\d+)\. ", text.partition("\n#")[0], re.MULTILINE)
 
     assert numbers == in_one_list == [str(number) for number in range(1, len(numbers) + 1)]
+    by_subject = ", ".join(re.findall(r"^\| [^|]+ \| ([\d, ]+) \|$", text.partition("\n1. ")[0], re.MULTILINE)).split(", ")
+    assert sorted(by_subject, key=int) == numbers
