@@ -74,6 +74,7 @@ def test_the_transactional_one_sends_both_results_with_its_offset(worker_for: Wo
     assert result.done and rejected.dead_letter
 
 
+@pytest.mark.usefixtures("defined")  # its hook would open that file for each worker of the tests to come, wherever they are
 def test_the_idempotent_one_keeps_accounts_in_the_working_directory(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, worker_for: Workers
 ) -> None:  # in this order: the worker's last thread has ended when the directory is the former one again
