@@ -1,4 +1,5 @@
-"""Exactly once through a long series of deaths on two hosts, and of zombies: frozen until others have their partitions."""
+"""Exactly once through a long series of deaths on two hosts, and of zombies: frozen until others have their partitions. And
+through those of the broker."""
 
 from __future__ import annotations
 
@@ -8,14 +9,20 @@ import signal
 from collections import Counter
 
 import pytest
+from confluent_kafka import KafkaException
 
+from tests.support.admin import Admin
 from tests.support.eventually import eventually
 from tests.support.exactly import EXACTLY, HANDLER, Forwarding, kill_one
+from tests.support.kafka import Cluster
 from tests.support.scene import PARTITIONS, SECONDS, Scene
 from tests.support.service import Service
 
 ROUNDS, EVERY = 20, 4  # deaths, and how many of them between two zombies
 HOSTS = ("one", "two")
+BROKER_DEATHS = 3
+#: What is said of a client that has no end of a transaction.
+ENDLESS = ("The client does not come back from a call", "A transaction could not be aborted")
 SESSION = {"KAFKA_CONSUMER_SESSION_TIMEOUT_MS": "6000", "KAFKA_CONSUMER_MAX_POLL_INTERVAL_MS": "6000"}
 
 
@@ -55,4 +62,40 @@ def test_each_result_is_seen_once_through_twenty_deaths_and_five_zombies(scene: 
 
     assert codes == [0, 0]
     assert max(again.values()) > 1
+    assert forwarding.wrong() == []
+
+
+def all_committed(scene: Scene) -> bool:
+    """Asked by another client while it is not settled who leads what; and of the group's state before, which waits for its
+    coordinator: the other question ends the process by SIGSEGV where that does not know yet that it is one."""
+    try:
+        scene.admin.group_state(scene.group)
+        return scene.admin.lag(scene.group, scene.topic) == 0
+    except KafkaException:
+        scene.admin = Admin(scene.admin.bootstrap)
+        return False
+
+
+@pytest.mark.timeout(600)
+def test_each_result_is_seen_once_and_no_process_ends_though_the_broker_is_killed_again_and_again(
+    own_scene: Scene, own_kafka: Cluster
+) -> None:
+    """What waits for a broker that is no more is given up: without that, all stands still from the first death on."""
+    scene, forwarding = own_scene, Forwarding(own_scene)
+    service = scene.ready_service(handler=HANDLER, processes=2, threads=4, env={**EXACTLY, **SESSION})
+    before = service.children()
+    for number in range(BROKER_DEATHS):
+        forwarding.send(forwarding.some(200, seed=number + 1))
+        own_kafka.node().kill()
+        own_kafka.node().start()
+        scene.admin = Admin(own_kafka.bootstrap)  # the client of a broker that was away waits for it in vain, too
+        eventually(lambda: all_committed(scene), 2 * SECONDS, "all is dealt with, and committed")
+    after, log = service.children(), service.log
+    service.terminate()
+    code = service.wait(SECONDS)
+    endless = sum(map(log.count, ENDLESS))
+    print(f"{BROKER_DEATHS} deaths of the broker, {endless} clients given up")
+
+    assert (code, after) == (0, before)
+    assert endless, "nothing stood still, so nothing was shown"
     assert forwarding.wrong() == []

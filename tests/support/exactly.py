@@ -25,7 +25,7 @@ class Forwarding:
     """What a scene's handlers send on, and where."""
 
     def __init__(self, scene: Scene) -> None:
-        self._scene, self._admin = scene, scene.admin
+        self._scene = scene
         self.results, self.letters = (
             scene.admin.create_topic(scene.topic + suffix, partitions=1) for suffix in (".results", ".dlq")
         )
@@ -42,9 +42,11 @@ class Forwarding:
 
     def send(self, messages: List[Sent], seen: int = 20) -> None:
         """Returns when so many more records are there, or could be: of what is not committed, too."""
-        before = sum(self._admin.end_offsets(self.results).values())
+        before = sum(self._scene.admin.end_offsets(self.results).values())
         self._scene.send(messages)
-        eventually(lambda: sum(self._admin.end_offsets(self.results).values()) >= before + seen, SECONDS, "results are sent")
+        eventually(
+            lambda: sum(self._scene.admin.end_offsets(self.results).values()) >= before + seen, SECONDS, "results are sent"
+        )
 
     def wrong(self) -> List[str]:
         """What is not seen, seen more than once, or not in the order of its key."""
@@ -67,7 +69,7 @@ class Forwarding:
         return found
 
     def _ids(self, topic: str) -> List[str]:
-        return [json.loads(record.value or b"{}")["id"] for record in self._admin.records(topic)]
+        return [json.loads(record.value or b"{}")["id"] for record in self._scene.admin.records(topic)]
 
 
 def kill_one(service: Service, chance: random.Random) -> None:
