@@ -15,6 +15,7 @@ from kafka_worker.handler.context import Context
 from kafka_worker.handler.decoding import Decoder, WithContext
 from kafka_worker.partitions.task import Task, attempt_of, message_of, partition_of
 from kafka_worker.shared.foreign.answers import BatchError
+from kafka_worker.shared.foreign.errors import described
 from kafka_worker.shared.system import forks
 
 ItemFailures = Dict[int, BaseException]  # by index in the batch
@@ -53,11 +54,9 @@ class BatchCall:
         try:
             return self._function(*arguments), failures
         except BatchError as problem:
-            good = len(values) - len(problem.failures)  # without any, there is nothing that results could be of
-            if not all(index in range(len(values)) for index in problem.failures) or (problem.results and not good):
-                raise
+            _must_fit(problem, len(values))
             failures.update((indexes[index], failure) for index, failure in problem.failures.items())
-            return problem.results if good else None, failures
+            return problem.results or None, failures
         finally:
             if forks.copied:
                 forks.end()
@@ -77,6 +76,17 @@ class BatchCall:
             else:
                 indexes.append(index)
         return indexes, values, failures
+
+
+def _must_fit(problem: BatchError, count: int) -> None:
+    """Raises what is wrong with what was said of a list of so many messages."""
+    stranger = next((index for index in problem.failures if index not in range(count)), None)
+    if stranger is not None:
+        raise IndexError(f"the BatchError names index {stranger!r} of a list of {count}") from problem
+    if problem.results and len(problem.failures) == count:
+        first = next(iter(problem.failures.values()))
+        what = "it was called alone" if count == 1 else "all have failed"
+        raise ValueError(f"the BatchError has results, although {what}: {described(first)}") from first
 
 
 def _context(task: Task) -> Context:

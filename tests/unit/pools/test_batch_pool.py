@@ -104,7 +104,29 @@ def test_a_message_that_can_not_be_read_fails_alone_and_indexes_are_those_of_the
     assert work.watermark == 1
 
 
-@pytest.mark.parametrize("error", [ValueError("?"), SystemExit(), BatchError({99: "no such index"})])
+@pytest.mark.parametrize(
+    ("error", "what"),
+    [
+        (BatchError({99: "no such index"}), "IndexError: the BatchError names index 99 of a list of 1"),
+        (BatchError({0: Reject("never")}, Send("t", 1)),
+         "ValueError: the BatchError has results, although it was called alone: Reject: never"),
+    ],
+)  # fmt: skip
+def test_a_batch_error_that_can_not_be_meant_says_why(error: BatchError, what: str) -> None:
+    def handler(_messages: List[int]) -> None:
+        raise error
+
+    work = Work(1)
+    with started(batch_pool(handler)) as pool:
+        work.give_all(pool)
+        eventually(lambda: len(pool.undecided) == 1, 5, "it has failed")
+
+    (raised,) = pool.undecided
+    assert isinstance(raised, Raised)
+    assert described(raised.error) == what
+
+
+@pytest.mark.parametrize("error", [ValueError("?"), SystemExit()])
 def test_a_failure_of_several_is_that_of_the_whole_and_of_one_its_own(error: BaseException) -> None:
     def handler(_messages: List[int]) -> None:
         raise error
