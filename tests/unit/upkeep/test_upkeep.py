@@ -77,12 +77,13 @@ def test_what_threads_have_waited_for_a_core_is_known() -> None:
     def compute() -> None:
         native_ids.append(threading.get_native_id())
         os.sched_setaffinity(0, {core})
+        begun.wait()
         while time.thread_time() < 0.03:
             hashlib.sha256(b"x" * 100_000)  # which other threads may do at the same time, if they have a core
         done.wait()
 
     core = min(os.sched_getaffinity(0))
-    done = threading.Barrier(3)
+    begun, done = threading.Barrier(2), threading.Barrier(3)
     threads = [threading.Thread(target=compute) for _ in range(2)]
     for thread in threads:
         thread.start()
