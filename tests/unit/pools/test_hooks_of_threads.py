@@ -68,13 +68,16 @@ def test_hooks_start_in_each_thread_before_its_first_task_and_stop_after_its_las
 
 
 def test_a_thread_that_is_taken_away_stops_its_hooks_and_starts_them_anew_when_it_is_wanted_again() -> None:
-    pool = Pool(2, lambda *_: None)
+    both = threading.Barrier(3)
+    pool, work = Pool(2, lambda *_: both.wait() and None), Work(2)
     hooks = pool.hooks = hooks_of()
     pool.start()
-    eventually(lambda: len(told) == 2, 5, "both are ready")
+    work.give_all(pool)
+    eventually(lambda: both.n_waiting == 2, 5, "both are at work")
 
     pool.resize(1)
-    eventually(lambda: pool.wake(1) or "handler-1 stops" in told, 5, "one rests, without them")  # type: ignore[func-returns-value]
+    both.wait()  # when its call is over, the second one rests
+    eventually(lambda: "handler-1 stops" in told, 5, "one rests, without them")
     assert "handler-0 stops" not in told
     pool.resize(3)
     eventually(lambda: told.count("handler-1 starts") == 2 and "handler-2 starts" in told, 5, "it has them again")
