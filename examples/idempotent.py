@@ -27,7 +27,7 @@ PATIENCE_SECONDS = 30.0  # for other writers
 @per_thread
 def database() -> Iterator[sqlite3.Connection]:
     """A connection for each handler thread."""
-    with contextlib.closing(sqlite3.connect(DATABASE, PATIENCE_SECONDS, isolation_level=None)) as connection:
+    with contextlib.closing(sqlite3.connect(DATABASE, timeout=PATIENCE_SECONDS, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.executescript(SCHEMA)
         yield connection

@@ -205,11 +205,16 @@ def ended_thread() -> threading.Thread:
     return thread
 
 
+def cursor() -> sqlite3.Cursor:
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        return connection.execute("SELECT 1")
+
+
 @pytest.mark.parametrize(
     "make",
     [
         ended_thread, object, lambda: ProgramLike(0), lambda: [{}, "a", None], lambda: io.StringIO("a"),
-        lambda: {"a": print}, lambda: sqlite3.connect(":memory:").execute("SELECT 1"), lambda: Result(Result(Send)),
+        lambda: {"a": print}, cursor, lambda: Result(Result(Send)),
         lambda: {"a": Context(None, Partition("t", 0), 1)},
     ],
 )  # fmt: skip
