@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from concurrent.futures import Future
 from types import SimpleNamespace
-from typing import Any, DefaultDict, Dict, List
+from typing import Any, Dict, List
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -29,7 +28,7 @@ class Admin:
     def __init__(self, properties: Dict[str, Any]) -> None:
         self.properties = properties
         self.cluster: Future[Any] = Future()
-        self.topics: DefaultDict[str, Future[Any]] = defaultdict(Future)
+        self.topics: Dict[str, Future[Any]] = {name: Future() for name in ("one", "two", "a", "b")}  # before a thread asks
         self.asked: List[List[str]] = []
         self.brokers: Dict[int, str] = {1: "a broker"}
         self.takes = 0.0  # seconds, a plain question
