@@ -84,7 +84,7 @@ def test_what_is_cleaned_away_is_made_anew_and_still_keeps_others_out(
     service = started(alone())
     before = service.children()
     folder = folder_of(service)
-    assert files_of(service) == FILES
+    eventually(lambda: files_of(service) == FILES, SECONDS, "all are there")
 
     if taken is None:
         shutil.rmtree(folder)
@@ -116,7 +116,7 @@ def test_who_cleans_temporary_folders_leaves_ours_alone(alone: Callable[..., Ser
     subprocess.run(["systemd-tmpfiles", "--clean", str(rule)], check=True)
 
     assert not stranger.exists()
-    assert files_of(service) == FILES
+    eventually(lambda: files_of(service) == FILES, SECONDS, "all are there")
 
 
 def in_shell(line: str) -> List[str]:

@@ -90,7 +90,7 @@ class GroupConsumer:
         self._properties, self._topics = {**properties, **callbacks}, list(topics)
         self._static = "group.instance.id" in properties
         self._paused: List[TopicPartition] = []  # of those that are just being assigned
-        self._uncommitted: List[TopicPartition] = []  # the same: the broker has told that it holds nothing of them
+        self._told: Dict[TopicPartition, ClientPartition] = {}  # the same: what the broker has told that it holds
         self._cooperative = is_cooperative(properties)
         self._join()
 
@@ -160,9 +160,8 @@ class GroupConsumer:
                 problem, extra=about(Event.COMMITTED_UNKNOWN),
             )  # fmt: skip
             return {}
-        told = {(place.topic, place.partition): (place.offset, place.metadata) for place in places if place.error is None}
-        self._uncommitted = [name for name, (offset, _) in told.items() if offset < 0]
-        return told
+        self._told = {(place.topic, place.partition): place for place in places if place.error is None}
+        return {name: (place.offset, place.metadata) for name, place in self._told.items()}
 
     def positions(self, names: Iterable[TopicPartition]) -> Dict[TopicPartition, int]:
         """The offset behind the last one delivered, of each partition; markers of transactions count as delivered. None in the
@@ -230,7 +229,7 @@ class GroupConsumer:
         self._rewinds.forget(names)
         # The client remembers a pause from an earlier assignment; ours starts unpaused.
         consumer.resume(partitions)
-        self._paused, self._uncommitted = [], []
+        self._paused, self._told = [], {}
         self._listener.on_assigned(names)
         self._begin(consumer, partitions)
         if not self.joined:
@@ -244,16 +243,23 @@ class GroupConsumer:
 
     def _begin(self, consumer: Consumer, partitions: List[ClientPartition]) -> None:
         """Take these as assigned. What the client is not told it does by itself after the callback: a pause before the
-        assignment does not last, though, and where nothing is committed it would wait 100 ms before it asks for the first
-        offset (librdkafka 2.16, `rd_kafka_offset_reset`)."""
-        reset = RESETS.get(str(self._properties.get("auto.offset.reset")))
-        for place, name in zip(partitions, _names(partitions)):
-            if reset is not None and name in self._uncommitted:
-                place.offset = reset
-        if self._uncommitted or self._paused:
-            (consumer.incremental_assign if self._cooperative else consumer.assign)(partitions)
+        assignment does not last, though. And where it asks itself for what is committed, a broker that is no coordinator any
+        more has it wait for ever, and where nothing is, it waits 100 ms (librdkafka 2.16, `handle_OffsetFetch`,
+        `rd_kafka_offset_reset`)."""
+        if self._told or self._paused:
+            places = [self._place(place) for place in partitions]
+            (consumer.incremental_assign if self._cooperative else consumer.assign)(places)
         if self._paused:
             self.pause(self._paused)
+
+    def _place(self, partition: ClientPartition) -> ClientPartition:
+        """Where it begins: at what is committed, or else where `auto.offset.reset` says, if that is known."""
+        told = self._told.get((partition.topic, partition.partition))
+        if told is None:
+            return partition
+        epoch = -1 if told.leader_epoch is None else told.leader_epoch
+        offset = told.offset if told.offset >= 0 else RESETS.get(str(self._properties.get("auto.offset.reset")), told.offset)
+        return ClientPartition(partition.topic, partition.partition, offset, leader_epoch=epoch)
 
     @harmless
     def _on_revoke(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:

@@ -41,8 +41,6 @@ CONSUMER_DEFAULTS: Dict[str, Any] = {
 }
 COMMON_DEFAULTS: Dict[str, Any] = {
     "socket.keepalive.enable": True,
-    # The first of ever longer waits, and twice the least time between tries of two brokers: a group is joined 40 ms sooner.
-    "reconnect.backoff.ms": 20,
     "reconnect.backoff.max.ms": 2000,  # the client's 10 s would be most of "work goes on within 10 s of the broker's return"
     "log.connection.close": False,  # see `client_log`
 }

@@ -122,7 +122,7 @@ def witness(client: Client) -> Witness:
 @pytest.mark.parametrize(
     ("reset", "offset"), [("earliest", OFFSET_BEGINNING), ("latest", OFFSET_END), ("error", OFFSET_INVALID)]
 )
-def test_what_nothing_is_committed_of_begins_at_once_where_auto_offset_reset_says(
+def test_what_is_assigned_begins_where_the_broker_told_or_at_once_where_auto_offset_reset_says(
     client: Client, reset: str, offset: int
 ) -> None:
     owner = Witness()
@@ -131,12 +131,10 @@ def test_what_nothing_is_committed_of_begins_at_once_where_auto_offset_reset_say
 
     client.callbacks["on_assign"](client, [ClientPartition(TOPIC, number) for number in range(3)])
 
-    assert client.begun == [(0, OFFSET_INVALID), (1, offset), (2, OFFSET_INVALID)]
+    assert client.begun == [(0, 17), (1, offset), (2, OFFSET_INVALID)]
 
 
-def test_where_all_is_committed_the_client_begins_by_itself(client: Client, witness: Witness) -> None:
-    client.stored = [ClientPartition(*OURS, 17)]
-
+def test_where_the_broker_tells_nothing_the_client_begins_by_itself(client: Client, witness: Witness) -> None:
     client.callbacks["on_assign"](client, [ClientPartition(*OURS)])
 
     assert witness.group.joined
