@@ -29,9 +29,15 @@ _LED = re.compile(r"Topic (\S+) \[(\d+)\] Leader -?\d+ Epoch (-?\d+)")
 class ClientLog:
     """The log of one client."""
 
-    def __init__(self, on_made_anew: Callable[[str, str], None], on_outlived: Callable[[TopicPartition], None]) -> None:
-        """To whom it is told that a topic (and its new id) is another one now, and that a partition of such a topic is led in
-        an epoch that the client takes for an old one (see `ownership.arrivals`)."""
+    def __init__(
+        self,
+        on_topic: Callable[[str, str], None],
+        on_made_anew: Callable[[str, str], None],
+        on_outlived: Callable[[TopicPartition], None],
+    ) -> None:
+        """To whom it is told which id a topic has, that it is another one now (and its new id), and that a partition of such a
+        topic is led in an epoch that the client takes for an old one (see `ownership.arrivals`)."""
+        self._on_topic = on_topic
         self._on_made_anew = on_made_anew
         self._on_outlived = on_outlived
         self._wanted = self._closed_wanted = False
@@ -61,8 +67,12 @@ class ClientLog:
         changed, led = _CHANGED.search(text), _LED.search(text)
         if changed:
             topic, topic_id = changed.groups()
-            if topic_id not in self._ids.setdefault(topic, {topic_id}):
-                self._ids[topic].add(topic_id)
+            known = self._ids.setdefault(topic, set())
+            if not known:
+                known.add(topic_id)
+                self._on_topic(topic, topic_id)
+            elif topic_id not in known:
+                known.add(topic_id)
                 self._anew.add(topic)
                 self._on_made_anew(topic, topic_id)
         elif led:

@@ -100,7 +100,7 @@ class GroupConsumer:
         return self._brokers.away
 
     def _join(self) -> None:
-        its_log = ClientLog(self._on_made_anew, self._on_outlived)
+        its_log = ClientLog(self._on_topic, self._on_made_anew, self._on_outlived)
         self._consumer = create_consumer(its_log.added(self._properties))
         self._consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
@@ -276,6 +276,10 @@ class GroupConsumer:
         self.joined, self.lost = False, True
         self.losses += 1
         self._listener.on_lost(names)
+
+    @harmless
+    def _on_topic(self, topic: str, topic_id: str) -> None:
+        self._listener.on_topic(topic, topic_id)
 
     @harmless
     def _on_made_anew(self, topic: str, topic_id: str) -> None:

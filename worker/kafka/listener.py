@@ -26,6 +26,9 @@ class RebalanceListener:
         """This partition can't be read from there on; the name of the client's error, and its text. What comes behind may be
         past something that was never delivered."""
 
+    def on_topic(self, topic: str, topic_id: str) -> None:
+        """The topic has this id: told before anything of it is delivered."""
+
     def on_made_anew(self, topic: str, topic_id: str) -> None:
         """The topic is another one from now on, with this id: the client goes on where it was, if nobody has it seek."""
 

@@ -50,6 +50,7 @@ class Arrivals:
         """There is another client, which knows no topic yet."""
         self._homes: Dict[str, Home] = {}  # what our client has known the topics as
         self._anew: Set[str] = set()  # those that were made anew since
+        self._by_client: Dict[str, Home] = {}  # what it says that they are by now
         self._silent: Dict[Partition, float] = {}  # of which it has told nothing yet, and since when
         self.outlived = False  # it tells nothing of a topic that was made anew under it
 
@@ -72,6 +73,7 @@ class Arrivals:
             if not self._recovery.restore(partition, *committed[name], homes.get(partition.topic, UNKNOWN)):
                 consumer.rewind(name)
                 partition.flow.drop()
+            self._complete(partition)
         self.check_soon()
 
     def check_soon(self) -> None:
@@ -97,9 +99,20 @@ class Arrivals:
         self._listen(homes, known, now)
         return anew
 
+    def known_as(self, topic: str, topic_id: str, assignment: Iterable[Partition]) -> None:
+        """Our client goes by this id. Where nobody else has told one yet, it is the one."""
+        self._by_client[topic] = Home("", short(topic_id))
+        for partition in assignment:
+            self._complete(partition)
+
+    def _complete(self, partition: Partition) -> None:
+        by_client = self._by_client.get(partition.topic, UNKNOWN)
+        partition.stored.told_home(partition.stored.home.completed(by_client))
+
     def made_anew(self, topic: str, topic_id: str, assignment: Iterable[Partition]) -> List[Partition]:
         """Our client goes by this id from now on: those whose topic was another one before."""
         self._anew.add(topic)
+        self._by_client[topic] = Home("", short(topic_id))
         return self._over([each for each in assignment if each.topic == topic and each.stored.home.topic != short(topic_id)])
 
     def _over(self, partitions: List[Partition]) -> List[Partition]:

@@ -216,6 +216,10 @@ class Ownership(RebalanceListener):
         if self._probation.careful:
             self._hold_deadly()
 
+    def on_topic(self, topic: str, topic_id: str) -> None:
+        """What is committed of it says so from the first time on."""
+        self._arrivals.known_as(topic, topic_id, self.assignment)
+
     def on_made_anew(self, topic: str, topic_id: str) -> None:
         """What of a topic that was made anew the client would skip is read first."""
         for partition in self._arrivals.made_anew(topic, topic_id, self.assignment):

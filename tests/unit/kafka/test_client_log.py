@@ -18,9 +18,12 @@ OLD, NEW = "Nrla+okGSrWh+rTmkqV2cg", "3qgp5ojbRR2QUC4OuCPFvQ"
 
 class Heard:
     def __init__(self, **properties: str) -> None:
+        self.first: List[Tuple[str, str]] = []
         self.anew: List[Tuple[str, str]] = []
         self.outlived: List[Tuple[str, int]] = []
-        self.log = ClientLog(lambda *topic: self.anew.append(topic), self.outlived.append)
+        self.log = ClientLog(
+            lambda *topic: self.first.append(topic), lambda *topic: self.anew.append(topic), self.outlived.append
+        )
         self.properties: Dict[str, Any] = self.log.added(properties)
 
     def says(self, text: str, facility: str = "METADATA") -> None:
@@ -44,7 +47,7 @@ def test_a_client_tells_by_its_log_that_a_topic_is_another_one_and_that_it_takes
     heard.topic_is(OLD, 2, NEW)  # likewise: what was there before is not made anew
     heard.topic_is(NEW, 3, OLD)
 
-    assert heard.anew == [("orders.new", NEW)]
+    assert (heard.first, heard.anew) == ([("orders.new", OLD)], [("orders.new", NEW)])
     assert heard.outlived == [("orders.new", 3)]
 
 

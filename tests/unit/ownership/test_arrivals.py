@@ -13,7 +13,7 @@ from kafka_worker.ownership import arrivals
 from kafka_worker.ownership.arrivals import UNTOLD
 from kafka_worker.partitions import commits
 from kafka_worker.partitions.stored import Home
-from kafka_worker.recovery.offset_map import encode
+from kafka_worker.recovery.offset_map import decode, encode
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
 
@@ -65,6 +65,28 @@ def test_a_topic_that_is_made_anew_under_the_service_begins_with_its_first_messa
     )
 
     assert bench.committed == 2
+
+
+def test_of_what_topic_a_commit_is_the_client_tells_where_nobody_else_has_yet(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    homes: List[Home] = []
+    usual = ScriptedGroup.commit
+
+    def commit(group: ScriptedGroup, offsets: List[Tuple[str, int, int, str]]) -> bool:
+        homes.extend(maps.home for *_, text in offsets for maps in [decode(text)] if maps is not None)
+        return usual(group, offsets)
+
+    monkeypatch.setattr(ScriptedGroup, "commit", commit)
+    bench.play(
+        assign(),
+        lambda group: group.listener.on_topic(TOPIC, "its id") or [],  # type: ignore[func-returns-value]
+        deliver(0),
+        until(lambda: bench.done == {0}),
+        stop(),
+    )
+
+    assert set(homes) == {Home("", short("its id"))}
 
 
 def test_a_topic_that_the_client_says_is_made_anew_begins_with_its_first_message_once(bench: Bench) -> None:
