@@ -62,10 +62,8 @@ class Arrivals:
         consumer.ids.ask(partition.topic for partition in partitions)
         committed = consumer.committed([(partition.topic, partition.number) for partition in partitions], seconds)
         # An offset of an earlier topic must not be taken for one of this. Else nobody need wait: the next look comes.
-        told = [maps.home for maps in (decode(metadata) for _, metadata in committed.values()) if maps and maps.home.topic]
-        # What only a client has told may be of brokers that answer nobody else (as the embedded one).
-        patience = COMMITTED_SECONDS if any(home.cluster for home in told) else AGAIN_SECONDS if told else 0.0
-        homes = consumer.ids.answer(patience) or {}
+        told = any(maps and maps.home.topic for maps in (decode(metadata) for _, metadata in committed.values()))
+        homes = consumer.ids.answer(COMMITTED_SECONDS if told else 0.0) or {}
         for partition in partitions:
             name = (partition.topic, partition.number)
             if name not in committed:
