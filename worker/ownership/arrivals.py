@@ -61,8 +61,9 @@ class Arrivals:
             return
         consumer.ids.ask(partition.topic for partition in partitions)
         committed = consumer.committed([(partition.topic, partition.number) for partition in partitions], seconds)
-        # An offset of an earlier topic must not be taken for one of this. Else nobody need wait: the next look comes.
-        told = any(maps and maps.home.topic for maps in (decode(metadata) for _, metadata in committed.values()))
+        # An offset of an earlier topic must not be taken for one of this. Else nobody need wait: the next look comes. So where
+        # only a client has told the topic's id: ours tells it again, before anything of it comes.
+        told = any(maps and maps.home.cluster for maps in (decode(metadata) for _, metadata in committed.values()))
         homes = consumer.ids.answer(COMMITTED_SECONDS if told else 0.0) or {}
         for partition in partitions:
             name = (partition.topic, partition.number)
@@ -70,10 +71,10 @@ class Arrivals:
                 partition.flow.put_off(UNTOLD)
                 continue
             partition.flow.told()
-            if not self._recovery.restore(partition, *committed[name], homes.get(partition.topic, UNKNOWN)):
+            home = homes.get(partition.topic, UNKNOWN).completed(self._by_client.get(partition.topic, UNKNOWN))
+            if not self._recovery.restore(partition, *committed[name], home):
                 consumer.rewind(name)
                 partition.flow.drop()
-            self._complete(partition)
         self.check_soon()
 
     def check_soon(self) -> None:
@@ -99,21 +100,20 @@ class Arrivals:
         self._listen(homes, known, now)
         return anew
 
-    def known_as(self, topic: str, topic_id: str, assignment: Iterable[Partition]) -> None:
-        """Our client goes by this id. Where nobody else has told one yet, it is the one."""
-        self._by_client[topic] = Home("", short(topic_id))
-        for partition in assignment:
-            self._complete(partition)
-
-    def _complete(self, partition: Partition) -> None:
-        by_client = self._by_client.get(partition.topic, UNKNOWN)
-        partition.stored.told_home(partition.stored.home.completed(by_client))
+    def known_as(self, topic: str, topic_id: str, assignment: Iterable[Partition]) -> List[Partition]:
+        """Our client goes by this id. Those of which another one was told; of the others it is the one."""
+        home = self._by_client[topic] = Home("", short(topic_id))
+        ours = [partition for partition in assignment if partition.topic == topic]
+        anew = self._over([partition for partition in ours if partition.stored.home.differs(home)])
+        for partition in ours:
+            partition.stored.told_home(partition.stored.home.completed(home))
+        return anew
 
     def made_anew(self, topic: str, topic_id: str, assignment: Iterable[Partition]) -> List[Partition]:
         """Our client goes by this id from now on: those whose topic was another one before."""
         self._anew.add(topic)
-        self._by_client[topic] = Home("", short(topic_id))
-        return self._over([each for each in assignment if each.topic == topic and each.stored.home.topic != short(topic_id)])
+        home = self._by_client[topic] = Home("", short(topic_id))
+        return self._over([each for each in assignment if each.topic == topic and each.stored.home.topic != home.topic])
 
     def _over(self, partitions: List[Partition]) -> List[Partition]:
         self._former.update(each.stored.home.topic for each in partitions if each.stored.home.topic)

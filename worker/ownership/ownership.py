@@ -217,8 +217,9 @@ class Ownership(RebalanceListener):
             self._hold_deadly()
 
     def on_topic(self, topic: str, topic_id: str) -> None:
-        """What is committed of it says so from the first time on."""
-        self._arrivals.known_as(topic, topic_id, self.assignment)
+        """What is committed of it says so from the first time on; what was committed of another topic says nothing."""
+        for partition in self._arrivals.known_as(topic, topic_id, self.assignment):
+            self._begin_with_the_first(partition)
 
     def on_made_anew(self, topic: str, topic_id: str) -> None:
         """What of a topic that was made anew the client would skip is read first."""

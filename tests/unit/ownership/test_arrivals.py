@@ -14,7 +14,7 @@ from kafka_worker.ownership.arrivals import UNTOLD
 from kafka_worker.partitions import commits
 from kafka_worker.partitions.stored import Home
 from kafka_worker.recovery.offset_map import decode, encode
-from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
+from tests.unit.fakes import TOPIC, Ids, Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
 
 BEFORE, AFTER = Home("c" * 16, "1" * 16), Home("c" * 16, "2" * 16)
@@ -223,6 +223,29 @@ def test_a_commit_that_is_left_of_a_topic_made_anew_is_no_place_to_go_on_from(
 
     assert sorted(bench.calls) == list(range(25))
     assert bench.committed == 25
+
+
+def test_nor_is_one_of_which_only_a_client_has_told_the_topic_and_ours_tells_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody need wait for those who may never answer."""
+    former = Home("", short("its former id"))
+    broker_holds(monkeypatch, {OURS: (20, encode("abcdefgh", former, 20, [(21, 25)]))})
+    patience: List[float] = []
+    monkeypatch.setattr(Ids, "answer", lambda _ids, seconds=0.0: patience.append(seconds))
+
+    bench.play(
+        assign(),
+        lambda group: group.listener.on_topic(TOPIC, "its id") or [],  # type: ignore[func-returns-value]
+        rewound(bench),
+        deliver(*range(25)),
+        until(lambda: len(bench.done) == 25),
+        stop(),
+    )
+
+    assert sorted(bench.calls) == list(range(25))
+    assert bench.committed == 25
+    assert max(patience) == 0.0
 
 
 def test_nothing_of_a_partition_is_started_or_committed_before_the_broker_has_told_what_was_done(
