@@ -21,7 +21,7 @@ from kafka_worker.kafka.client_log import ClientLog, client_log
 from kafka_worker.kafka.ends import Asker, Ends
 from kafka_worker.kafka.errors import Meaning, is_of_one_partition, meaning
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
-from kafka_worker.kafka.properties import is_cooperative
+from kafka_worker.kafka.properties import EARLIEST, LATEST, is_cooperative
 from kafka_worker.kafka.rewinds import Rewinds
 from kafka_worker.kafka.tokens import SETTING, SigningIn
 from kafka_worker.kafka.topic_ids import TopicIds
@@ -35,8 +35,8 @@ log = logs.logger(__name__)
 
 LIBRARY = str(libversion()[0])  # the version of the client
 RESETS = {  # what auto.offset.reset says; `error` says nothing
-    **dict.fromkeys(("earliest", "beginning", "smallest"), OFFSET_BEGINNING),
-    **dict.fromkeys(("latest", "end", "largest"), OFFSET_END),
+    **dict.fromkeys(EARLIEST, OFFSET_BEGINNING),
+    **dict.fromkeys(LATEST, OFFSET_END),
 }
 
 

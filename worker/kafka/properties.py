@@ -53,6 +53,10 @@ PRODUCER_DEFAULTS: Dict[str, Any] = {
 }
 
 
+# The names of the two places that auto.offset.reset may send a group to; by default we begin at the first message.
+EARLIEST, LATEST = ("earliest", "beginning", "smallest"), ("latest", "end", "largest")
+
+
 def consumer_properties(settings: Settings, member: str) -> Dict[str, Any]:
     """For the consumer of the member named `member` (see `member_name`)."""
     given = {**settings.client_properties, **settings.consumer_properties}

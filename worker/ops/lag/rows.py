@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+from kafka_worker.kafka.properties import LATEST
+
 UNKNOWN = -1
 MUCH, MANY_PARTITIONS = 100, 2  # with fewer messages, or partitions, it may be chance that they are not spread evenly
-LATEST = ("latest", "end", "largest")  # of auto.offset.reset; by default we begin at the first message
 
 Place = Tuple[str, int]  # topic and partition
 
