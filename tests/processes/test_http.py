@@ -43,8 +43,7 @@ def test_it_waits_for_its_port_tells_what_status_does_and_is_killed_under_load_w
     eventually(lambda: get(address, "/readyz?verbose") == ready, SECONDS, "the HTTP part has been told that it is served")
     kill_again_and_again(scene, running, KILLS)
     what_happened_is_told(running, address)
-    families = {family.name: family for family in text_string_to_metric_families(get(address, "/metrics")[1])}
-    assert len(families["kafka_worker_lag_messages"].samples) == PARTITIONS
+    eventually(lambda: len(lags(address)) == PARTITIONS, SECONDS, "of each partition it is known how far it is behind")
 
     with running.beside("serve", "--http", "127.0.0.1:0") as sidecar:
         eventually(lambda: len(listening(running)) == 2, SECONDS, "the one beside says where it listens")
@@ -60,6 +59,12 @@ def own_partitions(running: Service) -> List[Dict[str, Any]]:
     """Of the process of slot 0, as it says."""
     child = running.slots()[0]["child"]
     return child["partitions"] if child else []
+
+
+def lags(address: str) -> List[float]:
+    """Those that are known, as Prometheus is told."""
+    families = text_string_to_metric_families(get(address, "/metrics")[1])
+    return [sample.value for family in families if family.name == "kafka_worker_lag_messages" for sample in family.samples]
 
 
 def what_happened_is_told(running: Service, address: str) -> None:
