@@ -59,6 +59,11 @@ def files_of(service: Service) -> List[str]:
     return sorted(each.name for each in folder_of(service).iterdir())
 
 
+def inodes_of(service: Service) -> List[int]:
+    """Of files that are all in use, so that none of the numbers is given to another."""
+    return [(folder_of(service) / name).stat().st_ino for name in FILES]
+
+
 FILES = ["control", "slot-0.journal", "slot-0.lock", "supervisor.lock"]
 
 
@@ -108,6 +113,7 @@ def test_what_is_cleaned_away_is_made_anew_and_still_keeps_others_out(
 def test_who_cleans_temporary_folders_leaves_ours_alone(alone: Callable[..., Service], tmp_path: Path) -> None:
     service = started(alone())
     eventually(lambda: files_of(service) == FILES, SECONDS, "everything is there")
+    before = inodes_of(service)
     rule = tmp_path / "clean.conf"
     rule.write_text(f"d {service.runtime_directory} - - - 0\n")
     stranger = Path(service.runtime_directory) / "stranger"
@@ -116,7 +122,8 @@ def test_who_cleans_temporary_folders_leaves_ours_alone(alone: Callable[..., Ser
     subprocess.run(["systemd-tmpfiles", "--clean", str(rule)], check=True)
 
     assert not stranger.exists()
-    eventually(lambda: files_of(service) == FILES, SECONDS, "all are there")
+    assert inodes_of(service) == before, "they are no other ones, as those that are made anew"
+    eventually(lambda: files_of(service) == FILES, SECONDS, "all are there, and no more")
 
 
 def in_shell(line: str) -> List[str]:
