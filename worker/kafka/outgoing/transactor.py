@@ -147,7 +147,7 @@ class Transactor:
             self._next_step()
             job.error = self.attempt(job)
             self.over.append(job)
-            self.committing = False  # behind it: who sees no commit under way finds the job over
+            self.committing = bool(self.lost)  # behind it: who sees no commit under way finds the job over, and knows of it
 
     def _next_step(self) -> None:
         if self._abandoned:

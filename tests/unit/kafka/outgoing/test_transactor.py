@@ -119,6 +119,18 @@ def test_whose_place_was_taken_does_nothing_more_when_its_client_comes_back(
     assert [other is not None for other in others] == [replaced]
 
 
+def test_nobody_takes_the_place_of_one_of_whose_transaction_nobody_knows_what_became_though_it_is_over() -> None:
+    """The other could send all of it once more."""
+    ours, bench = Transactor({}, lambda *_, **__: Client({"commit_transaction": [FATAL]})), Bench()
+    bench.send(0)
+    job = bench.commit()
+    assert job
+    ours.do(job)
+    ours._run()
+
+    assert (ours.over.popleft(), ours.lost, ours.another()) == (job, "another one", None)
+
+
 def test_a_client_that_can_not_even_abort_makes_room_for_another() -> None:
     """That of a broker that was away says again and again that it takes longer."""
     client, made = Client({"send_offsets_to_transaction": [ABORT], "abort_transaction": [LATE] * 2}), []
