@@ -108,7 +108,10 @@ def test_a_seat_that_a_former_process_has_left_no_word_in_is_taken_by_way_of_one
     assert (clients.group.joined, clients.group.ending) == (True, None)
 
 
-def test_who_had_the_seat_and_is_refused_has_a_twin_and_takes_nothing(clients: Clients) -> None:
+@pytest.mark.parametrize("presumed", [False, True], ids=["told", "presumed before"])
+def test_who_had_the_seat_and_is_refused_has_a_twin_and_takes_nothing(clients: Clients, *, presumed: bool) -> None:
+    if presumed:
+        clients.group._on_statistics(statistics(1, 1))
     clients.fetch(1)
     clients.made[0].next = "refuse"
 

@@ -234,8 +234,10 @@ def test_another_client_takes_the_place_of_one_that_does_not_come_back_but_not_f
     back = hangs(8)
     bench.now += PAUSE_SECONDS
     again = bench.commit() is not None and bench.sent == [0]
+    bench.by_hand.step = 1  # of the other
+    fresh = hangs(8)
 
-    assert (away, slept, back) == ((False, 0), (False, 0), (False, 1))
+    assert (away, slept, back, fresh) == ((False, 0), (False, 0), (False, 1), (False, 1))
     assert again != over, "what it has done at the last moment counts, and what it has not is done by the other"
 
 

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from kafka_worker.kafka.outgoing import transactor
 from kafka_worker.kafka.outgoing.transactor import Job, Transactor
+from tests.support.eventually import eventually
 from tests.unit.kafka.outgoing.transacting import ABORT, FATAL, GONE, LATE, Bench
 
 AWAY = KafkaError(KafkaError._TRANSPORT)  # nobody tells of a topic
@@ -29,6 +30,7 @@ class Client:
 
     def list_topics(self, topic: str, _timeout: float) -> Any:
         self.looked_for.append(topic)
+        self.noted("list_topics")
         said = self.absent.get(topic, [])
         error = said.pop(0) if said else None
         if error is AWAY:
@@ -129,6 +131,42 @@ def test_nobody_takes_the_place_of_one_of_whose_transaction_nobody_knows_what_be
     ours._run()
 
     assert (ours.over.popleft(), ours.lost, ours.another()) == (job, "another one", None)
+
+
+def test_what_a_client_says_of_a_record_after_its_place_was_taken_is_laid_to_nobody() -> None:
+    """It throws away what it has not sent."""
+    client = Client({"produce": [GONE]})
+    ours = Transactor({}, lambda *_, **__: client)
+    client.noted = lambda name: ours.another() if name == "produce" else None
+    bench = Bench()
+    bench.send(0)
+    job = bench.commit()
+    assert job
+
+    with pytest.raises(SystemExit):
+        ours.attempt(job)
+
+    assert job.parcels[0].problem is None
+
+
+def test_each_call_that_may_wait_has_its_own_time_and_who_has_nothing_to_do_has_none() -> None:
+    client, steps = Client({"commit_transaction": [None, FATAL]}), []
+    ours = Transactor({}, lambda *_, **__: client)
+    client.noted = lambda name: steps.append((name, ours.step))
+    bench = Bench()
+    bench.send(0)
+    bench.send(1, to="other")
+    job = bench.commit()
+    assert job
+    ours.start()
+    ours.do(job)
+    eventually(lambda: ours.over and ours.step == 0, 5, "it is over")
+
+    waits = [(name, step) for name, step in steps if name not in ("begin_transaction", "produce", "poll")]
+    ours.do(job)  # by which its thread ends
+    assert [name for name, _ in waits] == [WHOLE[0], "list_topics", "list_topics", "flush", *WHOLE[3:]]
+    assert len({step for _, step in waits}) == len(waits)
+    assert all(step > 0 for _, step in waits)
 
 
 def test_a_client_that_can_not_even_abort_makes_room_for_another() -> None:
