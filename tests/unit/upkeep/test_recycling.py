@@ -50,3 +50,4 @@ def test_who_was_too_large_for_a_moment_is_not_oversized_any_more() -> None:
     ours.reason(2.0, 0, 150 * MB)
 
     assert not ours.oversized
+    assert not ours.outgrown
