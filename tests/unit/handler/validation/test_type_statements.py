@@ -51,6 +51,7 @@ def _with_statements(hint: str) -> Any:
         ("Row[int, Part]", b'[2, {"price": 1}]', (2, Part(1.0))),
         ("list[Row[Part, int]]", b'[[{"price": 1}, 2]]', [(Part(1.0), 2)]),
         ("Turned[Item, str]", b'{"a": {"price": 1}}', {"a": Item(price=1.0)}),
+        ("Turned[Part, str]", b'{"a": {"price": 1}}', {"a": Part(1.0)}),
         ("Tree[Item]", b'[[{"price": 1}], {"price": 2}]', [[Item(price=1.0)], Item(price=2.0)]),
     ],
 )
