@@ -45,7 +45,8 @@ COMMANDS: Dict[str, str] = {
     "park": "orders",
     "dead-letters": "dead_letters.command",
 }
-_NO_SERVICE = {*COMMANDS, "--check-config", "--help", "-h", "--version"}
+_NO_KAFKA = {*COMMANDS, "--help", "-h", "--version"}  # a command that asks a cluster finds for itself what it lacks
+_NO_SERVICE = {*_NO_KAFKA, "--check-config"}
 
 
 def main(words: Optional[List[str]] = None, env_file: str = ".env") -> int:
@@ -55,7 +56,7 @@ def main(words: Optional[List[str]] = None, env_file: str = ".env") -> int:
 
 def command(words: List[str], closed: List[str], env_file: str = ".env") -> int:
     """What the words ask for. `closed`: what of standard input, output and error we were started without."""
-    if not set(COMMANDS).intersection(words):  # the service, which would only see its processes end
+    if not _NO_KAFKA.intersection(words):  # the service, which would only see its processes end
         start.require("confluent_kafka")
     if _NO_SERVICE.intersection(words):  # a value may read like one of these: then a service only begins a little later
         return _done(words, Started(closed), env_file)
