@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from concurrent.futures import Future
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from kafka_worker.ops.connection import ANSWER_SECONDS, POLL_SECONDS, BrokerError, Connection
+from kafka_worker.ops.connection import ANSWER_SECONDS, POLL_SECONDS, BrokerError, Connection, NoBrokerError
 from kafka_worker.ops.lag.rows import UNKNOWN, Member, Place
 from kafka_worker.shared.configuration.failure_settings import retry_topic
 from kafka_worker.shared.foreign.retry_headers import due_at
@@ -68,19 +67,23 @@ class Group(Connection):
         return found, next((each.error for each in found if each.error is not None), None)
 
     def beginnings(self, places: Iterable[Place]) -> Dict[Place, int]:
-        """The first offset that each still holds. What can't be told is left out."""
+        """The first offset that each still holds. What can't be told is left out. Raises NoBrokerError."""
         return self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
     def ends(self, places: Iterable[Place]) -> Dict[Place, int]:
-        """The offset that the next message of each will have. What can't be told is left out."""
+        """The offset that the next message of each will have. What can't be told is left out. Raises NoBrokerError."""
         return self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
     def _offsets(self, places: Iterable[Place], which: OffsetSpec) -> Dict[Place, int]:
         asked = {TopicPartition(*place): which for place in places}
         found = {}
         for place, future in self._admin.list_offsets(asked, request_timeout=ANSWER_SECONDS).items() if asked else ():
-            with contextlib.suppress(BrokerError):  # a partition that nobody leads: the others' are worth having
+            try:
                 found[place.topic, place.partition] = self._answer(str(place), future).offset
+            except NoBrokerError:  # nor does one for the others, each after a wait of its own
+                raise
+            except BrokerError:  # a partition that nobody leads: the others' are worth having
+                continue
         return {place: offset for place, offset in found.items() if offset >= 0}  # below: its leader does not answer
 
     def produced(self, offsets: Mapping[Place, int]) -> Dict[Place, Optional[float]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any, List, Optional, Tuple
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.ops.connection import OneAwayError
+from kafka_worker.ops.connection import FIRST_SECONDS, NoBrokerError, OneAwayError
 from kafka_worker.ops.lag import command
 from kafka_worker.ops.lag.group import Group
 from kafka_worker.outcomes.retry_topics import due_at
@@ -98,3 +100,32 @@ def test_the_members_are_not_asked_for_while_the_groups_broker_does_not_answer(c
     with pytest.raises(OneAwayError):
         command._run(some_settings(topics=(TOPIC,)), group, as_json=False)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["no broker answers any more", "others answer"])
+def test_that_no_broker_answers_any_more_is_found_once_and_not_for_each_partition(
+    others: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: List[float] = []
+
+    def asked_for_topics(_group: Group, seconds: float) -> None:
+        waits.append(seconds)
+        if not others:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    no_answer: Future[Any] = Future()
+    no_answer.set_exception(KafkaException(KafkaError(KafkaError._TIMED_OUT)))
+    told: Future[Any] = Future()
+    told.set_result(SimpleNamespace(offset=7))
+    client = SimpleNamespace(list_offsets=lambda places, **_: dict(zip(places, [no_answer, told, no_answer])))
+    monkeypatch.setattr(Group, "_asked_for_topics", asked_for_topics)
+    monkeypatch.setattr("kafka_worker.ops.lag.group.AdminClient", lambda _properties: client)
+
+    with Group(some_settings()) as group:
+        places = [(TOPIC, number) for number in range(3)]
+        if others:
+            assert group.ends(places) == {(TOPIC, 1): 7}
+        else:
+            with pytest.raises(NoBrokerError):
+                group.ends(places)
+            assert waits == [FIRST_SECONDS]
