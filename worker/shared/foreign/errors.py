@@ -103,7 +103,7 @@ def text_of(error: BaseException) -> str:
     group says only how many it has: the first of them is told, too."""
     try:
         text = plain_text(str(error))
-        if hasattr(type(error), "derive"):  # a group of Python's, or of the library for older ones
+        if hasattr(type(error), "derive") and hasattr(type(error), "exceptions"):  # of a group, whoever made it
             text = f"{text}: {described(error.exceptions[0])}"  # type: ignore[attr-defined]
         return shortened(text, LONGEST_TEXT)
     except BaseException as problem:

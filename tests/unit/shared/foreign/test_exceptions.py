@@ -96,6 +96,13 @@ def test_what_is_said_of_a_group_is_what_was_wrong_in_it() -> None:
     assert names_of(copy)[0] == "builtins.ExceptionGroup"
 
 
+def test_a_user_s_error_that_has_a_method_of_groups_is_none() -> None:
+    class OfKeysError(Exception):
+        def derive(self) -> None: ...
+
+    assert text_of(OfKeysError("no such key")) == "no such key"
+
+
 def test_a_user_s_attribute_that_is_called_names_is_not_taken_for_a_name() -> None:
     error = ValueError()
     error.names = ("Ada", "Grace")  # type: ignore[attr-defined]
