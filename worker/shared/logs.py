@@ -190,6 +190,7 @@ def _not_printed(count: int) -> bytes:
     return b""
 
 
+_NUMBER = re.compile(r"-\d+]")  # of "[vm-0#producer-2]": which of all clients that this process has made
 _OF_PARTITION = re.compile(r"\S+ \[\d+]: ")  # how a text of the Kafka client begins that is of one
 
 
@@ -244,6 +245,3 @@ class Seldom:
         left_out = self._left_out.pop(message, 0)
         more = f" ({left_out} more like this in between)" if left_out else ""
         self._log.log(level, message + more, *arguments, extra=extra)
-
-
-_NUMBER = re.compile(r"-\d+\]")  # of "[vm-0#producer-2]": which of all clients that this process has made
