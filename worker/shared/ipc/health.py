@@ -156,7 +156,7 @@ def one_line(snapshot: Snapshot) -> str:
     """How the service is, in one line for `systemctl status`."""
     sums = snapshot.totals
     return (
-        f"{snapshot.state}: {sums.running}/{snapshot.processes} processes, {sums.partitions} partitions, lag {sums.lag}, in "
-        f"flight {sums.in_flight}, restarts {snapshot.restarts}"
+        f"{snapshot.state}: {sums.running}/{snapshot.processes} processes, {sums.partitions} partitions, lag {sums.lag}"
+        f"{'+?' if sums.lag_unknown else ''}, in flight {sums.in_flight}, restarts {snapshot.restarts}"
         f"{'; degraded: ' + snapshot.problems[0] if snapshot.problems else ''}"
     )

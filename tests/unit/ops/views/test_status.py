@@ -173,10 +173,12 @@ def test_the_text_shows_calls_of_which_nothing_counts_any_more_last_with_the_rea
 def test_a_lag_that_is_not_known_is_no_lag_of_none() -> None:
     held = HELD._replace(lag=-1, lag_seconds=-1.0, head=HeadReport(-1, Waits.HELD, seconds=9.0))
     other = child(partitions=[PARTITION._replace(partition=6)])
-    shown = status.text(snapshot(slot(0, child=child(partitions=[PARTITION, held])), slot(1, child=other)))
+    service = snapshot(slot(0, child=child(partitions=[PARTITION, held])), slot(1, child=other))
+    shown = status.text(service)
 
     assert f"lag {2 * PARTITION.lag} (not known of 1 partitions)," in shown
     assert "lag not known: offset not known is held" in shown
+    assert f", lag {2 * PARTITION.lag}+?, in flight " in health.one_line(service)
     assert [f" {PARTITION.lag}+? " in line for line in shown.splitlines() if line[:2] in ("0 ", "1 ")] == [True, False]
 
 
