@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from pathlib import Path
 from typing import List
 
 import pytest
 
 from kafka_worker.shared.ipc.recent import KEPT, Recent
-from tests.unit.ops.serve.test_page import SCRIPTS
+from tests.page.by_node import said
 
 
 @pytest.mark.parametrize("others", [KEPT // 2, KEPT - 20])
@@ -22,12 +20,8 @@ def test_of_events_that_come_late_or_by_thousands_the_page_keeps_what_the_servic
         const told = (each) => each.reduce((events, one) => added(events, one), []).map((event) => event.number);
         console.log(JSON.stringify([told(events), told([...events.slice(150), ...events.slice(0, 150)])]));
     """
-    (tmp_path / "package.json").write_text('{"type": "module"}')
-    for name, text in {**SCRIPTS, "test.js": script}.items():
-        (tmp_path / name).write_text(text)
-    node = subprocess.run(["node", "test.js"], cwd=tmp_path, capture_output=True, timeout=60, check=False)
     recent = Recent(1.0)
     recent.hear({"event": kind} for kind in kinds)
     numbers: List[int] = [event["number"] for event in (recent.asked({})() or {})["events"]]
 
-    assert (json.loads(node.stdout or "null"), node.stderr.decode()) == ([numbers, numbers], "")
+    assert said(tmp_path, script) == [numbers, numbers]

@@ -96,11 +96,12 @@ function stateOf(tone, partition) {
   };
 }
 
-function headOf(head) {
+export function headOf(head) {
   if (!head) return "";
   const since = head.running >= 0 ? head.running : head.seconds;
   const attempt = head.attempt > 1 ? `, attempt ${head.attempt}` : "";
-  return `${head.offset} ${WAITS[head.waits] || head.waits}, ${span(since)}${attempt}${head.why ? `: ${head.why}` : ""}`;
+  const offset = head.offset < 0 ? "?" : head.offset;
+  return `${offset} ${WAITS[head.waits] || head.waits}, ${span(since)}${attempt}${head.why ? `: ${head.why}` : ""}`;
 }
 
 function bar(row) {
