@@ -13,7 +13,7 @@ from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Raised
 from kafka_worker.shared.foreign.answers import Retry
-from kafka_worker.standstill.standstills import FROZEN_SECONDS
+from kafka_worker.standstill.standstills import AT_REST_SECONDS, FROZEN_SECONDS
 from tests.unit.fakes import TOPIC, Message
 from tests.unit.standstill.bench import Bench
 
@@ -213,6 +213,24 @@ def test_a_moment_in_which_nothing_can_move_is_not_counted(bench: Bench) -> None
     bench.standstills.excuse([(bench.partition, bench.partition.report(-1))], None, bench.now)
 
     assert bench.look(SECONDS - 2) == ""
+
+
+def test_the_ends_are_asked_for_where_nothing_can_move_for_longer_than_most_drains_take(bench: Bench) -> None:
+    committed(bench, 7)
+    bench.ends_at(9)
+    reported, told = [(bench.partition, bench.partition.report(-1))], []
+    for seconds in (0.0, AT_REST_SECONDS - 0.1, 0.1):
+        bench.now += seconds
+        bench.standstills.excuse(reported, cast("Ends", bench.ends), bench.now)
+        told.append(bench.partition.asked_end)
+    bench.partition.asked_end = -1
+    bench.ends.known = {}
+    bench.look(1)
+    bench.ends_at(9)
+    bench.standstills.excuse(reported, cast("Ends", bench.ends), bench.now)
+    told.append(bench.partition.asked_end)
+
+    assert told == [-1, -1, 9, -1], "and once it has moved, time begins anew"
 
 
 def test_the_rest_of_the_report_stays(bench: Bench) -> None:

@@ -94,6 +94,9 @@ def test_a_partition_is_shut_when_fewer_copies_are_there_than_are_wanted_of_thos
     found = gathering.Examined._with_brokers(examined, topic, "orders", metadata)
 
     assert (list(found.shut), list(found.thin)) == ([0] if shut else [], [0] if there < copies else [])
+    partition.leader = -1
+    found = gathering.Examined._with_brokers(examined, topic, "orders", metadata)
+    assert (list(found.shut), list(found.leaderless)) == ([], [0]), "that nobody serves it is told, and is more"
 
 
 def fail() -> Any:
