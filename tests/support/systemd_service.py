@@ -127,12 +127,12 @@ class SystemdService:
         return self.sandbox.wait(NAME, None, **wanted)
 
     def wait_well(self, partitions: int) -> str:
-        """Until the status line says that all is well, with so many partitions; that line."""
+        """Until the status line says that all is well, with so many partitions, and the lag of each is known; that line."""
         wanted = f" {partitions} partitions"
 
         def well() -> str:
             line = self.status_line()
-            return line if wanted in line and "degraded" not in line else ""
+            return line if wanted in line and "degraded" not in line and "+?" not in line else ""
 
         return eventually(well, READY_SECONDS, f"the service has{wanted} and is well")
 
