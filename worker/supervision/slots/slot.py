@@ -107,7 +107,7 @@ class Slot:
                 "slot %d: process %d did not end in time: SIGKILL",
                 self.number, child.pid, extra=about(Event.PROCESS_KILLED, slot=self.number),
             )  # fmt: skip
-            self.say_what_was_cut_off()
+            self._say_what_is_cut_off(child)
             child.kill()
 
     def tell_end(self, child: Child, then: str = "", level: int = logging.INFO) -> None:
@@ -118,10 +118,9 @@ class Slot:
             self.number, child.pid, how, then, extra=about(Event.PROCESS_ENDED, slot=self.number, reason=how),
         )  # fmt: skip
 
-    def say_what_was_cut_off(self) -> None:
-        """Name the tasks that run in a child about to be killed, as far as its last heartbeat told."""
-        report = self.child.report if self.child else None
-        for task in report.tasks if report else []:
+    def _say_what_is_cut_off(self, child: Child) -> None:
+        """Name the tasks that run in it, as far as its last heartbeat told."""
+        for task in child.report.tasks if child.report else ():
             log.error(
                 "slot %d: cut off: %s[%d] offset %d, running for %.1f s at its last heartbeat; it runs again",
                 self.number, task.topic, task.partition, task.offset, task.seconds,

@@ -141,12 +141,20 @@ def test_deaths_one_after_the_other_are_told_until_a_process_is_well_for_a_minut
     assert told == [5, 5, 0]
 
 
-def test_what_a_kill_cuts_off_is_named(make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    slot, puppet = Slot(3, 100.0), make(1)
-    slot.child = puppet.child
-    puppet.says("consuming", tasks=[TaskReport("t", 1, 42, None, 1, "handler-0", 7.5)])
+def test_a_kill_names_what_it_cuts_off_and_nothing_of_the_process_beside(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    slot, old, new = Slot(3, 100.0), make(1), make(2)
+    slot.child, slot.successor = old.child, new.child
+    old.says("consuming", tasks=[TaskReport("t", 1, 42, None, 1, "handler-0", 7.5)])
+    new.says("waiting")
+    new.becomes(ChildState.ABORTING)
+    old.child.kill_at = new.child.kill_at = 60.0
 
     with caplog.at_level(logging.ERROR):
-        slot.say_what_was_cut_off()
+        slot.kill_if_overdue(new.child, awake=60.0)
+        slot.kill_if_overdue(old.child, awake=60.0)
 
-    assert caplog.messages == ["slot 3: cut off: t[1] offset 42, running for 7.5 s at its last heartbeat; it runs again"]
+    assert caplog.messages == [
+        "slot 3: process 2 did not end in time: SIGKILL",
+        "slot 3: process 1 did not end in time: SIGKILL",
+        "slot 3: cut off: t[1] offset 42, running for 7.5 s at its last heartbeat; it runs again",
+    ]
