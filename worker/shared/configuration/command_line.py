@@ -161,10 +161,9 @@ def parse(argv: Sequence[str]) -> Arguments:
 def _astray(arguments: Arguments) -> List[str]:
     """The faults of switches that the command would ignore."""
     found = []
-    if arguments.as_json and arguments.command == "run":
-        found.append(f"--json ({COMMAND_LINE}) goes with status only. Write: {start.program()} status --json")
-    elif arguments.as_json and arguments.command not in _WITH_JSON:
-        found.append(f"--json ({COMMAND_LINE}) goes with status, not with {arguments.command}. Leave it out.")
+    if arguments.as_json and arguments.command not in _WITH_JSON:
+        advice = f"Write: {start.program()} status --json" if arguments.command == "run" else "Leave it out."
+        found.append(f"--json ({COMMAND_LINE}) goes with {', '.join(_WITH_JSON)} only. {advice}")
     if arguments.check_only and arguments.command != "run":
         found.append(f"--check-config ({COMMAND_LINE}) goes with no command. Leave out one of the two.")
     return found
@@ -189,9 +188,10 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
     arguments.faults += [_wrong_flag(word, of_letters) for word in unknown]
     arguments.faults += astray([each for each in order_flags.FLAGS if arguments.command not in each.goes_with], flags)
     if arguments.command != dead_letter_flags.COMMAND:
-        shared = order_flags.ALL if arguments.command in order_flags.FOR_ALL else ""
-        others = [each for each in dead_letter_flags.FLAGS if each.word != shared]
-        arguments.faults += astray(others, flags, dead_letter_flags.COMMAND)
+        for each in dead_letter_flags.FLAGS:
+            also = order_flags.FOR_ALL if each.word == order_flags.ALL else ()
+            if arguments.command not in also:
+                arguments.faults += astray([each], flags, ", ".join([dead_letter_flags.COMMAND, *also]))
     elif not unknown:
         arguments.letters, wrong = dead_letter_flags.read(flags, rest, time.time(), as_json=arguments.as_json)
         arguments.faults += wrong

@@ -176,7 +176,13 @@ def test_all_faults_of_all_sources_are_told_together(tmp_path: Path) -> None:
                 "serve, pause, resume, pauses, park, dead-letters, or nothing to run the service."
             ),
         ),
-        (["--json"], "--json (the command line) goes with status only. Write: supervisor.py status --json"),
+        (
+            ["--json"],
+            (
+                "--json (the command line) goes with status, lag, check, explain, stacks, events, pauses, dead-letters only. "
+                "Write: supervisor.py status --json"
+            ),
+        ),
     ],
 )
 def test_a_wrong_word_on_the_command_line_is_answered_with_the_right_one(argv: List[str], fault: str) -> None:

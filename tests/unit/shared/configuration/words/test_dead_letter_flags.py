@@ -87,12 +87,11 @@ def test_no_time_however_odd_is_more_than_not_understood(text: str) -> None:
         (["dead-letters", "list", "--limit", "many"], "--limit = 'many' (the command line): wanted: a whole number"),
         (["dead-letters", "list", "--eror", "x"], "--eror (the command line) is not an option. Did you mean --error?"),
         (["--key", "k"], "--key (the command line) goes with dead-letters only"),
-        (["status", "--all"], "--all (the command line) goes with dead-letters only"),
+        (["status", "--all"], "--all (the command line) goes with dead-letters, pause, resume only"),
         (["dead-letters", "replay", "--all", "--json"], "--json (the command line) goes with dead-letters list or show only"),
         (["dead-letters", "drop", "--purge", "--limit", "3"], "--purge alone drops nothing that --limit could limit"),
         (["dead-letters", "list", "--check-config"], "--check-config (the command line) goes with no command"),
         (["status", "--check-config"], "--check-config (the command line) goes with no command"),
-        (["metrics", "--json"], "--json (the command line) goes with status, not with metrics"),
     ],
 )
 def test_wrong_words_are_named_with_what_is_wanted(argv: List[str], fault: str) -> None:

@@ -48,13 +48,15 @@ def test_what_is_meant(words: List[str], request_: OrderRequest) -> None:
         ("pause orders --reason why --for 0s", "--for = '0s' (the command line): wanted: how long"),
         ("resume orders --reason why", "--reason (the command line) goes with pause and park only"),
         ("park orders/3 --reason why", "park wants one TOPIC/PARTITION/OFFSET"),
-        ("park --all --reason why", "--all (the command line) goes with dead-letters only"),
+        ("park --all --reason why", "--all (the command line) goes with dead-letters, pause, resume only"),
         ("park orders/3/120", "park wants --reason TEXT"),
         ("park orders/3/120 --reason why --for 1h", "--for (the command line) goes with pause only"),
         ("pauses orders", "orders (the command line): pauses lists all there are"),
-        ("status --all", "--all (the command line) goes with dead-letters only"),
         ("status --reason why", "--reason (the command line) goes with pause and park only"),
-        ("pause orders --reason why --json", "--json (the command line) goes with status, not with pause"),
+        (
+            "pause orders --reason why --json",
+            "--json (the command line) goes with status, lag, check, explain, stacks, events, pauses, dead-letters only",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(words: str, fault: str) -> None:
