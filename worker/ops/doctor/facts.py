@@ -1,4 +1,4 @@
-"""What the checks are made on. Plain data: it is gathered in cluster.py and command.py, and judged in checks.py."""
+"""What the checks are made on. Plain data: gathered in command.py, gathering.py and registry.py, judged in checks.py."""
 
 from __future__ import annotations
 

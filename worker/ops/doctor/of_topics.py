@@ -53,7 +53,7 @@ def leaders(facts: Facts) -> Verdict:
 
 def partitions(facts: Facts) -> Verdict:
     processes = facts.settings.processes
-    others = {each.name for each in facts.kafka.members or () if not each.name.startswith(facts.settings.host + "-")}
+    others = {each.name for each in facts.kafka.members or () if each.name.rpartition("-")[0] != facts.settings.host}
     partitions = sum(topic.partitions for topic in facts.kafka.consumed.values())
     text = f"{partitions} partitions for {processes} processes here and {len(others)} elsewhere"
     if partitions < processes + len(others):

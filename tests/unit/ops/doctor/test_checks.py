@@ -30,6 +30,7 @@ SOUND = Kafka(
 FACTS = Facts(SETTINGS, NOW, memory=1 << 33, versions="1.0", kafka=SOUND)
 LETTERS = Topic(2, ALL, LARGE)
 ABSENT = Topic(0)
+LIKE_OURS = Member("web-1-b-0", "web-1-b-0", "10.0.0.3", ())  # of another host, whose name begins as ours
 
 
 def verdicts(facts: Facts) -> Dict[str, Verdict]:
@@ -98,7 +99,7 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (with_kafka(silent=["2 (host-b:9092)"]), "brokers", State.WARN),
         (with_kafka(refused="Authentication failed"), "credentials", State.FAIL),
         (with_kafka(consumed={"orders": ABSENT}), "topics", State.FAIL),
-        (with_kafka(consumed={"orders": Topic(2, ALL, LARGE)}), "partitions", State.WARN),
+        (with_kafka(consumed={"orders": Topic(2, ALL, LARGE)}, members=[LIKE_OURS]), "partitions", State.WARN),
         (with_kafka(consumed={"orders": replace(ORDERS, leaderless=(3, 5))}), "leaders", State.FAIL),
         (with_kafka(letters={"orders.dlq": Topic(2, ALL, LARGE, thin=(0,))}), "leaders", State.WARN),
         (with_kafka(consumed={"orders": Topic(8, frozenset(), LARGE)}), "rights", State.FAIL),
