@@ -5,7 +5,6 @@ headers of ours that say where it came from and why. Its offset may be committed
 from __future__ import annotations
 
 import functools
-import time
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict
 
@@ -32,7 +31,7 @@ class DeadLetters:
         group: str,
         member: Member,
         stored: Callable[[Task, str], None],
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
     ) -> None:
         """`stored(task, reason)` is called when the broker has acknowledged the letter; `wall`: seconds since 1970."""
         self._outbox = outbox

@@ -88,8 +88,9 @@ class Decisions:
         self._retries = self.sleeping.schedule
         self.work = outbox.work
         self.transactions = outbox if isinstance(outbox, Transactions) else None
-        self._results = ResultSender(self._outbox, self.complete, pool.undecided.append)
-        self._dead_letters = DeadLetters(self._outbox, settings.dead_letter_suffix, settings.group_id, member, self._buried)
+        self._results = ResultSender(outbox, self.complete, pool.undecided.append)
+        suffix, group = settings.dead_letter_suffix, settings.group_id
+        self._dead_letters = DeadLetters(outbox, suffix, group, member, self._buried, wall)
         self._decide: Dict[Type[Undecided], Callable[[Any, float], None]] = {
             Raised: self._raised,
             Returned: self._returned,

@@ -9,7 +9,6 @@ carry any headers.
 from __future__ import annotations
 
 import math
-import time
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from kafka_worker.kafka.outgoing.record import Headers, OutgoingRecord
@@ -78,8 +77,9 @@ class DelayedMessage:
 class RetryTopics:
     """The retry topics of one service."""
 
-    def __init__(self, topics: Sequence[str], delays: Sequence[str], wall: Callable[[], float] = time.time) -> None:
-        """`topics`: the ordinary ones; `delays` like "30s"; none: long waits are spent like short ones."""
+    def __init__(self, topics: Sequence[str], delays: Sequence[str], wall: Callable[[], float]) -> None:
+        """`topics`: the ordinary ones; `delays` like "30s"; none: long waits are spent like short ones; `wall`: seconds
+        since 1970."""
         self._delays = sorted((seconds_of(delay), delay) for delay in delays)
         self._firsts = {retry_topic(topic, delay): topic for topic in topics for delay in delays}
         self._seconds = {retry_topic(topic, delay): seconds for topic in topics for seconds, delay in self._delays}

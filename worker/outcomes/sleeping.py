@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Callable, List, Mapping, Optional, Tuple
 
 from kafka_worker.kafka.outgoing.record import OutgoingRecord
@@ -26,10 +25,10 @@ class Sleeping:
         settings: Settings,
         outbox: AnyOutbox,
         sent_on: Callable[[Task], None],
-        wall: Callable[[], float] = time.time,
+        wall: Callable[[], float],
     ) -> None:
         """`sent_on` is told of each that a retry topic has; `wall`: seconds since 1970."""
-        self.topics = RetryTopics(settings.topics, settings.retry_topics)
+        self.topics = RetryTopics(settings.topics, settings.retry_topics, wall)
         self.schedule = RetrySchedule()
         self.by_header = bool(settings.deliver_at_max_seconds)  # whether headers may say when
         self._outbox = outbox

@@ -64,7 +64,7 @@ class Bench:
         )
         self._stage = StageHolder()
         self.loop = ConsumerLoop(settings, self.parts, self._stage, self.clock, self._join)
-        self._heads = Heads(self.parts)
+        self._heads = Heads(self.parts, self.clock.wall)
         self._limits = TimeLimits(settings, self.loop.running, suspects, self.clock)
         self._threads: List[threading.Thread] = []
         self.member: Member

@@ -70,7 +70,7 @@ def test_a_wait_is_spent_in_the_topic_of_the_longest_delay_that_is_not_longer(de
 
 
 def test_without_delays_no_wait_is_long() -> None:
-    assert RetryTopics([TOPIC], []).record(task(), 1e6, 0.0) is None
+    assert RetryTopics([TOPIC], [], lambda: 0.0).record(task(), 1e6, 0.0) is None
 
 
 def test_the_record_is_the_message_with_what_must_not_be_forgotten() -> None:
