@@ -163,10 +163,7 @@ def test_all_faults_of_all_sources_are_told_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "fault"),
     [
-        (
-            ["--proceses", "4"],
-            "--proceses (the command line) is not an option. Did you mean --processes? See --help.",
-        ),
+        (["--proceses", "4"], "--proceses (the command line) is not an option. Did you mean --processes? See --help."),
         (["--sasl=secret"], "--sasl (the command line) is not an option. See --help."),
         (["--threads"], "the command line: argument --threads: expected one argument. See --help."),
         (
