@@ -28,6 +28,7 @@ from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.orders import Orders
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Stage
 from kafka_worker.shared.ipc.stage import StageHolder
+from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.standstill.heads import Heads
@@ -248,6 +249,10 @@ class ConsumerLoop:
             return [report for _, report in reports]
         return self._standstills.told(reports, consumer.ends, now)
 
+    def _works(self) -> List[Work]:
+        own = self._ownership
+        return [self._parts.decisions.work, own.work, own.committer.work, own.losses.work]
+
     def _publish(self, now: float, *, inside: bool = False) -> None:
         self._publish_at = now + REPORT_SECONDS
         self._told = self._news()
@@ -274,5 +279,6 @@ class ConsumerLoop:
             breakers=parts.gates.reports(now),
             parked=self._steering.parking.reports(),
             orders_known=self._steering.known,
-            work=[*parts.decisions.work.told(), *self._ownership.work.told(), *self._ownership.committer.work.told()],
+            lost=self._ownership.losses.reports(),
+            work=[each for its in self._works() for each in its.told()],
         )

@@ -20,6 +20,7 @@ from kafka_worker.shared.ipc.snapshot import (
     BUCKETS,
     BreakerReport,
     ChildReport,
+    LossReport,
     ParkedReport,
     PartitionReport,
     Stage,
@@ -54,6 +55,7 @@ class LoopReport:
     partitions: List[PartitionReport] = field(default_factory=list)
     breakers: List[BreakerReport] = field(default_factory=list)
     parked: List[ParkedReport] = field(default_factory=list)
+    lost: List[LossReport] = field(default_factory=list)
     orders_known: int = 0  # by which of those that it was told of it goes, in `parked` too
     work: List[WorkCount] = field(default_factory=list)  # but for what handler threads count themselves
 
@@ -117,8 +119,7 @@ def child_report(
     clock: Callable[[], float] = time.monotonic,
 ) -> ChildReport:
     """The heartbeat of this moment. `threads` are those of all pools, `running` is what runs in them now."""
-    now = clock()
-    lost = logs.lost()
+    now, lost = clock(), logs.lost()
     done = sum(thread.done for thread in threads)
     return ChildReport(
         pid=os.getpid(),
@@ -144,6 +145,7 @@ def child_report(
         breakers=loop.breakers,
         parked=loop.parked,
         orders_known=loop.orders_known,
+        lost=loop.lost,
         trouble=loop.trouble,
         missing_topics=list(loop.missing_topics),
         log_dropped=lost.dropped,

@@ -129,6 +129,12 @@ class Admin:
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[change])
         self._client.incremental_alter_configs([resource])[resource].result(SECONDS)
 
+    def delete_records(self, topic: str, before: Mapping[int, int]) -> None:
+        """Of each of these partitions what lies before this offset, as retention does."""
+        places = [TopicPartition(topic, number, offset) for number, offset in before.items()]
+        for future in self._client.delete_records(places).values():
+            future.result(SECONDS)
+
     def group_state(self, group: str) -> str:
         """STABLE, EMPTY, PREPARING_REBALANCING, …"""
         return str(self._describe(group).state.name)

@@ -126,6 +126,7 @@ class ScriptedGroup:
         self.away = False
         self.losses = 0
         self.emptied = True
+        self.begins_at_the_end = False
         self.signing_in = SigningIn(None, time.monotonic)
         self.lost = False
         self.ending: Optional[ExitCode] = None

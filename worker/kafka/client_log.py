@@ -1,6 +1,7 @@
-"""What Kafka's clients log: it goes the way of our log. And one thing the consumer's tells nowhere else: which topic a name
-stands for by now. The client fetches by a topic's id, so it says that it goes over to another topic of that name before it can
-have anything of it, and its log comes by the same queue as its messages. Consumer thread only.
+"""What Kafka's clients log: it goes the way of our log. And two things the consumer's tells nowhere else: that what it should
+read is gone, and which topic a name stands for by now. The client fetches by a topic's id, so it says that it goes over to
+another topic of that name before it can have anything of it, and its log comes by the same queue as its messages. Consumer
+thread only.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ _CLOSED_LATER = re.compile(r": Disconnected.* in state UP")
 _UNANSWERED = "in state APIVERSION_QUERY"  # the first that a broker is asked
 _PERHAPS = "Does it want another KAFKA_CLIENT_SECURITY_PROTOCOL, or is it no Kafka?"
 _CHANGED = re.compile(r"Topic (\S+) changed id from \S+ to (\S+)")
+_GONE = re.compile(r"(\S+) \[(\d+)\]: offset reset \(at offset (\d+)")
 _LED = re.compile(r"Topic (\S+) \[(\d+)\] Leader -?\d+ Epoch (-?\d+)")
 
 
@@ -34,12 +36,15 @@ class ClientLog:
         on_topic: Callable[[str, str], None],
         on_made_anew: Callable[[str, str], None],
         on_outlived: Callable[[TopicPartition], None],
+        on_gone: Callable[[TopicPartition, int], None],
     ) -> None:
-        """To whom it is told which id a topic has, that it is another one now (and its new id), and that a partition of such a
-        topic is led in an epoch that the client takes for an old one (see `ownership.arrivals`)."""
+        """To whom it is told which id a topic has, that it is another one now (and its new id), that a partition of such a
+        topic is led in an epoch that the client takes for an old one (see `ownership.arrivals`), and that an offset to be read
+        is not there any more."""
         self._on_topic = on_topic
         self._on_made_anew = on_made_anew
         self._on_outlived = on_outlived
+        self._on_gone = on_gone
         self._wanted = self._closed_wanted = False
         self._ids: Dict[str, Set[str]] = {}  # all that each has had: a broker may be behind, and tell a former one
         self._anew: Set[str] = set()
@@ -62,6 +67,10 @@ class ClientLog:
             client_log.log(level, form, facility, client, text)
         if facility == "METADATA":
             self._hear(text)
+        elif facility == "OFFSET":
+            gone = _GONE.search(text)
+            if gone:
+                self._on_gone((gone[1], int(gone[2])), int(gone[3]))
 
     def _hear(self, text: str) -> None:
         changed, led = _CHANGED.search(text), _LED.search(text)

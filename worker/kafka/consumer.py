@@ -13,7 +13,7 @@ import re
 import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
-from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, libversion
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, libversion
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.brokers import Brokers
@@ -21,8 +21,8 @@ from kafka_worker.kafka.client_log import ClientLog, client_log
 from kafka_worker.kafka.ends import Asker, Ends
 from kafka_worker.kafka.errors import Meaning, is_of_one_partition, meaning
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
-from kafka_worker.kafka.properties import EARLIEST, LATEST, is_cooperative
-from kafka_worker.kafka.rewinds import Rewinds
+from kafka_worker.kafka.properties import EARLIEST, is_cooperative
+from kafka_worker.kafka.rewinds import END, RESET, RESETS, Rewinds
 from kafka_worker.kafka.tokens import SETTING, SigningIn
 from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.shared import logs
@@ -34,10 +34,6 @@ from kafka_worker.shared.system.deadline import Deadline
 log = logs.logger(__name__)
 
 LIBRARY = str(libversion()[0])  # the version of the client
-RESETS = {  # what auto.offset.reset says; `error` says nothing
-    **dict.fromkeys(EARLIEST, OFFSET_BEGINNING),
-    **dict.fromkeys(LATEST, OFFSET_END),
-}
 
 
 def create_consumer(properties: Dict[str, Any]) -> Consumer:
@@ -89,6 +85,8 @@ class GroupConsumer:
         self.signing_in = SigningIn(properties.get(SETTING), clock)
         self._properties, self._topics = {**properties, **callbacks}, list(topics)
         self._static = "group.instance.id" in properties
+        self._reset = str(properties.get(RESET))
+        self.begins_at_the_end = RESETS.get(self._reset) == END  # where the group has committed nothing
         self._paused: List[TopicPartition] = []  # of those that are just being assigned
         self._told: Dict[TopicPartition, ClientPartition] = {}  # the same: what the broker has told that it holds
         self._cooperative = is_cooperative(properties)
@@ -100,8 +98,11 @@ class GroupConsumer:
         return self._brokers.away
 
     def _join(self) -> None:
-        its_log = ClientLog(self._on_topic, self._on_made_anew, self._on_outlived)
-        self._consumer = create_consumer(its_log.added(self._properties))
+        its_log = ClientLog(self._on_topic, self._on_made_anew, self._on_outlived, self._on_gone)
+        properties = its_log.added(self._properties)
+        if self.begins_at_the_end:  # we say so of what has no offset; of what had one the client would skip what is there
+            properties[RESET] = EARLIEST[0]
+        self._consumer = create_consumer(properties)
         self._consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     def fetch(self, most: int, timeout: float) -> List[Any]:
@@ -258,7 +259,7 @@ class GroupConsumer:
         if told is None:
             return partition
         epoch = -1 if told.leader_epoch is None else told.leader_epoch
-        offset = told.offset if told.offset >= 0 else RESETS.get(str(self._properties.get("auto.offset.reset")), told.offset)
+        offset = told.offset if told.offset >= 0 else RESETS.get(self._reset, told.offset)
         return ClientPartition(partition.topic, partition.partition, offset, leader_epoch=epoch)
 
     @harmless
@@ -288,6 +289,10 @@ class GroupConsumer:
     @harmless
     def _on_outlived(self, name: TopicPartition) -> None:
         self._listener.on_outlived(name)
+
+    @harmless
+    def _on_gone(self, name: TopicPartition, offset: int) -> None:
+        self._listener.on_gone(name, offset)
 
     @harmless
     def _on_statistics(self, text: str) -> None:

@@ -26,6 +26,10 @@ class RebalanceListener:
         """This partition can't be read from there on; the name of the client's error, and its text. What comes behind may be
         past something that was never delivered."""
 
+    def on_gone(self, name: TopicPartition, offset: int) -> None:
+        """What is to be read from this offset on is not there any more. The client goes on elsewhere, without having told
+        anything of it yet."""
+
     def on_topic(self, topic: str, topic_id: str) -> None:
         """The topic has this id: told before anything of it is delivered."""
 

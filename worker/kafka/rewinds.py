@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from typing import Any, Dict, Iterable, List, Set
 
-from confluent_kafka import Consumer, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.listener import TopicPartition
+from kafka_worker.kafka.properties import EARLIEST, LATEST
 from kafka_worker.shared import logs
 
 log = logs.logger(__name__)
+
+END = OFFSET_END
+RESET = "auto.offset.reset"
+RESETS = {  # what it says; `error` says nothing
+    **dict.fromkeys(EARLIEST, OFFSET_BEGINNING),
+    **dict.fromkeys(LATEST, END),
+}
 
 
 class Rewinds:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, Mapping, Set
 
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.rewinds import END
 from kafka_worker.kafka.topic_ids import short
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN, Home
@@ -74,6 +75,9 @@ class Arrivals:
             home = homes.get(partition.topic, UNKNOWN).completed(self._by_client.get(partition.topic, UNKNOWN))
             if not self._recovery.restore(partition, *committed[name], home):
                 consumer.rewind(name)
+                partition.flow.drop()
+            elif partition.flow.untold and partition.stored.committed < 0 and consumer.begins_at_the_end:
+                consumer.rewind(name, END)  # the client itself has begun with the first message
                 partition.flow.drop()
         self.check_soon()
 

@@ -28,6 +28,7 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.topic_settings import ByTopic
+from kafka_worker.standstill.losses import Losses
 from kafka_worker.standstill.unreadable import DEADLY, Fault
 from kafka_worker.steering.steering import Steering
 
@@ -64,6 +65,7 @@ class Ownership(RebalanceListener):
         self._orderings = ByTopic(settings.of, lambda own: ORDERINGS[own.ordering])
         self._starting = Starting(self._orderings, parts, steering.parking, clock)
         self._reading = Reading(settings, clock)
+        self.losses = Losses(clock)
         self._by_partition = intake.by_partition(parts.topics)
         longest_poll = milliseconds(parts.consumer_properties, "max.poll.interval.ms")
         self._longest_revocation = min(settings.drain_seconds, longest_poll / 2)
@@ -171,6 +173,9 @@ class Ownership(RebalanceListener):
             if partition is None:
                 self._drop(topic, len(batch))  # delivered just before a revocation; whoever has the partition now gets them
                 continue
+            if partition in self.losses.sought:
+                for message in batch:
+                    self.losses.goes_on(partition, message.offset())
             if partition.flow.unread:
                 batch = self._readable(partition, batch)  # noqa: PLW2901
                 if not batch:
@@ -234,6 +239,12 @@ class Ownership(RebalanceListener):
         self._consumer.rewind((partition.topic, partition.number))
         self._begun_anew(partition)
 
+    def on_gone(self, name: TopicPartition, offset: int) -> None:
+        """Whatever has taken it was quicker than we."""
+        partition = self.assignment.get(*name)
+        if partition is not None:
+            self.losses.nothing_at(partition, offset)
+
     def on_outlived(self, name: TopicPartition) -> None:
         """Our client can't read this partition of a topic that was made anew. (If it has told anything of it, it can.)"""
         partition = self.assignment.get(*name)
@@ -243,6 +254,8 @@ class Ownership(RebalanceListener):
     def on_end(self, name: TopicPartition, offset: int) -> None:
         """The end of a partition: the only sign of progress behind messages that are never delivered."""
         partition = self.assignment.get(*name)
+        if partition is not None:
+            self.losses.goes_on(partition, offset)
         if partition is not None and partition.flow.read_to_the_end():
             partition.at_end(offset)
             if not partition.stored.named:
@@ -273,6 +286,7 @@ class Ownership(RebalanceListener):
         """The topic was made anew, or somebody moved the group. What runs of the old offsets is dropped, and what was known of
         them is void."""
         partition.closing.forget()
+        self.losses.forget(partition)
         self._recovery.void(partition)
         again = self.assignment.add(partition.topic, partition.number)
         if self._stopping.wish is not None:
@@ -317,6 +331,7 @@ class Ownership(RebalanceListener):
             running = len(self._settling.running([partition]))
             self._drop(partition.topic, partition.flow.waiting + partition.tracker.in_flight - running)
             self._recovery.ended(partition)
+            self.losses.forget(partition)
             self.assignment.remove(partition.topic, partition.number)
         self._settling.start_after_all()
         self.serve()

@@ -130,6 +130,11 @@ class Stored:
         """Whether it was done before this assignment."""
         return offset < self.committed or any(first <= offset < behind for first, behind in self.done_before)
 
+    def undone(self, first: int, behind: int) -> int:
+        """How many of these offsets, none of which was delivered to this assignment, were not done before it."""
+        done = [(max(first, start), min(behind, end)) for start, end in self.done_before]
+        return max(0, behind - first) - sum([end - start for start, end in done if end > start])
+
     def skips(self, offset: int) -> bool:
         """The message there is delivered, and so is never asked about again; whether it was done before."""
         while self.done_before and self.done_before[0][1] <= offset:

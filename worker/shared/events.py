@@ -8,8 +8,8 @@ from typing import Dict
 
 #: The names, in the order in which a line of JSON has them.
 FIELDS = (
-    "event", "process", "pid", "slot", "topic", "partition", "offset", "key_hash", "attempt", "error_type", "breaker",
-    "reason", "user", "trace_id", "span_id",
+    "event", "process", "pid", "slot", "topic", "partition", "offset", "to_offset", "count", "key_hash", "attempt",
+    "error_type", "breaker", "reason", "user", "trace_id", "span_id",
 )  # fmt: skip
 
 
@@ -83,6 +83,7 @@ class Event(str, Enum):
     RESUMED = "resumed"
     PROBATION = "probation"  # which partition its processes die of is being found out
     TOPIC_MADE_ANEW = "topic-made-anew"
+    MESSAGES_LOST = "messages-lost"  # they were gone before they were done
     OFFSETS_WENT_BACK = "offsets-went-back"
     RECALLED = "recalled"  # what was done before is known, and not run again
 

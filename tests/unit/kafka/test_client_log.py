@@ -21,9 +21,11 @@ class Heard:
         self.first: List[Tuple[str, str]] = []
         self.anew: List[Tuple[str, str]] = []
         self.outlived: List[Tuple[str, int]] = []
+        self.gone: List[Tuple[Tuple[str, int], int]] = []
         self.log = ClientLog(
-            lambda *topic: self.first.append(topic), lambda *topic: self.anew.append(topic), self.outlived.append
-        )
+            lambda *topic: self.first.append(topic), lambda *topic: self.anew.append(topic), self.outlived.append,
+            lambda *place: self.gone.append(place),
+        )  # fmt: skip
         self.properties: Dict[str, Any] = self.log.added(properties)
 
     def says(self, text: str, facility: str = "METADATA") -> None:
@@ -49,6 +51,14 @@ def test_a_client_tells_by_its_log_that_a_topic_is_another_one_and_that_it_takes
 
     assert (heard.first, heard.anew) == ([("orders.new", OLD)], [("orders.new", NEW)])
     assert heard.outlived == [("orders.new", 3)]
+
+
+def test_a_client_tells_by_its_log_that_what_it_should_read_is_gone() -> None:
+    heard = Heard()
+    heard.says("orders.new [3]: offset reset (at offset 77 (leader epoch 1), broker 1) to offset BEGINNING", "OFFSET")
+    heard.says("orders.new [3]: offset reset (at offset INVALID (leader epoch -1), broker 1) to offset END", "OFFSET")
+
+    assert heard.gone == [(("orders.new", 3), 77)]
 
 
 @pytest.mark.parametrize(("given", "later"), [({}, 0), ({"log.connection.close": "true"}, 1)])

@@ -120,11 +120,13 @@ def witness(client: Client) -> Witness:
 
 
 @pytest.mark.parametrize(
-    ("reset", "offset"), [("earliest", OFFSET_BEGINNING), ("latest", OFFSET_END), ("error", OFFSET_INVALID)]
+    ("reset", "offset", "if_gone"),
+    [("earliest", OFFSET_BEGINNING, "earliest"), ("latest", OFFSET_END, "earliest"), ("error", OFFSET_INVALID, "error")],
 )
 def test_what_is_assigned_begins_where_the_broker_told_or_at_once_where_auto_offset_reset_says(
-    client: Client, reset: str, offset: int
+    client: Client, reset: str, offset: int, if_gone: str
 ) -> None:
+    """And where what was told is gone, nothing that is there is skipped."""
     owner = Witness()
     owner.group = GroupConsumer({"auto.offset.reset": reset}, [TOPIC], owner)
     client.stored = [ClientPartition(TOPIC, 0, 17), ClientPartition(TOPIC, 1)]
@@ -132,6 +134,7 @@ def test_what_is_assigned_begins_where_the_broker_told_or_at_once_where_auto_off
     client.callbacks["on_assign"](client, [ClientPartition(TOPIC, number) for number in range(3)])
 
     assert client.begun == [(0, 17), (1, offset), (2, OFFSET_INVALID)]
+    assert client.callbacks["auto.offset.reset"] == if_gone
 
 
 def test_where_the_broker_tells_nothing_the_client_begins_by_itself(client: Client, witness: Witness) -> None:

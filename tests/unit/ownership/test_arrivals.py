@@ -6,6 +6,7 @@ import threading
 from typing import Dict, List, Optional, Tuple
 
 import pytest
+from confluent_kafka import OFFSET_END
 
 from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.kafka.topic_ids import short
@@ -290,3 +291,18 @@ def test_a_stop_before_the_broker_has_told_owes_nothing(bench: Bench, monkeypatc
 
     assert code == 0
     assert bench.group.commits == []
+
+
+def test_a_group_that_begins_at_the_end_does_so_where_it_is_told_late_that_nothing_is_committed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client itself has begun with the first message, as it does where what is committed is gone."""
+    broker_holds(monkeypatch, {}, {}, {OURS: (-1001, None)})
+
+    def latest(group: ScriptedGroup) -> List[Message]:
+        group.begins_at_the_end = True
+        return []
+
+    bench.play(latest, assign(), deliver(0, 1), rewound(bench), deliver(7), until(lambda: bench.done == {7}), stop())
+
+    assert bench.group.rewound == [OFFSET_END]

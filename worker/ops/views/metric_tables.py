@@ -128,6 +128,7 @@ WORK = (
         ("topic", "outcome"),
         ("done", "dead_letter", "retry_topic", "parked", "dropped"),
     ),
+    Counted("messages_lost", "Messages that were gone before they were done, at most.", ("topic",), ("",)),
     Counted("attempts_failed", "Attempts that raised, of partitions that stayed.", ("topic", "error"), ()),
     Counted(
         "dead_letters",

@@ -9,6 +9,7 @@ from kafka_worker.shared.ipc.snapshot import (
     BreakerReport,
     ChildReport,
     Condition,
+    LossReport,
     PartitionReport,
     SlotReport,
     Snapshot,
@@ -41,6 +42,7 @@ class Kind(str, Enum):
     TROUBLE = "trouble"  # something keeps it from running tasks
     TOPIC_MISSING = "topic-missing"  # one that the service consumes
     UNSTORED = "dead-letters-unstored"
+    LOST = "messages-lost"  # they were gone before they were done
     HELD = "held"
     STALLED = "stalled"  # partitions that stand still, with nothing that explains it
     BREAKER = "breaker"
@@ -113,8 +115,21 @@ def _of_child(child: ChildReport) -> Found:
         yield Kind.TROUBLE, child.trouble
     if child.log_untold:
         yield Kind.LOG, _unread(child.log_untold)
+    for loss in child.lost[:MOST_REASONS]:
+        yield Kind.LOST, _gone(loss)
+    if child.lost[MOST_REASONS:]:
+        more = sum(loss.count for loss in child.lost[MOST_REASONS:])
+        yield Kind.LOST, f"{more} messages of {len(child.lost[MOST_REASONS:])} more partitions were gone likewise (events)"
     if child.dead_letters_waiting:
         yield Kind.UNSTORED, f"{child.dead_letters_waiting} dead letters can't be stored"
+
+
+def _gone(loss: LossReport) -> str:
+    where = f"{loss.topic}[{loss.partition}], at offsets {loss.first} to {loss.last}"
+    return (
+        f"{loss.count} messages of {where}, were gone before they were done, as was found {loss.seconds:.0f} s ago: retention "
+        "was quicker, or somebody has deleted them"
+    )
 
 
 def _standing(partitions: Iterable[PartitionReport]) -> Found:

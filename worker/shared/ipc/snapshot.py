@@ -180,6 +180,17 @@ class OrderReport(NamedTuple):
     sent: bool = False  # of a message: its letter is on its way, and this can't be taken back any more
 
 
+class LossReport(NamedTuple):
+    """Messages of a partition that were gone before they were done."""
+
+    topic: str
+    partition: int
+    first: int  # offset
+    last: int  # offset
+    count: int  # type: ignore[assignment]  # at most: offsets have holes; what lies between several losses is not in it
+    seconds: float  # since it was found
+
+
 class ChildReport(NamedTuple):
     """A heartbeat."""
 
@@ -223,6 +234,7 @@ class ChildReport(NamedTuple):
     librdkafka: str = ""  # version of the Kafka client that it uses
     parked: Sequence[ParkedReport] = ()  # by the orders that it knows of, and goes by
     orders_known: int = 0  # the number of the list of orders by which it goes
+    lost: Sequence[LossReport] = ()  # of late, the last ones first
 
 
 class SlotReport(NamedTuple):

@@ -70,8 +70,8 @@ def test_each_rule_is_tested_where_it_speaks_and_where_it_does_not_and_is_explai
     operations = (ROOT / "docs" / "OPERATIONS.md").read_text()
 
     assert names == [
-        "Down", "CrashLoop", "Stalled", "FallingBehind", "HeadOfLine", "Held", "BreakerOpen", "DeadLetters", "PoisonMessage",
-        "NotCommitting", "PausedTooLong", "SnapshotStale",
+        "Down", "CrashLoop", "Stalled", "FallingBehind", "HeadOfLine", "MessagesLost", "Held", "BreakerOpen", "DeadLetters",
+        "PoisonMessage", "NotCommitting", "PausedTooLong", "SnapshotStale",
     ]  # fmt: skip
     assert [name for name in names if f'name: "{name}"' not in tests or f'name: "{name}: not here"' not in tests] == []
     assert [name for name in names if f"| {name} |" not in operations] == []

@@ -41,6 +41,10 @@ const REMEDIES = {
     "The dead-letter topic is missing, forbidden or full. Nothing is lost; it goes on by itself after the cure.",
     () => `${SERVICE} check`,
   ],
+  "messages-lost": [
+    "Nobody can do them any more: work goes on with what is there. A longer retention, or more processes. What was lost of late:",
+    () => `${SERVICE} events`,
+  ],
   "held": [
     "Nothing of it is lost, the other partitions go on. If the text has a command, that one mends it. What it waits for:",
     (_, slot) => explain(slot.child.partitions.find((partition) => partition.held)),

@@ -1,0 +1,70 @@
+"""Messages that were gone before they were done: retention was quicker, or somebody has deleted them. The client goes on with
+the first one that is there, and says so in its log only, before it has anything of what is there. Consumer thread only.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Dict, List, Tuple
+
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.ipc.snapshot import LossReport
+from kafka_worker.shared.ipc.work import Work
+
+log = logs.logger(__name__)
+
+TOLD_SECONDS = 600.0  # so long it is told: nothing of it can be mended, and who looks later has the events and the counts
+
+
+class Losses:
+    """Those of one process."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """None yet."""
+        self._clock = clock
+        self.sought: Dict[Partition, int] = {}  # where the client has found nothing, and has told nothing since
+        self._told: Dict[Tuple[str, int], Tuple[LossReport, float]] = {}  # each place's last, and when
+        self.work = Work()
+
+    def nothing_at(self, partition: Partition, offset: int) -> None:
+        """That is where it should go on, and nothing is there any more. (A client asks again from where it believes the first
+        to be: that is no loss of what lies behind.)"""
+        self.sought.setdefault(partition, offset)
+
+    def goes_on(self, partition: Partition, offset: int) -> None:
+        """A message has this offset, or the partition ends there: it is the first since then that is not below what was
+        sought. (Below may be what the client had before, or what is read again, as of a topic that was made anew.)"""
+        first = self.sought.get(partition, offset)
+        if offset < first or partition.flow.untold:  # of which it is not known yet what was done
+            return
+        self.sought.pop(partition, None)
+        count = partition.stored.undone(first, offset)
+        if count:
+            self._tell(partition, LossReport(partition.topic, partition.number, first, offset - 1, count, 0.0))
+
+    def forget(self, partition: Partition) -> None:
+        """It is ours no longer: whoever has it next finds out."""
+        self.sought.pop(partition, None)
+
+    def reports(self) -> List[LossReport]:
+        """Those of late, the last ones first."""
+        now = self._clock()
+        self._told = {place: (loss, at) for place, (loss, at) in self._told.items() if now - at < TOLD_SECONDS}
+        told = [loss._replace(seconds=now - at) for loss, at in self._told.values()]
+        return sorted(told, key=lambda loss: loss.seconds)
+
+    def _tell(self, partition: Partition, loss: LossReport) -> None:
+        self.work.add("messages_lost", loss.topic, "", loss.count)
+        where = {"topic": loss.topic, "partition": loss.partition, "offset": loss.first}
+        log.error(
+            "%s: %d messages, at offsets %d to %d, were gone before they were done: retention was quicker, or somebody has "
+            "deleted them. It goes on behind them",
+            partition, loss.count, loss.first, loss.last,
+            extra=about(Event.MESSAGES_LOST, **where, to_offset=loss.last, count=loss.count),
+        )  # fmt: skip
+        place = loss.topic, loss.partition
+        before = self._told.get(place)
+        if before is not None:
+            loss = loss._replace(first=before[0].first, count=before[0].count + loss.count)
+        self._told[place] = loss, self._clock()
