@@ -130,7 +130,7 @@ def _pause(desk: Desk) -> None:
         eventually(lambda: all(each["pause"] for each in desk.partitions()), SECONDS, "all are paused")
         scene.send([message(f"again-{key}", key, 1) for key in OTHERS])
         service.roll(SECONDS)
-        assert [each.result() for each in parked] == [{"outcome": "", "problem": ""}] * 2
+        assert [each.result() for each in parked] == [{"outcome": "", "former": [], "problem": ""}] * 2
     eventually(lambda: len(scene.ledger.done()) == done + 2 * len(OTHERS), SECONDS, "the pause of all is over")
     service.terminate()
     assert service.wait(SECONDS) == 0
@@ -142,7 +142,11 @@ def _pause(desk: Desk) -> None:
     eventually(lambda: any(each["head"] for each in desk.partitions()), SECONDS, "it is known how far it is behind")
     (waiting,) = (each for each in desk.partitions() if each["head"])
     assert (waiting["lag"], waiting["head"]["offset"], waiting["head"]["waits"]) == (2, 8, "operator")
-    assert taken_back == {"ended": [f"{scene.topic}/0/9"], "still": [f"{scene.topic}/0"], "silent": [], "problem": ""}
+    (former,) = taken_back.pop("former")
+    assert former["reason"] == "number 9"
+    assert taken_back == {
+        "ended": [f"{scene.topic}/0/9"], "still": [f"{scene.topic}/0"], "named": [], "silent": [], "problem": "",
+    }  # fmt: skip
     assert service.status()["problems"] == []
     assert min(entry.at for entry in scene.ledger.of("start") if entry.id.startswith("again-")) >= began + 2.0
     assert not {"named", "late"} & set(desk.started())

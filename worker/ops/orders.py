@@ -52,7 +52,7 @@ def _paused(request: OrderRequest, answer: Dict[str, Any]) -> int:
     )
     show(
         f"{request.place} is paused{span}, on this host only: what runs is finished, nothing more is started or fetched, and "
-        f"what is done is committed.{here}\nTo let it go on: resume {request.place if request.place.topic else '--all'}"
+        f"what is done is committed.{here}{_former(answer)}\nTo let it go on: resume {request.place if request.place.topic else '--all'}"
     )
     return DONE
 
@@ -62,9 +62,12 @@ def _resumed(request: OrderRequest, answer: Dict[str, Any]) -> int:
     if request.place.offset is not None:
         slots = ", ".join(map(str, answer.get("silent", [])))
         doubt = f". But slot {slots} has not answered: if it had begun, there is a dead letter (dead-letters list)"
-        show(f"{ended} is not to be parked any more{doubt if slots else ''}")
+        show(f"{ended} is not to be parked any more{doubt if slots else ''}{_former(answer)}")
     else:
-        show(f"{ended}: paused no more, on this host" + (f". But so is still: {still}" if still else ""))
+        named = answer.get("named", [])
+        stay = f"\nStill to be parked: {', '.join(named)}. To take one back: resume {named[0]}" if named else ""
+        wider = f". But so is still: {still}" if still else ""
+        show(f"{ended}: paused no more, on this host{wider}{_former(answer)}{stay}")
     return DONE
 
 
@@ -73,17 +76,24 @@ def _parked(request: OrderRequest, answer: Dict[str, Any]) -> int:
     if outcome == "parked":
         show(
             f"{place} is parked: it is a dead letter now, and its offset counts as done. If it ran, its call is told that it "
-            "is cancelled, and goes on in vain.\nTo bring it back: dead-letters replay (dead-letters list shows its place)"
+            "is cancelled, and goes on in vain."
+            f"{_former(answer)}\nTo bring it back: dead-letters replay (dead-letters list shows its place)"
         )
     elif outcome == "done":
         complain(f"{place} had come to its end before it could be parked: there is no letter of it")
         return REFUSED
     else:
         show(
-            f"{place} is kept by name, and parked as soon as it can be: explain {place} says what it waits for.\n"
-            f"To take that back: resume {place}"
+            f"{place} is kept by name, and parked as soon as it can be: explain {place} says what it waits for."
+            f"{_former(answer)}\nTo take that back: resume {place}"
         )
     return DONE
+
+
+def _former(answer: Dict[str, Any]) -> str:
+    """What was in force before: somebody else may have ordered it."""
+    lines = told([from_json(OrderReport, each) for each in answer.get("former", [])])
+    return safe("\n".join(["", "Until now:", *lines])) if lines else ""
 
 
 _SAID: Dict[str, Callable[[OrderRequest, Dict[str, Any]], int]] = {"pause": _paused, "resume": _resumed, "park": _parked}

@@ -41,6 +41,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 PARK = ["park", "orders/5/120", "--reason", "why"]
+FORMER = "\nUntil now:\n  paused: orders, by ops@host for 12m00s, 18m00s left: the bank is\\x1b[2J away\n"
 SAID = [
     (
         ["pause", "orders", "--reason", "why", "--for", "30m"],
@@ -52,6 +53,10 @@ SAID = [
     (["pause", "orders", "--reason", "why"], {"here": 3, "problem": "the disk is full"}, "the disk is full"),
     (["resume", "orders"], {"ended": ["orders", "orders/5"], "still": ["everything"]}, "orders, orders/5: paused no more"),
     (["resume", "orders"], {"ended": ["orders"], "still": ["everything"]}, "But so is still: everything"),
+    (["resume", "--all"], {"ended": ["orders"], "named": ["orders/5/120"]}, "Still to be parked: orders/5/120. To take one back"),
+    (["pause", "orders", "--reason", "why"], {"here": 3, "former": [PAUSE._asdict()]}, FORMER),
+    (["resume", "orders"], {"ended": ["orders"], "former": [PAUSE._asdict()]}, FORMER),
+    (PARK, {"outcome": "", "former": [PAUSE._asdict()]}, FORMER),
     (["resume", "orders/5/120"], {"ended": ["orders/5/120"], "still": []}, "0: orders/5/120 is not to be parked any more"),
     (
         ["resume", "orders/5/120"],

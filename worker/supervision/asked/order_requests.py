@@ -8,7 +8,7 @@ import contextlib
 import os
 import pwd
 import time
-from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from kafka_worker.shared import logs, routes
 from kafka_worker.shared.configuration.words.place import Place
@@ -98,35 +98,54 @@ class OrderRequests:
             (order,) = of_rows([[*place, reason, user, now, until]])
         except (ValueError, OverflowError) as problem:
             raise _RefusedError(str(problem)) from None
-        topics = routes.consumed(self._settings, [order.place.topic])
-        if order.place.topic and order.place.topic not in topics:
-            raise _RefusedError(f"{order.place.topic} is none of the topics of this service: {', '.join(topics)}")
         return order
 
     def _pause(self, order: Order, user: str) -> Later:
         if order.parks:
             raise _RefusedError(f"{order.place} is a message: pause wants a topic, a partition, or everything")
-        self._add(order)
+        self._must_be_of_ours(order.place)
+        former = self._add(order)
         span = "" if order.until is None else f" for {order.until - order.since:.0f} s"
-        log.warning("%s pauses %s on this host%s: %s", user, order.place, span, order.reason, extra=of(Event.PAUSED, order))
+        log.warning(
+            "%s pauses %s on this host%s: %s%s",
+            user, order.place, span, order.reason, _in_place_of(former), extra=of(Event.PAUSED, order),
+        )  # fmt: skip
         here = sum(_covers(order.place, place) for place, _ in self._partitions())
-        return self._when_kept(lambda: {"here": here})
+        return self._when_kept(lambda: {"here": here, "former": former})
 
     def _resume(self, order: Order, user: str) -> Later:
         place, standing = order.place, self._standing.orders
         ended = [each for each in standing if each.parks == order.parks and _covers(place, each.place)]
         wider = [each for each in standing if not each.parks and each not in ended and _covers(each.place, place)]
+        # What is to be parked does harm if it runs, as a rule: whoever lets a pause go does not mean that.
+        named = [str(each.place) for each in standing if each.parks and each not in ended and _covers(place, each.place)]
         if not ended:
-            raise _RefusedError(f"{place} is paused with {wider[0].place}" if wider else f"no order here is about {place}")
+            raise self._nothing_of(place, wider, named)
         if place in self._standing.sent():
             raise _RefusedError(_TOO_LATE.format(place))
+        former = self._standing.reports(ended)
         self._standing.keep(each for each in standing if each not in ended)
         for each in ended:
             what = "takes back the order to park" if each.parks else "ends the pause of"
             event = Event.PARK_WITHDRAWN if each.parks else Event.RESUMED
             log.warning("%s %s %s: %s", user, what, each.place, each.in_words, extra=of(event, each))
-        told = {"ended": [str(each.place) for each in ended], "still": [str(each.place) for each in wider]}
+        told = {
+            "ended": [str(each.place) for each in ended],
+            "still": [str(each.place) for each in wider],
+            "named": named,
+            "former": [each._asdict() for each in former],
+        }
         return self._when_kept(self._withdrawn(place, told) if order.parks else lambda: told)
+
+    def _nothing_of(self, place: Place, wider: Sequence[Order], named: Sequence[str]) -> _RefusedError:
+        """Why there is nothing at this place that could end."""
+        if wider:
+            return _RefusedError(f"{place} is paused with {wider[0].place}")
+        if named:
+            stay = f"to be parked stays what is so: {', '.join(named)}. To take one back: resume {named[0]}"
+            return _RefusedError(f"{place}: nothing of it is paused here, and {stay}")
+        self._must_be_of_ours(place)
+        return _RefusedError(f"no order here is about {place}")
 
     def _withdrawn(self, place: Place, told: Message) -> Later:
         """Whether a message is not to be parked any more is known when its process goes by that, and not before: it may have
@@ -142,18 +161,27 @@ class OrderRequests:
         return later
 
     def _park(self, order: Order, user: str) -> Later:
+        self._must_be_of_ours(order.place)
         self._must_be_here(order.place)
-        self._add(order)
+        former = self._add(order)
         self._standing.outcomes.pop(order.place, None)
-        log.warning("%s has %s parked: %s", user, order.place, order.reason, extra=of(Event.PARK_ORDERED, order))
+        log.warning(
+            "%s has %s parked: %s%s",
+            user, order.place, order.reason, _in_place_of(former), extra=of(Event.PARK_ORDERED, order),
+        )  # fmt: skip
         deadline = Deadline(PARK_SECONDS, self._clock)
 
         def later() -> Optional[Message]:
             if order in self._standing.orders and not deadline.expired():
                 return None
-            return {"outcome": self._standing.outcomes.get(order.place, "")}
+            return {"outcome": self._standing.outcomes.get(order.place, ""), "former": former}
 
         return self._when_kept(later)
+
+    def _must_be_of_ours(self, place: Place) -> None:
+        topics = routes.consumed(self._settings, [place.topic])
+        if place.topic and place.topic not in topics:
+            raise _RefusedError(f"{place.topic} is none of the topics of this service: {', '.join(topics)}")
 
     def _must_be_here(self, place: Place) -> None:
         """Else nobody here can park it, or there is nothing to park."""
@@ -173,12 +201,15 @@ class OrderRequests:
             if slot.child is not None and slot.child.report is not None:
                 yield from ((Place(each.topic, each.partition), each) for each in slot.child.report.partitions)
 
-    def _add(self, order: Order) -> None:
-        """In place of a former one about the same."""
+    def _add(self, order: Order) -> List[Dict[str, Any]]:
+        """In place of a former one about the same, which is returned."""
+        former = [each for each in self._standing.orders if each.place == order.place]
         others = [each for each in self._standing.orders if each.place != order.place]
         if len(others) >= MOST:
             raise _RefusedError(f"there are {MOST} orders, and no more are kept: pauses lists them, and resume ends them")
+        told = [each._asdict() for each in self._standing.reports(former)]
         self._standing.keep([*others, order])
+        return told
 
     def _when_kept(self, answer: Later) -> Later:
         """The answer, when it is known whether the orders can be kept, and with what keeps them from that."""
@@ -189,6 +220,11 @@ class OrderRequests:
             return said if said is None or "error" in said else {**said, "problem": self._standing.problem}
 
         return later
+
+
+def _in_place_of(former: Sequence[Mapping[str, Any]]) -> str:
+    """What an order stands in place of, behind its reason."""
+    return "".join(f" (in place of: {each['reason']} ({each['by']}))" for each in former)
 
 
 def _covers(place: Place, other: Place) -> bool:

@@ -4,7 +4,7 @@ there (`steering`)."""
 from __future__ import annotations
 
 import time
-from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Set
+from typing import Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Set
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.words.place import Place
@@ -63,14 +63,14 @@ class StandingOrders:
         self.orders = tuple(orders)
         self._file.write(self.orders)
 
-    def reports(self) -> List[OrderReport]:
-        """What the snapshot says of them."""
+    def reports(self, orders: Optional[Iterable[Order]] = None) -> List[OrderReport]:
+        """What the snapshot says of them; of these alone, if given."""
         now, sent = self._wall(), self.sent()
         return [
             OrderReport(
                 *order.place, order.reason, order.by, max(0.0, now - order.since), _left(order, now), order.place in sent
             )
-            for order in self.orders
+            for order in (self.orders if orders is None else orders)
         ]
 
     def sent(self) -> Set[Place]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
@@ -81,7 +82,7 @@ def test_a_pause_is_told_to_each_process_once_and_is_there_after_a_restart(bench
     standing = bench.standing.orders
     bench.start()
 
-    assert answer == {"here": 1, "problem": ""}
+    assert answer == {"here": 1, "former": [], "problem": ""}
     assert heard == [as_rows(standing)]
     assert bench.standing.orders == standing
     (order,) = standing
@@ -102,11 +103,20 @@ def test_a_pause_ends_when_its_time_is_over_wherever_the_service_was_then(bench:
     assert bench.standing.orders == ()
 
 
-def test_of_two_orders_about_the_same_the_newer_one_counts(bench: Bench) -> None:
-    bench.order("pause", ORDERS, "first", seconds=60)
-    bench.order("pause", ORDERS, "second")
+@pytest.mark.parametrize(("command", "place", "left"), [("pause", ORDERS, 50.0), ("park", MESSAGE, -1.0)])
+def test_of_two_orders_about_the_same_the_newer_one_counts_and_says_whose_it_stands_in_place_of(
+    bench: Bench, caplog: pytest.LogCaptureFixture, command: str, place: Dict[str, Any], left: float
+) -> None:
+    bench.order(command, place, "first", seconds=60 if left > 0 else None)
+    bench.now += 10.0
+    bench.order(command, place, "second")
+    bench.now += PARK_SECONDS
+    answer = bench.later() or {}
 
     assert [(order.reason, order.until) for order in bench.standing.orders] == [("second", None)]
+    ((reason, seconds, rest),) = [(each["reason"], each["seconds"], each["left"]) for each in answer["former"]]
+    assert (reason, seconds, rest) == ("first", 10.0, left)
+    assert caplog.messages[-1].endswith(f": second (in place of: first ({answer['former'][0]['by']}))")
 
 
 @pytest.mark.parametrize(
@@ -124,10 +134,37 @@ def test_to_resume_ends_what_was_paused_there_and_below_and_says_what_still_paus
 
     assert bench.places == left
     assert answer
-    assert answer["still"] == left[:-1]
+    assert (answer["still"], answer["named"]) == (left[:-1], ["orders/5/120"])
+    assert [each["reason"] for each in answer["former"]] == ["why"] * len(answer["ended"])
+
+
+@pytest.mark.parametrize("place", [THREE, ORDERS, ALL])
+def test_what_is_to_be_parked_stays_so_when_all_may_go_on_and_who_wants_that_back_is_told_how(
+    bench: Bench, place: Dict[str, Any]
+) -> None:
+    bench.order("park", MESSAGE)
+
+    assert (bench.order("resume", place) or {})["error"].endswith("orders/5/120. To take one back: resume orders/5/120")
+    assert bench.places == ["orders/5/120"]
+
+
+@pytest.mark.parametrize(("command", "place"), [("pause", THREE), ("park", MESSAGE)])
+def test_an_order_about_a_topic_that_the_service_has_no_more_can_be_taken_back(
+    bench: Bench, command: str, place: Dict[str, Any]
+) -> None:
+    bench.order(command, place)
+    bench.settings = replace(bench.settings, topics=("others",))
+    bench.start()
+    bench.puppet.says("consuming", partitions=[], orders_known=9)
+
+    bench.order("resume", place)
+
+    assert bench.places == []
+    assert (bench.order("resume", place) or {})["error"].startswith("orders is none of the topics of this service: others")
 
 
 TOO_LATE = "orders/5/120 can't be let off any more: its dead letter is on its way, or stored"
+TAKEN_BACK = {"ended": ["orders/5/120"], "still": [], "named": [], "former": None, "problem": ""}
 SENT = [ParkedReport("orders", 5, 120, "sent")]
 
 
@@ -147,7 +184,7 @@ def test_a_message_that_is_not_parked_yet_can_be_let_off(bench: Bench) -> None:
     bench.puppet.says("consuming", partitions=[reports.PARTITION], orders_known=3)
 
     assert early == [None, None, None], "its process may be about to park it"
-    assert bench.later() == {"ended": ["orders/5/120"], "still": [], "silent": [], "problem": ""}
+    assert {**(bench.later() or {}), "former": None} == {**TAKEN_BACK, "silent": []}
     assert bench.places == []
 
 
@@ -167,7 +204,7 @@ def test_who_takes_a_park_back_is_told_which_process_does_not_say_whether_it_has
     take_back(bench)
     bench.now += PARK_SECONDS
 
-    assert bench.later() == {"ended": ["orders/5/120"], "still": [], "silent": [3], "problem": ""}
+    assert {**(bench.later() or {}), "former": None} == {**TAKEN_BACK, "silent": [3]}
 
 
 REFUSED = [
@@ -215,7 +252,7 @@ def test_there_is_an_end_to_orders(bench: Bench, monkeypatch: pytest.MonkeyPatch
         bench.order("pause", {"topic": "orders", "partition": number})
 
     assert "error" in (bench.order("pause", ALL) or {})
-    assert bench.order("pause", THREE) == {"here": 1, "problem": ""}
+    assert len((bench.order("pause", THREE) or {})["former"]) == 1
 
 
 @pytest.mark.parametrize("outcome", ["parked", "done"])
@@ -225,7 +262,7 @@ def test_who_has_a_message_parked_is_told_when_a_process_has_done_it_and_the_ord
     bench.heard()
 
     assert early is None
-    assert bench.later() == {"outcome": outcome, "problem": ""}
+    assert bench.later() == {"outcome": outcome, "former": [], "problem": ""}
     assert bench.places == []
 
 
@@ -233,7 +270,7 @@ def test_who_has_a_message_parked_that_can_not_be_yet_is_told_so_after_a_while(b
     bench.order("park", MESSAGE)
     bench.now += PARK_SECONDS
 
-    assert bench.later() == {"outcome": "", "problem": ""}
+    assert bench.later() == {"outcome": "", "former": [], "problem": ""}
     assert bench.places == ["orders/5/120"]
 
 
@@ -312,7 +349,7 @@ def test_a_damaged_file_that_somebody_removes_keeps_no_order_from_being_kept(ben
     answer = bench.order("pause", THREE)
     bench.start()
 
-    assert answer == {"here": 1, "problem": ""}
+    assert answer == {"here": 1, "former": [], "problem": ""}
     assert bench.places == ["orders/5"]
 
 
