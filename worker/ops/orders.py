@@ -52,7 +52,8 @@ def _paused(request: OrderRequest, answer: Dict[str, Any]) -> int:
     )
     show(
         f"{request.place} is paused{span}, on this host only: what runs is finished, nothing more is started or fetched, and "
-        f"what is done is committed.{here}{_former(answer)}\nTo let it go on: resume {request.place if request.place.topic else '--all'}"
+        f"what is done is committed.{here}{_former(answer)}\n"
+        f"To let it go on: resume {request.place if request.place.topic else '--all'}"
     )
     return DONE
 

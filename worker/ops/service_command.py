@@ -6,13 +6,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import List, Mapping, Optional
 
-from kafka_worker.shared import http_settings, logs
+from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.load import Configuration, ConfigurationError
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.output import streams
 from kafka_worker.shared.setting import written
 from kafka_worker.shared.settings import TABLE
-from kafka_worker.shared.system import machine
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.children.prepared import First
 
@@ -38,7 +37,7 @@ def _run(configuration: Configuration, closed: List[str], first: First) -> int:
     logs.set_up(settings.log_level, settings.log_format, "http" if serves else "supervisor")
     for warning in configuration.warnings:
         log.warning("%s", warning)
-    faults = http_settings.missing(settings.http) or machine.make_room(settings)
+    faults = preflight.of_machine(settings)
     if not (serves or faults):
         # The first process of the service is on its way beside the look at handler and client, without whose word it has no
         # settings.
@@ -75,5 +74,6 @@ def refuse(problem: ConfigurationError) -> int:
     """What is set can't work: say why, and do nothing."""
     asked, found = problem.partial, problem.faults
     if asked.command == "run":  # what is right of it is enough to look for more: all faults are told together
-        found = [*found, *preflight.faults(asked.settings, asked.child_environment)]
+        found = [*found, *preflight.of_machine(asked.settings)]
+        found += preflight.faults(asked.settings, asked.child_environment)
     return preflight.refuse(found, asked.command)

@@ -59,9 +59,9 @@ def token(path: str) -> str:
 
 
 def faults(values: Mapping[str, Any], command: str) -> List[str]:
-    """What is wrong with them, one line each, where the command serves."""
+    """What is wrong with them, one line each, where the command serves, or is asked whether one could."""
     found: List[str] = []
-    if command not in ("run", "serve"):
+    if command not in ("run", "serve", "check"):
         return found
     if command == "serve" and not values["http"]:
         found.append(f"serve needs an address. Write: {start.program()} serve --http 127.0.0.1:8080")

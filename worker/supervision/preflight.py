@@ -11,13 +11,13 @@ import subprocess
 from typing import IO, Callable, List, Mapping, Optional
 
 from kafka_worker import start
-from kafka_worker.shared import exit_codes
+from kafka_worker.shared import exit_codes, http_settings
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.output import streams
 from kafka_worker.shared.output.streams import complain
 from kafka_worker.shared.routes import described
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import orphans, signals
+from kafka_worker.shared.system import machine, orphans, signals
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.supervision.children.prepared import make_end
 from kafka_worker.supervision.systemd import without_systemd
@@ -25,6 +25,11 @@ from kafka_worker.supervision.systemd import without_systemd
 LOOK_SECONDS = 0.002  # beyond which it may have ended, and the service begins later for it
 MOST_BYTES = 1 << 20  # that it may say
 LIMIT_SECONDS = 4.0  # a handler whose import takes longer is left to the children: it is slow, not wrong
+
+
+def of_machine(settings: Settings) -> List[str]:
+    """One line for each thing that the settings need and this machine has not, or does not let us have."""
+    return [*http_settings.missing(settings.http), *machine.make_room(settings)]
 
 
 def faults(settings: Settings, environment: Mapping[str, str], meanwhile: Callable[[], object] = lambda: None) -> List[str]:

@@ -53,7 +53,7 @@ SAID = [
     (["pause", "orders", "--reason", "why"], {"here": 3, "problem": "the disk is full"}, "the disk is full"),
     (["resume", "orders"], {"ended": ["orders", "orders/5"], "still": ["everything"]}, "orders, orders/5: paused no more"),
     (["resume", "orders"], {"ended": ["orders"], "still": ["everything"]}, "But so is still: everything"),
-    (["resume", "--all"], {"ended": ["orders"], "named": ["orders/5/120"]}, "Still to be parked: orders/5/120. To take one back"),
+    (["resume", "--all"], {"ended": ["orders"], "named": ["orders/5/120"]}, "Still to be parked: orders/5/120. To take one"),
     (["pause", "orders", "--reason", "why"], {"here": 3, "former": [PAUSE._asdict()]}, FORMER),
     (["resume", "orders"], {"ended": ["orders"], "former": [PAUSE._asdict()]}, FORMER),
     (PARK, {"outcome": "", "former": [PAUSE._asdict()]}, FORMER),

@@ -24,6 +24,7 @@ Outcome = Tuple[Check, Verdict]
 
 CHECKS = (
     Check("configuration", (), host.configuration),
+    Check("machine", (), host.machine),
     Check("handler", ("configuration",), host.handler),
     Check("folders", (), host.folders),
     Check("memory", ("configuration",), host.memory),

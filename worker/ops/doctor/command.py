@@ -6,9 +6,7 @@ Exit code: 0 nothing has failed (there may be warnings), 1 something has, 2 no b
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import platform
 import sys
 import time
@@ -42,7 +40,10 @@ COLUMNS: Columns = (
     ("CHECK", lambda row: row[0].name),
     ("", lambda row: row[1].text),
 )
-CODES = {"configuration": ExitCode.CONFIGURATION, "handler": ExitCode.CONFIGURATION, "brokers": NO_BROKER}
+CODES = {
+    **dict.fromkeys(("configuration", "machine", "handler"), ExitCode.CONFIGURATION),
+    "brokers": NO_BROKER,
+}
 
 
 def run(configuration: Configuration, faults: Sequence[str] = ()) -> int:
@@ -67,7 +68,8 @@ def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
         time.time(),
         faults=faults,
         unusable=() if faults else preflight.faults(settings, configuration.child_environment),
-        unwritable=_unwritable(settings),
+        lacking=preflight.of_machine(settings),
+        unwritable=runtime_files.faults(settings),
         memory=min(psutil.virtual_memory().total, machine.memory_quota() or sys.maxsize),
         runs_here=running is not None,
         untold=untold,
@@ -80,26 +82,6 @@ def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
         kafka=kafka,
         registry=() if faults else registry.asked(settings, kafka),
     )
-
-
-def _unwritable(settings: Settings) -> List[str]:
-    """Why folders of ours could neither be used nor made, or take nothing more."""
-    found = []
-    try:
-        runtime_files.must_have_room_for_a_socket(settings)
-    except runtime_files.UnsafeDirectoryError as problem:
-        found.append(str(problem))
-    for folder in (runtime_files.folder(settings), runtime_files.state_folder(settings)):
-        place = folder
-        while not os.path.exists(place) and place != os.path.dirname(place):
-            place = os.path.dirname(place)
-        try:
-            if not os.path.isdir(place):
-                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            runtime_files.must_take_more(place)
-        except OSError as problem:
-            found.append(f"{folder} can't be written: {problem.strerror}")
-    return found
 
 
 def _running(settings: Settings) -> Tuple[Optional[Snapshot], str]:

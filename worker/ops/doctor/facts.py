@@ -75,6 +75,7 @@ class Facts:
     settings: Settings
     now: float  # seconds since 1970
     faults: Sequence[str] = ()  # of the configuration
+    lacking: Sequence[str] = ()  # what settings need and this machine has not
     unusable: Sequence[str] = ()  # why handler or client can't be used
     unwritable: Sequence[str] = ()  # why folders of ours can't be used
     memory: int = 0  # bytes that this machine, or its container, has; 0: not known

@@ -18,6 +18,11 @@ def configuration(facts: Facts) -> Verdict:
     return first_of([Verdict(State.FAIL, fault, "see --help") for fault in facts.faults] + warned, right)
 
 
+def machine(facts: Facts) -> Verdict:
+    wrong = [Verdict(State.FAIL, fault, "do what it says") for fault in facts.lacking]
+    return first_of(wrong, "libraries are there, and enough files may be open")
+
+
 def handler(facts: Facts) -> Verdict:
     fix = "correct what it names; --check-config says the same"
     return first_of((Verdict(State.FAIL, fault, fix) for fault in facts.unusable), "handler and client properties are usable")

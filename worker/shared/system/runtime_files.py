@@ -19,7 +19,7 @@ import os
 import re
 import stat
 import time
-from typing import List, Optional
+from typing import Callable, List, Optional
 
 from kafka_worker.shared.foreign.digest import digest
 from kafka_worker.shared.settings import Settings
@@ -80,25 +80,53 @@ def prepare_state(settings: Settings) -> str:
     return _private(settings.state_directory, _name(settings), "STATE_DIRECTORY")
 
 
-def _private(directory: str, name: str, setting: str) -> str:
+def faults(settings: Settings) -> List[str]:
+    """Why they could not be prepared, or take nothing more. Nothing is made or changed for that."""
+    found = []
+    judged: List[Callable[[], object]] = [
+        lambda: must_have_room_for_a_socket(settings),
+        lambda: _private(settings.runtime_directory, _name(settings), "RUNTIME_DIRECTORY", make=False),
+        lambda: _private(settings.state_directory, _name(settings), "STATE_DIRECTORY", make=False),
+    ]
+    for judge in judged:
+        try:
+            judge()
+        except UnsafeDirectoryError as problem:
+            found.append(str(problem))
+    return found
+
+
+def _private(directory: str, name: str, setting: str, *, make: bool = True) -> str:
+    """The path of our folder in this one, which is ours alone when this returns; or, where none is to be made, would be."""
     path = os.path.join(directory, name)
     directory = directory.rstrip("/") or "/"  # else a link would be followed
     try:
         with contextlib.ExitStack() as stack:
-            with contextlib.suppress(FileExistsError):
-                os.makedirs(directory, mode=0o700)
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.makedirs(directory, mode=0o700)
+            elif not os.path.lexists(directory):
+                _must_be_possible(directory)
+                return path
             if os.lstat(directory).st_uid not in (os.getuid(), 0):  # also of a link: root's may lead us, a stranger's not
                 raise UnsafeDirectoryError(_foreign(directory, setting))
             above = os.open(directory, _FOLDER)
             stack.callback(os.close, above)
             _must_be_safe(os.fstat(above), directory, setting)
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(name, mode=0o700, dir_fd=above)
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, mode=0o700, dir_fd=above)
+            elif not os.path.lexists(path):
+                must_take_more(directory, path)
+                return path
             ours = os.open(name, _FOLDER | os.O_NOFOLLOW, dir_fd=above)
             stack.callback(os.close, ours)
             if os.fstat(ours).st_uid != os.getuid():
                 raise UnsafeDirectoryError(_foreign(path, setting))
-            os.fchmod(ours, 0o700)  # it may have been there already
+            if make:
+                os.fchmod(ours, 0o700)  # it may have been there already
+            elif os.fstat(ours).st_mode & stat.S_IRWXU == stat.S_IRWXU:  # else it will be when it is prepared
+                must_take_more(path)
     except OSError as problem:
         kind = NoRoomError if problem.errno in _PASSING else UnsafeDirectoryError
         raise kind(f"{setting} {path} cannot be used: {problem}. Mend that, or set {setting} to one of yours") from problem
@@ -186,15 +214,29 @@ def replace(path: str, text: str) -> None:
         os.close(folder)
 
 
-def must_take_more(folder: str) -> None:
-    """Raises OSError when no file can be made in it: its disk is full, or read-only, or is another user's."""
+def _must_be_possible(directory: str) -> None:
+    """Raises OSError where it is not there and could not be made."""
+    above = missing = directory
+    while not os.path.exists(above):
+        missing, above = above, os.path.dirname(above)
+    try:
+        os.lstat(missing)
+    except FileNotFoundError:
+        must_take_more(above, missing)
+    else:  # a link that leads nowhere
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), directory)
+
+
+def must_take_more(folder: str, new: str = "") -> None:
+    """Raises OSError when no file can be made in it: its disk is full, or read-only, or is another user's. `new`: which one is
+    to be made, if that is known."""
     disk = os.statvfs(folder)
     blocks, files = (disk.f_bavail, disk.f_favail) if os.getuid() else (disk.f_bfree, disk.f_ffree)
     if (disk.f_blocks and not blocks) or (disk.f_files and not files):  # none in all: a disk without a limit
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), folder)
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), new or folder)
     if not os.access(folder, os.W_OK | os.X_OK):
         code = errno.EROFS if disk.f_flag & os.ST_RDONLY else errno.EACCES
-        raise OSError(code, os.strerror(code), folder)
+        raise OSError(code, os.strerror(code), new or folder)
 
 
 def is_there(path: str, found: os.stat_result) -> bool:
