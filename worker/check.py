@@ -1,6 +1,6 @@
-"""Says whether a child could start, without starting one. It reads the settings from
-standard input and writes a JSON list of faults to standard output. A process of its own, because it runs the user's imports
-and makes Kafka clients, neither of which belongs into the supervisor.
+"""Says whether a child could start, without starting one. It reads the settings from standard input, and writes what is wrong,
+and what may be, to standard output, as JSON. A process of its own, because it runs the user's imports and makes Kafka clients,
+neither of which belongs into the supervisor.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from kafka_worker import kafka  # noqa: F401 (first of all: it imports the clien
 from confluent_kafka import Consumer, KafkaException, Producer, libversion
 
 from kafka_worker import start
+from kafka_worker.handler import known_errors
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.handler.validation import validation
 from kafka_worker.kafka import tokens
@@ -38,7 +39,9 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     start.users_first()
-    dump(faults(settings), answer)
+    found = faults(settings)
+    errors = known_errors.said_of(settings)  # then: the handlers have imported what there is
+    dump([found + errors.faults, errors.warnings], answer)
     answer.flush()
     leave(ExitCode.OK, LEAVE_SECONDS)  # a thread that the handler's module started must not keep us
 

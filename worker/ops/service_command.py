@@ -35,15 +35,17 @@ def _run(configuration: Configuration, closed: List[str], first: First) -> int:
         settings = replace(settings, log_format="journal")
     serves = configuration.command == "serve"
     logs.set_up(settings.log_level, settings.log_format, "http" if serves else "supervisor")
-    for warning in configuration.warnings:
-        log.warning("%s", warning)
+    warnings = [*configuration.warnings]
     faults = preflight.of_machine(settings)
     if not (serves or faults):
         # The first process of the service is on its way beside the look at handler and client, without whose word it has no
         # settings.
         if not configuration.check_only:
             first.begin(environment)
-        faults = preflight.faults(settings, environment, _import_the_rest)
+        found = preflight.look(settings, environment, _import_the_rest)
+        faults, warnings = found.faults, warnings + found.warnings
+    for warning in warnings:
+        log.warning("%s", warning)
     if faults:
         return preflight.refuse(faults, configuration.command)
     if serves:
@@ -75,5 +77,5 @@ def refuse(problem: ConfigurationError) -> int:
     asked, found = problem.partial, problem.faults
     if asked.command == "run":  # what is right of it is enough to look for more: all faults are told together
         found = [*found, *preflight.of_machine(asked.settings)]
-        found += preflight.faults(asked.settings, asked.child_environment)
+        found += preflight.look(asked.settings, asked.child_environment).faults
     return preflight.refuse(found, asked.command)

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import subprocess
-from typing import IO, Callable, List, Mapping, Optional
+from typing import IO, Callable, List, Mapping, NamedTuple, Optional
 
 from kafka_worker import start
 from kafka_worker.shared import exit_codes, http_settings
@@ -32,9 +32,16 @@ def of_machine(settings: Settings) -> List[str]:
     return [*http_settings.missing(settings.http), *machine.make_room(settings)]
 
 
-def faults(settings: Settings, environment: Mapping[str, str], meanwhile: Callable[[], object] = lambda: None) -> List[str]:
-    """One line for each reason why no child could work; none if it can't be told in time, or nobody wants to know any more.
-    `meanwhile` is called when the process has begun."""
+class Found(NamedTuple):
+    """What the process has found, one line each."""
+
+    faults: List[str]  # why no child could work
+    warnings: List[str] = []  # noqa: RUF012 (never written to)
+
+
+def look(settings: Settings, environment: Mapping[str, str], meanwhile: Callable[[], object] = lambda: None) -> Found:
+    """What is wrong, or may be; nothing if it can't be told in time, or nobody wants to know any more. `meanwhile` is called
+    when the process has begun."""
     with streams.in_memory() as asked, streams.in_memory() as answer, streams.in_memory() as words:
         asked.write(settings.to_json().encode())
         asked.seek(0)
@@ -46,19 +53,20 @@ def faults(settings: Settings, environment: Mapping[str, str], meanwhile: Callab
                 start_new_session=True,
             )  # fmt: skip
         except OSError as problem:
-            return [f"No process can be started: {problem}"]
+            return Found([f"No process can be started: {problem}"])
         code = _ended(process, meanwhile)
         orphans.end_left_behind(process.pid, signal.SIGKILL)
         if code is None:
-            return []
+            return Found([])
         try:
-            return [str(fault) for fault in json.loads(_read(answer))]
-        except ValueError:
+            faults, warnings = json.loads(_read(answer))
+            return Found(list(map(str, faults)), list(map(str, warnings)))
+        except (ValueError, TypeError):
             last = _read(words).decode(errors="replace").strip().rsplit("\n", 1)[-1]
             setting = "HANDLERS" if settings.handlers else "HANDLER"
             how = exit_codes.described(code) + (last and f": {last}")
             why = f"ends the process that imports it, or closes descriptors of it ({how})"
-            return [f"{setting}={described(settings)} {why}"]
+            return Found([f"{setting}={described(settings)} {why}"])
 
 
 def _ended(process: subprocess.Popen[bytes], meanwhile: Callable[[], object]) -> Optional[int]:

@@ -172,6 +172,22 @@ def test_a_fault_names_the_setting_that_holds_the_handler() -> None:
         loading.load("no.such:f", setting="HANDLERS")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        (HERE + ":coroutne", HERE + ":coroutine"),
+        (HERE + "s:coroutine", HERE + ":coroutine"),
+        ("tests.unt.handler.test_loading:coroutine", HERE + ":coroutine"),
+        ("jsn.decoder:JSONDecoder.decode", "json.decoder:JSONDecoder.decode"),
+        ("json.decoder:JSONDecodr.decode", "json.decoder:JSONDecoder.decode"),
+        ("json.decoder:JSONDecoder.decod", "json.decoder:JSONDecoder.decode"),
+    ],
+)
+def test_a_name_that_leads_to_nothing_is_told_with_the_one_that_is_meant(name: str, meant: str) -> None:
+    with pytest.raises(HandlerError, match=f"HANDLER={name} cannot be imported: .* did you mean {meant}\\?$"):
+        loading.load(name)
+
+
 def test_something_that_is_no_function_is_refused() -> None:
     with pytest.raises(HandlerError, match="is a int, not a function"):
         loading.load(HERE + ":number")

@@ -29,16 +29,16 @@ class Beginning:
         self.ended = False
         patch.setattr(logs, "set_up", lambda *_: None)
         patch.setattr(prepared, "prepare", self._prepare)
-        patch.setattr(preflight, "faults", self._look)
+        patch.setattr(preflight, "look", self._look)
         patch.setattr(supervisor, "run", self._run)
 
     def _prepare(self, slot: int, environment: Mapping[str, str]) -> Any:
         self.done.append(f"a process for slot {slot} with {', '.join(environment)}")
         return self
 
-    def _look(self, *_: Any) -> List[str]:
+    def _look(self, *_: Any) -> preflight.Found:
         self.done.append("a look")
-        return self.faults
+        return preflight.Found(self.faults)
 
     def _run(self, _settings: Any, _environment: Any, first: Any) -> ExitCode:
         self.done.append("work" if (first.take(1), first.take(0), first.take(0)) == (None, self, None) else "nothing")

@@ -77,6 +77,7 @@ class Facts:
     faults: Sequence[str] = ()  # of the configuration
     lacking: Sequence[str] = ()  # what settings need and this machine has not
     unusable: Sequence[str] = ()  # why handler or client can't be used
+    doubtful: Sequence[str] = ()  # what names nothing that is there when handlers are imported
     unwritable: Sequence[str] = ()  # why folders of ours can't be used
     memory: int = 0  # bytes that this machine, or its container, has; 0: not known
     runs_here: bool = False  # the service

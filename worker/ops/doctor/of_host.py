@@ -25,7 +25,9 @@ def machine(facts: Facts) -> Verdict:
 
 def handler(facts: Facts) -> Verdict:
     fix = "correct what it names; --check-config says the same"
-    return first_of((Verdict(State.FAIL, fault, fix) for fault in facts.unusable), "handler and client properties are usable")
+    wrong = [Verdict(State.FAIL, fault, fix) for fault in facts.unusable]
+    wrong += [Verdict(State.WARN, warning, "correct the name, if it is misspelt") for warning in facts.doubtful]
+    return first_of(wrong, "handler and client properties are usable")
 
 
 def folders(facts: Facts) -> Verdict:

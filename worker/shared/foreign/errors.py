@@ -56,10 +56,11 @@ def names_of(error: BaseException) -> Tuple[str, ...]:
 def names_of_class(error: BaseException) -> Tuple[str, ...]:
     """The names of an error's class and its bases, whatever the error says of itself."""
     kinds: Tuple[type, ...] = type.__dict__["__mro__"].__get__(type(error))  # whatever its metaclass says
-    return tuple(_name(kind) for kind in kinds if kind is not object)
+    return tuple(name_of(kind) for kind in kinds if kind is not object)
 
 
-def _name(kind: type) -> str:
+def name_of(kind: type) -> str:
+    """The dotted name of a class, where it is defined."""
     try:
         return f"{_printable(kind.__module__)}.{_printable(kind.__qualname__)}"
     except BaseException:

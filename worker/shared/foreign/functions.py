@@ -6,13 +6,18 @@ import contextlib
 import functools
 import importlib
 import inspect
-from typing import Any, Callable, Optional
+import pkgutil
+import sys
+from typing import Any, Callable, List, Optional
 
 from kafka_worker import start
+from kafka_worker.shared.configuration.near import nearest
 from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks, machine
 from kafka_worker.shared.system.surroundings import Surroundings, after_import
+
+VERY_LIKE = 0.75  # of difflib's ratio: there are hundreds of modules
 
 
 class NoFunctionError(Exception):
@@ -46,6 +51,36 @@ def _place(problem: BaseException) -> str:
     return place
 
 
+def _meant(name: str, problem: BaseException) -> List[str]:
+    """What somebody may have meant whose name leads to nothing: a module, or what is in it, of nearly this name."""
+    module, _, function = name.partition(":")
+    meant = ""
+    with contextlib.suppress(Exception):  # what is looked through is the user's
+        if module in sys.modules:
+            near = _near_within(sys.modules[module], function.split("."))
+            meant = near and f"{module}:{near}"
+        elif type(problem) is ModuleNotFoundError and problem.name and f"{module}.".startswith(f"{problem.name}."):
+            near = _near_module(problem.name)
+            meant = near and f"{near}{module[len(problem.name) :]}:{function}"
+    return [f"did you mean {meant}?"] if meant else []
+
+
+def _near_module(missing: str) -> str:
+    above, _, last = missing.rpartition(".")
+    there = pkgutil.iter_modules(sys.modules[above].__path__ if above else None)
+    near = nearest(last, [each.name for each in there], VERY_LIKE)
+    return near and f"{above}.{near}".lstrip(".")
+
+
+def _near_within(found: Any, steps: List[str]) -> str:
+    """By the first of these steps from one thing to the next that leads nowhere."""
+    if hasattr(found, steps[0]):
+        near = _near_within(getattr(found, steps[0]), steps[1:]) if steps[1:] else ""
+        return near and f"{steps[0]}.{near}"
+    near = nearest(steps[0], [each for each in dir(found) if not each.startswith("_")])
+    return near and ".".join([near, *steps[1:]])
+
+
 def _imported(name: str, source: str) -> Callable[..., Any]:
     module_name, _, function_name = name.partition(":")
     *path, last = function_name.split(".")
@@ -55,10 +90,10 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # a user's module may raise anything, SystemExit included
-        hidden = start.hidden() + start.out_of_reach()
+        more = [*_meant(name, problem), *start.hidden(), *start.out_of_reach()]
         raise NoFunctionError(
             f"{source} cannot be imported: {quoted(problem)}{_place(problem)} (wanted: "
-            f"module:function, importable from the folder the service runs in){'; '.join(['', *hidden])}"
+            f"module:function, importable from the folder the service runs in){'; '.join(['', *more])}"
         ) from problem
     finally:
         if forks.copied:
