@@ -21,7 +21,8 @@ _SECRET = re.compile(r"password|secret|token|jaas|user\.info|\.key$|\.pem$|^sasl
 _TOPIC = r"(?!\.{1,2}$)[A-Za-z0-9._-]{1,249}"
 # By the client's leave a port that is too large would be another one, and a broker of another scheme than its own none at all.
 _PORT = r"0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
-_SERVER = rf"(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+)(?::{_PORT})?"
+_SCHEME = r"(?:(?i:PLAINTEXT|SSL|SASL_PLAINTEXT|SASL_SSL)://)?"  # as security.protocol says; see `identity.schemes`
+_SERVER = rf"{_SCHEME}(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+)(?::{_PORT})?"
 _ADDRESS = r"(?:localhost|[0-9.]+|\[[0-9A-Fa-f:.]+\]):\d{1,5}"
 ABSOLUTE_PATH = "an absolute path"
 SESSION_TIMEOUT_MS, MAX_POLL_INTERVAL_MS = 60_000, 300_000  # of a consumer whose properties do not say them

@@ -84,6 +84,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
     properties = _properties(found)
     own, wrong_of_topics = _of_topics(settings_of_file, values, properties)
     faults += wrong + client_properties.faults(properties, values["oauth"]) + _contradictions(values) + wrong_of_topics
+    faults += identity.schemes(values["bootstrap_servers"], properties)
     faults += client_properties.contradictions(properties, values["delivery"], values["handlers"])
     given = {name for source in sources for name in source}
     faults += http_settings.faults(values, arguments.command)

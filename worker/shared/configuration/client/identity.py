@@ -45,6 +45,22 @@ def faults(given: Mapping[Key, Given], oauth: str = "") -> List[str]:
     return list(dict.fromkeys(found + (_in_vain(oauth, askers) if oauth else [])))
 
 
+def schemes(servers: str, given: Mapping[Key, Given]) -> List[str]:
+    """What addresses say of the protocol, where the client goes by another: it would pass these brokers over."""
+    found = []
+    for group in ("consumer_properties", "producer_properties"):
+        said = _of_client(given, group).get("security.protocol")
+        protocol, variable = (said.value.upper(), said.name) if said else ("PLAINTEXT", "KAFKA_CLIENT_SECURITY_PROTOCOL")
+        for server in re.split(", *", servers):
+            scheme, mark, address = server.partition("://")
+            if mark and scheme.upper() != protocol:
+                by = said.described() if said else f"{variable} is not set, which means {protocol}"
+                found.append(
+                    f"KAFKA_BOOTSTRAP_SERVERS has {server}, and {by}. Set {variable} to {scheme.upper()}, or write {address}."
+                )
+    return list(dict.fromkeys(found))
+
+
 def _meant(mechanism: str) -> str:
     """What else is to be said of one that the client does not know."""
     if mechanism.upper() in MECHANISMS:
