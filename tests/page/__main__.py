@@ -107,7 +107,7 @@ async def serve(name: str, listener: socket.socket, stop: asyncio.Event) -> None
 
     speaking = asyncio.ensure_future(speak())
     await server.run(
-        site.application(settings, watch, history, recent), server.Limits(streams={site.EVENTS: 60.0}), listener, stop=stop
+        site.application(settings, watch, history, recent), server.Bounds(streams={site.EVENTS: 60.0}), listener, stop=stop
     )
     speaking.cancel()
 

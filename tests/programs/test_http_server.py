@@ -14,7 +14,7 @@ import pytest
 from kafka_worker.ops.serve import server, site
 from kafka_worker.ops.serve.happenings import Happenings
 from kafka_worker.ops.serve.history import History
-from kafka_worker.ops.serve.server import Limits
+from kafka_worker.ops.serve.server import Bounds
 from kafka_worker.ops.serve.site import EVENTS, application
 from kafka_worker.ops.serve.watching import Watch
 from kafka_worker.shared import http_settings
@@ -25,17 +25,17 @@ from tests.unit.fakes import some_settings
 
 MOST = 8
 SOON = 5.0  # seconds; a wait that fails the test
-SHORT = Limits(most=MOST, request_seconds=0.05, answer_seconds=0.05, streams={EVENTS: SOON})
-LONG = Limits(most=MOST, request_seconds=60.0, answer_seconds=60.0)
+SHORT = Bounds(most=MOST, request_seconds=0.05, answer_seconds=0.05, streams={EVENTS: SOON})
+LONG = Bounds(most=MOST, request_seconds=60.0, answer_seconds=60.0)
 
 
 class Running:
     """The real server in a thread, with a site that has seen a snapshot."""
 
-    def __init__(self, limits: Limits, address: str = "127.0.0.1:0") -> None:
+    def __init__(self, bounds: Bounds, address: str = "127.0.0.1:0") -> None:
         self.listener = http_settings.listen(address)
         self.port = self.listener.getsockname()[1]
-        self._limits = limits
+        self._bounds = bounds
         self._begun = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
         self._thread.start()
@@ -47,7 +47,7 @@ class Running:
         watch = Watch(settings)
         watch.see(as_json(reports.snapshot(reports.slot(0))))
         self._begun.set()
-        await server.run(application(settings, watch, History(), Happenings()), self._limits, self.listener, stop=self._stop)
+        await server.run(application(settings, watch, History(), Happenings()), self._bounds, self.listener, stop=self._stop)
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)

@@ -32,7 +32,7 @@ class Backpressure:
 
     def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
         """Nothing is in flight."""
-        self._limits = Limits(settings.max_in_flight)
+        self._shares = Shares(settings.max_in_flight)
         self._clock = clock
         self._looked_at = clock()
         self._ended = self._seconds = 0.0  # of late
@@ -63,7 +63,7 @@ class Backpressure:
         in_flight = sum([number for _, number, _, _ in loads])
         if self._weights:
             loads = self._weights.weighed(loads, len(assignment))
-        granted = self._limits.granted(loads, len(assignment) - assignment.of_retries, assignment.of_retries)
+        granted = self._shares.granted(loads, len(assignment) - assignment.of_retries, assignment.of_retries)
         more = sum([min(number, partition.flow.waiting) for partition, number in granted])
         self.took = self.took or bool(granted)
         self._measure(in_flight, in_flight + more)
@@ -79,7 +79,7 @@ class Backpressure:
         self._looked_at, self._in_flight = now, after
 
 
-class Limits:
+class Shares:
     """How much each partition of one process may have in flight, by what all have. Pure but for whose turn it is."""
 
     def __init__(self, max_in_flight: int) -> None:

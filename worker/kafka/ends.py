@@ -5,6 +5,8 @@ learnt. Consumer thread only.
 
 from __future__ import annotations
 
+import math
+import time
 from concurrent import futures
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
@@ -16,6 +18,7 @@ from kafka_worker.shared.system.deadline import Deadline
 
 AGAIN_SECONDS = 5.0  # between two questions
 SELDOM_SECONDS = 15.0  # between two about what there is no haste about
+LONGEST_PATIENCE = 20.0  # until clients that are told no end are replaced by others
 LEVELS = ("read_committed", "read_uncommitted")
 
 Name = Tuple[str, int]  # topic and partition
@@ -61,10 +64,12 @@ class Asker:
     answers are waited for. Not by an AdminClient, whose list_offsets has ended the process by a failed assertion in librdkafka
     2.16 (`rd_kafka_admin_response_parse`) when a broker came back that had been frozen."""
 
-    def __init__(self, properties: Mapping[str, Any]) -> None:
+    def __init__(self, properties: Mapping[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
         """`properties` are the consumer's. Nothing touches the network before the first question."""
+        self._clock = clock
         self._properties = quiet(properties)
         self._clients: List[Consumer] = []
+        self._patience, self._anew_at = 0.0, -math.inf  # seconds for which others are kept that are told no end; monotonic
 
     def __call__(self, names: List[Name]) -> futures.Future[Dict[Name, End]]:
         """The ends of these, each with an end or with a problem."""
@@ -77,8 +82,14 @@ class Asker:
             found = {name: self._end(name, deadline) for name in names}
         except (KafkaException, RuntimeError, ValueError) as problem:
             found = dict.fromkeys(names, End(-1, -1, str(problem)))
-        if any(end.problem for end in found.values()):
-            self._clients = []  # what they know may be of before a broker was away, and stay so: others ask the next time
+        if not any(end.problem for end in found.values()):
+            self._patience = 0.0
+        elif self._clock() >= self._anew_at:
+            # What they know may be of before a broker was away, and stay so: others ask the next time. While that is so, each
+            # pair is kept for longer: it has connections of its own.
+            self._clients = []
+            self._patience = min(LONGEST_PATIENCE, 2 * self._patience + AGAIN_SECONDS)
+            self._anew_at = self._clock() + self._patience
         return found
 
     def _end(self, name: Name, deadline: Deadline) -> End:

@@ -4,7 +4,7 @@ from typing import Dict, List
 
 import pytest
 
-from kafka_worker.kafka.backpressure import Limits, Load
+from kafka_worker.kafka.backpressure import Load, Shares
 from kafka_worker.partitions.assignment import Partition
 
 ENDLESS = 100_000  # messages that wait
@@ -15,12 +15,12 @@ def granted(limit: int, *counts: int, idle: int = 0) -> List[int]:
     idle ones."""
     busy = [waits(Partition("topic", number)) for number in range(len(counts))]
     others = [Partition("idle", number) for number in range(idle)]
-    found = shares(Limits(limit), [load(*pair) for pair in zip(busy, counts)] + [load(other, 0) for other in others])
+    found = shares(Shares(limit), [load(*pair) for pair in zip(busy, counts)] + [load(other, 0) for other in others])
     return [found.get(partition, 0) for partition in busy]
 
 
-def shares(limits: Limits, loads: List[Load]) -> Dict[Partition, int]:
-    return dict(limits.granted(loads))
+def shares(process: Shares, loads: List[Load]) -> Dict[Partition, int]:
+    return dict(process.granted(loads))
 
 
 def waits(partition: Partition) -> Partition:
@@ -48,9 +48,9 @@ def test_only_who_has_nothing_may_have_one_while_the_process_is_full_as_after_a_
 
 def test_with_more_partitions_than_room_each_has_its_turn() -> None:
     partitions = [waits(Partition("topic", number)) for number in range(5)]
-    limits = Limits(2)
+    process = Shares(2)
 
-    turns = [shares(limits, [load(partition, 0) for partition in partitions]) for _ in partitions]
+    turns = [shares(process, [load(partition, 0) for partition in partitions]) for _ in partitions]
 
     assert all(len(turn) == 2 and set(turn.values()) == {1} for turn in turns)
     assert set(partitions) == {partition for turn in turns for partition in turn}
@@ -63,15 +63,15 @@ def test_of_a_partition_that_is_held_or_not_known_yet_nothing_is_taken(held: str
     if held:
         stopped.flow.refused(held, again=False)
 
-    assert set(shares(Limits(100), [load(other, 0), load(stopped, 0)])) == {other}
+    assert set(shares(Shares(100), [load(other, 0), load(stopped, 0)])) == {other}
 
 
 def test_what_sleeps_in_a_retry_topic_has_room_of_its_own_and_makes_nothing_full() -> None:
     ordinary, retry = waits(Partition("topic", 0)), waits(Partition("topic.retry.1h", 0))
     retry.retries_of = "topic"
 
-    assert shares(Limits(100), [load(ordinary, 99), load(retry, 500)]) == {ordinary: 1}
-    assert shares(Limits(100), [load(ordinary, 100), load(retry, 99)]) == {retry: 1}
+    assert shares(Shares(100), [load(ordinary, 99), load(retry, 500)]) == {ordinary: 1}
+    assert shares(Shares(100), [load(ordinary, 100), load(retry, 99)]) == {retry: 1}
 
 
 def test_without_partitions_there_is_nothing_to_decide() -> None:
@@ -113,30 +113,30 @@ def test_for_a_message_heavier_than_all_that_may_be_in_flight_only_the_heavy_one
     if held:
         heavy.flow.refused(held, again=False)
 
-    assert shares(Limits(100), [load(heavy, 1, HEAVY), load(other, 0, step=step)]) == ({other: taken} if taken else {})
+    assert shares(Shares(100), [load(heavy, 1, HEAVY), load(other, 0, step=step)]) == ({other: taken} if taken else {})
 
 
 def test_a_message_heavier_than_all_that_may_be_in_flight_is_taken_when_nothing_is() -> None:
     partition = waits(Partition("topic", 0))
 
-    assert shares(Limits(100), [load(partition, 0, step=HEAVY)]) == {partition: 1}
+    assert shares(Shares(100), [load(partition, 0, step=HEAVY)]) == {partition: 1}
 
 
 def test_of_heavy_messages_as_many_are_taken_as_there_is_room_for_if_they_are_like_the_last_one() -> None:
     partition = waits(Partition("topic", 0))
 
-    assert shares(Limits(100), [load(partition, 3, 30, step=10)]) == {partition: 7}
+    assert shares(Shares(100), [load(partition, 3, 30, step=10)]) == {partition: 7}
 
 
 def test_a_partition_that_is_held_with_all_the_room_stops_none_that_comes_then() -> None:
     held, fresh = waits(Partition("topic", 0)), waits(Partition("topic", 1))
     held.flow.refused("it can't be stored", again=False)
 
-    assert shares(Limits(100), [load(held, 100), load(fresh, 0)]) == {fresh: 25}
+    assert shares(Shares(100), [load(held, 100), load(fresh, 0)]) == {fresh: 25}
 
 
 def test_a_heavy_message_that_sleeps_in_a_retry_topic_keeps_no_other_from_sleeping_beside_it() -> None:
     one, other = waits(Partition("topic.retry.1h", 0)), waits(Partition("topic.retry.1h", 1))
     one.retries_of = other.retries_of = "topic"
 
-    assert shares(Limits(100), [load(one, 1, HEAVY), load(other, 0, step=HEAVY)]) == {other: 1}
+    assert shares(Shares(100), [load(one, 1, HEAVY), load(other, 0, step=HEAVY)]) == {other: 1}

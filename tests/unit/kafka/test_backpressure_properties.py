@@ -9,7 +9,7 @@ from typing import List, Set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafka_worker.kafka.backpressure import Limits, Load
+from kafka_worker.kafka.backpressure import Load, Shares
 from kafka_worker.partitions.assignment import Partition
 
 TURNS = 40
@@ -28,7 +28,7 @@ class Process:
         self.weights = weights
         self.ahead = max(1, limit // 8)  # what waits is no more at a time, in whatever measure, or one message
         self.stuck: Set[int] = set()  # those whose handlers come to no end
-        self.limits = Limits(limit)
+        self.shares = Shares(limit)
 
     def loads(self) -> List[Load]:
         return [
@@ -41,7 +41,7 @@ class Process:
             if number not in self.stuck and not self.partitions[number].flow.held:
                 del weights[: self.random.randint(0, len(weights))]
         weight = 0
-        for partition, granted in self.limits.granted(self.loads()):
+        for partition, granted in self.shares.granted(self.loads()):
             for _ in range(granted):
                 if weight < self.ahead:
                     self.in_flight[partition.number].append(self.random.choice(self.weights))
@@ -122,7 +122,7 @@ def test_whatever_comes_to_stay_in_some_partitions_the_others_go_on(process: Pro
     """Heavy ones too, when only what is held stays."""
     count = len(process.partitions)
     process.limit = max(process.limit, count)
-    process.limits = Limits(process.limit)
+    process.shares = Shares(process.limit)
     for number in range(count - 1):
         for _ in range(5):
             process.turn()

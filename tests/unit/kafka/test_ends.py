@@ -96,3 +96,25 @@ def test_clients_that_were_told_no_end_are_asked_no_more(monkeypatch: pytest.Mon
 
     assert [(end.latest, bool(end.problem)) for end in told] == [(-1, True), (7, False), (7, False)]
     assert len(made) == 2 * len(LEVELS)
+
+
+def test_while_a_problem_lasts_clients_are_replaced_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: List[object] = []
+
+    class Silent:
+        def __init__(self, _properties: Dict[str, Any]) -> None:
+            made.append(self)
+
+        def get_watermark_offsets(self, _place: object, timeout: float) -> Tuple[int, int]:
+            raise KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+
+    monkeypatch.setattr(module, "Consumer", Silent)
+    seconds = [0.0]
+    asker = Asker({}, lambda: seconds[0])
+    pairs = []
+    for seconds[0] in range(0, 125, 5):
+        asker([OURS]).result(10)
+        pairs.append(len(made) // len(LEVELS))
+
+    assert pairs[:8] == [1, 2, 3, 3, 3, 4, 4, 4]
+    assert pairs[-1] == 8, "one each 20 s in the end, in place of 5"

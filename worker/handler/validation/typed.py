@@ -12,7 +12,7 @@ import re
 import sys
 import types
 import typing
-from typing import Any, Callable, Iterator, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple, Union
 
 from kafka_worker.handler.decoding import Decoder, invalid
 from kafka_worker.shared import logs
@@ -111,10 +111,11 @@ def _meant(hint: Any) -> Any:
     if value is hint or not given:
         return value
     names, parameters = hint.__type_params__, getattr(value, "__parameters__", ())
-    if parameters and parameters != names:
-        types_of = dict(zip(names, given))
-        given = tuple(types_of[each] for each in parameters)
-    return value[given] if parameters else value  # one of these names may stand for any number of types
+    types_of: Dict[Any, Tuple[Any, ...]] = {}
+    for name in names:  # one of them may stand for any number of types: for those that the others leave
+        count = 1 + len(given) - (len(names) - len(types_of)) if type(name).__name__ == "TypeVarTuple" else 1
+        types_of[name], given = given[:count], given[count:]
+    return value[tuple(each for name in parameters for each in types_of[name])] if parameters else value
 
 
 def takes_none(hint: Any) -> bool:

@@ -61,9 +61,9 @@ async def _serve(settings: Settings, listener: socket.socket, channel: Optional[
     watch, history, recent, stop = Watch(settings), History(), Happenings(), asyncio.Event()
     inbox = SignalInbox([signal.SIGTERM, signal.SIGINT])
     asyncio.get_running_loop().add_reader(inbox.fileno(), stop.set)
-    limits = server.Limits(streams={site.EVENTS: LONGEST_STREAM_SECONDS})
+    bounds = server.Bounds(streams={site.EVENTS: LONGEST_STREAM_SECONDS})
     parts = [
-        server.run(site.application(settings, watch, history, recent), limits, listener, stop=stop),
+        server.run(site.application(settings, watch, history, recent), bounds, listener, stop=stop),
         watch.follow(),
         _remember(watch, history),
         recent.follow(watch),

@@ -7,11 +7,15 @@ where a token file is given, for whoever has the token: as a bearer, or as a coo
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
 import re
+import threading
+from concurrent import futures
 from http.cookies import CookieError, SimpleCookie
+from typing import Optional
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -27,6 +31,7 @@ LOGIN = "/login"
 COOKIE = "kafka_worker"
 LARGEST_HEADERS = 16_384  # bytes, of a request
 LARGEST_FORM = 8192
+READ_SECONDS = 2.0  # for the token's file
 HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d*)?")
 FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Log in</title>
 <form method="post" action="/login"><label>Token <input type="password" name="token" autofocus required></label>
@@ -46,13 +51,36 @@ ALWAYS = {
 }
 
 
+class TokenFile:
+    """The file with the token, which is read in a thread: its disk may not answer, or nobody write to it, if it is a pipe. All
+    who ask meanwhile wait for the same reading, so there is one thread for that, however many they are."""
+
+    def __init__(self, path: str) -> None:
+        """`path`: empty, where there is none."""
+        self.path = path
+        self._reading: Optional[futures.Future[str]] = None
+
+    async def token(self) -> str:
+        """What it holds now. Raises OSError and ValueError, and asyncio's TimeoutError."""
+        if self._reading is None or self._reading.done():
+            self._reading = futures.Future()
+            threading.Thread(target=self._read, args=(self._reading,), name="token", daemon=True).start()
+        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._reading)), READ_SECONDS)
+
+    def _read(self, reading: futures.Future[str]) -> None:
+        try:
+            reading.set_result(http_settings.token(self.path))
+        except Exception as problem:
+            reading.set_exception(problem)
+
+
 class Guard:
     """Stands around a site."""
 
     def __init__(self, site: ASGIApp, settings: Settings) -> None:
         """Token and hosts are those of the settings."""
         self._site = site
-        self._token_file = settings.http_token_file
+        self._token_file = TokenFile(settings.http_token_file)
         self._among_us = http_settings.is_of_this_machine_alone(settings.http)
         self._hosts = {name.lower() for name in ("localhost", settings.host, *settings.http_hosts)}
 
@@ -77,13 +105,13 @@ class Guard:
             return PlainTextResponse("The headers are too large\n", 431)
         if "host" in request.headers and not self._is_host(request.headers["host"]):  # none: HTTP/1.0, and no browser's
             return PlainTextResponse("This name is not one of HTTP_HOSTS\n", 400)
-        if path in FOR_EVERYBODY or (self._among_us and not self._token_file):
+        if path in FOR_EVERYBODY or (self._among_us and not self._token_file.path):
             return None
-        if not self._token_file:
+        if not self._token_file.path:
             return PlainTextResponse("Only probes and metrics are here without HTTP_TOKEN_FILE\n", 403)
         try:
-            token = http_settings.token(self._token_file)
-        except (OSError, ValueError):
+            token = await self._token_file.token()
+        except (OSError, ValueError, asyncio.TimeoutError):
             return PlainTextResponse("HTTP_TOKEN_FILE can't be used now\n", 503)
         if path == LOGIN:
             return await _login(request, token)

@@ -8,7 +8,6 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from kafka_worker.ops.serve.watching import Seen, Watch
 from kafka_worker.shared.events import QUOTING
-from kafka_worker.shared.foreign.errors import unquoted
 from kafka_worker.shared.ipc.control import NotRunningError
 from kafka_worker.shared.ipc.recent import keep
 
@@ -71,8 +70,7 @@ def read(text: str) -> Mark:
         return NOTHING
 
 
-def without_quotes(event: Event) -> Event:
-    """The same without what may quote a message."""
+def for_strangers(event: Event) -> Event:
+    """The same without the fields that may be a message's."""
     hidden = HIDDEN if event.get("event") in QUOTING else ("key_hash",)
-    told = {name: value for name, value in event.items() if name not in hidden}
-    return {name: unquoted(value) if isinstance(value, str) else value for name, value in told.items()}
+    return {name: value for name, value in event.items() if name not in hidden}

@@ -18,7 +18,7 @@ LARGEST_REQUEST_HEAD = 16_384  # bytes that are read of one that has no end
 
 
 @dataclass(frozen=True)
-class Limits:
+class Bounds:
     """Of connections."""
 
     most: int = 128  # at once
@@ -27,8 +27,8 @@ class Limits:
     streams: Dict[str, float] = field(default_factory=dict)  # the same, by the path of what goes on for longer
 
 
-def bounded(limits: Limits) -> Type[H11Protocol]:
-    """Its protocol with these limits."""
+def bounded(bounds: Bounds) -> Type[H11Protocol]:
+    """Its protocol with these bounds."""
     there: Dict[H11Protocol, None] = {}  # those of connections, the oldest first
 
     class Bounded(H11Protocol):
@@ -36,20 +36,20 @@ def bounded(limits: Limits) -> Type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            if len(there) >= limits.most:
+            if len(there) >= bounds.most:
                 oldest = next(iter(there))
                 del there[oldest]
                 oldest.transport.abort()
             there[self] = None
             self._whole = False
-            self._end = self.loop.call_later(limits.request_seconds, transport.abort)
+            self._end = self.loop.call_later(bounds.request_seconds, transport.abort)
 
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
             if not self._whole and self.cycle is not None and not self.cycle.more_body:
                 self._whole = True
                 self._end.cancel()
-                seconds = limits.streams.get(self.scope["path"], limits.answer_seconds)
+                seconds = bounds.streams.get(self.scope["path"], bounds.answer_seconds)
                 self._end = self.loop.call_later(seconds, self.transport.abort)
 
         def connection_lost(self, exc: Optional[Exception]) -> None:
@@ -68,11 +68,11 @@ class _Server(uvicorn.Server):
         yield
 
 
-def server(site: ASGIApp, limits: Limits) -> uvicorn.Server:
+def server(site: ASGIApp, bounds: Bounds) -> uvicorn.Server:
     """A server that is to be run by `serve(sockets=[…])`, and ends soon after `should_exit` is set."""
     config = uvicorn.Config(
         cast("Any", site),
-        http=bounded(limits),
+        http=bounded(bounds),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -86,9 +86,9 @@ def server(site: ASGIApp, limits: Limits) -> uvicorn.Server:
     return _Server(config)
 
 
-async def run(site: ASGIApp, limits: Limits, listener: socket.socket, *, stop: asyncio.Event) -> None:
+async def run(site: ASGIApp, bounds: Bounds, listener: socket.socket, *, stop: asyncio.Event) -> None:
     """Serve until `stop` is set."""
-    made = server(site, limits)
+    made = server(site, bounds)
     serving = asyncio.ensure_future(made.serve(sockets=[listener]))
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)

@@ -141,7 +141,7 @@ class Site:
             self._streams -= 1
 
     def _event(self, mark: happenings.Mark, event: happenings.Event) -> bytes:
-        told = json.dumps(event if self._show_keys else happenings.without_quotes(event))
+        told = json.dumps(event if self._show_keys else without_quotes(happenings.for_strangers(event)))
         return f"event: event\nid: {happenings.written(mark[0], event)}\ndata: {told}\n\n".encode()
 
     def _json(self, seen: Seen) -> bytes:

@@ -8,7 +8,9 @@ import os
 import select
 import stat
 
-PIPE_SECONDS = 10.0  # to wait for more of one
+from kafka_worker.shared.system.deadline import Deadline
+
+PIPE_SECONDS = 10.0  # to wait for all of one
 LONGEST = 1 << 24  # bytes: more is none of what settings name
 
 
@@ -23,9 +25,9 @@ def content(path: str) -> bytes:
         regular = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
         there = select.poll()
         there.register(file, select.POLLIN)
-        found = b""
+        found, deadline = b"", Deadline(PIPE_SECONDS)
         while len(found) <= LONGEST:
-            if not regular and not there.poll(PIPE_SECONDS * 1000):
+            if not regular and (deadline.expired() or not there.poll(deadline.remaining() * 1000)):
                 raise TimeoutError(f"nobody has written to this pipe, and ended, within {PIPE_SECONDS:g} s: {path!r}")
             more = file.read(LONGEST)
             if not more:

@@ -23,6 +23,7 @@ type Turned[A, B] = dict[B, A]
 type Tree[Leaf] = Leaf | list[Tree[Leaf]]
 type Lost = list[Nowhere]
 type Row[*Columns] = tuple[*Columns]
+type Last[First, *Columns, More] = tuple[More, *Columns, First]
 """
 
 
@@ -49,6 +50,8 @@ def _with_statements(hint: str) -> Any:
         ("Page[Page[Item]]", b'[[{"price": 1}]]', [[Item(price=1.0)]]),
         ("Row[Part, int]", b'[{"price": 1}, 2]', (Part(1.0), 2)),
         ("Row[int, Part]", b'[2, {"price": 1}]', (2, Part(1.0))),
+        ("Last[int, str, bool, Part]", b'[{"price": 1}, "a", true, 2]', (Part(1.0), "a", True, 2)),
+        ("Last[int, Part]", b'[{"price": 1}, 2]', (Part(1.0), 2)),
         ("list[Row[Part, int]]", b'[[{"price": 1}, 2]]', [(Part(1.0), 2)]),
         ("Turned[Item, str]", b'{"a": {"price": 1}}', {"a": Item(price=1.0)}),
         ("Turned[Part, str]", b'{"a": {"price": 1}}', {"a": Part(1.0)}),

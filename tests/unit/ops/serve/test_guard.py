@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 from typing import Any, Dict, List, Optional
 
 import pytest
 
+from kafka_worker.ops.serve import guard
 from kafka_worker.ops.serve.guard import COOKIE, FOR_EVERYBODY, cookie_of
+from kafka_worker.shared import http_settings
 from tests.unit import reports
 from tests.unit.ops.serve.asking import Answer, Door, answer, visit
 
@@ -47,6 +51,28 @@ def test_on_this_machine_alone_a_token_is_wanted_only_where_there_is_one(locked:
 
 def test_the_token_opens_as_a_bearer(locked: Dict[str, Any]) -> None:
     assert answer("/api/v1/snapshot", SNAPSHOT, given=locked, authorization="Bearer " + TOKEN).status == 200
+
+
+def test_a_token_file_that_does_not_answer_keeps_nobody_else_waiting(
+    locked: Dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, reading = threading.Event(), []
+    monkeypatch.setattr(guard, "READ_SECONDS", 0.02)
+    monkeypatch.setattr(http_settings, "token", lambda path: reading.append(path) or (answers.wait(10) and TOKEN))
+
+    async def script(door: Door, _watch: Any) -> List[Answer]:
+        asked = [asyncio.ensure_future(door.ask("/api/v1/snapshot")) for _ in range(3)]
+        await asyncio.sleep(0)
+        meanwhile = await door.ask("/metrics")
+        assert not any(each.done() for each in asked)
+        refused = await asyncio.gather(*asked)
+        answers.set()
+        return [meanwhile, *refused]
+
+    found = visit(script, SNAPSHOT, **locked)
+
+    assert [each.status for each in found] == [200, 503, 503, 503]
+    assert len(reading) == 1, "all wait for one reading"
 
 
 def login(door: Door, token: str, **how: Any) -> Any:

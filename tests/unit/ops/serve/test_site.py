@@ -139,7 +139,7 @@ def test_texts_that_may_quote_a_message_are_not_told_unless_keys_are() -> None:
     assert hidden == [EVENTS["events"][0], {"number": 9, "event": "attempt-failed", "error_type": "KeyError"}]  # type: ignore[index]
     assert shown == EVENTS["events"]
     unable = {"number": 10, "event": "unable", "reason": "the registry: HTTPError: «customer-9»"}
-    assert happenings.without_quotes(unable) == {**unable, "reason": "the registry: HTTPError: …"}
+    assert site.without_quotes(happenings.for_strangers(unable)) == {**unable, "reason": "the registry: HTTPError: …"}
 
 
 def test_a_stream_without_news_says_that_it_is_still_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import select
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -40,6 +42,18 @@ def test_a_pipe_into_which_nobody_writes_is_a_fault_and_no_standstill(pipe: str,
 
     with pytest.raises(OSError, match=f"nobody has written to this pipe, and ended, within 0.01 s: '{pipe}'"):
         files.text(pipe)
+
+
+def test_who_writes_into_a_pipe_now_and_then_is_waited_for_no_longer(pipe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is always said that there is more, and there is."""
+    end = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    looks = SimpleNamespace(register=lambda *_: None, poll=lambda _: os.write(end, b"a"))
+    monkeypatch.setattr(files, "PIPE_SECONDS", 0.005)
+    monkeypatch.setattr(select, "poll", lambda: looks)
+
+    with pytest.raises(TimeoutError, match="nobody has written to this pipe, and ended, within"):
+        files.content(pipe)
+    os.close(end)
 
 
 def test_what_has_no_end_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
