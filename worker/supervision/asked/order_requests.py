@@ -142,8 +142,8 @@ class OrderRequests:
         if wider:
             return _RefusedError(f"{place} is paused with {wider[0].place}")
         if named:
-            stay = f"to be parked stays what is so: {', '.join(named)}. To take one back: resume {named[0]}"
-            return _RefusedError(f"{place}: nothing of it is paused here, and {stay}")
+            still = f"Still to be parked: {', '.join(named)}. To take one back: resume {named[0]}"
+            return _RefusedError(f"{place}: nothing of it is paused here. {still}")
         self._must_be_of_ours(place)
         return _RefusedError(f"no order here is about {place}")
 
