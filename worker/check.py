@@ -41,7 +41,7 @@ def main() -> None:
     start.users_first()
     found = faults(settings)
     errors = known_errors.said_of(settings)  # then: the handlers have imported what there is
-    dump([found + errors.faults, errors.warnings], answer)
+    dump([found + errors.faults, [] if found else errors.warnings], answer)
     answer.flush()
     leave(ExitCode.OK, LEAVE_SECONDS)  # a thread that the handler's module started must not keep us
 

@@ -29,8 +29,8 @@ from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
 from kafka_worker.supervision.aside import START_SECONDS, within
-from kafka_worker.supervision.asked.desk import Desk
-from kafka_worker.supervision.asked.http_process import HttpProcess
+from kafka_worker.supervision.callers.desk import Desk
+from kafka_worker.supervision.callers.http_process import HttpProcess
 from kafka_worker.supervision.children.child import Child, begin
 from kafka_worker.supervision.children.leftovers import LOOK_SECONDS, Leftovers
 from kafka_worker.supervision.children.prepared import First, prepare

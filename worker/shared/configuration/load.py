@@ -83,9 +83,8 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
         values["handlers"] = ()  # the flag says whose dead letters, and not what to run
     properties = _properties(found)
     own, wrong_of_topics = _of_topics(settings_of_file, values, properties)
-    faults += wrong + client_properties.faults(properties, values["oauth"]) + _contradictions(values) + wrong_of_topics
-    faults += identity.schemes(values["bootstrap_servers"], properties)
-    faults += client_properties.contradictions(properties, values["delivery"], values["handlers"])
+    faults += wrong + client_properties.faults(properties, values["oauth"]) + _contradictions(values, properties)
+    faults += wrong_of_topics
     given = {name for source in sources for name in source}
     faults += http_settings.faults(values, arguments.command)
     wrong_routes = routes.faults(values["handlers"], given, values["dead_letter_suffix"], values["retry_topics"])
@@ -181,9 +180,10 @@ def _of_failures(values: Mapping[str, Any], own: Mapping[str, Mapping[str, Any]]
     return told + of_topics
 
 
-def _contradictions(values: Mapping[str, Any]) -> List[str]:
+def _contradictions(values: Mapping[str, Any], properties: Mapping[Key, Given]) -> List[str]:
     """What is wrong between settings that are right each on its own."""
-    found = failure_settings.between(values)
+    found = failure_settings.between(values) + identity.schemes(values["bootstrap_servers"], properties)
+    found += client_properties.contradictions(properties, values["delivery"], values["handlers"])
     found += [
         f"KAFKA_TOPIC = {topic} and DEAD_LETTER_SUFFIX = {values['dead_letter_suffix']} make a topic name "
         f"longer than {LONGEST_TOPIC} characters. Shorten one of them."

@@ -15,11 +15,11 @@ from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
-from kafka_worker.supervision.asked.http_process import HttpProcess
-from kafka_worker.supervision.asked.order_requests import OrderRequests
-from kafka_worker.supervision.asked.orders_file import OrdersFile
-from kafka_worker.supervision.asked.questions import Questions
-from kafka_worker.supervision.asked.standing_orders import StandingOrders
+from kafka_worker.supervision.callers.http_process import HttpProcess
+from kafka_worker.supervision.callers.order_requests import OrderRequests
+from kafka_worker.supervision.callers.orders_file import OrdersFile
+from kafka_worker.supervision.callers.questions import Questions
+from kafka_worker.supervision.callers.standing_orders import StandingOrders
 from kafka_worker.supervision.premises import Premises
 from kafka_worker.supervision.slots.slot import Slot
 

@@ -20,7 +20,7 @@ from kafka_worker.shared.ipc.snapshot import PartitionReport
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.supervision.aside import PATIENCE_SECONDS, Aside
-from kafka_worker.supervision.asked.standing_orders import StandingOrders, of
+from kafka_worker.supervision.callers.standing_orders import StandingOrders, of
 from kafka_worker.supervision.slots.slot import Slot
 
 log = logs.logger(__name__)

@@ -13,7 +13,7 @@ import pytest
 from kafka_worker.shared import http_settings
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.channel import Channel
-from kafka_worker.supervision.asked.http_process import AGAIN_SECONDS, HttpProcess
+from kafka_worker.supervision.callers.http_process import AGAIN_SECONDS, HttpProcess
 from tests.unit.fakes import some_settings
 
 TIMEOUT = 30.0

@@ -12,7 +12,7 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.health import Kind
 from kafka_worker.shared.ipc.orders import Order
 from kafka_worker.shared.ipc.snapshot import Condition, OrderReport
-from kafka_worker.supervision.asked.orders_file import OrdersFile
+from kafka_worker.supervision.callers.orders_file import OrdersFile
 from kafka_worker.supervision.children.child import Child
 from kafka_worker.supervision.slots.slot import Slot
 

@@ -18,10 +18,10 @@ from kafka_worker.shared.ipc.snapshot import ParkedReport
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 from kafka_worker.supervision.aside import PATIENCE_SECONDS, Aside
-from kafka_worker.supervision.asked import orders_file
-from kafka_worker.supervision.asked.order_requests import PARK_SECONDS, OrderRequests
-from kafka_worker.supervision.asked.orders_file import AGAIN_SECONDS, LOOK_SECONDS, OrdersFile
-from kafka_worker.supervision.asked.standing_orders import StandingOrders
+from kafka_worker.supervision.callers import orders_file
+from kafka_worker.supervision.callers.order_requests import PARK_SECONDS, OrderRequests
+from kafka_worker.supervision.callers.orders_file import AGAIN_SECONDS, LOOK_SECONDS, OrdersFile
+from kafka_worker.supervision.callers.standing_orders import StandingOrders
 from kafka_worker.supervision.slots.slot import Slot
 from tests.support.eventually import eventually
 from tests.unit import reports

@@ -8,7 +8,7 @@ import pytest
 
 from kafka_worker.shared.ipc.control import Caller, Later
 from kafka_worker.shared.ipc.work import WorkOfAll
-from kafka_worker.supervision.asked.questions import ANSWER_SECONDS, Questions
+from kafka_worker.supervision.callers.questions import ANSWER_SECONDS, Questions
 from kafka_worker.supervision.children import child
 from kafka_worker.supervision.slots.slot import Slot
 from tests.unit.supervision.puppet import Puppet
