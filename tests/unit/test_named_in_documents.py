@@ -12,7 +12,7 @@ from kafka_worker.handler.formats import registry
 from kafka_worker.handler.validation import schema
 from kafka_worker.isolation import task_process
 from kafka_worker.ops.serve import site
-from kafka_worker.ops.serve.server import Limits
+from kafka_worker.ops.serve.server import Bounds
 from kafka_worker.outcomes import dead_letters
 from kafka_worker.partitions.tracker import SEGMENT_SIZE
 from kafka_worker.recovery import journal, suspects
@@ -34,7 +34,7 @@ OF_OTHERS = (
     "CURRENT_TIMESTAMP", "EXTEND_TIMEOUT_USEC", "ILLEGAL_GENERATION", "MAX_RETRIES", "NAME_FILE", "NOT_COORDINATOR", "OTEL_",
     "PR_SET_", "RLIMIT_CORE", "SASL_", "SIMULATION_SEED", *ALL_PREFIXES,
 )  # fmt: skip
-HTTP = Limits()
+HTTP = Bounds()
 #: By document the phrases with a number in them that stands in the code.
 NUMBERS = {
     "docs/OPERATIONS.md": [

@@ -56,9 +56,16 @@ def test_the_token_opens_as_a_bearer(locked: Dict[str, Any]) -> None:
 def test_a_token_file_that_does_not_answer_keeps_nobody_else_waiting(
     locked: Dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    answers, reading = threading.Event(), []
+    answers = threading.Event()
+    reading: List[str] = []
     monkeypatch.setattr(guard, "READ_SECONDS", 0.02)
-    monkeypatch.setattr(http_settings, "token", lambda path: reading.append(path) or (answers.wait(10) and TOKEN))
+
+    def read(path: str) -> str:
+        reading.append(path)
+        answers.wait(10)
+        return TOKEN
+
+    monkeypatch.setattr(http_settings, "token", read)
 
     async def script(door: Door, _watch: Any) -> List[Answer]:
         asked = [asyncio.ensure_future(door.ask("/api/v1/snapshot")) for _ in range(3)]
