@@ -37,7 +37,7 @@ MEANT = {
     f"{HERE}.OutOfStock": "",  # what a class has that may still come
     "NoSuchKey": "",
     "botocore.errorfactory.NoSuchKey": "",
-    "ConnectError": "",
+    "FileThatIsNotFoundError": "",
 }
 RIGHT = (
     "TimeoutError", "builtins.TimeoutError", "JSONDecodeError", "json.decoder.JSONDecodeError", "Passing", f"{HERE}.Passing",
