@@ -32,7 +32,7 @@ CONSUMER_DEFAULTS: Dict[str, Any] = {
     "fetch.message.max.bytes": 131072,
     "fetch.max.bytes": 1048576,
     "message.max.bytes": 1000,  # the least: all that it means here is that fetch.max.bytes may not be less
-    "fetch.queue.backoff.ms": 10,
+    "fetch.queue.backoff.ms": 5,
     "fetch.wait.max.ms": 100,
     # New topics and partitions are noticed after this long, not after five minutes.
     "topic.metadata.refresh.interval.ms": 30000,
