@@ -273,7 +273,7 @@ class ConsumerLoop:
             rebalances=self._ownership.rebalances,
             dropped=self._ownership.dropped,
             suspects=parts.quarantine.count,
-            trouble=parts.decisions.trouble or consumer.signing_in.trouble,
+            trouble=parts.decisions.trouble or consumer.signing_in.trouble or consumer.brokers.trouble,
             missing_topics=self._ownership.missing_topics,
             partitions=self._partitions(now, inside=inside),
             breakers=parts.gates.reports(now),

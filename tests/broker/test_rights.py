@@ -22,13 +22,15 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ResourceType,
 )
 
+from kafka_worker.kafka import brokers
 from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.ops import commands, connection
 from tests.support.admin import Admin
 from tests.support.engine import Engine
 from tests.support.eventually import eventually
 from tests.support.guarded import Guarded
-from tests.support.messages import message
+from tests.support.messages import between, message, messages
+from tests.support.oracle import Oracle
 from tests.support.schema_registry import SchemaRegistry
 from tests.support.service import Service
 
@@ -228,6 +230,31 @@ def test_the_doctor_asks_whoever_else_is_needed_at_the_first_message_failure_or_
     assert doctor.fixes["transactions"] == (
         f"kafka-acls --add --operation WRITE --operation DESCRIBE --transactional-id {group}. --resource-pattern-type prefixed"
     )
+
+
+def test_a_right_to_read_that_is_taken_and_given_back_ends_nothing_and_has_nothing_run_again(
+    strict: Guarded, group: str, engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Commits need it, too: what is done meanwhile waits for it."""
+    monkeypatch.setattr(brokers, "UNAUTHORISED_AFTER", 0.1)
+    monkeypatch.setattr(brokers, "UNCOMMITTED_SECONDS", 0.5)
+    admin = Admin(strict.bootstrap)
+    name = admin.create_topic(partitions=1)
+    sent = messages(40, sleep_ms=between(20, 40))
+    admin.produce(name, [each.row for each in sent])
+    running = engine(name, group, bootstrap_servers=strict.bootstrap).start()
+    eventually(lambda: admin.committed(group, name)[0], SECONDS, "it commits")
+
+    allow = forbid(strict.bootstrap, ResourceType.TOPIC, name, AclOperation.READ)
+    eventually(lambda: "no commit is stored" in running.loop.report.trouble, SECONDS, "it is told")
+    Oracle(running.ledger, sent).wait_done(SECONDS, "what was fetched is done")
+    assert running.code is None
+    allow()
+
+    admin.wait_committed(group, name)
+    assert running.code is None
+    assert Oracle(running.ledger, sent).started_twice() == []
+    eventually(lambda: not running.loop.report.trouble, SECONDS, "it is told no more")
 
 
 def test_a_dead_letter_topic_that_we_may_not_write_to_holds_the_partition_until_we_may(

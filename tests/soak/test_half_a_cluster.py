@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from typing import Callable, Dict, List, Set
+
+import pytest
 
 from kafka_worker.ops.connection import ANSWER_SECONDS, NOT_ALL
 from tests.support.admin import Admin
@@ -15,6 +18,7 @@ from tests.support.service import Service
 
 SECONDS = 60.0
 PARTITIONS = 4
+SOON = 15.0  # what takes 3 or 5 s, on a busy machine
 
 
 class Pair(Cluster):
@@ -60,6 +64,39 @@ def test_the_partitions_that_a_dead_broker_had_are_named_and_the_others_go_on(
         admin.produce(name, [message(key, key).row for key in keys])
         eventually(lambda: set(running.ledger.done()) == set(keys), SECONDS, "the others go on")
         eventually(lambda: stalled(running) == lost, SECONDS, "status names them")
+
+
+@pytest.mark.parametrize("delivery", ["at-least-once", "exactly-once"])
+def test_that_too_few_replicas_are_in_sync_for_what_is_sent_or_committed_is_told_within_seconds(
+    delivery: str, group: str, service: Callable[..., Service]
+) -> None:
+    with Pair(transaction_state_log_min_isr="1") as pair:
+        admin = Admin(pair.bootstrap)
+        name = admin.create_topic(partitions=1, copies=2)
+        letters = admin.create_topic(name + ".dlq", partitions=1, copies=2)
+        env = {"DELIVERY": delivery, "STALL_SECONDS": "60"}
+        running = service(name, group, pair.bootstrap, processes=1, env=env).start().wait_ready(partitions=1)
+        admin.produce(name, [message("first").row])
+        admin.wait_committed(group, name)
+        pair.node(2).kill()
+        admin.produce(name, [message("second").row])
+        eventually(lambda: running.status()["slots"][0]["child"]["partitions"][0]["committed"] >= 2, SECONDS, "one is enough")
+
+        for shut, trouble, said in (
+            (letters, "reject", "a dead letter for" if delivery == "at-least-once" else "a transaction has no end"),
+            ("__consumer_offsets", "", "no commit is stored" if delivery == "at-least-once" else "transaction"),
+        ):
+            admin.configure(shut, "min.insync.replicas", "2")
+            admin.produce(name, [message(shut, trouble=trouble).row])
+            began = time.monotonic()
+            eventually(functools.partial(_says, running, said), SECONDS, "status says so")
+            assert time.monotonic() - began < SOON
+            admin.configure(shut, "min.insync.replicas", "1")
+            eventually(lambda: not running.status()["problems"], SECONDS, "it goes on")
+
+
+def _says(running: Service, said: str) -> bool:
+    return any(said in text for text in running.status()["problems"])
 
 
 def test_a_broker_that_is_silent_is_named_and_waited_for_once(group: str, service: Callable[..., Service]) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from confluent_kafka import OFFSET_BEGINNING
 
+from kafka_worker.kafka.brokers import Brokers
 from kafka_worker.kafka.ends import End
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.kafka.tokens import SigningIn
@@ -128,6 +129,7 @@ class ScriptedGroup:
         self.emptied = True
         self.begins_at_the_end = False
         self.signing_in = SigningIn(None, time.monotonic)
+        self.brokers = Brokers(time.monotonic)
         self.lost = False
         self.ending: Optional[ExitCode] = None
         self.ids = Ids()

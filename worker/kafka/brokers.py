@@ -7,6 +7,7 @@ from typing import Callable, Optional
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 
+from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Seldom
@@ -15,6 +16,11 @@ log = logs.logger(__name__)
 
 UNAUTHORISED_AFTER = 10.0  # seconds of refusals without any success before we give up: rights may be changing just now
 LOOK_EVERY = 5.0  # seconds, while none answers
+UNCOMMITTED_SECONDS = 3.0  # so long all commits may be refused: a coordinator that moves refuses some
+_REMEDIES = {
+    "COORDINATOR_NOT_AVAILABLE": ". Has __consumer_offsets enough replicas in sync (min.insync.replicas)?",
+    "TOPIC_AUTHORIZATION_FAILED": ". Allow us to read the topic (ACL: READ)",
+}
 
 
 class Brokers:
@@ -27,6 +33,7 @@ class Brokers:
         self._complaint = Seldom(log, clock)
         self._refused_since: Optional[float] = None
         self._next_look = 0.0
+        self._uncommitted = (0.0, "")  # since when commits are refused, and why; empty: they are not
 
     def let_in(self) -> None:
         """Messages came. No word of whether a broker is there still: the client may have had them for long."""
@@ -38,6 +45,22 @@ class Brokers:
         if self.away:
             self.away = False
             log.info("A broker answers again", extra=about(Event.BROKER_BACK))
+
+    def commit_refused(self, error: KafkaError) -> None:
+        """It matters where it may pass, and no other is stored. (What rebalances refuse is routine.)"""
+        if meaning(error.name()) in (Meaning.PASSING, Meaning.FORBIDDEN):
+            since = self._uncommitted[0] if self._uncommitted[1] else self._clock()
+            self._uncommitted = (since, error.str() + _REMEDIES.get(error.name(), ""))
+
+    def owed_nothing(self) -> None:
+        """A commit was stored, or others commit what we would have."""
+        self._uncommitted = (0.0, "")
+
+    @property
+    def trouble(self) -> str:
+        """Why no commit is stored; empty: that is not so, as far as is known."""
+        since, why = self._uncommitted
+        return f"no commit is stored: {why}" if why and self._clock() - since >= UNCOMMITTED_SECONDS else ""
 
     def down(self, error: KafkaError) -> None:
         """One broker of several may be down without harm; all of them, or the only one we ever knew, is what counts."""

@@ -70,7 +70,7 @@ class GroupConsumer:
         self._listener = listener
         self._clock = clock
         self._complaint = Seldom(log, clock)
-        self._brokers = Brokers(clock)
+        self.brokers = Brokers(clock)
         self._rewinds = Rewinds()
         self._ahead = False  # the client's positions are past messages that the listener has not got yet, or never gets
         self.ids = TopicIds(properties)
@@ -95,7 +95,7 @@ class GroupConsumer:
     @property
     def away(self) -> bool:
         """No broker answers, as far as we know."""
-        return self._brokers.away
+        return self.brokers.away
 
     def _join(self) -> None:
         its_log = ClientLog(self._on_topic, self._on_made_anew, self._on_outlived, self._on_gone)
@@ -113,7 +113,7 @@ class GroupConsumer:
         if self._rewinds.places:
             self._rewinds.seek(self._consumer)
         first = self._consumer.poll(timeout)
-        self._brokers.look(self._consumer)
+        self.brokers.look(self._consumer)
         if first is None:
             self.emptied = True
             if not self.joined:  # the client tells a refusal by the group once only: silence means that it stands
@@ -133,7 +133,7 @@ class GroupConsumer:
                 self._on_event(message)
             batch = [message for message in batch if message.error() is None]
         if batch:
-            self._brokers.let_in()
+            self.brokers.let_in()
         return batch
 
     def commit(self, offsets: List[Tuple[str, int, int, str]]) -> bool:
@@ -240,7 +240,7 @@ class GroupConsumer:
         elif names:
             log.info("Assigned: %s", _listed(names), extra=about(Event.ASSIGNED))
         self.joined, self.lost = True, False
-        self._brokers.answered()
+        self.brokers.answered()
 
     def _begin(self, consumer: Consumer, partitions: List[ClientPartition]) -> None:
         """Take these as assigned. What the client is not told it does by itself after the callback: a pause before the
@@ -264,6 +264,7 @@ class GroupConsumer:
 
     @harmless
     def _on_revoke(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
+        self.brokers.owed_nothing()
         self._rewinds.forget(_names(partitions))
         if partitions:
             log.info("Revoked: %s", _listed(_names(partitions)), extra=about(Event.REVOKED))
@@ -273,6 +274,7 @@ class GroupConsumer:
     def _on_lost(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
         names = _names(partitions)
         log.warning("Lost: %s (no contact with the group for a session timeout)", _listed(names), extra=about(Event.LOST))
+        self.brokers.owed_nothing()
         self._rewinds.forget(names)
         self.joined, self.lost = False, True
         self.losses += 1
@@ -311,10 +313,12 @@ class GroupConsumer:
             if error is None:
                 stored.append((place.topic, place.partition, place.offset))
             else:
+                self.brokers.commit_refused(error)
                 self.commit_failed(error, f"{place.topic}[{place.partition}]")
         log.debug("Committed: %s", stored)
         if stored:
-            self._brokers.answered()
+            self.brokers.answered()
+            self.brokers.owed_nothing()
         self._listener.on_committed(stored)
 
     def commit_failed(self, error: KafkaError, place: str) -> None:
@@ -339,7 +343,7 @@ class GroupConsumer:
         error, name = message.error(), (message.topic(), message.partition())
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (that is its public name)
             self._listener.on_end(name, message.offset())
-        elif is_of_one_partition(*name) and meaning(error.name()) in (Meaning.PASSING, Meaning.UNAUTHORISED):
+        elif is_of_one_partition(*name) and meaning(error.name()) in (Meaning.PASSING, Meaning.FORBIDDEN):
             offset = message.offset()
             self._listener.on_unreadable(name, -1 if offset is None else offset, error.name(), error.str())
         else:
@@ -350,12 +354,12 @@ class GroupConsumer:
         kind = meaning(error.name(), error.str())
         if kind is Meaning.FENCED:
             self._fenced(error)
-        elif kind is Meaning.UNAUTHORISED:
+        elif kind in (Meaning.UNAUTHORISED, Meaning.FORBIDDEN):
             self._refused(error)
         elif kind is Meaning.ANONYMOUS:
             self.signing_in.failed(error.str())
         elif kind is Meaning.AWAY:
-            self._brokers.down(error)
+            self.brokers.down(error)
         elif kind is Meaning.ABSENT:
             self._complaint.log(
                 logging.WARNING, "A topic is missing, and is looked for again: %s",
@@ -376,11 +380,11 @@ class GroupConsumer:
     def _refused(self, error: KafkaError) -> None:
         if self.signing_in.trouble:  # we have sent no token that could be refused
             return
-        self._brokers.refused(error)
+        self.brokers.refused(error)
         self._give_up_when_refused()
 
     def _give_up_when_refused(self) -> None:
-        if self._brokers.refuse_for_good:
+        if self.brokers.refuse_for_good:
             self.ending = self.ending or ExitCode.NOT_AUTHORISED
 
 

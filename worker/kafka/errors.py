@@ -19,6 +19,7 @@ class Meaning(Enum):
     AWAY = "no broker answers: wait, it comes back"
     FENCED = "another member has our id: stop at once"
     UNAUTHORISED = "the broker refuses our credentials or rights"
+    FORBIDDEN = "we have no right to a topic: what is known of it stays, and waits until we have"
     ANONYMOUS = "there is no token to sign in with: wait, who gives them comes back"
     ABSENT = "the topic does not exist (yet)"
     TOO_LONG = "the broker takes less metadata than we sent"
@@ -32,8 +33,9 @@ _MEANINGS: Dict[Meaning, str] = {
     Meaning.AWAY: "_ALL_BROKERS_DOWN _TRANSPORT _RESOLVE _TIMED_OUT",
     # A fenced static member gets one message with the code _FATAL, whose own `.fatal()` is False.
     Meaning.FENCED: "_FATAL FENCED_INSTANCE_ID _FENCED UNRELEASED_INSTANCE_ID",
-    Meaning.UNAUTHORISED: "_AUTHENTICATION _SSL SASL_AUTHENTICATION_FAILED TOPIC_AUTHORIZATION_FAILED "
-    "GROUP_AUTHORIZATION_FAILED CLUSTER_AUTHORIZATION_FAILED TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+    Meaning.UNAUTHORISED: "_AUTHENTICATION _SSL SASL_AUTHENTICATION_FAILED GROUP_AUTHORIZATION_FAILED "
+    "CLUSTER_AUTHORIZATION_FAILED TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
+    Meaning.FORBIDDEN: "TOPIC_AUTHORIZATION_FAILED",
     Meaning.TOO_LONG: "OFFSET_METADATA_TOO_LARGE",
     Meaning.ABSENT: "UNKNOWN_TOPIC_OR_PART _UNKNOWN_TOPIC _UNKNOWN_PARTITION",
 }

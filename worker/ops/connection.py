@@ -158,7 +158,7 @@ class Connection:
         if error.name() != "_ALL_BROKERS_DOWN":  # which says less than what came before
             self._complaint = error.str()
         kind = meaning(error.name(), error.str())
-        if kind is Meaning.UNAUTHORISED:
+        if kind in (Meaning.UNAUTHORISED, Meaning.FORBIDDEN):
             self._refused = error.str()
         elif kind is Meaning.ANONYMOUS:
             self._anonymous = error.str()

@@ -205,8 +205,7 @@ class Decisions:
     @property
     def trouble(self) -> str:
         """What keeps us from running tasks, or from having them stored, of late; empty: nothing."""
-        of_transactions = self.transactions.trouble if self.transactions else ""
-        return self._trouble if self._clock() < self._trouble_until else of_transactions
+        return self._trouble if self._clock() < self._trouble_until else self._outbox.trouble
 
     # ---- the three decisions --------------------------------------------------------------------------------------
 

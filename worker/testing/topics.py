@@ -7,6 +7,7 @@ import threading
 import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
+from kafka_worker.kafka.brokers import Brokers
 from kafka_worker.kafka.ends import End
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.kafka.tokens import SigningIn
@@ -162,6 +163,7 @@ class Member:
         self.ending: Optional[ExitCode] = None
         self.unsettled_at: Optional[float] = None
         self.signing_in = SigningIn(None, time.monotonic)
+        self.brokers = Brokers(time.monotonic)
         self.emptied = True  # nothing is left that the last fetch could have taken
 
     def fetch(self, most: int, timeout: float) -> List[Any]:

@@ -156,6 +156,25 @@ def test_messages_that_the_client_had_before_its_brokers_went_are_no_word_of_a_b
     assert witness.group.away
 
 
+@pytest.mark.parametrize("over", ["stored", "revoked"])
+def test_that_no_commit_is_stored_is_told_within_seconds_and_until_one_is_or_others_commit(client: Client, over: str) -> None:
+    now, owner = [0.0], Witness()
+    owner.group = GroupConsumer({}, [TOPIC], owner, lambda: now[0])
+    refused, told = KafkaError(KafkaError.COORDINATOR_NOT_AVAILABLE), []
+    for _ in range(3):
+        client.callbacks["on_commit"](refused, [ClientPartition(TOPIC, 0, 7)])
+        told.append(owner.group.brokers.trouble)
+        now[0] += 2.0
+
+    if over == "stored":
+        client.callbacks["on_commit"](None, [ClientPartition(TOPIC, 0, 7)])
+    else:
+        client.callbacks["on_revoke"](client, [ClientPartition(*OURS)])
+
+    told.append(owner.group.brokers.trouble)
+    assert [text.partition(".")[0] for text in told] == ["", "", "no commit is stored: Broker: Coordinator not available", ""]
+
+
 def test_positions_are_known_between_two_fetches(client: Client, witness: Witness) -> None:
     client.queue = [Message(0)]
 

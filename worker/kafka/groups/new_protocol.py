@@ -156,7 +156,9 @@ class NewProtocolConsumer(GroupConsumer):
         elif meaning(reason) is Meaning.UNSUPPORTED:
             self._unusable(error.str(), "Correct KAFKA_CONSUMER_GROUP_REMOTE_ASSIGNOR")
         else:
-            code = ExitCode.NOT_AUTHORISED if meaning(reason) is Meaning.UNAUTHORISED else ExitCode.GAVE_UP
+            code = (
+                ExitCode.NOT_AUTHORISED if meaning(reason) in (Meaning.UNAUTHORISED, Meaning.FORBIDDEN) else ExitCode.GAVE_UP
+            )
             log.error("The group takes us no more: %s", error.str(), extra=about(Event.BROKER_REFUSES, reason=reason))
             self.ending = self.ending or code
 

@@ -37,7 +37,14 @@ from kafka_worker.shared.producing import alone
 log = logs.logger(__name__)
 
 RESEND_SECONDS = 5.0
+SILENT_SECONDS = 5.0  # so long a record may wait for its answer before that is told: a client tries for 30
 ROOM_SECONDS = 0.1  # until a record is offered again for which the client's own queue had no room
+
+
+UNANSWERED = (
+    "a {} for {} has had no answer for {:.0f} s: a broker is slow, or that topic has too few replicas in sync "
+    "(min.insync.replicas)"
+)
 
 
 class _Letter:
@@ -105,6 +112,7 @@ class Outbox:
         # Most processes never use either.
         self._usual, self._alone = _Client(properties, make), _Client(alone(properties), make)
         self._again: List[Tuple[float, List[_Letter]]] = []  # each list in its order
+        self._under_way: Dict[_Letter, float] = {}  # sent and not answered, and since when, in this order
         self._complaint = Seldom(log, clock)
         # Refused at least once and not stored yet, by `what` and the topic of the task.
         self.unstored: CounterType[Tuple[str, str]] = Counter()
@@ -134,6 +142,17 @@ class Outbox:
     def in_transit(self) -> int:
         """How many were sent and not answered."""
         return self._usual.in_transit + self._alone.in_transit
+
+    @property
+    def trouble(self) -> str:
+        """What has no answer for long; empty: all has."""
+        for letter, since in self._under_way.items():
+            seconds = self._clock() - since
+            if seconds < SILENT_SECONDS:
+                break
+            if not letter.refused:  # else that is told
+                return UNANSWERED.format(letter.what, letter.record.topic, seconds)
+        return ""
 
     def find(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, bool]]:
         """Those of these offsets of which something waits to be sent again, each with whether it was refused."""
@@ -201,6 +220,7 @@ class Outbox:
             on_delivery=lambda problem, _report: self._answered(client, letter, problem),
         )
         client.in_transit += 1
+        self._under_way[letter] = self._clock()
 
     def _of(self, letter: _Letter) -> _Client:
         return self._alone if letter.alone else self._usual
@@ -219,6 +239,7 @@ class Outbox:
     def _answered(self, client: _Client, letter: _Letter, problem: Optional[KafkaError]) -> None:
         """The producer's callback. It must not raise: that would surface in `poll`, far from here."""
         client.in_transit -= 1
+        self._under_way.pop(letter, None)
         letter.partition.flow.answered()
         if problem is not None:
             self._heard(client, [letter], problem)

@@ -37,6 +37,7 @@ PAUSE_SECONDS = 0.2  # after a transaction that was not committed
 TROUBLE_SECONDS = 5.0  # so long may none be committed before it is told
 NO_RETURN_SECONDS = 2 * STEP_SECONDS  # in which the client must come back from a call
 COMMIT_SECONDS = 60.0  # in which it must say what became of a commit, while brokers answer
+SILENT = "the brokers do not answer, or have too few replicas in sync (min.insync.replicas)"
 
 #: What was committed, and if nothing was, why, where that is not the fault of a record.
 Answer = Tuple[List[Tuple[str, int, int]], Optional[KafkaError]]
@@ -189,7 +190,7 @@ class Transactions:
         """Why none has been committed for a while; empty: that is not so."""
         now, (since, why) = self._clock(), self._failing
         if self._job is not None and now - self._begun_at >= TROUBLE_SECONDS:
-            return f"a transaction has no end: {self._transactor.waits or 'the brokers do not answer'}"
+            return f"a transaction has no end: {self._transactor.waits or SILENT}"
         return f"no transaction is committed: {why}" if why and now - since >= TROUBLE_SECONDS else ""
 
     def reach(self, partition: Partition) -> int:

@@ -10,13 +10,14 @@ from confluent_kafka import KafkaError, KafkaException
 
 from kafka_worker.kafka import consumer
 from kafka_worker.kafka.outgoing import outbox
-from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS
+from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS, SILENT_SECONDS
 from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.kafka.outgoing.transactor import Transactor
 from kafka_worker.partitions.task import Task
 from tests.unit.fakes import TOPIC
 from tests.unit.kafka.outgoing.desk import Desk
 
+UNANSWERED = "a dead letter for topic.dlq has had no answer for"
 MISSING = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
 
 
@@ -82,6 +83,26 @@ def test_what_the_broker_refuses_holds_its_partition_and_is_sent_again_until_it_
     assert still_held  # an attempt is no cure
     assert (desk.stored, desk.outbox.unstored["dead letter", TOPIC], len(desk.letters)) == ([task], 0, 2)
     assert not desk.partition.flow.held
+
+
+def test_what_has_no_answer_for_long_is_told_though_others_have_theirs_and_what_was_refused_is_told_as_held(
+    desk: Desk,
+) -> None:
+    """The client sends it again and again for half a minute before it says that it can't, as with too few replicas in sync."""
+    told = []
+    for offset in (7, 8):
+        sent(desk, offset)
+        told.append(desk.outbox.trouble)
+        desk.now += SILENT_SECONDS
+    desk.letters[1]["on_delivery"](None, None)
+    told.append(desk.outbox.trouble)
+    desk.letters[0]["on_delivery"](MISSING, None)
+    desk.now += RESEND_SECONDS
+    desk.outbox.serve()
+    desk.now += SILENT_SECONDS
+    told.append(desk.outbox.trouble)
+
+    assert [text[: len(UNANSWERED)] for text in told] == ["", UNANSWERED, UNANSWERED, ""]
 
 
 def test_a_partition_is_held_until_its_last_record_is_stored(desk: Desk) -> None:
