@@ -18,6 +18,7 @@ commits, so that it counts for whoever comes next.
 from __future__ import annotations
 
 import contextlib
+import glob
 import mmap
 import os
 import re
@@ -36,6 +37,10 @@ _NAME = 8
 _RECORD = _HEADER.size + SEGMENT_SIZE
 RECORDS = 1024  # 1.3 MB a slot. Segments beyond that many are kept in memory only: after a crash their tasks may run again
 SCARCE = 256  # free records: those that others can do without are given back then
+
+
+def _head() -> bytes:
+    return b"kafka-consumer journal 4, boot %s\n" % boot_id()
 
 
 def boot_id() -> bytes:
@@ -64,7 +69,8 @@ class Journal:
 
     def __init__(self, path: str) -> None:
         """Map the file, and read what is left in it. Raises OSError when there is no room."""
-        head = b"kafka-consumer journal 4, boot %s\n" % boot_id()
+        self._path = path
+        head = _head()
         self._innocence = len(head)  # where it is noted that whatever runs has not ended the process
         self._deaths = (
             len(head) + 1
@@ -122,7 +128,7 @@ class Journal:
         found, records = names.found.encode(), []
         for index in self._left.pop((topic, partition), []):
             named = self._start(index) + 1
-            if found not in (self._memory[named : named + _NAME], self._memory[named + _NAME : named + 2 * _NAME]):
+            if found not in self._names(index):
                 self.release(index)
                 continue
             # In this order, so that there is no moment in which neither is what the broker holds.
@@ -130,6 +136,19 @@ class Journal:
             self._memory[named + _NAME : named + 2 * _NAME] = names.own.encode()
             records.append(JournalRecord(index, self._done(index)))
         return records
+
+    def done_elsewhere(self, topic: str, partition: int, writer: str) -> List[Range]:
+        """What the other slots of this host have noted of the partition, under the name of the commit that the broker holds:
+        the last that is known of it, where they could not commit any more before it came here. Nothing where it was here (a
+        quarter of a millisecond for each slot)."""
+        found: List[Range] = []
+        if any(writer.encode() in self._names(index) for index in self._left.get((topic, partition), ())):
+            return found
+        for path in glob.glob(os.path.join(glob.escape(os.path.dirname(self._path)), "slot-*.journal")):
+            if path != self._path:
+                with contextlib.suppress(OSError, ValueError):  # it has no format of ours, or is just being made
+                    found += _done_in(path, topic, partition, writer)
+        return found
 
     def allocate(self, topic: str, partition: int, base: int, names: Names) -> Memory:
         """(memory, where a new segment's flags begin in it, record). Without a free record it is memory of its own, record
@@ -185,9 +204,12 @@ class Journal:
             for run in re.finditer(b"%c" % RUNNING, self._flags(index))
         ]
 
+    def _names(self, index: int) -> Tuple[bytes, bytes]:
+        named = self._start(index) + 1
+        return self._memory[named : named + _NAME], self._memory[named + _NAME : named + 2 * _NAME]
+
     def _done(self, index: int) -> List[Range]:
-        base = self._base(index)
-        return [(base + run.start(), base + run.end()) for run in re.finditer(b"%c+" % DONE, self._flags(index))]
+        return _ranges(self._base(index), self._flags(index))
 
     def _base(self, index: int) -> int:
         return int(_HEADER.unpack_from(self._memory, self._start(index))[4])
@@ -197,3 +219,29 @@ class Journal:
 
     def _start(self, index: int) -> int:
         return self._first + index * _RECORD
+
+
+def _ranges(base: int, flags: bytes) -> List[Range]:
+    return [(base + run.start(), base + run.end()) for run in re.finditer(b"%c+" % DONE, flags)]
+
+
+def _done_in(path: str, topic: str, partition: int, writer: str) -> List[Range]:
+    """What one file says, whose process may live, and use a record for something else at any moment. A header says what the
+    flags are of if it does so before and after they were read: no two records ever have the same one."""
+    found: List[Range] = []
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as memory:
+            first = len(_head()) + 2
+            if memory[: len(_head())] != _head():
+                return []
+            for start in (first + index * _RECORD for index, used in enumerate(memory[first::_RECORD]) if used):
+                header = memory[start : start + _HEADER.size]
+                _used, *names, number, base, length, name = _HEADER.unpack(header)
+                if writer.encode() in names and (name[:length], number) == (topic.encode(), partition):
+                    flags = memory[start + _HEADER.size : start + _RECORD]
+                    if memory[start : start + _HEADER.size] == header:
+                        found += _ranges(base, flags)
+    finally:
+        os.close(descriptor)
+    return found

@@ -76,9 +76,11 @@ class Recovery:
             )  # fmt: skip
             offset, metadata = -1001, None
         partition.stored.found(offset, metadata or "", home.completed(ours.home) if ours else home)
+        known: List[Range] = []
         if ours:
             partition.stored.found_ours(ours.writer)
-        self._recall(partition, ours.done if ours and self._use_map else [], offset)
+            known = [*(ours.done if self._use_map else []), *self._elsewhere(partition, ours.writer)]
+        self._recall(partition, known, offset)
         return not made_anew
 
     def _recall(self, partition: Partition, mapped: List[Range], offset: int) -> None:
@@ -116,6 +118,10 @@ class Recovery:
     def void(self, partition: Partition) -> None:
         """The offsets went back: what was noted of them is about other messages, whatever still runs."""
         self._release(self._records(partition))
+
+    def _elsewhere(self, partition: Partition, writer: str) -> List[Range]:
+        journal = self._journal
+        return [] if journal is None else journal.done_elsewhere(partition.topic, partition.number, writer)
 
     def _inherited(self, partition: Partition) -> List[JournalRecord]:
         return (

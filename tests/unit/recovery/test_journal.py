@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import mmap
 import os
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Any, List, Optional, Sequence
 
 import pytest
 
@@ -246,3 +247,43 @@ def test_deaths_of_one_process_after_the_other_are_counted_until_one_ends_by_its
             journal.end()
 
     assert counts == [0, 1, 2, 1, 2, 0, 1, 2, 0]
+
+
+def test_what_one_slot_has_noted_another_of_the_host_knows_by_the_commit_that_it_finds(path: str, tmp_path: Path) -> None:
+    left_by(path, 101, 102, 105, running=[103])
+    other = Journal(str(tmp_path / "slot-11.journal"))
+
+    assert other.done_elsewhere("topic", 3, OWN) == other.done_elsewhere("topic", 3, FOUND) == [(101, 103), (105, 106)]
+    assert other.done_elsewhere("topic", 3, OTHER) == other.done_elsewhere("topic", 4, OWN) == []
+    assert other.done_elsewhere("topic-2", 3, OWN) == []
+    assert Journal(path).done_elsewhere("topic", 3, OWN) == []  # its own it inherits
+
+
+def test_what_another_boot_or_format_has_left_says_nothing_to_other_slots(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left_by(path, 101)
+    (tmp_path / "slot-1.journal").write_bytes(b"")
+    monkeypatch.setattr(journal, "boot_id", lambda: b"another")
+
+    assert Journal(str(tmp_path / "slot-2.journal")).done_elsewhere("topic", 3, OWN) == []
+
+
+def test_a_record_that_becomes_anothers_while_it_is_read_says_nothing(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what is done there would count as done here."""
+    lives = left_by(path, 101)
+    reader = Journal(str(tmp_path / "slot-1.journal"))
+
+    class Racing(mmap.mmap):
+        def __getitem__(self, place: Any) -> Any:
+            if isinstance(place, slice) and place.start and place.stop and place.stop - place.start == SEGMENT_SIZE:
+                lives.release(RECORDS - 1)
+                memory, start, _ = lives.allocate("topic", 3, 100, Names(OTHER, NEXT))
+                memory[start + 7] = DONE
+            return super().__getitem__(place)
+
+    monkeypatch.setattr(mmap, "mmap", Racing)
+
+    assert reader.done_elsewhere("topic", 3, OWN) == []

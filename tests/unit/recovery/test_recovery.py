@@ -109,6 +109,24 @@ def test_a_partition_that_comes_back_before_anybody_else_committed_is_remembered
     assert Life(None, *place, of=first).deliver(10) == {0, 1, 2, 4, 6, 7, 8, 9}
 
 
+def test_what_another_slot_of_the_host_did_and_could_not_commit_is_not_run_again_nor_after_a_death_there(
+    path: str, tmp_path: Path
+) -> None:
+    """As where a right was taken for a while, and the partition with it."""
+    first = Life(path, *NOTHING)
+    first.deliver(10)
+    place = first.commit()
+    first.finish(0, 1, 5)
+    first.recovery.ended(first.partition)
+    elsewhere = str(tmp_path / "slot-1.journal")
+
+    second = Life(elsewhere, *place)
+    assert second.deliver(10) == {2, 3, 4, 6, 7, 8, 9}
+    second.finish(2)
+    assert Life(elsewhere, *place).deliver(10) == {3, 4, 6, 7, 8, 9}
+    assert Life(elsewhere, *second.commit()).deliver(6) == {3, 4, 6, 7, 8}
+
+
 def test_a_process_on_another_host_runs_only_what_the_last_commit_did_not_hold() -> None:
     first = Life(None, 0, None)
     first.deliver(10)
