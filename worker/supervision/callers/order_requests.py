@@ -228,5 +228,6 @@ def _in_place_of(former: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _covers(place: Place, other: Place) -> bool:
-    """Whether the one is the other, or contains it."""
-    return place == EVERYTHING or all(ours in (None, theirs) for ours, theirs in zip(place, other))
+    """Whether the one is the other, or contains it. Who means a topic means its retry topics, too."""
+    of_retries = place.partition is None and other.topic.startswith(place.topic + routes.RETRY_MARK)
+    return place == EVERYTHING or of_retries or all(ours in (None, theirs) for ours, theirs in zip(place, other))

@@ -246,6 +246,17 @@ def test_a_partition_that_is_paused_with_its_topic_is_not_resumed_alone(bench: B
     assert bench.order("resume", THREE) == {"error": "orders/5 is paused with orders"}
 
 
+def test_a_retry_topic_is_paused_and_resumed_with_its_topic(bench: Bench) -> None:
+    retries = {"topic": "orders.retry.30s"}
+    bench.order("pause", ORDERS)
+    alone = bench.order("resume", retries)
+    bench.order("pause", retries)
+    bench.order("resume", ORDERS)
+
+    assert alone == {"error": "orders.retry.30s is paused with orders"}
+    assert bench.places == []
+
+
 def test_there_is_an_end_to_orders(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.file, "write", lambda _: None)
     for number in range(MOST):
