@@ -164,6 +164,9 @@ class ControlServer:
         return command()
 
 
+_KILLED = ": the last one was killed. What is left of its processes finishes what runs, and ends"
+
+
 class NotRunningError(Exception):
     """Nobody answers at the control socket."""
 
@@ -194,7 +197,8 @@ def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = Fal
             raise SilentError(f"no supervisor answers at {path} ({problem.strerror}). {ask_as}") from problem
         except OSError as problem:
             kind = SilentError if isinstance(problem, (BlockingIOError, socket.timeout)) else NotRunningError
-            raise kind(f"no supervisor answers at {path} ({problem.strerror or problem})") from problem
+            killed = _KILLED if isinstance(problem, ConnectionRefusedError) else ""  # who ends in order takes the socket along
+            raise kind(f"no supervisor answers at {path} ({problem.strerror or problem}){killed}") from problem
         must_be_ours(connection, path, nearby=nearby)
         channel = Channel(connection)
         channel.send(request)

@@ -205,6 +205,10 @@ def test_a_supervisor_that_does_not_answer_in_time_is_not_running_and_is_named(p
         ),
         (BlockingIOError(11, "Resource temporarily unavailable"), "No answer: no supervisor answers at {} (Resource"),
         (FileNotFoundError(2, "No such file or directory"), "Not running: no supervisor answers at {} (No such file"),
+        (
+            ConnectionRefusedError(111, "Connection refused"),
+            "Not running: no supervisor answers at {} (Connection refused): the last one was killed. What is left of its",
+        ),
     ],
 )
 def test_that_nobody_may_be_asked_is_no_word_about_who_runs(
