@@ -180,8 +180,12 @@ class OrderRequests:
 
     def _must_be_of_ours(self, place: Place) -> None:
         topics = routes.consumed(self._settings, [place.topic])
-        if place.topic and place.topic not in topics:
-            raise _RefusedError(f"{place.topic} is none of the topics of this service: {', '.join(topics)}")
+        if not place.topic or place.topic in topics:
+            return
+        if place.topic in self._settings.topics:
+            raise _RefusedError(f"{place.topic} is a pattern; wanted: the name of a topic")
+        known = dict.fromkeys([*self._settings.topics, *topics])
+        raise _RefusedError(f"{place.topic} is none of the topics of this service: {', '.join(known)}")
 
     def _must_be_here(self, place: Place) -> None:
         """Else nobody here can park it, or there is nothing to park."""

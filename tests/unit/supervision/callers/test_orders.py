@@ -4,76 +4,17 @@ from __future__ import annotations
 
 import os
 import pwd
-import threading
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, List
 
 import pytest
 
 from kafka_worker.shared.configuration.words.place import Place
-from kafka_worker.shared.ipc.control import Caller
 from kafka_worker.shared.ipc.orders import LONGEST_REASON, MOST, as_rows
 from kafka_worker.shared.ipc.snapshot import ParkedReport
-from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import runtime_files
-from kafka_worker.supervision.aside import PATIENCE_SECONDS, Aside
-from kafka_worker.supervision.callers import orders_file
-from kafka_worker.supervision.callers.order_requests import PARK_SECONDS, OrderRequests
-from kafka_worker.supervision.callers.orders_file import AGAIN_SECONDS, LOOK_SECONDS, OrdersFile
-from kafka_worker.supervision.callers.standing_orders import StandingOrders
-from kafka_worker.supervision.slots.slot import Slot
-from tests.support.eventually import eventually
+from kafka_worker.supervision.callers.order_requests import PARK_SECONDS
 from tests.unit import reports
-from tests.unit.fakes import some_settings
-from tests.unit.supervision.at_once import AtOnce
-from tests.unit.supervision.puppet import Puppet
-
-ORDERS, THREE, ALL = {"topic": "orders"}, {"topic": "orders", "partition": 5}, {"topic": ""}
-MESSAGE = {**THREE, "offset": 120}
-NOW = 1_700_000_000.0
-
-
-class Bench:
-    """A service with one process, which has orders/5: committed 100, and it ends at 220."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.now = 100.0
-        self.settings = settings
-        self.puppet = Puppet()
-        self.puppet.says("consuming", partitions=[reports.PARTITION])
-        self.slot = Slot(3, self.now)
-        self.slot.child = self.puppet.child
-        self.start()
-
-    def start(self, aside: Optional[Aside] = None) -> None:
-        """The service begins, or begins anew."""
-        self.file = OrdersFile(self.settings, lambda: self.now, aside or AtOnce())
-        self.standing = StandingOrders(self.file, {3: self.slot}, lambda: NOW + self.now)
-        self.requests = OrderRequests(self.settings, self.standing, {3: self.slot}, lambda: self.now, lambda: NOW + self.now)
-
-    def order(self, command: str, place: Dict[str, Any], reason: Any = "why", **more: Any) -> Optional[Dict[str, Any]]:
-        request = {"command": command, **place, "reason": reason, **more}
-        self.later = getattr(self.requests, command)(request, Caller(4711, os.getuid()))
-        return self.later()  # type: ignore[no-any-return]
-
-    @property
-    def places(self) -> List[str]:
-        return [str(order.place) for order in self.standing.orders]
-
-    def heard(self) -> List[Any]:
-        """What the process was told, after a turn."""
-        self.standing.turn()
-        return [message["orders"] for message in self.puppet.line.receive()]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(
-        some_settings(state_directory=str(tmp_path / "state"), topics=("orders",), host="host-a", retry_topics=("30s",))
-    )
-    yield made
-    made.puppet.close()
+from tests.unit.supervision.callers.ordering import ALL, MESSAGE, ORDERS, THREE, Bench
 
 
 def test_a_pause_is_told_to_each_process_once_and_is_there_after_a_restart(bench: Bench) -> None:
@@ -257,6 +198,21 @@ def test_a_retry_topic_is_paused_and_resumed_with_its_topic(bench: Bench) -> Non
     assert bench.places == []
 
 
+@pytest.mark.parametrize(
+    ("topic", "why"),
+    [
+        ("orders", ""),
+        ("others", "others is none of the topics of this service: bills, ^ord.*"),
+        ("^ord.*", "^ord.* is a pattern; wanted: the name of a topic"),
+    ],
+)
+def test_what_a_pattern_fits_is_paused_by_its_name(bench: Bench, topic: str, why: str) -> None:
+    bench.settings = replace(bench.settings, topics=("bills", "^ord.*"), retry_topics=())
+    bench.start()
+
+    assert (bench.order("pause", {"topic": topic}) or {}).get("error", "") == why
+
+
 def test_there_is_an_end_to_orders(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench.file, "write", lambda _: None)
     for number in range(MOST):
@@ -283,112 +239,3 @@ def test_who_has_a_message_parked_that_can_not_be_yet_is_told_so_after_a_while(b
 
     assert bench.later() == {"outcome": "", "former": [], "problem": ""}
     assert bench.places == ["orders/5/120"]
-
-
-DAMAGED = [b"", b"{", b'{"version": 1, "orders": [7]}', b"\xff\xfe", b"[" * 200_000]
-
-
-@pytest.mark.parametrize("content", DAMAGED)
-def test_a_damaged_file_is_told_and_put_aside_by_the_next_order(bench: Bench, content: bytes) -> None:
-    path = Path(runtime_files.prepare_state(bench.settings)) / "orders.json"
-    path.write_bytes(content)
-    bench.start()
-    conditions = bench.standing.conditions()
-    bench.order("pause", THREE)
-
-    assert bench.places == ["orders/5"]
-    assert [condition.kind for condition in conditions] == ["orders"]
-    assert bench.standing.conditions() == []
-    assert path.with_name("orders.json.damaged").read_bytes() == content
-
-
-def test_what_can_not_be_kept_is_in_force_and_told_and_kept_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(runtime_files, "replace", full)
-        answer = bench.order("pause", THREE)
-    heard = bench.heard()
-    conditions = bench.standing.conditions()
-    bench.now += AGAIN_SECONDS
-    bench.heard()
-    late = bench.standing.conditions()
-    bench.start()
-
-    assert "No space left" in (answer or {})["problem"]
-    assert len(heard) == 1
-    assert (len(conditions), late) == (1, [])
-    assert bench.places == ["orders/5"]
-
-
-def test_neither_a_disk_nor_a_list_of_users_that_does_not_answer_is_waited_for(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    answers = threading.Event()
-    monkeypatch.setattr(runtime_files, "replace", lambda *_: answers.wait(10))
-    monkeypatch.setattr(pwd, "getpwuid", lambda _: answers.wait(10) and pwd.struct_passwd(("late", *range(6))))
-    bench.start(Aside("orders", lambda: bench.now))
-    answer = bench.order("pause", THREE)
-    heard = bench.heard()
-    bench.now += PATIENCE_SECONDS
-    bench.heard()
-    silent = bench.later() or {}
-    answers.set()
-
-    assert (answer, len(heard)) == (None, 1), "it is in force"
-    assert silent["problem"].endswith("orders.json does not answer")
-    assert bench.standing.orders[0].by == f"uid-{os.getuid()}@host-a"
-    eventually(lambda: bench.heard() or not bench.standing.conditions(), 5, "it answers again")
-
-
-def test_nothing_starts_without_the_orders_of_before(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = threading.Event()
-    monkeypatch.setattr(orders_file, "START_SECONDS", 0.01)
-    monkeypatch.setattr(orders_file, "_read", lambda _: answers.wait(10))
-
-    with pytest.raises(TimeoutError, match=r"orders\.json does not answer"):
-        bench.start()
-    answers.set()
-
-
-def test_a_damaged_file_that_somebody_removes_keeps_no_order_from_being_kept(bench: Bench) -> None:
-    path = Path(runtime_files.prepare_state(bench.settings)) / "orders.json"
-    path.write_bytes(DAMAGED[0])
-    bench.start()
-    path.unlink()
-    answer = bench.order("pause", THREE)
-    bench.start()
-
-    assert answer == {"here": 1, "former": [], "problem": ""}
-    assert bench.places == ["orders/5"]
-
-
-def test_orders_of_before_are_told_by_what_they_order(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("WARNING", logger="kafka_worker")
-    bench.order("pause", THREE)
-    bench.order("park", {**THREE, "offset": 150})
-    caplog.clear()
-    bench.start()
-
-    assert [vars(each)["event"] for each in caplog.records] == ["paused", "park-ordered"]
-
-
-def test_a_file_that_is_taken_away_is_made_anew(bench: Bench) -> None:
-    bench.order("pause", THREE)
-    (Path(runtime_files.prepare_state(bench.settings)) / "orders.json").unlink()
-    bench.now += LOOK_SECONDS
-    bench.heard()
-    bench.start()
-
-    assert bench.places == ["orders/5"]
-
-
-def test_a_link_in_place_of_the_file_is_not_followed(bench: Bench, tmp_path: Path) -> None:
-    bench.order("pause", THREE)
-    path = Path(runtime_files.prepare_state(bench.settings)) / "orders.json"
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
-    bench.start()
-
-    assert (bench.places, len(bench.standing.conditions())) == ([], 1)
