@@ -76,6 +76,6 @@ def refuse(problem: ConfigurationError) -> int:
     """What is set can't work: say why, and do nothing."""
     asked, found = problem.partial, problem.faults
     if asked.command == "run":  # what is right of it is enough to look for more: all faults are told together
-        found = [*found, *preflight.of_machine(asked.settings)]
-        found += preflight.look(asked.settings, asked.child_environment).faults
+        lacking = preflight.of_machine(asked.settings)
+        found = [*found, *(lacking or preflight.look(asked.settings, asked.child_environment).faults)]
     return preflight.refuse(found, asked.command)

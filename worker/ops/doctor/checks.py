@@ -25,7 +25,7 @@ Outcome = Tuple[Check, Verdict]
 CHECKS = (
     Check("configuration", (), host.configuration),
     Check("machine", (), host.machine),
-    Check("handler", ("configuration",), host.handler),
+    Check("handler", ("configuration", "machine"), host.handler),
     Check("folders", (), host.folders),
     Check("memory", ("configuration",), host.memory),
     Check("stop time", ("configuration",), host.stop_time),

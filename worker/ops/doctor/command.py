@@ -63,14 +63,15 @@ def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
     if running:  # it goes by the name that this machine had when it was started
         settings = replace(settings, host=running.host)
     kafka = Kafka() if faults else asked(settings)
-    found = preflight.Found([]) if faults else preflight.look(settings, configuration.child_environment)
+    lacking = preflight.of_machine(settings)
+    found = preflight.Found([]) if faults or lacking else preflight.look(settings, configuration.child_environment)
     return Facts(
         settings,
         time.time(),
         faults=faults,
         unusable=found.faults,
         doubtful=found.warnings,
-        lacking=preflight.of_machine(settings),
+        lacking=lacking,
         unwritable=runtime_files.faults(settings),
         memory=min(psutil.virtual_memory().total, machine.memory_quota() or sys.maxsize),
         runs_here=running is not None,

@@ -93,6 +93,8 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
     [
         (replace(FACTS, faults=["PROCESSES = no"]), "configuration", State.FAIL),
         (replace(FACTS, unusable=["HANDLER can't be imported"]), "handler", State.FAIL),
+        (replace(FACTS, doubtful=["FATAL_ERRORS = NoSuchKey"]), "handler", State.WARN),
+        (replace(FACTS, lacking=["40 open files are allowed"]), "machine", State.FAIL),
         (replace(FACTS, unwritable=["/run/x"]), "folders", State.FAIL),
         (replace(FACTS, memory=1 << 20), "memory", State.WARN),
         (with_kafka(away="Connection refused"), "brokers", State.FAIL),
