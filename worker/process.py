@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from typing import List, NoReturn, Optional, Set
+from typing import NoReturn, Optional, Set
 
 from kafka_worker import build, start
 from kafka_worker.draining.stopping import Stop
@@ -53,11 +53,11 @@ HEARTBEAT_SECONDS = 0.5
 CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and closing the client
 
 
-def main(arguments: Optional[List[str]] = None) -> None:
+def main() -> None:
     """Only the supervisor starts it: `--slot` with its number, `--channel` with the descriptor of a socket to itself,
     `--words` with that of the file for its last words."""
-    words = sys.argv[1:] if arguments is None else arguments
-    slot, channel_number, last_words = (int(words[words.index(flag) + 1]) for flag in ("--slot", "--channel", "--words"))
+    flags = ("--slot", "--channel", "--words")
+    slot, channel_number, last_words = (int(sys.argv[sys.argv.index(flag) + 1]) for flag in flags)
     write_last_words_to(last_words)  # SIGABRT, which a hung child gets, has it write the stacks of all threads
     channel = Channel(socket.socket(fileno=channel_number))
     quick_decoder()  # now, while the settings are looked at: it imports what nearly all handlers need

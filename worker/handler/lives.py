@@ -186,9 +186,9 @@ class Hooks:
         return False
 
 
-def of_task_process(drive: Drive, tell: Callable[[str], None], defined: Registry = DEFINED) -> Lives:
+def of_task_process(drive: Drive, tell: Callable[[str], None]) -> Lives:
     """All of them in one thread."""
-    return Lives([*defined.of_process, *defined.of_loop, *defined.per_thread], drive, tell)
+    return Lives([*DEFINED.of_process, *DEFINED.of_loop, *DEFINED.per_thread], drive, tell)
 
 
 def _no_loop(_awaitable: Any) -> None:

@@ -1,5 +1,5 @@
-"""A handler in a process of its own. It loads the handler once, then runs one
-task after the other for the process that started it, and never outlives that one.
+"""A handler in a process of its own. It loads the handler once, then runs one task after the other for the process that
+started it, and never outlives that one.
 
 The handler runs in the main thread, where everything works that a library may want there (signals, event loops, some C
 libraries). A second thread listens meanwhile: it answers pings, by which a handler that holds the interpreter's lock is told
@@ -100,9 +100,9 @@ class RemoteMessage:
         return self._data["timestamp"]  # type: ignore[no-any-return]
 
 
-def main(arguments: Optional[List[str]] = None) -> None:
+def main() -> None:
     """Only `task_process` calls it, with its name, its parent's pid, and three descriptors."""
-    name, *numbers = sys.argv[1:] if arguments is None else arguments
+    _program, name, *numbers = sys.argv
     parent, work, control, words = map(int, numbers)
     _die_with(parent)
     write_last_words_to(words)  # SIGABRT, which a hung process gets, has it write the stacks of all threads

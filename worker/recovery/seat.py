@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import Callable, Optional
+from typing import Optional
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
@@ -21,12 +21,12 @@ class Seat:
     """The seat of one slot. The consumer thread takes it, the main thread looks after it. It is never given up by hand: as
     long as there is anything of us, the slot's journal is ours too."""
 
-    def __init__(self, settings: Settings, slot: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Settings, slot: int) -> None:
         """Nothing is on disk yet."""
         self._settings = settings
         self._path = runtime_files.slot_lock(settings, slot)
         self._journal = runtime_files.slot_journal(settings, slot)
-        self._complaint = Seldom(log, clock)
+        self._complaint = Seldom(log, time.monotonic)
         self._lock: Optional[runtime_files.Lock] = None  # once it is held
         self._found: Optional[os.stat_result] = None  # of the journal
         self.holder = ""  # who has it, while we wait for it, in its own words

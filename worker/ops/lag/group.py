@@ -86,13 +86,10 @@ class Group(Connection):
                 continue
         return {place: offset for place, offset in found.items() if offset >= 0}  # below: its leader does not answer
 
-    def produced(self, offsets: Mapping[Place, int]) -> Dict[Place, Optional[float]]:
-        """When the first message from there on was produced, in seconds since 1970; None: none stands there, whatever markers
-        of transactions do. What can't be told, or did not come in time, is left out."""
-        return self._times(offsets, lambda message: float(message.timestamp()[1] / 1000))
-
     def due(self, offsets: Mapping[Place, int]) -> Dict[Place, Optional[float]]:
-        """The same of since when it should be done: when it was produced, or when its wait is over (`due_at`)."""
+        """Since when the first message from there on should be done, in seconds since 1970: when it was produced, or when its
+        wait is over (`due_at`); None: none stands there, whatever markers of transactions do. What can't be told, or did not
+        come in time, is left out."""
         return self._times(offsets, self._due)
 
     def _due(self, message: Any) -> float:

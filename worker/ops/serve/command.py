@@ -3,12 +3,12 @@ last hour remembered, and whoever asks is answered."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import signal
 import socket
+import sys
 import time
-from typing import List, Optional
+from typing import Optional
 
 from kafka_worker.ops.serve.happenings import Happenings
 from kafka_worker.ops.serve.history import History
@@ -41,16 +41,13 @@ def run(settings: Settings) -> int:
     return ExitCode.OK
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main() -> int:
     """Only the supervisor starts it, with the descriptors of a channel to itself and of the socket that listens."""
-    parser = argparse.ArgumentParser(prog="serve", description="The HTTP part, started by supervisor.py.")
-    parser.add_argument("--channel", type=int, required=True)
-    parser.add_argument("--listener", type=int, required=True)
-    words = parser.parse_args(arguments)
-    channel = Channel(socket.socket(fileno=words.channel))
+    channel_number, listener = (int(sys.argv[sys.argv.index(flag) + 1]) for flag in ("--channel", "--listener"))
+    channel = Channel(socket.socket(fileno=channel_number))
     settings = received_settings(channel)
     logs.set_up(settings.log_level, settings.log_format, "http")
-    asyncio.run(_serve(settings, socket.socket(fileno=words.listener), channel))
+    asyncio.run(_serve(settings, socket.socket(fileno=listener), channel))
     return ExitCode.OK
 
 

@@ -37,11 +37,10 @@ class Seen:
 class Watch:
     """Follows the supervisor of one group on this host."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Nothing was seen yet. To be made in the event loop that it lives in."""
         self.newest: Optional[Seen] = None
         self._settings = settings
-        self._clock = clock
         self._changed = asyncio.Event()
         self._problem = "nothing was heard yet"
         self._place: Tuple[str, bool] = (runtime_files.control_socket(settings), False)  # where it was found last
@@ -57,7 +56,7 @@ class Watch:
     @property
     def age(self) -> float:
         """Seconds since the newest snapshot came; -1: none did."""
-        return self._clock() - self.newest.at if self.newest else -1.0
+        return time.monotonic() - self.newest.at if self.newest else -1.0
 
     async def next(self, seen: Optional[Seen], seconds: float) -> Optional[Seen]:
         """The newest one, as soon as that is another than `seen`; None: there is none within so many seconds."""
@@ -71,7 +70,7 @@ class Watch:
 
     def see(self, data: Dict[str, Any]) -> None:
         """This is the newest one now."""
-        self.newest = Seen(data, self._clock())
+        self.newest = Seen(data, time.monotonic())
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
 

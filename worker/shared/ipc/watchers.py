@@ -16,13 +16,10 @@ MOST_WATCHERS = 16  # at once; the oldest makes room for the next
 class Watchers:
     """The control server's. It hands over whoever asks to watch."""
 
-    def __init__(
-        self, selector: selectors.BaseSelector, newest: Callable[[], Message], clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, selector: selectors.BaseSelector, newest: Callable[[], Message]) -> None:
         """Nobody watches yet. `newest` makes what they are told: once for all of them."""
         self._selector = selector
         self._newest = newest
-        self._clock = clock
         self._clients: List[Channel] = []
         self._due = 0.0
 
@@ -38,7 +35,7 @@ class Watchers:
         """Tell them what is due, as far as their sockets take it."""
         for client in self._clients:
             client.flush()
-        now = self._clock()
+        now = time.monotonic()
         if self._clients and now >= self._due:
             self._due = now + WATCH_SECONDS
             line = line_of(self._newest())
