@@ -13,11 +13,8 @@ from typing import Callable, Dict, Mapping, Set
 
 from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.shared import logs
-from kafka_worker.shared.logs import NotAgain
 
-client_log = logs.logger("librdkafka")
-client_log.addFilter(NotAgain(time.monotonic))
-
+AGAIN_SECONDS = 30.0  # between two lines of a kind
 CONTEXT = "metadata"  # of the client's `debug`: a few lines each time that it asks what topics there are
 CLOSED = "log.connection.close"  # it is all that the client says of a port which wants TLS, and is not spoken to so
 _CLOSED_LATER = re.compile(r": Disconnected.* in state UP")
@@ -26,6 +23,39 @@ _PERHAPS = "Does it want another KAFKA_CLIENT_SECURITY_PROTOCOL, or is it no Kaf
 _CHANGED = re.compile(r"Topic (\S+) changed id from \S+ to (\S+)")
 _GONE = re.compile(r"(\S+) \[(\d+)\]: offset reset \(at offset (\d+)")
 _LED = re.compile(r"Topic (\S+) \[(\d+)\] Leader -?\d+ Epoch (-?\d+)")
+_NUMBER = re.compile(r"-\d+]")  # of "[vm-0#producer-2]": which of all clients that this process has made
+_OF_PARTITION = re.compile(r"\S+ \[\d+]: ")  # how a text of the Kafka client begins that is of one
+
+
+class NotAgain(logging.Filter):
+    """Clients tell of each refused connection, twenty times a second while their only broker is away: one line of a kind (what
+    happened, to which client, at which broker or with which partition) in a while. A client that takes the place of another is
+    no other one.
+
+    (`metadata.recovery.strategy=none` would silence it too, but then a client that is once told of no brokers, as by one
+    that has just been thawed, has none for ever: measured.)
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """`clock`: monotonic seconds."""
+        super().__init__()
+        self._clock = clock
+        self._next: Dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is logged; debugging always is."""
+        kind, _, text = record.getMessage().partition("]: ")
+        of_partition = _OF_PARTITION.match(text)
+        kind = _NUMBER.sub("]", kind) + (of_partition.group() if of_partition else "")
+        now = self._clock()
+        if record.levelno > logging.DEBUG and now < self._next.get(kind, now):
+            return False
+        self._next[kind] = now + AGAIN_SECONDS
+        return True
+
+
+client_log = logs.logger("librdkafka")
+client_log.addFilter(NotAgain(time.monotonic))
 
 
 class ClientLog:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import atexit
 import contextlib
 import logging
-import re
 import sys
 import threading
 from collections import Counter, deque
@@ -188,38 +187,6 @@ def _not_printed(count: int) -> bytes:
         count, extra=about(Event.LOG_DROPPED),
     )  # fmt: skip
     return b""
-
-
-_NUMBER = re.compile(r"-\d+]")  # of "[vm-0#producer-2]": which of all clients that this process has made
-_OF_PARTITION = re.compile(r"\S+ \[\d+]: ")  # how a text of the Kafka client begins that is of one
-
-
-class NotAgain(logging.Filter):
-    """For the log of Kafka's clients, which tell of each refused connection, twenty times a second while their only broker
-    is away: one line of a kind (what happened, to which client, at which broker or with which partition) in a while. A client
-    that takes the place of another is no other one.
-
-    (`metadata.recovery.strategy=none` would silence it too, but then a client that is once told of no brokers, as by one
-    that has just been thawed, has none for ever: measured.)
-    """
-
-    def __init__(self, clock: Callable[[], float], every: float = 30.0) -> None:
-        """`every`: seconds between two lines of a kind; `clock`: monotonic seconds."""
-        super().__init__()
-        self._clock = clock
-        self._every = every
-        self._next: Dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether it is logged; debugging always is."""
-        kind, _, text = record.getMessage().partition("]: ")
-        of_partition = _OF_PARTITION.match(text)
-        kind = _NUMBER.sub("]", kind) + (of_partition.group() if of_partition else "")
-        now = self._clock()
-        if record.levelno > logging.DEBUG and now < self._next.get(kind, now):
-            return False
-        self._next[kind] = now + self._every
-        return True
 
 
 class Seldom:

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer
 
 from kafka_worker.kafka import client_log
-from kafka_worker.kafka.client_log import ClientLog
+from kafka_worker.kafka.client_log import ClientLog, NotAgain
 from tests.support.eventually import eventually
 
 OLD, NEW = "Nrla+okGSrWh+rTmkqV2cg", "3qgp5ojbRR2QUC4OuCPFvQ"
@@ -106,3 +106,30 @@ def test_a_client_takes_these_properties_and_says_what_topics_it_asks_for() -> N
     Consumer(heard.properties).close()
 
     assert heard.properties["debug"] == "cgrp,metadata"
+
+
+def client_line(text: str, level: int = logging.ERROR) -> logging.LogRecord:
+    return logging.LogRecord("librdkafka", level, "", 0, text, (), None)
+
+
+def test_the_client_tells_a_kind_of_trouble_once_in_a_while() -> None:
+    now = 100.0
+    once = NotAgain(lambda: now)
+    refused = "FAIL [vm-0#consumer-1] [thrd:127.0.0.1:9092/bootstrap]: Connect failed: Connection refused (%d suppressed)"
+
+    first = once.filter(client_line(refused % 1))
+    again = once.filter(client_line(refused.replace("consumer-1", "consumer-2") % 2))  # the one in its place
+    other = once.filter(client_line("SESSTMOUT [vm-0#consumer-1] [thrd:main]: Consumer group session timed out"))
+    gone = "OFFSET [vm-0#consumer-1] [thrd:main]: orders [%d]: offset reset (at offset %d, broker 1) to offset BEGINNING"
+    partitions = [once.filter(client_line(gone % place)) for place in ((0, 3), (1, 3), (0, 4))]
+    now = 130.0
+
+    assert (first, again, other) == (True, False, True)
+    assert partitions == [True, True, False], "what a client tells of one partition it does not tell of the next"
+    assert once.filter(client_line(refused % 3))
+
+
+def test_what_the_client_says_for_debugging_is_never_left_out() -> None:
+    once = NotAgain(lambda: 0.0)
+
+    assert all(once.filter(client_line("FETCH [x] [y]: again", logging.DEBUG)) for _ in range(3))

@@ -13,7 +13,7 @@ import pytest
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.logs import Lost, NotAgain, Seldom
+from kafka_worker.shared.logs import Lost, Seldom
 
 log = logs.logger("some.module")
 SECONDS = 30
@@ -210,30 +210,3 @@ def test_what_is_told_seldom_silences_nothing_else(caplog: pytest.LogCaptureFixt
         seldom.log(logging.WARNING, message, what)
 
     assert caplog.messages == ["a topic is missing", "reading is refused"]
-
-
-def client_line(text: str, level: int = logging.ERROR) -> logging.LogRecord:
-    return logging.LogRecord("librdkafka", level, "", 0, text, (), None)
-
-
-def test_the_client_tells_a_kind_of_trouble_once_in_a_while() -> None:
-    now = 100.0
-    once = NotAgain(lambda: now, every=30.0)
-    refused = "FAIL [vm-0#consumer-1] [thrd:127.0.0.1:9092/bootstrap]: Connect failed: Connection refused (%d suppressed)"
-
-    first = once.filter(client_line(refused % 1))
-    again = once.filter(client_line(refused.replace("consumer-1", "consumer-2") % 2))  # the one in its place
-    other = once.filter(client_line("SESSTMOUT [vm-0#consumer-1] [thrd:main]: Consumer group session timed out"))
-    gone = "OFFSET [vm-0#consumer-1] [thrd:main]: orders [%d]: offset reset (at offset %d, broker 1) to offset BEGINNING"
-    partitions = [once.filter(client_line(gone % place)) for place in ((0, 3), (1, 3), (0, 4))]
-    now = 130.0
-
-    assert (first, again, other) == (True, False, True)
-    assert partitions == [True, True, False], "what a client tells of one partition it does not tell of the next"
-    assert once.filter(client_line(refused % 3))
-
-
-def test_what_the_client_says_for_debugging_is_never_left_out() -> None:
-    once = NotAgain(lambda: 0.0)
-
-    assert all(once.filter(client_line("FETCH [x] [y]: again", logging.DEBUG)) for _ in range(3))
