@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 import time
 from concurrent import futures
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
+from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.kafka.topic_ids import ANSWER_SECONDS, aside, quiet
 from kafka_worker.shared.system.deadline import Deadline
 
@@ -20,8 +21,6 @@ AGAIN_SECONDS = 5.0  # between two questions
 SELDOM_SECONDS = 15.0  # between two about what there is no haste about
 LONGEST_PATIENCE = 20.0  # until clients that are told no end are replaced by others
 LEVELS = ("read_committed", "read_uncommitted")
-
-Name = Tuple[str, int]  # topic and partition
 
 
 class End(NamedTuple):
@@ -35,14 +34,16 @@ class End(NamedTuple):
 class Ends:
     """Asks one question at a time, by `ask`."""
 
-    def __init__(self, ask: Callable[[List[Name]], futures.Future[Dict[Name, End]]]) -> None:
+    def __init__(self, ask: Callable[[List[TopicPartition]], futures.Future[Dict[TopicPartition, End]]]) -> None:
         """Nothing is asked yet."""
         self._ask = ask
-        self._asked: Optional[futures.Future[Dict[Name, End]]] = None
+        self._asked: Optional[futures.Future[Dict[TopicPartition, End]]] = None
         self._next = self._next_seldom = 0.0
-        self._known: Dict[Name, End] = {}
+        self._known: Dict[TopicPartition, End] = {}
 
-    def of(self, names: Iterable[Name], now: float, seldom: Iterable[Name] = ()) -> Dict[Name, End]:
+    def of(
+        self, names: Iterable[TopicPartition], now: float, seldom: Iterable[TopicPartition] = ()
+    ) -> Dict[TopicPartition, End]:
         """What was told last of those that were asked about; soon it is told of these, and at some time of the others."""
         if self._asked is not None and self._asked.done():
             self._known = self._asked.result()
@@ -71,11 +72,11 @@ class Asker:
         self._clients: List[Consumer] = []
         self._patience, self._anew_at = 0.0, -math.inf  # seconds for which others are kept that are told no end; monotonic
 
-    def __call__(self, names: List[Name]) -> futures.Future[Dict[Name, End]]:
+    def __call__(self, names: List[TopicPartition]) -> futures.Future[Dict[TopicPartition, End]]:
         """The ends of these, each with an end or with a problem."""
         return aside("ends", lambda: self._all(names))
 
-    def _all(self, names: List[Name]) -> Dict[Name, End]:
+    def _all(self, names: List[TopicPartition]) -> Dict[TopicPartition, End]:
         deadline = Deadline(ANSWER_SECONDS)
         try:
             self._clients = self._clients or [Consumer({**self._properties, "isolation.level": each}) for each in LEVELS]
@@ -92,7 +93,7 @@ class Asker:
             self._anew_at = self._clock() + self._patience
         return found
 
-    def _end(self, name: Name, deadline: Deadline) -> End:
+    def _end(self, name: TopicPartition, deadline: Deadline) -> End:
         try:
             stable, latest = (self._high(client, name, deadline) for client in self._clients)
         except KafkaException as problem:
@@ -100,6 +101,6 @@ class Asker:
         return End(stable, latest, "")
 
     @staticmethod
-    def _high(client: Consumer, name: Name, deadline: Deadline) -> int:
+    def _high(client: Consumer, name: TopicPartition, deadline: Deadline) -> int:
         _, high = client.get_watermark_offsets(ClientPartition(*name), timeout=max(0.05, deadline.remaining()))
         return int(high)

@@ -26,8 +26,8 @@ from kafka_worker.shared.system.deadline import Deadline
 ANSWER_SECONDS = 10.0  # for a broker to say anything
 FIRST_SECONDS = 1.0  # of these, after which it is known whether one has refused us
 POLL_SECONDS = 0.2
+BATCH = 500  # messages, taken at once
 _QUIET = {"log_level": 0}  # what the client has to say comes as errors too, and those are told
-_AWAY = ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE")
 
 NOT_ALL, NO_BROKER = 1, 2  # exit codes: something could not be done; nobody answers
 
@@ -164,7 +164,9 @@ class Connection:
             self._anonymous = error.str()
 
     def _failed(self, what: str, error: KafkaError) -> BrokerError:
-        return self._silence(what, error.str()) if error.name() in _AWAY else BrokerError(f"{what}: {error.str()}")
+        if meaning(error.name()) is Meaning.AWAY:
+            return self._silence(what, error.str())
+        return BrokerError(f"{what}: {error.str()}")
 
     def _silence(self, what: str, text: str) -> BrokerError:
         """Nobody has answered what was asked about this: one of several, or all?"""

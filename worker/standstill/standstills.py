@@ -14,11 +14,10 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.snapshot import PartitionReport
 from kafka_worker.shared.settings import Settings
+from kafka_worker.standstill.heads import Reported
 from kafka_worker.standstill.unreadable import moved_to
 
 log = logs.logger(__name__)
-
-Reported = Tuple[Partition, PartitionReport]
 
 UNCOMMITTED = "what is done up to offset {} is not committed: the broker stores no commit beyond {}"
 LOST_SIGHT = "{} messages are here, and none of them runs or waits for anything: a fault of ours, restart its process"

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 from kafka_worker.handler.loading import Handler, Kind
 from kafka_worker.kafka.outgoing.outbox import Outbox
 from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
-from kafka_worker.outcomes import dead_letters, results
+from kafka_worker.outcomes import dead_letters, results, sleeping
 from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.partitions.task import Task, TaskId, attempt_of, message_of
 from kafka_worker.partitions.undecided import sends_of
@@ -210,7 +210,7 @@ class NotedOutbox(Outbox):
         """As it is, and noted."""
         super().send(what, task, record, stored)
         self._notes.sends(what, task, [record])
-        if what == "retry":
+        if what == sleeping.RETRY:
             self._notes.of(message_of(task)).standing = self._topics.newest((record.topic, 0)).place
 
     def send_all(

@@ -21,11 +21,11 @@ from collections import Counter
 from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 from typing import Counter as CounterType
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, Producer
 
 from kafka_worker.kafka.client_log import client_log
 from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
-from kafka_worker.kafka.outgoing.refusals import MENDABLE, remedy, say_goes_on, say_of_time
+from kafka_worker.kafka.outgoing.refusals import MENDABLE, error_of, remedy, say_goes_on, say_of_time
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, in_words, partition_of
 from kafka_worker.shared import logs
@@ -227,7 +227,7 @@ class Outbox:
 
     def _not_taken(self, letters: List[_Letter], problem: Exception) -> None:
         """The client has refused the first of them at once."""
-        told = problem.args[0] if isinstance(problem, KafkaException) else KafkaError(KafkaError._FAIL, repr(problem))  # noqa: SLF001
+        told = error_of(problem)
         failed = letters[0].failed
         if failed is None or told.fatal() or told.name() in MENDABLE:
             self._heard(self._of(letters[0]), letters, told)

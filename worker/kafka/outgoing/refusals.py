@@ -43,6 +43,12 @@ def remedy(problem: KafkaError) -> str:
     return _REMEDIES.get(problem.name(), _ANY_REMEDY)
 
 
+def error_of(problem: Exception) -> KafkaError:
+    """What a client has raised, whatever it is, in its own form."""
+    told = problem.args[0] if problem.args else None
+    return told if isinstance(told, KafkaError) else KafkaError(KafkaError._FAIL, repr(problem))  # noqa: SLF001
+
+
 def say_goes_on(partition: Partition) -> None:
     """What was told of it is over."""
     log.info(

@@ -26,6 +26,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 from kafka_worker.kafka.client_log import client_log
 from kafka_worker.kafka.outgoing.outbox import ROOM_SECONDS
 from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
+from kafka_worker.kafka.outgoing.refusals import error_of
 from kafka_worker.partitions.task import Task, offset_of, partition_of
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
@@ -173,7 +174,7 @@ class Transactor:
             producer.begin_transaction()
         except Exception as problem:  # whatever the client says of its properties
             self._producer = None
-            return _error(problem)
+            return error_of(problem)
         thrown_away: List[Parcel] = []
         try:
             for parcel in job.parcels:
@@ -188,7 +189,7 @@ class Transactor:
             if thrown_away:  # by now the client has said why; whatever it says, the offset does not go without them
                 raise KafkaException(KafkaError(KafkaError._PURGE_QUEUE, "records were thrown away"))  # noqa: SLF001, TRY301
         except Exception as problem:  # whatever the client says of a record or an offset
-            error = self._given_up(producer, _error(problem))
+            error = self._given_up(producer, error_of(problem))
             _thrown_away(job.parcels)  # with the transaction, for the fault of another
             for parcel in thrown_away if error.name() in _OF_A_TOPIC else ():
                 perhaps = KafkaError(KafkaError._PURGE_QUEUE, error.str())  # noqa: SLF001 (its public name)
@@ -204,7 +205,7 @@ class Transactor:
             except KafkaException as problem:
                 if not (left and problem.args[0].retriable()):
                     raise
-                self.waits = _error(problem).str()
+                self.waits = error_of(problem).str()
             else:
                 self.waits = ""
                 return
@@ -262,7 +263,7 @@ class Transactor:
             except BufferError:
                 self._called(producer.poll, ROOM_SECONDS)
             except Exception as problem:
-                parcel.problem, parcel.topic, parcel.at_once = _error(problem), record.topic, True
+                parcel.problem, parcel.topic, parcel.at_once = error_of(problem), record.topic, True
                 raise
             else:
                 producer.poll(0)
@@ -284,7 +285,7 @@ class Transactor:
             try:
                 producer.commit_transaction(STEP_SECONDS)
             except KafkaException as problem:
-                error = _error(problem)
+                error = error_of(problem)
                 self.waits = error.str()
                 if problem.args[0].retriable():
                     continue
@@ -311,8 +312,3 @@ def _none_refused(parcels: List[Parcel]) -> None:
     for parcel in parcels:
         if parcel.problem is not None:
             raise KafkaException(parcel.problem)
-
-
-def _error(problem: Exception) -> KafkaError:
-    told = problem.args[0] if problem.args else None
-    return told if isinstance(told, KafkaError) else KafkaError(KafkaError._FAIL, repr(problem))  # noqa: SLF001

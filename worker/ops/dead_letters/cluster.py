@@ -7,15 +7,13 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Seq
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from kafka_worker.ops.connection import ANSWER_SECONDS, POLL_SECONDS, Connection, Range
+from kafka_worker.ops.connection import ANSWER_SECONDS, BATCH, POLL_SECONDS, Connection, Range
 from kafka_worker.ops.dead_letters.letter import DeadLetterRecord
 from kafka_worker.ops.dead_letters.plan import Outgoing
 from kafka_worker.shared.foreign.headers import readable_headers
 from kafka_worker.shared.producing import TOGETHER, alone
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
-
-BATCH = 500
 
 
 class Stored(NamedTuple):

@@ -8,19 +8,15 @@ from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optio
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from kafka_worker.ops.connection import ANSWER_SECONDS, POLL_SECONDS, BrokerError, Connection, NoBrokerError
+from kafka_worker.ops.connection import ANSWER_SECONDS, BATCH, POLL_SECONDS, BrokerError, Connection, NoBrokerError
 from kafka_worker.ops.lag.rows import UNKNOWN, Member, Place
 from kafka_worker.shared.configuration.failure_settings import retry_topic
 from kafka_worker.shared.foreign.retry_headers import due_at
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 
-BATCH = 500
-_COMES = (
-    "NOT_COORDINATOR",
-    "COORDINATOR_NOT_AVAILABLE",
-    "COORDINATOR_LOAD_IN_PROGRESS",
-)  # in a moment the group's broker knows
+# In a moment the group's broker knows.
+_COMES = ("NOT_COORDINATOR", "COORDINATOR_NOT_AVAILABLE", "COORDINATOR_LOAD_IN_PROGRESS")
 
 
 class Group(Connection):
