@@ -5,18 +5,16 @@ own: the main thread passes on what it is asked, the consumer thread may find by
 from __future__ import annotations
 
 import math
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from kafka_worker.shared.system.deadline import Deadline
 
 
-class Stop:
-    """A wish to end: until when running tasks may finish, and whether the group should be told."""
+class Stop(NamedTuple):
+    """A wish to end."""
 
-    def __init__(self, deadline: Deadline, *, leave: bool) -> None:
-        """`leave`: give the seat in the group up, instead of keeping it for a successor."""
-        self.deadline = deadline
-        self.leave = leave
+    deadline: Deadline  # until when running tasks may finish
+    leave: bool  # whether to give the seat in the group up, instead of keeping it for a successor
 
 
 class Stopping:

@@ -252,9 +252,7 @@ class AsyncPool(Pool):
             result = await self._call(message, partition, attempt)
             if result is not None:
                 result = sends_of(result, (task,))
-        except (
-            BaseException
-        ) as problem:  # CancelledError, SystemExit and KeyboardInterrupt too: they end no more than the call
+        except BaseException as problem:  # CancelledError, SystemExit and KeyboardInterrupt too: they end the call alone
             error = copied(problem)
         if forks.copied:
             forks.end()

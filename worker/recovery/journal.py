@@ -72,9 +72,7 @@ class Journal:
         self._path = path
         head = _head()
         self._innocence = len(head)  # where it is noted that whatever runs has not ended the process
-        self._deaths = (
-            len(head) + 1
-        )  # and how many have died one after the other, each soon after its start and with nothing running
+        self._deaths = len(head) + 1  # and how many have died one after the other, each young, and with nothing running
         self._first = len(head) + 2
         size = self._first + RECORDS * _RECORD
         descriptor = open_private(path, os.O_RDWR)

@@ -5,23 +5,23 @@ from __future__ import annotations
 
 import base64
 import json
+from operator import itemgetter
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from kafka_worker.ops.dead_letters.letter import UNKNOWN, Letter, Listed, Resolution, iso
-from kafka_worker.ops.tables import key_of
+from kafka_worker.ops.tables import Columns, key_of, table
 from kafka_worker.shared.foreign.texts import escaped, readable
 
 ERROR_WIDTH, KEY_WIDTH = 70, 40  # characters, in a list
 SHOWN_VALUE, SHOWN_TEXT = 4000, 4000  # characters without --full, of a value and of a header
 _HEADS = ("letter", "from", "failed at", "attempts", "replays", "key", "error")
+COLUMNS: Columns = tuple((heading, itemgetter(place)) for place, heading in enumerate(_HEADS))
 _MULTILINE = ("traceback", "stack")
 
 
 def listed(letters: Iterable[Listed], suffix: str) -> List[str]:
     """One line a letter under a line of headings."""
-    rows = [_HEADS, *(_row(letter, resolution, suffix) for letter, resolution in letters)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return table(COLUMNS, (_row(letter, resolution, suffix) for letter, resolution in letters))
 
 
 def _row(letter: Letter, resolution: Optional[Resolution], suffix: str) -> Tuple[str, ...]:

@@ -4,7 +4,7 @@ process say. Pure."""
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, List, Sequence
 
 from kafka_worker.ops import orders
 from kafka_worker.ops.explain.cases import Case
@@ -66,11 +66,8 @@ def _of_sought(case: Case) -> List[str]:
         if case.offset is None:
             return []
         return [f"  {case.offset}: {'done' if 'sought' in case.answer else 'not known, as its process does not say'}"]
-    return [f"  {known(head.offset)}: {SAID[head.waits]}{_details(head)}{_where(case, head)}", *_why(head)]
-
-
-def _why(head: HeadReport) -> List[str]:
-    return [f"    {head.why}"] if head.why else []
+    why = [f"    {head.why}"] if head.why else []
+    return [f"  {known(head.offset)}: {SAID[head.waits]}{_details(head)}{_where(case, head)}", *why]
 
 
 def _details(head: HeadReport) -> str:
@@ -87,13 +84,10 @@ def _details(head: HeadReport) -> str:
 
 def _where(case: Case, head: HeadReport) -> str:
     """Where its code is, if it runs."""
-    tasks = [task for task in case.answer.get("tasks", []) if _place(task) == (case.partition.topic, case.partition.partition)]
-    calls = [task["calls"] for task in tasks if task["offset"] == head.offset and task["calls"]]
+    place = (case.partition.topic, case.partition.partition, head.offset)
+    tasks = [task for task in case.answer.get("tasks", []) if (task["topic"], task["partition"], task["offset"]) == place]
+    calls = [task["calls"] for task in tasks if task["calls"]]
     return f": {path_of(calls[0])}" if calls else ""
-
-
-def _place(task: Dict[str, Any]) -> Tuple[str, int]:
-    return task["topic"], task["partition"]
 
 
 def path_of(calls: List[List[Any]]) -> str:

@@ -66,11 +66,11 @@ def _ours(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _of_service(snapshot)
     yield from (_family(named, ["slot"], [((str(slot.slot),), slot) for slot in slots]) for named in OF_SLOT)
     yield from (_family(named, ["slot"], children) for named in OF_CHILD)
-    yield _several(RESTARTS, "slot", (((str(slot.slot),), slot) for slot in slots))
-    yield _several(THREADS, "slot", children)
+    yield _several(RESTARTS, ["slot"], (((str(slot.slot),), slot) for slot in slots))
+    yield _several(THREADS, ["slot"], children)
     yield from (_family(named, ["topic", "partition"], partitions) for named in OF_PARTITION)
-    yield _several(PAUSES, "topic partition", partitions)
-    yield _several(WAITS, "topic partition", partitions)
+    yield _several(PAUSES, ["topic", "partition"], partitions)
+    yield _several(WAITS, ["topic", "partition"], partitions)
     suspects = "Messages that ran when a process died and are not done yet."
     yield GaugeMetricFamily(PREFIX + "suspects", suspects, value=snapshot.totals.suspects)
     writers = [(("supervisor",), snapshot), *(((f"slot-{slot}",), child) for (slot,), child in children)]
@@ -164,8 +164,8 @@ def _times(name: str, meaning: str, snapshot: Snapshot) -> Metric:
     return family
 
 
-def _several(several: Several, labels: str, reports: Iterable[Tuple[Tuple[str, ...], Any]]) -> Metric:
-    family = _kind(several.name)(PREFIX + several.name, several.meaning, labels=[*labels.split(), several.label])
+def _several(several: Several, labels: List[str], reports: Iterable[Tuple[Tuple[str, ...], Any]]) -> Metric:
+    family = _kind(several.name)(PREFIX + several.name, several.meaning, labels=[*labels, several.label])
     for values, report in reports:
         for word, value in several.values(report).items():
             family.add_metric([*values, word], float(value))

@@ -1,5 +1,5 @@
-"""What has happened of late in a service: the last events of all its processes, but for task processes, whose log
-has theirs. Pure.
+"""What has happened of late in a service: the last events of all its processes, but for task processes, whose log has theirs.
+Pure.
 
 Some come by thousands, as failed attempts do in an outage: of one kind only so many are kept, so that they push nothing else
 out.
@@ -7,7 +7,6 @@ out.
 
 from __future__ import annotations
 
-import itertools
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
 
 from kafka_worker.shared.ipc.channel import Message
@@ -34,13 +33,12 @@ class Recent:
         """Nothing has happened. `began`: seconds since 1970; with it a number means the same event for ever."""
         self.began = began
         self._events: List[Event] = []
-        self._numbers = itertools.count(1)
         self.newest = 0  # number
 
     def hear(self, events: Iterable[Mapping[str, Any]]) -> None:
         """These have happened, one after the other."""
         for event in events:
-            self.newest = next(self._numbers)
+            self.newest += 1
             keep(self._events, {"number": self.newest, **event})
 
     def asked(self, request: Message, _caller: object = None) -> Callable[[], Optional[Message]]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 from contextlib import suppress
-from types import TracebackType
-from typing import Mapping, NamedTuple, Optional, Type
+from typing import Mapping, NamedTuple, Optional
 
 from kafka_worker import start
 from kafka_worker.shared.ipc.channel import Channel
@@ -76,10 +75,8 @@ class First:
             return
         self._dismiss()
         self._environment = dict(environment)
-        try:
+        with suppress(OSError):
             self._prepared = prepare(FIRST, environment)
-        except OSError:
-            self._prepared = None
 
     def take(self, slot: int) -> Optional[Prepared]:
         """It is whoever asks' from now on, once, and for its slot; none, where it has ended by now: that is no restart."""
@@ -94,9 +91,7 @@ class First:
     def __enter__(self) -> First:  # noqa: PYI034 (typing.Self needs Python 3.11)
         return self
 
-    def __exit__(
-        self, kind: Optional[Type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._dismiss()
 
     def _dismiss(self) -> None:
