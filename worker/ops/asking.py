@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, NamedTuple
+from typing import Any, Callable, Dict, NamedTuple
 
 from kafka_worker.shared.ipc import control
+from kafka_worker.shared.output.streams import complain
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
 
 QUESTION = {"command": "status"}
+NOT_RUNNING = 2  # exit code: nobody answers
 
 
 class RunningService(NamedTuple):
@@ -24,6 +26,15 @@ class RunningService(NamedTuple):
     def ask(self, command: str, request: Dict[str, Any]) -> Dict[str, Any]:
         """Ask the supervisor something else. An answer with `error` is none. Raises NotRunningError."""
         return control.ask(self.path, {"command": command, **request})
+
+
+def told(settings: Settings, command: Callable[[RunningService], int]) -> int:
+    """The exit code of a command that asks the service; that nobody answers is told in words."""
+    try:
+        return command(find(settings))
+    except control.NotRunningError as problem:
+        complain(problem.told)
+        return NOT_RUNNING
 
 
 def find(settings: Settings) -> RunningService:

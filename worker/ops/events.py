@@ -22,7 +22,7 @@ from kafka_worker.shared.ipc.channel import Message
 from kafka_worker.shared.output.streams import complain, show
 from kafka_worker.shared.system.signals import SignalInbox
 
-TOLD, NOT_TOLD, NOT_RUNNING = 0, 1, 2
+TOLD, NOT_TOLD = 0, 1  # exit codes
 SECONDS = 1.0  # between two looks
 
 
@@ -37,7 +37,7 @@ def run(configuration: Configuration) -> int:
     except control.NotRunningError as problem:
         complain(problem.told)
         if not configuration.events.follow:
-            return NOT_RUNNING
+            return asking.NOT_RUNNING
     if "error" in told:
         complain(f"The service that runs keeps no events: {told['error']}")
         return NOT_TOLD

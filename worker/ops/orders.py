@@ -14,24 +14,22 @@ from kafka_worker.ops.tables import Columns, duration, safe, table
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.configuration.words.order_flags import OrderRequest, fields
 from kafka_worker.shared.configuration.words.place import Place
-from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import OrderReport, Snapshot, from_json
 from kafka_worker.shared.output.streams import complain, show
 
-DONE, REFUSED, NOT_RUNNING = 0, 1, 2
+DONE, REFUSED = 0, 1  # exit codes
 
 
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
+    return asking.told(configuration.settings, lambda found: _run(configuration, found))
+
+
+def _run(configuration: Configuration, found: asking.RunningService) -> int:
+    if configuration.command == "pauses":
+        return _list(from_json(Snapshot, found.snapshot), as_json=configuration.as_json)
     request = configuration.order or OrderRequest(Place(""))
-    try:
-        found = asking.find(configuration.settings)
-        if configuration.command == "pauses":
-            return _list(from_json(Snapshot, found.snapshot), as_json=configuration.as_json)
-        answer = found.ask(configuration.command, fields(request))
-    except control.NotRunningError as problem:
-        complain(problem.told)
-        return NOT_RUNNING
+    answer = found.ask(configuration.command, fields(request))
     if "error" in answer:
         complain(str(answer["error"]))
         return REFUSED

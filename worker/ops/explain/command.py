@@ -13,24 +13,18 @@ from kafka_worker.ops.explain.cases import Case, cases, owned
 from kafka_worker.ops.tables import duration, in_brackets, safe
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.configuration.words.place import Place
-from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import SlotReport, Snapshot, from_json
-from kafka_worker.shared.output.streams import complain, show
+from kafka_worker.shared.output.streams import show
 
-TOLD, NOT_TOLD, NOT_RUNNING = 0, 1, 2
+TOLD, NOT_TOLD = 0, 1  # exit codes
 
 
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
-    try:
-        found = asking.find(configuration.settings)
-        snapshot = from_json(Snapshot, found.snapshot)
-        if configuration.command == "stacks":
-            return _stacks(found, snapshot, configuration)
-        return _explain(found, snapshot, configuration)
-    except control.NotRunningError as problem:
-        complain(problem.told)
-        return NOT_RUNNING
+    command = _stacks if configuration.command == "stacks" else _explain
+    return asking.told(
+        configuration.settings, lambda found: command(found, from_json(Snapshot, found.snapshot), configuration)
+    )
 
 
 # ---- explain ----------------------------------------------------------------------------------------------------------

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
+from typing import Any, Dict
 
 from kafka_worker.ops import asking
 from kafka_worker.ops.tables import safe
 from kafka_worker.ops.views import status
 from kafka_worker.shared.configuration.load import Configuration
-from kafka_worker.shared.ipc import control
 from kafka_worker.shared.ipc.snapshot import Snapshot, from_json
-from kafka_worker.shared.output.streams import complain, show
+from kafka_worker.shared.output.streams import show
 
-HEALTHY, DEGRADED, NOT_RUNNING = 0, 1, 2
+HEALTHY, DEGRADED = 0, 1  # exit codes
 
 
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
-    try:
-        snapshot = asking.find(configuration.settings).snapshot
-    except control.NotRunningError as problem:
-        complain(problem.told)
-        return NOT_RUNNING
+    return asking.told(configuration.settings, lambda found: _run(configuration, found.snapshot))
+
+
+def _run(configuration: Configuration, snapshot: Dict[str, Any]) -> int:
     if configuration.command == "metrics":
         from kafka_worker.ops.views import metrics  # here, because its library is not needed for the rest
 
