@@ -149,8 +149,3 @@ def may_owe_a_rejoin(properties: Dict[str, Any]) -> bool:
 def of_new_protocol(properties: Mapping[str, Any]) -> bool:
     """Whether the brokers do the group's rebalances (KIP-848), not its members."""
     return str(properties.get("group.protocol", "")) == "consumer"
-
-
-def milliseconds(properties: Dict[str, Any], name: str) -> float:
-    """A property that is a number of milliseconds, in seconds."""
-    return float(properties[name]) / 1000

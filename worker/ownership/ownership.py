@@ -12,7 +12,6 @@ from kafka_worker.draining.ending import BROKEN
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.kafka.prefetch import give_back
-from kafka_worker.kafka.properties import milliseconds
 from kafka_worker.ownership.arrivals import Arrivals
 from kafka_worker.ownership.committer import Committer
 from kafka_worker.ownership.reading import Reading
@@ -67,7 +66,7 @@ class Ownership(RebalanceListener):
         self._reading = Reading(settings, clock)
         self.losses = Losses(clock)
         self._by_partition = intake.by_partition(parts.topics)
-        longest_poll = milliseconds(parts.consumer_properties, "max.poll.interval.ms")
+        longest_poll = float(parts.consumer_properties["max.poll.interval.ms"]) / 1000
         self._longest_revocation = min(settings.drain_seconds, longest_poll / 2)
         self._arrivals = Arrivals(recovery, parts.topics)
         self._consumer: GroupConsumer

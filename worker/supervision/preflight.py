@@ -1,5 +1,5 @@
-"""Asks a throw-away process (`check`) whether handler and client properties are usable, before
-anything starts. A wrong one would otherwise show only when every child dies of it. And says so, for whatever is wrong."""
+"""Asks a throw-away process (`check`) whether handler and client properties are usable, before anything starts. A wrong one
+would otherwise show only when every child dies of it. And tells whatever is wrong with the configuration."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Producer
 
 from kafka_worker.kafka.consumer import create_consumer
-from kafka_worker.kafka.properties import consumer_properties, member_name, milliseconds, producer_properties
+from kafka_worker.kafka.properties import consumer_properties, member_name, producer_properties
 from kafka_worker.shared.settings import Settings
 from tests.unit.fakes import some_settings
 
@@ -107,8 +107,3 @@ def test_no_two_slots_or_hosts_share_a_member_name() -> None:
     names = {member_name(host, slot) for host in ("a", "b") for slot in range(3)}
 
     assert len(names) == 6
-
-
-def test_milliseconds_of_a_default_and_of_a_users_text_are_seconds() -> None:
-    assert milliseconds({"a": 1500}, "a") == 1.5
-    assert milliseconds({"a": "250"}, "a") == 0.25

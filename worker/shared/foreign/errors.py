@@ -139,7 +139,7 @@ def traceback_of(error: BaseException, longest: int) -> str:
 
 
 class UndecodableError(Exception):
-    """The message is not UTF-8 encoded JSON. Trying again would not change that."""
+    """The message can't be read as what it should be (JSON, text, whatever DECODER says). No attempt would change that."""
 
 
 class TooLongError(UndecodableError):
@@ -147,4 +147,4 @@ class TooLongError(UndecodableError):
 
 
 class InvalidMessageError(UndecodableError):
-    """The message is JSON, but not such as is wanted."""
+    """It can be read, and is not such as its schema, the handler's type hint, or the form of its header `deliver-at` wants."""

@@ -141,8 +141,8 @@ class Child:
 
     def hangs(self, awake: float, timeout: float) -> Optional[str]:
         """Why it counts as hung, or None. An import of the user's may take its time, but not for ever (a hook that waits for a
-        database may: it is heard meanwhile, and ending it would mend nothing); a poll loop that does
-        not turn is a fault of the whole group, whose commits wait for it whenever somebody joins."""
+        database may: it is heard meanwhile, and ending it would mend nothing); a poll loop that does not turn is a fault of
+        the whole group, whose commits wait for it whenever somebody joins."""
         if self.state is ChildState.STARTING and self.heartbeat_age(awake) > START_SECONDS:
             return f"it has not imported the handler within {self.heartbeat_age(awake):.0f} s"
         if self.state is ChildState.RUNNING and self.heartbeat_age(awake) > timeout:
