@@ -55,6 +55,8 @@ class Committer:
 
     def turn(self, now: float, *, inside: bool) -> None:
         """Commit if it is time to. `inside` a client callback no answer is heard, and its positions are no measure."""
+        if self._transactions is not None:
+            self._hear(self._transactions)
         if self._due(now, inside=inside):
             self._send(self._assignment, {} if inside else self._positions(), now)
 
@@ -97,27 +99,28 @@ class Committer:
     def _due(self, now: float, *, inside: bool) -> bool:
         if self._transactions is None:
             return self._commits.due(now, deaf=inside)
-        lost = self._transactions.lost
-        if lost and self._consumer.ending is None:  # the broker knows, and is asked at the next start
+        return self._commits.due(now) or self._transactions.ready
+
+    def _hear(self, transactions: Transactions) -> None:
+        """Take their answers; and end, where nobody will ever say here what became of one."""
+        consumer, lost = self._consumer, transactions.lost
+        if lost and consumer.ending is None:  # the broker knows, and is asked at the next start
             log.error(
                 "Not known is whether a transaction was committed: %s", lost, extra=about(Event.COMMIT_FAILED, reason=lost)
             )
-            self._consumer.ending = ExitCode.FENCED
-        consumer = self._consumer
-        if consumer.joined and not consumer.away and self._transactions.hangs() and consumer.ending is None:
+            consumer.ending = ExitCode.FENCED
+        if consumer.joined and not consumer.away and transactions.hangs() and consumer.ending is None:
             reason = "the client does not say what became of it"
             log.error(
                 "A transaction has no end, and another process goes on: %s",
-                reason,
-                extra=about(Event.COMMIT_FAILED, reason=reason),
-            )
-            self._consumer.ending = ExitCode.FAULT
-        while self._transactions.answers:
-            stored, error = self._transactions.answers.popleft()
+                reason, extra=about(Event.COMMIT_FAILED, reason=reason),
+            )  # fmt: skip
+            consumer.ending = ExitCode.FAULT
+        while transactions.answers:
+            stored, error = transactions.answers.popleft()
             if error is not None:
                 self._refused(error)
             self.answered(stored)
-        return self._commits.due(now) or self._transactions.ready
 
     def _refused(self, error: Any) -> None:
         """A transaction was not committed; `error`: as the client gives it."""
