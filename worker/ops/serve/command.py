@@ -12,7 +12,7 @@ from typing import Optional
 
 from kafka_worker.ops.serve.happenings import Happenings
 from kafka_worker.ops.serve.history import History
-from kafka_worker.ops.serve.watching import Seen, Watch
+from kafka_worker.ops.serve.watching import Watch
 from kafka_worker.shared import http_settings, logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
@@ -24,7 +24,6 @@ from kafka_worker.shared.system.signals import SignalInbox
 log = logs.logger(__name__)
 
 BEAT_SECONDS = 0.5
-BREATH_SECONDS = 60.0
 LONGEST_STREAM_SECONDS = 600.0  # browsers begin anew by themselves
 
 
@@ -72,13 +71,10 @@ async def _serve(settings: Settings, listener: socket.socket, channel: Optional[
 
 
 async def _remember(watch: Watch, history: History) -> None:
-    seen: Optional[Seen] = None
-    while True:
-        new = await watch.next(seen, BREATH_SECONDS)
+    async for seen in watch.each():
         now = time.monotonic()
-        if new is not None and history.due(now):
-            history.add(new.snapshot, now, time.time())
-        seen = new or seen
+        if history.due(now):
+            history.add(seen.snapshot, now, time.time())
 
 
 async def _beat(channel: Channel) -> None:

@@ -4,14 +4,13 @@ new ones."""
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Tuple
 
-from kafka_worker.ops.serve.watching import Seen, Watch
+from kafka_worker.ops.serve.watching import Watch
 from kafka_worker.shared.events import QUOTING
 from kafka_worker.shared.ipc.control import NotRunningError
 from kafka_worker.shared.ipc.recent import keep
 
-BREATH_SECONDS = 60.0
 HIDDEN = ("message", "reason", "key_hash")  # where keys are not told
 
 Event = Dict[str, Any]
@@ -31,11 +30,8 @@ class Happenings:
 
     async def follow(self, watch: Watch) -> None:
         """For ever."""
-        seen: Optional[Seen] = None
-        while True:
-            new = await watch.next(seen, BREATH_SECONDS)
-            seen = new or seen
-            newest = (seen.data.get("pid"), seen.data.get("newest_event", 0)) if seen else self._heard_of
+        async for seen in watch.each():
+            newest = seen.data.get("pid"), seen.data.get("newest_event", 0)
             if newest != self._heard_of:
                 # Why it can't be asked is told by the watch; the next snapshot says again that there are some.
                 with contextlib.suppress(OSError, ValueError, NotRunningError):

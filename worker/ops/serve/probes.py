@@ -10,6 +10,7 @@ from typing import List, NamedTuple, Optional
 
 from kafka_worker.shared.ipc.health import WORKING
 from kafka_worker.shared.ipc.snapshot import Snapshot
+from kafka_worker.shared.ipc.whole import reporting
 
 
 class Check(NamedTuple):
@@ -28,7 +29,7 @@ def ready(snapshot: Optional[Snapshot], silence: str) -> List[Check]:
     """Whether it works."""
     if snapshot is None:
         return alive(silence)
-    children = [slot.child for slot in snapshot.slots if slot.child and slot.pid]
+    children = reporting(snapshot.slots)
     joined = [child for child in children if child.joined]
     away = bool(children) and all(child.broker_away for child in children)
     return [

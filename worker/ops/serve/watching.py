@@ -58,7 +58,15 @@ class Watch:
         """Seconds since the newest snapshot came; -1: none did."""
         return time.monotonic() - self.newest.at if self.newest else -1.0
 
-    async def next(self, seen: Optional[Seen], seconds: float) -> Optional[Seen]:
+    async def each(self) -> AsyncIterator[Seen]:
+        """For ever: the newest one, as soon as it is another than the last one given."""
+        seen: Optional[Seen] = None
+        while True:
+            seen = await self.next(seen)
+            if seen is not None:
+                yield seen
+
+    async def next(self, seen: Optional[Seen], seconds: Optional[float] = None) -> Optional[Seen]:
         """The newest one, as soon as that is another than `seen`; None: there is none within so many seconds."""
         if self.newest is seen:
             changed = asyncio.ensure_future(self._changed.wait())

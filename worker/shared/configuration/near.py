@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Iterable
 
 LIKENESS = 0.6  # of difflib's ratio, where names are few or short, and a guess costs nothing
+LIKE_LETTERS = 0.8  # likewise: one wrong, missing or extra letter in five
 
 
 def nearest(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str:

@@ -60,7 +60,6 @@ PROPERTIES = tuple(
     topic.metadata.refresh.sparse transaction.timeout.ms transactional.id
 """.split()  # noqa: SIM905 (a list of 142 lines is no easier to read)
 )
-_NEAR = 0.8  # of difflib's ratio: one wrong, missing or extra letter in five
 
 
 def nearest(name: str) -> Optional[str]:
@@ -70,4 +69,4 @@ def nearest(name: str) -> Optional[str]:
     """
     if f"client.{name}" in PROPERTIES:
         return f"client.{name}"
-    return near.nearest(name, PROPERTIES, _NEAR) or None
+    return near.nearest(name, PROPERTIES, near.LIKE_LETTERS) or None

@@ -23,7 +23,6 @@ PROPERTIES = (
 FORMATS = {"avro": "AVRO", "json-schema": "JSON", "protobuf": "PROTOBUF"}  # by DECODER, what the registry calls them
 NOT_FOUND = (40401, 40402, 40403)  # what it says of subject, version and schema, and no proxy before it
 _DEFAULTS: Dict[str, Any] = {"timeout": 5, "max.retries": 0}  # who fails is tried again: see `SchemaRegistry.look_up`
-_NEAR = 0.8  # of difflib's ratio: one wrong, missing or extra letter in five
 
 
 def client_properties(given: Mapping[str, str]) -> Dict[str, Any]:
@@ -33,7 +32,7 @@ def client_properties(given: Mapping[str, str]) -> Dict[str, Any]:
 
 def nearest(name: str) -> str:
     """The known property most like this name, which is none; empty: none comes near."""
-    return near.nearest(name, PROPERTIES, _NEAR)
+    return near.nearest(name, PROPERTIES, near.LIKE_LETTERS)
 
 
 def problem(name: str, value: str) -> str:
