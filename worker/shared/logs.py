@@ -19,8 +19,9 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 from typing import Counter as CounterType
 
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.output import streams
 from kafka_worker.shared.output.log_format import Format, event_of, format_of
-from kafka_worker.shared.output.log_writer import LogWriter, same
+from kafka_worker.shared.output.log_writer import LogWriter
 from kafka_worker.shared.system.deadline import Deadline
 
 MOST_EVENTS = 50  # that are kept for who takes them
@@ -122,7 +123,7 @@ def set_up(level: str, form: str, name: str, slot: Optional[int] = None) -> None
     global _home  # noqa: PLW0603 (there is one standard error)
     line = format_of(form, name, slot)
     stderr = LogWriter(STDERR, lambda count: line(_missing(count)))
-    stdout = stderr if same(STDOUT, STDERR) else LogWriter(STDOUT, _not_printed)
+    stdout = stderr if streams.place(STDOUT) == streams.place(STDERR) else LogWriter(STDOUT, _not_printed)
     logging.basicConfig(level=level, handlers=[_Rest()], force=True)
     _home = _Home(logging.getLogger().level, line, [stderr] if stdout is stderr else [stderr, stdout], name, slot)
     sys.stderr, sys.stdout = stderr.stream(sys.stderr), stdout.stream(sys.stdout)

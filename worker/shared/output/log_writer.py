@@ -22,6 +22,7 @@ from _thread import LockType, allocate_lock, start_new_thread  # as they are: a 
 from queue import SimpleQueue
 from typing import Any, Callable, List, Optional, TextIO, Tuple, Union
 
+from kafka_worker.shared.output import streams
 from kafka_worker.shared.system import forks
 
 MOST_WAITING = 500  # pieces that wait to be written
@@ -42,7 +43,7 @@ class LogWriter:
         """`notice` says that so many lines are missing."""
         # A handler may lead that number to somewhere else, and close whatever it does not know: we go by the place.
         self._numbers = (fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, STANDARD), descriptor)
-        self._place = _place(descriptor)
+        self._place = streams.place(descriptor)
         self._notice = notice
         self._waiting: SimpleQueue[Optional[_Waiting]] = SimpleQueue()
         self._drops = itertools.count(1)
@@ -128,7 +129,7 @@ class LogWriter:
 
     def _number(self) -> int:
         """A descriptor that leads to where the given one did; NOWHERE when none does any more."""
-        return next((number for number in self._numbers if _place(number) == self._place), NOWHERE)
+        return next((number for number in self._numbers if streams.place(number) == self._place), NOWHERE)
 
     @staticmethod
     def _write_piece(number: int, piece: bytes) -> None:
@@ -172,17 +173,3 @@ class _Sink(io.RawIOBase):
 
     def isatty(self) -> bool:
         return self._given.isatty()
-
-
-def _place(number: int) -> Tuple[int, int]:
-    """What a descriptor leads to; nothing has this of a closed one."""
-    try:
-        status = os.fstat(number)
-    except OSError:
-        return NOWHERE, NOWHERE
-    return status.st_dev, status.st_ino
-
-
-def same(one: int, other: int) -> bool:
-    """Whether two descriptors lead to the same place."""
-    return _place(one) == _place(other)

@@ -7,7 +7,7 @@ import os
 import select
 import signal
 import sys
-from typing import IO, Callable, Iterator, List, Optional
+from typing import IO, Callable, Iterator, List, Optional, Tuple
 
 from kafka_worker import start
 from kafka_worker.shared.exit_codes import ExitCode
@@ -43,6 +43,15 @@ def reopen() -> List[str]:
                 os.close(nowhere)
             os.set_inheritable(number, True)  # dup2 has not made it so where it had nothing to do
     return closed
+
+
+def place(number: int) -> Optional[Tuple[int, int]]:
+    """What a descriptor leads to; None: it is closed."""
+    try:
+        status = os.fstat(number)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def is_journal(stream: Optional[str]) -> bool:

@@ -13,7 +13,7 @@ import socket
 import sys
 import threading
 import time
-from typing import Callable, Dict, Iterator, List, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Tuple
 
 from kafka_worker.shared.output import last_words, streams
 
@@ -41,7 +41,7 @@ class Surroundings:
         """What has become of them since, and can't be put back. `apart`: in a task process, which needs no more than to hear
         and answer: what is in the way of that in ours, as monkey patches, works there."""
         found = []
-        gone = [number for number, file in self._files.items() if _file(number) != file]
+        gone = [number for number, file in self._files.items() if streams.place(number) != file]
         if gone:
             found.append(f"closes descriptors that are not its own ({', '.join(map(str, gone))})")
         if os.geteuid() != self._user:
@@ -55,17 +55,9 @@ def _open_files() -> Iterator[Tuple[int, Tuple[int, int]]]:
     """Number and identity of each open file beyond the standard ones."""
     with contextlib.suppress(OSError):  # Linux has it
         for name in os.listdir(_FILES):
-            file = _file(int(name))
+            file = streams.place(int(name))
             if file is not None and int(name) > 2:  # noqa: PLR2004 (standard error)
                 yield int(name), file
-
-
-def _file(number: int) -> Union[Tuple[int, int], None]:
-    try:
-        found = os.fstat(number)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _lacks() -> List[str]:
