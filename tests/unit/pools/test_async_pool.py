@@ -41,7 +41,7 @@ def test_thousands_run_at_once_and_each_is_done_once() -> None:
 
     with looping(call) as pool:
         work.give_all(pool)
-        eventually(lambda: work.watermark == 1000, 5, "all are done")
+        eventually(lambda: work.watermark == 1000, 30, "all are done")
 
     assert sorted(calls) == list(range(1000))
     assert time.monotonic() - begun < 50  # one after the other it would be 100 s
