@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent import futures
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from kafka_worker.isolation import per_thread
 from kafka_worker.isolation.task_process import TaskProcess
-from kafka_worker.loop import ConsumerLoop
-from kafka_worker.partitions.task import Task, TaskId, attempt_of, id_of, why_void
+from kafka_worker.loop import MOST_SOUGHT, ConsumerLoop
+from kafka_worker.partitions.task import Task, attempt_of, id_of, why_void
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import HandlerThread
 from kafka_worker.shared.ipc.channel import Message
-from kafka_worker.shared.ipc.snapshot import as_json
+from kafka_worker.shared.ipc.snapshot import HeadReport, as_json
 
 WAIT_SECONDS = 1.0  # for the consumer thread, and for task processes, to say what they know; the supervisor waits for two
 MOST_TASKS = 50  # in one answer, the longest running ones
-MOST_INQUIRIES = 16  # at once; more is nobody's need
 
 
 class Inquiry(NamedTuple):
@@ -29,7 +29,7 @@ class Inquiry(NamedTuple):
     number: int
     topic: Optional[str]  # of the tasks that are meant; None: all
     partition: Optional[int]
-    place: Optional[TaskId]  # what becomes of it
+    sought: Optional[futures.Future[Optional[HeadReport]]]  # what becomes of one message
     threads: bool  # whether all threads of the process are meant, too
     asked: List[TaskProcess]  # where their code is
     until: float  # monotonic seconds
@@ -47,24 +47,22 @@ class Inquiries:
         """It is answered by `answers`. `loop` knows what runs."""
         topic, partition, offset = (question.get(name) for name in ("topic", "partition", "offset"))
         named = isinstance(topic, str) and isinstance(partition, int) and isinstance(offset, int)
-        place = (str(topic), int(partition or 0), int(offset or 0)) if named else None
+        sought = loop.seek((str(topic), int(partition or 0), int(offset or 0))) if named else None
         until = self._clock() + WAIT_SECONDS
-        inquiry = Inquiry(number, topic, partition, place, bool(question.get("threads")), [], until)
+        inquiry = Inquiry(number, topic, partition, sought, bool(question.get("threads")), [], until)
         for thread, _ in _longest(inquiry, loop):
             process = per_thread.in_thread(thread.name)
             if process is not None:
                 process.want_calls()
                 inquiry.asked.append(process)
-        self._open = [*self._open, inquiry][-MOST_INQUIRIES:]
-        if place is not None:
-            loop.seek(place)
+        self._open = [*self._open, inquiry][-MOST_SOUGHT:]
 
     def answers(self, loop: ConsumerLoop) -> List[Message]:
         """Those that can be given now."""
         if not self._open:
             return []
         now = self._clock()
-        ready = [each for each in self._open if now >= each.until or not (_unfound(each, loop) or _unheard(each.asked))]
+        ready = [each for each in self._open if now >= each.until or _heard(each)]
         self._open = [each for each in self._open if each not in ready]
         return [{"number": each.number, "answer": _answer(each, loop, now)} for each in ready]
 
@@ -73,8 +71,8 @@ def _answer(inquiry: Inquiry, loop: ConsumerLoop, now: float) -> Message:
     answer: Dict[str, Any] = {"tasks": [_of_task(thread, task, now) for thread, task in _longest(inquiry, loop)]}
     if inquiry.threads:
         answer["threads"] = [_of_thread(thread) for thread in threading.enumerate()]
-    place, found = loop.sought
-    if inquiry.place is not None and place == inquiry.place:
+    if inquiry.sought is not None and inquiry.sought.done():
+        found = inquiry.sought.result()
         answer["sought"] = as_json(found) if found else None
     return answer
 
@@ -82,10 +80,6 @@ def _answer(inquiry: Inquiry, loop: ConsumerLoop, now: float) -> Message:
 def _longest(inquiry: Inquiry, loop: ConsumerLoop) -> List[Tuple[HandlerThread, Task]]:
     running = [(thread, task) for thread, task in loop.running() if _meant(inquiry, task)]
     return sorted(running, key=lambda each: each[0].started)[:MOST_TASKS]
-
-
-def _unfound(inquiry: Inquiry, loop: ConsumerLoop) -> bool:
-    return inquiry.place is not None and loop.sought[0] != inquiry.place
 
 
 def _meant(inquiry: Inquiry, task: Task) -> bool:
@@ -117,6 +111,6 @@ def _calls(thread: HandlerThread) -> stacks.PlainCalls:
     return stacks.plain(stacks.of_handler(thread.calls())) if process is None else process.calls or []
 
 
-def _unheard(asked: List[TaskProcess]) -> bool:
-    """Whether some that run tasks have not said where their code is."""
-    return any(process.calls is None for process in asked)
+def _heard(inquiry: Inquiry) -> bool:
+    """Whether all that were asked have said what they know."""
+    return (inquiry.sought is None or inquiry.sought.done()) and all(process.calls is not None for process in inquiry.asked)

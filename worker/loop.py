@@ -6,9 +6,11 @@ failures behind. The process's main thread reads the `LoopReport` that is publis
 from __future__ import annotations
 
 import time
+from collections import deque
+from concurrent import futures
 from dataclasses import replace
 from functools import partial
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Deque, List, Optional, Tuple
 
 from kafka_worker.draining.ending import BROKEN, CLOSE_SECONDS, Ending
 from kafka_worker.draining.stopping import Stop
@@ -42,7 +44,7 @@ BUSY_POLL_SECONDS = 0.02  # while records are on their way: any moment their tas
 REPORT_SECONDS = 0.5
 REST_POLL_SECONDS = 0.01  # while partitions are brought to rest, and the last commit is waited for
 
-Sought = Tuple[Optional[TaskId], Optional[HeadReport]]
+MOST_SOUGHT = 16  # messages at once; more is nobody's need
 
 
 class ConsumerLoop:
@@ -71,11 +73,10 @@ class ConsumerLoop:
         self._steering = Steering(parts, clock)
         self._cut_off: List[str] = []  # what the drain deadline interrupted
         self._publish_at = 0.0
-        self._seeking: Optional[TaskId] = None
+        self._sought: Deque[Tuple[TaskId, futures.Future[Optional[HeadReport]]]] = deque(maxlen=MOST_SOUGHT)
         self._told: Any = None  # the news that the last report was made with
         # Read by the main thread:
         self.report = LoopReport()
-        self.sought: Sought = (None, None)  # the last place that was asked about, and what is known of it
         self.turned_at = clock()  # no part of the report: a thread that hangs is known by it
 
     def consume_messages(self) -> ExitCode:
@@ -157,8 +158,8 @@ class ConsumerLoop:
         if self._parts.gates.turn(self._ownership.assignment, now) or steered:
             self._ownership.serve()
         self._ownership.committer.turn(now, inside=inside)
-        if self._seeking is not None:
-            self._seek(self._seeking, now)
+        while self._sought:
+            self._tell(*self._sought.popleft(), now)
         if now >= self._publish_at or self._news() != self._told:
             self._publish(now, inside=inside)
         return now
@@ -213,15 +214,15 @@ class ConsumerLoop:
         """How often it was told them. The main thread's."""
         return self._steering.told
 
-    def seek(self, place: TaskId) -> None:
-        """Look what becomes of this message: `sought` says it soon. The main thread's."""
-        self.sought = (None, None)
-        self._seeking = place
+    def seek(self, place: TaskId) -> futures.Future[Optional[HeadReport]]:
+        """What becomes of this message: the consumer thread says it soon. None: it is done, or not here. The main thread's."""
+        sought: futures.Future[Optional[HeadReport]] = futures.Future()
+        self._sought.append((place, sought))
+        return sought
 
-    def _seek(self, place: TaskId, now: float) -> None:
-        self._seeking = None
+    def _tell(self, place: TaskId, sought: futures.Future[Optional[HeadReport]], now: float) -> None:
         partition = self._ownership.assignment.get(place[0], place[1])
-        self.sought = place, None if partition is None else self._heads.of_offset(partition, place[2], now)
+        sought.set_result(None if partition is None else self._heads.of_offset(partition, place[2], now))
 
     # ---- what the main thread may know ----------------------------------------------------------------------------
 

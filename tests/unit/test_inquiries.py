@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
+from concurrent import futures
 from types import SimpleNamespace
-from typing import Any, Dict, List, cast
+from typing import Any, Dict, List, Optional, cast
 
 import pytest
 
 from kafka_worker.inquiries import MOST_TASKS, WAIT_SECONDS, Inquiries
 from kafka_worker.isolation import per_thread
-from kafka_worker.loop import Sought
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, TaskId
 from kafka_worker.pools.thread_pool import HandlerThread
@@ -26,15 +26,13 @@ class Loop:
 
     def __init__(self) -> None:
         self.tasks: List[Any] = []
-        self.sought: Sought = (None, None)
-        self.seeking: List[TaskId] = []
+        self.sought: Dict[TaskId, futures.Future[Optional[HeadReport]]] = {}
 
     def running(self) -> List[Any]:
         return self.tasks
 
-    def seek(self, place: TaskId) -> None:
-        self.sought = (None, None)
-        self.seeking.append(place)
+    def seek(self, place: TaskId) -> futures.Future[Optional[HeadReport]]:
+        return self.sought.setdefault(place, futures.Future())
 
     def run(self, topic: str, partition: int, offset: int, started: float) -> None:
         thread = HandlerThread(f"handler-{len(self.tasks)}")
@@ -100,11 +98,11 @@ def test_all_threads_are_told_where_they_are_asked_for(bench: Bench) -> None:
 def test_what_the_consumer_thread_knows_of_a_message_is_waited_for(bench: Bench) -> None:
     bench.asks(7, {"topic": "orders", "partition": 3, "offset": 120})
     early = bench.answers()
-    bench.loop.sought = PLACE, KEPT
+    bench.loop.sought[PLACE].set_result(KEPT)
 
     (late,) = bench.answers()
 
-    assert (bench.loop.seeking, early) == ([PLACE], [])
+    assert early == []
     assert late == {"number": 7, "answer": {"tasks": [], "sought": as_json(KEPT)}}
     assert bench.answers() == []
 
@@ -143,5 +141,5 @@ def test_what_makes_no_sense_is_answered_with_nothing(bench: Bench, question: Di
 
     answer = bench.ask(**question)
 
-    assert bench.loop.seeking == []
+    assert bench.loop.sought == {}
     assert "sought" not in answer

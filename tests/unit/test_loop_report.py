@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Iterator, List
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
 from kafka_worker import loop
+from kafka_worker.inquiries import Inquiries
 from kafka_worker.report import LoopReport
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.ipc.snapshot import Stage
@@ -97,3 +98,22 @@ def test_the_last_report_counts_what_was_dropped_while_the_group_was_left(
     bench.play(assign(), deliver(*range(8)), until(lambda: len(bench.calls) == 2), stop(seconds=0.05))
 
     assert bench.loop.report.dropped == 6
+
+
+def test_two_who_ask_about_messages_at_once_are_both_told(bench: Bench, forever: threading.Event) -> None:
+    said: Dict[int, Any] = {}
+    inquiries = Inquiries(lambda: 0.0)
+
+    def ask(_group: ScriptedGroup) -> List[Message]:
+        for offset in (0, 1):
+            inquiries.ask(offset, {"topic": "topic", "partition": 0, "offset": offset}, bench.loop)
+        return []
+
+    def hear(_group: ScriptedGroup) -> List[Message]:
+        said.update((each["number"], each["answer"].get("sought")) for each in inquiries.answers(bench.loop))
+        return []
+
+    bench.call = lambda *_: forever.wait(10)
+    bench.play(assign(), deliver(0, 1), until(lambda: len(bench.calls) == 2), ask, hear, stop(seconds=0.05))
+
+    assert {number: sought and sought["offset"] for number, sought in said.items()} == {0: 0, 1: 1}
