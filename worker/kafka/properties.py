@@ -53,6 +53,9 @@ PRODUCER_DEFAULTS: Dict[str, Any] = {
 }
 
 
+# The client's own, and the most that brokers give a transaction, where nobody has told them otherwise.
+TRANSACTION_MS, MOST_TRANSACTION_MS = 60_000, 900_000
+
 # The names of the two places that auto.offset.reset may send a group to; by default we begin at the first message.
 EARLIEST, LATEST = ("earliest", "beginning", "smallest"), ("latest", "end", "largest")
 
@@ -99,6 +102,7 @@ def producer_properties(settings: Settings, member: str) -> Dict[str, Any]:
         **COMMON_DEFAULTS,
         **PRODUCER_DEFAULTS,
         **_within_a_transaction(given),
+        **_as_long_as_a_session(settings),
         **given,
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": member,
@@ -119,6 +123,14 @@ def _within_a_transaction(given: Mapping[str, str]) -> Dict[str, Any]:
     """A message may not have more time than its transaction, where somebody has given that less: the client refuses it."""
     most, usual = given.get("transaction.timeout.ms", ""), PRODUCER_DEFAULTS["message.timeout.ms"]
     return {"message.timeout.ms": min(usual, int(most))} if most.isdecimal() else {}
+
+
+def _as_long_as_a_session(settings: Settings) -> Dict[str, Any]:
+    """Brokers that were away for longer than they give a transaction have ended it, and refuse whoever began it. Who has lost
+    his seat meanwhile, too, takes that for what it is, and not for another of his name (see `Committer`)."""
+    if settings.delivery != "exactly-once":
+        return {}
+    return {"transaction.timeout.ms": int(min(max(1000 * settings.session_seconds, TRANSACTION_MS), MOST_TRANSACTION_MS))}
 
 
 class Member(NamedTuple):

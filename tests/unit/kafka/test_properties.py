@@ -77,6 +77,25 @@ def test_no_message_has_more_time_than_its_transaction_as_the_client_would_refus
     Producer({**properties, "bootstrap.servers": "127.0.0.1:1", "log_level": 0})
 
 
+@pytest.mark.parametrize(
+    ("session", "own", "milliseconds"),
+    [
+        (10_000, {}, 60_000),
+        (120_000, {}, 120_000),
+        (1_800_000, {}, 900_000),
+        (120_000, {"transaction.timeout.ms": "70000"}, 70_000),
+    ],
+)
+def test_a_transaction_lasts_as_long_as_a_session_so_that_who_is_refused_for_its_end_has_lost_his_seat_too(
+    session: int, own: Dict[str, str], milliseconds: int
+) -> None:
+    consumer = {"session.timeout.ms": str(session)}
+    settings = given(consumer_properties=consumer, producer_properties=own, delivery="exactly-once")
+
+    assert int(producer_properties(settings, "host-0")["transaction.timeout.ms"]) == milliseconds
+    assert "transaction.timeout.ms" not in producer_properties(given(consumer_properties=consumer), "host-0")
+
+
 def test_no_two_groups_share_a_transactional_id_however_their_names_and_those_of_hosts_are_cut() -> None:
     pairs = [("a", "b.c"), ("a.b", "c"), ("a", "b%2Ec"), ("a.b%2E", "c"), ("a.", "b.c"), ("a", ".b.c")]
     ids = [
