@@ -74,6 +74,7 @@ class TaskProcess:
         self._name = name
         self._process: Optional[Spawned] = None
         self._number = 0  # of the last task
+        self.has_task = False  # it runs one, or is about to: what it takes to have a process is over. Any thread may look
         self.calls: Optional[stacks.PlainCalls] = None  # where its handler was when asked last; None: it has not said it
         self._calls_wanted = False
         self._lack, self._again_at = "", -math.inf  # why there was none, and when (monotonic seconds) it is tried again
@@ -102,6 +103,7 @@ class TaskProcess:
         except HandlerError as fault:
             raise TaskProcessError(f"the handler can't be loaded: {fault}") from None
         self._number += 1
+        self.has_task = True
         watchdog = Watchdog(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
             process.work.send((self._number, int(attempt), _described(message)))
@@ -113,6 +115,8 @@ class TaskProcess:
             process.kill()
             self.close()
             raise ConnectionLostError(str(problem)) from None
+        finally:
+            self.has_task = False
         error = rebuilt(content) if kind == "raised" else None
         _pass_on(calls, partition, error, failed_before(attempt))
         if error is not None:

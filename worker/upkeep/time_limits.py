@@ -11,6 +11,7 @@ import logging
 import time
 from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
+from kafka_worker.isolation import per_thread
 from kafka_worker.partitions.task import Task, attempt_of, facts_of, id_of, in_words, is_void, message_of, partition_of
 from kafka_worker.pools import stacks
 from kafka_worker.pools.thread_pool import HandlerThread
@@ -66,7 +67,7 @@ class TimeLimits:
         return replaced
 
     def _check(self, now: float) -> None:
-        overruns = self._calls.overruns(self._running(), now)
+        overruns = self._calls.overruns(filter(_is_called, self._running()), now)
         hung = [overrun for overrun in overruns if overrun.hard]
         for overrun in overruns:
             if overrun.hard:
@@ -88,6 +89,12 @@ class TimeLimits:
         # A task process logs its own, when it hears of it.
         stack = None if self._apart or overrun.thread.apart else stacks.told(overrun.thread.calls())
         log.log(level, text, *words, extra=about(Event.TASK_LATE, **facts_of(task), stack=stack))
+
+
+def _is_called(running: Tuple[HandlerThread, Task]) -> bool:
+    """No call has begun of what waits for its thread's task process: the limit is the handler's, and not that of its start."""
+    process = per_thread.in_thread(running[0].name)
+    return process is None or process.has_task
 
 
 class Limits(NamedTuple):

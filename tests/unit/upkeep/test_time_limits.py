@@ -3,10 +3,12 @@ from __future__ import annotations
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Iterator, List
 
 import pytest
 
+from kafka_worker.isolation import per_thread
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
 from kafka_worker.recovery import suspects_file
@@ -128,6 +130,23 @@ def test_what_runs_in_task_processes_is_told_of_without_a_stack_and_given_up_by_
 
     assert not any(hang.looks())
     assert [(record.levelname, vars(record).get("stack")) for record in caplog.records] == [("WARNING", None)]
+
+
+def test_the_time_limit_begins_with_the_call_and_not_with_the_start_of_its_task_process(
+    pool: Pool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = SimpleNamespace(has_task=False)
+    monkeypatch.setattr(per_thread, "_PROCESSES", {"handler-0": process})
+    hang = Hang(pool, handler_timeout_seconds=10.0, isolation="process")
+    hang.begin()
+
+    hang.looks()
+    early = [record.getMessage() for record in caplog.records]
+    process.has_task = True
+    hang.looks()
+
+    assert early == []
+    assert caplog.messages[0].startswith("topic[3] offset 7, running for 10.")
 
 
 def test_a_thousand_calls_that_hang_at_once_are_one_change_of_what_is_remembered(
