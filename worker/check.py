@@ -26,6 +26,7 @@ from kafka_worker.shared.configuration.client.identity import named
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.functions import NoFunctionError
 from kafka_worker.shared.leaving import leave
+from kafka_worker.shared.output.last_words import MAKING_CLIENT, while_, write_last_words_to
 from kafka_worker.shared.settings import Settings
 
 NEW_PROTOCOL = 0x020F0000  # the first client that joins anew after a pause, or when the group is gone (2.15); others end by it
@@ -34,6 +35,7 @@ LEAVE_SECONDS = 1.0  # for what the handler's module wants to be done at the end
 
 def main() -> None:
     """Check, print, exit 0."""
+    write_last_words_to(os.dup(2))
     settings = Settings.from_json(sys.stdin.read())
     # Whatever the user's module prints while it is imported must not end up among our faults.
     answer = os.fdopen(os.dup(1), "w")
@@ -80,7 +82,8 @@ def _of_protocol(properties: Dict[str, Any]) -> List[str]:
 def _of_client(create: Callable[[Dict[str, Any]], Any], properties: Dict[str, Any]) -> List[str]:
     # An address where nobody listens: this is about the properties, not about the cluster.
     try:
-        create({**properties, "bootstrap.servers": "127.0.0.1:1", "log_level": 0})
+        with while_(MAKING_CLIENT):
+            create({**properties, "bootstrap.servers": "127.0.0.1:1", "log_level": 0})
     except (KafkaException, ValueError, TypeError) as problem:
         text = problem.args[0].str() if isinstance(problem, KafkaException) else str(problem)
         return [re.sub("^Failed to create (consumer|producer): ", "", text)]

@@ -35,6 +35,7 @@ from kafka_worker.recovery.seat import Seat
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.foreign.functions import NoFunctionError
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.orders import Orders, of_rows
@@ -42,9 +43,9 @@ from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.ipc.stage import NOT_JOINED, StageHolder
 from kafka_worker.shared.ipc.startup import received
 from kafka_worker.shared.leaving import leave
-from kafka_worker.shared.output.last_words import write_last_words_to
+from kafka_worker.shared.output.last_words import because, write_last_words_to
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import machine, orphans, runtime_files, signals, surroundings
+from kafka_worker.shared.system import machine, orphans, room, runtime_files, signals, surroundings
 from kafka_worker.shared.system.deadline import Deadline
 
 log = logs.logger(__name__)
@@ -66,13 +67,14 @@ def main() -> None:
     logs.set_up(settings.log_level, settings.log_format, f"slot-{slot}", slot)
     if settings.core_dumps == "off":  # what is inherited as a rule, but not by one that began before it was known
         machine.forbid_core_dumps()
-    machine.make_room(settings)  # the same; the supervisor could, so there is none to tell of
+    room.make(settings)  # the same; the supervisor could, so there is none to tell of
     start.users_first()
     child = ChildProcess(settings, slot, channel, of_rows(first["orders"]))
     try:
         code = child.run()
-    except BaseException:  # a handler has closed or replaced what is ours
+    except BaseException as problem:  # a handler has closed or replaced what is ours
         log.exception("The main thread ends by a fault", extra=about(Event.FAULT))
+        because(quoted(problem))
         code = ExitCode.FAULT
     child.leave(code)
 
@@ -109,9 +111,11 @@ class ChildProcess:
             self._tokens = tokens.of_settings(self._settings)
         except (HandlerError, NoFunctionError) as problem:
             log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)
+            because(str(problem))
             return ExitCode.CONFIGURATION
         except TaskProcessError as problem:
             log.error("ISOLATION=process: %s", problem, extra=about(Event.NO_TASK_PROCESS))  # noqa: TRY400
+            because(str(problem))
             return ExitCode.GAVE_UP
         signals.keep(before, tame=True)
         self._inbox = inbox = signals.SignalInbox([signal.SIGTERM])
@@ -132,10 +136,15 @@ class ChildProcess:
         self._built = True
 
     def _prepare(self) -> None:
-        """The consumer thread, before it is one: who has not what its handlers need takes no seat, and no partition."""
-        if self._hooks.start() and self._pool.prepare() and self._loop.stopping is None:
-            self._stage.move(Stage.WAITING)
-            self._consume()
+        """The consumer thread. Before it is one: who has not what its handlers need takes no seat, and no partition."""
+        try:
+            if self._hooks.start() and self._pool.prepare() and self._loop.stopping is None:
+                self._stage.move(Stage.WAITING)
+                self._code = self._consume()
+        except BaseException as problem:  # SystemExit too: a thread would end by it without a word, and the process would hang
+            log.exception("The consumer thread ends by a fault", extra=about(Event.FAULT))
+            because(quoted(problem))
+            self._code = ExitCode.FAULT
 
     def _open_journal(self) -> Optional[Journal]:
         if self._settings.journal == "off":
@@ -155,23 +164,17 @@ class ChildProcess:
         self._journal = journal
         return journal
 
-    def _consume(self) -> None:
-        """The consumer thread. Its seat in the group is guarded by a lock of the slot: two live members with one id would
+    def _consume(self) -> ExitCode:
+        """Its seat in the group is guarded by a lock of the slot: two live members with one id would
         fence each other while both go on working, so whoever comes next waits here until the one before is dead."""
-        code = ExitCode.FAULT
-        try:
-            self._seat.take()
-            if self._loop.stopping is None:
-                self._stage.move(Stage.CONSUMING)
-            # Looked at again: `_ask_to_stop` gives its word before it looks at the stage, so one of us two sees the other.
-            if self._loop.stopping is None:
-                self._pool.start()
-                code = self._loop.consume_messages()
-            else:
-                code = ExitCode.OK
-        except BaseException:  # SystemExit too: a thread would end by it without a word, and the process would hang
-            log.exception("The consumer thread ends by a fault", extra=about(Event.FAULT))
-        self._code = code
+        self._seat.take()
+        if self._loop.stopping is None:
+            self._stage.move(Stage.CONSUMING)
+        # Looked at again: `_ask_to_stop` gives its word before it looks at the stage, so one of us two sees the other.
+        if self._loop.stopping is not None:
+            return ExitCode.OK
+        self._pool.start()
+        return self._loop.consume_messages()
 
     def _watch(self, inbox: signals.SignalInbox) -> ExitCode:
         with selectors.DefaultSelector() as selector:

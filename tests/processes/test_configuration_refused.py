@@ -73,6 +73,20 @@ def test_a_handler_that_ends_whoever_imports_it_is_refused(scene: Scene, tmp_pat
     assert service.pids() == [], "the process that was prepared is gone"
 
 
+def test_a_client_that_ends_whoever_makes_it_is_told_as_that_and_not_as_the_handlers(
+    service: Callable[..., Service], tmp_path: Path
+) -> None:
+    """As where there is a property that it makes nothing of, or no thread."""
+    aborts = "import os; from kafka_worker import check; check.Consumer = lambda _: os.abort()"
+    (tmp_path / "harmless.py").write_text(f"import sys\nif '--check' in sys.argv: {aborts}\ndef work(_): pass\n")
+    never_started = service("topic", "group", handler="harmless:work", env={"PYTHONPATH": str(tmp_path)})
+
+    checked = never_started.command("--check-config")
+
+    assert checked.returncode == 78
+    assert "  - The Kafka client ends the process that makes it (killed by SIGABRT" in checked.stderr
+
+
 def test_a_wrong_schema_is_told_by_the_check_together_with_a_wrong_handler(
     service: Callable[..., Service], tmp_path: Path
 ) -> None:

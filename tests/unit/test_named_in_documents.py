@@ -22,7 +22,7 @@ from kafka_worker.shared.foreign import errors
 from kafka_worker.shared.ipc import recent
 from kafka_worker.shared.output import log_format, log_writer
 from kafka_worker.shared.settings import ALL_PREFIXES, SESSION_TIMEOUT_MS, TABLE, Settings
-from kafka_worker.shared.system import machine, memory
+from kafka_worker.shared.system import memory, room
 from tests.unit.ops.views.test_monitoring import SERIES
 from tests.unit.test_documents import DOCUMENTS, ROOT
 
@@ -42,8 +42,8 @@ NUMBERS = {
         f"at least {memory.LEAST_BYTES // memory.MEBIBYTE}M. At {100 * memory.SOFT_SHARE:.0f} % of it",
         f"the {memory.BASE_BYTES // memory.MEBIBYTE}M of",
         f"an eighth (at most {memory.MOST_PREFETCH_BYTES // memory.MEBIBYTE} MiB)",
-        f"at least {machine.FILES_OF_ANY} open files, and {machine.FILES_OF_A_TASK_PROCESS} more a thread",
-        f"supervisor {machine.FILES_OF_A_CHILD} more a process, the HTTP part {machine.FILES_OF_HTTP} more",
+        f"at least {room.FILES_OF_ANY} open files, and {room.FILES_OF_A_TASK_PROCESS} more a thread",
+        f"supervisor {room.FILES_OF_A_CHILD} more a process, the HTTP part {room.FILES_OF_HTTP} more",
         f"{recent.KEPT} in all and {recent.MOST_OF_A_KIND} of a kind",
         f"Each process keeps up to {log_writer.MOST_WAITING} lines",
         f"cut at {errors.LONGEST_TEXT:,} characters, messages and tracebacks at {log_format.LONGEST_TEXT:,}",

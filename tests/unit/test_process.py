@@ -114,9 +114,9 @@ def test_the_end_of_the_supervisor_is_heard_although_a_report_could_not_be_sent_
 def test_the_slots_lock_is_held_until_the_process_is_dead_so_that_nobody_reads_the_journal_before_it_says_all(
     bench: Bench,
 ) -> None:
-    bench.child._consume()
+    code = bench.child._consume()
 
-    assert bench.child._code is ExitCode.OK
+    assert code is ExitCode.OK
     other = runtime_files.Lock(runtime_files.slot_lock(bench.child._settings, 0))
     assert not other.try_acquire()
     other.release()
@@ -156,6 +156,19 @@ def test_who_is_asked_to_stop_in_the_very_moment_of_its_turn_does_not_join_the_g
 
     assert bench.child._code is ExitCode.OK
     assert joined == []
+
+
+def test_a_thread_that_cannot_be_had_before_the_seat_is_taken_ends_the_process(bench: Bench) -> None:
+    """It would hang: not in the group, and heard all the same."""
+
+    def no_room() -> bool:
+        raise RuntimeError("can't start new thread")
+
+    bench.child._hooks = SimpleNamespace(start=no_room)
+
+    bench.child._prepare()
+
+    assert bench.child._code is ExitCode.FAULT
 
 
 @pytest.mark.parametrize("of_loop", [False, True])

@@ -19,6 +19,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.foreign.exceptions import copied
+from kafka_worker.shared.output.last_words import while_
 from kafka_worker.shared.system import forks
 
 log = logs.logger(__name__)
@@ -81,12 +82,11 @@ class Lives:
             for hook in self._hooks[len(self._begun) :]:
                 self._tell(f"the hook {hook.name} is being started")
                 try:
-                    self._begun.append((hook, hook.start(self._drive)))
+                    with while_(f"starting the hook {hook.name}"):
+                        self._begun.append((hook, self._begin(hook)))
                 except BaseException as problem:  # SystemExit too: it would end a thread, and the process would hang
                     cause = copied(problem)
                     raise HookError(f"the hook {hook.name} can't be started: {quoted(problem)}") from cause
-                finally:
-                    _no_copy()
 
     def stop(self) -> None:
         """Stop those that have begun, the last first."""
@@ -95,14 +95,25 @@ class Lives:
                 hook, manager = self._begun.pop()
                 self._tell(f"the hook {hook.name} is being stopped")
                 try:
-                    hook.stop(manager, self._drive)
+                    with while_(f"stopping the hook {hook.name}"):
+                        self._end(hook, manager)
                 except BaseException as problem:  # the others are stopped all the same
                     log.error(  # noqa: TRY400 (a copy)
                         "The hook %s can't be stopped: %s", hook.name, quoted(problem),
                         exc_info=copied(problem), extra=about(Event.HOOK_FAILED),
                     )  # fmt: skip
-                finally:
-                    _no_copy()
+
+    def _begin(self, hook: Hook[Any]) -> Any:
+        try:
+            return hook.start(self._drive)
+        finally:
+            _no_copy()
+
+    def _end(self, hook: Hook[Any], manager: Any) -> None:
+        try:
+            hook.stop(manager, self._drive)
+        finally:
+            _no_copy()
 
 
 class Hooks:
@@ -145,7 +156,11 @@ class Hooks:
         if not self._any:
             return
         stopper = threading.Thread(target=self._stop, args=(end_threads, busy), name="hooks", daemon=True)
-        stopper.start()
+        try:
+            stopper.start()
+        except RuntimeError as problem:  # the machine has no room for a thread
+            log.error("The hooks can't be stopped: %s", problem, extra=about(Event.HOOK_FAILED))  # noqa: TRY400
+            return
         stopper.join(seconds)
         if stopper.is_alive():
             for what in self._waits.all():

@@ -201,7 +201,7 @@ class Spawned:
         code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
         self._process.returncode = self.code = code  # else Popen would look for it
         self.peak_memory = usage.ru_maxrss * MAXRSS_UNIT
-        self.how = described(code)
+        self.how = self._words.how(described(code))
 
     def see_it_end(self) -> bool:
         """Its channel has ended, and so must it; whether it did so by itself."""

@@ -7,7 +7,6 @@ raise: an exception there is raised out of `consume()`, which then drops the bat
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 import time
@@ -20,7 +19,7 @@ from kafka_worker.kafka.brokers import Brokers
 from kafka_worker.kafka.client_log import ClientLog, client_log
 from kafka_worker.kafka.ends import Asker, Ends
 from kafka_worker.kafka.errors import Meaning, is_of_one_partition, meaning
-from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.listener import RebalanceListener, TopicPartition, harmless
 from kafka_worker.kafka.properties import EARLIEST, is_cooperative
 from kafka_worker.kafka.rewinds import END, RESET, RESETS, Rewinds
 from kafka_worker.kafka.tokens import SETTING, SigningIn
@@ -29,6 +28,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.logs import Seldom
+from kafka_worker.shared.output.last_words import MAKING_CLIENT, because, while_
 from kafka_worker.shared.system.deadline import Deadline
 
 log = logs.logger(__name__)
@@ -39,21 +39,8 @@ LIBRARY = str(libversion()[0])  # the version of the client
 def create_consumer(properties: Dict[str, Any]) -> Consumer:
     """A Kafka consumer with these librdkafka properties, its log going the way of ours. Raises KafkaException for a property
     that the client refuses."""
-    return Consumer({"logger": client_log, **properties})
-
-
-def harmless(callback: Callable[..., None]) -> Callable[..., None]:
-    """Wraps a client callback so that it never raises; the fault ends the child in order instead."""
-
-    @functools.wraps(callback)
-    def guarded(self: GroupConsumer, *arguments: Any) -> None:
-        try:
-            callback(self, *arguments)
-        except Exception:
-            log.exception("Fault in %s", callback.__name__, extra=about(Event.FAULT))
-            self.ending = self.ending or ExitCode.FAULT
-
-    return guarded
+    with while_(MAKING_CLIENT):
+        return Consumer({"logger": client_log, **properties})
 
 
 class GroupConsumer:
@@ -365,6 +352,9 @@ class GroupConsumer:
                 logging.WARNING, "A topic is missing, and is looked for again: %s",
                 error, extra=about(Event.TOPIC_MISSING, reason=error.name()),
             )  # fmt: skip
+        elif kind is Meaning.NO_ROOM and not self.joined:
+            because(error.str())
+            self.ending = self.ending or ExitCode.GAVE_UP
         elif kind is not Meaning.ROUTINE:
             self._complaint.log(
                 logging.WARNING, "The client says: %s", error, extra=about(Event.CLIENT_TROUBLE, reason=error.name())

@@ -22,6 +22,7 @@ class Meaning(Enum):
     FORBIDDEN = "we have no right to a topic: what is known of it stays, and waits until we have"
     ANONYMOUS = "there is no token to sign in with: wait, who gives them comes back"
     ABSENT = "the topic does not exist (yet)"
+    NO_ROOM = "the machine has no room for a thread of the client, which may not try again before it has joined"
     TOO_LONG = "the broker takes less metadata than we sent"
     PASSING = "the client tries again by itself"
 
@@ -36,6 +37,7 @@ _MEANINGS: Dict[Meaning, str] = {
     Meaning.UNAUTHORISED: "_AUTHENTICATION _SSL SASL_AUTHENTICATION_FAILED GROUP_AUTHORIZATION_FAILED "
     "CLUSTER_AUTHORIZATION_FAILED TRANSACTIONAL_ID_AUTHORIZATION_FAILED",
     Meaning.FORBIDDEN: "TOPIC_AUTHORIZATION_FAILED",
+    Meaning.NO_ROOM: "_CRIT_SYS_RESOURCE",
     Meaning.TOO_LONG: "OFFSET_METADATA_TOO_LARGE",
     Meaning.ABSENT: "UNKNOWN_TOPIC_OR_PART _UNKNOWN_TOPIC _UNKNOWN_PARTITION",
 }

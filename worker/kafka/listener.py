@@ -1,10 +1,32 @@
-"""What is told of the membership, and of partitions, to whoever owns them."""
+"""What is told of the membership, and of partitions, to whoever owns them; and what keeps callbacks of the client from
+raising."""
 
 from __future__ import annotations
 
-from typing import List, Tuple
+import functools
+from typing import Any, Callable, List, Tuple
+
+from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.exit_codes import ExitCode
+
+log = logs.logger(__name__)
 
 TopicPartition = Tuple[str, int]  # topic and partition number
+
+
+def harmless(callback: Callable[..., None]) -> Callable[..., None]:
+    """Wraps a client callback so that it never raises; the fault ends the child in order instead."""
+
+    @functools.wraps(callback)
+    def guarded(self: Any, *arguments: Any) -> None:
+        try:
+            callback(self, *arguments)
+        except Exception:
+            log.exception("Fault in %s", callback.__name__, extra=about(Event.FAULT))
+            self.ending = self.ending or ExitCode.FAULT
+
+    return guarded
 
 
 class RebalanceListener:

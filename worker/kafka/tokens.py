@@ -20,6 +20,7 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.foreign.functions import NoFunctionError, imported_with_care
 from kafka_worker.shared.logs import Seldom
+from kafka_worker.shared.output.last_words import while_
 from kafka_worker.shared.settings import Settings
 
 log = logs.logger(__name__)
@@ -87,7 +88,9 @@ class Tokens:
         now = self._wall()
         token: Optional[Token]
         try:
-            token = checked(self._function(config), now)
+            with while_(f"calling {self._source}"):
+                returned = self._function(config)
+            token = checked(returned, now)
         except BaseException as problem:  # SystemExit too: it is the user's
             self._failed(str(problem) if isinstance(problem, UnusableTokenError) else f"raised {quoted(problem)}")
             token = None

@@ -11,6 +11,7 @@ from _thread import start_new_thread
 from typing import NoReturn
 
 from kafka_worker.shared import logs
+from kafka_worker.shared.output.last_words import while_
 
 _sleep = time.sleep
 
@@ -27,7 +28,7 @@ def leave(code: int, seconds: float, *, in_order: bool = True) -> NoReturn:
 
 
 def _called() -> None:
-    with contextlib.suppress(BaseException):  # told by Python
+    with contextlib.suppress(BaseException), while_("calling the functions of atexit"):  # what they raise is told by Python
         atexit._run_exitfuncs()  # noqa: SLF001 (what Python itself does then; it has no other name)
 
 

@@ -34,8 +34,10 @@ def within(seconds: float, what: str, job: Callable[[], T]) -> T:
 
     aside = Aside(what)
     aside.do(run)
-    if not (aside.wait(seconds) and (given or raised)):
+    if not aside.wait(seconds):
         raise TimeoutError(f"{what} does not answer")
+    if not (given or raised):
+        raise TimeoutError(f"{what} can't be looked at: no thread can be had")
     for problem in raised:
         raise problem
     return given[0]

@@ -8,16 +8,18 @@ import json
 import os
 import signal
 import subprocess
+from contextlib import closing
 from typing import IO, Callable, List, Mapping, NamedTuple, Optional
 
 from kafka_worker import start
 from kafka_worker.shared import exit_codes, http_settings
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.output import streams
+from kafka_worker.shared.output.last_words import MAKING_CLIENT, LastWords
 from kafka_worker.shared.output.streams import complain
 from kafka_worker.shared.routes import described
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import machine, orphans, signals
+from kafka_worker.shared.system import orphans, room, signals
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.supervision.children.prepared import make_end
 from kafka_worker.supervision.systemd import without_systemd
@@ -29,7 +31,7 @@ LIMIT_SECONDS = 4.0  # a handler whose import takes longer is left to the childr
 
 def of_machine(settings: Settings) -> List[str]:
     """One line for each thing that the settings need and this machine has not, or does not let us have."""
-    return [*http_settings.missing(settings.http), *machine.make_room(settings)]
+    return [*http_settings.missing(settings.http), *room.make(settings)]
 
 
 class Found(NamedTuple):
@@ -42,18 +44,19 @@ class Found(NamedTuple):
 def look(settings: Settings, environment: Mapping[str, str], meanwhile: Callable[[], object] = lambda: None) -> Found:
     """What is wrong, or may be; nothing if it can't be told in time, or nobody wants to know any more. `meanwhile` is called
     when the process has begun."""
-    with streams.in_memory() as asked, streams.in_memory() as answer, streams.in_memory() as words:
+    with streams.in_memory() as asked, streams.in_memory() as answer, closing(LastWords()) as words:
         asked.write(settings.to_json().encode())
         asked.seek(0)
         try:
             process = subprocess.Popen(
                 start.command("check", "--check"),
-                stdin=asked, stdout=answer, stderr=words,  # no pipes: what the import leaves behind would keep them open
+                stdin=asked, stdout=answer, stderr=words.fileno(),  # no pipes: what the import leaves would keep them open
                 env=without_systemd(environment),
                 start_new_session=True,
             )  # fmt: skip
         except OSError as problem:
-            return Found([f"No process can be started: {problem}"])
+            lack = room.lack(settings)  # that may pass: the supervisor tells it, and tries again
+            return Found([] if lack else [f"No process can be started: {problem}"])
         code = _ended(process, meanwhile)
         orphans.end_left_behind(process.pid, signal.SIGKILL)
         if code is None:
@@ -62,11 +65,16 @@ def look(settings: Settings, environment: Mapping[str, str], meanwhile: Callable
             faults, warnings = json.loads(_read(answer))
             return Found(list(map(str, faults)), list(map(str, warnings)))
         except (ValueError, TypeError):
-            last = _read(words).decode(errors="replace").strip().rsplit("\n", 1)[-1]
-            setting = "HANDLERS" if settings.handlers else "HANDLER"
-            how = exit_codes.described(code) + (last and f": {last}")
-            why = f"ends the process that imports it, or closes descriptors of it ({how})"
-            return Found([f"{setting}={described(settings)} {why}"])
+            return Found([] if room.lack(settings) else [_of_death(settings, code, words)])
+
+
+def _of_death(settings: Settings, code: int, words: LastWords) -> str:
+    line = words.read().partition("Fatal Python error: ")[0].strip().rsplit("\n", 1)[-1]
+    how = exit_codes.described(code) + (line and f": {line}")
+    if MAKING_CLIENT in words.how(""):
+        return f"The Kafka client ends the process that makes it ({how})"
+    setting = "HANDLERS" if settings.handlers else "HANDLER"
+    return f"{setting}={described(settings)} ends the process that imports it, or closes descriptors of it ({how})"
 
 
 def _ended(process: subprocess.Popen[bytes], meanwhile: Callable[[], object]) -> Optional[int]:

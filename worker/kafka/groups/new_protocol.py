@@ -20,9 +20,9 @@ from typing import Any, Callable, Dict, Iterable, List, Optional
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from kafka_worker.kafka.client_log import client_log
-from kafka_worker.kafka.consumer import GroupConsumer, create_consumer, harmless
+from kafka_worker.kafka.consumer import GroupConsumer, create_consumer
 from kafka_worker.kafka.errors import Meaning, meaning
-from kafka_worker.kafka.listener import RebalanceListener
+from kafka_worker.kafka.listener import RebalanceListener, harmless
 from kafka_worker.kafka.properties import of_new_protocol
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about

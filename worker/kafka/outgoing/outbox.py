@@ -32,6 +32,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.logs import Seldom
+from kafka_worker.shared.output.last_words import MAKING_CLIENT, while_
 from kafka_worker.shared.producing import alone
 
 log = logs.logger(__name__)
@@ -71,7 +72,8 @@ class _Letter:
 
 def create_producer(properties: Dict[str, Any]) -> Producer:
     """A Kafka producer with these librdkafka properties, its log going the way of ours."""
-    return Producer(properties, logger=client_log)
+    with while_(MAKING_CLIENT):
+        return Producer(properties, logger=client_log)
 
 
 class _Client:

@@ -13,8 +13,9 @@ from typing import Any, Callable, List, Optional
 from kafka_worker import start
 from kafka_worker.shared.configuration.near import nearest
 from kafka_worker.shared.foreign.errors import quoted
+from kafka_worker.shared.output import last_words
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import forks, machine
+from kafka_worker.shared.system import forks, room
 from kafka_worker.shared.system.surroundings import Surroundings, after_import
 
 VERY_LIKE = 0.75  # of difflib's ratio: there are hundreds of modules
@@ -28,11 +29,12 @@ def imported_with_care(name: str, source: str, settings: Optional[Settings], *, 
     """The function `name`, which `source` says. Raises NoFunctionError, also when its module, or one that it imports, has
     changed what we rely on; `apart`: in a task process, which relies on little."""
     before = Surroundings()
-    function = _imported(name, source)
+    with last_words.while_(f"importing {source}"):
+        function = _imported(name, source)
     after_import()
     faults = before.faults(apart=apart)
     if settings is not None and not apart:
-        faults += [f"lowers a limit: {fault}" for fault in machine.make_room(settings)]
+        faults += [f"lowers a limit: {fault}" for fault in room.make(settings)]
     if faults:
         raise NoFunctionError(f"{source} {'; '.join(faults)}")
     return function

@@ -125,15 +125,18 @@ def guarded(command: Callable[[List[str]], int]) -> int:
     except KeyboardInterrupt:
         complain("Interrupted")
         return 128 + signal.SIGINT
-    except OSError as problem:
-        complain(f"It can't be done: {problem}")
-        silence()
     except Exception as problem:
         if start.explained(problem):
             return ExitCode.CONFIGURATION
-        import traceback  # here, because it is never needed
+        import traceback  # here, because they are never needed
 
-        complain(*traceback.format_exc().splitlines())
+        from kafka_worker.shared.system import room
+
+        if isinstance(problem, OSError) or room.NO_THREAD in str(problem):
+            complain(f"It can't be done: {problem}{room.lack_of_threads(1)}")
+            silence()
+        else:
+            complain(*traceback.format_exc().splitlines())
     else:
         return code
     return ExitCode.FAULT

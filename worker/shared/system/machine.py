@@ -1,6 +1,6 @@
 """What this machine lets us have. How many cores this process may use: what `--processes auto` and `--threads auto` mean. In a
-container the machine's own count is wrong, so the scheduler's affinity and the control groups' quota are asked. And how many
-files it may have open, whether it leaves a core file, and whether memory ran out.
+container the machine's own count is wrong, so the scheduler's affinity and the control groups' quota are asked. And whether a
+process leaves a core file, and whether memory ran out. What there is room for: `room`.
 
 No well-kept library reads the quota; the files and their meaning: `Documentation/admin-guide/cgroup-v2.rst`
 of Linux.
@@ -13,15 +13,7 @@ import os
 import re
 import resource
 from collections import deque
-from typing import TYPE_CHECKING, Deque, Iterator, List, Optional, Tuple
-
-if TYPE_CHECKING:
-    from kafka_worker.shared.settings import Settings
-
-FILES_OF_ANY = 64  # open in any of our processes: sockets to brokers, channels, libraries that are being loaded
-FILES_OF_A_CHILD = 6  # in the supervisor
-FILES_OF_HTTP = 160  # in the HTTP part: its connections, and some to come
-FILES_OF_A_TASK_PROCESS = 5  # in a child, of each thread with ISOLATION=process
+from typing import Deque, Iterator, List, Optional, Tuple
 
 
 def usable_cores(root: str = "/") -> int:
@@ -39,26 +31,32 @@ def _affinity() -> int:
 
 def cpu_quota(root: str = "/") -> Optional[float]:
     """The tightest CPU quota, in cores, of our control group and those above it; None without a limit."""
-    quotas = [_v1(folder) if version == 1 else _v2(folder) for version, folder in _groups(root)]
+    quotas = [_v1(folder) if version == 1 else _v2(folder) for version, folder in _groups("cpu", root)]
     return min((quota for quota in quotas if quota is not None), default=None)
 
 
 def memory_quota(root: str = "/") -> Optional[int]:
     """The tightest limit of memory, in bytes, of our control group and those above it (version 2); None without a limit."""
-    told = [(_read(os.path.join(folder, "memory.max")) or "").strip() for version, folder in _groups(root) if version > 1]
+    folders = [folder for version, folder in _groups("memory", root) if version > 1]
+    told = [(read(os.path.join(folder, "memory.max")) or "").strip() for folder in folders]
     return min((int(limit) for limit in told if limit.isdigit()), default=None)
 
 
-def _groups(root: str) -> Iterator[Tuple[int, str]]:
+def groups(controller: str, root: str) -> List[str]:
+    """The folders of our control groups, and of those above them, that may hold a limit of this controller."""
+    return list(dict.fromkeys(folder for _, folder in _groups(controller, root)))
+
+
+def _groups(controller: str, root: str) -> Iterator[Tuple[int, str]]:
     """Version and folder of each group that may hold a quota of ours. Lines are `id:controllers:path`."""
     mounted = os.path.join(root, "sys/fs/cgroup")
-    for line in (_read(os.path.join(root, "proc/self/cgroup")) or "").splitlines():
+    for line in (read(os.path.join(root, "proc/self/cgroup")) or "").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
             for folder in (mounted, os.path.join(mounted, "unified")):  # the latter when v1 and v2 are mixed
                 yield from ((2, each) for each in _upwards(folder, path))
-        elif "cpu" in controllers.split(","):
-            for folder in (os.path.join(mounted, controllers), os.path.join(mounted, "cpu")):
+        elif controller in controllers.split(","):
+            for folder in (os.path.join(mounted, controllers), os.path.join(mounted, controller)):
                 yield from ((1, each) for each in _upwards(folder, path))
 
 
@@ -69,12 +67,12 @@ def _upwards(mounted: str, path: str) -> List[str]:
 
 
 def _v2(folder: str) -> Optional[float]:
-    return _cores((_read(os.path.join(folder, "cpu.max")) or "").split())
+    return _cores((read(os.path.join(folder, "cpu.max")) or "").split())
 
 
 def _v1(folder: str) -> Optional[float]:
     names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-    return _cores([(_read(os.path.join(folder, name)) or "").strip() for name in names])
+    return _cores([(read(os.path.join(folder, name)) or "").strip() for name in names])
 
 
 def _cores(quota_and_period: List[str]) -> Optional[float]:
@@ -86,7 +84,8 @@ def _cores(quota_and_period: List[str]) -> Optional[float]:
     return quota / period if quota > 0 and period > 0 else None
 
 
-def _read(path: str) -> Optional[str]:
+def read(path: str) -> Optional[str]:
+    """What stands in a file of the kernel's; None: it has none."""
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
@@ -97,22 +96,6 @@ def _read(path: str) -> Optional[str]:
 def forbid_core_dumps() -> None:
     """For this process and all that are started from here: a core holds passwords. Whoever wants one may raise the limit."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-
-
-def make_room(settings: Settings) -> List[str]:
-    """Raise the limit of open files as far as is needed and allowed; a fault, where that is not enough."""
-    isolated = FILES_OF_A_TASK_PROCESS * settings.threads_max if settings.isolation == "process" else 0
-    served = FILES_OF_HTTP if settings.http else 0
-    needed = FILES_OF_ANY + max(FILES_OF_A_CHILD * settings.processes, isolated, served)
-    soft, hard = (
-        math.inf if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(resource.RLIMIT_NOFILE)
-    )
-    if needed <= soft:
-        return []
-    if needed <= hard:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-        return []
-    return [f"{hard} open files are allowed, and {needed} needed. Raise the limit (ulimit -n, LimitNOFILE= of systemd)."]
 
 
 class OomKills:
@@ -139,5 +122,5 @@ class OomKills:
         return self._count() > self._seen[0][1]
 
     def _count(self) -> int:
-        found = re.search(r"^oom_kill (\d+)$", _read(self._path) or "", re.MULTILINE)
+        found = re.search(r"^oom_kill (\d+)$", read(self._path) or "", re.MULTILINE)
         return int(found[1]) if found else 0

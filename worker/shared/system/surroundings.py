@@ -16,6 +16,7 @@ import time
 from typing import Callable, Dict, Iterator, List, Tuple
 
 from kafka_worker.shared.output import last_words, streams
+from kafka_worker.shared.system.room import NO_THREAD
 
 PROBE_SECONDS = 5.0  # for a thread that does nothing
 SMALLEST_STACK = 1 << 20  # bytes: less is not enough for what we and the Kafka client call
@@ -24,7 +25,6 @@ _CLOCK_SECONDS = 1.0  # a clock that is set goes another way for a moment
 _SWITCH_INTERVAL, _RECURSION = sys.getswitchinterval(), sys.getrecursionlimit()
 _native_id = threading.get_native_id
 _FILES = "/proc/self/fd"
-_NO_THREAD = "can't start new thread"  # as Python says it
 _WAY_OUT = "leave that out, or set ISOLATION=process, where the handler has a process to itself"
 
 
@@ -76,7 +76,7 @@ def _tried(works: Callable[[], bool]) -> bool:
     except (OSError, MemoryError):  # a lack of memory or descriptors: nothing is known
         return True
     except Exception as problem:
-        return _NO_THREAD in str(problem)  # likewise
+        return NO_THREAD in str(problem)  # likewise
 
 
 def _threads_are_real() -> bool:

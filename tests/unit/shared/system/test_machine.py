@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import resource
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, Optional
 
 import pytest
 
 from kafka_worker.shared.system import machine
-from tests.unit.fakes import some_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,29 +117,6 @@ def test_cores_are_the_smaller_of_affinity_and_the_quota_rounded_up(
     root = tree(tmp_path, {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": f"{quota} 100000\n"})
 
     assert machine.usable_cores(root) == cores
-
-
-@pytest.mark.parametrize(
-    ("limits", "raised", "fault"),
-    [
-        ((1024, 4096), None, False),
-        ((70, 4096), 76, False),
-        ((10, 10), None, True),
-        ((10, resource.RLIM_INFINITY), 76, False),
-        ((resource.RLIM_INFINITY, resource.RLIM_INFINITY), None, False),
-    ],
-)
-def test_the_limit_of_open_files_is_raised_as_far_as_needed_or_refused(
-    limits: Tuple[int, int], raised: Optional[int], fault: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    set_to: List[Tuple[int, int]] = []
-    monkeypatch.setattr(resource, "getrlimit", lambda _what: limits)
-    monkeypatch.setattr(resource, "setrlimit", lambda _what, wanted: set_to.append(wanted))
-
-    found = machine.make_room(some_settings(processes=2))
-
-    assert set_to == ([] if raised is None else [(raised, limits[1])])
-    assert bool(found) is fault
 
 
 def test_that_memory_ran_out_is_known_for_a_while(tmp_path: Path) -> None:

@@ -1,0 +1,139 @@
+"""Whether there is room for us: files, processes and threads, addresses. What can be raised is raised, and where there is too
+little of something in any case, that is a fault at the start. Of who dies later it is asked whether there was room for it:
+what was missing nobody tells. (The Kafka client aborts where it gets no thread.)
+
+The limits and what they count: `setrlimit(2)`, `Documentation/admin-guide/cgroup-v1/pids.rst` of Linux.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import resource
+from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional
+
+from kafka_worker.shared.system import machine
+from kafka_worker.shared.system.memory import MEBIBYTE, MEGABYTE
+
+if TYPE_CHECKING:
+    from kafka_worker.shared.settings import Settings
+
+FILES_OF_ANY = 64  # open in any of our processes: sockets to brokers, channels, libraries that are being loaded
+FILES_OF_A_CHILD = 6  # in the supervisor
+FILES_OF_HTTP = 160  # in the HTTP part: its connections, and some to come
+FILES_OF_A_TASK_PROCESS = 5  # in a child, of each thread with ISOLATION=process
+NO_THREAD = "can't start new thread"  # as Python says it
+LARGEST_FILE = MEBIBYTE  # bytes: what processes say to each other, and the log
+THREADS_OF_SERVICE = 2  # the supervisor's
+THREADS_OF_A_CHILD = 6  # beside its handlers': main, consumer, log; two of the client, and one for the first broker
+THREADS_OF_A_TASK_PROCESS = 2
+#: What is reserved of addresses, in all and for a thread, whatever is used of it: a stack, and for AS an arena of malloc.
+RESERVED = (
+    (resource.RLIMIT_AS, 256 * MEBIBYTE, 72 * MEBIBYTE, "ulimit -v, LimitAS= of systemd"),
+    (resource.RLIMIT_DATA, 64 * MEBIBYTE, 8 * MEBIBYTE, "ulimit -d, LimitDATA= of systemd"),
+)
+
+
+class Limit(NamedTuple):
+    """One on processes and threads, which count the same."""
+
+    name: str
+    most: float
+    used: int
+
+
+def make(settings: Settings) -> List[str]:
+    """Raise the limits as far as is needed and allowed; a fault for each that is too low for us in any case."""
+    isolated = FILES_OF_A_TASK_PROCESS * settings.threads_max if settings.isolation == "process" else 0
+    served = FILES_OF_HTTP if settings.http else 0
+    files = FILES_OF_ANY + max(FILES_OF_A_CHILD * settings.processes, isolated, served)
+    threads = THREADS_OF_SERVICE + settings.processes * threads_of_a_child(settings)
+    found = [
+        _raised(resource.RLIMIT_NOFILE, files, "open files", "ulimit -n, LimitNOFILE= of systemd"),
+        _raised(resource.RLIMIT_FSIZE, LARGEST_FILE, "bytes of a file", "ulimit -f, LimitFSIZE= of systemd"),
+        None if _is_root() else _raised(resource.RLIMIT_NPROC, threads, "processes and threads", _OF_USER),
+    ]
+    found += [_low(limit.most, threads, "processes and threads", limit.name) for limit in _of_groups("/")]
+    return [fault for fault in found if fault is not None]
+
+
+def threads_of_a_child(settings: Settings) -> int:
+    """At least: each broker adds one or two."""
+    apart = THREADS_OF_A_TASK_PROCESS if settings.isolation == "process" else 0
+    return THREADS_OF_A_CHILD + settings.threads * (1 + apart)
+
+
+def lack(settings: Settings, root: str = "/") -> str:
+    """What there is too little of for one process more, now, in words to add to others; empty: nothing, as far as is known."""
+    return lack_of_threads(threads_of_a_child(settings), root)
+
+
+def lack_of_threads(wanted: int, root: str = "/") -> str:
+    """The same for so many threads."""
+    for limit in _limits(root):
+        if limit.most - limit.used < wanted:
+            return (
+                f"; the machine has no room: {limit.most:.0f} processes and threads are allowed ({limit.name}), "
+                f"{limit.used} are in use, and {wanted} or more needed"
+            )
+    for what, of_process, of_thread, by in RESERVED:
+        allowed, reserved = _soft(what), of_process + wanted * of_thread
+        if allowed < reserved:
+            return (
+                f"; it may be for want of addresses: {allowed / MEGABYTE:.0f} MB are allowed ({by}), and up to "
+                f"{reserved / MEGABYTE:.0f} MB reserved, whatever is used. What bounds memory is MEMORY_LIMIT"
+            )
+    return ""
+
+
+_OF_USER = "of this user, all programs together: ulimit -u, LimitNPROC= of systemd"
+_OF_GROUP = "of its control group: pids.max, TasksMax= of systemd, --pids-limit of a container"
+
+
+def _limits(root: str) -> Iterator[Limit]:
+    yield from _of_groups(root)
+    if not _is_root() and _soft(resource.RLIMIT_NPROC) < math.inf:
+        yield Limit(_OF_USER, _soft(resource.RLIMIT_NPROC), _of_this_user(root))
+    most, running = machine.read(f"{root}proc/sys/kernel/threads-max"), machine.read(f"{root}proc/loadavg")
+    with contextlib.suppress(ValueError, IndexError):
+        yield Limit("of the machine: kernel.threads-max", int(most or ""), int((running or "").split()[3].partition("/")[2]))
+
+
+def _of_groups(root: str) -> Iterator[Limit]:
+    for folder in machine.groups("pids", root):
+        most, used = (machine.read(os.path.join(folder, name)) or "" for name in ("pids.max", "pids.current"))
+        if most.strip().isdigit() and used.strip().isdigit():
+            yield Limit(_OF_GROUP, int(most), int(used))
+
+
+def _of_this_user(root: str) -> int:
+    """Threads that this user has, as far as we may see them."""
+    threads = 0
+    for name in filter(str.isdigit, os.listdir(f"{root}proc")):
+        with contextlib.suppress(OSError, IndexError):  # it has ended
+            if os.stat(f"{root}proc/{name}").st_uid == os.getuid():
+                threads += len(os.listdir(f"{root}proc/{name}/task"))
+    return threads
+
+
+def _is_root() -> bool:
+    """The kernel bounds root's processes by no limit of the user's."""
+    return os.getuid() == 0
+
+
+def _soft(what: int) -> float:
+    soft = resource.getrlimit(what)[0]
+    return math.inf if soft == resource.RLIM_INFINITY else soft
+
+
+def _raised(what: int, needed: int, of_what: str, by: str) -> Optional[str]:
+    soft, hard = (math.inf if limit == resource.RLIM_INFINITY else limit for limit in resource.getrlimit(what))
+    if soft < needed <= hard:
+        resource.setrlimit(what, (needed, resource.getrlimit(what)[1]))
+        return None
+    return _low(max(soft, hard), needed, of_what, by)
+
+
+def _low(most: float, needed: int, of_what: str, by: str) -> Optional[str]:
+    return f"{most:.0f} {of_what} are allowed, and {needed} needed. Raise the limit ({by})." if most < needed else None
