@@ -4,6 +4,7 @@ processes."""
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING, Callable, Dict
@@ -89,3 +90,24 @@ def test_a_database_that_hangs_and_then_refuses_is_named_and_waited_for_and_all_
             assert counts["database stops"] == counts["database starts"] == 1
             assert counts["session stops"] == counts["session starts"] == (2 if isolation == "none" else 1)
             assert counts["exit functions"] == 1
+
+
+def test_what_a_process_was_at_that_ends_without_a_word_is_named_and_when_it_is_given_up(
+    tmp_path: Path, service: Callable[..., Service]
+) -> None:
+    """With exit 0 it would be started again at once, for ever. None of them comes so far as to need its topic."""
+    module = "tests.support.dying_handlers"
+    deaths = ["import 3", "session 0", "database abort", "database 4"]
+    (tmp_path / "deaths").write_text("\n".join(deaths))
+    env, flags = {"DEATHS": str(tmp_path / "deaths")}, ["--restart-limit", str(len(deaths) - 1)]
+    dying = service("topic", "group", handler=f"{module}:work", processes=1, threads=2, env=env, flags=flags).start()
+
+    code = dying.wait(SECONDS)
+
+    assert code == 75
+    assert re.findall(r"ended: (.*); next start in [\d.]+ s \((.*)\)", dying.log) == [
+        (f"exit 3, while importing HANDLER={module}:work", "restart 1 of at most 3 within 120 s"),
+        (f"exit 70 (fault), while starting the hook {module}.session", "restart 2 of at most 3 within 120 s"),
+        (f"killed by SIGABRT, while starting the hook {module}.database", "restart 3 of at most 3 within 120 s"),
+    ]
+    assert f"(last: slot 0, exit 4, while starting the hook {module}.database): giving up" in dying.log

@@ -24,7 +24,7 @@ from kafka_worker.shared.ipc import health
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.states import StateMachine
-from kafka_worker.shared.system import machine, orphans, runtime_files
+from kafka_worker.shared.system import machine, orphans, room, runtime_files
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.shared.system.signals import SignalInbox
 from kafka_worker.supervision import preflight
@@ -83,7 +83,7 @@ class Supervisor:
         self._code = ExitCode.OK
         self._slots = {number: Slot(number, now) for number in range(settings.processes)}
         self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
-        self._recycling = RecyclingSchedule()
+        self._recycling = RecyclingSchedule(settings)
         self._oom_kills = machine.OomKills()
         self._leftovers = Leftovers()
         self._work = WorkOfAll()
@@ -181,8 +181,8 @@ class Supervisor:
             except OSError as problem:  # no memory, no process, no descriptor: that may pass
                 slot.start_at = now + SPAWN_AGAIN_SECONDS
                 log.warning(
-                    "slot %d: no process can be started, soon again: %s",
-                    slot.number, problem, extra=about(Event.PROCESS_NOT_STARTED, slot=slot.number),
+                    "slot %d: no process can be started, soon again: %s%s",
+                    slot.number, problem, room.lack(self._settings), extra=about(Event.PROCESS_NOT_STARTED, slot=slot.number),
                 )  # fmt: skip
 
     def _spawn(self, slot: Slot, now: float, awake: float) -> Child:
@@ -211,6 +211,9 @@ class Supervisor:
     def _after_exit(self, slot: Slot, child: Child, now: float) -> None:
         """A child has ended: by our wish, by its own, or by accident."""
         status_code = child.exit_code()
+        if status_code != ExitCode.OK:
+            child.why += room.lack(self._settings)
+        slot.last_exit, slot.last_why = described(status_code), child.why
         if self._state.now is State.STOPPING:
             slot.tell_end(child)
             if status_code not in (ExitCode.OK, -signal.SIGTERM) and self._code is ExitCode.OK:
@@ -232,8 +235,10 @@ class Supervisor:
         if delay is None:
             self._give_up(slot, status_code)
             return
-        level = logging.INFO if status_code == ExitCode.OK else logging.ERROR
-        slot.tell_end(child, f"; next start in {delay:.2f} s", level)
+        if status_code == ExitCode.OK:
+            slot.tell_end(child, f"; next start in {delay:.2f} s")
+        else:
+            slot.tell_end(child, f"; next start in {delay:.2f} s ({self._policy.patience})", logging.ERROR)
         slot.start_at = now + delay
 
     @property
@@ -249,10 +254,11 @@ class Supervisor:
             )  # fmt: skip
             self._stop(ExitCode.CONFIGURATION)
         else:
+            last = f"{slot.last_exit}{slot.last_why}"
             log.error(
                 "More than %d restarts in %.0f s (last: slot %d, %s): giving up",
-                self._settings.restart_limit, self._settings.restart_window_seconds, slot.number, slot.last_exit,
-                extra=about(Event.GIVEN_UP, slot=slot.number, reason=slot.last_exit),
+                self._settings.restart_limit, self._settings.restart_window_seconds, slot.number, last,
+                extra=about(Event.GIVEN_UP, slot=slot.number, reason=last),
             )  # fmt: skip
             self._stop(ExitCode.GAVE_UP)
 
@@ -370,7 +376,7 @@ def run(settings: Settings, environment: Mapping[str, str], first: First) -> Exi
             return ExitCode.GAVE_UP
         supervisor = Supervisor(settings, environment, premises, first)
     except TimeoutError as problem:
-        log.error("Nothing is started: %s", problem)  # noqa: TRY400 (a disk, and not a fault of ours)
+        log.error("Nothing is started: %s%s", problem, room.lack(settings))  # noqa: TRY400 (a disk, and not a fault of ours)
         return ExitCode.GAVE_UP
     except (OSError, runtime_files.NoRoomError) as problem:
         log.error("RUNTIME_DIRECTORY %s can't be used now: %s", settings.runtime_directory, problem)  # noqa: TRY400

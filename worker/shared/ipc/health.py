@@ -78,11 +78,15 @@ def _missing(slots: Iterable[SlotReport]) -> List[str]:
 
 
 def _of_slot(slot: SlotReport) -> Found:
+    if slot.outgrown_within >= 0:
+        within = f"the last within {slot.outgrown_within:.0f} s"
+        told = f"each process outgrows its share of MEMORY_LIMIT, {within}: recycled ever more seldom"
+        yield Kind.OVERSIZED, told
+    last = f"last: {slot.last_exit}{slot.last_why}"
     if slot.failures >= CRASH_LOOP:
-        told = f"{slot.failures} processes died one after the other, none was well for a minute (last: {slot.last_exit})"
-        yield Kind.CRASH_LOOP, told
+        yield Kind.CRASH_LOOP, f"{slot.failures} processes died one after the other, none was well for a minute ({last})"
     if not slot.pid:
-        yield Kind.NO_PROCESS, f"no process, next start in {max(0.0, slot.restart_in):.1f} s (last: {slot.last_exit})"
+        yield Kind.NO_PROCESS, f"no process, next start in {max(0.0, slot.restart_in):.1f} s ({last})"
     elif slot.state != "running" or slot.child is None:
         if not slot.successor_pid or slot.state != "stopping":  # else its work goes on in a moment
             yield Kind.NOT_RUNNING, f"process {slot.pid} is {slot.state}"

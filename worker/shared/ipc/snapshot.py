@@ -253,6 +253,8 @@ class SlotReport(NamedTuple):
     restart_reasons: Mapping[str, int] = {}  # how often its process was replaced for each, if it was
     failures: int = 0  # processes that have died one after the other, none of which was well for a minute
     recycled_for: str = ""  # why its process was recycled the last time; empty: none was
+    last_why: str = ""  # words to add to last_exit: what that process was at, or why it gave up, as it has left it behind
+    outgrown_within: float = -1.0  # seconds in which each of its processes outgrows its share of MEMORY_LIMIT; -1: they do not
 
 
 class Condition(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Callable, Dict, FrozenSet, List, Optional
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.exit_codes import ExitCode, described
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.orders import Orders, as_rows
 from kafka_worker.shared.ipc.snapshot import ChildReport, Stage, from_json
@@ -78,6 +78,7 @@ class Child:
         self._asked = 0  # questions
         self._answers: Dict[int, Message] = {}  # that nobody has taken yet, by the number of the question
         self.joined = False  # it is, or has been, in the group
+        self.why = ""  # once reaped: what it was at, or why it gave up, as far as it has left that behind
 
     @property
     def state(self) -> ChildState:
@@ -184,10 +185,23 @@ class Child:
             self._process.send_signal(number)
 
     def exit_code(self) -> int:
-        """Its exit status; 0 only when it has said that it closed in order. (A handler that calls `os._exit(0)` has not.)"""
-        if self.status == ExitCode.OK and self.stage not in (None, Stage.CLOSED):
+        """Its exit status; 0 only when it has said that it closed in order. (What calls `os._exit(0)` has not.)"""
+        if self.status == ExitCode.OK and self.stage is not Stage.CLOSED:
             return ExitCode.FAULT
         return ExitCode.FAULT if self.status is None else self.status
+
+    @property
+    def how(self) -> str:
+        """How it has ended, in words, with what it has left behind of why."""
+        return described(self.exit_code()) + self.why
+
+    def _ran(self) -> str:
+        """The next one knows it exactly, with a journal."""
+        tasks = self.report.tasks if self.report else ()
+        if self.status == ExitCode.OK or not tasks:
+            return ""
+        more = f" and {len(tasks) - 1} more" if tasks[1:] else ""
+        return ", and at its last heartbeat ran {0.topic}[{0.partition}] offset {0.offset}".format(tasks[0]) + more
 
     def reap(self) -> bool:
         """Whether it has ended; if so, `status` is set. The channel is still open: its last words may be in it."""
@@ -195,7 +209,7 @@ class Child:
         if self.status is None:
             return False
         self.move(ChildState.EXITED)
-        stacks = self._words.read()
+        stacks, self.why = self._words.read(), self._words.how("") or self._ran()
         self._words.close()
         if stacks:
             log.error(

@@ -82,6 +82,11 @@ class RestartPolicy:
             return NOT_AUTHORISED_SECONDS
         return self._backoff(record.failures)
 
+    @property
+    def patience(self) -> str:
+        """How far it is from giving up."""
+        return f"restart {len(self._recent)} of at most {self._limit} within {self._window:g} s"
+
     def _backoff(self, failures: int) -> float:
         if failures <= RESTARTS_AT_ONCE:
             return 0.0

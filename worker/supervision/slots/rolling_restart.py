@@ -9,7 +9,6 @@ from typing import Callable, Deque, Dict, List, Optional
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.snapshot import Replaced, Stage
 from kafka_worker.supervision.children.child import Child, ChildState
 from kafka_worker.supervision.slots.slot import Slot
@@ -63,8 +62,7 @@ class RollingRestart:
 
     def successor_failed(self, number: int, child: Child) -> None:
         """The new process can't even start: keep the old ones, which work."""
-        how = described(child.status or 0)
-        self._give_up(f"slot {number}: the next process {child.pid} ended before its turn: {how}")
+        self._give_up(f"slot {number}: the next process {child.pid} ended before its turn: {child.how}")
 
     def _start_successor(self, slot: Slot, now: float, awake: float) -> None:
         try:

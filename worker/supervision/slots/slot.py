@@ -8,9 +8,9 @@ from typing import Optional
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.exit_codes import described
 from kafka_worker.shared.ipc.snapshot import SlotReport, Stage
 from kafka_worker.supervision.children.child import Child, ChildState
+from kafka_worker.supervision.slots.growth import Growth
 from kafka_worker.supervision.slots.restart_policy import HEALTHY_SECONDS, SlotRecord
 
 log = logs.logger(__name__)
@@ -28,7 +28,9 @@ class Slot:
         self.start_at: Optional[float] = now  # monotonic seconds; None: no start is due
         self.retiring = False  # goes away with its child
         self.last_exit: Optional[str] = None
+        self.last_why = ""  # as its process has left it behind
         self.recycled_for = ""
+        self.growth = Growth()
 
     def reap(self) -> Optional[Child]:
         """The child, if it has ended; a successor that is there takes its place."""
@@ -37,7 +39,6 @@ class Slot:
             return None
         self.record.joined = self.has_joined
         self.child, self.successor = self.successor, None
-        self.last_exit = described(child.status or 0)
         return child
 
     def reap_successor(self) -> Optional[Child]:
@@ -92,6 +93,8 @@ class Slot:
             restart_reasons={reason.value: count for reason, count in self.record.reasons.items()},
             failures=self.record.failures if uptime < HEALTHY_SECONDS else 0,
             recycled_for=self.recycled_for,
+            last_why=self.last_why,
+            outgrown_within=self.growth.within,
         )
 
     def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:
@@ -112,10 +115,9 @@ class Slot:
 
     def tell_end(self, child: Child, then: str = "", level: int = logging.INFO) -> None:
         """One of its processes has ended; `then`: what comes of it."""
-        how = described(child.exit_code())
         log.log(
             level, "slot %d: process %d ended: %s%s",
-            self.number, child.pid, how, then, extra=about(Event.PROCESS_ENDED, slot=self.number, reason=how),
+            self.number, child.pid, child.how, then, extra=about(Event.PROCESS_ENDED, slot=self.number, reason=child.how),
         )  # fmt: skip
 
     def _say_what_is_cut_off(self, child: Child) -> None:

@@ -35,8 +35,10 @@ def test_a_service_at_work_has_no_problem() -> None:
     [
         (slot(pid=0, restart_in=2.04, last_exit="exit 70 (fault)", child=None),
          "slot 0: no process, next start in 2.0 s (last: exit 70 (fault))"),
-        (slot(failures=4, last_exit="killed by SIGSEGV"),
-         "slot 0: 4 processes died one after the other, none was well for a minute (last: killed by SIGSEGV)"),
+        (slot(failures=4, last_exit="killed by SIGSEGV", last_why=", at m"),
+         "slot 0: 4 processes died one after the other, none was well for a minute (last: killed by SIGSEGV, at m)"),
+        (slot(outgrown_within=99.6),
+         "slot 0: each process outgrows its share of MEMORY_LIMIT, the last within 100 s: recycled ever more seldom"),
         (slot(state="starting", child=None), "slot 0: process 1000 is starting"),
         (slot(state="aborting"), "slot 0: process 1000 is aborting"),
         (slot(heartbeat_age=7.0), "slot 0: no heartbeat for 7.0 s"),

@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Iterator
+from typing import Iterator, Sequence
 
 import pytest
 
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.orders import Order
-from kafka_worker.shared.ipc.snapshot import Stage
+from kafka_worker.shared.ipc.snapshot import Stage, TaskReport
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.supervision.children.child import TRANSITIONS, Child, ChildState
 from kafka_worker.supervision.systemd import VARIABLES, without_systemd
+from tests.unit.reports import TASK
 from tests.unit.supervision.puppet import Puppet
 
 ORDER = list(ChildState)
@@ -173,6 +174,33 @@ def test_exit_0_counts_only_when_the_child_said_that_it_closed(puppet: Puppet, l
     puppet.child.reap()
 
     assert puppet.child.exit_code() == code
+
+
+def test_exit_0_of_a_child_that_never_said_a_word_is_no_end_in_order(puppet: Puppet) -> None:
+    """Its hook may have called `os._exit(0)`: it would be started again at once, for ever, and nobody would hear of it."""
+    puppet.process.status = 0
+    puppet.child.reap()
+
+    assert puppet.child.exit_code() == 70
+
+
+@pytest.mark.parametrize(
+    ("left", "tasks", "how"),
+    [
+        (b", while starting the hook m.database", (TASK,), "exit 3, while starting the hook m.database"),
+        (b"", (TASK, TASK), "exit 3, and at its last heartbeat ran orders[5] offset 4711 and 1 more"),
+        (b"", (), "exit 3"),
+    ],
+)
+def test_how_a_child_has_ended_is_told_with_what_it_was_at(
+    puppet: Puppet, left: bytes, tasks: Sequence[TaskReport], how: str
+) -> None:
+    puppet.says("consuming", tasks=tasks)
+    os.pwrite(puppet.words.fileno(), left, 0)
+    puppet.ends(3)
+    puppet.child.reap()
+
+    assert puppet.child.how == how
 
 
 def test_a_death_by_signal_is_what_it_is(puppet: Puppet) -> None:

@@ -44,7 +44,6 @@ def test_a_successor_takes_the_place_of_the_child_that_ended(make: Make) -> None
     assert ended is old.child
     assert slot.child is new.child
     assert slot.successor is None
-    assert slot.last_exit == "killed by SIGKILL"
 
 
 def test_a_successor_that_ends_before_its_turn_leaves_the_child_alone(make: Make) -> None:
