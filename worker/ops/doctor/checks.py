@@ -42,6 +42,7 @@ CHECKS = (
     Check("dead letters", ("credentials",), topics.letters),
     Check("size of dead letters", ("dead letters",), topics.letters_size),
     Check("dead letters stay", ("dead letters",), topics.letters_kept),
+    Check("messages stay", ("topics",), topics.messages_kept),
     Check("waits", ("topics",), topics.waits_kept),
     Check("session", ("credentials",), cluster.session),
     Check("offset metadata", ("credentials",), cluster.metadata),

@@ -115,6 +115,29 @@ def letters_kept(facts: Facts) -> Verdict:
     return first_of(wrong, "no topic of dead letters or retries is compacted")
 
 
+def messages_kept(facts: Facts) -> Verdict:
+    """What compaction takes before it is done nobody can tell from what was never there: the markers of transactions, say."""
+    name = "cleanup.policy"
+    policies = {
+        topic: each.properties[name]
+        for topic, each in facts.kafka.consumed.items()
+        if name in each.properties and RETRY_MARK not in topic  # that one is looked at among those we write to
+    }
+    if not policies:
+        return Verdict(State.SKIPPED, "the brokers do not tell how topics are cleaned")
+    wrong = [
+        Verdict(
+            State.WARN,
+            f"{topic} is compacted: of one key it keeps the last message, and those before may be gone before they are done, "
+            "without a word",
+            _alter(topic, name, "delete"),
+        )
+        for topic, policy in policies.items()
+        if "compact" in policy
+    ]
+    return first_of(wrong, "no topic that is consumed is compacted")
+
+
 def waits_kept(facts: Facts) -> Verdict:
     """Whether topics keep a message for as long as it may wait in them."""
     settings, name = facts.settings, "retention.ms"

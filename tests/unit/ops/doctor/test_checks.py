@@ -112,6 +112,7 @@ def test_where_nothing_is_wrong_every_check_says_so() -> None:
         (with_kafka(letters={"orders.dlq": ABSENT}), "dead letters", State.FAIL),
         (with_letters(max_message_bytes="999"), "size of dead letters", State.WARN),
         (with_letters(cleanup_policy="delete,compact"), "dead letters stay", State.FAIL),
+        (with_kafka(consumed={"orders": Topic(8, ALL, {**LARGE, "cleanup.policy": "compact"})}), "messages stay", State.WARN),
         (waiting(retention="3600000"), "waits", State.WARN),
         (with_kafka(properties={**SOUND.properties, "group.max.session.timeout.ms": "59999"}), "session", State.FAIL),
         (with_kafka(properties={**SOUND.properties, "offset.metadata.max.bytes": "100"}), "offset metadata", State.WARN),
