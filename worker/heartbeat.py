@@ -48,7 +48,7 @@ class Heartbeat:
         busy = len({thread.name for thread, _ in running if not thread.apart})
         fields.update(self._use.update(busy, self._pool.capacity, time.monotonic()), hung=self.hung, librdkafka=LIBRARY)
         fields["resting"] = len(self._pool.threads) - self._pool.limit
-        fields["trouble"] = report.trouble or HOOK_WAITS.trouble
+        fields["trouble"] = report.trouble or HOOK_WAITS.trouble or self._seat.trouble
         if report.stage in NOT_JOINED:  # whoever begins from now on goes by them from the start
             fields["orders_known"] = self._loop.orders_told
         return {"report": as_json(report._replace(**fields)), "events": logs.take_events()}

@@ -157,6 +157,7 @@ class ChildProcess:
                 "No journal: %s. After a crash, what was done since the last commit runs again",
                 problem, extra=about(Event.NO_JOURNAL),
             )  # fmt: skip
+            self._seat.journal_missing()
             return None
         if self._settings.isolation == "none":  # else no task can have ended the process
             self._quarantine.blame(journal.suspects)

@@ -60,6 +60,9 @@ class Ends:
         return self._known
 
 
+NO_THREAD = "no thread can be started to ask for it"
+
+
 class Asker:
     """Asks by two clients of its own, which belong to no group, in a thread that lives as long as its question: the client's
     answers are waited for. Not by an AdminClient, whose list_offsets has ended the process by a failed assertion in librdkafka
@@ -74,7 +77,7 @@ class Asker:
 
     def __call__(self, names: List[TopicPartition]) -> futures.Future[Dict[TopicPartition, End]]:
         """The ends of these, each with an end or with a problem."""
-        return aside("ends", lambda: self._all(names))
+        return aside("ends", lambda: self._all(names), dict.fromkeys(names, End(-1, -1, NO_THREAD)))
 
     def _all(self, names: List[TopicPartition]) -> Dict[TopicPartition, End]:
         deadline = Deadline(ANSWER_SECONDS)

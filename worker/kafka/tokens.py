@@ -80,8 +80,13 @@ class Tokens:
             if self._wall() < self._fresh_until:
                 return None
             if self._asked is None:
-                self._asked = threading.Event()
-                threading.Thread(target=self._call, args=(config, self._asked), name="oauth", daemon=True).start()
+                asked = threading.Event()
+                try:
+                    threading.Thread(target=self._call, args=(config, asked), name="oauth", daemon=True).start()
+                except RuntimeError as problem:  # the machine has no room for one now
+                    self._failed(f"can't be called: {problem}")
+                    return None
+                self._asked = asked
             return self._asked
 
     def _call(self, config: str, asked: threading.Event) -> None:

@@ -45,11 +45,14 @@ def quiet(properties: Mapping[str, Any]) -> Dict[str, Any]:
     return {**{name: properties[name] for name in properties if name not in (*_LOUD, *_OF_MEMBERS)}, **_QUIET}
 
 
-def aside(name: str, question: Callable[[], T]) -> futures.Future[T]:
+def aside(name: str, question: Callable[[], T], unasked: T) -> futures.Future[T]:
     """The answer to a question for which the client keeps its caller waiting: it is asked in a thread of this name, which
-    lives as long as that. The question raises nothing."""
+    lives as long as that. The question raises nothing. `unasked`: the answer, while the machine has no room for a thread."""
     told: futures.Future[T] = futures.Future()
-    threading.Thread(target=lambda: told.set_result(question()), name=name, daemon=True).start()
+    try:
+        threading.Thread(target=lambda: told.set_result(question()), name=name, daemon=True).start()
+    except RuntimeError:
+        told.set_result(unasked)
     return told
 
 
@@ -71,7 +74,7 @@ class TopicIds:
         names = sorted(set(topics))
         client = self._made() if names else None
         if client is not None:
-            self._asked = aside("topic ids", lambda: self._homes(client, names))
+            self._asked = aside("topic ids", lambda: self._homes(client, names), dict.fromkeys(names, UNKNOWN))
 
     def _homes(self, client: AdminClient, names: List[str]) -> Dict[str, Home]:
         if not self._there(client):

@@ -179,7 +179,12 @@ class Pool:
         for number in range(len(self.threads), threads):
             thread = HandlerThread(self.name % number)
             self.threads.append(thread)
-            self._start(thread, number)
+            try:
+                self._start(thread, number)
+            except RuntimeError:  # the machine has no room for another: those that there are go on
+                self.threads.pop()
+                self.limit = number
+                break
 
     def stop(self) -> None:
         """Have those threads end that have nothing to do."""

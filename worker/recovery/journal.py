@@ -36,6 +36,7 @@ _HEADER = struct.Struct("<B8s8sIqB249s")  # used, the two names, partition, base
 _NAME = 8
 _RECORD = _HEADER.size + SEGMENT_SIZE
 RECORDS = 1024  # 1.3 MB a slot. Segments beyond that many are kept in memory only: after a crash their tasks may run again
+_SIZE = 128 + RECORDS * _RECORD  # bytes; so much is more than what stands before the records
 SCARCE = 256  # free records: those that others can do without are given back then
 
 
@@ -64,6 +65,18 @@ def _of_same_file(descriptor: int) -> List[int]:
     return found
 
 
+def reserved(path: str) -> int:
+    """A descriptor of a journal, with all its room: a full file system would otherwise kill us by SIGBUS at some later write.
+    Raises OSError when there is none."""
+    descriptor = open_private(path, os.O_RDWR)
+    try:
+        os.posix_fallocate(descriptor, 0, _SIZE)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 class Journal:
     """One slot's file. Consumer thread only; handler threads set flags in it."""
 
@@ -74,12 +87,9 @@ class Journal:
         self._innocence = len(head)  # where it is noted that whatever runs has not ended the process
         self._deaths = len(head) + 1  # and how many have died one after the other, each young, and with nothing running
         self._first = len(head) + 2
-        size = self._first + RECORDS * _RECORD
-        descriptor = open_private(path, os.O_RDWR)
+        descriptor = reserved(path)
         try:
-            # Reserved now: a full file system would otherwise kill us by SIGBUS at some later write.
-            os.posix_fallocate(descriptor, 0, size)
-            self._memory = mmap.mmap(descriptor, size)
+            self._memory = mmap.mmap(descriptor, _SIZE)
             if hasattr(mmap, "MADV_DONTFORK"):  # a copy of us, as a handler makes by forking, has no outcomes to note
                 self._memory.madvise(mmap.MADV_DONTFORK)
             self._kept = _of_same_file(descriptor)
@@ -88,7 +98,7 @@ class Journal:
             os.close(descriptor)
         fresh = self._memory[: len(head)] != head
         if fresh:
-            self._memory[:] = head + bytes(size - len(head))
+            self._memory[:] = head + bytes(_SIZE - len(head))
         self._left: Dict[Tuple[str, int], List[int]] = {}  # records of assignments that are over
         self._written: Set[int] = set()  # of those, the ones into which a late result may still be written
         self._free = [index for index in range(RECORDS) if not self._memory[self._start(index)]]

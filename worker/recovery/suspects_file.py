@@ -2,8 +2,8 @@
 restarts of the service and of the host.
 
 Every change is read, modified and written under a lock, into a new file that takes the old one's name only when it is on the
-disk: a reader, and whoever comes after a power failure, sees the file before or after, never between. Without such a directory
-the memory is this process's own.
+disk: a reader, and whoever comes after a power failure, sees the file before or after, never between. While there is no
+such directory, or no room in it, the memory is this process's own.
 """
 
 from __future__ import annotations
@@ -27,36 +27,34 @@ log = logs.logger(__name__)
 
 NAME = "suspects.json"
 LOCK_SECONDS = 0.3  # for others to be done with the file: it takes them milliseconds, and heartbeats are to be sent
+AGAIN_SECONDS = 5.0  # until a disk that was of no use is tried again
 SHARE = 10  # times as long as a write has taken passes until what is done by then is forgotten
 Change = Callable[[Suspects], Suspects]
 
 
 class SuspectsFile:
     """Any thread. Nothing here raises: a memory that fails is one warning, and the messages are still run alone. And nothing
-    waits for long: what can't be written, because another process keeps the file (it was stopped), is owed. It counts here at
-    once, and is written by a later change, or by `settle`.
+    waits for long: what can't be written, because another process keeps the file (it was stopped) or the disk is full, is
+    owed. It counts here at once, and is written by a later change, or by `settle`.
 
     What is forgotten is always owed at first: thousands may have run when all processes of a host died, and the file is
     written whole. Should that be lost, some messages run apart once more."""
 
     def __init__(self, settings: Optional[Settings], clock: Callable[[], float] = time.time) -> None:
         """`settings` None: a memory of this process alone. `clock` gives seconds since 1970."""
+        self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
-        self._folder: Optional[str] = None
         self._damaged = False  # the file, and that was said
         self._kept = Seldom(log, time.monotonic)  # that somebody keeps the file
+        self._complaint = Seldom(log, time.monotonic)
         self._stored: Suspects = {}  # as last read or written
         self._owed: List[Change] = []  # what is to be done to that
         self._gone: Set[TaskId] = set()  # what is to be forgotten after that
         self._kept_away = False  # somebody kept the file when we last wanted it
-        self._next = 0.0  # monotonic seconds: before that nothing is written that is only to be forgotten
+        self._useless = False  # the disk was of no use then
+        self._next = 0.0  # monotonic seconds: before that nothing is written that is only to be forgotten, or to such a disk
         self.known: Suspects = {}  # both together
-        if settings is not None:
-            try:
-                self._folder = runtime_files.prepare_state(settings)
-            except runtime_files.UnsafeDirectoryError as problem:
-                self._complain(problem)
 
     def read(self) -> Suspects:
         """What is remembered now, by all processes."""
@@ -76,23 +74,21 @@ class SuspectsFile:
                 self.known = without(self.known, listed)
 
     def settle(self) -> bool:
-        """Write what is owed, if that can be done without waiting; whether nothing is owed any more."""
-        if self._owed or (self._gone and time.monotonic() >= self._next):
+        """Write what is owed, if that can be done without waiting; whether nothing is owed any more, but to a disk that is of
+        no use: for that nobody waits."""
+        due = time.monotonic() >= self._next
+        if (self._owed and not self._useless) or (due and (self._owed or self._gone)):
             self._change([])
-        return not (self._owed or self._gone)
+        return self._useless or not (self._owed or self._gone)
 
     def _change(self, changes: List[Change]) -> Suspects:
         with self._lock:
             patience = 0.0 if self._kept_away else LOCK_SECONDS  # where one has waited in vain nobody waits again
             self._owed = [*self._owed, *self._forgetting(), *changes]
-            if self._folder is not None:
-                try:
-                    self._on_disk(self._folder, patience)
-                except OSError as problem:
-                    self._folder = None
-                    self._complain(problem)
-            if self._folder is None:
+            if self._settings is None:
                 self._stored, self._owed = self._with_owed(self._stored), []
+            else:
+                self._keep(self._settings, patience)
             self.known = self._with_owed(self._stored)
             return self.known
 
@@ -102,6 +98,15 @@ class SuspectsFile:
 
     def _with_owed(self, suspects: Suspects) -> Suspects:
         return functools.reduce(lambda before, change: change(before), self._owed, suspects)
+
+    def _keep(self, settings: Settings, patience: float) -> None:
+        try:
+            self._on_disk(runtime_files.prepare_state(settings), patience)
+            self._useless = False
+        except (OSError, runtime_files.UnsafeDirectoryError) as problem:
+            self._useless, self._next = True, time.monotonic() + AGAIN_SECONDS
+            text = "Until that is mended, suspects are remembered by this process only, and not after its end: %s"
+            self._complaint.log(logging.WARNING, text, problem, extra=about(Event.SUSPECTS_FORGOTTEN))
 
     def _on_disk(self, folder: str, patience: float) -> None:
         """Read it, and write what is owed, unless somebody keeps the file for longer than `patience` (seconds)."""
@@ -140,9 +145,3 @@ class SuspectsFile:
                 )  # fmt: skip
             self._damaged = True
             return {}
-
-    def _complain(self, problem: Exception) -> None:
-        log.warning(
-            "Suspects are remembered by this process only, and not after its end: %s",
-            problem, extra=about(Event.SUSPECTS_FORGOTTEN),
-        )  # fmt: skip

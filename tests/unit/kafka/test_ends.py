@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent import futures
 from typing import Any, Dict, List, Tuple
+from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -74,6 +75,14 @@ def test_a_client_that_can_not_be_made_is_a_problem_of_each_partition() -> None:
     told = Asker({"group.id": "group", "no.such.property": "1"})([OURS]).result(10)
 
     assert "no.such.property" in told[OURS].problem
+
+
+def test_an_end_for_which_there_is_no_thread_to_ask_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("threading.Thread.start", Mock(side_effect=RuntimeError("can't start new thread")))
+
+    told = Asker({})([(TOPIC, 0)]).result(timeout=5)
+
+    assert told == {(TOPIC, 0): End(-1, -1, "no thread can be started to ask for it")}
 
 
 def test_clients_that_were_told_no_end_are_asked_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

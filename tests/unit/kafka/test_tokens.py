@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from types import SimpleNamespace
 from typing import Any, Dict, List, Tuple
+from unittest.mock import Mock
 
 import pytest
 
@@ -105,6 +106,20 @@ def test_a_function_that_gives_no_token_is_told_and_nothing_of_what_it_gave(
     assert how in provider.tokens.problem
     assert how in caplog.text
     assert "secret" not in caplog.text + provider.tokens.problem
+
+
+def test_a_function_for_which_there_is_no_thread_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    provider = Provider(("abc", 1100))
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", Mock(side_effect=RuntimeError("can't start new thread")))
+        before, problem = provider.tokens(""), provider.tokens.problem
+
+    assert (before, problem) == (
+        NONE,
+        "there is no token to sign in with: KAFKA_OAUTH=m:f can't be called: can't start new thread",
+    )
+    assert provider.tokens("")[0] == "abc"
+    assert provider.tokens.problem == ""
 
 
 def test_a_function_that_hangs_is_asked_once_and_what_it_brings_late_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

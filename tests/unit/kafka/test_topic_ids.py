@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any, Dict, List
+from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
@@ -88,6 +89,17 @@ def test_what_is_made_anew_is_another_and_what_is_not_is_the_same(admins: List[A
     assert before["two"].differs(after["two"])
     assert not before["two"].elsewhere(after["two"])
     assert before["one"].elsewhere(homes(admins, "wiped", one="id 4")["one"])
+
+
+def test_while_the_machine_has_no_room_for_a_thread_nothing_is_known_and_nobody_ends(
+    admins: List[Admin], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = TopicIds({})
+    with monkeypatch.context() as patch:
+        patch.setattr("threading.Thread.start", Mock(side_effect=RuntimeError("can't start new thread")))
+        asked.ask(["one", "two"])
+
+    assert asked.answer(SECONDS) == {"one": UNKNOWN, "two": UNKNOWN}
 
 
 def test_an_id_has_a_short_form_that_fits_into_a_commit(admins: List[Admin]) -> None:

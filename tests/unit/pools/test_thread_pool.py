@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from functools import partial
 from typing import Any, List
+from unittest.mock import Mock
 
 import pytest
 
@@ -182,6 +183,15 @@ def test_surplus_threads_rest_and_take_nothing_until_the_pool_grows_again() -> N
         eventually(lambda: work.watermark == 12, 5, "all are done")
 
     assert names == {"handler-0", "handler-1"}
+
+
+def test_a_pool_for_which_there_is_no_thread_more_goes_on_with_those_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(2, lambda *_: None)
+    monkeypatch.setattr("threading.Thread.start", Mock(side_effect=[None, RuntimeError("can't start new thread")]))
+
+    pool.resize(5)
+
+    assert (pool.limit, len(pool.threads)) == (3, 3)
 
 
 def test_nothing_is_left_lying_however_often_the_pool_is_resized() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
+from kafka_worker.recovery import journal
+from kafka_worker.recovery import seat as seats
 from kafka_worker.recovery.seat import Seat
 from kafka_worker.shared.system import runtime_files
 from tests.support.eventually import eventually
@@ -60,3 +63,45 @@ def test_a_slot_whose_lock_is_taken_away_is_still_taken(tmp_path: Path) -> None:
 
     assert not runtime_files.Lock(runtime_files.slot_lock(settings, 0)).try_acquire()
     assert seat.lost == ""
+
+
+def no_room(*_: object) -> int:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_slot_that_can_not_be_locked_for_want_of_room_waits_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seats, "AGAIN_SECONDS", 0.001)
+    seat = Seat(some_settings(runtime_directory=str(tmp_path)), 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime_files, "open_private", no_room)
+        waiting = threading.Thread(target=seat.take, daemon=True)
+        waiting.start()
+        eventually(lambda: seat.trouble == "its slot can't be locked: [Errno 28] No space left on device", 5, "it says so")
+
+    waiting.join(5)
+
+    assert (waiting.is_alive(), seat.trouble) == (False, "")
+
+
+@pytest.mark.parametrize("room", [False, True])
+def test_a_process_without_a_journal_is_recycled_when_there_is_room_for_one_where_that_was_missing(
+    room: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    seat = Seat(some_settings(runtime_directory=str(tmp_path)), 0, lambda: now)
+    seat.take()
+    told = []
+    with monkeypatch.context() as patch:
+        if not room:
+            patch.setattr(journal, "open_private", no_room)
+        seat.journal_missing()
+        for _ in range(2):
+            now += seats.AGAIN_SECONDS
+            seat.check()
+            told.append(seat.lost)
+    now += seats.AGAIN_SECONDS
+    seat.check()
+
+    assert [*told, seat.lost] == ["", "", "" if room else "there is room for its journal now"]

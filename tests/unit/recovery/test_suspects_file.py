@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from tests.unit.fakes import some_settings
 
 HERE: TaskId = ("topic", 3, 100)
 THERE: TaskId = ("topic", 4, 7)
+AFAR: TaskId = ("topic", 5, 1)
 
 
 def memory(folder: Path) -> SuspectsFile:
@@ -163,19 +165,29 @@ def test_without_a_place_to_write_it_is_one_warning_and_a_memory_of_this_process
     assert ["this process only" in record.message for record in caplog.records] == [True]
 
 
-def test_a_disk_that_fills_up_is_one_warning_and_what_is_known_stays_known(
+def test_a_disk_that_fills_up_is_one_warning_and_what_was_counted_meanwhile_is_written_when_there_is_room_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(_path: str, _text: str) -> None:
         raise OSError(28, "No space left on device")
 
     here = memory(tmp_path)
-    here.blame([HERE], "")
-    monkeypatch.setattr(runtime_files, "replace", full)
-    here.blame([HERE], "")
-    here.blame([THERE], "")
+    here.blame([HERE, AFAR], "")
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime_files, "replace", full)
+        here.blame([HERE], "")
+        here.blame([THERE], "")
+        here.forget([AFAR])
+        waited_for = not here.settle()
+        known = {place: each.deaths for place, each in here.read().items()}
+        elsewhere = memory(tmp_path).read()
+    monkeypatch.setattr(time, "monotonic", lambda: math.inf)
 
-    assert [here.read()[place].deaths for place in (HERE, THERE)] == [2, 1]
+    here.settle()
+
+    assert not waited_for
+    assert (known, set(elsewhere)) == ({HERE: 2, THERE: 1}, {HERE, AFAR})
+    assert {place: each.deaths for place, each in memory(tmp_path).read().items()} == known
     assert ["No space left" in record.message for record in caplog.records] == [True]
 
 

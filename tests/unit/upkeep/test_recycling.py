@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import List, Tuple
+
 import pytest
 
 from kafka_worker.upkeep.recycling import EARLY_SECONDS, Recycling
@@ -51,3 +53,23 @@ def test_who_was_too_large_for_a_moment_is_not_oversized_any_more() -> None:
 
     assert not ours.oversized
     assert not ours.outgrown
+
+
+@pytest.mark.parametrize(
+    ("looks", "reason"),
+    [
+        ([(10.0, 40, 1024), (70.0, 819, 1024)], ""),
+        ([(10.0, 40, 1024), (70.0, 820, 1024)], "820 files open, of 1024 that may be"),
+        ([(10.0, 900, 1024), (70.0, 1000, 1024)], ""),  # a new process would have as many
+        ([(10.0, 900, 1024), (11.0, 1024, 1024)], "1024 files open, of 1024 that may be"),
+        ([(70.0, 250, 256)], ""),
+        ([(70.0, 100_000, 0)], ""),
+    ],
+    ids=["enough", "leak", "early", "none-left", "few", "any-number"],
+)
+def test_who_leaves_files_open_is_recycled_before_there_are_none_left(
+    looks: List[Tuple[float, int, int]], reason: str
+) -> None:
+    ours = recycling()
+
+    assert [ours.reason(age, 0, 0, files, most) for age, files, most in looks][-1] == reason

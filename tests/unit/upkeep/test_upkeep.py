@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
+import resource
 import threading
 import time
 from typing import Any, List
@@ -13,7 +15,7 @@ import pytest
 
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.thread_pool import HandlerThread, Pool
-from kafka_worker.upkeep.upkeep import Upkeep, resident_bytes, waited_for_cores
+from kafka_worker.upkeep.upkeep import Upkeep, open_files, resident_bytes, waited_for_cores
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, some_settings
 
@@ -35,7 +37,9 @@ class Watched:
         self.pool = pool
         self.now = 100.0
         self.resident = 40 * MB
-        self.upkeep = Upkeep(some_settings(**settings), pool, lambda: self.now, lambda: 0.5, lambda: self.resident)
+        self.files = 40, 1024
+        looks = lambda: self.now, lambda: 0.5, lambda: self.resident, lambda: self.files
+        self.upkeep = Upkeep(some_settings(**settings), pool, *looks)
 
     def look(self, seconds: float = 0.0) -> Any:
         self.now += seconds
@@ -101,9 +105,30 @@ def test_a_process_says_what_it_uses_and_when_it_wishes_to_be_recycled() -> None
     well = watched.look()
     watched.resident = 150 * MB
     large = watched.look(60.0)
+    watched.resident, watched.files = 0, (1024, 1024)  # nothing can be looked at
+    leaking = watched.look()
 
     assert well == {"threads": 2, "rss": 40 * MB, "renew": "", "oversized": False}
     assert large == {"threads": 2, "rss": 150 * MB, "renew": "RSS 150 MB above its share of 98 MB", "oversized": False}
+    assert leaking == large
+
+
+def test_how_many_files_are_open_is_known_also_when_all_are() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(open(os.devnull)).fileno()
+        for _ in range(10):
+            stack.enter_context(open(os.devnull))
+        few = open_files()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (first + 2, hard))
+        try:
+            all_of_them, resident = open_files(), resident_bytes()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert few[0] >= first + 10
+    assert few[1] == (0 if soft == resource.RLIM_INFINITY else soft)
+    assert (all_of_them, resident) == ((first + 2, first + 2), 0)
 
 
 def test_who_is_too_large_from_the_start_says_so_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -105,7 +105,7 @@ def _of_child(child: ChildReport) -> Found:
         yield Kind.POLL_LOOP, f"its poll loop has not turned for {child.poll_age:.1f} s"
     if child.broker_away:
         yield Kind.NO_BROKER, "no broker answers"
-    if child.stage is Stage.WAITING:
+    if child.stage is Stage.WAITING and not child.trouble:
         holder = f", {child.seat_holder}," if child.seat_holder else ""
         yield Kind.SEAT_TAKEN, f"waits for the slot's former process{holder} to end"
     if child.stage is Stage.CONSUMING and not child.joined:

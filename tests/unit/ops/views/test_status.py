@@ -48,6 +48,8 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(child=child(stage=Stage.WAITING)), "slot 0: waits for the slot's former process to end"),
         (slot(child=child(stage=Stage.WAITING, seat_holder="process 7")),
          "slot 0: waits for the slot's former process, process 7, to end"),
+        (slot(child=child(stage=Stage.WAITING, trouble="its slot can't be locked: no room")),
+         "slot 0: its slot can't be locked: no room"),
         (slot(child=child(joined=False)), "slot 0: not in the group yet"),
         (slot(child=child(unsettled=40.4)),
          "slot 0: a rebalance of the group has not ended for 40 s: it waits for some member"),
