@@ -49,7 +49,7 @@ class World:
         self.hangs.touch()
         self.told.touch()
         paths = {"HANGS": str(self.hangs), "REFUSES": str(self.refuses), "TOLD": str(self.told)}
-        self.environment = {**paths, "ISOLATION": isolation, "MAX_ATTEMPTS": "1"}
+        self.environment = {**paths, "ISOLATION": isolation, "MAX_ATTEMPTS": "1", "HANDLER_TIMEOUT_SECONDS": "0.5"}
 
 
 def test_a_database_that_hangs_and_then_refuses_is_named_and_waited_for_and_all_that_was_opened_is_closed(
@@ -69,6 +69,7 @@ def test_a_database_that_hangs_and_then_refuses_is_named_and_waited_for_and_all_
 
     for isolation, each in services.items():
         eventually(partial(_named, each, "hook_handlers.database is being started"), SECONDS, "what hangs is named")
+        assert "HANDLER_TIMEOUT_SECONDS" not in each.log, "what a task process waits for is no time of its message's"
         worlds[isolation].hangs.unlink()
     why = "can't be started: ConnectionRefusedError: «the database is down»"
     eventually(lambda: _named(services["none"], why), SECONDS, "why it waits")

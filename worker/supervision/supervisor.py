@@ -194,6 +194,8 @@ class Supervisor:
 
     def _forget(self, child: Child) -> None:
         self._desk.recent.hear(child.hear(self._awake.seconds, self._work))  # its last words
+        if child.exit_code() != ExitCode.OK:
+            child.why += room.lack(self._settings)
         self._work.end(child.pid)
         child.channel.leave(self._selector)
         child.channel.close()
@@ -211,8 +213,6 @@ class Supervisor:
     def _after_exit(self, slot: Slot, child: Child, now: float) -> None:
         """A child has ended: by our wish, by its own, or by accident."""
         status_code = child.exit_code()
-        if status_code != ExitCode.OK:
-            child.why += room.lack(self._settings)
         slot.last_exit, slot.last_why = described(status_code), child.why
         if self._state.now is State.STOPPING:
             slot.tell_end(child)
