@@ -40,9 +40,11 @@ def _run(configuration: Configuration, closed: List[str], first: First) -> int:
     if not (serves or faults):
         # The first process of the service is on its way beside the look at handler and client, without whose word it has no
         # settings.
-        if not configuration.check_only:
+        if configuration.check_only:
+            found = preflight.thorough(settings, environment)
+        else:
             first.begin(environment)
-        found = preflight.look(settings, environment, _import_the_rest)
+            found = preflight.look(settings, environment, _import_the_rest)
         faults, warnings = found.faults, warnings + found.warnings
     for warning in warnings:
         log.warning("%s", warning)

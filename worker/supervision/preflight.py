@@ -27,6 +27,7 @@ from kafka_worker.supervision.systemd import without_systemd
 LOOK_SECONDS = 0.002  # beyond which it may have ended, and the service begins later for it
 MOST_BYTES = 1 << 20  # that it may say
 LIMIT_SECONDS = 4.0  # a handler whose import takes longer is left to the children: it is slow, not wrong
+THOROUGH_SECONDS = 30.0  # the same, where nothing is to be started, and somebody wants to know
 
 
 def of_machine(settings: Settings) -> List[str]:
@@ -39,11 +40,24 @@ class Found(NamedTuple):
 
     faults: List[str]  # why no child could work
     warnings: List[str] = []  # noqa: RUF012 (never written to)
+    late: bool = False  # it was not done in time
 
 
-def look(settings: Settings, environment: Mapping[str, str], meanwhile: Callable[[], object] = lambda: None) -> Found:
-    """What is wrong, or may be; nothing if it can't be told in time, or nobody wants to know any more. `meanwhile` is called
-    when the process has begun."""
+def thorough(settings: Settings, environment: Mapping[str, str]) -> Found:
+    """The same as `look` for whoever starts nothing, and is told that it took too long."""
+    found = look(settings, environment, seconds=THOROUGH_SECONDS)
+    slow = f"{_named(settings)} can't be imported within {THOROUGH_SECONDS:g} s: whether it is usable is not known"
+    return Found([], [slow]) if found.late else found
+
+
+def look(
+    settings: Settings,
+    environment: Mapping[str, str],
+    meanwhile: Callable[[], object] = lambda: None,
+    seconds: float = LIMIT_SECONDS,
+) -> Found:
+    """What is wrong, or may be; nothing if it can't be told within so many seconds, or nobody wants to know any more.
+    `meanwhile` is called when the process has begun."""
     with streams.in_memory() as asked, streams.in_memory() as answer, closing(LastWords()) as words:
         asked.write(settings.to_json().encode())
         asked.seek(0)
@@ -57,10 +71,10 @@ def look(settings: Settings, environment: Mapping[str, str], meanwhile: Callable
         except OSError as problem:
             lack = room.lack(settings)  # that may pass: the supervisor tells it, and tries again
             return Found([] if lack else [f"No process can be started: {problem}"])
-        code = _ended(process, meanwhile)
+        code = _ended(process, meanwhile, seconds)
         orphans.end_left_behind(process.pid, signal.SIGKILL)
         if code is None:
-            return Found([])
+            return Found([], late=True)
         try:
             faults, warnings = json.loads(_read(answer))
             return Found(list(map(str, faults)), list(map(str, warnings)))
@@ -73,13 +87,16 @@ def _of_death(settings: Settings, code: int, words: LastWords) -> str:
     how = exit_codes.described(code) + (line and f": {line}")
     if MAKING_CLIENT in words.how(""):
         return f"The Kafka client ends the process that makes it ({how})"
-    setting = "HANDLERS" if settings.handlers else "HANDLER"
-    return f"{setting}={described(settings)} ends the process that imports it, or closes descriptors of it ({how})"
+    return f"{_named(settings)} ends the process that imports it, or closes descriptors of it ({how})"
 
 
-def _ended(process: subprocess.Popen[bytes], meanwhile: Callable[[], object]) -> Optional[int]:
+def _named(settings: Settings) -> str:
+    return f"{'HANDLERS' if settings.handlers else 'HANDLER'}={described(settings)}"
+
+
+def _ended(process: subprocess.Popen[bytes], meanwhile: Callable[[], object], seconds: float) -> Optional[int]:
     """Its exit status; None: it was killed, because it takes too long, or because we are asked to stop."""
-    deadline = Deadline(LIMIT_SECONDS)
+    deadline = Deadline(seconds)
     try:
         meanwhile()
         while not deadline.expired() and not {signal.SIGTERM, signal.SIGINT}.intersection(signals.noted()):

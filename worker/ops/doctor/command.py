@@ -64,7 +64,7 @@ def _facts(configuration: Configuration, faults: Sequence[str]) -> Facts:
         settings = replace(settings, host=running.host)
     kafka = Kafka() if faults else asked(settings)
     lacking = preflight.of_machine(settings)
-    found = preflight.Found([]) if faults or lacking else preflight.look(settings, configuration.child_environment)
+    found = preflight.Found([]) if faults or lacking else preflight.thorough(settings, configuration.child_environment)
     return Facts(
         settings,
         time.time(),

@@ -26,7 +26,7 @@ def machine(facts: Facts) -> Verdict:
 def handler(facts: Facts) -> Verdict:
     fix = "correct what it names; --check-config says the same"
     wrong = [Verdict(State.FAIL, fault, fix) for fault in facts.unusable]
-    wrong += [Verdict(State.WARN, warning, "correct the name, if it is misspelt") for warning in facts.doubtful]
+    wrong += [Verdict(State.WARN, warning, "look at what it names") for warning in facts.doubtful]
     return first_of(wrong, "handler and client properties are usable")
 
 

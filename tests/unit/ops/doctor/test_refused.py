@@ -32,7 +32,7 @@ class Bench:
             "KAFKA_BOOTSTRAP_SERVERS": "nowhere:1", "KAFKA_GROUP_ID": "workers", "RUNTIME_DIRECTORY": str(self.folder),
         }  # fmt: skip
         self.handler_faults: List[str] = []
-        patch.setattr(preflight, "look", lambda *_: preflight.Found(self.handler_faults))
+        patch.setattr(preflight, "look", lambda *_, **__: preflight.Found(self.handler_faults))
         patch.setattr(command, "asked", lambda _: Kafka())
         patch.setattr(supervisor, "Supervisor", lambda *_: pytest.fail("the service has started"))
         patch.setattr(logs, "set_up", lambda *_: None)
