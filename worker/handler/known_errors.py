@@ -33,7 +33,8 @@ def said_of(settings: Settings) -> Said:
     said = Said([], [])
     for own in settings.each():
         for field in FIELDS:
-            for name in getattr(own, field):
+            inherited = own.table and field not in settings.topic_tables[own.table]
+            for name in () if inherited else getattr(own, field):
                 where = f"{TABLE[field].environment}{f' of {own.table}' if own.table else ''} = {name}"
                 _judge(name, where, said)
     return Said(*(list(dict.fromkeys(lines)) for lines in said))
