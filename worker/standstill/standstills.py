@@ -14,6 +14,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.snapshot import PartitionReport
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.standstill.heads import Reported
 from kafka_worker.standstill.unreadable import moved_to
 
@@ -42,23 +43,25 @@ class Standstills:
         self._all_running = parts.settling.all_running
         self._stalled: Set[Partition] = set()  # at the last look
         self._excused_at: Optional[float] = None  # since when nothing can move
+        self._awake = AwakeClock(0.0)
 
     def told(self, reported: List[Reported], ends: Ends, now: float) -> List[PartitionReport]:
         """The reports, which say of each partition that stands still how it does."""
         self._excused_at = None
-        still = {partition: self._still(partition, report, now) for partition, report in reported}
+        awake = self._awake.tick(now)  # while we slept, as with the whole machine, nothing could move
+        still = {partition: self._still(partition, report, awake) for partition, report in reported}
         # Soon enough to know it when the time is over.
         silent = [(p.topic, p.number) for p, report in reported if still[p] > self._seconds / 2 and not report.in_flight]
         frozen = [(p.topic, p.number) for p, report in reported if self._frozen(p, report, now)]
         known = self._ends(reported, ends.of(silent, now, [name for name in frozen if name not in silent]))
-        told = [self._told(p, report, known.get((p.topic, p.number)), still[p], now) for p, report in reported]
+        told = [self._told(p, report, known.get((p.topic, p.number)), still[p], awake) for p, report in reported]
         self._tell({partition: report.stalled for (partition, _), report in zip(reported, told)})
         return told
 
     def _told(
-        self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, now: float
+        self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, awake: float
     ) -> PartitionReport:
-        why = self._why(partition, report, end, still, now)
+        why = self._why(partition, report, end, still, awake)
         return report._replace(stalled=why) if why else report
 
     def _tell(self, whys: Mapping[Partition, str]) -> None:
@@ -92,10 +95,10 @@ class Standstills:
         return known
 
     @staticmethod
-    def _still(partition: Partition, report: PartitionReport, now: float) -> float:
+    def _still(partition: Partition, report: PartitionReport, awake: float) -> float:
         if report.held or report.pause or partition.closing.closed:
             partition.moves.restart()
-        return partition.moves.still(now, partition.read_to, report.watermark, report.in_flight)
+        return partition.moves.still(awake, partition.read_to, report.watermark, report.in_flight)
 
     @staticmethod
     def _frozen(partition: Partition, report: PartitionReport, now: float) -> bool:
@@ -104,12 +107,12 @@ class Standstills:
         still = partition.ends.still(now, report.end, unfetched)
         return bool(report.pause) or (still >= FROZEN_SECONDS and unfetched)
 
-    def _why(self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, now: float) -> str:
+    def _why(self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, awake: float) -> str:
         """Why it should move and does not; empty: it does, or need not, or something explains it."""
         owed = report.watermark > report.committed
         if not owed:
             partition.commits.restart()
-        if owed and partition.commits.still(now, report.committed) >= self._seconds:
+        if owed and partition.commits.still(awake, report.committed) >= self._seconds:
             return UNCOMMITTED.format(report.watermark, report.committed)
         here = report.in_flight + partition.flow.waiting
         if not here and end and not end.problem and end.latest <= max(0, partition.read_to):

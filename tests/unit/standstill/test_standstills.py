@@ -206,6 +206,17 @@ def test_what_is_done_and_not_committed_is_told_whatever_runs_beyond(bench: Benc
     assert told[39].startswith("what is done up to offset 39 is not committed: the broker stores no commit beyond 0")
 
 
+def test_the_sleep_of_a_whole_machine_is_no_standstill(bench: Bench) -> None:
+    """A notebook, a virtual machine that was paused, a container that was frozen."""
+    offset, segment, *_ = bench.take(0)
+    segment.complete(offset)  # and is not committed yet
+    bench.look(0.5)
+    bench.now += 3600.0
+
+    assert bench.look(SECONDS - 2) == ""
+    assert bench.look(2.5).startswith("what is done up to offset 1 is not committed")
+
+
 def test_a_moment_in_which_nothing_can_move_is_not_counted(bench: Bench) -> None:
     committed(bench, 7)
     bench.ends_at(9)
