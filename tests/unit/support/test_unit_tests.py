@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from itertools import chain
 from pathlib import Path
 from typing import Any, Tuple
@@ -34,3 +35,12 @@ def test_it_fails_when_one_of_them_does_and_what_all_have_told_is_seen(
 
     assert unit_tests.main() == max(codes)
     assert capsys.readouterr().out.count("what it told") == 2
+
+
+def test_what_one_tells_is_read_while_another_runs_or_else_it_would_wait_for_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=5.0)
+    monkeypatch.setattr(Run, "communicate", lambda _run: (str(both.wait()), None))
+    runs: Any = iter((Run(0), Run(0)))
+    monkeypatch.setattr(unit_tests, "begun", lambda _files, *, heard: next(runs))
+
+    assert unit_tests.main() == 0
