@@ -153,8 +153,8 @@ def _lacking_explains(problem: Exception) -> bool:
     there = os.path.exists(os.path.join(checkout, IN_CHECKOUT))
     what = f"-r {os.path.join(checkout, 'requirements.txt')}" if there else INSTALLED
     print(
-        f"{problem}: {PYTHON} has not all the libraries that are needed, or not so new ones. Start it by the Python of the "
-        f"environment that has them, or do: {PYTHON} -m pip install {what}",
+        f"{problem}: {PYTHON} lacks a library that is needed, or has one that is too old. Start it by the Python of the "
+        f"environment that has them all, or do: {PYTHON} -m pip install {what}",
         file=sys.stderr,
     )
     return True

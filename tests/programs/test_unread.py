@@ -40,6 +40,16 @@ def test_an_exit_code_is_the_same_when_nobody_reads(tmp_path: Path, *, full: boo
     assert codes == CODES
 
 
+def test_settings_that_were_checked_and_nobody_reads_are_not_told_as_printed_by_handlers(tmp_path: Path) -> None:
+    unread = pipe_without_reader()
+    command = [sys.executable, str(ROOT / "supervisor.py"), "--check-config", "--bootstrap-servers", "x:1", "--group", "g"]
+
+    checked = subprocess.run(command, stdout=unread, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False)
+
+    os.close(unread)
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
 TOSTOP = """
 import fcntl, os, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)

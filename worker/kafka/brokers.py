@@ -67,8 +67,8 @@ class Brokers:
         if error.name() == "_ALL_BROKERS_DOWN":
             self.away = True
             self._complaint.log(
-                logging.WARNING, "No broker answers: %s. Waiting for it to come back",
-                error, extra=about(Event.BROKER_AWAY, reason=error.name()),
+                logging.WARNING, "No broker answers: %s. Waiting for one. Is KAFKA_BOOTSTRAP_SERVERS right? `check` says more",
+                error.str(), extra=about(Event.BROKER_AWAY, reason=error.name()),
             )  # fmt: skip
 
     def refused(self, error: KafkaError) -> None:

@@ -3,6 +3,7 @@ runs, or the HTTP part alone."""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import List, Mapping, Optional
 
@@ -55,7 +56,7 @@ def _run(configuration: Configuration, closed: List[str], first: First) -> int:
 
         return serve.run(settings)
     if configuration.check_only:
-        print(settings.described(), flush=True)
+        streams.show(settings.described(), sys.__stdout__)  # what is not read would be told as printed by handlers
         return ExitCode.OK
     from kafka_worker.supervision import supervisor
 

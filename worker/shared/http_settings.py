@@ -3,6 +3,8 @@ supervisor opens the address itself."""
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from importlib.util import find_spec
 from typing import Any, List, Mapping, Tuple
@@ -12,6 +14,11 @@ from kafka_worker.shared.system import files
 
 LOCAL = "127.0.0.1"
 HIGHEST_PORT = 65_535
+_REMEDIES = {
+    errno.EADDRINUSE: ". Free the port, or set HTTP to another",
+    errno.EACCES: ". Set HTTP to a port above 1023",
+    errno.EADDRNOTAVAIL: ". Set HTTP to an address of this machine",
+}
 SHORTEST_TOKEN, LONGEST_TOKEN = 16, 4096  # characters
 BACKLOG = 128  # who calls while the process that answers is started again waits there
 
@@ -21,7 +28,7 @@ def parsed(address: str) -> Tuple[str, int]:
     host, _, port = address.rpartition(":")
     ip = _ip(LOCAL if host == "localhost" else host.strip("[]"))
     if int(port) > HIGHEST_PORT:
-        raise ValueError(port)
+        raise ValueError(f"the highest port is {HIGHEST_PORT}")
     return str(ip), int(port)
 
 
@@ -40,6 +47,12 @@ def _ip(text: str) -> Any:
     from ipaddress import ip_address  # here, because most services have no address
 
     return ip_address(text)
+
+
+def refused(problem: OSError) -> str:
+    """Why nothing can listen there, and what is to be done, if that is known."""
+    why = os.strerror(problem.errno) if problem.errno else str(problem)  # what Python adds is the address once more
+    return why + _REMEDIES.get(problem.errno or 0, "")
 
 
 def listen(address: str) -> socket.socket:

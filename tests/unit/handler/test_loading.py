@@ -189,7 +189,7 @@ def test_a_name_that_leads_to_nothing_is_told_with_the_one_that_is_meant(name: s
 
 
 def test_something_that_is_no_function_is_refused() -> None:
-    with pytest.raises(HandlerError, match="is a int, not a function"):
+    with pytest.raises(HandlerError, match=r"is a int, not a function\. Name a function"):
         loading.load(HERE + ":number")
 
 

@@ -167,7 +167,7 @@ def test_a_function_that_cannot_be_had_is_a_fault() -> None:
 
     assert found[0].startswith("KAFKA_OAUTH=no.such:f cannot be imported: ModuleNotFoundError")
     assert "AttributeError" in found[1]
-    assert found[2] == f"KAFKA_OAUTH={HERE}:HERE is a str, not a function"
+    assert found[2] == f"KAFKA_OAUTH={HERE}:HERE is a str, not a function. Name a function"
     for fault, form in zip(found[3:], ("is an async function;", "is a generator;", "takes () ->")):
         assert f" {form}" in fault
         assert "; wanted: a plain function, token(config), that returns (token, when it ends in seconds since 1970)" in fault

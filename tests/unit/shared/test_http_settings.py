@@ -79,3 +79,15 @@ def test_libraries_that_are_missing_are_named_with_what_installs_them(monkeypatc
 
     assert "needs uvicorn, which is not installed. Do: pip install " in fault
     assert http_settings.missing("") == []
+
+
+def test_an_address_where_nothing_can_listen_is_told_with_what_is_to_be_done() -> None:
+    with http_settings.listen("127.0.0.1:0") as listener, pytest.raises(OSError, match="in use") as used:
+        http_settings.listen(http_settings.written(listener))
+    with pytest.raises(OSError, match="assign") as away:
+        http_settings.listen("192.0.2.1:0")
+
+    assert http_settings.refused(used.value) == "Address already in use. Free the port, or set HTTP to another"
+    assert http_settings.refused(away.value) == "Cannot assign requested address. Set HTTP to an address of this machine"
+    (fault,) = faults(HTTP="127.0.0.1:99999")
+    assert fault == "HTTP = 127.0.0.1:99999 is no address: the highest port is 65535. Correct it."

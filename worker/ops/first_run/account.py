@@ -136,7 +136,7 @@ class Account:
             f"killed: process {self.crash.pid} of slot {self.crash.slot}",
             f"    work on its partitions went on after {_seconds(self.partitions_back)}",
             f"    its slot worked again after {_seconds(self.slot_back)} (process {self.successor or '-'})",
-            "    These times are the embedded broker's. A real Kafka with static membership: see docs/",
+            "    These times are the embedded broker's. A real Kafka with static membership: see README.md",
         ]
 
 

@@ -33,7 +33,8 @@ def run(settings: Settings) -> int:
         listener = http_settings.listen(settings.http)
     except OSError as problem:
         told = about(Event.HTTP_NOT_SERVED, reason=str(problem))
-        log.error("HTTP can't be served at %s: %s", settings.http, problem, extra=told)  # noqa: TRY400 (no fault of ours)
+        why = http_settings.refused(problem)
+        log.error("HTTP can't be served at %s: %s", settings.http, why, extra=told)  # noqa: TRY400 (no fault of ours)
         return ExitCode.GAVE_UP
     log.info("HTTP at %s", http_settings.written(listener), extra=about(Event.HTTP_SERVED))
     asyncio.run(_serve(settings, listener, None))

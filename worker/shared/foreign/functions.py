@@ -101,7 +101,7 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
         if forks.copied:
             forks.end()
     if not callable(function):
-        raise NoFunctionError(f"{source} is a {type(function).__name__}, not a function")
+        raise NoFunctionError(f"{source} is a {type(function).__name__}, not a function. Name a function")
     if inspect.isclass(owner) and inspect.isfunction(inspect.getattr_static(owner, last)):
         raise NoFunctionError(
             f"{source} is a method of a class, and there is no object; wanted: a function, or a method of an object"

@@ -14,7 +14,7 @@ import os
 import selectors
 import socket
 import struct
-from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional, Type
 
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.watchers import Watchers
@@ -164,7 +164,11 @@ class ControlServer:
         return command()
 
 
-_KILLED = ": the last one was killed. What is left of its processes finishes what runs, and ends"
+#: What is known of it besides. Who ends in order takes the socket along.
+_MORE: Dict[Type[OSError], str] = {
+    ConnectionRefusedError: ": the last one was killed. What is left of its processes finishes what runs, and ends",
+    FileNotFoundError: ". Where one runs, this command wants its KAFKA_GROUP_ID, RUNTIME_DIRECTORY and user",
+}
 
 
 class NotRunningError(Exception):
@@ -197,8 +201,8 @@ def ask(path: str, request: Message, timeout: float = 5.0, *, nearby: bool = Fal
             raise SilentError(f"no supervisor answers at {path} ({problem.strerror}). {ask_as}") from problem
         except OSError as problem:
             kind = SilentError if isinstance(problem, (BlockingIOError, socket.timeout)) else NotRunningError
-            killed = _KILLED if isinstance(problem, ConnectionRefusedError) else ""  # who ends in order takes the socket along
-            raise kind(f"no supervisor answers at {path} ({problem.strerror or problem}){killed}") from problem
+            more = _MORE.get(type(problem), "")
+            raise kind(f"no supervisor answers at {path} ({problem.strerror or problem}){more}") from problem
         must_be_ours(connection, path, nearby=nearby)
         channel = Channel(connection)
         channel.send(request)

@@ -93,10 +93,10 @@ def _until_nobody_reads() -> Iterator[None]:
         silence()
 
 
-def show(text: str) -> None:
+def show(text: str, out: Optional[IO[str]] = None) -> None:
     """Print it on standard output, and have it written. That nobody reads is no fault."""
     with _until_nobody_reads():
-        print(text, flush=True)
+        print(text, file=out, flush=True)
 
 
 def tell(*lines: str) -> None:

@@ -67,7 +67,7 @@ class HttpProcess:
                 self._start(now, awake)
             except OSError as problem:  # of the port, or no memory, no process, no descriptor: that may pass
                 self._start_at = now + AGAIN_SECONDS
-                self._complain(problem.strerror or str(problem))
+                self._complain(http_settings.refused(problem))
 
     def _look_after(self, process: subprocess.Popen[bytes], channel: Channel, now: float, awake: float) -> None:
         channel.flush()

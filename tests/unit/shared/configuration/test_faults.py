@@ -327,7 +327,9 @@ def test_retry_topics_that_are_perhaps_not_meant_are_warned_of(environ: Dict[str
     assert list(load([], {**REQUIRED, **environ}, NO_FILE).warnings) == warnings
 
 
-def test_lines_of_the_file_that_cannot_be_understood_are_faults_and_the_others_hold(tmp_path: Path) -> None:
+def test_lines_of_the_file_that_cannot_be_understood_are_faults_told_once_and_the_others_hold(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     file = written(
         tmp_path,
         """THREADS=3\nKAFKA_TOPIC='open\nMAX_IN_FLIGHT\nMAX_ATTEMPTS:5\nKAFKA_CLIENT_SSL_CA_LOCATION\nTHEIRS\nPROCESSES\n"""
@@ -341,6 +343,7 @@ def test_lines_of_the_file_that_cannot_be_understood_are_faults_and_the_others_h
     assert lines == [f"{file}, line {line}: not of the form NAME=value. Correct the line." for line in (2, 3, 4, 5)]
     assert last.startswith('THREADS = "many"')
     assert caught.value.partial.settings.bootstrap_servers == "of-the-file"
+    assert caplog.messages == []
 
 
 def test_an_unreadable_file_is_a_fault(tmp_path: Path) -> None:
