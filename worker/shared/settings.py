@@ -35,7 +35,7 @@ class _Decided:
     # fmt: off
     bootstrap_servers: str = row(
         "Kafka", "KAFKA_BOOTSTRAP_SERVERS", "--bootstrap-servers",
-        "the brokers to connect to first; they tell of the others, so two or three suffice",
+        "the brokers to connect to first; they name the others, so two or three suffice",
         pattern=rf"{_SERVER}(?:, *{_SERVER})*", form="host:port, the port from 1 to 65535, several with commas",
     )
     group_id: str = row(
@@ -50,7 +50,7 @@ class _Decided:
     )
     threads: int = row(
         "Work", "THREADS", "--threads",
-        "how many messages each process handles at once, a thread each; auto: grows and shrinks by what is measured",
+        "how many messages each process handles at once, a thread each; auto: as many as measurements say are of use",
         lowest=1, highest=1024, automatic="as many as usable cores at first, up to THREADS_MAX",
     )
     threads_max: int = row(
@@ -71,7 +71,7 @@ class _Decided:
     )
     state_directory: str = row(
         "Places and logs", "STATE_DIRECTORY", "--state-directory",
-        "where it is kept which messages have ended a process, and what operators have ordered, so that no restart forgets it",
+        "where a service remembers, across restarts, which messages have ended a process and what operators have ordered",
         pattern=r"/.*", form=ABSOLUTE_PATH, automatic="state in the runtime directory",
     )
     # fmt: on
@@ -91,12 +91,12 @@ class Settings(TopicSettings, _Decided):
     )
     membership: str = row(
         "Kafka", "MEMBERSHIP", "--membership",
-        "static: a restarted process has its partitions again without a rebalance; dynamic: it joins as a new member",
+        "static: a restarted process gets its partitions back without a rebalance; dynamic: it joins as a new member",
         "static", choices=("static", "dynamic"),
     )
     oauth: str = row(
         "Kafka", "KAFKA_OAUTH", "--oauth",
-        "the function that gives tokens to sign in with (SASL/OAUTHBEARER), as the client's oauth_cb",
+        "the function that returns tokens to sign in with (SASL/OAUTHBEARER), like the client's oauth_cb",
         "", pattern=FUNCTION, form="module:function, or nothing",
     )
     handler: str = row(
@@ -118,7 +118,7 @@ class Settings(TopicSettings, _Decided):
     )
     coroutines: int = row(
         "Work", "COROUTINES", "--coroutines",
-        "how many calls of an async handler run at once in each process; MAX_IN_FLIGHT is a limit of theirs too",
+        "how many calls of an async handler run at once in each process; MAX_IN_FLIGHT limits them too",
         1000, lowest=1, highest=1_000_000,
     )
     isolation: str = row(
@@ -148,7 +148,7 @@ class Settings(TopicSettings, _Decided):
     )
     offset_map: str = row(
         "Recovery", "OFFSET_MAP", "--offset-map",
-        "whether commits also tell what is finished beyond the offset, so that whoever has the partition next skips it",
+        "whether commits also say what is finished beyond the offset, so that the partition's next owner skips it",
         "on", choices=("on", "off"),
     )
     journal: str = row(
@@ -163,7 +163,7 @@ class Settings(TopicSettings, _Decided):
     )
     retry_topics: Tuple[str, ...] = row(
         "Failures", "RETRY_TOPICS", "--retry-topics",
-        "waits of at least so long are spent in a topic of their own, <topic>.retry.<delay>; messages behind them do not wait",
+        "waits of at least this long are spent in a topic of their own, <topic>.retry.<delay>, and hold up no other message",
         (), pattern=r"\d{1,6}[smh]", several=True, form="delays like 30s, 10m or 2h, several with commas, or nothing",
     )
     delivery: str = row(
@@ -173,7 +173,7 @@ class Settings(TopicSettings, _Decided):
     )
     deliver_at_max_seconds: float = row(
         "Work", "DELIVER_AT_MAX_SECONDS", "--deliver-at-max-seconds",
-        "a message waits until the time that its header deliver-at says, which may lie so far ahead; 0: no look at it",
+        "a message waits for the time in its header deliver-at, which may lie this far ahead; 0: the header is ignored",
         0.0, unit="seconds", lowest=0, highest=100_000_000,
     )
     dead_letter_suffix: str = row(
@@ -188,22 +188,22 @@ class Settings(TopicSettings, _Decided):
     )
     dead_letter_storm_messages: int = row(
         "Failures", "DEAD_LETTER_STORM_MESSAGES", "--dead-letter-storm-messages",
-        "how many last messages DEAD_LETTER_STORM_SHARE is a share of",
+        "how many of the last messages DEAD_LETTER_STORM_SHARE is a share of",
         100, lowest=2, highest=1_000_000,
     )
     memory_limit: str = row(
         "Memory and recycling", "MEMORY_LIMIT", "--memory-limit",
-        "memory for all processes of this machine: limits what they fetch and hold, and replaces who outgrows its share",
+        "memory for all processes of this machine: limits what they fetch and hold; one that outgrows its share is replaced",
         "0", pattern=r"(?i)\d{1,12}(?:\.\d+)? ?(?:[KMGT](?:i?B)?|B)?", form="a size like 512M or 2G; 0: no limit",
     )
     recycle_messages: int = row(
         "Memory and recycling", "RECYCLE_MESSAGES", "--recycle-messages",
-        "a process is replaced by a fresh one after about so many messages, without a rebalance; 0: never",
+        "after about how many messages a process is replaced by a fresh one, without a rebalance; 0: never",
         0, lowest=0, highest=1_000_000_000,
     )
     recycle_seconds: float = row(
         "Memory and recycling", "RECYCLE_SECONDS", "--recycle-seconds",
-        "a process is replaced by a fresh one at about this age, without a rebalance; 0: never",
+        "at about what age a process is replaced by a fresh one, without a rebalance; 0: never",
         0.0, unit="seconds", lowest=0, highest=100_000_000,
     )
     heartbeat_timeout_seconds: float = row(
@@ -218,17 +218,17 @@ class Settings(TopicSettings, _Decided):
     )
     stall_seconds: float = row(
         "Time limits", "STALL_SECONDS", "--stall-seconds",
-        "how long a partition that has messages may stand still, without a reason that is known, before status says so",
+        "how long a partition that has messages may stand still for no known reason before status says so",
         15.0, unit="seconds", lowest=1, highest=86_400,
     )
     settings_file: str = row(
         "Places and logs", "SETTINGS_FILE", "--settings-file",
-        "a TOML file with settings, also those that single topics have of their own; the environment and .env go before it",
+        "a TOML file with settings, also for single topics; command line, environment and .env win over it",
         "", pattern=r".*", form="the path of a TOML file, or nothing",
     )
     log_level: str = row(
         "Places and logs", "LOG_LEVEL", "--log-level",
-        "the least severe log lines that are written",
+        "the lowest level of log lines that are written",
         "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"),
     )
     log_format: str = row(
@@ -238,7 +238,7 @@ class Settings(TopicSettings, _Decided):
     )
     tracing: str = row(
         "Places and logs", "TRACING", "--tracing",
-        "whether each call of a handler is a span of OpenTelemetry, for the SDK that a hook of yours configures",
+        "whether each call of a handler is a span of OpenTelemetry, for the SDK that one of your hooks configures",
         "off", choices=("off", "on"),
     )
     core_dumps: str = row(
@@ -253,22 +253,22 @@ class Settings(TopicSettings, _Decided):
     )
     http_token_file: str = row(
         "HTTP", "HTTP_TOKEN_FILE", "--http-token-file",
-        "a file with the token that API and page ask for; without it they are there on loopback addresses only",
+        "a file with the token that API and page ask for; without one they are served on loopback addresses only",
         "", pattern=r".*", form="the path of a text file with 16 characters or more, or nothing",
     )
     http_hosts: Tuple[str, ...] = row(
         "HTTP", "HTTP_HOSTS", "--http-hosts",
-        "names by which it may be asked, besides localhost, this machine's name and IP addresses; *: any name",
+        "the names by which it may be called, besides localhost, this machine's name and IP addresses; *: any name",
         (), pattern=r"\*|(?:\*\.)?[A-Za-z0-9._-]{1,253}", several=True,
         form="host names, several with commas; *.example.org: all below it, or nothing",
     )
     http_show_keys: str = row(
         "HTTP", "HTTP_SHOW_KEYS", "--http-show-keys",
-        "whether probes, API and page tell the keys of messages, and what errors say, which may have them in it",
+        "whether API and page show keys of messages, and texts of errors, which may contain them",
         "off", choices=("off", "on"),
     )
     metrics_also: str = row(
-        "HTTP", "METRICS_ALSO", "--metrics-also", "whose names lag and offsets have among the metrics, besides ours",
+        "HTTP", "METRICS_ALSO", "--metrics-also", "under whose names metrics have lag and offsets once more",
         "off", choices=("off", "kafka_exporter"),
     )
     task_seconds: float = row(

@@ -40,7 +40,7 @@ class TopicSettings:
     )
     decoder: str = row(
         "Validation", "DECODER", "--decoder",
-        "what messages are: JSON, bytes or text as they are, a format of a schema registry, or what a function makes of them",
+        "the format of messages: JSON, raw bytes or text, a format of a schema registry, or whatever a function decodes",
         "json", pattern=rf"json|bytes|text|avro|json-schema|protobuf|{FUNCTION}",
         form="json, bytes, text, avro, json-schema, protobuf or module:function",
     )
@@ -106,12 +106,12 @@ class TopicSettings:
     )
     breaker_probes: int = row(
         "Circuit breaker", "BREAKER_PROBES", "--breaker-probes",
-        "with how many messages at first an open circuit breaker tries whether calls succeed again; with more as they do",
+        "with how many messages an open circuit breaker first tries whether calls succeed again; with more as they do",
         3, lowest=1, highest=256,
     )
     breaker_ignored_errors: Tuple[str, ...] = row(
         "Circuit breaker", "BREAKER_IGNORED_ERRORS", "--breaker-ignored-errors",
-        "the exceptions, subclasses included, that tell of a message and not of what it needs; no circuit breaker counts them",
+        "the exceptions, subclasses included, that concern a message and not what it needs; circuit breakers ignore them",
         ("ArithmeticError", "AssertionError", "AttributeError", "LookupError", "TypeError", "ValueError"),
         pattern=ERROR, several=True, form="class names, several with commas, or nothing", emptied=True,
     )
@@ -122,7 +122,7 @@ class TopicSettings:
     )
     priority: int = row(
         "Work", "PRIORITY", "--priority",
-        "how many turns each partition of a topic has for one of a partition of another, where both have messages",
+        "how many turns a partition of this topic gets for each turn of another topic's, while both have messages",
         1, lowest=1, highest=100,
     )
     # fmt: on

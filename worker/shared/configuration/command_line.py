@@ -39,16 +39,16 @@ examples:
 
 usage: {0} [options]
        {0} status [--json] [options]   what the service of this group on this host is doing
-       {0} top [options]               that again and again, live in a terminal
+       {0} top [options]               status, live in a terminal
        {0} explain TOPIC[/PARTITION[/OFFSET]] [--json]
-                                                what its commit waits for, why, and what lets go of it
+                                                what its commit waits for, why, and what would let it go on
        {0} stacks [SLOT] [--json]      where the code of each thread is now
        {0} events [-n N] [--follow] [--json]
-                                                what has happened of late
-       {0} metrics [options]           the same as numbers, in Prometheus' text format
-       {0} lag [--json] [options]      how far the whole group is, on all hosts, also when none of them runs
-       {0} check [--json] [options]    what is wrong, or will be, here and with the cluster, and how it is mended
-       {0} serve --http 127.0.0.1:8080 the same by HTTP, with probes; HTTP=127.0.0.1:8080 does so beside the service
+                                                what has happened lately
+       {0} metrics [options]           status as numbers, in Prometheus' text format
+       {0} lag [--json] [options]      how far behind the whole group is, on all hosts, even if none of them runs
+       {0} check [--json] [options]    what is wrong, or will be, here and in the cluster, and how to mend it
+       {0} serve --http 127.0.0.1:8080 page, probes, metrics and API by HTTP; HTTP=127.0.0.1:8080 does so beside the service
 """ + order_flags.EXAMPLES + dead_letter_flags.EXAMPLES  # fmt: skip
 _HELP = {"-h", "--help"}
 _OF_COMMANDS = {
@@ -56,7 +56,7 @@ _OF_COMMANDS = {
 }  # fmt: skip
 _EPILOG = """\
 Each option has a variable (in brackets), read from the environment or from .env; NAME_FILE names a file
-with the value. The command line goes before the environment, that before .env. KAFKA_CLIENT_,
+with the value. The command line wins over the environment, and that over .env. KAFKA_CLIENT_,
 KAFKA_CONSUMER_ and KAFKA_PRODUCER_ variables set librdkafka's own properties: KAFKA_CLIENT_SASL_PASSWORD
 is sasl.password. SCHEMA_REGISTRY_ variables set those of the schema registry's client: SCHEMA_REGISTRY_URL.
 

@@ -21,19 +21,19 @@ FLAGS = (
     Flag(
         "--reason",
         "TEXT",
-        "why, for whoever finds it so; a dead letter that was parked has it in its error",
+        "why, for whoever finds it so; it is also in the error of a parked message's dead letter",
         ("pause", "park"),
     ),
-    Flag("--for", "TIME", "90s, 30m, 2h or 1d, and then it goes on by itself", ("pause",)),
+    Flag("--for", "TIME", "90s, 30m, 2h or 1d; then it goes on by itself", ("pause",)),
 )
 #: With the program's name put in.
 EXAMPLES = """\
        {0} pause TOPIC[/PARTITION] | --all --reason TEXT [--for 30m]
-                                                on this host: finish what runs, start and fetch nothing more
-       {0} resume TOPIC[/PARTITION] | --all     let it go on
+                                                on this host: finish what runs, start and fetch no more
+       {0} resume TOPIC[/PARTITION] | --all     go on
        {0} pauses [--json]                      what operators have ordered on this host
        {0} park TOPIC/PARTITION/OFFSET --reason TEXT
-                                                let go of one message: it becomes a dead letter
+                                                give up one message: it becomes a dead letter
 """
 
 

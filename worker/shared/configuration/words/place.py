@@ -54,8 +54,8 @@ class EventsRequest(NamedTuple):
 
 ALL_EVENTS = EventsRequest()
 EVENTS_FLAGS = (
-    Flag("-n", "N", "the last N only", ("events",)),
-    Flag("--follow", "", "then each one as it comes, until Ctrl-C", ("events",)),
+    Flag("-n", "N", "only the last N", ("events",)),
+    Flag("--follow", "", "go on with each new one, until Ctrl-C", ("events",)),
 )
 
 
