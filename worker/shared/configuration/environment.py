@@ -71,16 +71,14 @@ def read_env_file(path: str, environ: Mapping[str, str]) -> EnvFile:
         return EnvFile({}, [], [])
     except (OSError, UnicodeDecodeError) as problem:
         return EnvFile({}, [f"{path} cannot be read: {problem}. Make it a readable UTF-8 text, or remove it."], [])
-    import logging  # here, because most services have no such file
-
-    from dotenv.main import DotEnv
+    from dotenv.main import DotEnv  # here, because most services have no such file
     from dotenv.parser import parse_stream
 
-    # python-dotenv would only log the first, and say nothing of the others: a setting would be lost.
-    logging.getLogger(DotEnv.__module__).disabled = True
-    wrong = [each.original.line for each in parse_stream(io.StringIO(text)) if each.error or _lost(each, path, environ)]
-    logging.getLogger("dotenv.main").disabled = True
-    values = DotEnv(None, stream=io.StringIO(text), override=False).dict()
+    # python-dotenv would only log the first that is wrong, and say nothing of the others: a setting would be lost.
+    lines = list(parse_stream(io.StringIO(text)))
+    wrong = [each.original.line for each in lines if each.error or _lost(each, path, environ)]
+    sound = "".join(each.original.string for each in lines if not each.error)
+    values = DotEnv(None, stream=io.StringIO(sound), override=False).dict()
     given = {name: value for name, value in values.items() if value is not None}
     unfit = {name: fault for name, fault in ((name, _impassable(name, given[name])) for name in given) if fault}
     faults = [f"{path}, line {line}: not of the form NAME=value. Correct the line." for line in wrong]

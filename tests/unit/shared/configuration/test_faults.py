@@ -327,9 +327,7 @@ def test_retry_topics_that_are_perhaps_not_meant_are_warned_of(environ: Dict[str
     assert list(load([], {**REQUIRED, **environ}, NO_FILE).warnings) == warnings
 
 
-def test_lines_of_the_file_that_cannot_be_understood_are_faults_told_once_and_the_others_hold(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_lines_of_the_file_not_understood_are_faults_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = written(
         tmp_path,
         """THREADS=3\nKAFKA_TOPIC='open\nMAX_IN_FLIGHT\nMAX_ATTEMPTS:5\nKAFKA_CLIENT_SSL_CA_LOCATION\nTHEIRS\nPROCESSES\n"""
