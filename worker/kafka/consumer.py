@@ -349,8 +349,8 @@ class GroupConsumer:
             self.brokers.down(error)
         elif kind is Meaning.ABSENT:
             self._complaint.log(
-                logging.WARNING, "A topic is missing, and is looked for again: %s",
-                error, extra=about(Event.TOPIC_MISSING, reason=error.name()),
+                logging.WARNING, "A topic is missing, and is looked for again: %s. `check` says how to make it",
+                error.str(), extra=about(Event.TOPIC_MISSING, reason=error.name()),
             )  # fmt: skip
         elif kind is Meaning.NO_ROOM and not self.joined:
             because(error.str())
