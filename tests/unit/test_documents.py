@@ -72,6 +72,13 @@ def test_each_part_that_a_document_sends_its_reader_to_is_there(name: str) -> No
     assert set(named) <= set(headings(path))
 
 
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_lines_of_prose_are_no_longer_than_those_of_code(name: str) -> None:
+    lines = text_of(ROOT / name).splitlines()
+
+    assert [line for line in lines if len(line) > 127 and not line.startswith("|")] == []  # rows of tables can't be broken
+
+
 def example() -> Snapshot:
     """Three troubles at once."""
     place = reports.PARTITION._replace(partition=3, in_flight=402, queued=2, done_beyond=878, lag=1280, lag_seconds=341.0)
