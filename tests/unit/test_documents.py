@@ -54,6 +54,14 @@ def test_each_link_of_a_document_leads_to_something(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_row_of_a_table_and_no_item_of_a_list_was_broken_when_its_lines_were(name: str) -> None:
+    lines = text_of(ROOT / name).splitlines()
+
+    assert [line for line in lines if line.startswith("| ") and not line.endswith("|")] == []
+    assert [line for line in lines if re.search(r"[.):`] - [A-Z`*]", line) or line.endswith(". -")] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_what_a_document_shows_to_be_copied_is_python_and_says_where_our_names_come_from(name: str) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
 
