@@ -70,7 +70,7 @@ test-kafka4: install ## crash, rejoin, rolling restart, stop and exactly once on
 	$(LONG) $(KAFKA4)
 	TEST_GROUP_PROTOCOL=consumer $(LONG) $(KAFKA4)
 
-soak: install kafka ## what takes minutes: a storm of members, a retry of hours with a million messages behind it, simulated schedules
+soak: install kafka ## what takes minutes: a storm of members, brokers of a cluster that die, a retry of hours with a million messages behind it, simulated schedules
 	$(PYTEST) -s tests/soak
 
 # The two packages are the browser's remote control and the rules of accessibility.

@@ -93,15 +93,17 @@ class ConsumerLoop:
         probation = Probation(journal, parts.quarantine.suspects, settings.max_deaths, self._clock())
         duties = partial(self._duties, inside=True)
         self._ownership = Ownership(settings, parts, recovery, probation, self._steering, self._clock, duties)
-        if parts.follow_up.owed:
-            self._follow_up()
         self._join()
 
     def _follow_up(self) -> None:
-        """Leave the group in the place of who died here while it gave partitions up: others get them only if it rebalances."""
+        """Leave the group in the place of who died here while it gave partitions up: others get them only if it rebalances.
+        Again, where the group did not hear of it."""
         log.info("The process before owes the group a rebalance: leaving it, to join anew", extra=about(Event.JOINED_ANEW))
-        parts = self._parts
-        leave_for(self._group, parts.consumer_properties, parts.topics, self._waits_for_the_group, self._clock)
+        parts, goes_on = self._parts, self._waits_for_the_group
+        while not leave_for(self._group, parts.consumer_properties, parts.topics, goes_on, self._clock):
+            if self.stopping is not None:
+                return
+        parts.follow_up.paid()
 
     def _waits_for_the_group(self, former: GroupConsumer) -> bool:
         self.turned_at = self._clock()
@@ -109,6 +111,8 @@ class ConsumerLoop:
         return self.stopping is None
 
     def _join(self) -> None:
+        if self._parts.follow_up.owed:
+            self._follow_up()
         self._careful = self._ownership.careful
         properties = {**self._parts.consumer_properties, **(PROPERTIES if self._careful else {})}
         self._consumer = self._group(properties, self._parts.topics, self._ownership, self._clock)
@@ -138,8 +142,9 @@ class ConsumerLoop:
 
     def _join_anew(self) -> None:
         """By another client. Our seat stays ours meanwhile, unless the group waits for a word of us."""
-        if self._parts.follow_up.owed:
-            self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock))
+        follow_up = self._parts.follow_up
+        if follow_up.owed and self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock)):
+            follow_up.paid()
         self._ownership.parting = True
         self._consumer.close()
         self._join()

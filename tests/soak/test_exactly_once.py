@@ -9,7 +9,6 @@ import signal
 from collections import Counter
 
 import pytest
-from confluent_kafka import KafkaException
 
 from tests.support.admin import Admin
 from tests.support.eventually import eventually
@@ -65,17 +64,6 @@ def test_each_result_is_seen_once_through_twenty_deaths_and_five_zombies(scene: 
     assert forwarding.wrong() == []
 
 
-def all_committed(scene: Scene) -> bool:
-    """Asked by another client while it is not settled who leads what; and of the group's state before, which waits for its
-    coordinator: the other question ends the process by SIGSEGV where that does not know yet that it is one."""
-    try:
-        scene.admin.group_state(scene.group)
-        return scene.admin.lag(scene.group, scene.topic) == 0
-    except KafkaException:
-        scene.admin = Admin(scene.admin.bootstrap)
-        return False
-
-
 @pytest.mark.timeout(600)
 def test_each_result_is_seen_once_and_no_process_ends_though_the_broker_is_killed_again_and_again(
     own_scene: Scene, own_kafka: Cluster
@@ -89,7 +77,7 @@ def test_each_result_is_seen_once_and_no_process_ends_though_the_broker_is_kille
         own_kafka.node().kill()
         own_kafka.node().start()
         scene.admin = Admin(own_kafka.bootstrap)  # the client of a broker that was away waits for it in vain, too
-        eventually(lambda: all_committed(scene), 2 * SECONDS, "all is dealt with, and committed")
+        eventually(scene.all_committed, 2 * SECONDS, "all is dealt with, and committed")
     after, log = service.children(), service.log
     service.terminate()
     code = service.wait(SECONDS)

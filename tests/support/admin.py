@@ -139,6 +139,10 @@ class Admin:
         """STABLE, EMPTY, PREPARING_REBALANCING, …"""
         return str(self._describe(group).state.name)
 
+    def coordinator(self, group: str) -> int:
+        """The number of the broker that looks after it."""
+        return int(self._describe(group).coordinator.id)
+
     def members(self, group: str) -> List[Member]:
         """The group's members. While it rebalances, none of them has partitions."""
         return [

@@ -7,7 +7,7 @@ import os
 import random
 import signal
 from collections import Counter
-from typing import TYPE_CHECKING, Dict, List
+from typing import TYPE_CHECKING, Dict, List, Set, Tuple
 
 from tests.support.eventually import eventually
 from tests.support.messages import SHORT, Duration, Sent, messages
@@ -48,25 +48,32 @@ class Forwarding:
             lambda: sum(self._scene.admin.end_offsets(self.results).values()) >= before + seen, SECONDS, "results are sent"
         )
 
+    def lost(self) -> List[str]:
+        """What is not where it should be, or is where it should not, however often."""
+        return [f"{name} in {topic}?" for topic, ids, wanted in self._seen() for name in wanted.symmetric_difference(ids)]
+
     def wrong(self) -> List[str]:
         """What is not seen, seen more than once, or not in the order of its key."""
-        bad = {name for name, each in self.sent.items() if "trouble" in each.payload}
         found = []
-        results = self._ids(self.results)
-        for topic, ids, wanted in (
-            (self.letters, self._ids(self.letters), bad),
-            (self.results, results, set(self.sent) - bad),
-        ):
+        for topic, ids, wanted in self._seen():
             seen = Counter(ids)
             found += [
                 f"{name} is {seen[name]} times in {topic}" for name in wanted | set(seen) if seen[name] != (name in wanted)
             ]
         last: Dict[str, int] = {}
-        for each in map(self.sent.__getitem__, results):
+        for each in map(self.sent.__getitem__, ids):
             if each.sequence <= last.get(each.key, -1):
                 found.append(f"{each.id} came behind number {last[each.key]} of its key")
             last[each.key] = each.sequence
         return found
+
+    def _seen(self) -> List[Tuple[str, List[str], Set[str]]]:
+        """For each topic, the results' last, what is there and what should be."""
+        bad = {name for name, each in self.sent.items() if "trouble" in each.payload}
+        return [
+            (self.letters, self._ids(self.letters), bad),
+            (self.results, self._ids(self.results), set(self.sent) - bad),
+        ]
 
     def _ids(self, topic: str) -> List[str]:
         return [json.loads(record.value or b"{}")["id"] for record in self._scene.admin.records(topic)]

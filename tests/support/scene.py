@@ -6,6 +6,9 @@ import contextlib
 import re
 from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List, Sequence
 
+from confluent_kafka import KafkaException
+
+from tests.support.admin import Admin
 from tests.support.eventually import eventually
 from tests.support.ledger import Ledger
 from tests.support.load import Load
@@ -14,7 +17,6 @@ from tests.support.oracle import Oracle
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.admin import Admin
     from tests.support.messages import Sent
     from tests.support.service import Service
 
@@ -79,6 +81,16 @@ class Scene:
         self.wait_done()
         assert self.oracle.started_twice() == []
         assert self.oracle.order_violations_per_key() == []
+
+    def all_committed(self) -> bool:
+        """Asked by another client while it is not settled who leads what; and of the group's state before, which waits for its
+        coordinator: the other question ends the process by SIGSEGV where that does not know yet that it is one."""
+        try:
+            self.admin.group_state(self.group)
+            return self.admin.lag(self.group, self.topic) == 0
+        except KafkaException:
+            self.admin = Admin(self.admin.bootstrap)
+            return False
 
     def owners(self) -> Dict[int, str]:
         """Partition to the member that has it, `<host>-<slot>`, as the broker knows it; none in a rebalance."""

@@ -137,6 +137,7 @@ class ScriptedGroup:
         self.unsettled_at: Optional[float] = None
         self.accepts = True  # whether a commit can be sent
         self.leaves = True  # whether the group hears that it does
+        self.deafness = 0  # how often nobody would hear it
         self.commits: List[Tuple[str, int, int]] = []
         self.deeds: List[str] = []
         self.rewound: List[int] = []  # the offsets
@@ -192,6 +193,10 @@ class ScriptedGroup:
 
     def resume(self, names: List[TopicPartition]) -> None:
         self.deeds.append("resume")
+
+    def is_heard(self, _seconds: float) -> bool:
+        self.deafness -= 1
+        return self.deafness < 0
 
     def leave(self, _deadline: Deadline) -> bool:
         self.deeds.append("leave")

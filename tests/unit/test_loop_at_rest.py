@@ -276,6 +276,21 @@ def test_who_is_fenced_while_it_waits_for_its_last_commit_leaves_nothing_to_anyb
     assert bench.group.deeds == ["pause"]
 
 
+@pytest.mark.parametrize("without", ["", "away", "joined"])
+def test_who_gives_its_seat_up_waits_for_a_coordinator_while_other_brokers_answer(bench: Bench, without: str) -> None:
+    """Where the client knows none its word is lost, and the seat stands still for a session."""
+
+    def deaf(group: ScriptedGroup) -> List[Message]:
+        group.deafness = 3
+        group.away, group.joined = without == "away", without != "joined"
+        return []
+
+    bench.play(assign(), deaf, stop(leave=True))
+
+    assert bench.group.deafness == (2 if without else -1), "and nobody waits where no broker answers, or there is no seat"
+    assert [deed for deed in bench.group.deeds if deed != "pause"] == ["leave", "close"]
+
+
 def test_who_ends_by_itself_with_everything_committed_does_not_speak_of_a_lost_commit(bench: Bench) -> None:
     code = bench.play(
         assign(),

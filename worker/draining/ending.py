@@ -18,6 +18,8 @@ from kafka_worker.shared.system.deadline import Deadline
 log = logs.logger(__name__)
 
 LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
+GROUP_SECONDS = 15.0  # for a coordinator that hears us: brokers take up to so long to have another, if one dies
+LOOK_SECONDS = 0.1
 CLOSE_SECONDS = 1.0  # for leaving the group; then closing the client may take as long again, before the main thread cuts it
 
 # Fenced: committing or waiting would work against the member that has our id. A fault of ours: trust nothing.
@@ -72,10 +74,23 @@ class Ending:
     def leave(self, *, owed: bool) -> bool:
         """Nothing is owed to messages any more: what follows is politeness. `owed`: the group waits for a word of us, so that
         the seat can't be kept for who comes next. Whether it has been given up."""
+        moment = self._clock() + GROUP_SECONDS
+        while self._leaves(owed=owed) and not self._consumer.is_heard(LOOK_SECONDS) and self._waits_for_the_group(moment):
+            self._turn()
         stop = self._stopping.wish
         if stop is not None:
             stop.deadline.hurry(CLOSE_SECONDS)
-        leaves = owed or (stop is not None and stop.leave)  # looked at only now: the wish may have changed during the drain
+        leaves = self._leaves(owed=owed)  # looked at only now: the wish may have changed
         has_left = leaves and self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock))
         self._consumer.close()
         return has_left
+
+    def _leaves(self, *, owed: bool) -> bool:
+        stop = self._stopping.wish
+        return self._consumer.ending not in BROKEN and (owed or (stop is not None and stop.leave))
+
+    def _waits_for_the_group(self, moment: float) -> bool:
+        """While other brokers answer, its coordinator comes back, or another does. (A seat that is not given up stands still
+        for a session.)"""
+        over = self._clock() >= min(moment, self._stopping.until()) or self._consumer.ending is not None
+        return self._consumer.joined and not (over or self._consumer.away)

@@ -6,6 +6,7 @@ import logging
 from typing import Callable, Optional
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.shared import logs
@@ -96,3 +97,14 @@ class Brokers:
             log.debug("Still no broker: %s", problem)
         else:
             self.answered()
+
+    def coordinator_answers(self, consumer: Consumer, topic: str, seconds: float) -> bool:
+        """Whether the group's coordinator does, within so many: asked what no other broker can say. The word by which a member
+        leaves is lost where the client knows none just then, and nobody is told (librdkafka 2.16, `rd_kafka_cgrp_leave`)."""
+        if self.away:
+            return False
+        try:
+            consumer.committed([ClientPartition(topic, 0)], timeout=max(0.05, seconds))
+        except KafkaException:
+            return False
+        return True

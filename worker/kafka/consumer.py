@@ -196,10 +196,15 @@ class GroupConsumer:
         self._ahead = True  # what comes now is dropped
         while not (self.joined or self.away or deadline.expired()):
             self._consumer.poll(0.02)
+        heard = self.is_heard(deadline.remaining() / 2)
         self._consumer.unsubscribe()
         while self._stays and not deadline.expired():
             self._consumer.poll(0.02)
-        return self.joined and not (self._stays or self.away)
+        return heard and not (self._stays or self.away)
+
+    def is_heard(self, seconds: float) -> bool:
+        """Whether the group's coordinator answers, within so many, what a member says."""
+        return self.joined and self.brokers.coordinator_answers(self._consumer, self._topics[0], seconds)
 
     @property
     def _stays(self) -> bool:

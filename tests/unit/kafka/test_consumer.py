@@ -217,6 +217,21 @@ def test_a_static_member_has_left_when_its_word_is_out_and_not_when_its_partitio
     assert (has_left, client.moments > 0) == (bool(patience), not patience)
 
 
+def test_a_member_has_not_left_where_no_coordinator_hears_its_word(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client lets go of it, and says nothing; that broker is away, and others answer."""
+
+    def nobody(_places: List[ClientPartition], timeout: float) -> List[ClientPartition]:
+        raise KafkaException(KafkaError(KafkaError._WAIT_COORD, f"within {timeout} s"))
+
+    monkeypatch.setattr(client, "committed", nobody)
+    group = GroupConsumer({"group.instance.id": "here-0"}, [TOPIC], RebalanceListener())
+    group.joined, client.moments = True, 3
+
+    has_left = group.leave(Deadline(5.0))
+
+    assert (has_left, client.moments) == (False, 0), "its word goes out all the same"
+
+
 def test_a_static_member_that_has_not_joined_has_no_word_to_leave_by(client: Client) -> None:
     group = GroupConsumer({"group.instance.id": "here-0"}, [TOPIC], RebalanceListener())
     client.assigned = False

@@ -47,6 +47,9 @@ class Client:
     def resume(self, _places: List[Any]) -> None:
         """Nothing is paused."""
 
+    def committed(self, _places: List[Any], **_more: Any) -> List[Any]:
+        return []
+
     def assignment(self) -> List[Any]:
         return []
 

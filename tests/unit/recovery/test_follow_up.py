@@ -81,11 +81,17 @@ def test_who_comes_next_leaves_in_the_place_of_the_one_before_and_joins_anew(
 ) -> None:
     bench.follow_up.owe()
     left: List[Tuple[List[str], bool]] = []
-    monkeypatch.setattr("kafka_worker.loop.leave_for", lambda _group, _properties, topics, *_: left.append((topics, True)))
+    heard = [False, True]
+
+    def leave(_group: object, _properties: object, topics: List[str], *_: object) -> bool:
+        left.append((topics, bench.follow_up.owed))
+        return heard.pop(0)
+
+    monkeypatch.setattr("kafka_worker.loop.leave_for", leave)
 
     bench.play(assign(), stop())
 
-    assert len(left) == 1
+    assert [owed for _, owed in left] == [True, True], "again, until the group has heard of it"
     assert not bench.follow_up.owed
 
 
@@ -102,12 +108,14 @@ class Group(ScriptedGroup):
         self.paused += names
 
 
-def test_in_the_place_of_another_nothing_is_fetched_and_the_group_is_waited_for() -> None:
+@pytest.mark.parametrize("heard", [True, False])
+def test_in_the_place_of_another_nothing_is_fetched_and_the_group_is_waited_for(*, heard: bool) -> None:
     group = Group(lambda _group: [], assign())
+    group.leaves = heard
 
-    former.leave_for(cast("Any", group), {}, [], lambda _group: True, float)
+    has_left = former.leave_for(cast("Any", group), {}, [], lambda _group: True, float)
 
-    assert (group.paused, group.deeds) == ([OURS], ["leave", "close"])
+    assert (group.paused, group.deeds, has_left) == ([OURS], ["leave", "close"], heard)
 
 
 def test_the_group_is_not_waited_for_by_who_shall_stop() -> None:

@@ -27,12 +27,13 @@ def leave_for(
     topics: List[str],
     goes_on: Callable[[GroupConsumer], bool],
     clock: Callable[[], float],
-) -> None:
+) -> bool:
     """Take the seat that `properties` name, and leave it in order. `goes_on` is asked all the time whether to wait on for the
-    group."""
+    group. Whether the group has heard of it, or takes us no more."""
     nobody = _Nobody()
     nobody.consumer = consumer = make(properties, topics, nobody, clock)
     while not (consumer.joined or consumer.ending) and goes_on(consumer):
         consumer.fetch(1, _POLL_SECONDS)
-    consumer.leave(Deadline(LEAVE_SECONDS, clock))
+    has_left = consumer.leave(Deadline(LEAVE_SECONDS, clock))
     consumer.close()
+    return has_left or consumer.ending is not None
