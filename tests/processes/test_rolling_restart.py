@@ -86,6 +86,30 @@ FOR_EVER_MS = 600_000
 HANDLER = "from tests.support.handlers import work\n"
 
 
+SLOW = """
+import sys, time
+from pathlib import Path
+from tests.support.handlers import work
+while "--check" not in sys.argv and not Path(__file__).with_name("go").exists():
+    time.sleep(0.01)
+"""
+
+
+def test_a_hangup_while_it_starts_is_heard_when_it_has_started(scene: Scene, tmp_path: Path) -> None:
+    """What is old by then may have been imported before it."""
+    (tmp_path / "slow_handler.py").write_text(SLOW)
+    service = scene.service(handler="slow_handler:work", env={"PYTHONPATH": str(tmp_path)})
+    old = eventually(lambda: set(service.children().values()), SECONDS, "they import it")
+    service.signal(signal.SIGHUP)
+    eventually(lambda: "SIGHUP received" in service.log, SECONDS, "it has come")
+    (tmp_path / "go").touch()
+
+    eventually(lambda: "Rolling restart: done" in service.log, SECONDS, "all have been replaced")
+
+    assert len(service.children()) == 2
+    assert not old & set(service.children().values())
+
+
 def test_processes_stay_when_the_handler_became_unimportable(scene: Scene, tmp_path: Path) -> None:
     handler = tmp_path / "changing_handler.py"
     handler.write_text(HANDLER)

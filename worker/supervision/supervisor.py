@@ -83,6 +83,7 @@ class Supervisor:
         self._code = ExitCode.OK
         self._slots = {number: Slot(number, now) for number in range(settings.processes)}
         self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
+        self._rolls_next = False
         self._recycling = RecyclingSchedule(settings)
         self._oom_kills = machine.OomKills()
         self._leftovers = Leftovers()
@@ -123,6 +124,8 @@ class Supervisor:
             if self._state.now is State.STARTING and all(slot.filled for slot in self._slots.values()):
                 self._state.move(State.RUNNING)
                 self._notifier.ready()
+                if self._rolls_next:
+                    self.handle_sighup()
             if self._state.now is State.RUNNING and self._slot_selector.everybody:
                 self._recycle(now)
             if self._state.now is State.ROLLING and self._roll.step(self._slots, now, awake):
@@ -265,7 +268,10 @@ class Supervisor:
     # ---- rolling restart ------------------------------------------------------------------------------------------
 
     def handle_sighup(self) -> None:
-        """Restart all processes, one slot after the other."""
+        """Restart all processes, one slot after the other. While they start, as soon as they have: some may have imported what
+        is old by now."""
+        if self._state.now is State.STARTING:
+            self._rolls_next = bool(self._children())
         if self._state.now is State.RUNNING:
             self._state.move(State.ROLLING)
         if self._state.now is State.ROLLING:
