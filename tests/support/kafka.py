@@ -110,7 +110,7 @@ class Cluster:
         for node in self._nodes:  # all at once: none is ready alone
             node.launch()
         for node in self._nodes:
-            node.wait_ready()
+            node.wait_ready(self._brokers)
 
     def _configuration(self, number: int, listeners: List[str], controllers: List[str]) -> Dict[str, str]:
         listener, controller = listeners[number - 1], controllers[number - 1]

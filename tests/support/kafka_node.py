@@ -98,11 +98,12 @@ class Node:
         """What the process has written, the end of it."""
         return (self.folder / "output").read_text(errors="replace")[-5000:]
 
-    def wait_ready(self) -> None:
-        """Until the listener accepts, and a request is answered by a broker that counts itself in."""
+    def wait_ready(self, brokers: int = 1) -> None:
+        """Until the listener accepts, and a request is answered by a broker that counts itself in, and so many in all: clients
+        forget those of which they are not told, and what they have asked them."""
         eventually(self._accepts, READY_SECONDS, f"the broker at {self.address} listens")
         client = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
-        eventually(lambda: self._answers(client), READY_SECONDS, f"the broker at {self.address} answers")
+        eventually(lambda: self._answers(client, brokers), READY_SECONDS, f"the broker at {self.address} answers")
 
     def _accepts(self) -> bool:
         self._check()
@@ -111,10 +112,11 @@ class Node:
             return True
         return False
 
-    def _answers(self, client: AdminClient) -> bool:
+    def _answers(self, client: AdminClient, brokers: int) -> bool:
         self._check()
         try:
-            return self._number in client.list_topics(timeout=2.0).brokers
+            found = client.list_topics(timeout=2.0).brokers
+            return self._number in found and len(found) >= brokers
         except KafkaException:  # not yet
             return False
 
