@@ -41,11 +41,11 @@ def test_what_is_gone_before_it_was_done_is_told_and_counted_and_what_is_there_i
     there = [(before, range(8, 20)), (meanwhile, range(3, 20)), (meanwhile, range(25, 30))]
     assert sorted(running.ledger.done()) == sorted(f"{name}-{number}" for name, numbers in there for number in numbers)
     lost = {(before, 3, 7, 5), (whole, 3, 19, 17), (meanwhile, 20, 24, 5)}
-    status = running.command("status")
-    assert status.returncode == 1
-    for name, first, last, count in lost:
-        assert f"{count} messages of {name}[0], at offsets {first} to {last}, were gone before they were done" in status.stdout
-        assert f'kafka_worker_messages_lost_total{{topic="{name}"}} {count}' in running.command("metrics").stdout
+    told = [f"{count} messages of {name}[0], at offsets {first} to {last}, were gone" for name, first, last, count in lost]
+    eventually(lambda: all(text in running.command("status").stdout for text in told), SECONDS, "all that is lost is told")
+    assert running.command("status").returncode == 1
+    counted = [f'kafka_worker_messages_lost_total{{topic="{name}"}} {count}' for name, _first, _last, count in lost]
+    eventually(lambda: all(text in running.command("metrics").stdout for text in counted), SECONDS, "and counted")
     events = [json.loads(line) for line in running.command("events", "--json").stdout.splitlines()]
     assert {
         (each["topic"], each["offset"], each["to_offset"], each["count"])

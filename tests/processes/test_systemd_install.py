@@ -47,7 +47,7 @@ def test_only_a_wrong_configuration_keeps_systemd_from_starting_the_service_agai
 def test_the_install_page_says_what_each_exit_code_of_the_supervisor_makes_systemd_do() -> None:
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE, re.MULTILINE)}
 
-    assert told == {ExitCode.OK, 1, ExitCode.GAVE_UP, ExitCode.CONFIGURATION}
+    assert told == {ExitCode.OK, ExitCode.FAULT, ExitCode.GAVE_UP, ExitCode.CONFIGURATION}
 
 
 def test_the_install_page_gives_a_reason_for_each_setting_of_the_unit() -> None:
