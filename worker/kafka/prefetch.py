@@ -250,6 +250,7 @@ def give_back(consumer: GroupConsumer, partition: Partition, offset: int = -1, k
     partition.flow.pause()
     partition.flow.drop(kept)
     if offset >= 0:
+        partition.comes_again(offset)
         consumer.rewind(name, offset, when_resumed=True)
 
 

@@ -13,10 +13,10 @@ from kafka_worker.shared import logs
 
 log = logs.logger(__name__)
 
-END = OFFSET_END
+BEGINNING, END = OFFSET_BEGINNING, OFFSET_END
 RESET = "auto.offset.reset"
 RESETS = {  # what it says; `error` says nothing
-    **dict.fromkeys(EARLIEST, OFFSET_BEGINNING),
+    **dict.fromkeys(EARLIEST, BEGINNING),
     **dict.fromkeys(LATEST, END),
 }
 

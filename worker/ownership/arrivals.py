@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, Mapping, Set
 
 from kafka_worker.kafka.consumer import GroupConsumer
-from kafka_worker.kafka.rewinds import END
+from kafka_worker.kafka.rewinds import BEGINNING, END
 from kafka_worker.kafka.topic_ids import short
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN, Home
@@ -74,11 +74,9 @@ class Arrivals:
             partition.flow.told()
             home = homes.get(partition.topic, UNKNOWN).completed(self._by_client.get(partition.topic, UNKNOWN))
             if not self._recovery.restore(partition, *committed[name], home):
-                consumer.rewind(name)
-                partition.flow.drop()
+                _read_anew(consumer, partition)
             elif partition.flow.untold and partition.stored.committed < 0 and consumer.begins_at_the_end:
-                consumer.rewind(name, END)  # the client itself has begun with the first message
-                partition.flow.drop()
+                _read_anew(consumer, partition, END)  # the client itself has begun with the first message
         self.check_soon()
 
     def check_soon(self) -> None:
@@ -143,3 +141,10 @@ class Arrivals:
         self._again_at = now + LOOK_SECONDS
         self.receive(consumer, waiting, AGAIN_SECONDS)
         return [partition for partition in waiting if not partition.flow.put_off_still]
+
+
+def _read_anew(consumer: GroupConsumer, partition: Partition, offset: int = BEGINNING) -> None:
+    """From there on, whatever came of it."""
+    consumer.rewind((partition.topic, partition.number), offset)
+    partition.comes_again(offset)
+    partition.flow.drop()

@@ -82,6 +82,10 @@ class Partition:
         """Everything of it up to `offset` was delivered."""
         self._eof = offset
 
+    def comes_again(self, offset: int) -> None:
+        """What was delivered from this offset on is delivered again, so that the end is not reached; negative: all."""
+        self._eof = min(self._eof, max(-1, offset))
+
     def target(self, position: int) -> int:
         """What to commit: the watermark while something is in flight, else as far as the client has read.
 

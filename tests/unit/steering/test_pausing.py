@@ -64,6 +64,24 @@ def test_nothing_of_what_comes_while_it_is_paused_is_started_and_all_of_it_comes
     assert bench.committed == 8
 
 
+def test_the_end_behind_what_comes_again_is_not_committed(bench: Bench) -> None:
+    """Told before the process goes by the pause, as where it has got the partition just now."""
+
+    def come_and_end(group: ScriptedGroup) -> List[Message]:
+        group.listener.on_end((TOPIC, 0), 7)
+        return [Message(5), Message(6)]
+
+    def begin(group: ScriptedGroup) -> List[Message]:
+        group.held[TOPIC, 0] = (5, None)
+        return []
+
+    bench.play(begin, order(bench, PAUSE), assign(), come_and_end, *turns(30), revoke(), stop())
+
+    assert bench.calls == []
+    assert bench.group.rewound == [5]
+    assert {offset for _, _, offset in bench.group.commits} <= {5}
+
+
 def test_a_suspect_that_may_run_the_moment_it_has_let_others_pass_is_not_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = iter([WORDS, "", ""])
     monkeypatch.setattr(Flow, "suspended", property(lambda _: next(looks)))
