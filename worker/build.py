@@ -7,6 +7,7 @@ import random
 import time
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
+from kafka_worker.draining.ongoing import Ongoing
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stopping
 from kafka_worker.gates.gates import Gates
@@ -92,6 +93,7 @@ def parts(
     outbox = outbox or _outbox(settings, with_tokens(producer_properties(settings, name), tokens), clock)
     decisions = Decisions(settings, retries, pool, outbox, member, clock, quarantine, gates, wall)
     stopping, room = Stopping(), Backpressure(settings, clock)
+    settling = Settling(pool, quarantine, decisions, clock)
     return Parts(
         pool=pool,
         quarantine=quarantine,
@@ -99,7 +101,8 @@ def parts(
         decisions=decisions,
         backpressure=room,
         prefetch=Prefetch(settings, room, pool, clock),
-        settling=Settling(pool, quarantine, decisions, clock),
+        settling=settling,
+        ongoing=Ongoing(settling, decisions, pool),
         stopping=stopping,
         topics=list(dict.fromkeys([*settings.topics, *decisions.sleeping.topics])),
         consumer_properties=with_tokens(consumer_properties(settings, name), tokens),

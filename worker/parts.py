@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
+from kafka_worker.draining.ongoing import Ongoing
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stopping
 from kafka_worker.gates.gates import Gates
@@ -28,6 +29,7 @@ class Parts(NamedTuple):
     backpressure: Backpressure
     prefetch: Prefetch
     settling: Settling
+    ongoing: Ongoing
     stopping: Stopping
     topics: List[str]  # to subscribe to; patterns too
     consumer_properties: Dict[str, Any]

@@ -57,6 +57,7 @@ class Ownership(RebalanceListener):
         self._decisions = parts.decisions
         self._backpressure = parts.backpressure
         self._settling = parts.settling
+        self._ongoing = parts.ongoing
         self._stopping = parts.stopping
         self._recovery = recovery
         self._clock = clock
@@ -106,7 +107,9 @@ class Ownership(RebalanceListener):
         partitions = [self.assignment.add(*name) for name in names]
         self._arrivals.receive(self._consumer, partitions)
         self.committer.soon()
-        self._quarantine.receive(partition for partition in partitions if not partition.flow.untold)
+        told = [partition for partition in partitions if not partition.flow.untold]
+        self._quarantine.receive(told)
+        self._ongoing.receive(told)
         self._doubt(partitions)
         self.serve()
 
@@ -210,6 +213,7 @@ class Ownership(RebalanceListener):
             self._begin_with_the_first(partition)
         for partition in self._arrivals.again(self._consumer, self.assignment.attention.held, now):
             self._quarantine.receive([partition])
+            self._ongoing.receive([partition])
             self.serve()
             self.deliver(partition.flow.begin())
         self._reading.try_again(self._consumer, self.assignment.attention.held, now)
@@ -286,6 +290,7 @@ class Ownership(RebalanceListener):
         them is void."""
         partition.closing.forget()
         self.losses.forget(partition)
+        self._ongoing.forget(partition)
         self._recovery.void(partition)
         again = self.assignment.add(partition.topic, partition.number)
         if self._stopping.wish is not None:
@@ -331,6 +336,7 @@ class Ownership(RebalanceListener):
             self._drop(partition.topic, partition.flow.waiting + partition.tracker.in_flight - running)
             self._recovery.ended(partition)
             self.losses.forget(partition)
+            self._ongoing.forget(partition)
             self.assignment.remove(partition.topic, partition.number)
         self._settling.start_after_all()
         self.serve()

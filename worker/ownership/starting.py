@@ -22,6 +22,7 @@ class Starting:
         self._pool = parts.pool
         self._decisions = parts.decisions
         self._backpressure = parts.backpressure
+        self._ongoing = parts.ongoing
         self._parking = parking
         self._clock = clock
 
@@ -44,6 +45,7 @@ class Starting:
     def _take(self, partition: Partition, batch: List[Any]) -> None:
         tasks = intake.tasks(partition, batch, None if partition.retries_of else self._orderings[partition.topic].lanes_of)
         self._backpressure.note(partition, batch)
+        tasks = self._ongoing.without(partition, tasks)
         if partition.retries_of:
             self._decisions.delayed(tasks)
         else:

@@ -148,6 +148,11 @@ def mark_open(task: Task) -> None:
     task[1].flags[task[0] + task[1].shift] = OPEN
 
 
+def is_finished(task: Task) -> bool:
+    """Whether it has its outcome."""
+    return bool(task[1].flags[task[0] + task[1].shift] == DONE)
+
+
 def finish(task: Task) -> bool:
     """It has its outcome. Its follower, if it has one, may run; whether there is one."""
     offset, segment, _message, _lane, _attempt, partition = task

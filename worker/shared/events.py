@@ -58,6 +58,7 @@ class Event(str, Enum):
 
     # the group and the broker
     ASSIGNED = "assigned"
+    CALL_GOES_ON = "call-goes-on"  # of a partition that was lost and is back
     REVOKED = "revoked"
     LOST = "lost"
     JOINED_ANEW = "joined-anew"

@@ -42,14 +42,14 @@ class Heads:
         """`wall`: seconds since 1970."""
         self._pool, self._quarantine = parts.pool, parts.quarantine
         self._gates, self._decisions = parts.gates, parts.decisions
-        self._all_running = parts.settling.all_running
+        self._all_running, self._now = parts.settling.all_running, parts.ongoing.now
         self._wall = wall
         self._known: Dict[Partition, Tuple[HeadReport, float]] = {}  # as of the last look; since when it is the head
 
     def told(self, reported: List[Reported], now: float) -> List[Reported]:
         """The reports, with their heads, how old these are, and how much runs."""
         places = self.places({partition: report.watermark for partition, report in reported if report.in_flight})
-        running = Counter(partition_of(task) for _, task in self._all_running() if not is_void(task))
+        running = Counter(partition_of(self._now(task)) for _, task in self._all_running() if not is_void(task))
         found: List[Reported] = []
         known, self._known = self._known, {}
         for partition, report in reported:
@@ -121,10 +121,11 @@ class Heads:
         return (Waits.HELD if self._gates.unrouted(partition) else Waits.BREAKER, why) if why else None
 
     def _running(self, wanted: Wanted) -> Iterator[Spot]:
-        for thread, task in self._all_running():
-            if wanted.get(partition_of(task)) == offset_of(task) and not is_void(task):
+        for thread, called in self._all_running():
+            task = self._now(called)
+            if wanted.get(partition_of(task)) == offset_of(task) and not is_void(called):
                 apart = thread in self._quarantine.threads
-                yield Spot(task, Waits.RUNNING, thread, why=HANGS if thread.hangs(task) else APART if apart else "")
+                yield Spot(task, Waits.RUNNING, thread, why=HANGS if thread.hangs(called) else APART if apart else "")
 
     def _waiting(self, wanted: Wanted) -> Iterator[Spot]:
         for task, due, at in self._decisions.retries(wanted):

@@ -1,0 +1,143 @@
+"""A call that outlasts the loss of its partition is not made a second time beside itself when the partition is back."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable, List, Optional
+
+import pytest
+
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.tracker import Range
+from kafka_worker.recovery.offset_map import encode
+from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Waits
+from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
+from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
+
+Outcome = Callable[[], Any]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(monkeypatch)
+
+
+class First:
+    """The call of message 0, which lasts until it is let go, and the next ones of it, which do not."""
+
+    def __init__(self, outcome: Outcome = lambda: None) -> None:
+        self.gate = threading.Event()
+        self._outcome: Optional[Outcome] = outcome
+
+    def __call__(self, message: Any, _partition: object, _attempt: int) -> Any:
+        if message.offset() or self._outcome is None:
+            return None
+        outcome, self._outcome = self._outcome, None
+        assert self.gate.wait(10)
+        return outcome()
+
+    def let_go(self, _group: ScriptedGroup) -> List[Message]:
+        self.gate.set()
+        return []
+
+
+def ours(bench: Bench) -> Partition:
+    partition = bench.loop._ownership.assignment.get(TOPIC, 0)
+    assert partition
+    return partition
+
+
+def told(bench: Bench) -> PartitionReport:
+    return bench.loop.report.partitions[0]
+
+
+def committed(bench: Bench, *done: Range, by: str = "") -> Step:
+    """The broker holds offset 0, as this assignment (or another) has committed it."""
+
+    def step(group: ScriptedGroup) -> List[Message]:
+        stored = ours(bench).stored
+        group.held[TOPIC, 0] = (0, encode(by or stored.names.own, stored.home, 0, list(done)))
+        return []
+
+    return step
+
+
+def raises() -> None:
+    raise ValueError("it fails after all")
+
+
+def test_it_is_waited_for_and_done_when_it_returns_while_others_go_on(bench: Bench) -> None:
+    bench.call = first = First()
+    heads: List[Optional[HeadReport]] = []
+
+    def look(_group: ScriptedGroup) -> List[Message]:
+        heads.append(told(bench).head)
+        return []
+
+    bench.play(
+        assign(), deliver(0, 1), until(lambda: bench.done == {1}), committed(bench, (1, 2)), lose(), assign(),
+        deliver(0, 1, 2), until(lambda: bench.done == {1, 2}), until(lambda: told(bench).in_flight == 1), look,
+        first.let_go, until(lambda: told(bench).watermark == 3), revoke(), stop(),
+    )  # fmt: skip
+
+    assert sorted(bench.calls) == [0, 1, 2]
+    assert bench.committed == 3
+    (head,) = heads
+    assert head
+    assert (head.offset, head.waits, bool(head.thread)) == (0, Waits.RUNNING, True)
+
+
+def test_it_is_made_again_when_it_fails_or_what_it_returned_means_nothing_any_more(bench: Bench) -> None:
+    bench.call = first = First(raises)
+
+    bench.play(
+        assign(), deliver(0), until(lambda: bench.calls), committed(bench), lose(), assign(), deliver(0),
+        until(lambda: told(bench).in_flight == 1), first.let_go, until(lambda: bench.done == {0}), revoke(), stop(),
+    )  # fmt: skip
+
+    assert bench.calls == [0, 0]
+    assert bench.committed == 1
+
+
+def test_what_waits_for_its_key_runs_after_it(bench: Bench) -> None:
+    bench.call = first = First()
+    both = [Message(0, b"key"), Message(1, b"key")]
+    order: List[int] = []
+
+    def after(_group: ScriptedGroup) -> List[Message]:
+        order.extend(bench.calls)
+        return first.let_go(_group)
+
+    bench.play(
+        assign(), lambda _: both, until(lambda: bench.calls), committed(bench), lose(), assign(), lambda _: both,
+        until(lambda: told(bench).in_flight == 2), after, until(lambda: bench.done == {0, 1}), revoke(), stop(),
+        ordering="key",
+    )  # fmt: skip
+
+    assert (order, bench.calls) == ([0], [0, 1])
+    assert bench.committed == 2
+
+
+def test_it_is_made_again_at_once_where_somebody_else_has_committed_meanwhile(bench: Bench) -> None:
+    bench.call = first = First()
+
+    bench.play(
+        assign(), deliver(0), until(lambda: bench.calls), committed(bench, by="A" * 8), lose(), assign(), deliver(0),
+        until(lambda: bench.done == {0}), first.let_go, revoke(), stop(),
+    )  # fmt: skip
+
+    assert bench.calls == [0, 0]
+
+
+def test_a_partition_that_is_lost_once_more_leaves_nothing_behind(bench: Bench) -> None:
+    bench.call = first = First()
+
+    bench.play(
+        assign(), deliver(0), until(lambda: bench.calls), committed(bench), lose(), assign(), deliver(0),
+        until(lambda: told(bench).in_flight == 1), committed(bench), lose(), assign(), deliver(0),
+        until(lambda: told(bench).in_flight == 1), first.let_go, until(lambda: told(bench).watermark == 1), revoke(), stop(),
+    )  # fmt: skip
+
+    assert bench.calls == [0]
+    assert bench.committed == 1
+    assert bench.parts.ongoing._held == {}

@@ -1,0 +1,93 @@
+"""Calls that outlast the loss of their partition. Who was cut off from the group for longer than a session (brokers away, a
+machine asleep) loses its partitions, and usually has them back a moment later, while its handlers still run: what they work on
+comes again, and would be called a second time beside the first, in one process, whatever the order of its key.
+
+So a message whose call still runs waits for that call here: it is done if that returns, and runs again if not. Only where the
+group has stood still meanwhile: the broker must hold the commit of that very assignment, or the one that it began with.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterable, List, Tuple
+
+from kafka_worker.draining.settling import Settling
+from kafka_worker.outcomes.decisions import Decisions
+from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.task import Task, facts_of, finish, in_words, is_finished, is_void, offset_of, partition_of
+from kafka_worker.pools.thread_pool import Runner
+from kafka_worker.shared import logs
+from kafka_worker.shared.events import Event, about
+
+log = logs.logger(__name__)
+
+
+class Ongoing:
+    """Those of one process. Consumer thread only."""
+
+    def __init__(self, settling: Settling, decisions: Decisions, pool: Runner) -> None:
+        """None."""
+        self._all_running = settling.all_running
+        self._requeue = decisions.requeue
+        self._pool = pool
+        self._known: Dict[Partition, Dict[int, Task]] = {}  # by what they are of now, and offset, until that is delivered
+        self._held: Dict[int, Tuple[Task, Task]] = {}  # by identity: a task that runs, and the one that waits for it
+
+    def receive(self, partitions: Iterable[Partition]) -> None:
+        """These have come, and what was done of them is known."""
+        running = [task for _, task in self._all_running() if not is_void(task)]
+        for partition in partitions if running else ():
+            calls = {offset_of(task): task for task in running if _is_of(partition, partition_of(self.now(task)))}
+            if calls:
+                self._known[partition] = calls
+
+    def without(self, partition: Partition, tasks: List[Task]) -> List[Task]:
+        """Of tasks that were just delivered, those of which no call runs. The others wait for theirs."""
+        calls = self._known.get(partition)
+        if calls is None:
+            return tasks
+        free = []
+        for task in tasks:
+            call = calls.pop(offset_of(task), None)
+            if call is None:
+                free.append(task)
+            else:
+                self._hold(task, call)
+        if not calls:
+            del self._known[partition]
+        return free
+
+    def _hold(self, task: Task, call: Task) -> None:
+        self._held[id(call)] = call, task
+        log.info(
+            "%s still runs from before its partition was lost: it is not called again beside that",
+            in_words(task), extra=about(Event.CALL_GOES_ON, **facts_of(task)),
+        )  # fmt: skip
+
+    def now(self, task: Task) -> Task:
+        """What a task that runs stands for by now: itself, or the one that waits for it."""
+        call, waiting = self._held.get(id(task), (None, task))
+        return waiting if call is task else task
+
+    def turn(self) -> None:
+        """Once in a turn: what came of the calls that are over."""
+        if not self._held:
+            return
+        running = {id(task) for _, task in self._all_running()}
+        for name in [name for name in self._held if name not in running]:
+            call, task = self._held.pop(name)
+            if partition_of(task).closing.revoked:
+                continue
+            if not is_finished(call):
+                self._requeue([task])
+            elif finish(task):
+                self._pool.wake(1)
+
+    def forget(self, partition: Partition) -> None:
+        """It is no longer ours, or begins anew."""
+        self._known.pop(partition, None)
+
+
+def _is_of(partition: Partition, before: Partition) -> bool:
+    """Whether this is the partition `before` again, of which nobody else has committed anything since."""
+    same = (before.topic, before.number) == (partition.topic, partition.number)
+    return same and before is not partition and partition.stored.names.found in before.stored.names
