@@ -41,7 +41,7 @@ class Heartbeat:
     def told(self) -> Dict[str, object]:
         """What there is to say at this moment."""
         threads = [*self._pool.threads, *self._quarantine.threads]
-        running = self._loop.running()
+        running = self._loop.shown()
         report = child_report(self._stage.now, self._loop.report, threads, running, self.poll_age(), self._rate)
         fields = self._upkeep.fields()
         fields["renew"], fields["seat_holder"] = fields["renew"] or self._seat.lost, self._seat.holder

@@ -78,7 +78,7 @@ def _answer(inquiry: Inquiry, loop: ConsumerLoop, now: float) -> Message:
 
 
 def _longest(inquiry: Inquiry, loop: ConsumerLoop) -> List[Tuple[HandlerThread, Task]]:
-    running = [(thread, task) for thread, task in loop.running() if _meant(inquiry, task)]
+    running = [(thread, task) for thread, task in loop.shown() if _meant(inquiry, task)]
     return sorted(running, key=lambda each: each[0].started)[:MOST_TASKS]
 
 

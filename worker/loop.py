@@ -237,6 +237,10 @@ class ConsumerLoop:
         named when it is cut off, though the consumer thread turns no more."""
         return self._parts.settling.all_running()
 
+    def shown(self) -> List[Tuple[HandlerThread, Task]]:
+        """The same as it is to be told: what runs of a partition that was lost and is back is that one's. Any thread."""
+        return [(thread, self._parts.ongoing.now(task)) for thread, task in self.running()]
+
     def _news(self) -> Tuple[object, ...]:
         """What somebody waits to hear: that we are in the group, that we end, what is ours, by which orders we go."""
         consumer = self._consumer

@@ -28,7 +28,7 @@ class Loop:
         self.tasks: List[Any] = []
         self.sought: Dict[TaskId, futures.Future[Optional[HeadReport]]] = {}
 
-    def running(self) -> List[Any]:
+    def shown(self) -> List[Any]:
         return self.tasks
 
     def seek(self, place: TaskId) -> futures.Future[Optional[HeadReport]]:

@@ -22,7 +22,7 @@ log = logs.logger(__name__)
 
 
 class Ongoing:
-    """Those of one process. Consumer thread only."""
+    """Those of one process. Consumer thread only, but for `now`."""
 
     def __init__(self, settling: Settling, decisions: Decisions, pool: Runner) -> None:
         """None."""
@@ -64,7 +64,7 @@ class Ongoing:
         )  # fmt: skip
 
     def now(self, task: Task) -> Task:
-        """What a task that runs stands for by now: itself, or the one that waits for it."""
+        """What a task that runs stands for by now: itself, or the one that waits for it. Any thread."""
         call, waiting = self._held.get(id(task), (None, task))
         return waiting if call is task else task
 

@@ -40,7 +40,7 @@ class Standstills:
         self._settings = settings
         self._seconds = settings.stall_seconds
         self._pool, self._quarantine, self._decisions = parts.pool, parts.quarantine, parts.decisions
-        self._all_running = parts.settling.all_running
+        self._all_running, self._now = parts.settling.all_running, parts.ongoing.now
         self._stalled: Set[Partition] = set()  # at the last look
         self._excused_at: Optional[float] = None  # since when nothing can move
         self._awake = AwakeClock(0.0)
@@ -133,7 +133,7 @@ class Standstills:
 
     def _active(self) -> Set[Partition]:
         """Of which something runs, or waits for what we know."""
-        running = {partition_of(task) for _, task in self._all_running() if not is_void(task)}
+        running = {partition_of(self._now(task)) for _, task in self._all_running() if not is_void(task)}
         return self._decisions.waiting() | running
 
     def _undelivered(self, partition: Partition, end: Optional[End]) -> str:

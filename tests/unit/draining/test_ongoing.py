@@ -8,6 +8,7 @@ from typing import Any, Callable, List, Optional
 import pytest
 
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.task import why_void
 from kafka_worker.partitions.tracker import Range
 from kafka_worker.recovery.offset_map import encode
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Waits
@@ -69,9 +70,11 @@ def raises() -> None:
 def test_it_is_waited_for_and_done_when_it_returns_while_others_go_on(bench: Bench) -> None:
     bench.call = first = First()
     heads: List[Optional[HeadReport]] = []
+    voids: List[str] = []
 
     def look(_group: ScriptedGroup) -> List[Message]:
         heads.append(told(bench).head)
+        voids.extend(why_void(task) for _, task in bench.loop.shown())
         return []
 
     bench.play(
@@ -85,6 +88,7 @@ def test_it_is_waited_for_and_done_when_it_returns_while_others_go_on(bench: Ben
     (head,) = heads
     assert head
     assert (head.offset, head.waits, bool(head.thread)) == (0, Waits.RUNNING, True)
+    assert voids == [""], "nobody is told that its partition is gone"
 
 
 def test_it_is_made_again_when_it_fails_or_what_it_returned_means_nothing_any_more(bench: Bench) -> None:
