@@ -13,7 +13,7 @@ from typing import Dict, Iterable, List, Tuple
 from kafka_worker.draining.settling import Settling
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, facts_of, finish, in_words, is_finished, is_void, offset_of, partition_of
+from kafka_worker.partitions.task import Task, facts_of, finish, id_of, in_words, is_finished, is_void, offset_of, partition_of
 from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
@@ -34,11 +34,15 @@ class Ongoing:
 
     def receive(self, partitions: Iterable[Partition]) -> None:
         """These have come, and what was done of them is known."""
-        running = [task for _, task in self._all_running() if not is_void(task)]
+        running: Dict[Tuple[str, int], Dict[int, Task]] = {}  # thousands may, and hundreds of partitions may come
+        for task in [task for _, task in self._all_running() if not is_void(task)]:
+            topic, number, offset = id_of(task)
+            running.setdefault((topic, number), {})[offset] = task
         for partition in partitions if running else ():
-            calls = {offset_of(task): task for task in running if _is_of(partition, partition_of(self.now(task)))}
-            if calls:
-                self._known[partition] = calls
+            calls = running.get((partition.topic, partition.number), {})
+            known = {offset: task for offset, task in calls.items() if _again(partition, partition_of(self.now(task)))}
+            if known:
+                self._known[partition] = known
 
     def without(self, partition: Partition, tasks: List[Task]) -> List[Task]:
         """Of tasks that were just delivered, those of which no call runs. The others wait for theirs."""
@@ -87,7 +91,6 @@ class Ongoing:
         self._known.pop(partition, None)
 
 
-def _is_of(partition: Partition, before: Partition) -> bool:
-    """Whether this is the partition `before` again, of which nobody else has committed anything since."""
-    same = (before.topic, before.number) == (partition.topic, partition.number)
-    return same and before is not partition and partition.stored.names.found in before.stored.names
+def _again(partition: Partition, before: Partition) -> bool:
+    """Whether nobody else has committed anything of it since `before`, an assignment of the same partition."""
+    return before is not partition and partition.stored.names.found in before.stored.names

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from concurrent import futures
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
@@ -40,13 +40,14 @@ class Ends:
         self._asked: Optional[futures.Future[Dict[TopicPartition, End]]] = None
         self._next = self._next_seldom = 0.0
         self._known: Dict[TopicPartition, End] = {}
+        self._failed: Set[TopicPartition] = set()  # of which the last answer was a problem
 
     def of(
         self, names: Iterable[TopicPartition], now: float, seldom: Iterable[TopicPartition] = ()
     ) -> Dict[TopicPartition, End]:
         """What was told last of those that were asked about; soon it is told of these, and at some time of the others."""
         if self._asked is not None and self._asked.done():
-            self._known = self._asked.result()
+            self._hear(self._asked.result())
             self._asked, self._next = None, now + AGAIN_SECONDS
         if self._asked is None and now >= self._next:
             others = list(seldom) if now >= self._next_seldom else []
@@ -56,8 +57,17 @@ class Ends:
             if wanted:
                 self._asked = self._ask(wanted)
             else:
-                self._known = {}
+                self._known, self._failed = {}, set()
         return self._known
+
+    def _hear(self, told: Dict[TopicPartition, End]) -> None:
+        """A problem counts when it is told a second time, by other clients: the first one may be that of a broker which has
+        just come back, or of leaders that are just elected. What was known stands until then."""
+        failed = {name for name, end in told.items() if end.problem}
+        doubted = failed - self._failed
+        known = {name: end for name, end in self._known.items() if name in doubted}
+        self._known = {**known, **{name: end for name, end in told.items() if name not in doubted}}
+        self._failed = failed
 
 
 NO_THREAD = "no thread can be started to ask for it"

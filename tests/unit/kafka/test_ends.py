@@ -42,19 +42,23 @@ def test_the_first_open_transaction_and_the_end_are_told_when_they_are_known() -
     assert len(desk.asked) == 1, "one question at a time, and none at once again"
 
 
-def test_it_is_asked_again_later_and_the_last_answer_stays_meanwhile() -> None:
+def test_it_is_asked_again_later_and_the_last_answer_stays_until_a_problem_is_told_twice_in_a_row() -> None:
+    """A broker that has just come back refuses the first question, or does not answer it."""
     desk = Desk()
     ends = Ends(desk.ask)
-    ends.of([OURS], 0.0)
-    desk.asked[0].set_result({OURS: End(9, 9, "")})
-    ends.of([OURS], 1.0)
+    known, none = End(9, 9, ""), End(-1, -1, "no leader")
+    told = []
+    for round_, answer in enumerate((known, none, known, none, none)):
+        now = round_ * (AGAIN_SECONDS + 2.0)
+        told.append(ends.of([OURS], now).get(OURS))
+        desk.asked[round_].set_result({OURS: answer})
+        told.append(ends.of([OURS], now + 1.0)[OURS])
 
-    meanwhile = ends.of([OURS], 2.0 + AGAIN_SECONDS)
-    desk.asked[1].set_result({OURS: End(-1, -1, "no leader")})
-
-    assert meanwhile == {OURS: End(9, 9, "")}
-    assert ends.of([OURS], 3.0 + AGAIN_SECONDS)[OURS].problem == "no leader"
-    assert ends.of([], 4.0 + 2 * AGAIN_SECONDS) == {}
+    assert told == [None, known, known, known, known, known, known, known, known, none]
+    assert ends.of([], now + 2.0 + AGAIN_SECONDS) == {}
+    ends.of([OURS], now + 3.0 + AGAIN_SECONDS)
+    desk.asked[-1].set_result({OURS: none})
+    assert ends.of([OURS], now + 4.0 + AGAIN_SECONDS) == {}, "it was not asked about in between"
 
 
 def test_what_there_is_no_haste_about_is_asked_with_the_rest_and_by_itself_but_seldom() -> None:
