@@ -159,7 +159,7 @@ class ConsumerLoop:
         `inside`: in a client callback."""
         now = self.turned_at = self._clock()
         self._parts.decisions.serve()
-        self._parts.ongoing.turn()
+        self._parts.ongoing.turn(now)
         steered = self._steering.turn(self._ownership.assignment, self._consumer)
         if self._parts.gates.turn(self._ownership.assignment, now) or steered:
             self._ownership.serve()

@@ -20,6 +20,8 @@ from kafka_worker.shared.events import Event, about
 
 log = logs.logger(__name__)
 
+LOOK_SECONDS = 0.1  # between two looks at what runs, which may be thousands, while a call goes on, which may take an hour
+
 
 class Ongoing:
     """Those of one process. Consumer thread only, but for `now`."""
@@ -31,6 +33,7 @@ class Ongoing:
         self._pool = pool
         self._known: Dict[Partition, Dict[int, Task]] = {}  # by what they are of now, and offset, until that is delivered
         self._held: Dict[int, Tuple[Task, Task]] = {}  # by identity: a task that runs, and the one that waits for it
+        self._look_at = 0.0  # monotonic seconds
 
     def receive(self, partitions: Iterable[Partition]) -> None:
         """These have come, and what was done of them is known."""
@@ -72,10 +75,11 @@ class Ongoing:
         call, waiting = self._held.get(id(task), (None, task))
         return waiting if call is task else task
 
-    def turn(self) -> None:
+    def turn(self, now: float) -> None:
         """Once in a turn: what came of the calls that are over."""
-        if not self._held:
+        if not self._held or now < self._look_at:
             return
+        self._look_at = now + LOOK_SECONDS
         running = {id(task) for _, task in self._all_running()}
         for name in [name for name in self._held if name not in running]:
             call, task = self._held.pop(name)
