@@ -12,7 +12,7 @@ import re
 import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, libversion
+from confluent_kafka import Consumer, KafkaError, KafkaException, libversion
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.brokers import Brokers
@@ -21,7 +21,7 @@ from kafka_worker.kafka.ends import Asker, Ends
 from kafka_worker.kafka.errors import Meaning, is_of_one_partition, meaning
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition, harmless
 from kafka_worker.kafka.properties import EARLIEST, is_cooperative
-from kafka_worker.kafka.rewinds import END, RESET, RESETS, Rewinds
+from kafka_worker.kafka.rewinds import BEGINNING, END, RESET, RESETS, Rewinds
 from kafka_worker.kafka.tokens import SETTING, SigningIn
 from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.shared import logs
@@ -163,7 +163,7 @@ class GroupConsumer:
             return {}
         return {(place.topic, place.partition): place.offset for place in places if place.error is None}
 
-    def rewind(self, name: TopicPartition, offset: int = OFFSET_BEGINNING, *, when_resumed: bool = False) -> None:
+    def rewind(self, name: TopicPartition, offset: int = BEGINNING, *, when_resumed: bool = False) -> None:
         """Read the partition from this offset on, whatever came of it: anew, from its first message, if none is given. At
         once, or, if it is paused and should stay so, `when_resumed`, with what is to come again by then already."""
         self._rewinds.add(name, offset, when_resumed=when_resumed)
