@@ -108,13 +108,19 @@ def _of_groups(root: str) -> Iterator[Limit]:
 
 
 def _of_this_user(root: str) -> int:
-    """Threads that this user has, as far as we may see them."""
+    """Threads that this user has, as far as we may see them. None are seen where no folder can be opened just now."""
     threads = 0
-    for name in filter(str.isdigit, os.listdir(f"{root}proc")):
-        with contextlib.suppress(OSError, IndexError):  # it has ended
+    for name in filter(str.isdigit, _names(f"{root}proc")):
+        with contextlib.suppress(OSError):  # it has ended
             if os.stat(f"{root}proc/{name}").st_uid == os.getuid():
-                threads += len(os.listdir(f"{root}proc/{name}/task"))
+                threads += len(_names(f"{root}proc/{name}/task"))
     return threads
+
+
+def _names(folder: str) -> List[str]:
+    with contextlib.suppress(OSError):
+        return os.listdir(folder)
+    return []
 
 
 def _is_root() -> bool:

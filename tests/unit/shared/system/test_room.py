@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 from pathlib import Path
@@ -103,3 +104,15 @@ def test_what_a_process_may_have_died_of_is_named_with_its_limit_and_what_it_nee
 
     assert named in told
     assert bool(told) is bool(named)
+
+
+def test_who_can_open_nothing_is_told_of_no_lack_of_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked when no process could be started, as for want of descriptors: the supervisor would end by it."""
+
+    def none_left(_folder: str) -> List[str]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    limits(monkeypatch, RLIMIT_NPROC=(11, 11))
+    monkeypatch.setattr(os, "listdir", none_left)
+
+    assert room.lack_of_threads(1, f"{tmp_path}/") == ""
