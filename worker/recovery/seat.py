@@ -50,9 +50,12 @@ class Seat:
         try:
             runtime_files.prepare(self._settings)
             lock, ours = runtime_files.Lock(self._path), f"process {os.getpid()}"
-            if not lock.try_acquire(ours):
-                self.holder = lock.note()
-                lock.acquire(ours)
+            with contextlib.ExitStack() as stack:
+                stack.callback(lock.release)  # it may be held: the next try would wait for it
+                if not lock.try_acquire(ours):
+                    self.holder = lock.note()
+                    lock.acquire(ours)
+                stack.pop_all()
         except (OSError, runtime_files.UnsafeDirectoryError) as problem:
             self.trouble = f"its slot can't be locked: {problem}"
             self._complaint.log(logging.WARNING, "The slot can't be locked: %s", problem, extra=about(Event.FILES_GONE))

@@ -65,6 +65,29 @@ def test_a_slot_whose_lock_is_taken_away_is_still_taken(tmp_path: Path) -> None:
     assert seat.lost == ""
 
 
+def test_who_could_not_look_after_the_lock_it_had_does_not_wait_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, failures = runtime_files.is_there, [OSError(errno.EIO, "Input/output error")]
+
+    def fails_once(path: str, found: os.stat_result) -> bool:
+        if failures:
+            raise failures.pop()
+        return look(path, found)
+
+    monkeypatch.setattr(runtime_files, "is_there", fails_once)
+    monkeypatch.setattr(seats, "AGAIN_SECONDS", 0.0)
+    open_before = len(os.listdir("/proc/self/fd"))
+    seat = Seat(some_settings(runtime_directory=str(tmp_path)), 0)
+    taking = threading.Thread(target=seat.take, daemon=True)
+
+    taking.start()
+    taking.join(5)
+
+    assert not taking.is_alive()
+    assert len(os.listdir("/proc/self/fd")) == open_before + 1
+
+
 def no_room(*_: object) -> int:
     raise OSError(errno.ENOSPC, "No space left on device")
 
