@@ -73,3 +73,24 @@ def test_stacks_go_to_their_file_again_whatever_a_handler_has_done() -> None:
 
     assert done.stdout == f"{int(signal.SIGABRT)}\n"
     assert "Fatal Python error: Aborted" in done.stderr  # those of a copy go there
+
+
+def test_a_copy_notes_nothing_where_standard_error_leads(tmp_path: Path) -> None:
+    """As one that a function of `atexit` makes, and that comes back from there."""
+    lines = [
+        "import os, sys",
+        "from kafka_worker.shared.output.last_words import LastWords, while_, write_last_words_to",
+        "words = LastWords()",
+        "write_last_words_to(words.fileno())",
+        "print('a line of the log', file=sys.stderr, flush=True)",
+        "with while_('calling m'):",
+        "    pid = os.fork()",
+        "    print(words.how('exit 3')) if pid and os.waitpid(pid, 0) else None",
+    ]
+    path = tmp_path / "log"
+    with open(path, "wb") as log:
+        words = [sys.executable, "-c", "\n".join(lines)]
+        done = subprocess.run(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, check=True)
+
+    assert done.stdout == b"exit 3, while calling m\n"
+    assert path.read_bytes() == b"a line of the log\n"

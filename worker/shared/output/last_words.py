@@ -52,10 +52,15 @@ class LastWords:
 
 def write_last_words_to(descriptor: int) -> None:
     """From the side of the process itself. Those of a copy, as a handler makes by forking, are not ours."""
+
+    def give_up() -> None:
+        _THERE.clear()  # else notes would be written over what stands in standard error
+        os.dup2(2, descriptor, inheritable=False)
+
     _THERE[:] = [descriptor]
     faulthandler.enable(file=descriptor)
     os.set_inheritable(descriptor, False)
-    os.register_at_fork(after_in_child=lambda: os.dup2(2, descriptor, inheritable=False))
+    os.register_at_fork(after_in_child=give_up)
 
 
 @contextlib.contextmanager
