@@ -61,10 +61,12 @@ class TokenFile:
         self._reading: Optional[futures.Future[str]] = None
 
     async def token(self) -> str:
-        """What it holds now. Raises OSError and ValueError, and asyncio's TimeoutError."""
+        """What it holds now. Raises OSError and ValueError, asyncio's TimeoutError, and RuntimeError where the machine has no
+        room for a thread."""
         if self._reading is None or self._reading.done():
-            self._reading = futures.Future()
-            threading.Thread(target=self._read, args=(self._reading,), name="token", daemon=True).start()
+            reading: futures.Future[str] = futures.Future()
+            threading.Thread(target=self._read, args=(reading,), name="token", daemon=True).start()
+            self._reading = reading  # not before: where no thread began, the next one tries again
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._reading)), READ_SECONDS)
 
     def _read(self, reading: futures.Future[str]) -> None:
@@ -111,7 +113,7 @@ class Guard:
             return PlainTextResponse("Only probes and metrics are here without HTTP_TOKEN_FILE\n", 403)
         try:
             token = await self._token_file.token()
-        except (OSError, ValueError, asyncio.TimeoutError):
+        except (OSError, ValueError, RuntimeError, asyncio.TimeoutError):
             return PlainTextResponse("HTTP_TOKEN_FILE can't be used now\n", 503)
         if path == LOGIN:
             return await _login(request, token)

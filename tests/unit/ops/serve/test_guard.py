@@ -82,6 +82,22 @@ def test_a_token_file_that_does_not_answer_keeps_nobody_else_waiting(
     assert len(reading) == 1, "all wait for one reading"
 
 
+def test_a_token_file_is_read_again_when_the_machine_has_room_for_a_thread(
+    locked: Dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    async def script(door: Door, _watch: Any) -> List[Answer]:
+        with monkeypatch.context() as full:
+            full.setattr(threading, "Thread", NoThread)
+            refused = await door.ask("/api/v1/snapshot")
+        return [refused, await door.ask("/api/v1/snapshot", authorization="Bearer " + TOKEN)]
+
+    assert [each.status for each in visit(script, SNAPSHOT, **locked)] == [503, 200]
+
+
 def login(door: Door, token: str, **how: Any) -> Any:
     return door.ask("/login", method="POST", body=f"token={token.replace(' ', '+')}".encode(), **how)
 
