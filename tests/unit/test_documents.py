@@ -62,6 +62,18 @@ def test_no_row_of_a_table_and_no_item_of_a_list_was_broken_when_its_lines_were(
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
+def test_all_rows_of_a_table_have_as_many_cells(name: str) -> None:
+    tables = re.findall(r"(?:^\|.*\n)+", text_of(ROOT / name), flags=re.MULTILINE)
+    heads = {row: table.splitlines()[0] for table in tables for row in table.splitlines()}
+
+    assert [row for row, head in heads.items() if cells(row) != cells(head)] == []
+
+
+def cells(row: str) -> int:
+    return len(re.findall(r"(?<!\\)\|", row)) - 1
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
 def test_what_a_document_shows_to_be_copied_is_python_and_says_where_our_names_come_from(name: str) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / name).read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
 
