@@ -73,7 +73,7 @@ def _resolved(name: str) -> Any:
     module, *rest = name.split(".")
     if not rest:
         return vars(builtins).get(name)
-    with contextlib.suppress(Exception, SystemExit):
+    with contextlib.suppress(BaseException):  # the user's module may raise anything
         found: Any = importlib.import_module(module)
         for step in rest:
             module = f"{module}.{step}"

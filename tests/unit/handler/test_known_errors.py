@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Dict
 
 import pytest
@@ -75,3 +76,15 @@ def test_it_is_told_once_and_of_which_topic_a_name_is() -> None:
     faults = said_of(some_settings(topic_tables=own, retryable_errors=("KeyEror",))).faults
 
     assert [fault.split(":")[0] for fault in faults] == ["RETRYABLE_ERRORS = KeyEror", "FATAL_ERRORS of orders = ValuError"]
+
+
+@pytest.mark.parametrize("raised", ["ValueError", "SystemExit", "BaseException"])
+def test_a_module_that_cannot_be_imported_has_no_class_whatever_it_raises(
+    raised: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "of_no_use.py").write_text(f"raise {raised}()")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    faults, warnings = said_of(some_settings(fatal_errors=("of_no_use.SomeError",)))
+
+    assert (faults, len(warnings)) == ([], 1)
