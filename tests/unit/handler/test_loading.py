@@ -4,6 +4,7 @@ import asyncio
 import functools
 import queue
 import threading
+from pathlib import Path
 from typing import Any, List, Optional
 
 import pytest
@@ -186,6 +187,17 @@ def test_a_fault_names_the_setting_that_holds_the_handler() -> None:
 def test_a_name_that_leads_to_nothing_is_told_with_the_one_that_is_meant(name: str, meant: str) -> None:
     with pytest.raises(HandlerError, match=f"HANDLER={name} cannot be imported: .* did you mean {meant}\\?$"):
         loading.load(name)
+
+
+@pytest.mark.parametrize("raised", ["ValueError", "SystemExit", "BaseException"])
+def test_a_module_that_raises_whenever_it_is_asked_for_a_name_is_told_as_one_that_cannot_be_imported(
+    raised: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"lazy_{raised}.py").write_text(f"def __getattr__(name):\n    raise {raised}(f'no extra for {{name}}')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(HandlerError, match=f"cannot be imported: {raised}: «no extra for work»"):
+        loading.load(f"lazy_{raised}:work")
 
 
 def test_something_that_is_no_function_is_refused() -> None:

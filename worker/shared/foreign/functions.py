@@ -57,7 +57,7 @@ def _meant(name: str, problem: BaseException) -> List[str]:
     """What somebody may have meant whose name leads to nothing: a module, or what is in it, of nearly this name."""
     module, _, function = name.partition(":")
     meant = ""
-    with contextlib.suppress(Exception):  # what is looked through is the user's
+    with contextlib.suppress(BaseException):  # what is looked through is the user's
         if module in sys.modules:
             near = _near_within(sys.modules[module], function.split("."))
             meant = near and f"{module}:{near}"
