@@ -8,7 +8,7 @@ group has stood still meanwhile: the broker must hold the commit of that very as
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Tuple
+from typing import Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker.draining.settling import Settling
 from kafka_worker.outcomes.decisions import Decisions
@@ -74,6 +74,14 @@ class Ongoing:
         """What a task that runs stands for by now: itself, or the one that waits for it. Any thread."""
         call, waiting = self._held.get(id(task), (None, task))
         return waiting if call is task else task
+
+    def take_out(self, partition: Partition, offset: int) -> Optional[Task]:
+        """The task of this offset, if it waits for a call that has not returned: that goes on in vain from now on."""
+        for name, (call, task) in self._held.items():
+            if partition_of(task) is partition and offset_of(task) == offset and not is_finished(call):
+                del self._held[name]
+                return task
+        return None
 
     def turn(self, now: float) -> None:
         """Once in a turn: what came of the calls that are over."""

@@ -99,6 +99,7 @@ class Parking:
         """Nothing is to be parked."""
         self._pool = parts.pool
         self._decisions = parts.decisions
+        self._ongoing = parts.ongoing
         self._all_running = parts.settling.all_running
         self._clock = clock
         self._parked: Dict[Place, _Parked] = {}
@@ -159,6 +160,10 @@ class Parking:
         task = self._taken_out(partition, parked.offset)
         if task is not None:
             self._send(parked, task, began=False)
+            return
+        task = self._ongoing.take_out(partition, parked.offset)
+        if task is not None:
+            self._send(parked, task, began=True)
             return
         running = next(self._running(parked), None)
         if running is not None:

@@ -7,12 +7,16 @@ from typing import Any, Callable, List, Optional
 
 import pytest
 
+from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import why_void
 from kafka_worker.partitions.tracker import Range
 from kafka_worker.recovery.offset_map import encode
+from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.ipc.orders import Order
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Waits
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
+from tests.unit.kafka.outgoing.desk import QuickProducer
 from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
 
 Outcome = Callable[[], Any]
@@ -144,4 +148,36 @@ def test_a_partition_that_is_lost_once_more_leaves_nothing_behind(bench: Bench) 
 
     assert bench.calls == [0]
     assert bench.committed == 1
+    assert bench.parts.ongoing._held == {}
+
+
+@pytest.mark.parametrize("named_first", [False, True], ids=["it waits", "it is not delivered yet"])
+def test_what_waits_for_a_call_can_be_parked_whatever_becomes_of_that(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, *, named_first: bool
+) -> None:
+    bench.call = first = First()
+    producer = QuickProducer()
+    monkeypatch.setattr(outbox, "Producer", lambda *_, **__: producer)
+    both = [Message(0, b"key"), Message(1, b"key")]
+    park = Order(Place(TOPIC, 0, 0), "it hangs", "ops@host", 0.0)
+
+    def order(_group: ScriptedGroup) -> List[Message]:
+        bench.loop.order((park,))
+        return []
+
+    def again(_group: ScriptedGroup) -> List[Message]:
+        return both
+
+    bench.play(
+        assign(), again, until(lambda: bench.calls), committed(bench), lose(), assign(),
+        *([order, again] if named_first else [again, until(lambda: told(bench).in_flight == 2), order]),
+        until(lambda: told(bench).watermark == 2),
+        until(lambda: [each.outcome for each in bench.loop.report.parked] == ["parked"]),
+        first.let_go, until(lambda: bench.done == {0, 1}), revoke(), stop(),
+        ordering="key",
+    )  # fmt: skip
+
+    assert bench.calls == [0, 1]
+    assert len(producer.letters) == 1
+    assert bench.committed == 2
     assert bench.parts.ongoing._held == {}
