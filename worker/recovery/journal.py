@@ -240,8 +240,9 @@ def _done_in(path: str, topic: str, partition: int, writer: str) -> List[Range]:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
         with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as memory:
-            first = len(_head()) + 2
-            if memory[: len(_head())] != _head():
+            head = _head()
+            first = len(head) + 2
+            if memory[: len(head)] != head:
                 return []
             for start in (first + index * _RECORD for index, used in enumerate(memory[first::_RECORD]) if used):
                 header = memory[start : start + _HEADER.size]
