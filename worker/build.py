@@ -7,7 +7,6 @@ import random
 import time
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
-from kafka_worker.draining.ongoing import Ongoing
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stopping
 from kafka_worker.gates.gates import Gates
@@ -102,7 +101,7 @@ def parts(
         backpressure=room,
         prefetch=Prefetch(settings, room, pool, clock),
         settling=settling,
-        ongoing=Ongoing(settling, decisions, pool),
+        ongoing=settling.ongoing,
         stopping=stopping,
         topics=list(dict.fromkeys([*settings.topics, *decisions.sleeping.topics])),
         consumer_properties=with_tokens(consumer_properties(settings, name), tokens),

@@ -8,13 +8,12 @@ group has stood still meanwhile: the broker must hold the commit of that very as
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
-from kafka_worker.draining.settling import Settling
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, finish, id_of, in_words, is_finished, is_void, offset_of, partition_of
-from kafka_worker.pools.thread_pool import Runner
+from kafka_worker.pools.thread_pool import HandlerThread, Runner
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 
@@ -26,10 +25,12 @@ LOOK_SECONDS = 0.1  # between two looks at what runs, which may be thousands, wh
 class Ongoing:
     """Those of one process. Consumer thread only, but for `now`."""
 
-    def __init__(self, settling: Settling, decisions: Decisions, pool: Runner) -> None:
+    def __init__(
+        self, all_running: Callable[[], List[Tuple[HandlerThread, Task]]], decisions: Decisions, pool: Runner
+    ) -> None:
         """None."""
-        self._all_running = settling.all_running
-        self._requeue = decisions.requeue
+        self._all_running = all_running
+        self._decisions = decisions
         self._pool = pool
         self._known: Dict[Partition, Dict[int, Task]] = {}  # by what they are of now, and offset, until that is delivered
         self._held: Dict[int, Tuple[Task, Task]] = {}  # by identity: a task that runs, and the one that waits for it
@@ -85,16 +86,21 @@ class Ongoing:
 
     def turn(self, now: float) -> None:
         """Once in a turn: what came of the calls that are over."""
-        if not self._held or now < self._look_at:
+        if now >= self._look_at:
+            self._look_at = now + LOOK_SECONDS
+            self.look()
+
+    def look(self) -> None:
+        """The same at once, for whoever waits for them."""
+        if not self._held:
             return
-        self._look_at = now + LOOK_SECONDS
         running = {id(task) for _, task in self._all_running()}
         for name in [name for name in self._held if name not in running]:
             call, task = self._held.pop(name)
             if partition_of(task).closing.revoked:
                 continue
             if not is_finished(call):
-                self._requeue([task])
+                self._decisions.requeue([task])
             elif finish(task):
                 self._pool.wake(1)
 

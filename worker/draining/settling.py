@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Callable, Iterable, List, Tuple
 
+from kafka_worker.draining.ongoing import Ongoing
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, in_words, is_void, kept_back, offset_of, partition_of
@@ -29,6 +30,7 @@ class Settling:
         self._quarantine = quarantine
         self._decisions = decisions
         self._clock = clock
+        self.ongoing = Ongoing(self.all_running, decisions, pool)
 
     def settled(self, partitions: Iterable[Partition], until: float) -> bool:
         """Close these partitions, and look whether they are at rest. Asked again and again, and true at the latest at `until`
@@ -41,6 +43,7 @@ class Settling:
         self._decisions.abandon(min(until, now + PATIENCE_SECONDS))
         # In this order: what runs no more has left its outcome, or is undecided, or is on its way to be stored.
         running = self._waited_for(partitions)
+        self.ongoing.look()
         if self._decisions.undecided().intersection(partitions):
             return False
         settled = [partition.closing.settled(self._highest(running, partition)) for partition in partitions]
@@ -70,11 +73,12 @@ class Settling:
 
     def _waited_for(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
         """What runs of them but calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""
-        waited_for = []
-        for thread, task in self.running(partitions):
-            if is_void(task):
-                continue  # parked: its offset has an outcome of its own
-            if thread.hangs(task):  # asked once: the main thread may say so at any moment
+        ours, waited_for = set(partitions), []
+        for thread, called in self.all_running():
+            task = self.ongoing.now(called)
+            if partition_of(task) not in ours or is_void(called):
+                continue  # void: parked, its offset has an outcome of its own
+            if thread.hangs(called):  # asked once: the main thread may say so at any moment
                 partition_of(task).closing.abandon(offset_of(task))
             else:
                 waited_for.append((thread, task))

@@ -181,3 +181,24 @@ def test_what_waits_for_a_call_can_be_parked_whatever_becomes_of_that(
     assert len(producer.letters) == 1
     assert bench.committed == 2
     assert bench.parts.ongoing._held == {}
+
+
+@pytest.mark.parametrize("end", [revoke, stop])
+@pytest.mark.parametrize(("outcome", "calls"), [(lambda: None, [0]), (raises, [0, 0])], ids=["it returns", "it fails"])
+def test_who_gives_its_partition_up_waits_for_it_as_for_any_other_call(
+    bench: Bench, end: Callable[[], Step], outcome: Outcome, calls: List[int]
+) -> None:
+    bench.call = first = First(outcome)
+
+    def soon(_group: ScriptedGroup) -> List[Message]:
+        threading.Timer(0.1, first.gate.set).start()
+        return []
+
+    bench.play(
+        assign(), deliver(0), until(lambda: bench.calls), committed(bench), lose(), assign(), deliver(0),
+        until(lambda: told(bench).in_flight == 1), soon, end(), stop(),
+    )  # fmt: skip
+
+    assert bench.calls == calls
+    assert bench.committed == 1
+    assert bench.parts.ongoing._held == {}
