@@ -16,7 +16,8 @@ from kafka_worker.handler import loading
 from kafka_worker.kafka.properties import Member
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes.retry import policies
-from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.system.deadline import Deadline

@@ -24,7 +24,7 @@ from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.outcomes.retry import RetryPolicy, policies
 from kafka_worker.parts import Parts
 from kafka_worker.pools import composite
-from kafka_worker.pools.thread_pool import Runner
+from kafka_worker.pools.runner import Runner
 from kafka_worker.recovery.follow_up import FollowUp
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.quarantine import Quarantine

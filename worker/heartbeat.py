@@ -8,7 +8,7 @@ from typing import Dict
 from kafka_worker.handler.lives import HOOK_WAITS
 from kafka_worker.kafka.consumer import LIBRARY
 from kafka_worker.loop import ConsumerLoop
-from kafka_worker.pools.thread_pool import Runner
+from kafka_worker.pools.runner import Runner
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.seat import Seat
 from kafka_worker.report import Rate, Use, child_report

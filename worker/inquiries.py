@@ -15,7 +15,7 @@ from kafka_worker.isolation.task_process import TaskProcess
 from kafka_worker.loop import MOST_SOUGHT, ConsumerLoop
 from kafka_worker.partitions.task import Task, attempt_of, id_of, why_void
 from kafka_worker.pools import stacks
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.shared.ipc.channel import Message
 from kafka_worker.shared.ipc.snapshot import HeadReport, as_json
 

@@ -20,7 +20,7 @@ from kafka_worker.kafka.groups.new_protocol import member
 from kafka_worker.ownership.ownership import Ownership
 from kafka_worker.partitions.task import Task, TaskId
 from kafka_worker.parts import Parts
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.recovery.probation import PROPERTIES, Probation
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.report import LoopReport

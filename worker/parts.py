@@ -12,7 +12,7 @@ from kafka_worker.gates.gates import Gates
 from kafka_worker.kafka.backpressure import Backpressure
 from kafka_worker.kafka.prefetch import Prefetch
 from kafka_worker.outcomes.decisions import Decisions
-from kafka_worker.pools.thread_pool import Runner
+from kafka_worker.pools.runner import Runner
 from kafka_worker.recovery.follow_up import FollowUp
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.quarantine import Quarantine

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Counter, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from kafka_worker.partitions.task import Task, why_void
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.pools.times import TimesByTopic
 from kafka_worker.shared import logs
 from kafka_worker.shared.exit_codes import ExitCode

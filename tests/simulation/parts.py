@@ -20,7 +20,7 @@ from kafka_worker.outcomes.retry import policies
 from kafka_worker.ownership import arrivals, committer, ownership
 from kafka_worker.partitions import assignment, closing, commits, flow, intake, lanes, stored, task, tracker
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.pools import thread_pool
+from kafka_worker.pools import handler_thread, thread_pool
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.process import ChildProcess
 from kafka_worker.recovery import journal, quarantine, recovery
@@ -230,6 +230,7 @@ def in_place(life: Life) -> Iterator[None]:
             (process, {"time": time, "threading": threads, "selectors": selectors, "runtime_files": files,
                        "Deadline": lambda seconds: Deadline(seconds, scheduler.monotonic)}),
             (thread_pool, {"time": time, "threading": threads, "SimpleQueue": tokens}),
+            (handler_thread, {"time": time}),
             (ownership, {"time": time}),
             (consumer, {"create_consumer": life.client, "TopicIds": lambda _properties: Ids(life.broker),
                         "Asker": lambda _properties: lambda _names: Future()}),  # nobody answers

@@ -8,7 +8,9 @@ from typing import Any, Callable, Iterator, List, NoReturn, TypeVar, cast
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.composite import Pools
-from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.runner import Runner
+from kafka_worker.pools.thread_pool import Pool
 
 R = TypeVar("R", bound=Runner)
 

@@ -13,7 +13,7 @@ from kafka_worker.inquiries import MOST_TASKS, WAIT_SECONDS, Inquiries
 from kafka_worker.isolation import per_thread
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, TaskId
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.shared.ipc.snapshot import HeadReport, Waits, as_json
 from tests.unit.fakes import Message
 

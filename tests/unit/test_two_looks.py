@@ -10,7 +10,8 @@ from kafka_worker.draining.settling import Settling
 from kafka_worker.isolation import main
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING
-from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.system.deadline import Deadline

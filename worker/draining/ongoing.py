@@ -13,7 +13,8 @@ from typing import Callable, Dict, Iterable, List, Optional, Tuple
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, facts_of, finish, id_of, in_words, is_finished, is_void, offset_of, partition_of
-from kafka_worker.pools.thread_pool import HandlerThread, Runner
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.runner import Runner
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 

@@ -13,7 +13,8 @@ from kafka_worker.draining.ongoing import Ongoing
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, in_words, is_void, kept_back, offset_of, partition_of
-from kafka_worker.pools.thread_pool import HandlerThread, Runner
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.runner import Runner
 from kafka_worker.recovery.quarantine import Quarantine
 
 # What waits (for its next attempt) is not worth the wait of everybody else: what was done behind it is known to whoever comes

@@ -17,7 +17,8 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.dependencies import Dependencies
 from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.task import Task, attempt_of, facts_of, failed_before, in_words, offset_of, partition_of, spared
-from kafka_worker.pools.thread_pool import HandlerThread, Runner
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.runner import Runner
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import class_of

@@ -32,8 +32,8 @@ from kafka_worker.partitions.task import (
     with_attempt,
 )
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
+from kafka_worker.pools.runner import Runner
 from kafka_worker.pools.scheduled import NotYetError
-from kafka_worker.pools.thread_pool import Runner
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about

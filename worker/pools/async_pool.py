@@ -36,7 +36,8 @@ from kafka_worker.partitions.task import (
 )
 from kafka_worker.partitions.undecided import Raised, Returned, sends_of
 from kafka_worker.pools import stacks
-from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.pools.turns import Share
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about

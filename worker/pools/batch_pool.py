@@ -23,7 +23,8 @@ from kafka_worker.partitions.task import (
     partition_of,
 )
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, failed, sends_of
-from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.foreign.errors import UntriedError
 from kafka_worker.shared.foreign.exceptions import copied
 

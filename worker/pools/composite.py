@@ -16,7 +16,9 @@ from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.undecided import Undecided
 from kafka_worker.pools import scheduled, turns
 from kafka_worker.pools.batch_pool import BatchPool
-from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.runner import Runner
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.settings import Settings
 
 

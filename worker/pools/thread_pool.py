@@ -12,7 +12,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from queue import SimpleQueue
-from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Protocol, Tuple
+from typing import Any, Callable, Deque, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from kafka_worker.handler.hooks import Registry
 from kafka_worker.handler.lives import Hooks
@@ -20,123 +20,14 @@ from kafka_worker.partitions.queues import Queue
 from kafka_worker.partitions.task import Task, attempt_of, finish, is_first, is_void, mark_open, message_of, partition_of
 from kafka_worker.partitions.tracker import DONE, RUNNING
 from kafka_worker.partitions.undecided import Raised, Returned, Undecided, sends_of
-from kafka_worker.pools import stacks
-from kafka_worker.pools.times import TimesByTopic, produced_at
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.times import produced_at
 from kafka_worker.pools.turns import Served, Share, Turns
 from kafka_worker.shared.foreign.errors import UntriedError
 from kafka_worker.shared.foreign.exceptions import copied
 from kafka_worker.shared.ipc.snapshot import BOUNDS
 
 TURN_SECONDS = 0.005  # for one partition before the next has its turn: long against a switch, short against a task
-
-
-class HandlerThread:
-    """What one handler thread does and has done. Written by that thread alone, read by anybody."""
-
-    __slots__ = (
-        "apart", "batch", "busy_seconds", "delays", "done", "done_of", "ended", "failed", "hung", "ident", "name",
-        "native_id", "stale", "started", "task", "times",
-    )  # fmt: skip
-
-    def __init__(self, name: str) -> None:
-        """The thread is idle, with nothing done."""
-        self.name = name
-        self.apart = False  # its calls run in a task process, which keeps their time limit
-        self.ident = 0  # of the thread, for its stack; 0: not started
-        self.native_id = 0  # the kernel's name for it
-        self.hung: Dict[int, Task] = {}  # by identity: nobody waits for the end of these any more. The main thread's
-        self.task: Optional[Task] = None  # set before the task is looked at, cleared after its outcome is recorded
-        self.batch: List[Task] = []  # the same of a batch handler's thread, in place of `task`
-        # The task, or batch, whose call is over. Set before `Partition.void` is looked at: whoever adds to that, and does not
-        # find the task here, knows that nothing will come of it.
-        self.ended: object = None
-        self.started = 0.0  # monotonic seconds; set before `task` and `batch`, so that neither ever has another's beginning
-        self.done = 0  # handler returned
-        self.done_of: Dict[str, int] = {}  # the same by topic
-        self.failed = 0  # handler raised
-        self.stale = 0  # finished, but the partition had been taken away meanwhile
-        self.busy_seconds = 0.0
-        self.times = TimesByTopic()  # of the calls
-        self.delays = TimesByTopic()  # from when messages were produced to their first call
-
-    def count(self, topic: str, done: int, failed: int, seconds: float) -> None:
-        """So many tasks of this topic came to an end, and it took so long."""
-        self.failed += failed
-        self.busy_seconds += seconds
-        if done:
-            self.done += done
-            self.done_of[topic] = self.done_of.get(topic, 0) + done
-
-    def count_delay(self, topic: str, since: float, ago: float, tasks: int = 1) -> None:
-        """So many tasks of this topic were called for the first time so many seconds ago, one of which could have been called
-        `since` then (seconds since 1970; 0: not known). A producer's clock that is ahead of ours makes no delay below none."""
-        if since:
-            self.delays[topic].add(max(0.0, time.time() - ago - since), tasks)
-
-    def calls(self) -> stacks.Calls:
-        """Where it is now. Any thread."""
-        return stacks.of_thread(self.ident)
-
-    def has_ended(self, task: Task) -> bool:
-        """Whether its call of this task, which it still has, is over, and only to be recorded. Any thread."""
-        ended = self.ended
-        return ended is task or (ended is not None and ended is self.batch)
-
-    def hangs(self, task: Task) -> bool:
-        """Whether nobody waits for the end of this one any more."""
-        return id(task) in self.hung
-
-
-class Runner(Protocol):
-    """What runs tasks: a pool, or several as one."""
-
-    # For the consumer thread to decide about:
-    undecided: Deque[Undecided]
-    idle: threading.Event  # set by whoever finds nothing to do; cleared by the consumer thread
-    kept_back: Deque[Task]  # not started, because their partition was closed before their turn came
-
-    @property
-    def threads(self) -> List[HandlerThread]:
-        """What is known of each."""
-
-    @property
-    def limit(self) -> int:
-        """How many threads may take tasks."""
-
-    @property
-    def capacity(self) -> int:
-        """How many calls may run at once."""
-
-    @property
-    def tuned(self) -> Optional[Pool]:
-        """The pool whose size may be tuned by what is measured; None: there is none."""
-
-    def prepare(self, seconds: Optional[float] = None) -> bool:
-        """Start what must be there before the process has a seat, and wait for it; whether it came. `start` follows."""
-
-    def start(self) -> None:
-        """Start the threads."""
-
-    def stop(self) -> None:
-        """Have those threads end that have nothing to do. Their hooks stop."""
-
-    def close(self) -> None:
-        """All threads have ended, and the process goes on."""
-
-    def serve(self, queues: Iterable[Queue]) -> None:
-        """Take tasks from these queues from now on, in turn."""
-
-    def wake(self, tasks: int) -> None:
-        """That many tasks were put into the queues."""
-
-    def running(self) -> List[Tuple[HandlerThread, Task]]:
-        """What runs now. Any thread."""
-
-    def full(self, topic: str) -> bool:
-        """Whether whoever runs tasks of this topic has no hand free."""
-
-    def share_is_full(self, topic: str) -> bool:
-        """Whether as many calls for this topic run as its THREADS_SHARE allows, whoever else has a hand free."""
 
 
 class Pool:

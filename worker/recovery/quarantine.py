@@ -28,7 +28,9 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
 from kafka_worker.partitions.task import Task, TaskId, id_of, is_void, offset_of, partition_of
 from kafka_worker.pools import scheduled
-from kafka_worker.pools.thread_pool import HandlerThread, Pool, Runner
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.runner import Runner
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.suspects import FETCHED
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared import logs

@@ -12,7 +12,7 @@ from kafka_worker.outcomes.retry_topics import due_at
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, attempt_of, followers_of, is_void, message_of, offset_of, partition_of
 from kafka_worker.parts import Parts
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.shared.foreign.deliver_at import in_words as moment
 from kafka_worker.shared.foreign.texts import readable
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Waits

@@ -19,7 +19,7 @@ from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.task import Task, attempt_of, facts_of, in_words, message_of, offset_of, partition_of
 from kafka_worker.partitions.tracker import RUNNING
 from kafka_worker.parts import Parts
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.shared import logs
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.events import Event, about

@@ -17,7 +17,7 @@ from kafka_worker.outcomes.retry import policies
 from kafka_worker.ownership.ownership import Ownership
 from kafka_worker.partitions.task import Attempt, Task, attempt_of, message_of
 from kafka_worker.pools import composite
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared import routes

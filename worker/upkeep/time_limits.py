@@ -14,7 +14,7 @@ from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional
 from kafka_worker.isolation import per_thread
 from kafka_worker.partitions.task import Task, attempt_of, facts_of, id_of, in_words, is_void, message_of, partition_of
 from kafka_worker.pools import stacks
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about

@@ -12,7 +12,8 @@ import resource
 import time
 from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
-from kafka_worker.pools.thread_pool import Pool, Runner
+from kafka_worker.pools.runner import Runner
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.settings import Settings

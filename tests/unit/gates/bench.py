@@ -8,7 +8,8 @@ from kafka_worker.gates.gates import Gates
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import InOrderOfOffset, Queue
 from kafka_worker.partitions.task import Task, mark_open, mark_running
-from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.foreign.exceptions import copied
 from tests.unit.fakes import TOPIC, Message, some_settings
 

@@ -15,7 +15,8 @@ from kafka_worker.partitions.undecided import Raised
 from kafka_worker.pools import composite, scheduled
 from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.pools.batch_pool import BatchPool
-from kafka_worker.pools.thread_pool import Pool, Runner
+from kafka_worker.pools.runner import Runner
+from kafka_worker.pools.thread_pool import Pool
 from tests.support.ending import made_to_end
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, some_settings

@@ -15,7 +15,7 @@ from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
 from kafka_worker.partitions.stored import UNKNOWN
 from kafka_worker.partitions.task import Task, with_attempt
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.pools.turns import Share
 from kafka_worker.recovery.quarantine import Sorting
 from kafka_worker.shared.ipc.snapshot import HeadReport, Waits

@@ -16,7 +16,8 @@ from kafka_worker.partitions.assignment import Assignment
 from kafka_worker.partitions.task import Task, finish, mark_running
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.pools.batch_pool import BatchPool
-from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.ipc.orders import Order

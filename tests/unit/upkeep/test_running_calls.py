@@ -8,7 +8,7 @@ import pytest
 from kafka_worker.handler.context import Context
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task
-from kafka_worker.pools.thread_pool import HandlerThread
+from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.upkeep.time_limits import LONGEST_LOOK, Limits, RunningCalls
 from tests.unit.fakes import Message
 

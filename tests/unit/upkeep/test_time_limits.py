@@ -10,7 +10,8 @@ import pytest
 
 from kafka_worker.isolation import per_thread
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery import suspects_file
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.system import runtime_files

@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.pools.thread_pool import HandlerThread, Pool
+from kafka_worker.pools.handler_thread import HandlerThread
+from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.upkeep.upkeep import Upkeep, open_files, resident_bytes, waited_for_cores
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, some_settings
