@@ -95,7 +95,9 @@ needs-monitoring: TOOL = promtool
 needs-monitoring: REMEDY = it comes with Prometheus (Debian: prometheus), or name it (PROMTOOL=path)
 needs-monitoring: ASKED = command -v $(PROMTOOL)
 monitoring: needs-monitoring install ## metrics, alert rules and their tests, by promtool (Debian: prometheus)
-	$(VENV)/bin/python -m tests.unit.ops.full | $(PROMTOOL) check metrics
+	@mkdir -p .build
+	$(VENV)/bin/python -m tests.unit.ops.views.full > .build/metrics.txt
+	$(PROMTOOL) check metrics < .build/metrics.txt
 	$(PROMTOOL) check rules monitoring/alerts.yml
 	$(PROMTOOL) test rules monitoring/alerts_test.yml
 

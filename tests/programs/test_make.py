@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,17 @@ from tests.support.kafka_jars import ROOT
 
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 TOOLS = {"image": "docker", "deploy": "kubectl", "monitoring": "promtool", "page": "chromium", "instructions": "valgrind"}
+#: Modules that are not ours.
+OF_OTHERS = {"pip", "pytest", "venv"}
+
+
+def test_what_a_target_runs_of_ours_is_there() -> None:
+    modules = set(re.findall(r"(?:python|PYTHON\)) -m ([\w.]+)", MAKEFILE)) - OF_OTHERS
+    files = set(re.findall(r"\b(?:tests|deploy|monitoring|bench)/[\w./]+", MAKEFILE))
+
+    assert {"bench", "tests.support.unit_tests"} <= modules
+    assert [module for module in modules if find_spec(module) is None] == []
+    assert [file for file in files if not (ROOT / file).exists()] == []
 
 
 @pytest.mark.parametrize("target", TOOLS)
