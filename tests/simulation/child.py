@@ -198,7 +198,7 @@ class Life:
             what = "cancelled" if context.cancelled else "return"
         else:
             self.scheduler.wait(seconds)
-        self.oracle.returned(task, self.scheduler.now, done=what == "return", remembered=not partition.closing.revoked)
+        self.oracle.returned(task, self.scheduler.now, done=what == "return", remembered=not partition.closing.forgotten)
         return self._ended(task, what)
 
     def _ended(self, task: Id, what: str) -> Any:

@@ -112,7 +112,7 @@ def test_offsets_that_go_back_during_the_drain_start_nothing(bench: Bench) -> No
     def slow(message: Any, partition: Partition, _attempt: int) -> None:
         if message.offset() == 5:
             begun.set()
-            eventually(lambda: partition.closing.revoked, 10, "the drain has got the second batch")
+            eventually(lambda: partition.closing.forgotten, 10, "the drain has got the second batch")
 
     bench.call = slow
     bench.play(assign(), deliver(5), until(begun.is_set), stop(), deliver(0, 1))
@@ -186,7 +186,7 @@ def test_memory_is_given_back_only_when_no_task_can_start_any_more(
     """Else a task that starts a moment later would write its end into what is somebody else's memory by then."""
     revoked: List[bool] = []
     for name in ("ended", "void"):
-        monkeypatch.setattr(Recovery, name, lambda _self, partition: revoked.append(partition.closing.revoked))
+        monkeypatch.setattr(Recovery, name, lambda _self, partition: revoked.append(partition.closing.forgotten))
 
     bench.play(assign(), deliver(5), until(lambda: bench.done == {5}), end(), stop())
 

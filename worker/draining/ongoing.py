@@ -98,7 +98,7 @@ class Ongoing:
         running = {id(task) for _, task in self._all_running()}
         for name in [name for name in self._held if name not in running]:
             call, task = self._held.pop(name)
-            if partition_of(task).closing.revoked:
+            if partition_of(task).closing.forgotten:
                 continue
             if not is_finished(call):
                 self._decisions.requeue([task])

@@ -57,7 +57,7 @@ class Settling:
         """Start what was kept back and lies below its partition's frontier after all; forget what is not ours any more."""
         tasks = [self._pool.kept_back.popleft() for _ in range(len(self._pool.kept_back))]
         self._decisions.requeue(task for task in tasks if not kept_back(task))
-        self._pool.kept_back.extend(task for task in tasks if kept_back(task) and not partition_of(task).closing.revoked)
+        self._pool.kept_back.extend(task for task in tasks if kept_back(task) and not partition_of(task).closing.forgotten)
 
     def running(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
         """What runs of these partitions."""

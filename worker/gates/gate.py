@@ -155,7 +155,7 @@ class Gate:
         """Put back those of the tasks set aside that have waited longest; how many, for whom somebody is to be woken."""
         chosen = [self.aside.popleft() for _ in range(min(most, len(self.aside)))]
         for task in sorted(chosen, key=lambda task: -offset_of(task)):  # queues without order take them at their front
-            if not partition_of(task).closing.revoked:
+            if not partition_of(task).closing.forgotten:
                 partition_of(task).queue.put(task)
         return len(chosen)
 

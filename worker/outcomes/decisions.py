@@ -103,7 +103,7 @@ class Decisions:
         while self._pool.undecided:
             undecided = self._pool.undecided.popleft()
             partition = undecided.partition
-            if partition.closing.revoked:  # it is not committed, and runs again where the partition went
+            if partition.closing.forgotten:  # it is not committed, and runs again where the partition went
                 continue
             if not partition.void or undecided.left():
                 self._decide[type(undecided)](undecided, now)
@@ -153,7 +153,7 @@ class Decisions:
 
     def complete(self, task: Task) -> None:
         """The task has its outcome, as all that it had to have stored is stored: its followers may run."""
-        if partition_of(task).closing.revoked:
+        if partition_of(task).closing.forgotten:
             return  # its segment may be somebody else's by now
         self._quarantine.settled(task)
         if finish(task):

@@ -13,7 +13,7 @@ class Closing:
     """The end of one assignment. Handler threads read its fields for each message, as they are: a call would cost a tenth of
     what the pool does."""
 
-    __slots__ = ("_tracker", "abandoned_from", "closed", "deadline", "frontier", "revoked")
+    __slots__ = ("_tracker", "abandoned_from", "closed", "deadline", "forgotten", "frontier")
 
     def __init__(self, tracker: Tracker) -> None:
         """Nothing is to end. `tracker` knows what is done."""
@@ -21,7 +21,7 @@ class Closing:
         self.closed = False  # start no more of its tasks, from `frontier` on
         self.frontier = -1  # below it, tasks of a closed partition are still started
         self.deadline: Optional[float] = None  # monotonic seconds until which results still count, once closed
-        self.revoked = False  # results count no more
+        self.forgotten = False  # results count no more
         self.abandoned_from = math.inf  # the lowest offset that will not be done any more, once closed: a gap nobody can fill
 
     def close(self, deadline: Optional[float]) -> None:
@@ -34,7 +34,7 @@ class Closing:
         """The partition is no longer ours: whatever still runs is dropped when it ends."""
         self.closed = True
         self.frontier = -1
-        self.revoked = True
+        self.forgotten = True
 
     def abandon(self, offset: int) -> None:
         """The task there will not be done any more, so that nobody waits for it, and nothing is committed past it."""

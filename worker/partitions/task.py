@@ -82,7 +82,7 @@ def is_void(task: Task) -> bool:
 
 def why_void(task: Task) -> str:
     """Why nothing that comes of its call counts any more, for people; empty: it does."""
-    return "parked" if is_void(task) else "its partition is gone" if task[5].closing.revoked else ""
+    return "parked" if is_void(task) else "its partition is gone" if task[5].closing.forgotten else ""
 
 
 def with_attempt(task: Task, attempt: int) -> Task:

@@ -281,5 +281,5 @@ class AsyncPool(Pool):
         if is_first(attempt_of(task)):
             thread.count_delay(partition.queue.topic, self.since(message_of(task)), seconds)
         thread.times[partition.queue.topic].add(seconds)
-        if partition.closing.revoked:
+        if partition.closing.forgotten:
             thread.stale += 1

@@ -145,5 +145,5 @@ class BatchPool(Pool):
         thread.times[topic].add(seconds)
         if is_first(attempt_of(last)) and not alone(last):  # it stands for all of the batch
             thread.count_delay(topic, self.since(message_of(last)), seconds, len(tried))
-        if partition.closing.revoked:
+        if partition.closing.forgotten:
             thread.stale += done + failed

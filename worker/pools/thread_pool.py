@@ -246,7 +246,7 @@ class Pool:
             if ended - started >= quick:
                 slow += 1
                 thread.times[partition.queue.topic].counts[bisect_left(BOUNDS, ended - started)] += 1
-            if closing.revoked:
+            if closing.forgotten:
                 thread.stale += 1
         ran, thread.task = thread.task is not None, None
         if done + failed:

@@ -104,7 +104,7 @@ class Probation:
         """Care is needed until all that lies before those places is done and committed."""
         for partition, offset in list(self._approaching.items()):
             done = partition.stored.committed >= offset and not partition.tracker.in_flight
-            if done or partition.closing.revoked or partition.at_its_end:
+            if done or partition.closing.forgotten or partition.at_its_end:
                 del self._approaching[partition]
         if self._received and not self._approaching and not self.on:
             self.careful = False
@@ -119,7 +119,7 @@ class Probation:
         elif self._through(self._tried, now) if self._tried else self._waiting and now >= self._since + QUIET_SECONDS:
             self._pass()
             self._since = now
-            self._waiting = [partition for partition in self._waiting if not partition.closing.revoked]
+            self._waiting = [partition for partition in self._waiting if not partition.closing.forgotten]
             if self._waiting:
                 self._try(self._waiting.pop(0))
             else:
@@ -150,7 +150,7 @@ class Probation:
     def _through(self, partition: Partition, now: float) -> bool:
         """Whether enough of it was fetched, and has not ended us. Who is silent may be about to: unpacking takes seconds."""
         flow = partition.flow
-        if partition.closing.revoked or partition.at_its_end or flow.unread:
+        if partition.closing.forgotten or partition.at_its_end or flow.unread:
             return True
         if partition.expected == self._approaching.get(partition):  # what is noted there stays
             return True

@@ -20,7 +20,7 @@ def test_a_partition_that_comes_back_is_a_new_one_and_the_old_one_is_forgotten()
     late.complete(0)
 
     assert assignment.get("t", 1) is new
-    assert old.closing.revoked
+    assert old.closing.forgotten
     assert old.closing.closed
     assert new.tracker.watermark() == -1
 
@@ -34,7 +34,7 @@ def test_a_removed_partition_is_not_ours() -> None:
 
     assert assignment.get("t", 1) is None
     assert len(assignment) == 0
-    assert partition.closing.revoked
+    assert partition.closing.forgotten
 
 
 def test_partitions_of_retry_topics_are_counted_as_they_come_and_go() -> None:

@@ -195,7 +195,7 @@ class Outbox:
     def _produce(self, letters: List[_Letter]) -> None:
         """Produce all records of one task, in this order."""
         for place, letter in enumerate(letters):
-            if letter.partition.closing.revoked:
+            if letter.partition.closing.forgotten:
                 self._settled(letter)
                 continue  # whoever owns the partition now decides about it
             try:

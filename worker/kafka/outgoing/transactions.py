@@ -109,7 +109,7 @@ class Transactions:
         """Take what the thread has done."""
         while self._transactor.over:
             self._over(self._transactor.over.popleft())
-        for partition in [each for each in self._parcels if each.closing.revoked]:
+        for partition in [each for each in self._parcels if each.closing.forgotten]:
             for parcel in list(self._parcels[partition]):
                 self._remove(parcel)  # whoever owns the partition now decides about it
 
@@ -232,7 +232,7 @@ class Transactions:
             parcel
             for partition, waiting in self._parcels.items()
             for parcel in sorted(waiting, key=lambda each: each.offsets)
-            if parcel.offsets[-1] < targets.get((partition.topic, partition.number), -1) and not partition.closing.revoked
+            if parcel.offsets[-1] < targets.get((partition.topic, partition.number), -1) and not partition.closing.forgotten
         ]
         self._job, self._begun_at = Job(parcels, places, member), self._clock()
         self._transactor.do(self._job)
@@ -270,7 +270,7 @@ class Transactions:
 
     def _doubt(self, parcel: Parcel, problem: KafkaError, *, single: bool) -> None:
         """Brokers refuse whole batches, and a transaction with them: who it was is known when it was alone (`single`)."""
-        if parcel.partition.closing.revoked:
+        if parcel.partition.closing.forgotten:
             return  # whoever owns the partition now decides about it
         if parcel.failed is not None and parcel.at_once and problem.name() not in MENDABLE:
             self._remove(parcel)
@@ -316,7 +316,7 @@ class Transactions:
         return []
 
     def _add(self, parcel: Parcel) -> None:
-        if parcel.partition.closing.revoked:
+        if parcel.partition.closing.forgotten:
             return  # whoever owns the partition now decides about it
         self._parcels.setdefault(parcel.partition, []).append(parcel)
         parcel.partition.flow.sent()
