@@ -75,7 +75,7 @@ class Arrivals:
             home = homes.get(partition.topic, UNKNOWN).completed(self._by_client.get(partition.topic, UNKNOWN))
             if not self._recovery.restore(partition, *committed[name], home):
                 _read_anew(consumer, partition)
-            elif partition.flow.untold and partition.stored.committed < 0 and consumer.begins_at_the_end:
+            elif partition.flow.not_begun and partition.stored.committed < 0 and consumer.begins_at_the_end:
                 _read_anew(consumer, partition, END)  # the client itself has begun with the first message
         self.check_soon()
 
@@ -95,7 +95,7 @@ class Arrivals:
             return []
         self.missing = sorted(self._asked.difference(homes).intersection(self._subscribed))
         homes = {topic: home for topic, home in homes.items() if home.topic not in self._former}
-        known = [partition for partition in assignment if not partition.flow.untold]
+        known = [partition for partition in assignment if not partition.flow.not_begun]
         anew = self._over([each for each in known if each.stored.home.differs(homes.get(each.topic, UNKNOWN))])
         for partition in known:
             partition.stored.told_home(homes.get(partition.topic, UNKNOWN))
@@ -135,12 +135,12 @@ class Arrivals:
     def again(self, consumer: GroupConsumer, held: Iterable[Partition], now: float) -> List[Partition]:
         """Once in a turn: ask again about those of which nothing was told, and which are held for that. Those of which it was
         told now."""
-        waiting = [partition for partition in held if partition.flow.untold]
+        waiting = [partition for partition in held if partition.flow.not_begun]
         if not waiting or now < self._again_at:
             return []
         self._again_at = now + LOOK_SECONDS
         self.receive(consumer, waiting, AGAIN_SECONDS)
-        return [partition for partition in waiting if not partition.flow.put_off_still]
+        return [partition for partition in waiting if not partition.flow.untold]
 
 
 def _read_anew(consumer: GroupConsumer, partition: Partition, offset: int = BEGINNING) -> None:

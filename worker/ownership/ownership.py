@@ -107,7 +107,7 @@ class Ownership(RebalanceListener):
         partitions = [self.assignment.add(*name) for name in names]
         self._arrivals.receive(self._consumer, partitions)
         self.committer.soon()
-        told = [partition for partition in partitions if not partition.flow.untold]
+        told = [partition for partition in partitions if not partition.flow.not_begun]
         self._quarantine.receive(told)
         self._ongoing.receive(told)
         self._doubt(partitions)

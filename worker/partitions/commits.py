@@ -44,7 +44,7 @@ class Commits:
         has moved, or what is done beyond it has changed. `reach`: up to where a transaction could commit it."""
         dirty = []
         for partition in partitions:
-            if partition.flow.untold:
+            if partition.flow.not_begun:
                 continue  # not even what the broker holds is known
             stored, position = partition.stored, positions.get((partition.topic, partition.number), -1)
             target = max(stored.committed, partition.target(position), reach(partition))
@@ -84,4 +84,4 @@ def _nameless(partition: Partition) -> bool:
     """Whether there is something to commit of it, and nothing is committed by this assignment. (Of one that is empty, or that
     nobody leads, there may be nothing for hours.)"""
     stored = partition.stored
-    return not (stored.named or partition.flow.untold) and max(stored.committed, partition.target(-1)) >= 0
+    return not (stored.named or partition.flow.not_begun) and max(stored.committed, partition.target(-1)) >= 0

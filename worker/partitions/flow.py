@@ -33,7 +33,7 @@ class Flow:
 
     __slots__ = (
         "_attention", "_causes", "_no_room", "_ran_out", "_runs", "_taken", "_unstored", "_whose", "comes_below", "held",
-        "in_transit", "pace", "paused", "try_at", "unread", "unread_at", "untold", "waiting", "weight",
+        "in_transit", "not_begun", "pace", "paused", "try_at", "unread", "unread_at", "waiting", "weight",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -47,7 +47,7 @@ class Flow:
         self.try_at = math.inf  # when it is tried again, in monotonic seconds
         self._causes: Dict[str, str] = {}  # of being held
         self._unstored = 0  # those that were refused (see `outbox`)
-        self.untold = False  # nothing of it may start, because it is not known where it begins
+        self.not_begun = False  # nothing of it may start yet, because it is not known where it begins
         self.waiting = 0  # messages in hand
         self.weight = 0  # bytes of their values
         self._no_room = False  # for some of it, in this turn
@@ -162,7 +162,7 @@ class Flow:
     @property
     def may_start(self) -> bool:
         """Whether something is in hand that waits for nothing but room."""
-        return self.waiting > 0 and not (self.untold or self._unstored or self.suspended)
+        return self.waiting > 0 and not (self.not_begun or self._unstored or self.suspended)
 
     def wait_for_others(self, why: str) -> None:
         """It is the turn of others; empty: it is its own."""
@@ -215,24 +215,24 @@ class Flow:
     # ---- as long as it is not known what the broker holds ------------------------------------------------------------
 
     @property
-    def put_off_still(self) -> bool:
-        """Whether it has not been told yet."""
+    def untold(self) -> bool:
+        """Whether the broker has still not told what it holds."""
         return bool(self._causes.get("untold"))
 
     def put_off(self, why: str) -> None:
-        """The broker has not told what it holds."""
-        self.untold = True
+        """The broker has not told what it holds: nothing of it starts before `begin`."""
+        self.not_begun = True
         self._hold("untold", why)
 
     def told(self) -> None:
-        """It has told now."""
+        """The broker has told now."""
         self._hold("untold", "")
 
     def begin(self) -> List[Any]:
         """It may start; what came early, to be delivered now that it is known what is expected."""
         early = [message for run in self._runs for message in run]
         self.drop()
-        self.untold = False
+        self.not_begun = False
         return early
 
     # ---- records that its tasks depend on ----------------------------------------------------------------------------

@@ -36,7 +36,7 @@ class Losses:
         """A message has this offset, or the partition ends there: it is the first since then that is not below what was
         sought. (Below may be what the client had before, or what is read again, as of a topic that was made anew.)"""
         first = self.sought.get(partition, offset)
-        if offset < first or partition.flow.untold:  # of which it is not known yet what was done
+        if offset < first or partition.flow.not_begun:  # of which it is not known yet what was done
             return
         self.sought.pop(partition, None)
         count = partition.stored.undone(first, offset)

@@ -115,7 +115,7 @@ class Parking:
         for order in orders:
             topic, number, _ = order.place
             partition = assignment.get(topic, number or 0)
-            if partition is None or partition.flow.untold:
+            if partition is None or partition.flow.not_begun:
                 continue
             before = known.get(order.place)
             ours = before is not None and before.partition is partition

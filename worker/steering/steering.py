@@ -59,7 +59,7 @@ class Steering:
         """Pause it, or let it go on, as is ordered; whether that is new."""
         flow = partition.flow
         order = self._pauses.of(partition.topic, partition.number, partition.retries_of)
-        why = "" if order is None or flow.untold else order.in_words  # of what is not known yet nothing starts anyway
+        why = "" if order is None or flow.not_begun else order.in_words  # of what is not known yet nothing starts anyway
         if why and partition.closing.closed:
             partition.closing.abandon(0)  # nobody has to wait for what is not started
         if why == flow.suspended:

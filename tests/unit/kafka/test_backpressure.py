@@ -59,7 +59,7 @@ def test_with_more_partitions_than_room_each_has_its_turn() -> None:
 @pytest.mark.parametrize(("held", "untold"), [("its dead letters can't be stored", False), ("", True)])
 def test_of_a_partition_that_is_held_or_not_known_yet_nothing_is_taken(held: str, *, untold: bool) -> None:
     other, stopped = waits(Partition("topic", 0)), waits(Partition("topic", 1))
-    stopped.flow.untold = untold
+    stopped.flow.not_begun = untold
     if held:
         stopped.flow.refused(held, again=False)
 
