@@ -46,7 +46,7 @@ class Process(NamedTuple):
     quarantine: Quarantine
     loop: ConsumerLoop
     upkeep: Upkeep
-    time: TimeLimits
+    time_limits: TimeLimits
 
 
 def process(
@@ -67,8 +67,8 @@ def process(
     retries, member = policies(settings, chance), Member(settings.host, slot)
     owes = may_owe_a_rejoin(consumer_properties(settings, member_name(*member)))
     follow_up = FollowUp(runtime_files.slot_follow_up(settings, slot) if owes else "")
-    its = parts(settings, pool, quarantine, retries, member, open_journal, tokens=tokens, follow_up=follow_up)
-    loop = ConsumerLoop(settings, its, stage)
+    made = parts(settings, pool, quarantine, retries, member, open_journal, tokens=tokens, follow_up=follow_up)
+    loop = ConsumerLoop(settings, made, stage)
     return Process(pool, quarantine, loop, Upkeep(settings, pool, chance=chance), TimeLimits(settings, loop.running, suspects))
 
 
@@ -91,15 +91,15 @@ def parts(
     gates = Gates(settings, pool, routes.naming(settings), clock, quarantine.threads)
     outbox = outbox or _outbox(settings, with_tokens(producer_properties(settings, name), tokens), clock)
     decisions = Decisions(settings, retries, pool, outbox, member, clock, quarantine, gates, wall)
-    stopping, room = Stopping(), Backpressure(settings, clock)
+    stopping, backpressure = Stopping(), Backpressure(settings, clock)
     settling = Settling(pool, quarantine, decisions, clock)
     return Parts(
         pool=pool,
         quarantine=quarantine,
         gates=gates,
         decisions=decisions,
-        backpressure=room,
-        prefetch=Prefetch(settings, room, pool, clock),
+        backpressure=backpressure,
+        prefetch=Prefetch(settings, backpressure, pool, clock),
         settling=settling,
         ongoing=settling.ongoing,
         stopping=stopping,

@@ -91,7 +91,7 @@ class ConsumerLoop:
         settings, parts, journal = self._settings, self._parts, self._parts.open_journal()
         recovery = Recovery(journal, use_map=settings.offset_map == "on", busy=parts.settling.busy)
         probation = Probation(journal, parts.quarantine.suspects, settings.max_deaths, self._clock())
-        duties = partial(self._duties, inside=True)
+        duties = partial(self._duties, in_callback=True)
         self._ownership = Ownership(settings, parts, recovery, probation, self._steering, self._clock, duties)
         self._join()
 
@@ -124,10 +124,10 @@ class ConsumerLoop:
         """Whatever is to be done now, and fetch."""
         self._ownership.check_topics()
         now = self._duties()
-        its, ownership = self._parts, self._ownership
-        its.pool.idle.clear()
+        parts, ownership = self._parts, self._ownership
+        parts.pool.idle.clear()
         ownership.start()
-        its.prefetch.turn(self._consumer, ownership.assignment, ownership.deliver, self._patience(now))
+        parts.prefetch.turn(self._consumer, ownership.assignment, ownership.deliver, self._patience(now))
         if self._careful != ownership.careful:
             care = "as usual" if self._careful else "with care"
             log.info("Joining anew, to fetch %s", care, extra=about(Event.JOINED_ANEW))
@@ -154,20 +154,20 @@ class ConsumerLoop:
         self._ownership.deliver(self._consumer.fetch(100, REST_POLL_SECONDS))
         self._ownership.pause_unwanted()
 
-    def _duties(self, *, inside: bool = False) -> float:
-        """What is owed to whoever else there is, in every loop that turns in this thread, whatever that one waits for; now.
-        `inside`: in a client callback."""
+    def _duties(self, *, in_callback: bool = False) -> float:
+        """What has to go on in every loop of this thread, whatever that loop waits for. Returns the time it is now.
+        `in_callback`: the client has called us, and waits."""
         now = self.turned_at = self._clock()
         self._parts.decisions.serve()
         self._parts.ongoing.turn(now)
         steered = self._steering.turn(self._ownership.assignment, self._consumer)
         if self._parts.gates.turn(self._ownership.assignment, now) or steered:
             self._ownership.serve()
-        self._ownership.committer.turn(now, inside=inside)
+        self._ownership.committer.turn(now, in_callback=in_callback)
         while self._sought:
             self._tell(*self._sought.popleft(), now)
         if now >= self._publish_at or self._news() != self._told:
-            self._publish(now, inside=inside)
+            self._publish(now, in_callback=in_callback)
         return now
 
     def _patience(self, now: float) -> float:
@@ -246,11 +246,11 @@ class ConsumerLoop:
         consumer = self._consumer
         return consumer.joined, consumer.away, consumer.ending, self._ownership.changes, self._steering.known
 
-    def _partitions(self, now: float, *, inside: bool) -> List[PartitionReport]:
-        """`inside` a client callback nothing comes and no commit is answered, and who is not in the group, or sees no broker,
-        waits for that."""
+    def _partitions(self, now: float, *, in_callback: bool) -> List[PartitionReport]:
+        """While we are in a client callback nothing comes and no commit is answered; nor does anything move for who is not in
+        the group, or sees no broker."""
         consumer, why = self._consumer, self._parts.gates.why
-        excused = inside or consumer.away or not consumer.joined or self.stopping is not None
+        excused = in_callback or consumer.away or not consumer.joined or self.stopping is not None
         reports = [
             (p, p.report(consumer.end((p.topic, p.number)), why(p), fetched=not excused)) for p in self._ownership.assignment
         ]
@@ -264,7 +264,7 @@ class ConsumerLoop:
         own = self._ownership
         return [self._parts.decisions.work, own.work, own.committer.work, own.losses.work]
 
-    def _publish(self, now: float, *, inside: bool = False) -> None:
+    def _publish(self, now: float, *, in_callback: bool = False) -> None:
         self._publish_at = now + REPORT_SECONDS
         self._told = self._news()
         consumer, parts = self._consumer, self._parts
@@ -286,10 +286,10 @@ class ConsumerLoop:
             suspects=parts.quarantine.count,
             trouble=parts.decisions.trouble or consumer.signing_in.trouble or consumer.brokers.trouble,
             missing_topics=self._ownership.missing_topics,
-            partitions=self._partitions(now, inside=inside),
+            partitions=self._partitions(now, in_callback=in_callback),
             breakers=parts.gates.reports(now),
             parked=self._steering.parking.reports(),
             orders_known=self._steering.known,
             lost=self._ownership.losses.reports(),
-            work=[each for its in self._works() for each in its.told()],
+            work=[each for work in self._works() for each in work.told()],
         )

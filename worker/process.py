@@ -96,7 +96,7 @@ class ChildProcess:
         self._built = False
         self._journal: Optional[Journal] = None  # once the consumer thread has opened it
         self._seat = Seat(settings, slot)
-        self._alone = False  # the supervisor is gone, and that is dealt with
+        self._orphaned = False  # the supervisor is gone, and that is dealt with
         self._next_heartbeat = 0.0
         self._complaint = logs.Seldom(log, time.monotonic)
         self._until = 0.0  # monotonic seconds: the end of a drain, as it was wished
@@ -128,7 +128,7 @@ class ChildProcess:
         return self._watch(inbox)
 
     def _build(self, handlers: Handlers) -> None:
-        self._pool, self._quarantine, self._loop, self._upkeep, self._time = build.process(
+        self._pool, self._quarantine, self._loop, self._upkeep, self._time_limits = build.process(
             self._settings, self._slot, handlers, self._hooks, self._stage, self._open_journal, self._tokens
         )
         self._heartbeat = Heartbeat(self._stage, self._loop, self._pool, self._quarantine, self._upkeep, self._seat)
@@ -186,7 +186,7 @@ class ChildProcess:
                 if inbox.take():
                     self._ask_to_stop({})
                 self._listen(selector)
-                if self._time.check():
+                if self._time_limits.check():
                     self._heartbeat.hung = True
                     self._ask_to_stop({})
                 self._heartbeat.poll_age()
@@ -198,7 +198,7 @@ class ChildProcess:
             self._journal.end()
         self._stage.move(Stage.CLOSED)
         self._channel.send(self._heartbeat.told())  # without it, exit 0 would not be believed
-        if self._alone:  # else the supervisor does it
+        if self._orphaned:  # else the supervisor does it
             orphans.end_left_behind(os.getpid(), leader_ends=True)
         return code
 
@@ -225,7 +225,7 @@ class ChildProcess:
         return 0.01 if self._loop.stopping else max(0.0, min(0.1, self._next_heartbeat - time.monotonic()))
 
     def _listen(self, selector: selectors.BaseSelector) -> None:
-        if self._alone:
+        if self._orphaned:
             return
         for message in self._channel.receive():
             if "stop" in message:
@@ -236,7 +236,7 @@ class ChildProcess:
                 self._loop.order(of_rows(message["orders"]))
         # The second look finds a supervisor that died while some stranger inherited its end of the channel.
         if not self._channel.readable or os.getppid() != self._supervisor:
-            self._alone = True
+            self._orphaned = True
             self._channel.leave(selector)
             self._channel.close()
             log.warning("The supervisor is gone: finishing what runs", extra=about(Event.SUPERVISOR_GONE))

@@ -77,7 +77,7 @@ class SimulatedChild(ChildProcess):
         self._loop = loop.ConsumerLoop(settings, parts, self._stage, clock)
         self._pool, self._quarantine = pool, quarantine
         self._upkeep = Upkeep(settings, pool, clock, resident=lambda: 0)
-        self._time = TimeLimits(settings, self._loop.running, life.host.suspects, clock)
+        self._time_limits = TimeLimits(settings, self._loop.running, life.host.suspects, clock)
         # Nobody hears it here, and it would take a third of the time.
         self._heartbeat: Any = SimpleNamespace(told=dict, poll_age=lambda: 0.0)
 

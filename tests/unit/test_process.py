@@ -69,7 +69,7 @@ class Bench:
         self.child = cast("Any", ChildProcess(settings, 0, Channel(ours)))
         self.child._loop = self.loop
         self.child._pool = SimpleNamespace(start=lambda: None)
-        self.child._time = SimpleNamespace(check=lambda: False)
+        self.child._time_limits = SimpleNamespace(check=lambda: False)
         self.child._heartbeat = SimpleNamespace(told=lambda: {"report": {}}, poll_age=lambda: 0.0)
         self.child._journal = SimpleNamespace(end=lambda: self.ends.append("own will"))
         self.child._stage.move(Stage.WAITING)

@@ -67,11 +67,11 @@ class Runner(Protocol):
 class Prefetch:
     """Decides when to take messages from the client, and which partitions it fetches. Consumer thread only."""
 
-    def __init__(self, settings: Settings, room: Backpressure, runner: Runner, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, backpressure: Backpressure, runner: Runner, clock: Callable[[], float]) -> None:
         """Nothing is in hand."""
         shares = memory.shares(settings)
         self._most = shares.prefetch if shares else memory.MOST_PREFETCH_BYTES
-        self._room = room
+        self._backpressure = backpressure
         self._max_in_flight = settings.max_in_flight
         self._runner = runner
         self._idle = runner.idle
@@ -92,8 +92,10 @@ class Prefetch:
         in_hand = [partition.flow for partition in attention.busy if partition.flow.waiting]
         waits = any(flow.may_start for flow in in_hand)
         hungry = waits and self._hungry(attention)
-        pause = min(patience, self._room.pace, WAIT_SECONDS)
-        wanted = min(ONE_FETCH, self._room.rate * EMPTY_SECONDS) - sum([flow.waiting for flow in in_hand if not flow.paused])
+        pause = min(patience, self._backpressure.pace, WAIT_SECONDS)
+        wanted = min(ONE_FETCH, self._backpressure.rate * EMPTY_SECONDS) - sum(
+            [flow.waiting for flow in in_hand if not flow.paused]
+        )
         full = sum([flow.weight + OVERHEAD * flow.waiting for flow in in_hand]) > self._most
         if full and wanted >= 0 and len(attention.paused) < len(assignment) and self._may_run(self._max_in_flight):
             self._make_room(consumer, attention, self._most)  # what is paused fills the memory
@@ -115,7 +117,7 @@ class Prefetch:
         left = self._tried_at + (LEFT_SECONDS if plenty > 1 else EMPTY_SECONDS) - self._clock()
         if left > 0:
             # Nothing else is looked for: who finds nothing to do ends this, and a third of what is in flight has ended.
-            self._idle.wait(min(patience, self._room.pace, left))
+            self._idle.wait(min(patience, self._backpressure.pace, left))
         else:
             self._empty(consumer, assignment, deliver, ample=plenty > AMPLE, hungry=hungry)
 
@@ -132,7 +134,7 @@ class Prefetch:
     def _glance(self, longest: float) -> float:
         """How long to wait for the client while something is in hand: not at all where handlers would be done meanwhile."""
         now = self._clock()
-        if self._room.pace < QUICK_SECONDS and now < self._waited_at + WAITED_SECONDS:
+        if self._backpressure.pace < QUICK_SECONDS and now < self._waited_at + WAITED_SECONDS:
             return 0.0
         self._waited_at = now
         return longest
@@ -140,9 +142,9 @@ class Prefetch:
     def _look(self, attention: Attention) -> None:
         """Which move: of what is blocked, what is in hand is of no use to anybody for now."""
         now = self._clock()
-        if now < self._moved_at + MOVING_SECONDS or not self._room.took:
+        if now < self._moved_at + MOVING_SECONDS or not self._backpressure.took:
             return
-        seconds, self._moved_at, self._room.took = now - self._moved_at, now, False
+        seconds, self._moved_at, self._backpressure.took = now - self._moved_at, now, False
         for partition in attention.busy:
             partition.flow.look(seconds)
 
@@ -230,7 +232,7 @@ class Prefetch:
 
     def _number(self, least: int) -> float:
         """So many messages are scarce, or `least`."""
-        return max(least, self._room.rate * SCARCE_SECONDS)
+        return max(least, self._backpressure.rate * SCARCE_SECONDS)
 
     def _scarce(self, partitions: Iterable[Partition], attention: Attention) -> List[Partition]:
         """Those of these of which so little is in hand that it is time to fetch more."""

@@ -53,12 +53,12 @@ class Committer:
         """An assignment is new, or there is something to commit of it now."""
         self._commits.soon(self._clock())
 
-    def turn(self, now: float, *, inside: bool) -> None:
-        """Commit if it is time to. `inside` a client callback no answer is heard, and its positions are no measure."""
+    def turn(self, now: float, *, in_callback: bool) -> None:
+        """Commit if it is time to. In a client callback no answer is heard, and the client's positions are no measure."""
         if self._transactions is not None:
             self._hear(self._transactions)
-        if self._due(now, inside=inside):
-            self._send(self._assignment, {} if inside else self._positions(), now)
+        if self._due(now, in_callback=in_callback):
+            self._send(self._assignment, {} if in_callback else self._positions(), now)
 
     def last_of(self, partitions: List[Partition]) -> bool:
         """The last commit of these by us, in a revocation: sent before its answer, on the same connection, so the next
@@ -96,9 +96,9 @@ class Committer:
         """Monotonic seconds of the last commit that the broker has stored; -1: none yet."""
         return self._commits.acknowledged_at
 
-    def _due(self, now: float, *, inside: bool) -> bool:
+    def _due(self, now: float, *, in_callback: bool) -> bool:
         if self._transactions is None:
-            return self._commits.due(now, deaf=inside)
+            return self._commits.due(now, deaf=in_callback)
         return self._commits.due(now) or self._transactions.ready
 
     def _hear(self, transactions: Transactions) -> None:
