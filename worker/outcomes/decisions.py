@@ -155,7 +155,7 @@ class Decisions:
         """The task has its outcome, as all that it had to have stored is stored: its followers may run."""
         if partition_of(task).closing.forgotten:
             return  # its segment may be somebody else's by now
-        self._quarantine.settled(task)
+        self._quarantine.finished(task)
         if finish(task):
             self._pool.wake(1)
 

@@ -250,7 +250,7 @@ class Flow:
         self._unstored += not again
         self._hold("unstored", why)
 
-    def settled(self) -> None:
+    def refused_no_more(self) -> None:
         """A record that was refused is stored, or nobody waits for it any more."""
         self._unstored -= 1
         if not self._unstored:

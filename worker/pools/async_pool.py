@@ -260,13 +260,13 @@ class AsyncPool(Pool):
         was_full, followed = self._full, False
         place.ended = task  # before the look at `void`
         if not is_void(task):
-            followed = self._settle(task, result, error)
+            followed = self._conclude(task, result, error)
             if not isinstance(error, UntriedError):
                 self._count(place, task, failed=error is not None)
         if self._leave(place) or was_full or followed:
             self._fill()
 
-    def _settle(self, task: Task, result: Optional[Returned], error: Optional[BaseException]) -> bool:
+    def _conclude(self, task: Task, result: Optional[Returned], error: Optional[BaseException]) -> bool:
         """Record the outcome, or that it is still to come; whether another task may run because of it."""
         undecided = result if error is None else Raised(task, error)
         if undecided is None:

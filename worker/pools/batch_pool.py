@@ -119,7 +119,7 @@ class BatchPool(Pool):
             result = result if result is not None and result.left() else None
             failures = [each for each in failures if each.left()]
             untried.update(id(task) for task in tasks if is_void(task))  # how long these took is nobody's time, either
-        self._settle(good, result, failures)
+        self._conclude(good, result, failures)
         tried = [task for task in tasks if id(task) not in untried]
         if tried:
             of_calls = [each for each in failures if not isinstance(each.error, UntriedError)]  # type: ignore[union-attr]
@@ -127,7 +127,7 @@ class BatchPool(Pool):
         thread.batch = []
         return True
 
-    def _settle(self, good: List[Task], result: Optional[Returned], failures: List[Undecided]) -> None:
+    def _conclude(self, good: List[Task], result: Optional[Returned], failures: List[Undecided]) -> None:
         """Record each task's outcome, or that it is still to come."""
         if result is None:
             for task in good:

@@ -96,7 +96,7 @@ class Quarantine(Pool):
         deaths = self.suspects.blame([place], error.how)[place].deaths
         return None if deaths >= self._max_deaths else 0.0
 
-    def settled(self, task: Task) -> None:
+    def finished(self, task: Task) -> None:
         """The task has an outcome."""
         self.suspects.forget([id_of(task)])
 

@@ -74,14 +74,14 @@ class _Parked:
         return self.state.now in {State.SENT, State.PARKED} or self.over is not None
 
     @property
-    def settled(self) -> bool:
+    def finished(self) -> bool:
         """Whether nothing more is to be done."""
         return self.state.now in {State.PARKED, State.DONE}
 
     @property
     def outcome(self) -> str:
         """What is told of it."""
-        return (self.state.now if self.settled else State.SENT).value
+        return (self.state.now if self.finished else State.SENT).value
 
     @property
     def is_done(self) -> bool:
@@ -125,7 +125,7 @@ class Parking:
             parked = known[place]
             # What was taken back too late is told with the orders that have it no more, and goes on until it has its outcome.
             parked.until = min(parked.until, now + TOLD_SECONDS)
-            told = parked.settled and now >= parked.until
+            told = parked.finished and now >= parked.until
             if parked.begun and not told and assignment.get(place.topic, place.partition or 0) is parked.partition:
                 self._parked[place] = parked
             else:
@@ -135,7 +135,7 @@ class Parking:
 
     def reports(self) -> List[ParkedReport]:
         """Those that have begun, or have their outcome."""
-        told = [parked for parked in self._parked.values() if parked.begun or parked.settled]
+        told = [parked for parked in self._parked.values() if parked.begun or parked.finished]
         return [ParkedReport(p.partition.topic, p.partition.number, p.offset, p.outcome) for p in told]
 
     def take(self, tasks: Iterable[Task]) -> None:
@@ -147,7 +147,7 @@ class Parking:
     # ---- one of them ----------------------------------------------------------------------------------------------
 
     def _step(self, parked: _Parked, now: float) -> None:
-        if parked.settled:
+        if parked.finished:
             return
         if parked.is_done:
             parked.state.move(State.PARKED if parked.state.now is State.SENT else State.DONE)

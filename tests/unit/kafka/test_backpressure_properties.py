@@ -53,7 +53,7 @@ class Process:
         self.stuck ^= {number}
         other = self.random.choice(self.partitions)
         if other.flow.held:
-            other.flow.settled()
+            other.flow.refused_no_more()
         else:
             other.flow.refused("it can't be stored", again=False)
 

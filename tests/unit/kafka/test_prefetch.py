@@ -144,7 +144,7 @@ def test_what_is_given_back_is_paused_and_comes_again_though_nothing_of_it_was_i
         machine.pause([(TOPIC, 0)])
         stuck.flow.pause()
     machine.turn()
-    stuck.flow.settled()
+    stuck.flow.refused_no_more()
     machine.run(1.5)
 
     assert machine.given_back == [0]

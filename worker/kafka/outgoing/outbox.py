@@ -169,7 +169,7 @@ class Outbox:
             return None
         self._again = [each for each in self._again if each[1] not in waiting]
         for letter in itertools.chain.from_iterable(waiting):
-            self._settled(letter)
+            self._let_go(letter)
         return waiting[0][0].task
 
     def serve(self) -> None:
@@ -189,14 +189,14 @@ class Outbox:
         hopeless = [letter for _, letters in self._again for letter in letters if letter.partition.closing.closed]
         self._again = [waiting for waiting in self._again if not waiting[1][0].partition.closing.closed]
         for letter in hopeless:
-            self._settled(letter)
+            self._let_go(letter)
         return [letter.task for letter in hopeless]
 
     def _produce(self, letters: List[_Letter]) -> None:
         """Produce all records of one task, in this order."""
         for place, letter in enumerate(letters):
             if letter.partition.closing.forgotten:
-                self._settled(letter)
+                self._let_go(letter)
                 continue  # whoever owns the partition now decides about it
             try:
                 self._hand_over(letter)
@@ -235,7 +235,7 @@ class Outbox:
             self._heard(self._of(letters[0]), letters, told)
             return
         for letter in letters:
-            self._settled(letter)
+            self._let_go(letter)
         failed(problem)
 
     def _answered(self, client: _Client, letter: _Letter, problem: Optional[KafkaError]) -> None:
@@ -247,7 +247,7 @@ class Outbox:
             self._heard(client, [letter], problem)
             return
         self.work.add("messages_sent", "", letter.record.topic)
-        self._settled(letter)
+        self._let_go(letter)
         if letter.refused and not letter.partition.flow.held:
             say_goes_on(letter.partition)
         letter.stored(letter.task)
@@ -291,12 +291,12 @@ class Outbox:
             extra=about(Event.PARTITION_HELD, **facts_of(letter.task), reason=problem.name()),
         )  # fmt: skip
 
-    def _settled(self, letter: _Letter) -> None:
+    def _let_go(self, letter: _Letter) -> None:
         """Nothing is waited for on its behalf any more."""
         if not letter.refused:
             return
         self.unstored[letter.what, letter.partition.topic] -= 1
-        letter.partition.flow.settled()
+        letter.partition.flow.refused_no_more()
 
 
 def _by_task(due: List[List[_Letter]]) -> Iterable[List[_Letter]]:

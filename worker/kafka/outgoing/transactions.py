@@ -333,7 +333,7 @@ class Transactions:
         if parcel.refused:
             parcel.refused = False
             self.unstored[parcel.what, parcel.partition.topic] -= 1
-            parcel.partition.flow.settled()
+            parcel.partition.flow.refused_no_more()
 
 
 def _remedy(problem: KafkaError) -> str:

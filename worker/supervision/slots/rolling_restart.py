@@ -54,7 +54,7 @@ class RollingRestart:
         elif self._old is None:
             self._start_successor(slot, now, awake)
         elif slot.child is not self._old:
-            if slot.settled:
+            if slot.steady:
                 self._next()
         elif slot.successor and slot.successor.stage is Stage.WAITING and self._old.state is ChildState.RUNNING:
             self._old.stop(leave=False, kill_at=awake + self._patience)

@@ -65,7 +65,7 @@ class Slot:
         return self.record.joined or (self.child is not None and self.child.joined)
 
     @property
-    def settled(self) -> bool:
+    def steady(self) -> bool:
         """The child works, and nobody waits for its seat."""
         return self.successor is None and self.filled and self.child is not None and self.child.stage is Stage.CONSUMING
 
@@ -73,7 +73,7 @@ class Slot:
     def wishes_recycling(self) -> str:
         """Why its process wishes to be recycled, if it can be now; else empty."""
         child = self.child
-        return child.report.renew if child and child.report and self.settled and not self.retiring else ""
+        return child.report.renew if child and child.report and self.steady and not self.retiring else ""
 
     def report(self, now: float, awake: float) -> SlotReport:
         """What the snapshot says of it."""

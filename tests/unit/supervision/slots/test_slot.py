@@ -29,7 +29,7 @@ def make() -> Iterator[Make]:
 def test_a_new_slot_is_empty_and_due() -> None:
     slot = Slot(3, now=100.0)
 
-    assert (slot.empty, slot.filled, slot.settled, slot.start_at) == (True, False, False, 100.0)
+    assert (slot.empty, slot.filled, slot.steady, slot.start_at) == (True, False, False, 100.0)
 
 
 def test_a_successor_takes_the_place_of_the_child_that_ended(make: Make) -> None:
@@ -57,24 +57,24 @@ def test_a_successor_that_ends_before_its_turn_leaves_the_child_alone(make: Make
 
 
 @pytest.mark.parametrize(
-    ("stage", "filled", "settled"), [("starting", False, False), ("waiting", True, False), ("consuming", True, True)]
+    ("stage", "filled", "steady"), [("starting", False, False), ("waiting", True, False), ("consuming", True, True)]
 )
 def test_a_slot_is_filled_by_a_running_child_and_settled_by_a_consuming_one(
-    make: Make, stage: str, filled: bool, settled: bool
+    make: Make, stage: str, filled: bool, steady: bool
 ) -> None:
     slot, puppet = Slot(3, 100.0), make(1)
     slot.child = puppet.child
     puppet.says(stage)
 
-    assert (slot.filled, slot.settled, slot.empty) == (filled, settled, False)
+    assert (slot.filled, slot.steady, slot.empty) == (filled, steady, False)
 
 
-def test_a_slot_with_a_waiting_successor_is_not_settled(make: Make) -> None:
+def test_a_slot_with_a_waiting_successor_is_not_steady(make: Make) -> None:
     slot, puppet = Slot(3, 100.0), make(1)
     slot.child, slot.successor = puppet.child, make(2).child
     puppet.says("consuming")
 
-    assert not slot.settled
+    assert not slot.steady
 
 
 def test_that_a_process_was_in_the_group_is_known_when_it_has_lost_its_place_and_when_it_was_replaced(make: Make) -> None:
