@@ -31,9 +31,10 @@ from kafka_worker.supervision import preflight
 from kafka_worker.supervision.aside import START_SECONDS, within
 from kafka_worker.supervision.callers.desk import Desk
 from kafka_worker.supervision.callers.http_process import HttpProcess
-from kafka_worker.supervision.children.child import Child, begin
-from kafka_worker.supervision.children.leftovers import LOOK_SECONDS, Leftovers
-from kafka_worker.supervision.children.prepared import First, prepare
+from kafka_worker.supervision.children.child import Child
+from kafka_worker.supervision.children.children import Children
+from kafka_worker.supervision.children.leftovers import LOOK_SECONDS
+from kafka_worker.supervision.children.prepared import First
 from kafka_worker.supervision.premises import Premises
 from kafka_worker.supervision.slots.recycling import RecyclingSchedule
 from kafka_worker.supervision.slots.restart_policy import RestartPolicy
@@ -48,7 +49,6 @@ CLOSE_SECONDS = 2.5  # beyond the drain deadline, until a child that did not end
 SAME_WISH_SECONDS = 0.5
 HURRIED_DRAIN_SECONDS = 0.0  # after a second signal: what is done is still committed, nothing more is waited for
 SPAWN_AGAIN_SECONDS = 5
-ABORT_SECONDS = 2.0  # for a hung child to print its stacks
 
 
 class State(str, Enum):
@@ -75,19 +75,13 @@ class Supervisor:
         """Take over signals and the control socket; no child yet. The caller holds the lock of the premises. `first`: a
         process for slot 0 that is there already."""
         self._settings = settings
-        self._first = first
-        self._environment = environment
         self._state = StateMachine("the supervisor", TRANSITIONS, self._note)
         now = time.monotonic()
         self._awake = AwakeClock(now)
         self._code = ExitCode.OK
         self._slots = {number: Slot(number, now) for number in range(settings.processes)}
-        self._roll = RollingRestart(self._spawn, settings.drain_seconds + CLOSE_SECONDS)
-        self._rolls_next = False
         self._recycling = RecyclingSchedule(settings)
         self._oom_kills = machine.OomKills()
-        self._leftovers = Leftovers()
-        self._work = WorkOfAll()
         self._wish = 0, -math.inf  # the first signal to stop, and when it came
         self._policy = RestartPolicy(
             settings.restart_limit, settings.restart_window_seconds, settings.session_seconds, random.random
@@ -98,10 +92,16 @@ class Supervisor:
         self._selector.register(self._inbox, selectors.EVENT_READ)
         self._slot_selector = SlotSelector(self._selector)
         self._http = HttpProcess(settings, environment, self._selector)
-        self._desk = Desk(
-            settings, self._selector, lambda: self._state.now.value, self._awake, self._slots, self._http, self._work, premises
+        work = WorkOfAll()
+        self._desk = desk = Desk(
+            settings, self._selector, lambda: self._state.now.value, self._awake, self._slots, self._http, work, premises
         )
         self._premises = premises
+        self._children = Children(
+            settings, environment, first, self._selector, work, desk.recent.hear, lambda: desk.standing.orders
+        )
+        self._roll = RollingRestart(self._children.spawn, settings.drain_seconds + CLOSE_SECONDS)
+        self._rolls_next = False
 
     def run(self) -> ExitCode:
         """Until stopped; the exit code says how that went."""
@@ -119,25 +119,17 @@ class Supervisor:
                 self._tend(slot, now, awake)
             self._desk.recent.hear(self._http.tend(now, awake))
             if self._slot_selector.everybody:
-                orphans.reap({self._http.pid, *(child.pid for child in self._children())})
-            left = not self._leftovers.gone(awake)
-            if self._state.now is State.STARTING and all(slot.filled for slot in self._slots.values()):
-                self._state.move(State.RUNNING)
-                self._notifier.ready()
-                if self._rolls_next:
-                    self.handle_sighup()
-            if self._state.now is State.RUNNING and self._slot_selector.everybody:
-                self._recycle(now)
-            if self._state.now is State.ROLLING and self._roll.step(self._slots, now, awake):
-                self._end_roll(now)
+                orphans.reap({self._http.pid, *(child.pid for child in self._present())})
+            all_gone = self._children.all_gone(awake)
+            self._move_on(now, awake)
             self._desk.serve()
             if not self._premises.check():
                 log.error("Another supervisor runs this group here by now: stopping", extra=about(Event.SUPERVISOR_REFUSED))
                 self._stop(ExitCode.GAVE_UP)
             self._tell_systemd(now)
-            if self._state.now is State.STOPPING and not left and all(slot.empty for slot in self._slots.values()):
+            if self._state.now is State.STOPPING and all_gone and all(slot.empty for slot in self._slots.values()):
                 break
-            self._slot_selector.wait(now, LOOK_SECONDS if left else self._patience(now))
+            self._slot_selector.wait(now, self._patience(now) if all_gone else LOOK_SECONDS)
         self._premises.leave()
         self._http.end()
         log.info("Stopped: %s", described(self._code), extra=about(Event.SERVICE_STOPPED, reason=described(self._code)))
@@ -153,26 +145,36 @@ class Supervisor:
                 self.REACTIONS[number](self)
         return signal.SIGCHLD in numbers
 
-    def _children(self) -> List[Child]:
+    def _present(self) -> List[Child]:
         return [child for slot in self._slots.values() for child in (slot.child, slot.successor) if child]
+
+    def _move_on(self, now: float, awake: float) -> None:
+        """To the next state, where all is done in this one."""
+        if self._state.now is State.STARTING and all(slot.filled for slot in self._slots.values()):
+            self._state.move(State.RUNNING)
+            self._notifier.ready()
+            if self._rolls_next:
+                self.handle_sighup()
+        if self._state.now is State.RUNNING and self._slot_selector.everybody:
+            self._recycle(now)
+        if self._state.now is State.ROLLING and self._roll.step(self._slots, now, awake):
+            self._end_roll(now)
 
     # ---- one slot -------------------------------------------------------------------------------------------------
 
     def _tend(self, slot: Slot, now: float, awake: float) -> None:
         """Everything that may be due for a slot, in this order: what ended is seen before what is missing is started."""
         for child in filter(None, (slot.child, slot.successor)):
-            self._desk.recent.hear(child.hear(awake, self._work))
-            if not child.channel.readable:
-                child.channel.leave(self._selector)
-            self._abort_if_hung(child, awake)
+            self._children.hear(child, awake)
+            slot.abort_if_hung(child, awake, self._settings.heartbeat_timeout_seconds)
             slot.kill_if_overdue(child, awake)
         ended = slot.reap()
         if ended is not None:
-            self._forget(ended)
+            self._children.forget(ended, awake)
             self._after_exit(slot, ended, now)
         ended = slot.reap_successor()
         if ended is not None:
-            self._forget(ended)
+            self._children.forget(ended, awake)
             if self._state.now is State.STOPPING or slot.retiring:  # it was asked to end
                 self._after_exit(slot, ended, now)
             else:
@@ -180,38 +182,13 @@ class Supervisor:
         if slot.start_at is not None and now >= slot.start_at:
             slot.start_at = None
             try:
-                slot.child = self._spawn(slot, now, awake)
+                slot.child = self._children.spawn(slot.number, now, awake)
             except OSError as problem:  # no memory, no process, no descriptor: that may pass
                 slot.start_at = now + SPAWN_AGAIN_SECONDS
                 log.warning(
                     "slot %d: no process can be started, soon again: %s%s",
                     slot.number, problem, room.lack(self._settings), extra=about(Event.PROCESS_NOT_STARTED, slot=slot.number),
                 )  # fmt: skip
-
-    def _spawn(self, slot: Slot, now: float, awake: float) -> Child:
-        prepared = self._first.take(slot.number) or prepare(slot.number, self._environment)
-        child = begin(prepared, self._settings, self._desk.standing.orders, slot.number, now, awake)
-        self._selector.register(child.channel, selectors.EVENT_READ)
-        log.info("slot %d: started process %d", slot.number, child.pid, extra=about(Event.PROCESS_STARTED, slot=slot.number))
-        return child
-
-    def _forget(self, child: Child) -> None:
-        self._desk.recent.hear(child.hear(self._awake.seconds, self._work))  # its last words
-        if child.exit_code() != ExitCode.OK:
-            child.why += room.lack(self._settings)
-        self._work.end(child.pid)
-        child.channel.leave(self._selector)
-        child.channel.close()
-        self._leftovers.end(child.pid, self._awake.seconds)
-
-    def _abort_if_hung(self, child: Child, awake: float) -> None:
-        reason = child.hangs(awake, self._settings.heartbeat_timeout_seconds)
-        if reason is not None:
-            log.error(
-                "slot %d: process %d hangs (%s): SIGABRT, its stacks follow",
-                child.slot, child.pid, reason, extra=about(Event.PROCESS_HUNG, slot=child.slot, reason=reason),
-            )  # fmt: skip
-            child.abort(awake + ABORT_SECONDS)
 
     def _after_exit(self, slot: Slot, child: Child, now: float) -> None:
         """A child has ended: by our wish, by its own, or by accident."""
@@ -271,7 +248,7 @@ class Supervisor:
         """Restart all processes, one slot after the other. While they start, as soon as they have: some may have imported what
         is old by now."""
         if self._state.now is State.STARTING:
-            self._rolls_next = bool(self._children())
+            self._rolls_next = bool(self._present())
         if self._state.now is State.RUNNING:
             self._state.move(State.ROLLING)
         if self._state.now is State.ROLLING:
@@ -369,7 +346,7 @@ class Supervisor:
     def _patience(self, now: float) -> float:
         """How long the loop may sleep: until something is due."""
         starts = [slot.start_at - now for slot in self._slots.values() if slot.start_at is not None]
-        kills = [child.kill_at - self._awake.seconds for child in self._children() if child.kill_at is not None]
+        kills = [child.kill_at - self._awake.seconds for child in self._present() if child.kill_at is not None]
         return min([self._http.patience(now), *starts, *kills])
 
 

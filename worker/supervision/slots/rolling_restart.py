@@ -17,7 +17,7 @@ log = logs.logger(__name__)
 
 RECYCLING = "Recycling"
 
-Spawn = Callable[[Slot, float, float], Child]
+Spawn = Callable[[int, float, float], Child]  # by number of slot, monotonic seconds, awake seconds
 
 
 class RollingRestart:
@@ -66,7 +66,7 @@ class RollingRestart:
 
     def _start_successor(self, slot: Slot, now: float, awake: float) -> None:
         try:
-            slot.successor = self._spawn(slot, now, awake)
+            slot.successor = self._spawn(slot.number, now, awake)
             self._old = slot.child
         except OSError as problem:
             self._give_up(f"slot {slot.number}: the next process could not be started: {problem}")

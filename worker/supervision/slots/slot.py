@@ -15,6 +15,8 @@ from kafka_worker.supervision.slots.restart_policy import HEALTHY_SECONDS, SlotR
 
 log = logs.logger(__name__)
 
+ABORT_SECONDS = 2.0  # for a hung child to print its stacks
+
 
 class Slot:
     """Its child, and the successor that waits for that one's seat during a rolling restart."""
@@ -102,6 +104,16 @@ class Slot:
         self.start_at = None
         for child in filter(None, (self.child, self.successor)):
             child.stop(leave=leave, kill_at=kill_at, seconds=seconds)
+
+    def abort_if_hung(self, child: Child, awake: float, timeout: float) -> None:
+        """One of its processes may hang."""
+        reason = child.hangs(awake, timeout)
+        if reason is not None:
+            log.error(
+                "slot %d: process %d hangs (%s): SIGABRT, its stacks follow",
+                self.number, child.pid, reason, extra=about(Event.PROCESS_HUNG, slot=self.number, reason=reason),
+            )  # fmt: skip
+            child.abort(awake + ABORT_SECONDS)
 
     def kill_if_overdue(self, child: Child, awake: float) -> None:
         """One of its processes should have ended by now."""

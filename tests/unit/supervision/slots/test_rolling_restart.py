@@ -26,7 +26,7 @@ class House:
         self.roll = RollingRestart(self.spawn, patience=30.0)
         self.roll.begin(sorted(self.slots))
 
-    def spawn(self, _slot: Slot, _now: float, _awake: float) -> Child:
+    def spawn(self, _slot: int, _now: float, _awake: float) -> Child:
         if not self.can_spawn:
             raise OSError("no more processes")
         self.spawned.append(Puppet(100 + len(self.spawned)))
