@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Callable, Dict, List
 
 import pytest
 
 from kafka_worker.ops import commands, connection
+from kafka_worker.ops.dead_letters import turn
+from kafka_worker.ops.dead_letters.cluster import Cluster
+from kafka_worker.shared.configuration.load import load
 from tests.support.answering import command_settings
 from tests.support.eventually import eventually
 from tests.support.messages import message
@@ -112,6 +117,34 @@ def test_a_replayed_message_keeps_its_bytes_and_goes_to_the_partition_it_came_fr
     assert [each.partition for each in again] == [0, 0, 1]
     assert {(each.key, each.value) for each in again} == {(b"key", b"\xff\x00")}
     assert again[0].headers == [("theirs", b"\x80"), ("dead-letter.replays", b"1")]
+
+
+def test_who_replays_while_another_does_is_told_who_it_is_and_no_message_is_replayed_twice(
+    desk: Desk, service: Callable[..., Service]
+) -> None:
+    """On whatever hosts: it is said in the topic."""
+    ours: Headers = [("dead-letter.topic", desk.topic.encode()), ("dead-letter.partition", b"0")]
+    desk.admin.produce(desk.dlq, [(b"key", b"%d" % n, ours) for n in range(300)])
+    command = service(desk.topic, desk.group).command
+    with ThreadPoolExecutor() as both:
+        answers = list(both.map(lambda _: command("dead-letters", "replay", "--all"), range(2)))
+    assert len(desk.admin.records(desk.topic)) == 300, answers
+
+    desk.admin.produce(desk.dlq, [(b"key", b"300", ours)])
+    with Cluster(load([], os.environ, os.devnull).settings) as elsewhere:
+        another = turn.Turn(elsewhere, desk.dlq, 0, "bob@elsewhere")
+        assert another.begin() == ""
+        refused = desk.does("drop", "--all", code=1)
+        assert "by bob@elsewhere. (If that was killed, this can be done after 30 s)" in refused
+        assert "dropped 0, skipped 0, failed 0" in refused
+        another.end()
+        assert "replayed 1, skipped 0, failed 0" in desk.does("replay", "--all")
+
+    desk.admin.produce(desk.dlq, [(b"key", b"301", ours)])
+    word: List[Row] = [(b"", None, [("dead-letter.resolved", b"at work as %032x since 09:00 by the killed" % 7)])]
+    desk.admin.produce(desk.dlq, word, timestamp=int(1000 * (time.time() - turn.SILENT_SECONDS - 5)))
+    assert "replayed 1, skipped 0, failed 0" in desk.does("replay", "--all")
+    assert [each.value for each in desk.admin.records(desk.topic)][-2:] == [b"300", b"301"]
 
 
 def test_what_strangers_wrote_hides_no_letter_and_one_message_that_is_refused_stops_no_other(desk: Desk) -> None:

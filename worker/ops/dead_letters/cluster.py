@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -48,6 +49,15 @@ class Cluster(Connection):
                 yield from self._taken(message, left)
         self._consumer.unassign()
 
+    def recent(self, topic: str, partition: int, since: int, behind: int) -> Range:
+        """What this partition has of this time (milliseconds since 1970) and later, up to an offset."""
+        _, high = self.ranges(topic, [partition])[partition]
+        try:
+            (found,) = self._consumer.offsets_for_times([TopicPartition(topic, partition, since)], ANSWER_SECONDS)
+        except KafkaException as problem:
+            raise self._failed(f"{topic}[{partition}]", problem.args[0]) from problem
+        return found.offset if found.offset >= 0 else min(high, behind), min(high, behind)
+
     def _taken(self, message: Any, left: Dict[int, int]) -> Iterator[DeadLetterRecord]:
         """The record that a message holds, if it is among what is `left`; a partition that is at its end leaves that."""
         error, number = message.error(), message.partition()
@@ -69,6 +79,11 @@ class Cluster(Connection):
             for index, each in zip(refused, again):
                 found[index] = each
         return found
+
+    def say(self, record: Outgoing) -> None:
+        """Have this stored, and do not wait for it. Any thread, after something was stored."""
+        with contextlib.suppress(BufferError, KafkaException):
+            self._producing().produce(record.topic, record.value, record.key, record.partition, headers=record.headers)
 
     def _sent(self, producer: Producer, records: Sequence[Outgoing]) -> List[Stored]:
         found = [Stored("no answer")] * len(records)

@@ -81,10 +81,10 @@ def is_marker(record: DeadLetterRecord) -> bool:
 def resolution_of(record: DeadLetterRecord) -> Optional[Resolution]:
     """What a record resolves, if it is a marker that can be read and stands behind its letter; else None."""
     said = dict(record.headers)
-    found = _MARKER.fullmatch(_text(said.get(RESOLVED))) if is_marker(record) else None
+    found = _MARKER.fullmatch(text_of(said.get(RESOLVED))) if is_marker(record) else None
     if found is None or int(found[1]) != record.partition or int(found[2]) >= record.offset:
         return None
-    to = _REPLAYED_TO.fullmatch(_text(said.get(REPLAYED_TO))) if found[3] == "replayed" else None
+    to = _REPLAYED_TO.fullmatch(text_of(said.get(REPLAYED_TO))) if found[3] == "replayed" else None
     replay = Replay((int(to[1]), int(to[2])), int(to[3])) if to else None
     return Resolution((int(found[1]), int(found[2])), found[3], found[4], found[5], replay)
 
@@ -120,7 +120,7 @@ class Letter:
     @staticmethod
     def of(record: DeadLetterRecord, replays: Optional[Mapping[MessageId, int]] = None) -> Letter:
         """The letter that a record holds. `replays`: how often messages were replayed, by where they stood then."""
-        ours = {name[len(DEAD_LETTER) :]: _text(value) for name, value in record.headers if name.startswith(DEAD_LETTER)}
+        ours = {name[len(DEAD_LETTER) :]: text_of(value) for name, value in record.headers if name.startswith(DEAD_LETTER)}
         theirs = [(name, value) for name, value in record.headers if not name.startswith(DEAD_LETTER)]
         letter = Letter(record, ours, theirs)
         return replace(letter, replays=(replays or {}).get(letter.source, 0))
@@ -190,7 +190,7 @@ def selected(letter: Letter, wanted: DeadLetterRequest) -> bool:
     return (
         (not wanted.places or letter.place in wanted.places)
         and (not wanted.error or any(wanted.error.lower() in error.lower() for error in errors))
-        and (wanted.key is None or (key is not None and wanted.key in (_text(key), readable(key, len(key)))))
+        and (wanted.key is None or (key is not None and wanted.key in (text_of(key), readable(key, len(key)))))
         and (wanted.since is None or letter.failed_at >= wanted.since)
         and (wanted.until is None or letter.failed_at < wanted.until)
         and wanted.partition in (None, letter.partition)
@@ -206,5 +206,6 @@ def iso(seconds: float) -> str:
         return UNKNOWN
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """The value of a header, where it is one."""
     return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else ""

@@ -10,13 +10,14 @@ import signal
 import socket
 import sys
 import time
-from typing import Dict, Iterator, List, Mapping, Set
+from typing import Callable, Dict, Iterator, List, Mapping, Set
 
 from kafka_worker.ops.dead_letters.cluster import Cluster, Stored
 from kafka_worker.ops.dead_letters.letter import Letter, MessageId, history, iso
 from kafka_worker.ops.dead_letters.plan import Action, Outgoing, Summary, batches, first_open, marker, reason_to_skip, replayed
 from kafka_worker.ops.dead_letters.scope import Scope
 from kafka_worker.ops.dead_letters.text import source
+from kafka_worker.ops.dead_letters.turn import Turn
 from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest, LetterId
 from kafka_worker.shared.output.streams import complain, show, tell
 
@@ -43,14 +44,44 @@ class Resolver:
         try:
             for scope in scopes:
                 self._resolved = set()
-                for batch in batches(self._to_do(scope)) if chosen else ():
-                    with _uninterrupted():
-                        self._perform(scope, batch)
+                if chosen:
+                    failed += self._resolve(scope)
                 if self._wanted.purge:
                     failed += self._purge(scope)
         finally:
             show(str(self._summary))
         return failed + self._summary.failed
+
+    def _resolve(self, scope: Scope) -> int:
+        """Do it, when it is our turn; 1: it was not, or not for long enough."""
+        if self._wanted.dry_run:
+            self._work(scope, lambda: False)
+            return 0
+        skipped = self._summary.skipped.copy()
+        if next(self._to_do(scope), None) is None:
+            return 0  # by a timer this may be so each minute, and each turn leaves two records
+        self._summary.skipped = skipped
+        turn = Turn(self._cluster, scope.name, scope.partitions[0], self._by)
+        problem = turn.begin()
+        if problem:
+            complain(f"{scope.name}: {problem}")
+            self._cluster.topics()  # raises, when it is because there is no broker any more
+            return 1
+        try:
+            scope.look()  # whoever had the turn before us has resolved some
+            self._work(scope, turn.passed)
+        finally:
+            turn.end()
+        if turn.passed():
+            complain(f"{scope.name}: given up, because this was held up, and another may have begun since. Begin again")
+        return int(turn.passed())
+
+    def _work(self, scope: Scope, is_over: Callable[[], bool]) -> None:
+        for batch in batches(self._to_do(scope)):
+            if is_over():
+                return
+            with _uninterrupted():
+                self._perform(scope, batch)
 
     def _to_do(self, scope: Scope) -> Iterator[Letter]:
         most = sys.maxsize if self._wanted.limit is None else self._wanted.limit

@@ -14,7 +14,7 @@ from kafka_worker.shared.settings import Settings
 
 
 class Scope:
-    """A dead-letter topic, as it was when the command began: what comes later is not looked at, so that a message which is
+    """A dead-letter topic, as it was when the command looked: what comes later is not looked at, so that a message which is
     replayed and fails again at once is not replayed in a circle."""
 
     def __init__(self, cluster: Cluster, name: str, partitions: List[int], suffix: str, wanted: DeadLetterRequest) -> None:
@@ -22,13 +22,17 @@ class Scope:
         self.name = name
         self.suffix = suffix
         self._cluster = cluster
-        self._partitions = partitions
+        self.partitions = partitions
         self._wanted = wanted
+        self.look()
+
+    def look(self) -> None:
+        """Take it as it is now."""
         self._ranges = self.now()
 
     def now(self) -> Dict[int, Range]:
         """How far the topic goes by now."""
-        return self._cluster.ranges(self.name, self._partitions)
+        return self._cluster.ranges(self.name, self.partitions)
 
     def letters(self) -> Iterator[Listed]:
         """All letters that are wanted, in the order of their partitions. The topic is read twice, because what resolves a

@@ -6,12 +6,15 @@ import io
 import json
 import signal
 import sys
+import time
+from types import SimpleNamespace
 from typing import Any, Dict, List, Optional, Tuple, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafka_worker.ops.dead_letters import resolve
 from kafka_worker.ops.dead_letters.cluster import Stored
 from kafka_worker.ops.dead_letters.letter import (
     DeadLetterRecord,
@@ -121,6 +124,12 @@ def test_the_account_says_what_was_skipped_and_why() -> None:
     assert str(summary) == "replayed 12, skipped 3 (3 replayed 3 times already), failed 0"
 
 
+@pytest.fixture
+def our_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolve, "Turn", lambda *_: SimpleNamespace(begin=str, passed=bool, end=int))
+
+
+@pytest.mark.usefixtures("our_turn")
 def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(capsys: pytest.CaptureFixture[str]) -> None:
     blocked: List[Any] = []
 
@@ -130,7 +139,7 @@ def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(ca
             return [Stored("", 3, 99) for _ in records]
 
     class Holds:
-        name, suffix = DLQ, ".dlq"
+        name, suffix, partitions, look = DLQ, ".dlq", [0], int
 
         def letters(self) -> List[Any]:
             return [(letter(), None)]
@@ -144,6 +153,7 @@ def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(ca
         assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT} <= now
 
 
+@pytest.mark.usefixtures("our_turn")
 def test_a_replay_goes_on_to_its_end_also_when_nobody_hears_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     stored: List[Any] = []
 
@@ -156,7 +166,7 @@ def test_a_replay_goes_on_to_its_end_also_when_nobody_hears_of_it(monkeypatch: p
             pass
 
     class Holds:
-        name, suffix = DLQ, ".dlq"
+        name, suffix, partitions, look = DLQ, ".dlq", [0], int
 
         def letters(self) -> List[Any]:
             return [(letter(offset=number), None) for number in (1, 2)]
@@ -172,6 +182,33 @@ def test_a_replay_goes_on_to_its_end_also_when_nobody_hears_of_it(monkeypatch: p
 
     assert failed == 2
     assert len(stored) == 2
+
+
+def test_who_has_slept_gives_his_turn_up_before_the_next_letter(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Sleeps:
+        def store(self, records: List[Any]) -> List[Stored]:
+            return [Stored("", 0, 99) for _ in records]
+
+        def recent(self, *_: Any) -> Tuple[int, int]:
+            return (99, 100)
+
+        def read(self, *_: Any) -> List[Any]:
+            monkeypatch.setattr(time, "time", lambda: 1e10)
+            return []
+
+    class Holds:
+        name, suffix, partitions, look = DLQ, ".dlq", [0], int
+
+        def letters(self) -> List[Any]:
+            return [(letter(), None)]
+
+    failed = Resolver(cast("Any", Sleeps()), DeadLetterRequest("replay", all=True), TOPICS).run([cast("Any", Holds())])
+
+    assert failed == 1
+    told = "".join(capsys.readouterr())
+    assert "given up, because this was held up" in told and "replayed 0" in told
 
 
 def test_space_is_free_up_to_the_first_letter_that_is_open() -> None:
