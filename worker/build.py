@@ -12,11 +12,11 @@ from kafka_worker.draining.stopping import Stopping
 from kafka_worker.gates.gates import Gates
 from kafka_worker.handler.lives import Hooks
 from kafka_worker.handler.routing import Handlers
-from kafka_worker.kafka.backpressure import Backpressure
+from kafka_worker.kafka.incoming.backpressure import Backpressure
+from kafka_worker.kafka.incoming.prefetch import Prefetch
 from kafka_worker.kafka.outgoing.outbox import Outbox
 from kafka_worker.kafka.outgoing.transactions import AnyOutbox, Transactions
 from kafka_worker.kafka.outgoing.transactor import Transactor
-from kafka_worker.kafka.prefetch import Prefetch
 from kafka_worker.kafka.properties import Member, consumer_properties, may_owe_a_rejoin, member_name, producer_properties
 from kafka_worker.kafka.tokens import Tokens, with_tokens
 from kafka_worker.loop import ConsumerLoop

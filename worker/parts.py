@@ -9,8 +9,8 @@ from kafka_worker.draining.ongoing import Ongoing
 from kafka_worker.draining.settling import Settling
 from kafka_worker.draining.stopping import Stopping
 from kafka_worker.gates.gates import Gates
-from kafka_worker.kafka.backpressure import Backpressure
-from kafka_worker.kafka.prefetch import Prefetch
+from kafka_worker.kafka.incoming.backpressure import Backpressure
+from kafka_worker.kafka.incoming.prefetch import Prefetch
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.pools.runner import Runner
 from kafka_worker.recovery.follow_up import FollowUp

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, Iterator, List
 
 import pytest
 
-from kafka_worker.kafka import consumer, prefetch
+from kafka_worker.kafka import consumer
 from kafka_worker.kafka.consumer import create_consumer
+from kafka_worker.kafka.incoming import prefetch
 from kafka_worker.shared.system.memory import LEAST_BYTES, MEBIBYTE, SUPERVISOR_BYTES
 from tests.support.eventually import eventually
 from tests.support.messages import Sent, between, keys_of, message, messages

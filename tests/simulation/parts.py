@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 from kafka_worker import build, loop, process
 from kafka_worker.draining import ending, settling
-from kafka_worker.kafka import backpressure, consumer, prefetch
+from kafka_worker.kafka import consumer
+from kafka_worker.kafka.incoming import backpressure, beginnings, prefetch
 from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes import decisions, results, retry
@@ -44,7 +45,7 @@ ORDINARY, HOT, MOVING = 1, 6, 60
 WEIGHTS = Weighted(finely=Pool._serve_one.__code__)
 for _module in (
     arrivals, assignment, closing, commits, committer, consumer, decisions, ending, flow, intake, journal, loop, outbox,
-    ownership, process, recovery, results, retry, stored, backpressure, prefetch,
+    ownership, process, recovery, results, retry, stored, backpressure, beginnings, prefetch,
 ):  # fmt: skip
     WEIGHTS.add(_module, ORDINARY)
 for _module in (lanes, settling, task, tracker):

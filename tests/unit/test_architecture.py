@@ -17,7 +17,7 @@ LONGEST_FILE, LONGEST_FUNCTION = 400, 50  # lines
 HOMES: Dict[str, Tuple[str, ...]] = {
     "confluent_kafka": (
         "worker/kafka/consumer.py", "worker/kafka/topic_ids.py", "worker/kafka/__init__.py", "worker/check.py",
-        "worker/kafka/brokers.py", "worker/kafka/rewinds.py", "worker/kafka/ends.py", "worker/kafka/groups/new_protocol.py",
+        "worker/kafka/brokers.py", "worker/kafka/incoming/", "worker/kafka/ends.py", "worker/kafka/groups/new_protocol.py",
         "worker/kafka/outgoing/",
         "worker/ops/first_run/embedded_broker.py", "worker/ops/dead_letters/cluster.py",
         "worker/ops/connection.py", "worker/ops/lag/group.py", "worker/ops/doctor/", "worker/testing/service.py",

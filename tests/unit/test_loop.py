@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import pytest
 
-from kafka_worker.kafka.backpressure import OVERHEAD
+from kafka_worker.kafka.incoming.backpressure import OVERHEAD
 from kafka_worker.partitions import commits
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.recovery.recovery import Recovery

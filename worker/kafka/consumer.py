@@ -19,9 +19,10 @@ from kafka_worker.kafka.brokers import Brokers
 from kafka_worker.kafka.client_log import ClientLog, client_log
 from kafka_worker.kafka.ends import Asker, Ends
 from kafka_worker.kafka.errors import Meaning, is_of_one_partition, meaning
+from kafka_worker.kafka.incoming.beginnings import RESET, Beginnings
+from kafka_worker.kafka.incoming.rewinds import BEGINNING, Rewinds
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition, harmless
-from kafka_worker.kafka.properties import EARLIEST, is_cooperative
-from kafka_worker.kafka.rewinds import BEGINNING, END, RESET, RESETS, Rewinds
+from kafka_worker.kafka.properties import EARLIEST
 from kafka_worker.kafka.tokens import SETTING, SigningIn
 from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.shared import logs
@@ -72,17 +73,18 @@ class GroupConsumer:
         self.signing_in = SigningIn(properties.get(SETTING), clock)
         self._properties, self._topics = {**properties, **callbacks}, list(topics)
         self._static = "group.instance.id" in properties
-        self._reset = str(properties.get(RESET))
-        self.begins_at_the_end = RESETS.get(self._reset) == END  # where the group has committed nothing
-        self._paused: List[TopicPartition] = []  # of those that are just being assigned
-        self._told: Dict[TopicPartition, ClientPartition] = {}  # the same: what the broker has told that it holds
-        self._cooperative = is_cooperative(properties)
+        self._beginnings = Beginnings(properties)
         self._join()
 
     @property
     def away(self) -> bool:
         """No broker answers, as far as we know."""
         return self.brokers.away
+
+    @property
+    def begins_at_the_end(self) -> bool:
+        """Where the group has committed nothing."""
+        return self._beginnings.at_the_end
 
     def _join(self) -> None:
         its_log = ClientLog(self._on_topic, self._on_made_anew, self._on_outlived, self._on_gone)
@@ -148,8 +150,7 @@ class GroupConsumer:
                 problem, extra=about(Event.COMMITTED_UNKNOWN),
             )  # fmt: skip
             return {}
-        self._told = {(place.topic, place.partition): place for place in places if place.error is None}
-        return {name: (place.offset, place.metadata) for name, place in self._told.items()}
+        return {name: (place.offset, place.metadata) for name, place in self._beginnings.told(places).items()}
 
     def positions(self, names: Iterable[TopicPartition]) -> Dict[TopicPartition, int]:
         """The offset behind the last one delivered, of each partition; markers of transactions count as delivered. None in the
@@ -178,7 +179,7 @@ class GroupConsumer:
 
     def pause_from_the_start(self, names: List[TopicPartition]) -> None:
         """Of these, which are just being assigned, nothing must be fetched before they are resumed."""
-        self._paused = names
+        self._beginnings.pause(names)
 
     def pause(self, names: List[TopicPartition]) -> None:
         """Fetch no more of these."""
@@ -222,9 +223,9 @@ class GroupConsumer:
         self._rewinds.forget(names)
         # The client remembers a pause from an earlier assignment; ours starts unpaused.
         consumer.resume(partitions)
-        self._paused, self._told = [], {}
+        self._beginnings.clear()
         self._listener.on_assigned(names)
-        self._begin(consumer, partitions)
+        self._beginnings.assign(consumer, partitions)
         if not self.joined:
             log.info(
                 "Connected to Kafka and listening to the topic... (assigned: %s)", _listed(names), extra=about(Event.ASSIGNED)
@@ -233,26 +234,6 @@ class GroupConsumer:
             log.info("Assigned: %s", _listed(names), extra=about(Event.ASSIGNED))
         self.joined, self.lost = True, False
         self.brokers.answered()
-
-    def _begin(self, consumer: Consumer, partitions: List[ClientPartition]) -> None:
-        """Take these as assigned. What the client is not told it does by itself after the callback: a pause before the
-        assignment does not last, though. And where it asks itself for what is committed, a broker that is no coordinator any
-        more has it wait for ever, and where nothing is, it waits 100 ms (librdkafka 2.16, `handle_OffsetFetch`,
-        `rd_kafka_offset_reset`)."""
-        if self._told or self._paused:
-            places = [self._place(place) for place in partitions]
-            (consumer.incremental_assign if self._cooperative else consumer.assign)(places)
-        if self._paused:
-            self.pause(self._paused)
-
-    def _place(self, partition: ClientPartition) -> ClientPartition:
-        """Where it begins: at what is committed, or else where `auto.offset.reset` says, if that is known."""
-        told = self._told.get((partition.topic, partition.partition))
-        if told is None:
-            return partition
-        epoch = -1 if told.leader_epoch is None else told.leader_epoch
-        offset = told.offset if told.offset >= 0 else RESETS.get(self._reset, told.offset)
-        return ClientPartition(partition.topic, partition.partition, offset, leader_epoch=epoch)
 
     @harmless
     def _on_revoke(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, Mapping, Set
 
 from kafka_worker.kafka.consumer import GroupConsumer
-from kafka_worker.kafka.rewinds import BEGINNING, END
+from kafka_worker.kafka.incoming.rewinds import BEGINNING, END
 from kafka_worker.kafka.topic_ids import short
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN, Home

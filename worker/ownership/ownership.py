@@ -10,8 +10,8 @@ from typing import Any, Callable, List, Tuple
 
 from kafka_worker.draining.ending import BROKEN
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.incoming.prefetch import give_back
 from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
-from kafka_worker.kafka.prefetch import give_back
 from kafka_worker.ownership.arrivals import Arrivals
 from kafka_worker.ownership.committer import Committer
 from kafka_worker.ownership.reading import Reading

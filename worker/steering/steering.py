@@ -11,7 +11,7 @@ import time
 from typing import Callable, List, Tuple
 
 from kafka_worker.kafka.consumer import GroupConsumer
-from kafka_worker.kafka.prefetch import give_back
+from kafka_worker.kafka.incoming.prefetch import give_back
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.parts import Parts
 from kafka_worker.shared.ipc.orders import Order, Orders, Pauses

@@ -9,7 +9,7 @@ from typing import List, Set
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafka_worker.kafka.backpressure import Load, Shares
+from kafka_worker.kafka.incoming.backpressure import Load, Shares
 from kafka_worker.partitions.assignment import Partition
 
 TURNS = 40

@@ -6,8 +6,8 @@ import heapq
 from collections import deque
 from typing import Any, Deque, Dict, List, Tuple
 
-from kafka_worker.kafka.backpressure import Backpressure
-from kafka_worker.kafka.prefetch import Prefetch
+from kafka_worker.kafka.incoming.backpressure import Backpressure
+from kafka_worker.kafka.incoming.prefetch import Prefetch
 from kafka_worker.kafka.properties import CONSUMER_DEFAULTS, consumer_properties
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Assignment, Partition

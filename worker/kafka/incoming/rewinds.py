@@ -8,17 +8,11 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaExcepti
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.listener import TopicPartition
-from kafka_worker.kafka.properties import EARLIEST, LATEST
 from kafka_worker.shared import logs
 
 log = logs.logger(__name__)
 
 BEGINNING, END = OFFSET_BEGINNING, OFFSET_END
-RESET = "auto.offset.reset"
-RESETS = {  # what it says; `error` says nothing
-    **dict.fromkeys(EARLIEST, BEGINNING),
-    **dict.fromkeys(LATEST, END),
-}
 
 
 class Rewinds:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import List
 
-from kafka_worker.kafka.backpressure import OVERHEAD, MessageWeights
+from kafka_worker.kafka.incoming.backpressure import OVERHEAD, MessageWeights
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.tracker import DONE, RUNNING, SEGMENT_SIZE

@@ -7,8 +7,8 @@ from typing import List
 
 import pytest
 
-from kafka_worker.kafka.backpressure import OVERHEAD
-from kafka_worker.kafka.prefetch import (
+from kafka_worker.kafka.incoming.backpressure import OVERHEAD
+from kafka_worker.kafka.incoming.prefetch import (
     AMPLE_SECONDS,
     EMPTY_SECONDS,
     FULL_SECONDS,
@@ -21,7 +21,7 @@ from kafka_worker.kafka.prefetch import (
 )
 from kafka_worker.shared.system import memory
 from tests.unit.fakes import TOPIC, Message, some_settings
-from tests.unit.kafka.machine import Machine
+from tests.unit.kafka.incoming.machine import Machine
 
 
 def longest(moments: List[float]) -> float:

@@ -18,8 +18,8 @@ import math
 import threading
 from typing import Any, Callable, Iterable, List, Protocol, Tuple
 
-from kafka_worker.kafka.backpressure import OVERHEAD, Backpressure
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.kafka.incoming.backpressure import OVERHEAD, Backpressure
 from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.partitions.flow import Attention
 from kafka_worker.partitions.task import Task

@@ -4,7 +4,7 @@ from typing import Dict, List
 
 import pytest
 
-from kafka_worker.kafka.backpressure import Load, Shares
+from kafka_worker.kafka.incoming.backpressure import Load, Shares
 from kafka_worker.partitions.assignment import Partition
 
 ENDLESS = 100_000  # messages that wait

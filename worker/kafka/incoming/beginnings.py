@@ -1,0 +1,63 @@
+"""Where partitions that are just being assigned begin, and which of them are paused from the start. Consumer thread only."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, List
+
+from confluent_kafka import Consumer
+from confluent_kafka import TopicPartition as ClientPartition
+
+from kafka_worker.kafka.incoming.rewinds import BEGINNING, END
+from kafka_worker.kafka.listener import TopicPartition
+from kafka_worker.kafka.properties import EARLIEST, LATEST, is_cooperative
+
+RESET = "auto.offset.reset"
+_RESETS = {  # what it says; `error` says nothing
+    **dict.fromkeys(EARLIEST, BEGINNING),
+    **dict.fromkeys(LATEST, END),
+}
+
+
+class Beginnings:
+    """Those of one assignment after the other."""
+
+    def __init__(self, properties: Dict[str, Any]) -> None:
+        """`properties` are the consumer's."""
+        self._reset = str(properties.get(RESET))
+        self.at_the_end = _RESETS.get(self._reset) == END  # where the group has committed nothing
+        self._cooperative = is_cooperative(properties)
+        self._paused: List[TopicPartition] = []
+        self._told: Dict[TopicPartition, ClientPartition] = {}
+
+    def clear(self) -> None:
+        """Others are being assigned now, of which nothing is known."""
+        self._paused, self._told = [], {}
+
+    def pause(self, names: List[TopicPartition]) -> None:
+        """Nothing of these must be fetched before they are resumed."""
+        self._paused = names
+
+    def told(self, places: Iterable[ClientPartition]) -> Dict[TopicPartition, ClientPartition]:
+        """What the broker holds of them, as far as it has told, by their names."""
+        self._told = {(place.topic, place.partition): place for place in places if place.error is None}
+        return self._told
+
+    def assign(self, consumer: Consumer, partitions: List[ClientPartition]) -> None:
+        """Take these as assigned. What the client is not told it does by itself after the callback: a pause before the
+        assignment does not last, though. And where it asks itself for what is committed, a broker that is no coordinator any
+        more has it wait for ever, and where nothing is, it waits 100 ms (librdkafka 2.16, `handle_OffsetFetch`,
+        `rd_kafka_offset_reset`)."""
+        if self._told or self._paused:
+            places = [self._place(place) for place in partitions]
+            (consumer.incremental_assign if self._cooperative else consumer.assign)(places)
+        if self._paused:
+            consumer.pause([ClientPartition(*name) for name in self._paused])
+
+    def _place(self, partition: ClientPartition) -> ClientPartition:
+        """Where it begins: at what is committed, or else where `auto.offset.reset` says, if that is known."""
+        told = self._told.get((partition.topic, partition.partition))
+        if told is None:
+            return partition
+        epoch = -1 if told.leader_epoch is None else told.leader_epoch
+        offset = told.offset if told.offset >= 0 else _RESETS.get(self._reset, told.offset)
+        return ClientPartition(partition.topic, partition.partition, offset, leader_epoch=epoch)
