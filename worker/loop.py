@@ -93,6 +93,7 @@ class ConsumerLoop:
         probation = Probation(journal, parts.quarantine.suspects, settings.max_deaths, self._clock())
         duties = partial(self._duties, in_callback=True)
         self._ownership = Ownership(settings, parts, recovery, probation, self._steering, self._clock, duties)
+        parts.follow_up.sit_down(parts.topics)
         self._join()
 
     def _follow_up(self) -> None:
@@ -131,6 +132,12 @@ class ConsumerLoop:
         if self._careful != ownership.careful:
             care = "as usual" if self._careful else "with care"
             log.info("Joining anew, to fetch %s", care, extra=about(Event.JOINED_ANEW))
+            self._join_anew()
+        if ownership.misplaced:
+            log.warning(
+                "Joining anew: the group takes us for who had our seat before, and was subscribed to other topics",
+                extra=about(Event.JOINED_ANEW),
+            )
             self._join_anew()
         if ownership.outlived:
             log.warning("Joining anew: our client reads nothing of a topic that was made anew", extra=about(Event.JOINED_ANEW))
@@ -206,7 +213,7 @@ class ConsumerLoop:
             self._stage.move(Stage.CLOSING)
             self._ownership.parting = True
             if end.leave(owed=self._parts.follow_up.owed):
-                self._parts.follow_up.paid()
+                self._parts.follow_up.left()
         # The client is closed, and tells nothing of partitions any more: the rest of the report stays.
         self.report = replace(self.report, ending=self._consumer.ending, dropped=self._ownership.dropped)
         return self._consumer.ending or (ExitCode.GAVE_UP if self._cut_off else ExitCode.OK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import TYPE_CHECKING, Any, Dict
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Sequence, Set
 
 import pytest
 
@@ -14,6 +14,9 @@ from tests.support.scene import PARTITIONS, SECONDS, Scene, revocations
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.support.admin import Admin
+    from tests.support.service import Service
 
 pytestmark = pytest.mark.processes
 
@@ -38,3 +41,25 @@ def test_what_a_killed_process_was_giving_up_is_not_left_to_nobody(scene: Scene,
 
     scene.wait_owned_by(["here-0", "other-0"], OWNED_SECONDS)
     scene.wait_done()
+
+
+def test_who_starts_with_other_topics_after_a_crash_consumes_just_these(
+    admin: Admin, topic: Callable[..., str], group: str, service: Callable[..., Service], tmp_path: Path
+) -> None:
+    """The seats of the dead are subscribed to what was consumed before, and who sits down in them gets partitions of that, for
+    ever: whatever was noted of it (one topic more), or lost (another topic)."""
+    names = [topic(partitions=2) for _ in range(3)]
+
+    def start(topics: Sequence[str], folder: Optional[str]) -> Service:
+        return service(",".join(topics), group, processes=1, runtime_directory=folder).start()
+
+    start(names[:1], str(tmp_path)).wait_ready(partitions=2).close()
+    second = start(names[:2], str(tmp_path))
+    eventually(lambda: topics_of(second) == set(names[:2]), OWNED_SECONDS, "what is new is consumed, too")
+    second.close()
+    third = start(names[2:], None)
+    eventually(lambda: topics_of(third) == set(names[2:]), OWNED_SECONDS, "what is not ours any more is not")
+
+
+def topics_of(service: Service) -> Set[str]:
+    return {topic for owned in service.partitions().values() for topic, _ in owned}

@@ -26,7 +26,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.topic_settings import ByTopic
+from kafka_worker.shared.topic_settings import PATTERN, ByTopic
 from kafka_worker.standstill.losses import Losses
 from kafka_worker.standstill.unreadable import DEADLY, Fault
 from kafka_worker.steering.steering import Steering
@@ -72,6 +72,8 @@ class Ownership(RebalanceListener):
         self._arrivals = Arrivals(recovery, parts.topics)
         self._consumer: GroupConsumer
         self._follow_up = parts.follow_up
+        self._topics = parts.topics
+        self.misplaced = False  # the group takes us for who had our seat before
         self.parting = False  # our client closes: what it gives up by that, the group gives to whoever comes next
         self._unwanted: List[TopicPartition] = []  # assigned although we end, and not paused yet
         self.assignment = Assignment(self._new_partition)
@@ -90,7 +92,7 @@ class Ownership(RebalanceListener):
 
     def use(self, consumer: GroupConsumer) -> None:
         """This is our client from now on."""
-        self._consumer, self.parting = consumer, False
+        self._consumer, self.parting, self.misplaced = consumer, False, False
         self._arrivals.use()
         self.committer.use(consumer)
 
@@ -104,6 +106,8 @@ class Ownership(RebalanceListener):
         if self._stopping.wish is not None:
             self._unwanted += names
             return
+        if self._is_of_others(names):
+            return
         partitions = [self.assignment.add(*name) for name in names]
         self._arrivals.receive(self._consumer, partitions)
         self.committer.soon()
@@ -112,6 +116,14 @@ class Ownership(RebalanceListener):
         self._ongoing.receive(told)
         self._doubt(partitions)
         self.serve()
+
+    def _is_of_others(self, names: List[TopicPartition]) -> bool:
+        """Whether we are given what only who had our seat before subscribed to, without a note of it. We take none of it."""
+        patterns = any(topic.startswith(PATTERN) for topic in self._topics)  # what these fit, the client has its own mind of
+        if not patterns and not {topic for topic, _ in names}.issubset(self._topics):
+            self._follow_up.owe()
+            self.misplaced = self._follow_up.owed
+        return self.misplaced
 
     def _doubt(self, partitions: List[Partition]) -> None:
         """Fetch nothing of those of these of which our process may die."""

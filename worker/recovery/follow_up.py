@@ -1,16 +1,20 @@
 """Whether the group waits for our member to join again. A cooperative member that has given partitions up owes it that
 (KIP-429 calls it the follow-up rebalance): only then do others get them. Who comes next in the seat of a static member gets
 what the group has written down for it, at once, and nobody rebalances: if the member before died, or ended, between the two,
-what it had given up is nobody's, for ever. So it is noted, in a file beside the slot's lock, which survives `kill -9`."""
+what it had given up is nobody's, for ever. So it is noted, in a file beside the slot's lock, which survives `kill -9`.
+
+Likewise where that next one subscribes to other topics: the group goes on by what the one before was subscribed to, gives us
+partitions of topics that are not ours any more, and nobody those that are. So these are noted, too."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+from typing import Iterable
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.system.runtime_files import open_private
+from kafka_worker.shared.system.runtime_files import open_private, replace
 
 log = logs.logger(__name__)
 
@@ -21,14 +25,28 @@ class FollowUp:
     def __init__(self, path: str) -> None:
         """`path`: of the file, which is there as long as it is owed; empty: it never is."""
         self._path = path
+        self._noted = path and f"{path}.topics"
 
     @property
     def owed(self) -> bool:
         """By us, or by who had the slot before."""
         return bool(self._path) and os.path.exists(self._path)
 
+    def sit_down(self, topics: Iterable[str]) -> None:
+        """We take the seat, to subscribe to these: who had it before may have been subscribed to others."""
+        if not self._path:
+            return
+        ours = "\n".join(sorted(topics))
+        with contextlib.suppress(OSError, ValueError):  # it is not known
+            with open(self._noted, encoding="utf-8") as file:
+                if file.read() == ours:
+                    return
+            self.owe()
+        with contextlib.suppress(OSError):  # there is no room: who comes next finds what is noted now, and joins twice
+            replace(self._noted, ours)
+
     def owe(self) -> None:
-        """Partitions are being given up."""
+        """Partitions are being given up, or the group has to be told anew what we subscribe to."""
         if not self._path:
             return
         try:
@@ -41,6 +59,14 @@ class FollowUp:
 
     def paid(self) -> None:
         """The group has told what is ours since, or that we have left it."""
+        self._remove(self._path)
+
+    def left(self) -> None:
+        """The seat is given up for good."""
+        self._remove(self._path)
+        self._remove(self._noted)
+
+    def _remove(self, path: str) -> None:
         with contextlib.suppress(OSError):  # it is not there; or it stays, and the next one in the slot joins twice
-            if self._path:
-                os.unlink(self._path)
+            if path:
+                os.unlink(path)

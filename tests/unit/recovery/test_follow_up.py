@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Tuple, cast
+from typing import Any, Dict, List, Optional, Tuple, cast
 
 import pytest
 
 from kafka_worker.kafka.groups import former
 from kafka_worker.kafka.properties import may_owe_a_rejoin
 from kafka_worker.recovery.follow_up import FollowUp
-from tests.unit.fakes import ScriptedGroup, Step
+from tests.unit.fakes import TOPIC, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, revoke, stop
 
 
@@ -126,6 +126,37 @@ def test_the_group_is_not_waited_for_by_who_shall_stop() -> None:
     assert group.deeds == ["leave", "close"]
 
 
+@pytest.mark.parametrize(("before", "owed"), [(None, False), (["b", "a"], False), (["a"], True), (["a", "b", "c"], True)])
+def test_the_seat_of_who_was_subscribed_to_other_topics_has_to_be_left_first(
+    tmp_path: Path, before: Optional[List[str]], *, owed: bool
+) -> None:
+    """The group would go on by those: what is new would be nobody's, and what is not ours any more would be held."""
+    path = str(tmp_path / "slot-0.rejoin")
+    if before:
+        FollowUp(path).sit_down(before)
+
+    ours = FollowUp(path)
+    ours.sit_down(["a", "b"])
+    FollowUp(path).sit_down(["a", "b"])
+
+    assert ours.owed is owed, "until it is done, whoever comes next"
+    ours.left()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_is_given_what_others_were_subscribed_to_takes_none_of_it_and_joins_anew(bench: Bench) -> None:
+    """Where nobody has noted to what."""
+
+    def assign_both(group: ScriptedGroup) -> List[Any]:
+        group.listener.on_assigned([OURS, ("of-before", 0)])
+        return []
+
+    bench.play(assign_both, assign(), stop())
+
+    assert [partition.topic for partition in bench.loop.report.partitions] == [TOPIC]
+    assert bench.group.deeds[:2] == ["leave", "close"]
+
+
 def test_what_can_not_be_noted_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     FollowUp(str(tmp_path / "gone" / "slot-0.rejoin")).owe()
 
@@ -134,7 +165,9 @@ def test_what_can_not_be_noted_is_told(tmp_path: Path, caplog: pytest.LogCapture
 
 def test_without_a_file_nothing_is_ever_owed() -> None:
     nothing = FollowUp("")
+    nothing.sit_down([TOPIC])
     nothing.owe()
     nothing.paid()
+    nothing.left()
 
     assert not nothing.owed
