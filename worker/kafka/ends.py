@@ -13,8 +13,8 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
+from kafka_worker.kafka.aside import ANSWER_SECONDS, aside, quiet
 from kafka_worker.kafka.listener import TopicPartition
-from kafka_worker.kafka.topic_ids import ANSWER_SECONDS, aside, quiet
 from kafka_worker.shared.system.deadline import Deadline
 
 AGAIN_SECONDS = 5.0  # between two questions

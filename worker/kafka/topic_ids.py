@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import logging
 import math
-import threading
 import time
 from concurrent import futures
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, TypeVar
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
 
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
+from kafka_worker.kafka.aside import ANSWER_SECONDS, aside, quiet
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.partitions.stored import ID_LENGTH, UNKNOWN, Home
 from kafka_worker.shared import logs
@@ -29,31 +29,10 @@ from kafka_worker.shared.logs import Seldom
 
 log = logs.logger(__name__)
 
-T = TypeVar("T")
-ANSWER_SECONDS = 5.0
 PROMPT_SECONDS = 1.0
 STEADY_SECONDS = 3.0  # the longest that a broker which is back tells of a cluster without brokers, and more
 COMPLAINT_SECONDS = 600.0
-_QUIET = {"log_level": 0}  # it has no trouble but that of the consumer, which tells it
-_LOUD = ("debug", "statistics.interval.ms")
-_OF_MEMBERS = ("group.instance.id",)
 _NO_ID = "A" * 22  # what a broker says that has none
-
-
-def quiet(properties: Mapping[str, Any]) -> Dict[str, Any]:
-    """The consumer's properties, for a client beside it."""
-    return {**{name: properties[name] for name in properties if name not in (*_LOUD, *_OF_MEMBERS)}, **_QUIET}
-
-
-def aside(name: str, question: Callable[[], T], unasked: T) -> futures.Future[T]:
-    """The answer to a question for which the client keeps its caller waiting: it is asked in a thread of this name, which
-    lives as long as that. The question raises nothing. `unasked`: the answer, while the machine has no room for a thread."""
-    told: futures.Future[T] = futures.Future()
-    try:
-        threading.Thread(target=lambda: told.set_result(question()), name=name, daemon=True).start()
-    except RuntimeError:
-        told.set_result(unasked)
-    return told
 
 
 class TopicIds:
