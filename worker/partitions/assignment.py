@@ -9,7 +9,7 @@ from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple, Type
 
 from kafka_worker.partitions.closing import Closing
 from kafka_worker.partitions.dependencies import Dependencies
-from kafka_worker.partitions.flow import Attention, Flow, Progress
+from kafka_worker.partitions.flow import Attention, Flow
 from kafka_worker.partitions.lanes import Lanes
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
 from kafka_worker.partitions.stored import Stored
@@ -21,8 +21,8 @@ class Partition:
     """One assignment of one partition: what it is. What happens to it is in three values of their own."""
 
     __slots__ = (
-        "_eof", "asked_end", "closing", "commits", "dependencies", "ends", "flow", "lanes", "moves", "named", "number",
-        "overdue", "parked", "queue", "retries_of", "stored", "topic", "tracker", "void",
+        "_eof", "asked_end", "closing", "dependencies", "flow", "lanes", "named", "number", "overdue", "parked", "queue",
+        "retries_of", "stored", "topic", "tracker", "void",
     )  # fmt: skip
 
     def __init__(
@@ -46,8 +46,6 @@ class Partition:
         self.stored = Stored()
         self.closing = Closing(self.tracker)
         self.flow = Flow()
-        self.moves, self.commits = Progress(), Progress()  # since when nothing comes or is done, or is committed
-        self.ends = Progress()  # since when nothing is fetched, and so nothing is learnt of its end
         self.asked_end = -1  # what was told last by whoever was asked for it meanwhile; -1: nothing yet
         # The end of their time, of calls that have run for too long; by partition and offset as their messages say them.
         # Handler threads read it.

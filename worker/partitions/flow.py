@@ -1,11 +1,11 @@
-"""Whether more of a partition should come, what of it is in hand (fetched, and not taken before there is room for it), and
-since when nothing moves. Pure; consumer thread only."""
+"""Whether more of a partition should come, and what of it is in hand (fetched, and waiting until there is room for it). Pure;
+consumer thread only."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, Deque, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Deque, Dict, Iterator, List
 
 OPERATOR = "operator"  # a cause of being held that is nobody's fault
 
@@ -255,24 +255,3 @@ class Flow:
         self._unstored -= 1
         if not self._unstored:
             self._hold("unstored", "")
-
-
-class Progress:
-    """Since when some numbers have not changed, as of each look at them."""
-
-    __slots__ = ("_since", "_was")
-
-    def __init__(self) -> None:
-        """There was no look yet."""
-        self._was: Optional[Tuple[int, ...]] = None
-        self._since = 0.0
-
-    def still(self, now: float, *numbers: int) -> float:
-        """For how many seconds they have been what they are now."""
-        if numbers != self._was:
-            self._was, self._since = numbers, now
-        return now - self._since
-
-    def restart(self) -> None:
-        """Time counts from the next look on."""
-        self._was = None

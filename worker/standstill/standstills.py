@@ -4,7 +4,7 @@ elsewhere: a task runs or waits for its next attempt, a breaker is open, it is h
 
 from __future__ import annotations
 
-from typing import Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from kafka_worker.kafka.ends import End, Ends
 from kafka_worker.partitions.assignment import Partition
@@ -32,6 +32,38 @@ FROZEN_SECONDS = 15.0  # after so long without fetching the end of a partition i
 AT_REST_SECONDS = 1.0  # likewise, while partitions are drained: most are within that
 
 
+class Progress:
+    """Since when some numbers have not changed, as of each look at them."""
+
+    __slots__ = ("_since", "_was")
+
+    def __init__(self) -> None:
+        """There was no look yet."""
+        self._was: Optional[Tuple[int, ...]] = None
+        self._since = 0.0
+
+    def still(self, now: float, *numbers: int) -> float:
+        """For how many seconds they have been what they are now."""
+        if numbers != self._was:
+            self._was, self._since = numbers, now
+        return now - self._since
+
+    def restart(self) -> None:
+        """Time counts from the next look on."""
+        self._was = None
+
+
+class _Watched:
+    """What is remembered of one partition."""
+
+    __slots__ = ("commits", "ends", "moves")
+
+    def __init__(self) -> None:
+        self.moves = Progress()  # since when nothing comes or is done
+        self.commits = Progress()  # since when nothing is committed
+        self.ends = Progress()  # since when nothing is fetched, and so nothing is learnt of its end
+
+
 class Standstills:
     """Looks at the partitions of one process whenever they are reported."""
 
@@ -41,13 +73,15 @@ class Standstills:
         self._seconds = settings.stall_seconds
         self._pool, self._quarantine, self._decisions = parts.pool, parts.quarantine, parts.decisions
         self._all_running, self._now = parts.settling.all_running, parts.ongoing.now
-        self._stalled: Set[Partition] = set()  # at the last look
+        self._watched: Dict[Partition, _Watched] = {}  # those of the last look
+        self._stalled: Set[Partition] = set()  # the same
         self._excused_at: Optional[float] = None  # since when nothing can move
         self._awake = AwakeClock(0.0)
 
     def told(self, reported: List[Reported], ends: Ends, now: float) -> List[PartitionReport]:
         """The reports, which say of each partition that stands still how it does."""
         self._excused_at = None
+        self._watched = {partition: self._watched.get(partition) or _Watched() for partition, _ in reported}
         awake = self._awake.tick(now)  # while we slept, as with the whole machine, nothing could move
         still = {partition: self._still(partition, report, awake) for partition, report in reported}
         # Soon enough to know it when the time is over.
@@ -78,9 +112,9 @@ class Standstills:
 
     def excuse(self, reported: List[Reported], ends: Optional[Ends], now: float) -> None:
         """Nothing can move now, and that is told otherwise. `ends`: who tells meanwhile where they end, if anybody does."""
-        for partition, _ in reported:
-            partition.moves.restart()
-            partition.commits.restart()
+        for watched in self._watched.values():
+            watched.moves.restart()
+            watched.commits.restart()
         if self._excused_at is None:
             self._excused_at = now
         if ends is not None and now >= self._excused_at + AT_REST_SECONDS:
@@ -94,29 +128,28 @@ class Standstills:
                 partition.asked_end = end.latest
         return known
 
-    @staticmethod
-    def _still(partition: Partition, report: PartitionReport, awake: float) -> float:
+    def _still(self, partition: Partition, report: PartitionReport, awake: float) -> float:
+        moves = self._watched[partition].moves
         if report.held or report.pause or partition.closing.closed:
-            partition.moves.restart()
-        return partition.moves.still(awake, partition.read_to, report.watermark, report.in_flight)
+            moves.restart()
+        return moves.still(awake, partition.read_to, report.watermark, report.in_flight)
 
-    @staticmethod
-    def _frozen(partition: Partition, report: PartitionReport, now: float) -> bool:
+    def _frozen(self, partition: Partition, report: PartitionReport, now: float) -> bool:
         """Whether its end may have moved on without our knowing, because nothing is fetched of it."""
         unfetched = report.paused or bool(report.held)
-        still = partition.ends.still(now, report.end, unfetched)
+        still = self._watched[partition].ends.still(now, report.end, unfetched)
         return bool(report.pause) or (still >= FROZEN_SECONDS and unfetched)
 
     def _why(self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, awake: float) -> str:
         """Why it should move and does not; empty: it does, or need not, or something explains it."""
-        owed = report.watermark > report.committed
+        owed, watched = report.watermark > report.committed, self._watched[partition]
         if not owed:
-            partition.commits.restart()
-        if owed and partition.commits.still(awake, report.committed) >= self._seconds:
+            watched.commits.restart()
+        if owed and watched.commits.still(awake, report.committed) >= self._seconds:
             return UNCOMMITTED.format(report.watermark, report.committed)
         here = report.in_flight + partition.flow.waiting
         if not here and end and not end.problem and end.latest <= max(0, partition.read_to):
-            partition.moves.restart()  # it has nothing to do: time counts from when it has
+            watched.moves.restart()  # it has nothing to do: time counts from when it has
             return ""
         if still < self._seconds:
             return ""
