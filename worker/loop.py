@@ -1,6 +1,6 @@
-"""The consumer thread: `consume_messages` turns from the first join to the last commit. It alone touches the Kafka
-consumer, the assignment, the retry schedule and the dead letters; handler threads get tasks from it and leave flags and
-failures behind. The process's main thread reads the `LoopReport` that is published here, and asks for the end by `stop`.
+"""The consumer thread: `consume_messages` runs from the first join to the last commit. It alone touches the Kafka consumer,
+the assignment, the retry schedule and the dead letters; handler threads get tasks from it and leave flags and failures behind.
+The process's main thread reads the `LoopReport` that is published here, and asks for the end by `stop`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ BUSY_POLL_SECONDS = 0.02  # while records are on their way: any moment their tas
 REPORT_SECONDS = 0.5
 REST_POLL_SECONDS = 0.01  # while partitions are brought to rest, and the last commit is waited for
 
-MOST_SOUGHT = 16  # messages at once; more is nobody's need
+MOST_SOUGHT = 16  # messages asked about at once; nobody needs more
 
 
 class ConsumerLoop:
@@ -59,7 +59,7 @@ class ConsumerLoop:
         group: Optional[Callable[..., GroupConsumer]] = None,
     ) -> None:
         """Nothing touches the network, or the slot's files, before `consume_messages`. `group` makes our member of the group,
-        where that is not of Kafka."""
+        if that is not Kafka's."""
         self._group = group or member
         self._settings = settings
         self._parts = parts
@@ -68,16 +68,16 @@ class ConsumerLoop:
         self._ownership: Ownership
         self._consumer: GroupConsumer
         self._standstills = Standstills(settings, parts)
-        self._careful = False  # how the client fetches
+        self._careful = False  # the client fetches batch by batch
         self._heads = Heads(parts)
         self._steering = Steering(parts, clock)
         self._cut_off: List[str] = []  # what the drain deadline interrupted
         self._publish_at = 0.0
         self._sought: Deque[Tuple[TaskId, futures.Future[Optional[HeadReport]]]] = deque(maxlen=MOST_SOUGHT)
-        self._told: Any = None  # the news that the last report was made with
+        self._told: Any = None  # the news when the last report was made
         # Read by the main thread:
         self.report = LoopReport()
-        self.turned_at = clock()  # no part of the report: a thread that hangs is known by it
+        self.turned_at = clock()  # not in the report: a hung thread, which publishes none, is known by it
 
     def consume_messages(self) -> ExitCode:
         """From joining the group to having left it. The exit code says why it ended."""
@@ -97,8 +97,8 @@ class ConsumerLoop:
         self._join()
 
     def _follow_up(self) -> None:
-        """Leave the group in the place of who died here while it gave partitions up: others get them only if it rebalances.
-        Again, where the group did not hear of it."""
+        """Leave the group in place of the process that died here while it gave partitions up: others get them only if the
+        group rebalances. Again, until the group has heard of it."""
         log.info("The process before owes the group a rebalance: leaving it, to join anew", extra=about(Event.JOINED_ANEW))
         parts, goes_on = self._parts, self._waits_for_the_group
         while not leave_for(self._group, parts.consumer_properties, parts.topics, goes_on, self._clock):
@@ -122,7 +122,7 @@ class ConsumerLoop:
     # ---- one turn -------------------------------------------------------------------------------------------------
 
     def turn(self) -> None:
-        """Whatever is to be done now, and fetch."""
+        """Do whatever is due now, and fetch."""
         self._ownership.check_topics()
         now = self._duties()
         parts, ownership = self._parts, self._ownership
@@ -143,12 +143,12 @@ class ConsumerLoop:
             log.warning("Joining anew: our client reads nothing of a topic that was made anew", extra=about(Event.JOINED_ANEW))
             self._join_anew()
         if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
-            # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once a loss.
+            # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once per loss.
             log.warning("Joining anew: our own second request for the seat has fenced us", extra=about(Event.JOINED_ANEW))
             self._join_anew()
 
     def _join_anew(self) -> None:
-        """By another client. Our seat stays ours meanwhile, unless the group waits for a word of us."""
+        """With a new client. Our seat stays ours meanwhile, unless we owe the group a rebalance."""
         follow_up = self._parts.follow_up
         if follow_up.owed and self._consumer.leave(Deadline(CLOSE_SECONDS, self._clock)):
             follow_up.paid()
@@ -178,7 +178,7 @@ class ConsumerLoop:
         return now
 
     def _patience(self, now: float) -> float:
-        """How long the next fetch may wait. Never 0: the client would count the poll interval on."""
+        """How long the next fetch may wait. Never 0: the client might not count that as a poll."""
         decisions = self._parts.decisions
         due = decisions.next_due()
         longest = BUSY_POLL_SECONDS if decisions.busy(now) or self._parts.gates.probing else POLL_SECONDS
@@ -192,12 +192,12 @@ class ConsumerLoop:
 
     @property
     def stopping(self) -> Optional[Stop]:
-        """The wish in force; None: it goes on. Any thread, and no part of the report: whoever has given his word must be sure
-        that it is seen by who looks later."""
+        """The wish in force; None: it goes on. Any thread, and not in the report: whoever has set it must be sure that
+        everyone who looks later sees it."""
         return self._parts.stopping.wish
 
     def end(self) -> ExitCode:
-        """In order, as far as that makes sense. What has begun to end by itself may still be asked to, with less time."""
+        """End in order, as far as that makes sense. A process that ends by itself may still be asked to, with less time."""
         assignment, stopping = self._ownership.assignment, self._parts.stopping
         end = Ending(self._consumer, assignment, stopping, self._cut_off, self._turn_at_rest, self._clock)
         if self._consumer.ending not in BROKEN:
@@ -219,16 +219,16 @@ class ConsumerLoop:
         return self._consumer.ending or (ExitCode.GAVE_UP if self._cut_off else ExitCode.OK)
 
     def order(self, orders: Orders) -> None:
-        """Go by these orders of operators from now on. The main thread's."""
+        """Go by these orders of operators from now on. Main thread."""
         self._steering.order(orders)
 
     @property
     def orders_told(self) -> int:
-        """How often it was told them. The main thread's."""
+        """How often it was told them. Main thread."""
         return self._steering.told
 
     def seek(self, place: TaskId) -> futures.Future[Optional[HeadReport]]:
-        """What becomes of this message: the consumer thread says it soon. None: it is done, or not here. The main thread's."""
+        """Ask what becomes of this message: the consumer thread answers soon. None: it is done, or not here. Main thread."""
         sought: futures.Future[Optional[HeadReport]] = futures.Future()
         self._sought.append((place, sought))
         return sought
@@ -240,16 +240,17 @@ class ConsumerLoop:
     # ---- what the main thread may know ----------------------------------------------------------------------------
 
     def running(self) -> List[Tuple[HandlerThread, Task]]:
-        """What runs at this moment, suspects included. Any thread, and no part of the report: a call that hangs is found, and
-        named when it is cut off, though the consumer thread turns no more."""
+        """What runs at this moment, suspects included. Any thread, and not in the report: a call that hangs is found, and
+        named when it is cut off, even if the consumer thread hangs too."""
         return self._parts.settling.all_running()
 
     def shown(self) -> List[Tuple[HandlerThread, Task]]:
-        """The same as it is to be told: what runs of a partition that was lost and is back is that one's. Any thread."""
+        """The same, as reports tell it: a call that outlasted the loss of its partition belongs to the one that came back. Any
+        thread."""
         return [(thread, self._parts.ongoing.now(task)) for thread, task in self.running()]
 
     def _news(self) -> Tuple[object, ...]:
-        """What somebody waits to hear: that we are in the group, that we end, what is ours, by which orders we go."""
+        """What somebody waits to hear: that we are in the group, that we end, what is ours, which orders we go by."""
         consumer = self._consumer
         return consumer.joined, consumer.away, consumer.ending, self._ownership.changes, self._steering.known
 

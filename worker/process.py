@@ -1,6 +1,6 @@
-"""A child from spawn to exit code. This is the main thread: it takes signals and the supervisor's word, sends heartbeats
-and keeps deadlines. It never waits for the consumer thread or a handler without a limit, because either may hang, and it
-ends the process by `os._exit`, because a thread that hangs can't be joined.
+"""A child from spawn to exit code. This is the main thread: it takes signals and the supervisor's messages, sends heartbeats
+and keeps deadlines. It never waits for the consumer thread or a handler without a limit, because either may hang, and it ends
+the process by `os._exit`, because a thread that hangs can't be joined.
 """
 
 from __future__ import annotations
@@ -55,19 +55,19 @@ CLOSE_SECONDS = 1.5  # beyond the drain deadline, for leaving the group and clos
 
 
 def main() -> None:
-    """Only the supervisor starts it: `--slot` with its number, `--channel` with the descriptor of a socket to itself,
-    `--words` with that of the file for its last words."""
+    """Only the supervisor starts it: `--slot` gives its number, `--channel` the descriptor of a socket to the supervisor,
+    `--words` that of the file for its last words."""
     flags = ("--slot", "--channel", "--words")
     slot, channel_number, last_words = (int(sys.argv[sys.argv.index(flag) + 1]) for flag in flags)
     write_last_words_to(last_words)  # SIGABRT, which a hung child gets, has it write the stacks of all threads
     channel = Channel(socket.socket(fileno=channel_number))
-    quick_decoder()  # now, while the settings are looked at: it imports what nearly all handlers need
+    quick_decoder()  # now, while we wait for the settings: it imports what nearly all handlers need
     first = received(channel)
     settings = Settings.from_json(first["settings"])
     logs.set_up(settings.log_level, settings.log_format, f"slot-{slot}", slot)
-    if settings.core_dumps == "off":  # what is inherited as a rule, but not by one that began before it was known
+    if settings.core_dumps == "off":  # usually inherited, but not by a process that began before the setting was known
         machine.forbid_core_dumps()
-    room.make(settings)  # the same; the supervisor could, so there is none to tell of
+    room.make(settings)  # likewise; what it lacks, the supervisor has told already
     start.users_first()
     child = ChildProcess(settings, slot, channel, of_rows(first["orders"]))
     try:
@@ -121,7 +121,7 @@ class ChildProcess:
         self._inbox = inbox = signals.SignalInbox([signal.SIGTERM])
         self._hooks = Hooks()
         self._build(handlers)
-        gc.freeze()  # what is imported stays: to look through all of that again and again costs each message 0.2 us
+        gc.freeze()  # what is imported stays: looking through it again and again would cost 0.2 us a message
         for line in composite.described(self._settings, handlers):
             log.info("%s", line)
         threading.Thread(target=self._prepare, name="consumer", daemon=True).start()
@@ -136,12 +136,12 @@ class ChildProcess:
         self._built = True
 
     def _prepare(self) -> None:
-        """The consumer thread. Before it is one: who has not what its handlers need takes no seat, and no partition."""
+        """The consumer thread. Hooks come first: a process without what its handlers need takes no seat, and no partition."""
         try:
             if self._hooks.start() and self._pool.prepare() and self._loop.stopping is None:
                 self._stage.move(Stage.WAITING)
                 self._code = self._consume()
-        except BaseException as problem:  # SystemExit too: a thread would end by it without a word, and the process would hang
+        except BaseException as problem:  # SystemExit too: it would end the thread without a word, and the process would hang
             log.exception("The consumer thread ends by a fault", extra=about(Event.FAULT))
             because(quoted(problem))
             self._code = ExitCode.FAULT
@@ -166,12 +166,12 @@ class ChildProcess:
         return journal
 
     def _consume(self) -> ExitCode:
-        """Its seat in the group is guarded by a lock of the slot: two live members with one id would
-        fence each other while both go on working, so whoever comes next waits here until the one before is dead."""
+        """Its seat in the group is guarded by a lock of the slot: two live members with one id would fence each other while
+        both go on working, so a successor waits here until its predecessor is dead."""
         self._seat.take()
         if self._loop.stopping is None:
             self._stage.move(Stage.CONSUMING)
-        # Looked at again: `_ask_to_stop` gives its word before it looks at the stage, so one of us two sees the other.
+        # Looked at again: `_ask_to_stop` sets the wish before it looks at the stage, so one of the two threads sees the other.
         if self._loop.stopping is not None:
             return ExitCode.OK
         self._pool.start()
@@ -203,13 +203,13 @@ class ChildProcess:
         return code
 
     def _ended_by_handlers(self, code: ExitCode) -> bool:
-        """Whether what runs may have led to the end: to a fault (it has used up the memory, closed our descriptors), or, as
-        it is cut off, to a recycling for memory that each process after this one would come to as well."""
+        """Whether what still runs may have caused the end: a fault (it used up the memory, or closed our descriptors), or a
+        recycling for memory that cuts it off, and that every process after this one would come to as well."""
         return code is ExitCode.FAULT or (code is ExitCode.GAVE_UP and self._upkeep.outgrown)
 
     def leave(self, code: ExitCode) -> NoReturn:
-        """End the process, its task processes before it. What handlers have left for the end (`atexit`, a buffer) is done
-        within the deadline, and before anybody takes us for hung."""
+        """End the task processes, then this one. What handlers have left for the end (`atexit`, a buffer) is done within the
+        deadline, and before anybody takes us for hung."""
         rest = max(0.0, self._until - time.monotonic()) + CLOSE_SECONDS
         deadline = Deadline(min(rest, self._settings.heartbeat_timeout_seconds / 2))
         spawn.end_all(deadline)
@@ -243,7 +243,7 @@ class ChildProcess:
             self._ask_to_stop({})
 
     def _ask_to_stop(self, wish: Message) -> None:
-        """Begin to drain, or change the way we do. Without a word about it the seat is kept: somebody else sent the signal,
+        """Begin to drain, or change how. A wish that says nothing of the seat keeps it: the signal came from somebody else,
         and the slot will be filled again."""
         former = self._loop.stopping
         deadline = former.deadline if former else Deadline(self._settings.drain_seconds)
@@ -259,7 +259,7 @@ class ChildProcess:
         return stop is not None and time.monotonic() >= stop.deadline.at + CLOSE_SECONDS
 
     def _cut(self) -> ExitCode:
-        """The deadline is kept by force. What runs was named by the consumer thread, unless that is what hangs."""
+        """Keep the deadline by force. The consumer thread has named what runs, unless that thread is what hangs."""
         if self._stage.now is not Stage.CLOSING:
             for thread, task in self._loop.running():
                 if is_void(task):

@@ -1,5 +1,5 @@
-"""How every process of the service begins. Each but the supervisor is `python …/start.py MODULE WORDS…`; `supervisor.py`,
-the command `kafka-worker` and `python -m kafka_worker` begin by `run`, too.
+"""How every process of the service begins. All but the supervisor are `python …/start.py MODULE WORDS…`; `supervisor.py`, the
+command `kafka-worker` and `python -m kafka_worker` call `run`, too.
 
 1. This folder becomes the package `kafka_worker`, wherever it lies: nothing has to be installed, and every process of a
    service has the same code.
@@ -16,27 +16,28 @@ from __future__ import annotations
 import os
 import sys
 
-TYPE_CHECKING = False  # as `typing` has it, which is not loaded yet
+TYPE_CHECKING = False  # as in `typing`, which is not loaded yet
 if TYPE_CHECKING:
     from types import ModuleType
 
 NAME = "kafka_worker"
 FOLDER = os.path.dirname(os.path.realpath(__file__))
 CONFIGURATION = 78  # of `exit_codes`
-COMMANDS = ("ops.commands", "ops.first_run.command", "testing.command")  # what is typed; the rest is started by one of ours
+COMMANDS = ("ops.commands", "ops.first_run.command", "testing.command")  # what people type; our own processes start the rest
 PYTHON, ENVIRONMENT = sys.executable, dict(os.environ)  # as we were started: a handler may change both
-_OURS = list(sys.path)  # the path of our own imports: this module is one of them
+_OURS = list(sys.path)  # the path for our own imports: this module came by it
 IN_CHECKOUT, INSTALLED = "supervisor.py", "kafka-worker"  # what the command is called
 
 
 def command(module: str, *words: str) -> list[str]:
-    """What starts another process of ours: the `main` of `kafka_worker.<module>`, which finds the words in `sys.argv`."""
+    """The command line of another process of ours: the `main` of `kafka_worker.<module>`, which finds the words in
+    `sys.argv`."""
     return [PYTHON, os.path.join(FOLDER, "start.py"), module, *words]
 
 
 def program() -> str:
-    """What the command calls itself in its texts: the name that it was started by. Where that was no name of its own (`python
-    -m`, the first run), the one that can be typed here."""
+    """What the command calls itself in its texts: the name it was started by, or, if that was not its own (`python -m`, the
+    first run), the one that can be typed here."""
     name = os.path.basename(sys.argv[0])
     if name in (IN_CHECKOUT, INSTALLED):
         return name
@@ -44,10 +45,10 @@ def program() -> str:
 
 
 def run(module: str) -> int:
-    """The `main` of `kafka_worker.<module>`. When it can't even be imported, says which of the user's files may be why.
+    """Run the `main` of `kafka_worker.<module>`; if it can't even be imported, say which of the user's files may be why.
 
-    First of all come signals: whoever typed a command may think better of it before its imports are done, and for what we
-    start ourselves our supervisor decides. By the interpreter's own module: `signal` would import a dozen others before."""
+    Signals come first: whoever typed a command may change their mind before its imports are done, and what we start ourselves
+    is the supervisor's to end. `_signal` is the interpreter's own module: `signal` would import a dozen others."""
     from _signal import SIG_BLOCK, SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask  # type: ignore[import-not-found]
 
     pthread_sigmask(SIG_BLOCK, [SIGTERM, SIGINT, SIGHUP])
@@ -88,16 +89,16 @@ def register() -> None:
 
 
 def users_last() -> None:
-    """The path for our own imports: what PYTHONPATH names may hold libraries that we need, so it stays, at the end. The folder
-    of the program goes: it is ours, or with `python -m` the one we were started in."""
+    """The path for our own imports: what PYTHONPATH names may hold libraries that we need, so it stays, but at the end. The
+    program's folder goes: it is ours, or with `python -m` the one we were started in."""
     given = python_path()
     program = [path for path in sys.path[:1] if os.path.realpath(path) in (FOLDER, os.path.realpath(here()))]
     sys.path[:] = [path for path in sys.path[len(program) :] if path not in given] + given
 
 
 def late(module: str) -> ModuleType:
-    """A module that few need, so that it is imported where the user's folders come first already: as if they did not. (Their
-    threads, if there are any, would meet that order for a moment, too.)"""
+    """A module that few need, imported when the user's folders already come first, as if they did not. (The user's threads, if
+    there are any, see that order for a moment, too.)"""
     from importlib import import_module
 
     users, sys.path[:] = sys.path[:], _OURS
@@ -114,7 +115,7 @@ def users_first() -> None:
 
 
 def have(environment: dict[str, str]) -> None:
-    """Have these variables, too: those of `.env`, where something of the user's is called."""
+    """Set these variables, too: those of `.env`, where the user's code is called."""
     os.environ.update(environment)
 
 
@@ -132,7 +133,7 @@ def here() -> str:
 
 
 def require(library: str) -> None:
-    """Raise what its import would, should it not be installed: for what only processes of ours import."""
+    """Raise what its import would if it is not installed; for libraries that only other processes of ours import."""
     from importlib.util import find_spec
 
     if find_spec(library) is None:
@@ -140,8 +141,8 @@ def require(library: str) -> None:
 
 
 def explained(problem: Exception) -> bool:
-    """Whether it is one of who started us, and told: files of theirs that were imported in place of others, or libraries that
-    we need and this Python has not (or not so new ones)."""
+    """Whether whoever started us can mend it, and has now been told: files of theirs were imported in place of others, or this
+    Python lacks libraries that we need (or has too old ones)."""
     return _hidden_explains(problem) or _lacking_explains(problem)
 
 
@@ -179,7 +180,7 @@ def hidden() -> list[str]:
 
 
 def out_of_reach() -> list[str]:
-    """The other way about: which of the user's files are hidden, because a module of that name is loaded already."""
+    """The other way round: which of the user's files are hidden, because a module of that name is loaded already."""
     return _hidden(_others(), [here(), *python_path()])
 
 
@@ -204,7 +205,7 @@ def _hidden(loaded_from: list[str], behind: list[str]) -> list[str]:
     return found
 
 
-if __name__ == "__mp_main__":  # of a process that a handler starts by `multiprocessing`
+if __name__ == "__mp_main__":  # in a process that a handler starts by `multiprocessing`
     register()
 if __name__ == "__main__":
     sys.exit(run(sys.argv.pop(1)))

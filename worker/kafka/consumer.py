@@ -1,8 +1,8 @@
 """The only owner of the Kafka `Consumer`: joins the group, fetches, commits, leaves. Consumer thread only, because the client
 serves one caller at a time, without fairness: any other thread would wait for the whole poll, again and again.
 
-What it learns it tells a `RebalanceListener` (the loop), from inside `fetch`. Nothing that runs in a client callback may
-raise: an exception there is raised out of `consume()`, which then drops the batch it was about to return, silently.
+It tells what it learns to a `RebalanceListener` (`Ownership`), from inside `fetch`. Nothing that runs in a client callback may
+raise: the exception would come out of `consume()`, which then silently drops the batch it was about to return.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ LIBRARY = str(libversion()[0])  # the version of the client
 
 
 def create_consumer(properties: Dict[str, Any]) -> Consumer:
-    """A Kafka consumer with these librdkafka properties, its log going the way of ours. Raises KafkaException for a property
-    that the client refuses."""
+    """A Kafka consumer with these librdkafka properties, which logs where we do. Raises KafkaException for a property that the
+    client refuses."""
     with while_(MAKING_CLIENT):
         return Consumer({"logger": client_log, **properties})
 
@@ -64,8 +64,8 @@ class GroupConsumer:
         self.ids = TopicIds(properties)
         self.ends = Ends(Asker(properties))
         self.joined = False  # the group has given us an assignment, even an empty one
-        self.lost = False  # it was gone for a session timeout, and has given us no assignment since
-        self.losses = 0  # how often that was so: who came back is another member to the group
+        self.lost = False  # we had no contact with it for a session timeout, and no assignment since
+        self.losses = 0  # how often that was so: to the group, whoever comes back is another member
         self.emptied = True  # the last fetch has left nothing in the client's queue
         self.ending: Optional[ExitCode] = None  # the process should end with this
         self.unsettled_at: Optional[float] = None  # since when the group rebalances; None: it does not, as far as is known
@@ -83,13 +83,13 @@ class GroupConsumer:
 
     @property
     def begins_at_the_end(self) -> bool:
-        """Where the group has committed nothing."""
+        """Whether reading begins at the end where the group has committed nothing."""
         return self._beginnings.at_the_end
 
     def _join(self) -> None:
         its_log = ClientLog(self._on_topic, self._on_made_anew, self._on_outlived, self._on_gone)
         properties = its_log.added(self._properties)
-        if self.begins_at_the_end:  # we say so of what has no offset; of what had one the client would skip what is there
+        if self.begins_at_the_end:  # where nothing is committed; where an offset is gone, the client would skip messages
             properties[RESET] = EARLIEST[0]
         self._consumer = create_consumer(properties)
         self._consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -137,11 +137,11 @@ class GroupConsumer:
         return True
 
     def member(self) -> Any:
-        """What a transaction says of us, by which brokers know whose partitions have gone to others."""
+        """What a transaction says of us: brokers know by it if our partitions have gone to others."""
         return self._consumer.consumer_group_metadata()
 
     def committed(self, names: Iterable[TopicPartition], timeout: float) -> Dict[TopicPartition, Tuple[int, Optional[str]]]:
-        """(offset, metadata) that the broker holds for each partition; nothing of those it does not tell in time."""
+        """(offset, metadata) that the broker holds for each partition, but for those it does not tell in time."""
         try:
             places = self._consumer.committed([ClientPartition(*name) for name in names], timeout=timeout)
         except KafkaException as problem:
@@ -153,8 +153,8 @@ class GroupConsumer:
         return {name: (place.offset, place.metadata) for name, place in self._beginnings.told(places).items()}
 
     def positions(self, names: Iterable[TopicPartition]) -> Dict[TopicPartition, int]:
-        """The offset behind the last one delivered, of each partition; markers of transactions count as delivered. None in the
-        middle of `fetch` or `leave`: a revocation that comes there would commit past messages that nobody has seen."""
+        """The offset behind the last one delivered, of each partition; markers of transactions count as delivered. Nothing in
+        the middle of `fetch` or `leave`: a revocation that comes there would commit past messages that nobody has seen."""
         if self._ahead:
             return {}
         try:
@@ -165,8 +165,8 @@ class GroupConsumer:
         return {(place.topic, place.partition): place.offset for place in places if place.error is None}
 
     def rewind(self, name: TopicPartition, offset: int = BEGINNING, *, when_resumed: bool = False) -> None:
-        """Read the partition from this offset on, whatever came of it: anew, from its first message, if none is given. At
-        once, or, if it is paused and should stay so, `when_resumed`, with what is to come again by then already."""
+        """Read the partition from this offset on (by default from its first message), whatever has come of it. At once; or, if
+        it is paused and should stay so, `when_resumed`, from the lowest offset asked for until then."""
         self._rewinds.add(name, offset, when_resumed=when_resumed)
 
     def end(self, name: TopicPartition) -> int:
@@ -178,7 +178,7 @@ class GroupConsumer:
         return int(high)
 
     def pause_from_the_start(self, names: List[TopicPartition]) -> None:
-        """Of these, which are just being assigned, nothing must be fetched before they are resumed."""
+        """Fetch nothing of these, which are just being assigned, before they are resumed."""
         self._beginnings.pause(names)
 
     def pause(self, names: List[TopicPartition]) -> None:
@@ -191,9 +191,9 @@ class GroupConsumer:
         self._consumer.resume([ClientPartition(*name) for name in names])
 
     def leave(self, deadline: Deadline) -> bool:
-        """Give the membership up at once: `close` alone would keep a static member's seat until its session times out. Who is
-        just joining has to join first: only the answer brings the id to leave by, and the broker would keep the seat taken.
-        Whether the word of it is out; `close` waits for its answer."""
+        """Give up the membership at once: `close` alone would keep a static member's seat until its session times out. If we
+        are still joining, finish that first: only the answer brings the id to leave by, and without it the seat stays taken.
+        Whether the request is out; `close` waits for its answer."""
         self._ahead = True  # what comes now is dropped
         while not (self.joined or self.away or deadline.expired()):
             self._consumer.poll(0.02)
@@ -204,13 +204,13 @@ class GroupConsumer:
         return heard and not (self._stays or self.away)
 
     def is_heard(self, seconds: float) -> bool:
-        """Whether the group's coordinator answers, within so many, what a member says."""
+        """Whether the group's coordinator answers a member within so many seconds."""
         return self.joined and self.brokers.coordinator_answers(self._consumer, self._topics[0], seconds)
 
     @property
     def _stays(self) -> bool:
-        """Whether there is anything left to be given up. A static member's id goes with the word by which it leaves, a moment
-        after its partitions: from a client that is closed between the two that word never comes."""
+        """Whether anything is left to give up. A static member's id goes when its request to leave is sent, a moment after its
+        partitions: a client that is closed between the two never sends it."""
         return bool(self._consumer.assignment() or (self._static and not self.away and self._consumer.memberid()))
 
     def close(self) -> None:
@@ -271,7 +271,8 @@ class GroupConsumer:
 
     @harmless
     def _on_statistics(self, text: str) -> None:
-        """Only here the client tells that it waits for others in a rebalance. It is large, so that it is not read whole."""
+        """Only here does the client tell that it waits for others in a rebalance. The text is large, so it is not parsed
+        whole."""
         state = _JOIN_STATE.search(text, text.rfind('"cgrp"'))
         if state is None or state[1] == "steady":
             self.unsettled_at = None
@@ -312,7 +313,7 @@ class GroupConsumer:
             )  # fmt: skip
 
     def _on_event(self, message: Any) -> None:
-        """A message that is no message: the client's word about a partition, a topic or itself."""
+        """No message, but what the client says about a partition, a topic or itself."""
         error, name = message.error(), (message.topic(), message.partition())
         if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 (that is its public name)
             self._listener.on_end(name, message.offset())

@@ -1,6 +1,6 @@
 """The parent's story, read top to bottom: spawn, watch, restart, roll, stop.
 
-It is one thread's, opens no Kafka client, and waits for nothing but its selector: whatever can hang lives in a child, or
+It runs in one thread, opens no Kafka client, and waits for nothing but its selector: whatever can hang lives in a child, or
 beside it (`aside`).
 """
 
@@ -46,7 +46,7 @@ from kafka_worker.supervision.systemd import Notifier
 log = logs.logger("supervisor")
 
 CLOSE_SECONDS = 2.5  # beyond the drain deadline, until a child that did not end by itself is killed
-SAME_WISH_SECONDS = 0.5
+SAME_WISH_SECONDS = 0.5  # a SIGINT and another signal so soon are one wish
 HURRIED_DRAIN_SECONDS = 0.0  # after a second signal: what is done is still committed, nothing more is waited for
 SPAWN_AGAIN_SECONDS = 5
 
@@ -104,7 +104,7 @@ class Supervisor:
         self._rolls_next = False
 
     def run(self) -> ExitCode:
-        """Until stopped; the exit code says how that went."""
+        """Run until stopped; the exit code says how that went."""
         log.info(
             "Starting %d processes with %d threads each (group %s, topics %s, handler %s)",
             self._settings.processes, self._settings.threads, self._settings.group_id,
@@ -136,7 +136,7 @@ class Supervisor:
         return self._code
 
     def _react(self) -> bool:
-        """To the signals that have come, the first of them before anything was started. Whether a process has ended."""
+        """React to the signals that have come, some perhaps before anything was started. Whether a process may have ended."""
         numbers = self._inbox.take()
         for number in numbers:
             if number in self.REACTIONS:
@@ -149,7 +149,7 @@ class Supervisor:
         return [child for slot in self._slots.values() for child in (slot.child, slot.successor) if child]
 
     def _move_on(self, now: float, awake: float) -> None:
-        """To the next state, where all is done in this one."""
+        """Go to the next state, if all is done in this one."""
         if self._state.now is State.STARTING and all(slot.filled for slot in self._slots.values()):
             self._state.move(State.RUNNING)
             self._notifier.ready()
@@ -223,7 +223,7 @@ class Supervisor:
 
     @property
     def _proven(self) -> bool:
-        """Whether processes have worked by these settings: who refuses them then has a trouble of its own."""
+        """Whether processes have worked with these settings: one that refuses them now has a trouble of its own."""
         return self._state.now is not State.STARTING and any(slot.has_joined for slot in self._slots.values())
 
     def _give_up(self, slot: Slot, status_code: int) -> None:
@@ -245,8 +245,8 @@ class Supervisor:
     # ---- rolling restart ------------------------------------------------------------------------------------------
 
     def handle_sighup(self) -> None:
-        """Restart all processes, one slot after the other. While they start, as soon as they have: some may have imported what
-        is old by now."""
+        """Restart all processes, one slot after the other; if they are still starting, as soon as they have: some may have
+        imported what is old by now."""
         if self._state.now is State.STARTING:
             self._rolls_next = bool(self._present())
         if self._state.now is State.RUNNING:
@@ -256,7 +256,7 @@ class Supervisor:
             self._roll.begin(sorted(self._slots))
 
     def _recycle(self, now: float) -> None:
-        """One process that wishes it. To systemd that is no reload: nobody waits for its end."""
+        """Replace one process that asks for it. To systemd that is no reload: nobody waits for its end."""
         number = self._recycling.due(self._slots, now)
         if number is not None:
             self._state.move(State.ROLLING)
@@ -300,8 +300,7 @@ class Supervisor:
         self._ask_all_to_stop(HURRIED_DRAIN_SECONDS)
 
     def handle_sigint(self) -> None:
-        """The same. But a terminal's Ctrl-C reaches who started us too, who may pass it on: what comes with it is no second
-        wish."""
+        """The same. But a terminal's Ctrl-C also reaches whoever started us, who may pass it on: that is no second wish."""
         self.handle_sigterm(signal.SIGINT)
 
     @staticmethod
@@ -322,7 +321,8 @@ class Supervisor:
             slot.stop(leave=True, kill_at=self._kill_at(seconds), seconds=seconds)
 
     def _kill_at(self, drain_seconds: float) -> float:
-        """In awake seconds: who was frozen together with us, as with the whole machine, has all its time to end by itself."""
+        """In awake seconds: a child that was frozen together with us, as with the whole machine, keeps all its time to end by
+        itself."""
         return self._awake.tick(time.monotonic()) + drain_seconds + CLOSE_SECONDS
 
     REACTIONS: ClassVar[Dict[int, Callable[[Supervisor], None]]] = {
