@@ -68,6 +68,7 @@ def main() -> None:
     if settings.core_dumps == "off":  # usually inherited, but not by a process that began before the setting was known
         machine.forbid_core_dumps()
     room.make(settings)  # likewise; what it lacks, the supervisor has told already
+    room.keep_spare_files()
     start.users_first()
     child = ChildProcess(settings, slot, channel, of_rows(first["orders"]))
     try:

@@ -47,6 +47,16 @@ def test_a_process_runs_one_task_after_the_other(shared: Runner) -> None:
     assert shared.call("pid") == shared.call("pid") != os.getpid()
 
 
+def test_a_process_whose_handler_has_opened_all_files_runs_no_other_task() -> None:
+    with contextlib.closing(Runner()) as runner:
+        before = runner.call("pid")
+        with pytest.raises(RemoteError, match="Too many open files"):
+            runner.call("use_up_files")
+
+        assert runner.call("environment")
+        assert runner.call("pid") != before
+
+
 def test_what_a_handler_returns_arrives_if_it_is_plain_data(shared: Runner) -> None:
     assert shared.call("echo", {"a": [1, None, "ä"]}) == {"a": [1, None, "ä"]}
     assert shared.call("object") is None

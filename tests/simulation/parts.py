@@ -86,9 +86,9 @@ class SimulatedChild(ChildProcess):
 class _Quarantine(Quarantine):
     life: Life
 
-    def blame(self, places: Any) -> None:
+    def blame(self, places: Any, when: str = "") -> None:
         self.life.blamed(set(places))
-        super().blame(places)
+        super().blame(places, *([when] if when else ()))
 
 
 class _TaskProcess:

@@ -9,6 +9,7 @@ import ctypes
 import logging
 import marshal
 import os
+import resource
 import signal
 import socket
 import struct
@@ -130,7 +131,7 @@ def name_by_enum(_argument: Any, context: Any) -> Any:
 
 def speak_up(how: str, _context: Any) -> None:
     """Writes into the connection of its process, as a copy of it does, or something else that has its descriptors."""
-    other = marshal.dumps((os.getpid() + 1, 1, "done", "forged", ()))
+    other = marshal.dumps((os.getpid() + 1, 1, "done", "forged", (), False))
     words = {"copy": struct.pack("!Q", len(other)) + other, "noise": b"x" * 20, "short": struct.pack("!Q", 2) + b"xx"}
     os.write(int(sys.argv[WORK]), words[how])
 
@@ -159,6 +160,13 @@ def leave_for_the_end(path: str, _context: Any) -> None:
     atexit.register(sys.exit, "not the last word")
     sys.stdout = open(f"{path}.printed", "w")  # noqa: SIM115 (for as long as the process lives)
     print("printed")
+
+
+def use_up_files(_argument: Any, _context: Any) -> None:
+    """Opens as many as may be, and keeps them."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (100, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    while True:
+        os.open("/", os.O_RDONLY)
 
 
 def environment(_argument: Any, _context: Any) -> Any:
@@ -213,5 +221,5 @@ HANDLERS: Dict[str, Callable[[Any, Any], Any]] = {
     **{kind.__name__: kind for kind in (crash, depend, fail, hog, hold_gil, hang, stop, fork, until_cancelled, facts)},
     "objects": lambda _argument, _context: [object()],
     **{kind.__name__: kind for kind in (name_by_enum, speak_up, close_everything, come_back)},
-    **{kind.__name__: kind for kind in (break_sockets, leave_for_the_end, environment)},
+    **{kind.__name__: kind for kind in (break_sockets, leave_for_the_end, environment, use_up_files)},
 }

@@ -40,7 +40,7 @@ from kafka_worker.shared.ipc.startup import received_settings
 from kafka_worker.shared.leaving import leave
 from kafka_worker.shared.output.last_words import write_last_words_to
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import forks, signals
+from kafka_worker.shared.system import forks, room, signals
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
@@ -184,13 +184,15 @@ class TaskMain:
             self._answer(number, *self._outcome(call, number, attempt, message))
 
     def _answer(self, number: int, kind: str, content: Any = None, calls: Any = ()) -> None:
-        """Of whatever a handler returns only plain data can cross, and nobody would look at the rest."""
+        """Of whatever a handler returns only plain data can cross, and nobody would look at the rest. Who has no files left
+        says so: whatever were called here next would fail for it."""
         if os.getpid() != self._pid:
             forks.end()
+        spent = room.out_of_files()
         try:
-            self._work.send((self._pid, number, kind, content, calls))
+            self._work.send((self._pid, number, kind, content, calls, spent))
         except (ValueError, MemoryError):
-            self._work.send((self._pid, number, kind, None, calls))
+            self._work.send((self._pid, number, kind, None, calls, spent))
 
     def _outcome(self, call: Call, number: int, attempt: int, data: Dict[str, Any]) -> Outcome:
         """What kind it is, what belongs to that kind, and the calls of dependencies."""

@@ -37,7 +37,7 @@ NAP_SECONDS = 0.002
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; getrusage(2) of either
 
 STANDARD = 3  # so many descriptors of a process have a meaning of their own
-_ANSWER = 5  # fields: pid, number of the task, kind, content, calls of dependencies
+_ANSWER = 6  # fields: pid, number of the task, kind, content, calls of dependencies, spent
 STARTER = "starter"  # the thread that starts processes
 
 
@@ -128,7 +128,7 @@ class Spawned:
         """After that: wait until its hooks have started; `tell` hears what it waits for. Why one can't be started, or None.
         Raises as `loaded`."""
         while not self.is_prepared:
-            kind, content, _ = self._first_answer()
+            kind, content, *_ = self._first_answer()
             if kind == "waits":
                 tell(str(content))
             elif kind == "unprepared":
@@ -137,7 +137,7 @@ class Spawned:
                 self.is_prepared = True
         return None
 
-    def _first_answer(self) -> Tuple[str, Any, Any]:
+    def _first_answer(self) -> Tuple[str, Any, Any, bool]:
         """What it says of itself, before any task."""
         answer = None
         while answer is None:
@@ -148,9 +148,10 @@ class Spawned:
                 self.must_live()
         return answer
 
-    def answer(self, number: int) -> Optional[Tuple[str, Any, Any]]:
-        """What it says of the task of this number: what kind of outcome, its content, the calls of dependencies; None: nothing
-        yet. A copy of it, as a handler makes by forking, answers in its name, and is not heard. Raises as `Frames.receive`."""
+    def answer(self, number: int) -> Optional[Tuple[str, Any, Any, bool]]:
+        """What it says of the task of this number: what kind of outcome, its content, the calls of dependencies, and whether
+        it can run no other; None: nothing yet. A copy of it, as a handler makes by forking, answers in its name, and is not
+        heard. Raises as `Frames.receive`."""
         while True:
             frame = self.work.receive()
             if frame is None:

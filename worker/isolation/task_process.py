@@ -107,7 +107,7 @@ class TaskProcess:
         watchdog = Watchdog(kill_after, self._settings.heartbeat_timeout_seconds, time.monotonic())
         try:
             process.work.send((self._number, int(attempt), _described(message)))
-            kind, content, calls = self._outcome(process, watchdog, lambda: _wish(message, partition, cancelled))
+            kind, content, calls, spent = self._outcome(process, watchdog, lambda: _wish(message, partition, cancelled))
         except (OSError, EOFError):
             problem = self._ended(process, by_itself=process.see_it_end())
             raise problem from problem.__cause__
@@ -117,6 +117,12 @@ class TaskProcess:
             raise ConnectionLostError(str(problem)) from None
         finally:
             self.has_task = False
+        if spent:
+            log.warning(
+                "%s: process %d has all files open that it may have, and is replaced",
+                self._name, process.pid, extra=about(Event.TASK_PROCESS_ENDED, reason="out of files"),
+            )  # fmt: skip
+            self.close()
         error = rebuilt(content) if kind == "raised" else None
         _pass_on(calls, partition, error, failed_before(attempt))
         if error is not None:

@@ -26,6 +26,7 @@ from kafka_worker.partitions.task import (
     attempt_of,
     facts_of,
     finish,
+    id_of,
     in_words,
     offset_of,
     partition_of,
@@ -42,11 +43,19 @@ from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError,
 from kafka_worker.shared.ipc.snapshot import WorkCount
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import room
 
 log = logs.logger(__name__)
 
 PARKED = "parked"
 VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and comes of no haste
+OWN = (*VERDICTS, TaskDiedError)  # and of no other's call
+
+
+class NoFilesError(InabilityError):
+    """No file can be opened any more in this process."""
+
+    what = "all files that a process may have are open, and what is called fails: "
 
 
 class Counts(NamedTuple):
@@ -83,6 +92,7 @@ class Decisions:
         self._complaint = Seldom(log, clock)
         self._trouble, self._trouble_until = "", clock()
         self._failed = 0
+        self._no_files = False  # could be opened when the last call failed
         self._outbox = outbox
         self.sleeping = Sleeping(settings, outbox, self._sent_on, wall)
         self._retries = self.sleeping.schedule
@@ -241,6 +251,9 @@ class Decisions:
         if isinstance(error, InabilityError):
             self._wait_until_able(task, error, now)
             return
+        if not isinstance(error, OWN) and self._out_of_files(task):
+            self._wait_until_able(task, NoFilesError("this process is replaced"), now)
+            return
         self._failed += 1
         self.work.add("attempts_failed", raised.partition.topic, class_of(error))
         age = age_of(attempt_of(task), now)
@@ -266,6 +279,16 @@ class Decisions:
             extra=about(Event.ATTEMPT_VOID, **facts_of(first), error_type=class_of(error)),
         )  # fmt: skip
         _leave(undone.tasks)
+
+    def _out_of_files(self, task: Task) -> bool:
+        """Whether none can be opened any more, and whatever is called fails for it: then nobody is to blame but, perhaps, who
+        ran in that moment. In the next process those run apart, where what each opens is its own."""
+        before, self._no_files = self._no_files, room.out_of_files()
+        if self._no_files and not before:
+            failed = [each.task for each in self._pool.undecided.copy() if isinstance(each, Raised)]
+            ran = {id_of(each) for each in (task, *failed, *(each for _, each in self._pool.running()))}
+            self._quarantine.blame(sorted(ran), "all files that this process may have were open")
+        return self._no_files
 
     def _wait_until_able(self, task: Task, error: InabilityError, now: float) -> None:
         """It is our inability, or the machine's: the task was not tried, and waits as it is."""

@@ -67,17 +67,15 @@ class Quarantine(Pool):
 
     # ---- consumer thread ------------------------------------------------------------------------------------------
 
-    def blame(self, places: List[TaskId]) -> None:
-        """These were running in the slot's former process when it died. Not to blame are those that were suspects already:
-        they ran apart, and were cut off by that death like everybody else."""
+    def blame(self, places: List[TaskId], when: str = "this slot's process died") -> None:
+        """These were running then. Not to blame are those that were suspects already: they ran apart, and were cut off by that
+        death like everybody else."""
         known = self.suspects.read() if places else {}
         new = [place for place in places if place not in known]
         if new:
-            self.suspects.blame(new, "was running when its process died")
+            self.suspects.blame(new, f"was running when {when.replace('this slot', 'it')}")
             listed = ", ".join("{}[{}] offset {}".format(*place) for place in new[:LISTED])
-            log.warning(
-                "Running when this slot's process died, and now run apart, each alone: %s", listed, extra=about(Event.SUSPECTS)
-            )
+            log.warning("Running when %s, and now run apart, each alone: %s", when, listed, extra=about(Event.SUSPECTS))
 
     def receive(self, partitions: Iterable[Partition]) -> None:
         """These were assigned just now, and nothing of them is delivered yet."""

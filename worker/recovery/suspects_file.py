@@ -21,7 +21,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system import room, runtime_files
 
 log = logs.logger(__name__)
 
@@ -101,7 +101,8 @@ class SuspectsFile:
 
     def _keep(self, settings: Settings, patience: float) -> None:
         try:
-            self._on_disk(runtime_files.prepare_state(settings), patience)
+            with room.spare_files():  # it may be about who has opened all others
+                self._on_disk(runtime_files.prepare_state(settings), patience)
             self._useless = False
         except (OSError, runtime_files.UnsafeDirectoryError) as problem:
             self._useless, self._next = True, time.monotonic() + AGAIN_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Callable
 
+from kafka_worker.shared.system import room
 from kafka_worker.shared.system.memory import MEGABYTE
 
 JITTER = 0.1  # either way, so that the processes of a service do not all go at once
@@ -27,6 +28,7 @@ class Recycling:
         self._from_the_start = 0  # bytes of a process that was too large early
         self.oversized = False  # too large, and a new process would be as large
         self.outgrown = False  # too large early, and it has grown on: what runs in it is why, and would do that to the next
+        self.out_of_files = False  # it can open none
         self._needs_files = False  # it had nearly all of them open early: a new process would, too
 
     def reason(self, age: float, done: int, resident: int, files: int = 0, most_files: int = 0) -> str:
@@ -34,10 +36,11 @@ class Recycling:
         open, of `most_files` that may be (0: any number)."""
         self._weigh(age, resident)
         many = most_files > FEW_FILES and files > FILES_SHARE * most_files
+        self.out_of_files = room.none_left(files, most_files)
         self._needs_files = self._needs_files or (many and age < EARLY_SECONDS)
         if self._soft_limit and resident > self._soft_limit and not self.oversized:
             return f"RSS {resident // MEGABYTE} MB above its share of {int(self._soft_limit) // MEGABYTE} MB"
-        if many and (not self._needs_files or files >= most_files):  # with none left, calls fail, and no other is worse off
+        if self.out_of_files or (many and not self._needs_files):  # with none left, calls fail, and no other is worse off
             return f"{files} files open, of {most_files} that may be"
         if self._messages and done >= self._messages:
             return f"{done} messages done"

@@ -4,11 +4,9 @@ threads are worth having. Nothing of it costs anything a message."""
 from __future__ import annotations
 
 import contextlib
-import errno
 import math
 import os
 import random
-import resource
 import time
 from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
@@ -17,7 +15,7 @@ from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import machine, memory
+from kafka_worker.shared.system import machine, memory, room
 from kafka_worker.shared.system.memory import MEGABYTE
 from kafka_worker.upkeep.concurrency import ConcurrencyLimit
 from kafka_worker.upkeep.recycling import Recycling
@@ -54,19 +52,6 @@ def waited_for_cores(native_ids: Iterable[int]) -> float:
     return waited / 1e9
 
 
-def open_files() -> Tuple[int, int]:
-    """At least so many files are open in this process, of so many that may be (0: any number): who opens one gets the lowest
-    number that is free. 4 us, and to count them takes 300 where there are a thousand."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    most = 0 if most == resource.RLIM_INFINITY else most
-    try:
-        lowest = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as problem:
-        return (most if problem.errno == errno.EMFILE else 0), most
-    os.close(lowest)
-    return lowest, most
-
-
 class Upkeep:
     """Looks after one process, from its first turn as a member of the group on."""
 
@@ -77,7 +62,7 @@ class Upkeep:
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
         resident: Callable[[], int] = resident_bytes,
-        files: Callable[[], Tuple[int, int]] = open_files,
+        files: Callable[[], Tuple[int, int]] = room.open_files,
     ) -> None:
         """Nothing is looked at before the first `check`."""
         shares = memory.shares(settings)
@@ -126,8 +111,8 @@ class Upkeep:
 
     @property
     def outgrown(self) -> bool:
-        """Whether it was recycled for memory that what runs in it has used up, as far as one can tell."""
-        return self._recycling.outgrown
+        """Whether it was recycled for memory or files that what runs in it has used up, as far as one can tell."""
+        return self._recycling.outgrown or self._recycling.out_of_files
 
     def _tune(self, limit: ConcurrencyLimit, pool: Pool, now: float) -> None:
         before = limit.threads

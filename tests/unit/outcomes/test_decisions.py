@@ -12,7 +12,7 @@ from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
 from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, Outbox
 from kafka_worker.kafka.properties import Member
-from kafka_worker.outcomes.decisions import Counts, Decisions
+from kafka_worker.outcomes.decisions import Counts, Decisions, NoFilesError
 from kafka_worker.outcomes.results import BUSY_SECONDS
 from kafka_worker.outcomes.retry import policies
 from kafka_worker.partitions.assignment import Partition
@@ -25,6 +25,7 @@ from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.foreign.answers import Reject, Retry, Send
 from kafka_worker.shared.foreign.deliver_at import HEADER, written
 from kafka_worker.shared.ipc.snapshot import WorkCount
+from kafka_worker.shared.system import room
 from tests.unit.fakes import Message, some_settings
 from tests.unit.kafka.outgoing.desk import Producer
 
@@ -41,7 +42,7 @@ class Table:
         monkeypatch.setattr(outbox, "Producer", lambda *_, **__: self.producer)
         settings = some_settings(max_attempts=2, max_deaths=2, retry_backoff_seconds=8.0, **changes)
         self.pool = Pool(1, lambda *_: None)
-        quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
+        self.quarantine = quarantine = Quarantine(settings, 0, self.pool, SuspectsFile(None))
         self.decisions = Decisions(
             settings, policies(settings, lambda: 0.5), self.pool, Outbox({}, self.clock), Member("host", 0), self.clock,
             quarantine, Gates(settings, self.pool, lambda _topic: "handler", self.clock), lambda: BEGINNING + self.now,
@@ -190,6 +191,25 @@ def test_what_is_left_is_decided(table: Table, left: str, became: Any) -> None:
 
     assert table.became == became
     assert table.decisions.counts().failed == (left not in ("no process", "a batch", "a result"))
+
+
+def test_where_no_file_can_be_opened_nobody_has_failed_and_who_ran_then_is_suspect(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "out_of_files", lambda: True)
+    monkeypatch.setattr(table.pool, "running", lambda: [(table.pool.threads[0], table.task(9))])
+
+    table.leave(Raised(table.task(7, attempt=2), OSError(24)), Raised(table.task(8, attempt=2), ValueError("no")))
+    table.leave(Raised(table.task(10, attempt=2), OSError(24)))
+    table.leave(Raised(table.task(11), Reject("never")))
+
+    assert table.decisions.counts().failed == 1
+    assert table.letters == ["topic.dlq"]  # of the verdict
+    assert table.decisions.next_due() == table.now + NoFilesError.again_after
+    assert {offset for _, _, offset in table.quarantine.suspects.known} == {7, 8, 9}
+    monkeypatch.setattr(room, "out_of_files", lambda: False)
+    table.leave(Raised(table.task(12, attempt=2), OSError(24)))
+    assert table.letters == ["topic.dlq"] * 2
 
 
 @pytest.mark.parametrize("left", LEAVES)

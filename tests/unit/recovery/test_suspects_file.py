@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import resource
 import threading
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.recovery import suspects_file
 from kafka_worker.recovery.suspects_file import LOCK_SECONDS, NAME, SuspectsFile
-from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system import room, runtime_files
 from tests.support.eventually import eventually
 from tests.unit.fakes import some_settings
 
@@ -43,6 +44,21 @@ def test_what_one_process_remembers_all_do_and_those_after_them(tmp_path: Path) 
     assert set(first.known) == {HERE}
     eventually(first.settle, 5, "it is written, not for each one at once")
     assert counts[HERE].deaths == 2
+    assert set(memory(tmp_path).read()) == {HERE}
+
+
+def test_what_ran_when_all_files_were_open_is_written_by_what_was_kept_for_that(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as stack:
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (room.open_files()[0] + 10, before[1]))
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                stack.enter_context(open(os.devnull))
+        assert room.out_of_files()
+
+        memory(tmp_path).blame([HERE], "ran")
+
     assert set(memory(tmp_path).read()) == {HERE}
 
 

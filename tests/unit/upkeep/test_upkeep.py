@@ -16,7 +16,8 @@ import pytest
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.pools.thread_pool import Pool
-from kafka_worker.upkeep.upkeep import Upkeep, open_files, resident_bytes, waited_for_cores
+from kafka_worker.shared.system.room import open_files
+from kafka_worker.upkeep.upkeep import Upkeep, resident_bytes, waited_for_cores
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message, some_settings
 

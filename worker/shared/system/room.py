@@ -8,10 +8,11 @@ The limits and what they count: `setrlimit(2)`, `Documentation/admin-guide/cgrou
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import resource
-from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional
+from typing import TYPE_CHECKING, Iterator, List, NamedTuple, Optional, Tuple
 
 from kafka_worker.shared.system import machine
 from kafka_worker.shared.system.memory import MEBIBYTE, MEGABYTE
@@ -23,6 +24,8 @@ FILES_OF_ANY = 64  # open in any of our processes: sockets to brokers, channels,
 FILES_OF_A_CHILD = 6  # in the supervisor
 FILES_OF_HTTP = 160  # in the HTTP part: its connections, and some to come
 FILES_OF_A_TASK_PROCESS = 5  # in a child, of each thread with ISOLATION=process
+FEW_FILES = 4  # left: who needs two at once has none
+SPARE_FILES = 8  # of what a process may open: for what has to be written when its handlers have opened all others
 NO_THREAD = "can't start new thread"  # as Python says it
 LARGEST_FILE = MEBIBYTE  # bytes: what processes say to each other, and the log
 THREADS_OF_SERVICE = 2  # the supervisor's
@@ -56,6 +59,51 @@ def make(settings: Settings) -> List[str]:
     ]
     found += [_low(limit.most, threads, "processes and threads", limit.name) for limit in _of_groups("/")]
     return [fault for fault in found if fault is not None]
+
+
+def open_files() -> Tuple[int, int]:
+    """At least so many files are open in this process, of so many that may be (0: any number): who opens one gets the lowest
+    number that is free. 4 us, and to count them takes 300 where there are a thousand."""
+    most = _files()[0]
+    most = 0 if most == resource.RLIM_INFINITY else most
+    try:
+        lowest = os.open("/", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as problem:
+        return (most if problem.errno == errno.EMFILE else 0), most
+    os.close(lowest)
+    return lowest, most
+
+
+def none_left(files: int, most: int) -> bool:
+    """Whether who has so many open can do next to nothing any more."""
+    return 0 < most < files + FEW_FILES
+
+
+def out_of_files() -> bool:
+    """Whether this process can open next to none any more."""
+    return none_left(*open_files())
+
+
+def keep_spare_files() -> None:
+    """From now on some of the files that may be open are for `spare_files` only."""
+    soft, hard = _files()
+    if hard != resource.RLIM_INFINITY and (soft == resource.RLIM_INFINITY or soft > hard - SPARE_FILES):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard - SPARE_FILES, hard))
+
+
+@contextlib.contextmanager
+def spare_files() -> Iterator[None]:
+    """Meanwhile a few more files may be opened."""
+    soft, hard = _files()
+    if soft == resource.RLIM_INFINITY:
+        yield
+        return
+    more = soft + SPARE_FILES
+    resource.setrlimit(resource.RLIMIT_NOFILE, (more if hard == resource.RLIM_INFINITY else min(more, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def threads_of_a_child(settings: Settings) -> int:
@@ -126,6 +174,10 @@ def _names(folder: str) -> List[str]:
 def _is_root() -> bool:
     """The kernel bounds root's processes by no limit of the user's."""
     return os.getuid() == 0
+
+
+def _files() -> Tuple[int, int]:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)
 
 
 def _soft(what: int) -> float:

@@ -51,6 +51,20 @@ def test_the_limit_of_open_files_is_raised_as_far_as_needed_or_refused(
 
 
 @pytest.mark.parametrize(
+    ("pair", "kept"),
+    [((1024, 4096), []), ((200, 200), [192]), ((resource.RLIM_INFINITY, 200), [192]), (NONE, [])],
+)
+def test_a_few_of_the_files_that_may_be_open_are_kept_for_what_has_to_be_written(
+    pair: Tuple[int, int], kept: List[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_to = limits(monkeypatch, RLIMIT_NOFILE=pair)
+
+    room.keep_spare_files()
+
+    assert set_to == [(resource.RLIMIT_NOFILE, (soft, pair[1])) for soft in kept]
+
+
+@pytest.mark.parametrize(
     ("name", "limit", "fault"),
     [
         ("RLIMIT_NPROC", 21, "21 processes and threads are allowed, and 22 needed. Raise the limit (of this user"),
