@@ -361,6 +361,17 @@ def test_what_is_given_back_is_read_again_when_it_is_resumed_from_the_lowest_off
     assert client.sought == [(*OURS, 7)]
 
 
+def test_what_is_given_back_is_read_again_also_where_a_place_behind_it_is_tried_again_before_that(
+    client: Client, witness: Witness
+) -> None:
+    """A partition that can't be read on, of which something is in hand: it fills the memory of others."""
+    witness.group.rewind(OURS, 7, when_resumed=True)
+    witness.group.rewind(OURS, 12)
+    witness.group.fetch(1, 0.1)
+
+    assert client.sought == [(*OURS, 7)]
+
+
 def test_since_when_a_rebalance_waits_for_others_is_known_from_the_clients_statistics(
     client: Client, witness: Witness
 ) -> None:

@@ -24,8 +24,8 @@ class Rewinds:
         self._resting: Set[TopicPartition] = set()  # those of them that stay paused before
 
     def add(self, name: TopicPartition, offset: int, *, when_resumed: bool) -> None:
-        """See `GroupConsumer.rewind`."""
-        self.places[name] = min(offset, self.places.get(name, offset)) if when_resumed else offset
+        """See `GroupConsumer.rewind`. From the lowest on, whoever wants it: what lies before has nobody any more."""
+        self.places[name] = min(offset, self.places.get(name, offset))
         (self._resting.add if when_resumed else self._resting.discard)(name)
 
     def resumed(self, names: Iterable[TopicPartition]) -> None:
