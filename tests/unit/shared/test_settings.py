@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import fields
 from typing import Any, Dict
@@ -49,6 +50,15 @@ def test_settings_survive_the_way_to_a_child_exactly(values: Dict[str, Any]) -> 
     settings = made(**values)
 
     assert Settings.from_json(settings.to_json()) == settings
+
+
+def test_a_process_of_former_code_leaves_out_the_settings_that_its_supervisor_alone_knows() -> None:
+    """As after a way back to that code under a running service: each process that dies is started from it."""
+    settings = made(topic_tables={"orders": {"max_attempts": 5, "younger": 1}})
+    text = json.dumps({**json.loads(settings.to_json()), "younger": "yes"})
+
+    assert Settings.from_json(text).of("orders") == settings.of("orders")
+    assert Settings.from_json(text) == settings
 
 
 def test_every_field_is_a_row_of_the_table_or_one_of_the_few_that_are_not() -> None:
