@@ -18,6 +18,7 @@ from confluent_kafka import Consumer, KafkaException, Producer, libversion
 
 from kafka_worker import start
 from kafka_worker.handler import known_errors
+from kafka_worker.handler.decoding import spare_quick_decoder
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.handler.validation import validation
 from kafka_worker.kafka import tokens
@@ -41,6 +42,7 @@ def main() -> None:
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     start.users_first()
+    spare_quick_decoder()
     found = faults(settings)
     errors = known_errors.said_of(settings)  # then: the handlers have imported what there is
     dump([found + errors.faults, [] if found else errors.warnings], answer)

@@ -10,6 +10,8 @@ from typing import Set
 
 import pytest
 
+from tests.unit.fakes import some_settings
+
 ROOT = Path(__file__).resolve().parents[2]
 # What takes milliseconds, and what only some commands, settings or handlers have a use for.
 HEAVY = {
@@ -28,13 +30,13 @@ def imported(*words: str) -> Set[str]:
     return _names(*words) - _names("-c", "pass")
 
 
-def _names(*words: str) -> Set[str]:
+def _names(*words: str, said: str = "") -> Set[str]:
     environment = {"KAFKA_BOOTSTRAP_SERVERS": "localhost:1", "KAFKA_GROUP_ID": "group", "RUNTIME_DIRECTORY": "/nowhere"}
     done = subprocess.run(
         [sys.executable, "-X", "importtime", *words],
         env={**environment, "PATH": os.environ["PATH"]},
         cwd=ROOT,
-        stdin=subprocess.DEVNULL,
+        input=said,
         capture_output=True,
         text=True,
         check=False,
@@ -64,6 +66,13 @@ def test_a_process_imports_nothing_that_it_may_never_need(module: str) -> None:
 
     assert "confluent_kafka" in names
     assert names & (HEAVY | {"argparse"}) - needed == set()
+
+
+def test_the_look_at_a_handler_imports_nothing_that_only_calls_or_reports_of_it_need() -> None:
+    names = _names("worker/start.py", "check", "--check", said=some_settings(bootstrap_servers="127.0.0.1:1").to_json())
+
+    assert "kafka_worker.handler.loading" in names
+    assert names & {"msgspec", "kafka_worker.partitions.assignment", "kafka_worker.shared.ipc.snapshot"} == set()
 
 
 def test_a_task_process_imports_no_client_and_nothing_else_that_it_may_never_need() -> None:

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Dict, Iterator
+from typing import Dict, Iterator, List
 
 import pytest
 
@@ -95,6 +95,20 @@ def test_before_the_leader_ends_all_its_copies_do(family: Dict[str, int]) -> Non
     ended = orphans.end_left_behind(family["leader"], 0, leader_ends=True)
 
     assert sorted(ended) == sorted([family["copy"], family["copy of the copy"]])
+
+
+def test_of_processes_in_other_sessions_nothing_is_read(family: Dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    read: List[int] = []
+    really = orphans._read
+
+    def noted(pid: str, name: str) -> bytes:
+        read.append(int(pid))
+        return really(pid, name)
+
+    monkeypatch.setattr(orphans, "_read", noted)
+    orphans.end_left_behind(family["leader"])
+
+    assert set(map(os.getsid, read)) == {family["leader"]}
 
 
 def test_the_dead_that_nobody_waits_for_are_reaped_and_others_keep_their_exit_status() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ContextManager, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, ContextManager, List, Optional, Tuple
 
-from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import failed_before
 from kafka_worker.shared.foreign.headers import headers_of
+
+if TYPE_CHECKING:
+    from kafka_worker.partitions.assignment import Partition
 
 
 class Context:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 from json import loads
-from typing import Any, Callable, Iterable, Optional
+from typing import Any, Callable, Iterable, List, Optional
 
 from kafka_worker.shared.foreign.errors import InvalidMessageError, UndecodableError
 
@@ -15,6 +15,7 @@ Decoder = Callable[..., Any]
 
 _LONGEST_PLACE, _LONGEST_TEXT = 200, 500  # characters
 _MOST_BRACKETS = 500  # beyond, a message may be as deep as `json` refuses, and others do not
+_SPARED: List[bool] = []  # once somebody has no need of a quick decoder
 _FIRST_EXACT = (0, 19)  # of msgspec; 0.18 makes another number of 19999999999999999999
 
 
@@ -28,10 +29,17 @@ def decode(value: Optional[bytes]) -> Any:
         raise UndecodableError(f"{type(problem).__name__}: {problem}") from problem
 
 
+def spare_quick_decoder() -> None:
+    """This process decodes nothing: what msgspec imports takes milliseconds, for which the first process would wait."""
+    _SPARED.append(True)
+
+
 @functools.lru_cache(maxsize=None)
 def quick_decoder() -> Callable[[Optional[bytes]], Any]:
     """`decode`, by msgspec where that is installed: twice as fast, and to the letter the same. What that one refuses
     (NaN, 1e999, half of a surrogate pair, whatever is wrong) is left to `json`, which may think otherwise."""
+    if _SPARED:
+        return decode
     try:
         import msgspec
 

@@ -13,7 +13,7 @@ import functools
 import inspect
 from enum import Enum
 from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import TYPE_CHECKING, Any, Callable, Dict, NamedTuple, Optional
 
 from kafka_worker import start
 from kafka_worker.handler.batch import BatchCall
@@ -24,16 +24,18 @@ from kafka_worker.handler.formats.function import of_function
 from kafka_worker.handler.validation.schema import SchemaError
 from kafka_worker.handler.validation.typed import HintError, element_of, hint_of
 from kafka_worker.handler.validation.validation import decoder_for
-from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared.foreign.errors import quoted
 from kafka_worker.shared.foreign.functions import NoFunctionError, imported_with_care
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import forks
 from kafka_worker.shared.topic_settings import TopicSettings
 
+if TYPE_CHECKING:
+    from kafka_worker.partitions.assignment import Partition
+
 #: Calls the user's function for (Kafka message, its partition, attempt). That of a coroutine handler returns what is to be
 #: awaited.
-Call = Callable[[Any, Partition, int], Any]
+Call = Callable[[Any, "Partition", int], Any]
 
 WANTED = "process_message(message) or process_message(message, context), or the same with messages, a list"
 

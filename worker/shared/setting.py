@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, field
-from typing import Any, Tuple
+from dataclasses import MISSING, field
+from typing import Any, NamedTuple, Tuple
 
 AUTO = "auto"
 # Patterns: a function `module:function`, the class of an error.
@@ -11,8 +11,7 @@ FUNCTION = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 ERROR = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One row of the table, except for its type and default, which are those of the field in `Settings`."""
 
     environment: str

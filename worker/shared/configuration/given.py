@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Tuple
+from typing import NamedTuple, Tuple
 
 from kafka_worker.shared.settings import MASK
 
@@ -12,8 +11,7 @@ Key = Tuple[str, str]  # field of Settings, and the property in it or ""
 _LONGEST_SHOWN = 80
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """A value somebody gave, and where to correct it."""
 
     name: str  # as it was written: a variable or a flag

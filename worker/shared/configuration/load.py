@@ -8,8 +8,7 @@ The only module that reads `os.environ`.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from kafka_worker.shared import http_settings, routes
 from kafka_worker.shared.configuration import command_line, environment, failure_settings, settings_file
@@ -46,8 +45,7 @@ class ConfigurationError(Exception):
         super().__init__("\n".join(self.faults))
 
 
-@dataclass(frozen=True)
-class Configuration:
+class Configuration(NamedTuple):
     """What the user asked for."""
 
     command: str  # "run", or one of command_line.COMMANDS

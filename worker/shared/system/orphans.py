@@ -49,10 +49,15 @@ def reap(ours: Container[int]) -> None:
 def _members(session: int) -> Iterator[Tuple[int, int]]:
     """Each process of the session, and its parent; where there is no /proc, none."""
     for name in os.listdir("/proc") if os.path.isdir("/proc") else ():
-        if name.isdigit():
-            _state, parent, _group, its = (_read(name, "stat").rpartition(b") ")[2].split() + [b"0"] * 4)[:4]
-            if int(its) == session:
-                yield int(name), int(parent)
+        if name.isdigit() and _session(int(name)) == session:  # one call each; of those alone is read
+            _state, parent = (_read(name, "stat").rpartition(b") ")[2].split() + [b"0"] * 2)[:2]
+            yield int(name), int(parent)
+
+
+def _session(pid: int) -> int:
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        return os.getsid(pid)
+    return 0
 
 
 def _descends(pid: int, leader: int, parents: Dict[int, int]) -> bool:

@@ -5,8 +5,7 @@ passed in.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from kafka_worker.shared.configuration.words.flags import WHERE, Flag
 
@@ -41,8 +40,7 @@ EXAMPLES = """\
        {0} dead-letters replay|drop PARTITION:OFFSET… | filters | --all [--dry-run]"""
 
 
-@dataclass(frozen=True)
-class DeadLetterRequest:
+class DeadLetterRequest(NamedTuple):
     """What an operator wants of the dead letters."""
 
     action: str
