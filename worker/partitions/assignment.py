@@ -1,5 +1,5 @@
-"""The partitions that this child owns now. Pure; the consumer thread's alone, but for what handler threads read of `closing`.
-A partition that goes away and comes back is a new `Partition`: nothing of the old assignment survives, so a late result can't
+"""The partitions that this child owns now. Pure; consumer thread only, but for what handler threads read of `closing`. A
+partition that goes away and comes back is a new `Partition`: nothing of the old assignment survives, so a late result can't
 move the new one's watermark."""
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kafka_worker.shared.ipc.snapshot import PartitionReport
 
 
 class Partition:
-    """One assignment of one partition: what it is. What happens to it is in three values of their own."""
+    """One assignment of one partition. What happens to it is in three objects of their own: `stored`, `closing`, `flow`."""
 
     __slots__ = (
         "_eof", "asked_end", "closing", "dependencies", "flow", "lanes", "named", "number", "overdue", "parked", "queue",
@@ -33,8 +33,8 @@ class Partition:
         memory: Callable[[Partition, int], Memory] = lambda _partition, base: plain_memory(base),
         retries_of: str = "",
     ) -> None:
-        """Assigned just now. `queue` is the kind for tasks that may run, `memory` gives that of the completion flags;
-        `retries_of`: of a retry topic, the topic that its messages came from at first."""
+        """Assigned just now. `queue`: the kind of queue for tasks that may run; `memory` gives memory for completion flags;
+        `retries_of`: if this is a retry topic, the topic its messages first came from."""
         self.topic = topic
         self.number = number
         self.retries_of = retries_of
@@ -46,12 +46,12 @@ class Partition:
         self.stored = Stored()
         self.closing = Closing(self.tracker)
         self.flow = Flow()
-        self.asked_end = -1  # what was told last by whoever was asked for it meanwhile; -1: nothing yet
-        # The end of their time, of calls that have run for too long; by partition and offset as their messages say them.
+        self.asked_end = -1  # its end, as last told when asked beside the consumer; -1: not yet
+        # When calls that run for too long have to end, by partition and offset as their messages say them.
         # Handler threads read it.
         self.overdue: Dict[Tuple[int, int], Optional[float]] = {}
         self.named: Set[int] = set()  # offsets that are to be parked as soon as they are delivered
-        # Offsets of calls whose outcome counts no more, because they were parked while they ran. Handler threads read it.
+        # Offsets of calls whose outcome no longer counts, because they were parked while they ran. Handler threads read it.
         self.void: Set[int] = set()
         self.parked: Set[Tuple[int, int]] = set()  # the same, as their messages say them: task processes tell why
         self._eof = -1  # the offset of the last end-of-partition event; -1: none yet
@@ -68,12 +68,12 @@ class Partition:
 
     @property
     def read_to(self) -> int:
-        """Everything below was delivered, or need not be; -1: that is not known."""
+        """Everything below was delivered, or need not be; -1: not known."""
         return max(self.expected, self._eof)
 
     @property
     def heard(self) -> bool:
-        """Whether the client has told anything of it since it was assigned: a message, or that there is none."""
+        """Whether the client has said anything of it since it was assigned: a message, or that there is none."""
         return max(self.tracker.next_offset, self.flow.end, self._eof) >= 0
 
     def at_end(self, offset: int) -> None:
@@ -81,7 +81,7 @@ class Partition:
         self._eof = offset
 
     def comes_again(self, offset: int) -> None:
-        """What was delivered from this offset on is delivered again, so that the end is not reached; negative: all."""
+        """What was delivered from this offset on (negative: all) comes again, so the end is not reached any more."""
         self._eof = min(self._eof, max(-1, offset))
 
     def target(self, position: int) -> int:
@@ -99,8 +99,8 @@ class Partition:
         return max(position, watermark if watermark >= 0 else self._eof)
 
     def report(self, end: int, held: str = "", *, fetched: bool = True) -> PartitionReport:
-        """What the snapshot says of it at this moment. `end` is the partition's end as the last fetch told, or -1 (as long
-        as there is none, others were asked); `held` says why nothing of it is started; `fetched`: whether it may be."""
+        """What the snapshot says of it now. `end` is the partition's end as the last fetch told, or -1; `held` says why
+        nothing of it is started; `fetched`: whether it may be fetched (if not, `asked_end` counts)."""
         fetched = fetched and not (self.flow.crowded or self.flow.wrong or self.flow.unread)
         # A new leader tells of no more than it knows to be everywhere, which may be less than was delivered.
         end = max(self._eof, self.tracker.next_offset, self.flow.end, end, -1 if fetched else self.asked_end)
@@ -122,7 +122,7 @@ class Partition:
             paused=self.flow.crowded,
             held=self.flow.wrong or self.flow.unread or held,
             pause=self.flow.suspended,
-            lag_seconds=float(min(0, lag)),  # as long as it has no head
+            lag_seconds=float(min(0, lag)),  # unless it has a head
         )
 
     def __str__(self) -> str:
@@ -134,14 +134,14 @@ class Assignment:
     """All partitions owned now, by topic and number."""
 
     def __init__(self, make: Callable[[str, int], Partition] = Partition) -> None:
-        """Nothing is owned before the group says so. `make` makes a partition of topic and number."""
+        """Nothing is owned before the group says so. `make` makes the partition of a topic and number."""
         self._make = make
         self._partitions: Dict[Tuple[str, int], Partition] = {}
-        self.attention = Attention()  # to those of which something goes on
+        self.attention = Attention()  # to those with which something goes on
         self.of_retries = 0  # how many are of retry topics
 
     def add(self, topic: str, number: int) -> Partition:
-        """A new assignment; if the partition was here already, that one is forgotten."""
+        """A new assignment; if the partition was here already, the old one is forgotten."""
         self.remove(topic, number)
         partition = self._partitions[topic, number] = self._make(topic, number)
         partition.flow.call(self.attention, partition)

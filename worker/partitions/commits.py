@@ -1,8 +1,8 @@
 """When to commit what. Pure: the consumer thread asks, sends, and reports what the broker said.
 
 At most one commit is in flight, because a broker that is busy with a rebalance answers all of them together, late, and an old
-one must not land behind a new one. (In a revocation, which may take minutes, the client tells no answers: one an interval is
-sent all the same.) What can't be committed now stays dirty: the next commit carries the newest watermark.
+one must not land behind a new one. (In a revocation, which may take minutes, the client passes no answers on: one is sent per
+interval all the same.) What can't be committed now stays dirty: the next commit carries the newest watermark.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class Commits:
 
     def due(self, now: float, *, deaf: bool = False) -> bool:
         """Whether it is time to look for something to commit. `deaf`: answers can't be heard now, so none is waited for. The
-        newest watermark still lands last: commits of one client are stored in the order they were sent."""
+        newest watermark still lands last: a client's commits are stored in the order in which they were sent."""
         return now >= self._next and (deaf or not self.in_flight)
 
     def soon(self, now: float) -> None:
-        """An assignment is new, or there is something to commit of it now: the broker should hold a commit of it."""
+        """An assignment is new, or has something to commit now: the broker should soon hold a commit of it."""
         self._next = min(self._next, now + SOON)
 
     @staticmethod
@@ -40,12 +40,12 @@ class Commits:
         metadata: Callable[[Partition, int], str],
         reach: Callable[[Partition], int] = lambda _: -1,
     ) -> List[Tuple[Partition, int, str]]:
-        """The partitions of which the broker does not hold everything, with the offset to commit and its metadata: the target
-        has moved, or what is done beyond it has changed. `reach`: up to where a transaction could commit it."""
+        """The partitions of which the broker does not hold everything (the target has moved, or what is done beyond it has
+        changed), with the offset to commit and its metadata. `reach`: up to where a transaction could commit."""
         dirty = []
         for partition in partitions:
             if partition.flow.not_begun:
-                continue  # not even what the broker holds is known
+                continue  # what the broker holds is not known yet
             stored, position = partition.stored, positions.get((partition.topic, partition.number), -1)
             target = max(stored.committed, partition.target(position), reach(partition))
             text = metadata(partition, target) if target >= 0 else ""
@@ -58,15 +58,15 @@ class Commits:
         self.in_flight += 1
 
     def checked(self, partitions: Iterable[Partition], now: float) -> None:
-        """What was dirty was sent, or could not be: look again after the interval."""
+        """What was dirty was sent, or could not be sent: look again after the interval."""
         soon = any(map(_nameless, partitions))
         self._next = now + (min(self._interval, SOON) if soon else self._interval)
 
     def acknowledged(
         self, assignment: Assignment, committed: Iterable[Tuple[str, int, int]], now: float
     ) -> List[Tuple[Partition, int]]:
-        """The broker has stored these (topic, partition, offset). Those of them that are ours; none as long as a newer commit
-        is on its way, whose metadata may be another."""
+        """The broker has stored these (topic, partition, offset). Returns those that are ours; none while a newer commit is on
+        its way, whose metadata may differ."""
         stored = []
         for topic, number, offset in committed:
             partition = assignment.get(topic, number)
@@ -81,7 +81,7 @@ class Commits:
 
 
 def _nameless(partition: Partition) -> bool:
-    """Whether there is something to commit of it, and nothing is committed by this assignment. (Of one that is empty, or that
-    nobody leads, there may be nothing for hours.)"""
+    """Whether it has something to commit, and this assignment has committed nothing yet. (An empty partition, or one that
+    nobody leads, may have nothing for hours.)"""
     stored = partition.stored
     return not (stored.named or partition.flow.not_begun) and max(stored.committed, partition.target(-1)) >= 0

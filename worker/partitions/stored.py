@@ -1,5 +1,5 @@
-"""What the broker holds of one assignment of a partition, what is on its way there, and what was done before. Pure; consumer
-thread only."""
+"""What the broker holds of one assignment of a partition, what is on its way there, and what was done before it. Pure;
+consumer thread only."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ class Home(NamedTuple):
     topic: str
 
     def differs(self, other: Home) -> bool:
-        """Whether these are two topics for sure."""
+        """Whether these are surely two topics."""
         return any(one and another and one != another for one, another in zip(self, other))
 
     def elsewhere(self, other: Home) -> bool:
-        """Whether the other is in another cluster for sure."""
+        """Whether the other is surely in another cluster."""
         return Home(self.cluster, "").differs(other)
 
     def completed(self, other: Home) -> Home:
-        """This, and from the other what is not known here."""
+        """This, with what is not known here taken from the other."""
         return Home(self.cluster or other.cluster, self.topic or other.topic)
 
 
@@ -37,17 +37,17 @@ UNKNOWN = Home("", "")
 class Names(NamedTuple):
     """The two commits under which what an assignment noted in the journal is true."""
 
-    found: str  # that the broker held when the partition was assigned; our own when none of ours did
+    found: str  # that the broker held when the partition was assigned; if that was none of ours, `own`
     own: str  # that this assignment makes
 
 
 def new_name() -> str:
-    """Of one assignment of one partition: what it commits carries it, and nothing else ever does. Eight characters."""
+    """A name for one assignment of one partition: its commits carry it, and nothing else ever does. Eight characters."""
     return urlsafe_b64encode(os.urandom(6)).decode()
 
 
 class JournalRecord(NamedTuple):
-    """A record of the journal that an earlier assignment left, and that still counts."""
+    """A record that an earlier assignment left in the journal, and that still counts."""
 
     number: int
     done: List[Range]
@@ -62,7 +62,7 @@ class Stored:
 
     def __init__(self) -> None:
         """Nothing is known yet."""
-        # What the broker holds: at first what it told, then what it acknowledged; -1: nothing, as far as known.
+        # What the broker holds: first what it told, then what it acknowledged; -1: nothing, as far as is known.
         self.committed = -1
         self.metadata = ""  # that goes with it
         self._sent = (-1, "")  # offset and metadata of the last commit on its way
@@ -71,14 +71,14 @@ class Stored:
         self.names = Names(own, own)
         self.named = False  # the broker holds a commit of this assignment, so that it is found after a death
         self.home = UNKNOWN  # which topic of which cluster its messages are from
-        self.done_before: List[Range] = []  # not delivered yet, and done before
-        self.inherited: List[JournalRecord] = []  # what earlier assignments noted in the journal, and this one goes by
+        self.done_before: List[Range] = []  # not delivered yet, but done before
+        self.inherited: List[JournalRecord] = []  # what earlier assignments noted, and this one relies on
         self.unrecorded = False  # the journal had no room for some of it
 
     # ---- commits --------------------------------------------------------------------------------------------------
 
     def found(self, offset: int, metadata: str, home: Home) -> None:
-        """The broker holds this, of that topic; -1001: nothing."""
+        """The broker holds this offset (-1001: none) and metadata, of that topic."""
         self.committed = max(-1, offset)
         self.metadata = metadata
         self.home = home
@@ -88,11 +88,11 @@ class Stored:
         self.names = Names(name, self.names.own)
 
     def told_home(self, home: Home) -> None:
-        """Its topic is this one, as far as is known now."""
+        """This is its topic, as far as is known now."""
         self.home = home.completed(self.home)
 
     def holds(self, offset: int, metadata: str) -> bool:
-        """Whether there is nothing new in committing this."""
+        """Whether committing this would add nothing."""
         return offset <= self.committed and metadata == self.metadata
 
     def sent(self, offset: int, metadata: str) -> None:
@@ -100,7 +100,7 @@ class Stored:
         self._sent = (offset, metadata)
 
     def acknowledged(self, offset: int) -> bool:
-        """The broker has stored a commit of this offset; whether it is the last one that was sent."""
+        """The broker has stored a commit of this offset; whether that is the last one sent."""
         if offset != self._sent[0]:
             return False
         self.committed, self.metadata = self._sent
@@ -118,8 +118,8 @@ class Stored:
         self.unrecorded = True
 
     def recall(self, mapped: List[Range], noted: List[JournalRecord], offset: int) -> List[JournalRecord]:
-        """What was done beyond `offset`, by the map that the commit carries and by the journal; the records that add nothing
-        to the map."""
+        """Take in what was done beyond `offset`, by the map in the commit and by the journal. Returns the records that add
+        nothing to the map."""
         known = merged(mapped, beyond=offset)
         adding = [record for record in noted if merged([*mapped, *record.done], beyond=offset) != known]
         self.inherited = adding
@@ -131,18 +131,19 @@ class Stored:
         return offset < self.committed or any(first <= offset < behind for first, behind in self.done_before)
 
     def undone(self, first: int, behind: int) -> int:
-        """How many of these offsets, none of which was delivered to this assignment, were not done before it."""
+        """How many of these offsets, none of which was delivered to this assignment, were not done before."""
         done = [(max(first, start), min(behind, end)) for start, end in self.done_before]
         return max(0, behind - first) - sum([end - start for start, end in done if end > start])
 
     def skips(self, offset: int) -> bool:
-        """The message there is delivered, and so is never asked about again; whether it was done before."""
+        """Whether the message there was done before. It is delivered now, so nobody asks again, and what lies below can be
+        dropped."""
         while self.done_before and self.done_before[0][1] <= offset:
             self.done_before.pop(0)
         return bool(self.done_before) and self.done_before[0][0] <= offset
 
     def release(self, behind: int) -> List[JournalRecord]:
-        """The records of earlier assignments that nobody needs any more once all below `behind` is noted elsewhere."""
+        """Give up the records of earlier assignments that nobody needs once all below `behind` is noted elsewhere."""
         released = [record for record in self.inherited if record.done[-1][1] <= behind]
         self.inherited = [record for record in self.inherited if record.done[-1][1] > behind]
         return released

@@ -1,4 +1,4 @@
-"""What all others see of whoever runs tasks: one pool, or several as one (see `composite`)."""
+"""What others see of whoever runs tasks: one pool, or several as one (see `composite`)."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class Runner(Protocol):
         """The pool whose size may be tuned by what is measured; None: there is none."""
 
     def prepare(self, seconds: Optional[float] = None) -> bool:
-        """Start what must be there before the process has a seat, and wait for it; whether it came. `start` follows."""
+        """Start what must be there before the process takes its seat, and wait for it; whether it came. `start` follows."""
 
     def start(self) -> None:
         """Start the threads."""
 
     def stop(self) -> None:
-        """Have those threads end that have nothing to do. Their hooks stop."""
+        """End the threads that have nothing to do. Their hooks stop."""
 
     def close(self) -> None:
         """All threads have ended, and the process goes on."""
@@ -52,13 +52,13 @@ class Runner(Protocol):
         """Take tasks from these queues from now on, in turn."""
 
     def wake(self, tasks: int) -> None:
-        """That many tasks were put into the queues."""
+        """So many tasks were put into the queues."""
 
     def running(self) -> List[Tuple[HandlerThread, Task]]:
         """What runs now. Any thread."""
 
     def full(self, topic: str) -> bool:
-        """Whether whoever runs tasks of this topic has no hand free."""
+        """Whether nothing is free to run a task of this topic."""
 
     def share_is_full(self, topic: str) -> bool:
-        """Whether as many calls for this topic run as its THREADS_SHARE allows, whoever else has a hand free."""
+        """Whether as many calls for this topic run as its THREADS_SHARE allows, whatever else is free."""

@@ -1,9 +1,9 @@
 """The handler threads: each takes a task, calls the handler, records the outcome. The path of a message that succeeds takes no
 lock and no queue with one: queues whose every operation is atomic, the completion flag of the segment, and counters that each
-thread keeps for itself. Sleeping threads are woken by tokens in a `SimpleQueue`. Whoever has put tasks into queues wakes one
-thread, and a thread that was woken wakes the next before it begins, if there is more than it takes itself: where tasks take
-next to no time one thread does all of them, and fifteen others would be woken in vain. (Measured: `queue.Queue` costs 1.2 us
-a message, `ThreadPoolExecutor.submit` 20 us and an unbounded queue.)"""
+thread keeps for itself. Sleeping threads are woken by tokens in a `SimpleQueue`. Whoever puts tasks into queues wakes one
+thread, and that one wakes the next before it begins, if there is more than it takes itself: where tasks take next to no time
+one thread does them all, and waking fifteen others would be in vain. (Measured: `queue.Queue` costs 1.2 us a message,
+`ThreadPoolExecutor.submit` 20 us and an unbounded queue.)"""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Pool:
     are started, `resize`; everything else belongs to the consumer thread."""
 
     name = "handler-%d"  # of its threads
-    hooks = Hooks(Registry([], []))  # that run in them
+    hooks = Hooks(Registry([], []))  # that run in its threads
     turns: Optional[Turns] = None  # None: all queues are alike
     since = staticmethod(produced_at)  # from when on a message could have been called
 
@@ -52,10 +52,10 @@ class Pool:
         self.limit = threads  # how many may take tasks
         self._resized = threading.Condition()
         self._ended = False
-        self.clock: Callable[[], float] = time.monotonic  # by which calls begin and end
+        self.clock: Callable[[], float] = time.monotonic  # that times calls
 
     def prepare(self, _seconds: Optional[float] = None) -> bool:
-        return True  # nothing must: a thread without its hooks takes no task, and others do
+        return True  # nothing has to be there: a thread without its hooks takes no task, and others do
 
     def start(self) -> None:
         """Start the threads. They are daemons: a handler that never returns must not keep the process."""
@@ -63,7 +63,7 @@ class Pool:
             self._start(thread, number)
 
     def resize(self, threads: int) -> None:
-        """So many threads take tasks from now on: missing ones are started; others rest when their turn is over."""
+        """This many threads take tasks from now on: missing ones are started; surplus ones rest when their turn is over."""
         with self._resized:
             self.limit = threads
             self._resized.notify_all()
@@ -72,13 +72,13 @@ class Pool:
             self.threads.append(thread)
             try:
                 self._start(thread, number)
-            except RuntimeError:  # the machine has no room for another: those that there are go on
+            except RuntimeError:  # the machine has no room for another: the others go on
                 self.threads.pop()
                 self.limit = number
                 break
 
     def stop(self) -> None:
-        """Have those threads end that have nothing to do."""
+        """End the threads that have nothing to do."""
         self._ended = True
         with self._resized:
             self._resized.notify_all()
@@ -114,8 +114,8 @@ class Pool:
         self._served = Served(served)
 
     def wake(self, tasks: int) -> None:
-        """That many tasks were put into the queues: wake a thread, which wakes the next if there is more than it takes. One
-        token that nobody has taken yet is enough: whoever takes it looks into all queues after that."""
+        """So many tasks were put into the queues: wake a thread, which wakes the next if there is more than it takes. A token
+        that nobody has taken yet is enough: whoever takes it looks into all queues afterwards."""
         if tasks > 0 and not self._tokens.qsize():
             self._tokens.put(None)
 
@@ -139,7 +139,7 @@ class Pool:
         self.hooks.stop_of_thread(thread.name)
 
     def _prepare(self, thread: HandlerThread) -> bool:
-        """Start the hooks of this thread; False: it is to end."""
+        """Start the hooks of this thread; False: it has to end."""
         return self.hooks.start_of_thread(thread.name)
 
     def _serve(self, thread: HandlerThread, turn: int) -> None:
@@ -171,24 +171,24 @@ class Pool:
                 woken = True
 
     def _serve_within(self, thread: HandlerThread, queue: Queue, others: Optional[Iterator[int]] = None) -> bool:
-        """A turn of one queue, as far as its topic's share allows it; whether there was any task. `others`: of a thread that
-        was woken, what tells whether other queues have something."""
+        """A turn of one queue, if its topic's share has room; whether there was any task. `others`, for a thread that was
+        woken: the turns of other queues that have something."""
         share = self._shares.get(queue.topic)
         if share is None:
             return self._serve_and_tell(thread, queue, others)
-        if not queue or not share.enter(self.limit):  # who finds nothing must not be in: who leaves wakes others
+        if not queue or not share.enter(self.limit):  # a thread that finds nothing must not enter: leaving wakes others
             return False
         served = False
         try:
             served = self._serve_and_tell(thread, queue, others)
         finally:
             if share.leave(self.limit, served=served):
-                self.wake(1)  # who came while it was full went to sleep
+                self.wake(1)  # those who came while it was full have gone to sleep
         return served
 
     def _serve_and_tell(self, thread: HandlerThread, queue: Queue, others: Optional[Iterator[int]]) -> bool:
-        """The same of one that has room. Who was woken and sees more than one task tells the next thread: not who finds none
-        that he may take, or each would wake another one for it, without an end."""
+        """The same, of one that has room. A thread that was woken and sees more than one task wakes the next; not one that
+        finds none it may take, or each would wake another for it, without end."""
         if others is not None:
             free = queue.free
             if free > 1 or (free and next(others, None) is not None):
@@ -196,7 +196,7 @@ class Pool:
         return self._serve_one(thread, queue.pop)
 
     def _rest(self, thread: HandlerThread, number: int) -> None:
-        """Until this thread is wanted again. What it was woken for it leaves to another, and what it has to others."""
+        """Rest until this thread is wanted again. What it was woken for is left to another; its hooks stop."""
         self._tokens.put(None)
         self.hooks.stop_of_thread(thread.name)
         with self._resized:
@@ -211,7 +211,7 @@ class Pool:
         began = ended = clock()
         until = began + TURN_SECONDS
         while ended < until:
-            thread.started = started = ended  # the end of the one before is the beginning of this one
+            thread.started = started = ended  # one ends as the next begins
             try:
                 # First the note, then the look at `closed`: whoever closes a partition and then finds no note of its tasks
                 # knows that none beyond the frontier will start.
@@ -254,12 +254,13 @@ class Pool:
         return ran
 
     def _in_vain(self, vain: float, started: float) -> Tuple[float, float]:
-        """A call does not count, and took no time: the seconds of all such calls, and when it has begun."""
+        """A call that does not count: the seconds of all such calls in this turn, and a beginning that makes it take no
+        time."""
         now = self.clock()
         return vain + now - started, now
 
     def _count_turn(self, thread: HandlerThread, last: Task, done: int, failed: int, slow: int, seconds: float) -> None:
-        """A turn: how many of its calls took so long that they are counted already, and which was its last one."""
+        """Count a turn. `slow`: of its calls, those whose time is counted already; `last`: its last task."""
         topic, times = partition_of(last).queue.topic, thread.times[partition_of(last).queue.topic]
         thread.count(topic, done, failed, seconds)
         times.counts[0] += done + failed - slow
@@ -268,7 +269,7 @@ class Pool:
             thread.count_delay(topic, self.since(message_of(last)), seconds, done + failed)
 
     def _fail(self, thread: HandlerThread, task: Task, error: BaseException) -> bool:
-        """Somebody else decides about a failed task, if that means anything at all; whether it was a call that counts."""
+        """Leave a failed task for the consumer thread to decide about, unless it is void; whether the call counts."""
         thread.ended = task
         if is_void(task):
             return False
@@ -277,8 +278,7 @@ class Pool:
         return not isinstance(error, UntriedError)
 
     def _record(self, task: Task, result: Optional[Returned]) -> bool:
-        """The task is done, or will be when what its handler returned is stored, and nothing of it runs meanwhile; whether it
-        counts."""
+        """The task is done, or will be when what its handler returned is stored; whether the call counts."""
         if is_void(task):
             return False
         if result is None:
