@@ -7,20 +7,20 @@ import math
 from collections import deque
 from typing import Any, Deque, Dict, Iterator, List
 
-OPERATOR = "operator"  # a cause of being held that is nobody's fault
+OPERATOR = "operator"  # a cause for being held that is nobody's fault
 
 
 class Attention:
-    """Which partitions of a process a turn of the loop has to look at: what that costs follows from what goes on, not from how
-    many partitions there are. Each is a dictionary, because that has an order."""
+    """Which partitions a turn of the loop has to look at: its cost follows from what goes on, not from how many partitions
+    there are. Dictionaries, because these keep an order."""
 
     __slots__ = ("busy", "held", "paused")
 
     def __init__(self) -> None:
         """Nothing goes on."""
-        self.busy: Dict[Any, None] = {}  # something is in hand, or was in flight when it was counted last
+        self.busy: Dict[Any, None] = {}  # something is in hand, or was in flight when last counted
         self.paused: Dict[Any, None] = {}  # fetched no more
-        self.held: Dict[Any, None] = {}  # there is a cause for that
+        self.held: Dict[Any, None] = {}  # for some cause
 
     def forget(self, partition: Any) -> None:
         """It is no longer ours."""
@@ -29,7 +29,7 @@ class Attention:
 
 
 class Flow:
-    """What comes of one assignment, and what it is kept from."""
+    """What comes of one assignment, and what keeps it from coming."""
 
     __slots__ = (
         "_attention", "_causes", "_no_room", "_ran_out", "_runs", "_taken", "_unstored", "_whose", "comes_below", "held",
@@ -38,27 +38,27 @@ class Flow:
 
     def __init__(self) -> None:
         """All may come."""
-        self._attention, self._whose = Attention(), None  # nobody's, as long as the partition is not assigned
+        self._attention, self._whose = Attention(), None  # nobody's before the partition is assigned
         self.paused = False  # fetching is stopped, for back-pressure or because it is held
-        self.held = ""  # why nothing more of it should be fetched, whatever room there is; empty: it should
+        self.held = ""  # why no more of it should be fetched, whatever room there is; empty: it should
         self.in_transit = 0  # records of its tasks that were sent and not answered
-        self.unread = ""  # why it can't be read any further; while it is tried again nothing holds it, and this stays
-        self.unread_at = -1  # from this offset on; negative: not even that is known
+        self.unread = ""  # why it can't be read any further; stays while it is tried again, when nothing holds it
+        self.unread_at = -1  # from this offset on; negative: not known
         self.try_at = math.inf  # when it is tried again, in monotonic seconds
         self._causes: Dict[str, str] = {}  # of being held
-        self._unstored = 0  # those that were refused (see `outbox`)
+        self._unstored = 0  # records of its tasks that were refused (see `outbox`)
         self.not_begun = False  # nothing of it may start yet, because it is not known where it begins
         self.waiting = 0  # messages in hand
         self.weight = 0  # bytes of their values
-        self._no_room = False  # for some of it, in this turn
+        self._no_room = False  # for some of what is in hand, in this turn
         self._taken = 0  # of what is in hand, since the last look
-        self._ran_out = True  # nothing was in hand, at some time since then
-        self.pace: float = math.inf  # messages a second that were taken until that look; inf: all there were
-        self.comes_below = math.inf  # it was given back to the broker: of no use while so many of it are in flight or hand
-        self._runs: Deque[List[Any]] = deque()  # they themselves, in runs whose offsets ascend
+        self._ran_out = True  # at some time since then nothing was in hand
+        self.pace: float = math.inf  # messages a second taken until that look; inf: all there were
+        self.comes_below = math.inf  # given back to the broker: of no use while so many are in flight or in hand
+        self._runs: Deque[List[Any]] = deque()  # what is in hand, in runs whose offsets ascend
 
     def call(self, attention: Attention, whose: Any) -> None:
-        """Whatever goes on with it calls this attention to the partition from now on."""
+        """From now on this attention hears of whatever goes on with the partition."""
         self._attention, self._whose = attention, whose
 
     def _hold(self, cause: str, why: str) -> None:
@@ -71,13 +71,13 @@ class Flow:
 
     @property
     def wrong(self) -> str:
-        """Why nothing more of it should be fetched, but for the will of an operator."""
+        """Why no more of it should be fetched, other than by an operator's will."""
         return next((why for cause, why in self._causes.items() if why and cause != OPERATOR), "")
 
     # ---- fetching -------------------------------------------------------------------------------------------------
 
     def pause(self) -> None:
-        """The client fetches it no more."""
+        """The client does not fetch it any more."""
         self.paused = True
         self._attention.paused[self._whose] = None
 
@@ -87,22 +87,22 @@ class Flow:
         self._attention.paused.pop(self._whose, None)
 
     def look(self, seconds: float) -> None:
-        """So long after the last look, and something was taken of what is in hand of somebody."""
+        """Measure the pace, so long after the last look; something was taken of somebody's hand meanwhile."""
         unbounded = self._ran_out and (self._taken > 0 or not self.waiting)
         self.pace = math.inf if unbounded else self._taken / seconds
         self._taken, self._ran_out = 0, not self.waiting
 
     @property
     def moving(self) -> bool:
-        """Whether anything of it was taken, if there was anything."""
+        """Whether anything of it was taken, if there was any."""
         return self.pace > 0
 
     def was_served(self) -> None:
-        """As much of it was taken as there is room for, in this turn."""
+        """In this turn, as much of it was taken as there is room for."""
         self._no_room = self.waiting > 0
 
     def rest(self) -> None:
-        """Nothing of it is in hand or in flight: nobody need look at it before something comes."""
+        """Nothing of it is in hand or in flight: nobody needs to look at it before something comes."""
         self._no_room, self._taken, self._ran_out, self.pace = False, 0, True, math.inf
         self._attention.busy.pop(self._whose, None)
 
@@ -114,14 +114,14 @@ class Flow:
     # ---- what is in hand --------------------------------------------------------------------------------------------
 
     def keep(self, run: List[Any]) -> None:
-        """These were fetched; their offsets ascend, and are higher than those of all before."""
+        """These were fetched; their offsets ascend, and are above all before."""
         self._attention.busy[self._whose] = None
         self._runs.append(run)
         self.waiting += len(run)
         self.weight += sum(map(len, run))
 
     def taken(self, most: int) -> Iterator[List[Any]]:
-        """The next of them, so many at most."""
+        """Take the next of them, at most so many."""
         while most > 0 and self._runs:
             run = self._runs.popleft()
             if len(run) > most:
@@ -136,7 +136,7 @@ class Flow:
             yield run
 
     def drop(self, kept: int = 0) -> None:
-        """What is in hand, but for the first so many messages, comes again."""
+        """Drop what is in hand, but for the first `kept` messages: it comes again."""
         runs, self._runs, self.waiting, self.weight = self._runs, deque(), 0, 0
         while runs and self.waiting < kept:
             self.keep(runs.popleft()[: kept - self.waiting])
@@ -147,7 +147,7 @@ class Flow:
         return self._runs[0][0] if self._runs else None
 
     def offset_of(self, place: int) -> int:
-        """That of the message in this place of those in hand, of which there are more."""
+        """The offset of the message at this place in hand. Raises IndexError where there is none."""
         for run in self._runs:
             if place < len(run):
                 return int(run[place].offset())
@@ -161,29 +161,29 @@ class Flow:
 
     @property
     def may_start(self) -> bool:
-        """Whether something is in hand that waits for nothing but room."""
+        """Whether something is in hand, and waits for nothing but room."""
         return self.waiting > 0 and not (self.not_begun or self._unstored or self.suspended)
 
     def wait_for_others(self, why: str) -> None:
-        """It is the turn of others; empty: it is its own."""
+        """Why it is not its turn; empty: it is."""
         self._hold("others", why)
 
     # ---- as long as an operator has paused it -----------------------------------------------------------------------
 
     def suspend(self, why: str) -> None:
-        """By whom and for what it is paused; empty: it goes on."""
+        """Pause it: by whom and for what; empty: it goes on."""
         self._hold(OPERATOR, why)
 
     @property
     def suspended(self) -> str:
-        """Why an operator has paused it: then nothing of it is started either; empty: none has."""
+        """Why an operator has paused it, so that nothing of it is started either; empty: none has."""
         return self._causes.get(OPERATOR, "")
 
     # ---- as long as it can't be read --------------------------------------------------------------------------------
 
     def unreadable(self, why: str, offset: int, try_at: float) -> bool:
         """From this offset on it can't be read, and is tried again at `try_at`; whether that is new. What lies behind may be
-        delivered all the same: the client steps over some faults by itself, which would lose what it steps over."""
+        delivered all the same: the client steps over some faults by itself, and what it steps over would be lost."""
         new = not self.unread
         if new:
             self.unread, self.unread_at = why, offset
@@ -193,21 +193,22 @@ class Flow:
         return new
 
     def try_again(self) -> None:
-        """It is fetched once more from where it could not be read."""
+        """Fetch it once more from where it could not be read."""
         self.try_at = math.inf
         self.paused = False
         self._attention.paused.pop(self._whose, None)
         self._hold("unread", "")
 
     def readable(self, batch: List[Any], expected: int) -> List[Any]:
-        """What of these may be taken: what lies before, from the next offset expected on, and all once it was tried again."""
+        """Which of these may be taken: those before that place, from the next expected offset on; all, once it can be read
+        again."""
         if not self._causes["unread"] and batch[-1].offset() >= self.unread_at:
             self.unread = ""
             return batch
         return [message for message in batch if expected <= message.offset() < self.unread_at]
 
     def read_to_the_end(self) -> bool:
-        """The client says that there is no more; whether that is so."""
+        """The client says that there is no more; whether that is true."""
         if self.unread and not self._causes["unread"]:
             self.unread = ""
         return not self.unread
@@ -229,7 +230,7 @@ class Flow:
         self._hold("untold", "")
 
     def begin(self) -> List[Any]:
-        """It may start; what came early, to be delivered now that it is known what is expected."""
+        """It may start. Returns what came early, to be delivered now that it is known what to expect."""
         early = [message for run in self._runs for message in run]
         self.drop()
         self.not_begun = False
@@ -246,7 +247,7 @@ class Flow:
         self.in_transit -= 1
 
     def refused(self, why: str, *, again: bool) -> None:
-        """A record can't be stored; `again`: that was known of it. Nothing more should be fetched until all are."""
+        """A record can't be stored (`again`: that is known already). No more should be fetched until all are."""
         self._unstored += not again
         self._hold("unstored", why)
 

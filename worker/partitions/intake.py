@@ -15,15 +15,15 @@ from kafka_worker.shared.topic_settings import PATTERN
 
 
 def by_partition(topics: Sequence[str]) -> Callable[[List[Any]], Callable[[Any], Any]]:
-    """Gives the key by which a batch falls into runs of one partition, for these topics and patterns."""
+    """Gives the key by which a batch is split into runs of one partition, for these topics and patterns."""
     if len(topics) == 1 and not topics[0].startswith(PATTERN):
         return lambda batch: type(batch[0]).partition
     return lambda _batch: lambda message: (message.topic(), message.partition())
 
 
 def runs(batch: List[Any], key_of: Callable[[List[Any]], Callable[[Any], Any]]) -> Iterator[List[Any]]:
-    """What was fetched, in runs of one partition whose offsets ascend. They go back where the topic was made anew, or somebody
-    moved the group, and the client may deliver what came before and after in one batch."""
+    """What was fetched, in runs of one partition whose offsets ascend. Offsets go back where the topic was made anew or
+    somebody moved the group, and the client may deliver what came before and after that in one batch."""
     for _, messages in itertools.groupby(batch, key_of(batch)) if batch else ():
         run = list(messages)
         if run[-1].offset() - run[0].offset() == len(run) - 1:
@@ -33,14 +33,14 @@ def runs(batch: List[Any], key_of: Callable[[List[Any]], Callable[[Any], Any]]) 
 
 
 def _ascending(run: List[Any]) -> Iterator[List[Any]]:
-    """Usually all of it at once: there are holes in it."""
+    """Usually one run, with holes in it."""
     offsets = [message.offset() for message in run]
     cuts = [place for place in range(1, len(run)) if offsets[place] <= offsets[place - 1]]
     return (run[first:behind] for first, behind in zip([0, *cuts], [*cuts, len(run)]))
 
 
 def tasks(partition: Partition, batch: List[Any], lanes_of: Optional[LanesOf]) -> List[Task]:
-    """Put a batch of one partition in flight; the tasks that may run now. The others wait in their lanes."""
+    """Put a batch of one partition in flight. Returns the tasks that may run now; the others wait in their lanes."""
     return _free(partition, batch) if lanes_of is None else _in_lanes(partition, batch, lanes_of)
 
 
@@ -70,7 +70,7 @@ def _free(partition: Partition, batch: List[Any]) -> List[Task]:
 
 
 def _pieces(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Segment, List[Any]]]:
-    """(first offset, segment, messages): as few pieces as possible. Offsets usually follow each other; holes make it
+    """(first offset, segment, messages), in as few pieces as possible. Offsets are usually consecutive; holes make this
     slower."""
     first = batch[0].offset()
     if partition.stored.done_before:
@@ -89,8 +89,8 @@ def _pieces(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Segme
 
 
 def _not_done_before(partition: Partition, batch: List[Any]) -> Iterator[Tuple[int, Segment, List[Any]]]:
-    """The messages of a partition of which something beyond the committed offset is known to be done: that is taken, and
-    completed at once."""
+    """The messages of a partition of which something beyond the committed offset was done before: that is taken, and completed
+    at once."""
     for message in batch:
         offset = message.offset()
         segment, _ = partition.tracker.take(offset)

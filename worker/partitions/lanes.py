@@ -1,10 +1,10 @@
 """Order. Tasks of one lane run one after the other; tasks without a lane run freely.
 
-A lane is no object of its own, because most have one task and no other, ever: what is remembered of it is the offset of its
-last task, and a task that comes while that one is not done *waits for it*, by its offset. Whoever ends a task marks it as done
-first, and looks for its follower then; whoever has a task wait puts it there first, and looks at the mark then. So one of the
-two sees the other, without a lock, and if both do, one gets the task. A failed task is not done while it waits for its retry,
-so that its followers wait too.
+A lane is not an object, because most ever have a single task: all that is remembered of it is the offset of its last task, and
+a task that comes before that one is done *waits for it*, by its offset. Whoever ends a task first marks it as done, then looks
+for its follower; whoever makes a task wait first puts it there, then looks at the mark. So one of the two sees the other,
+without a lock, and if both do, only one gets the task. A failed task is not done while it waits for its retry, so its
+followers wait too.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Callable, Dict, Hashable, Iterable, List, Optional, Tupl
 from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset, Queue
 from kafka_worker.partitions.tracker import Tracker
 
-SWEEP_AT = 512  # lanes of one partition, whether idle or not; each is 150 bytes with its name
+SWEEP_AT = 512  # lanes of one partition, idle or not; each takes 150 bytes with its name
 
 LanesOf = Callable[[List[Any]], Iterable[Optional[Hashable]]]  # the names of some messages' lanes
 
@@ -38,8 +38,8 @@ ORDERINGS: Dict[str, Ordering] = {
 
 
 class Lanes(Dict[int, Any]):
-    """Of one partition: the tasks that wait, each by the offset of the one that it waits for. A thread that ends a task takes
-    its follower from here; all else is the consumer thread's, but for a look."""
+    """The tasks of one partition that wait, each by the offset of the one it waits for. A thread that ends a task takes its
+    follower from here; other threads may look, and all else is the consumer thread's."""
 
     def __init__(self, tracker: Tracker) -> None:
         """Nobody waits."""
@@ -49,12 +49,12 @@ class Lanes(Dict[int, Any]):
         self.last: Dict[Optional[Hashable], int] = {}  # the offset of the last task of each lane, by the lane's name
 
     def waits(self, task: Any, former: int) -> bool:
-        """Whether this task has to wait for the one of that offset, which is the one before it in its lane."""
+        """Whether this task has to wait for the one of that offset, which is before it in its lane."""
         self[former] = task
         return not (self._is_done(former) and self.pop(former, None) is not None)
 
     def behind(self, offset: int) -> int:
-        """How many wait for the task of this offset, and for one another. Any thread."""
+        """How many wait for the task of this offset, one behind the other. Any thread."""
         count, task = 0, self.get(offset)
         while task is not None:
             count, task = count + 1, self.get(task[0])
@@ -65,11 +65,11 @@ class Lanes(Dict[int, Any]):
         return next((task for task in list(self.values()) if task[0] == offset), None)
 
     def first_waiting(self, behind: Any) -> Any:
-        """The first task of those that wait in any lane and are `behind` this one; None: there is none. Any thread."""
+        """The first of all waiting tasks that is `behind` this one; None: there is none. Any thread."""
         return min([task for task in list(self.values()) if task > behind], default=None)
 
     def take_out(self, offset: int) -> Tuple[Any, Any]:
-        """The task of this offset, if it waits here still, and the one behind it, if that may run now."""
+        """The task of this offset, if it still waits here, and the one behind it, if that may run now."""
         former = next((former for former, task in self.copy().items() if task[0] == offset), -1)
         task = self.pop(former, None)
         if task is None:  # somebody else has taken it meanwhile
@@ -80,8 +80,8 @@ class Lanes(Dict[int, Any]):
         return task, None if follower is None or self.waits(follower, former) else follower
 
     def sweep(self, watermark: int) -> None:
-        """Forget lanes in which all is done, where there are many; doubling the threshold keeps the cost per message constant
-        with many keys in flight. `watermark`: below it all is done."""
+        """Where there are many lanes, forget those in which all is done; doubling the threshold keeps the cost per message
+        constant with many keys in flight. `watermark`: below it all is done."""
         if len(self.last) > self._sweep_at:
             recent = [(name, offset) for name, offset in self.last.items() if offset >= watermark]
             self.last = {name: offset for name, offset in recent if not self._is_done(offset)}

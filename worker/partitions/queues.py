@@ -13,17 +13,17 @@ from bisect import insort
 from collections import deque
 from typing import Any, Callable, Deque, Iterable, List, Sized
 
-MOST_LOOKS = 1000  # at tasks of one queue, in search of one
+MOST_LOOKS = 1000  # at the tasks of one queue, in search of one
 
 
 class Queue:
     """What all kinds have in common."""
 
     extend: Callable[[Iterable[Any]], None]  # add tasks that were just delivered: their offsets are higher than all before
-    put: Callable[[Any], None]  # add a task that has waited elsewhere: for its lane, or for a retry
+    put: Callable[[Any], None]  # add a task that has waited elsewhere: in its lane, or for a retry
     pop: Callable[[], Any]  # take the next one
-    topic = ""  # whose handler takes from it: that of its partition, or the one its retries came from at first
-    tasks: Sized  # that wait: whether there are any is asked of hundreds of queues at once
+    topic = ""  # whose handler its tasks are for: that of its partition, or, for retries, the one they first came from
+    tasks: Sized  # what waits: hundreds of queues at once are asked whether there is any
 
     def __len__(self) -> int:
         """How many tasks wait."""
@@ -39,13 +39,13 @@ class Queue:
         raise NotImplementedError
 
     def find(self, offset: int) -> Any:
-        """The task of the lowest offset that is not done, if it waits here and that is found in a few looks; else None. It
-        stays. Any thread."""
+        """The task of this offset, the lowest that is not done, if it waits here and a few looks find it; else None. It stays.
+        Any thread."""
         raise NotImplementedError
 
     def take_out(self, offset: int) -> Any:
-        """The task of this offset, wherever it waits here; None: it does not. Consumer thread only. Others may take tasks
-        meanwhile, or find none, and have to be woken."""
+        """Take out the task of this offset, wherever in the queue it waits; None: it does not. Consumer thread only. Handler
+        threads may find the queue empty meanwhile, and have to be woken."""
         if not any(task[0] == offset for task in self.listed()):
             return None
         waiting = list(iter(self.next, None))
@@ -63,13 +63,13 @@ class Queue:
 
 
 class _Plain(Queue):
-    """One that takes nobody else's place."""
+    """A queue that stands in for no other."""
 
     tasks: Deque[Any]
     holder: Callable[[], Deque[Any]] = deque  # makes what holds them
 
     def __init__(self, put: Callable[[Deque[Any]], Callable[[Any], None]]) -> None:
-        """The queue is empty. `put` says how a task comes into it that has waited elsewhere."""
+        """The queue is empty. `put` says how a task that has waited elsewhere is added."""
         self.tasks = self.holder()
         self.extend, self.pop = self.tasks.extend, self.tasks.popleft
         self.put = put(self.tasks)
@@ -79,24 +79,24 @@ class _Plain(Queue):
         return list(self.tasks.copy())
 
     def find(self, offset: int) -> Any:
-        """Behind those that have waited elsewhere, which are seldom many."""
+        """It stands behind those that have waited elsewhere, which are seldom many."""
         first = itertools.islice(self.tasks.copy(), MOST_LOOKS)
         return next((task for task in first if task[0] == offset), None)
 
 
 class InOrderOfOffset(_Plain):
-    """The lowest offset next. A task that comes free when its lane does is older than those that were free at once; taking it
-    first keeps the gap between the watermark and the furthest offset done small, and with it what a crash has to run again.
+    """The lowest offset next. A task that had to wait for its lane is older than those that were free at once; taking it first
+    keeps the gap between the watermark and the highest offset done small, and so what a crash has to run again.
 
-    Where it belongs is found by halving, from the front: where lanes are few, so are the tasks here. A heap costs each task
-    a dozen comparisons instead, when it is taken."""
+    Its place is found by bisection: where lanes are few, so are the tasks here. A heap would cost each task a dozen
+    comparisons when it is taken."""
 
     def __init__(self) -> None:
         """The queue is empty."""
         super().__init__(lambda tasks: functools.partial(insort, tasks))
 
     def find(self, offset: int) -> Any:
-        """It is the first here, too."""
+        """If it is here, it is the first."""
         try:
             first = self.tasks[0]
         except IndexError:

@@ -2,15 +2,14 @@
 
 Offsets are kept in *segments*: one flag (a byte) for each offset of a short range. The consumer thread adds segments at the
 end, handler threads set flags in any order, and the watermark moves over whole runs of set flags at the speed of `memchr`, so
-that a message costs no object of its own and no lock. A byte is written atomically with and without the interpreter's lock,
-and each byte has one writer. The memory of the flags is given from outside: usually it is a file that survives `kill -9`
-(see `journal`).
+a message costs no object of its own and no lock. Writing a byte is atomic with and without the interpreter's lock, and each
+byte has one writer. The memory for the flags comes from outside: usually it is a file that survives `kill -9` (see `journal`).
 
-Offsets have holes (compaction, aborted transactions, transaction markers). A hole has nobody who could complete it, so it is
-flagged when the offset behind it is taken.
+Offsets have holes (compaction, aborted transactions, transaction markers). Nobody could complete a hole, so it is flagged when
+the offset behind it is taken.
 
 One task may wait for hours while millions behind it are done: a segment that is full and done is given up at once, wherever it
-stands, and only its range is remembered. So what a partition costs follows from what is in flight, not from what is done.
+stands, and only its range is remembered. So a partition costs what is in flight, not what is done.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ from itertools import compress
 from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple
 
 SEGMENT_SIZE = 1024  # offsets. Small enough to forget soon, large enough to search at memchr speed
-OPEN, DONE, HOLE, RUNNING = 0, 1, 2, 3  # the values of a flag; what runs is not done
+OPEN, DONE, HOLE, RUNNING = 0, 1, 2, 3  # the values of a flag; RUNNING is not done
 _OPEN, _DONE, _RUNNING = b"%c" % OPEN, b"%c" % DONE, b"%c" % RUNNING
 _ENDED = frozenset((DONE, HOLE))
 _RUN = re.compile(b"[%c%c]+" % (DONE, HOLE))
 _IN_FLIGHT = bytes.maketrans(bytes((OPEN, DONE, HOLE, RUNNING)), bytes((1, 0, 0, 1)))
 
 Range = Tuple[int, int]  # first offset, and the one behind the last
-Memory = Tuple[Any, int, int]  # bytearray or mmap, where the flags begin in it, and which record that is (-1: none)
+Memory = Tuple[Any, int, int]  # bytearray or mmap, where in it the flags begin, and the number of the record (-1: none)
 
 
 class Segment:
@@ -43,7 +42,7 @@ class Segment:
         """A segment in which nothing is taken yet."""
         self.base = base
         self.taken = 0
-        self.weights: Optional[array[int]] = None  # bytes of each message, where somebody wants to know
+        self.weights: Optional[array[int]] = None  # bytes of each message, if they are weighed
         self.flags, self.start, self.record = memory
         self.shift = self.start - base  # the flag of an offset stands at `offset + shift`
 
@@ -53,7 +52,7 @@ class Segment:
 
     def first_open(self) -> int:
         """The lowest offset taken that is not done; -1: none."""
-        seen = self.seen()  # between two looks at the flags a handler that raises takes its own past both
+        seen = self.seen()  # one look: between two, a handler that raises could slip past both
         place = seen.find(_OPEN)
         running = seen.find(_RUNNING, 0, place if place >= 0 else len(seen))
         lowest = running if running >= 0 else place
@@ -81,17 +80,17 @@ class Segment:
         return sum(compress(self.weights, self.seen().translate(_IN_FLIGHT))) if self.weights else 0
 
     def seen(self) -> bytes:
-        """The flags of the offsets taken so far: one look, of which anything may be asked."""
+        """The flags of the offsets taken so far, copied in one look."""
         return bytes(self.flags[self.start : self.start + self.taken])
 
 
 def plain_memory(_base: int) -> Memory:
-    """Memory of this process alone."""
+    """Memory that dies with this process."""
     return bytearray(SEGMENT_SIZE), 0, -1
 
 
 class Tracker:
-    """What was taken of one assignment of one partition, and what is done. All methods belong to the consumer thread."""
+    """What was taken of one assignment of one partition, and what is done. Consumer thread only."""
 
     __slots__ = ("_complete", "_done", "_memory", "_segments", "last_weight", "next_offset")
 
@@ -99,16 +98,16 @@ class Tracker:
         """A fresh assignment: nothing is known of it until the first message. `memory(base)` gives that of a new segment."""
         self._memory = memory
         self._segments: Deque[Segment] = deque()  # in which something is open, or still to be taken
-        self._done: List[Range] = []  # of those that are full and done, as far as they may lie beyond the watermark
-        self._complete: Deque[Segment] = deque()  # those whose record somebody may still need
+        self._done: List[Range] = []  # of segments that are full and done, as far as they may lie beyond the watermark
+        self._complete: Deque[Segment] = deque()  # full and done, but their record may still be needed
         self.next_offset = -1  # behind the last offset taken; -1: none yet
-        self.last_weight = 0  # bytes of the last message taken, where somebody wants to know
+        self.last_weight = 0  # bytes of the last message taken, if they are weighed
 
     def take(self, offset: int, count: int = 1) -> Tuple[Segment, int]:
-        """Put up to `count` consecutive offsets in flight: (their segment, how many fitted into it).
+        """Put up to `count` consecutive offsets in flight. Returns their segment, and how many fitted into it.
 
-        Call again with the rest when not all fitted. Raises ValueError for an offset that is already behind us: taking it
-        twice would let the watermark pass a task that still runs.
+        Call again with the rest if not all fitted. Raises ValueError for an offset that is already behind us: taking it twice
+        would let the watermark pass a task that still runs.
         """
         if offset < self.next_offset:
             raise ValueError(f"offset {offset} was delivered after {self.next_offset - 1}")
@@ -138,13 +137,13 @@ class Tracker:
         return self.next_offset
 
     def frontier(self) -> int:
-        """Behind the highest offset that is done. What is open below it must be done too, or else the commit of the watermark
-        has everything in between run again. -1: nothing that we remember is done."""
+        """Behind the highest offset that is done. What is open below it must be done too, or the commit of the watermark would
+        have everything in between run again. -1: nothing that we remember is done."""
         highest = [segment.last_done() for segment in self._segments]
         return max([-1, *(offset + 1 for offset in highest if offset >= 0), *(behind for _, behind in self._done[-1:])])
 
     def done_beyond(self, watermark: int) -> List[Range]:
-        """What is done from the watermark on, in ascending order. Holes count as done: nobody will deliver them."""
+        """What is done from the watermark on, in ascending order. Holes count as done: they are never delivered."""
         runs = (
             (segment.base + run.start(), segment.base + run.end())
             for segment in self._segments
@@ -153,7 +152,7 @@ class Tracker:
         return merged([*self._done, *runs], beyond=watermark)
 
     def is_done(self, offset: int) -> bool:
-        """Whether this offset, which is behind us, is done, or nobody will deliver it."""
+        """Whether this offset, which is behind us, is done, or a hole."""
         for segment in reversed(self._segments):  # most who ask mean one of the last
             if segment.base <= offset:
                 return offset - segment.base >= segment.taken or segment.flags[offset + segment.shift] in _ENDED
@@ -168,8 +167,8 @@ class Tracker:
         return forgotten
 
     def held_elsewhere(self, done: List[Range]) -> List[Segment]:
-        """What is done here stands in another memory too: the segments that are full and done, and lie in these ranges, are
-        forgotten, and returned."""
+        """These ranges are known to be done elsewhere too: the full and done segments that lie in them are forgotten, and
+        returned."""
         begins = [first for first, _ in done]
         places = [(segment, bisect_right(begins, segment.base) - 1) for segment in self._complete]
         held = {segment for segment, place in places if place >= 0 and segment.end <= done[place][1]}
@@ -178,7 +177,7 @@ class Tracker:
 
     @property
     def finished(self) -> bool:
-        """Whether there are segments that are full and done, and held for their record."""
+        """Whether there are full and done segments that are kept for their record."""
         return bool(self._complete)
 
     def segments(self) -> List[Segment]:
@@ -208,7 +207,7 @@ class Tracker:
         return sum([segment.weight for segment in self._segments])
 
     def _give_up(self, idle: List[Segment]) -> None:
-        """Of these, in which nothing is in flight, those into which nothing will be taken any more."""
+        """Give up those of these idle segments (nothing in flight) into which nothing more will be taken."""
         last = self._segments[-1]
         full = [segment for segment in idle if segment is not last or segment.taken == SEGMENT_SIZE]
         if full:
@@ -219,7 +218,7 @@ class Tracker:
 
 
 def merged(ranges: Iterable[Range], beyond: int) -> List[Range]:
-    """The same offsets in ascending, separate ranges, without those below `beyond`."""
+    """The same offsets in ascending, disjoint ranges, without those below `beyond`."""
     out: List[Range] = []
     for first, behind in sorted(ranges):
         start = max(first, beyond)
