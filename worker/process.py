@@ -196,7 +196,7 @@ class ChildProcess:
                     self._channel.send(answer)
         code = self._cut() if self._code is None else self._code
         if self._journal is not None and not self._ended_by_handlers(code):
-            self._journal.end()
+            self._journal.note_own_end()
         self._stage.move(Stage.CLOSED)
         self._channel.send(self._heartbeat.told())  # without it, exit 0 would not be believed
         if self._orphaned:  # else the supervisor does it

@@ -32,7 +32,7 @@ def _by_nothing(self: Recovery, partition: Partition, offset: int, metadata: Any
 
 
 def _kept_as_it_was(self: Journal, index: int) -> None:
-    if index not in self._written:
+    if index not in self._not_reused:
         _release(self, index)
 
 

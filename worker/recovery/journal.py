@@ -100,7 +100,7 @@ class Journal:
         if fresh:
             self._memory[:] = head + bytes(_SIZE - len(head))
         self._left: Dict[Tuple[str, int], List[int]] = {}  # records of assignments that are over
-        self._written: Set[int] = set()  # of those, the ones into which a late result may still be written
+        self._not_reused: Set[int] = set()  # of those, the ones into which a late result may still be written
         self._free = [index for index in range(RECORDS) if not self._memory[self._start(index)]]
         for index in set(range(RECORDS)).difference(self._free):
             _used, _found, _own, partition, _base, length, name = _HEADER.unpack_from(self._memory, self._start(index))
@@ -126,7 +126,7 @@ class Journal:
     def deaths(self, count: int) -> None:
         self._memory[self._deaths] = min(count, 255)
 
-    def end(self) -> None:
+    def note_own_end(self) -> None:
         """This process ends by its own will: what still runs has nothing to do with it. Any thread."""
         self._memory[self._innocence] = 1
 
@@ -182,7 +182,7 @@ class Journal:
     def release(self, index: int) -> None:
         """The record says nothing any more. It may become another segment's, unless a late result may still be written into
         it: that byte would be somebody else's "done"."""
-        if index in self._written:
+        if index in self._not_reused:
             self._memory[self._start(index) + 1 : self._start(index) + 1 + 2 * _NAME] = bytes(2 * _NAME)
         elif index >= 0:
             self._memory[self._start(index)] = 0
@@ -193,9 +193,9 @@ class Journal:
         if index >= 0:
             self._left.setdefault((topic, partition), []).append(index)
 
-    def running(self, indexes: Iterable[int]) -> None:
+    def never_reuse(self, indexes: Iterable[int]) -> None:
         """Late results may still be written into these records: they are never used again by this process."""
-        self._written.update(index for index in indexes if index >= 0)
+        self._not_reused.update(index for index in indexes if index >= 0)
 
     def _lead_nowhere(self) -> None:
         """What the memory keeps of its file. It closes that number itself when it goes, so that has to stay a file."""

@@ -135,7 +135,7 @@ class Recovery:
             return []
         records = [segment.record for segment in partition.tracker.segments()]
         if self._busy(partition):
-            self._journal.running(records)
+            self._journal.never_reuse(records)
         return records + [record.number for record in partition.stored.inherited]
 
     def _spare(self, partition: Partition) -> None:

@@ -35,7 +35,7 @@ Change = Callable[[Suspects], Suspects]
 class SuspectsFile:
     """Any thread. Nothing here raises: a memory that fails is one warning, and the messages are still run alone. And nothing
     waits for long: what can't be written, because another process keeps the file (it was stopped) or the disk is full, is
-    owed. It counts here at once, and is written by a later change, or by `settle`.
+    owed. It counts here at once, and is written by a later change, or by `write_owed`.
 
     What is forgotten is always owed at first: thousands may have run when all processes of a host died, and the file is
     written whole. Should that be lost, some messages run apart once more."""
@@ -73,7 +73,7 @@ class SuspectsFile:
                 self._gone.update(listed)
                 self.known = without(self.known, listed)
 
-    def settle(self) -> bool:
+    def write_owed(self) -> bool:
         """Write what is owed, if that can be done without waiting; whether nothing is owed any more, but to a disk that is of
         no use: for that nobody waits."""
         due = time.monotonic() >= self._next

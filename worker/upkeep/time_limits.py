@@ -62,7 +62,7 @@ class TimeLimits:
         self._next = now + CHECK_SECONDS
         if self._any:
             self._check(now)
-        replaced = self._suspects.settle() and self._hang
+        replaced = self._suspects.write_owed() and self._hang
         self._hang = self._hang and not replaced
         return replaced
 

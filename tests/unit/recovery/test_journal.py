@@ -132,7 +132,7 @@ def test_they_are_kept_as_long_as_there_is_room(path: str) -> None:
 def test_a_partition_that_comes_back_is_remembered_and_its_record_is_not_used_while_results_may_come(path: str) -> None:
     journal = Journal(path)
     memory, start, number = journal.allocate("topic", 3, 100, NAMES)
-    journal.running([number])
+    journal.never_reuse([number])
     journal.leave("topic", 3, number)
     memory[start + 1] = DONE
 
@@ -146,7 +146,7 @@ def test_a_record_that_is_void_says_nothing_of_what_is_done_whatever_still_runs_
     memory, start, number = journal.allocate("topic", 3, 100, NAMES)
     memory[start : start + 2] = bytes([DONE, RUNNING])
 
-    journal.running([number])
+    journal.never_reuse([number])
     journal.release(number)
     memory[start + 2] = DONE
 
@@ -193,7 +193,7 @@ def test_what_was_running_when_a_process_died_is_suspect_until_that_is_resolved(
 
 
 def test_what_a_process_cut_off_by_its_own_will_is_no_suspect_and_what_runs_in_the_next_one_is(path: str) -> None:
-    left_by(path, running=[100]).end()
+    left_by(path, running=[100]).note_own_end()
 
     second = Journal(path)
     suspects = second.suspects
@@ -244,7 +244,7 @@ def test_deaths_of_one_process_after_the_other_are_counted_until_one_ends_by_its
         if after == "well":
             journal.deaths = 0
         if after == "end":
-            journal.end()
+            journal.note_own_end()
 
     assert counts == [0, 1, 2, 1, 2, 0, 1, 2, 0]
 

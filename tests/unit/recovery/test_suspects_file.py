@@ -42,7 +42,7 @@ def test_what_one_process_remembers_all_do_and_those_after_them(tmp_path: Path) 
     first.forget([THERE])
 
     assert set(first.known) == {HERE}
-    eventually(first.settle, 5, "it is written, not for each one at once")
+    eventually(first.write_owed, 5, "it is written, not for each one at once")
     assert counts[HERE].deaths == 2
     assert set(memory(tmp_path).read()) == {HERE}
 
@@ -67,7 +67,7 @@ def test_blame_from_many_sides_at_once_is_counted_in_full(tmp_path: Path) -> Non
         own = memory(tmp_path)  # an open file of its own, as each process has
         for _ in range(5):
             own.blame([HERE], "")
-        eventually(own.settle, 5, "the others were done with the file")
+        eventually(own.write_owed, 5, "the others were done with the file")
 
     threads = [threading.Thread(target=blame) for _ in range(4)]
     for thread in threads:
@@ -102,14 +102,14 @@ def test_a_file_that_another_process_keeps_is_waited_for_once_and_what_is_new_is
         here.forget([HERE])
         last = here.blame([HERE], "hangs")
         after = time.monotonic() - begun - waited
-        owed = here.settle()
+        owed = here.write_owed()
         elsewhere = there.read()
 
     assert LOCK_SECONDS <= waited < 5 * LOCK_SECONDS > after
     assert ({place: each.deaths for place, each in first.items()}, last[HERE].deaths) == ({HERE: 1, THERE: 1}, 1)
     assert (owed, elsewhere, set(here.read())) == (False, {}, {HERE})
     assert ["stands still" in record.message for record in caplog.records] == [True]
-    assert here.settle()
+    assert here.write_owed()
     assert {place: (each.deaths, each.how) for place, each in there.read().items()} == {HERE: (1, "hangs")}
 
 
@@ -123,7 +123,7 @@ def test_what_is_owed_to_a_disk_that_fails_then_is_counted_once(tmp_path: Path, 
         here.blame([HERE], "")
     monkeypatch.setattr(runtime_files, "replace", full)
 
-    assert here.settle()
+    assert here.write_owed()
     assert here.read()[HERE].deaths == 1
 
 
@@ -138,8 +138,8 @@ def test_thousands_that_ran_when_all_processes_died_are_remembered_and_forgotten
     known = here.blame(crowd, "was running when its process died")
     for place in crowd[:100]:
         here.forget([place])
-        here.settle()
-    eventually(here.settle, 5, "nothing is owed")
+        here.write_owed()
+    eventually(here.write_owed, 5, "nothing is owed")
 
     assert len(known) == 3000
     assert set(memory(tmp_path).read()) == set(crowd[100:])
@@ -194,12 +194,12 @@ def test_a_disk_that_fills_up_is_one_warning_and_what_was_counted_meanwhile_is_w
         here.blame([HERE], "")
         here.blame([THERE], "")
         here.forget([AFAR])
-        waited_for = not here.settle()
+        waited_for = not here.write_owed()
         known = {place: each.deaths for place, each in here.read().items()}
         elsewhere = memory(tmp_path).read()
     monkeypatch.setattr(time, "monotonic", lambda: math.inf)
 
-    here.settle()
+    here.write_owed()
 
     assert not waited_for
     assert (known, set(elsewhere)) == ({HERE: 2, THERE: 1}, {HERE, AFAR})

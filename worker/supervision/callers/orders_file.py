@@ -62,7 +62,7 @@ class OrdersFile:
     def write(self, orders: Orders) -> None:
         """These are in force. As a rule they are written when this returns."""
         self._again_at = -math.inf
-        self.settle(orders)
+        self.write_owed(orders)
         self._aside.wait(SOON_SECONDS)
 
     @property
@@ -70,7 +70,7 @@ class OrdersFile:
         """Whether it is not known yet if what is in force can be written."""
         return self._wanted != self._kept and not self.problem
 
-    def settle(self, orders: Orders) -> None:
+    def write_owed(self, orders: Orders) -> None:
         """To be called in each turn: have what is in force written, when that is due, and what was taken away."""
         self._wanted = orders
         if self._aside.stuck:

@@ -50,7 +50,7 @@ class StandingOrders:
         ended = [*self._over(), *self._parked()]
         if ended:
             self.keep(order for order in self.orders if order not in ended)
-        self._file.settle(self.orders)
+        self._file.write_owed(self.orders)
         self.tell()
 
     def tell(self) -> None:
