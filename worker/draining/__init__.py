@@ -1,2 +1,2 @@
 """How a process, or a partition, ends in order: who wants it (`stopping`), how what runs is finished (`settling`), and what
-follows when all of the process ends (`ending`)."""
+follows when the whole process ends (`ending`)."""

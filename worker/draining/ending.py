@@ -1,4 +1,4 @@
-"""How a process ends in order: it is drained, what is done is committed, the seat is left or kept. The consumer thread goes on
+"""How a process ends in order: it is drained, what is done is committed, the seat is left or kept. The consumer thread keeps
 turning meanwhile, and all of it keeps a deadline (see `stopping`) that may come nearer on the way.
 """
 
@@ -18,16 +18,16 @@ from kafka_worker.shared.system.deadline import Deadline
 log = logs.logger(__name__)
 
 LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
-GROUP_SECONDS = 15.0  # for a coordinator that hears us: brokers take up to so long to have another, if one dies
+GROUP_SECONDS = 15.0  # for a coordinator that hears us: if one dies, brokers take up to so long to have another
 LOOK_SECONDS = 0.1
-CLOSE_SECONDS = 1.0  # for leaving the group; then closing the client may take as long again, before the main thread cuts it
+CLOSE_SECONDS = 1.0  # for leaving the group; closing the client may take as long again before the main thread ends it
 
 # Fenced: committing or waiting would work against the member that has our id. A fault of ours: trust nothing.
 BROKEN = (ExitCode.FENCED, ExitCode.FAULT)
 
 
 class Ending:
-    """The three steps, in their order: `drain`, `finish_commits`, `leave`."""
+    """The three steps, in this order: `drain`, `finish_commits`, `leave`."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Ending:
         self._cut_off += tasks
 
     def finish_commits(self, committed: Callable[[], bool]) -> None:
-        """Until `committed` says that all is acknowledged. Even a hurried end tries once, for a moment."""
+        """Wait until `committed` says that all is acknowledged. Even a hurried end tries once, for a moment."""
         moment = self._clock() + LAST_COMMIT_SECONDS
         while not (self._consumer.ending in BROKEN or committed()):
             if self._consumer.ending is not None or self._clock() >= max(moment, self._stopping.until()):
@@ -72,8 +72,8 @@ class Ending:
             self._turn()
 
     def leave(self, *, owed: bool) -> bool:
-        """Nothing is owed to messages any more: what follows is politeness. `owed`: the group waits for a word of us, so that
-        the seat can't be kept for who comes next. Whether it has been given up."""
+        """Nothing is owed to messages any more: what follows is politeness. `owed`: we owe the group a rebalance, so the seat
+        can't be kept for a successor. Returns whether the seat was given up."""
         moment = self._clock() + GROUP_SECONDS
         while self._leaves(owed=owed) and not self._consumer.is_heard(LOOK_SECONDS) and self._waits_for_the_group(moment):
             self._turn()
@@ -90,7 +90,7 @@ class Ending:
         return self._consumer.ending not in BROKEN and (owed or (stop is not None and stop.leave))
 
     def _waits_for_the_group(self, moment: float) -> bool:
-        """While other brokers answer, its coordinator comes back, or another does. (A seat that is not given up stands still
-        for a session.)"""
+        """As long as any broker answers, the coordinator comes back, or another takes over. (The partitions of a seat that is
+        not given up stand still for a session.)"""
         over = self._clock() >= min(moment, self._stopping.until()) or self._consumer.ending is not None
         return self._consumer.joined and not (over or self._consumer.away)

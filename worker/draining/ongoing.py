@@ -1,9 +1,9 @@
-"""Calls that outlast the loss of their partition. Who was cut off from the group for longer than a session (brokers away, a
+"""Calls that outlast the loss of their partition. A process cut off from the group for longer than a session (brokers away, a
 machine asleep) loses its partitions, and usually has them back a moment later, while its handlers still run: what they work on
 comes again, and would be called a second time beside the first, in one process, whatever the order of its key.
 
-So a message whose call still runs waits for that call here: it is done if that returns, and runs again if not. Only where the
-group has stood still meanwhile: the broker must hold the commit of that very assignment, or the one that it began with.
+So a message whose call still runs waits for that call here: it is done if that returns, and runs again if not. But only if the
+group has stood still meanwhile: the broker must hold the commit of that very assignment, or the one it began with.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kafka_worker.shared.events import Event, about
 
 log = logs.logger(__name__)
 
-LOOK_SECONDS = 0.1  # between two looks at what runs, which may be thousands, while a call goes on, which may take an hour
+LOOK_SECONDS = 0.1  # between two looks at what runs: that may be thousands of calls, and one of them may take an hour
 
 
 class Ongoing:
@@ -33,13 +33,13 @@ class Ongoing:
         self._all_running = all_running
         self._decisions = decisions
         self._pool = pool
-        self._known: Dict[Partition, Dict[int, Task]] = {}  # by what they are of now, and offset, until that is delivered
+        self._known: Dict[Partition, Dict[int, Task]] = {}  # by partition as it is now, and offset, until that is delivered
         self._held: Dict[int, Tuple[Task, Task]] = {}  # by identity: a task that runs, and the one that waits for it
         self._look_at = 0.0  # monotonic seconds
 
     def receive(self, partitions: Iterable[Partition]) -> None:
-        """These have come, and what was done of them is known."""
-        running: Dict[Tuple[str, int], Dict[int, Task]] = {}  # thousands may, and hundreds of partitions may come
+        """These have just come, and what was done of them is known."""
+        running: Dict[Tuple[str, int], Dict[int, Task]] = {}  # may be thousands, and hundreds of partitions may come
         for task in [task for _, task in self._all_running() if not is_void(task)]:
             topic, number, offset = id_of(task)
             running.setdefault((topic, number), {})[offset] = task
@@ -50,7 +50,7 @@ class Ongoing:
                 self._known[partition] = known
 
     def without(self, partition: Partition, tasks: List[Task]) -> List[Task]:
-        """Of tasks that were just delivered, those of which no call runs. The others wait for theirs."""
+        """Of tasks that were just delivered, those that no call is at work on. The others wait for their call."""
         calls = self._known.get(partition)
         if calls is None:
             return tasks
@@ -73,12 +73,12 @@ class Ongoing:
         )  # fmt: skip
 
     def now(self, task: Task) -> Task:
-        """What a task that runs stands for by now: itself, or the one that waits for it. Any thread."""
+        """What a running task stands for by now: itself, or the one that waits for it. Any thread."""
         call, waiting = self._held.get(id(task), (None, task))
         return waiting if call is task else task
 
     def take_out(self, partition: Partition, offset: int) -> Optional[Task]:
-        """The task of this offset, if it waits for a call that has not returned: that goes on in vain from now on."""
+        """Take out the task of this offset, if it waits for a call that has not returned: from now on that goes on in vain."""
         for name, (call, task) in self._held.items():
             if partition_of(task) is partition and offset_of(task) == offset and not is_finished(call):
                 del self._held[name]
@@ -86,13 +86,13 @@ class Ongoing:
         return None
 
     def turn(self, now: float) -> None:
-        """Once in a turn: what came of the calls that are over."""
+        """Once in a turn: see what came of the calls that are over."""
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
             self.look()
 
     def look(self) -> None:
-        """The same at once, for whoever waits for them."""
+        """The same, at once, for whoever waits for them."""
         if not self._held:
             return
         running = {id(task) for _, task in self._all_running()}
@@ -111,5 +111,5 @@ class Ongoing:
 
 
 def _again(partition: Partition, before: Partition) -> bool:
-    """Whether nobody else has committed anything of it since `before`, an assignment of the same partition."""
+    """Whether nobody else has committed anything since `before`, an earlier assignment of the same partition."""
     return before is not partition and partition.stored.names.found in before.stored.names

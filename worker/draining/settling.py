@@ -1,8 +1,8 @@
 """How partitions are drained, because they go away or because the process ends: they are closed, what runs of them is
-finished, what lies between finished tasks is run too, the rest is left for whoever comes next. Then they are settled. Consumer
-thread only.
+finished, what lies between finished tasks is run too, and the rest is left for whoever comes next. Then they are settled.
+Consumer thread only.
 
-Whoever waits for that does his duties meanwhile: nothing else of the process, or of the group, has to wait too.
+Whoever waits for that does its duties meanwhile: nothing else of the process, or of the group, has to wait too.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.pools.runner import Runner
 from kafka_worker.recovery.quarantine import Quarantine
 
-# What waits (for its next attempt) is not worth the wait of everybody else: what was done behind it is known to whoever comes
-# next, and what waits starts there again. But a moment is cheaper than that.
+# A task that waits for its next attempt is not worth everybody else's wait: whoever comes next knows what was done behind it,
+# and starts it again. But waiting for a moment is cheaper than that.
 PATIENCE_SECONDS = 1.0
 
 
@@ -34,15 +34,15 @@ class Settling:
         self.ongoing = Ongoing(self.all_running, decisions, pool)
 
     def settled(self, partitions: Iterable[Partition], until: float) -> bool:
-        """Close these partitions, and look whether they are at rest. Asked again and again, and true at the latest at `until`
-        (monotonic seconds), which may have come nearer meanwhile."""
+        """Close these partitions, and look whether they are at rest. Asked again and again; true at `until` (monotonic
+        seconds) at the latest, which may have come nearer meanwhile."""
         for partition in partitions:
             partition.closing.close(until)
         now = self._clock()
         if now >= until:
             return True
         self._decisions.abandon(min(until, now + PATIENCE_SECONDS))
-        # In this order: what runs no more has left its outcome, or is undecided, or is on its way to be stored.
+        # In this order: what has just stopped running has left its outcome, or is undecided, or is on its way to be stored.
         running = self._waited_for(partitions)
         self.ongoing.look()
         if self._decisions.undecided().intersection(partitions):
@@ -54,7 +54,7 @@ class Settling:
         return False
 
     def start_after_all(self) -> None:
-        """Start what was kept back and lies below its partition's frontier after all; forget what is not ours any more."""
+        """Start what was kept back and lies below its partition's frontier after all; forget what is no longer ours."""
         tasks = [self._pool.kept_back.popleft() for _ in range(len(self._pool.kept_back))]
         self._decisions.requeue(task for task in tasks if not kept_back(task))
         self._pool.kept_back.extend(task for task in tasks if kept_back(task) and not partition_of(task).closing.forgotten)
@@ -73,13 +73,13 @@ class Settling:
         return [*self._pool.running(), *self._quarantine.running()]
 
     def _waited_for(self, partitions: Iterable[Partition]) -> List[Tuple[HandlerThread, Task]]:
-        """What runs of them but calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""
+        """What runs of them, except calls that hang: those leave a gap that nobody fills, like a retry that comes too late."""
         ours, waited_for = set(partitions), []
         for thread, called in self.all_running():
             task = self.ongoing.now(called)
             if partition_of(task) not in ours or is_void(called):
                 continue  # void: parked, its offset has an outcome of its own
-            if thread.hangs(called):  # asked once: the main thread may say so at any moment
+            if thread.hangs(called):  # asked only once: the main thread may change that at any moment
                 partition_of(task).closing.abandon(offset_of(task))
             else:
                 waited_for.append((thread, task))
@@ -93,6 +93,6 @@ class Settling:
         ]
 
     def _highest(self, running: List[Tuple[HandlerThread, Task]], partition: Partition) -> int:
-        """The highest offset of the partition that runs now, or is done but for all below it; -1: none."""
+        """The highest offset of the partition that runs now, or waits to be stored, and so for all below it; -1: none."""
         offsets = [offset_of(task) for _, task in running if partition_of(task) is partition]
         return max([*offsets, self._decisions.highest_unstored(partition)])

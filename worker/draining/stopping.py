@@ -1,5 +1,5 @@
-"""Whether, until when and how a process should end; `ending` does it. Two threads have a say in it, each in a field of its
-own: the main thread passes on what it is asked, the consumer thread may find by itself that it must.
+"""Whether, until when and how a process should end; `ending` does it. Two threads have a say, each in a field of its own: the
+main thread passes on what it is asked, the consumer thread may find by itself that it must end.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from kafka_worker.shared.system.deadline import Deadline
 class Stop(NamedTuple):
     """A wish to end."""
 
-    deadline: Deadline  # until when running tasks may finish
-    leave: bool  # whether to give the seat in the group up, instead of keeping it for a successor
+    deadline: Deadline  # by when running tasks have to finish
+    leave: bool  # whether to give up the seat in the group, instead of keeping it for a successor
 
 
 class Stopping:
-    """What is wished of one process. Any thread may look; what it sees may be brought forward at any moment."""
+    """What is wished of one process. Any thread may look; the deadline it sees may be brought forward at any moment."""
 
     def __init__(self) -> None:
         """It goes on."""
@@ -27,10 +27,10 @@ class Stopping:
 
     @property
     def wish(self) -> Optional[Stop]:
-        """What counts: whoever asks from outside has the last word. None: it goes on."""
+        """The wish that counts: one from outside has the last word. None: it goes on."""
         return self.asked or self.found
 
     def until(self, limit: float = math.inf) -> float:
-        """The end of a wait, in monotonic seconds, whose own is `limit`. To be asked again and again: a stop, and its hurry,
-        cut short also what began before."""
+        """When a wait that may last until `limit` has to end, in monotonic seconds. To be asked again and again: a stop, and a
+        hurry, also cut short what began before."""
         return min([limit, *(stop.deadline.at for stop in (self.asked, self.found) if stop)])

@@ -20,15 +20,15 @@ class Outcome(NamedTuple):
     """A call of a dependency that has ended."""
 
     name: str
-    topic: str  # of the message whose handler called, and what becomes of its partition
+    topic: str  # of the message whose handler called; `closing`: what becomes of its partition
     closing: Closing
     began: float  # monotonic seconds
     error: Optional[Exception]  # a copy (see `exceptions`); None: it succeeded
-    before: float  # monotonic seconds, when the message failed the last time; infinite: it did not
+    before: float  # monotonic seconds, when the message last failed; infinite: it did not
 
 
 class Dependencies:
-    """The calls of one process that have ended and were not looked at yet."""
+    """The calls of one process that have ended and have not been looked at yet."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         """No call has ended yet."""
@@ -38,7 +38,7 @@ class Dependencies:
     @contextlib.contextmanager
     def call(self, name: str, topic: str, closing: Closing, before: float = math.inf) -> Iterator[None]:
         """The block is one call of the dependency `name`. What it raises goes on as usual. Raises ValueError for a name that
-        is not fit to be shown."""
+        can't be shown."""
         known = plain_text(name) if isinstance(name, str) else ""
         if not known.isprintable() or not 0 < len(known) <= LONGEST_NAME:
             raise ValueError(f"a dependency's name must be 1 to {LONGEST_NAME} printable characters, not {name!r}")

@@ -1,5 +1,5 @@
-"""A task: one message on its way, from delivery to its outcome. What it consists of, and how it gets its outcome: for
-everybody but the thread pool, which has the same written out in its one loop. Pure."""
+"""A task: one message on its way, from delivery to its outcome. What it consists of, and how it gets its outcome: for all but
+the thread pool, which has the same written out in its one loop. Pure."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def message_of(task: Task) -> Any:
 
 
 def attempt_of(task: Task) -> int:
-    """Which attempt this is or will be; the first is 1."""
+    """The number of its present or next attempt; the first is 1."""
     return task[4]
 
 
 def followers_of(task: Task) -> int:
-    """How many wait for it, to keep their order."""
+    """How many wait for it, to keep the order."""
     return task[5].lanes.behind(task[0])
 
 
@@ -50,7 +50,7 @@ def partition_of(task: Task) -> Partition:
 
 
 def id_of(task: Task) -> TaskId:
-    """Its name for other processes, which know nothing of our assignments."""
+    """Its name in other processes, which know nothing of our assignments."""
     return task[5].topic, task[5].number, task[0]
 
 
@@ -69,19 +69,19 @@ def facts_of(task: Task) -> Dict[str, Any]:
 
 
 def kept_back(task: Task) -> bool:
-    """Whether it is not started any more, because its partition is closed."""
+    """Whether it must not be started any more, because its partition is closed."""
     closing = task[5].closing
     return closing.closed and task[0] >= closing.frontier
 
 
 def is_void(task: Task) -> bool:
-    """Whether nothing that comes of its call counts any more, because it was parked while that ran."""
+    """Whether nothing that comes of its call counts, because it was parked while that ran."""
     void = task[5].void
     return bool(void) and task[0] in void
 
 
 def why_void(task: Task) -> str:
-    """Why nothing that comes of its call counts any more, for people; empty: it does."""
+    """Why nothing that comes of its call counts, in words; empty: it does count."""
     return "parked" if is_void(task) else "its partition is gone" if task[5].closing.forgotten else ""
 
 
@@ -94,16 +94,16 @@ def with_attempt(task: Task, attempt: int) -> Task:
 
 
 class Attempt(int):
-    """The number of an attempt of a message that has failed before. It knows since when that is so: as attributes of the
-    number, because so it costs nothing to messages that never fail, and goes and ends with its task."""
+    """The number of an attempt of a message that has failed before, and since when. These are attributes of the number: so
+    messages that never fail pay nothing, and they go with the task and end with it."""
 
     failing_since: float  # monotonic seconds; infinite: no failure has counted yet
-    failed_at: float  # the last time, whether it counted or not; infinite: not known
+    failed_at: float  # the last failure, whether it counted or not; infinite: not known
 
     def __new__(  # noqa: PYI034 (typing.Self needs Python 3.11)
         cls, number: int, failing_since: float, failed_at: float = math.inf
     ) -> Attempt:
-        """Attempt number so and so."""
+        """Attempt number `number`."""
         made = super().__new__(cls, number)
         made.failing_since, made.failed_at = failing_since, failed_at
         return made
@@ -114,7 +114,7 @@ class Attempt(int):
 
 
 def is_first(attempt: int) -> bool:
-    """Whether its message was never tried before, as far as that is known."""
+    """Whether its message was never tried before, as far as is known."""
     return attempt == 1 and type(attempt) is int
 
 
@@ -124,12 +124,12 @@ def age_of(attempt: int, now: float) -> float:
 
 
 def failed_before(attempt: int) -> float:
-    """When the message of this attempt failed the last time (monotonic seconds); infinite: it did not."""
+    """When the message of this attempt last failed (monotonic seconds); infinite: it did not."""
     return attempt.failed_at if isinstance(attempt, Attempt) else math.inf
 
 
 def spared(task: Task, now: float) -> Task:
-    """The task, which has failed at `now`, as the attempt that it was."""
+    """The task, which failed at `now` without its counting, as the attempt that it was."""
     attempt = attempt_of(task)
     since = attempt.failing_since if isinstance(attempt, Attempt) else math.inf
     return with_attempt(task, Attempt(attempt, since, now))
@@ -144,7 +144,7 @@ def mark_running(task: Task) -> None:
 
 
 def mark_open(task: Task) -> None:
-    """It runs no more, and has no outcome yet."""
+    """It does not run any more, and has no outcome yet."""
     task[1].flags[task[0] + task[1].shift] = OPEN
 
 
@@ -154,7 +154,7 @@ def is_finished(task: Task) -> bool:
 
 
 def finish(task: Task) -> bool:
-    """It has its outcome. Its follower, if it has one, may run; whether there is one."""
+    """It has its outcome; its follower, if there is one, may run. Returns whether there is one."""
     offset, segment, _message, _lane, _attempt, partition = task
     segment.flags[offset + segment.shift] = DONE
     follower = partition.lanes.pop(offset, None)

@@ -1,6 +1,6 @@
 """What handler threads leave for the consumer thread to decide about. It is one of three: a call that `Raised`, one that
-`Returned` something to be produced, a batch that failed (`BatchFailed`) and has not said by whose fault. A task that simply
-succeeds leaves nothing but its flag, and costs none of this. Pure.
+`Returned` something to produce, or a batch that failed (`BatchFailed`) without saying whose fault it was. A task that simply
+succeeds leaves only its flag, and costs none of this. Pure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class _OfTasks:
     __slots__ = ("tasks",)
 
     def __init__(self, tasks: Sequence[Task]) -> None:
-        """At least one task; in a task process none, where nobody decides."""
+        """At least one task; none in a task process, where nobody decides."""
         self.tasks = tasks
 
     @property
@@ -28,7 +28,7 @@ class _OfTasks:
         return partition_of(self.tasks[0])
 
     def left(self) -> bool:
-        """Forget those of its tasks of whose call nothing counts any more; whether there are others."""
+        """Forget those of its tasks that are void; whether there are others."""
         self.tasks = [task for task in self.tasks if not is_void(task)]
         return bool(self.tasks)
 
@@ -39,7 +39,7 @@ class Raised(_OfTasks):
     __slots__ = ("error",)
 
     def __init__(self, task: Task, error: BaseException) -> None:
-        """`error`: a copy, with nothing of the user's in it."""
+        """`error`: a copy that holds nothing of the user's."""
         super().__init__((task,))
         self.error = error
 
@@ -50,18 +50,18 @@ class Raised(_OfTasks):
 
 
 class Returned(_OfTasks):
-    """The handler has returned something to be produced: its tasks, one or those of a batch, are done when it is stored."""
+    """The handler has returned something to produce: its tasks, one or those of a batch, are done when that is stored."""
 
     __slots__ = ("sends",)
 
     def __init__(self, tasks: Sequence[Task], sends: List[Send]) -> None:
-        """The tasks stand in the order of the list."""
+        """The tasks are in the order of the list."""
         super().__init__(tasks)
         self.sends = sends
 
 
 class BatchFailed(_OfTasks):
-    """A call with several tasks has failed, and not said which of them it is about."""
+    """A call with several tasks has failed, without saying which of them is to blame."""
 
     __slots__ = ("error",)
 
@@ -75,14 +75,14 @@ Undecided = Union[Raised, Returned, BatchFailed]
 
 
 def failed(tasks: Sequence[Task], error: BaseException) -> Union[Raised, BatchFailed]:
-    """A call with these tasks: of a single one it is the failure, of several it is nobody's yet."""
+    """A call with these tasks has failed: a single one is to blame, of several nobody is yet."""
     return Raised(tasks[0], error) if len(tasks) == 1 else BatchFailed(tasks, error)
 
 
 def sends_of(result: Any, tasks: Sequence[Task]) -> Optional[Returned]:
-    """What is to be produced of what a handler returned, if anything. Raises TypeError for what can only be a mistake, and
-    would be a message lost without a word, and ValueError for a `Send` that was changed into something else: the call is a
-    failed attempt then. What is to be produced is copied: whoever has the handler's own may change it at any time."""
+    """What to produce of what a handler returned, if anything. Raises TypeError for what can only be a mistake (a message
+    would be lost without a word), and ValueError for a `Send` that was changed into something else: the call is a failed
+    attempt then. What to produce is copied: whoever holds the handler's own object may change it at any time."""
     if isinstance(result, Send):
         return Returned(tasks, [Send.checked(result)])
     if not isinstance(result, (list, tuple)):
