@@ -1,10 +1,10 @@
 """Whether the group waits for our member to join again. A cooperative member that has given partitions up owes it that
-(KIP-429 calls it the follow-up rebalance): only then do others get them. Who comes next in the seat of a static member gets
-what the group has written down for it, at once, and nobody rebalances: if the member before died, or ended, between the two,
+(KIP-429 calls it the follow-up rebalance): only then do others get them. Whoever takes the seat of a static member next gets
+at once what the group has written down for it, and nobody rebalances: if the member before died, or ended, between the two,
 what it had given up is nobody's, for ever. So it is noted, in a file beside the slot's lock, which survives `kill -9`.
 
-Likewise where that next one subscribes to other topics: the group goes on by what the one before was subscribed to, gives us
-partitions of topics that are not ours any more, and nobody those that are. So these are noted, too."""
+Likewise if that next one subscribes to other topics: the group goes on by what the one before was subscribed to, gives us
+partitions of topics that are no longer ours, and nobody those that are. So these are noted, too."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class FollowUp:
     """What a slot's member owes. Consumer thread only, and only while the slot's lock is held."""
 
     def __init__(self, path: str) -> None:
-        """`path`: of the file, which is there as long as it is owed; empty: it never is."""
+        """`path`: of the file, which exists as long as a rebalance is owed; empty: none ever is."""
         self._path = path
         self._noted = path and f"{path}.topics"
 
     @property
     def owed(self) -> bool:
-        """By us, or by who had the slot before."""
+        """By us, or by whoever had the slot before."""
         return bool(self._path) and os.path.exists(self._path)
 
     def sit_down(self, topics: Iterable[str]) -> None:
@@ -58,7 +58,7 @@ class FollowUp:
             )  # fmt: skip
 
     def paid(self) -> None:
-        """The group has told what is ours since, or that we have left it."""
+        """Since then the group has told us what is ours, or that we have left."""
         self._remove(self._path)
 
     def left(self) -> None:

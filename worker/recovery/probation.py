@@ -1,10 +1,11 @@
-"""What is done when one process after the other dies soon after its start with nothing running, as where a few kilobytes of a
-partition unpack to more memory than there is: the client unpacks before anything is delivered, so no place is known.
+"""What is done when one process after the other dies soon after its start with nothing running, for example because a few
+kilobytes of a partition unpack to more memory than there is: the client unpacks before it delivers anything, so the place is
+unknown.
 
-Then a process is on probation. It runs nothing, and fetches one partition at a time, batch by batch (`PROPERTIES`). Where it
-is at is noted before each, among the suspects. The partition at whose place MAX_DEATHS processes have died is held by any
-process of the host, and the others go on. What lies before that place is still run, which takes the same care in fetching: the
-client joins with other properties for as long as that takes. Consumer thread only.
+Then a process is on probation. It runs nothing, and fetches one partition at a time, batch by batch (`PROPERTIES`), noting
+before each batch, among the suspects, where it is. A partition at one place of which MAX_DEATHS processes have died is held by
+every process of the host, and the others go on. What lies before that place is still run, with the same care in fetching: the
+client joins with these properties for as long as that takes. Consumer thread only.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from kafka_worker.shared.events import Event, about
 log = logs.logger(__name__)
 
 DEATHS = 3  # one after the other, each of a young process in which nothing ran
-YOUNG_SECONDS = 30.0  # who lives for longer has not died of what it began with
-QUIET_SECONDS = 1.0  # at first nothing is fetched: who dies then dies of something else
-LONG_ENOUGH_SECONDS = 10.0  # for one partition of which there is much
-SILENT_SECONDS = 10.0  # until one that gives no sign of life has ended nobody: it may be paused, or have no leader
+YOUNG_SECONDS = 30.0  # a process that lives longer has not died of what it began with
+QUIET_SECONDS = 1.0  # at first nothing is fetched: a process that dies then dies of something else
+LONG_ENOUGH_SECONDS = 10.0  # for one partition that has much
+SILENT_SECONDS = 10.0  # after that, a silent partition is taken to have ended nobody: it may be paused, or have no leader
 NOWHERE: TaskId = ("", -1, -1)
-#: With care: a broker sends one batch at least, however few bytes it may send; the client unpacks all that it was sent, and
-#: can be stopped before it asks for the next one.
+#: For careful fetching: a broker sends at least one batch, however few bytes it may send; the client unpacks all that it was
+#: sent, and can be stopped before it asks for the next one.
 PROPERTIES = {
     "fetch.message.max.bytes": 1, "max.partition.fetch.bytes": 1, "queued.min.messages": 1, "fetch.queue.backoff.ms": 300,
 }  # fmt: skip
@@ -36,7 +37,7 @@ WAITS = f"processes of its slot died {DEATHS} times right after their start: whi
 
 
 class Probation:
-    """That of one process."""
+    """The probation of one process."""
 
     def __init__(self, journal: Optional[Journal], suspects: SuspectsFile, max_deaths: int, now: float) -> None:
         """It begins now, if the journal says so."""
@@ -46,10 +47,10 @@ class Probation:
         deaths = journal.deaths if journal is not None else 0
         self.on = deaths >= DEATHS
         self.careful = self.on  # how the client has to fetch
-        self._received = False  # something, since that is wanted
-        self._approaching: Dict[Partition, int] = {}  # what of them lies before that place is run
-        self._places: Dict[Partition, int] = {}  # where nothing more may be fetched, to be told
-        self._since = now  # of being as it is
+        self._received = False  # something, since the client fetches so
+        self._approaching: Dict[Partition, int] = {}  # what lies before this place of theirs is still run
+        self._places: Dict[Partition, int] = {}  # from where nothing more may be fetched; not told yet
+        self._since = now  # when the present step began
         self._waiting: List[Partition] = []
         self._passed: List[Partition] = []
         self._tried: Optional[Partition] = None
@@ -63,7 +64,7 @@ class Probation:
             )  # fmt: skip
 
     def receive(self, partitions: List[Partition]) -> List[Partition]:
-        """These were assigned just now; which of them must not be fetched."""
+        """These were assigned just now. Returns which of them must not be fetched."""
         self._received = True
         for partition, offset in self._deadly(partitions).items():
             if offset > max(0, partition.expected):
@@ -79,7 +80,7 @@ class Probation:
         return list(partitions) if self.on or not self._received else list(self._places)
 
     def arrived(self) -> Dict[Partition, int]:
-        """Those that are read as far as they may be, and that place. Tells it once."""
+        """Those that are read as far as they may be, and that place. Tells each once."""
         for partition, offset in self._approaching.items():
             if partition.expected == offset and not partition.flow.unread:
                 self._places[partition] = offset
@@ -87,14 +88,14 @@ class Probation:
         return places
 
     def _deadly(self, partitions: List[Partition]) -> Dict[Partition, int]:
-        """Those of these of which processes have died, and the place."""
+        """Those of these of which processes have died, and where."""
         ours = {(partition.topic, partition.number): partition for partition in partitions}
         found: Dict[Partition, int] = {}
         for place, suspicion in self._suspects.read().items():
             partition = ours.get(place[:2])
             if suspicion.how != FETCHED or partition is None:
                 continue
-            if place[2] < partition.expected:  # it was stepped over
+            if place[2] < partition.expected:  # that place was stepped over
                 self._suspects.forget([place])
             elif suspicion.deaths >= self._max_deaths:
                 found[partition] = place[2]
@@ -138,7 +139,7 @@ class Probation:
         partition.flow.wait_for_others("")
 
     def _note(self, partition: Partition) -> None:
-        """Where it is read now. It is said before, because afterwards there may be nobody to say it."""
+        """Note where it is read now: before, because afterwards nobody may be left to do it."""
         self._forget()
         self._place = (partition.topic, partition.number, max(0, partition.expected))
         self._suspects.blame([self._place], FETCHED)
@@ -148,7 +149,7 @@ class Probation:
         self._place = NOWHERE
 
     def _through(self, partition: Partition, now: float) -> bool:
-        """Whether enough of it was fetched, and has not ended us. Who is silent may be about to: unpacking takes seconds."""
+        """Whether enough of it was fetched without ending us. A silent one may be about to: unpacking takes seconds."""
         flow = partition.flow
         if partition.closing.forgotten or partition.at_its_end or flow.unread:
             return True

@@ -1,16 +1,16 @@
 """Where suspects are run: messages that were running when their process died (see `suspects`). Each runs alone in a task
-process, so that what dies of one of them is that process alone, and who was the culprit is known. To everybody else it is a
-pool like any other: the task is noted while it runs, its lane is held, its partition may be closed.
+process, so that only this process dies of it, and the culprit is known. To everybody else it is a pool like any other: the
+task is noted while it runs, its lane is held, its partition may be closed.
 
-A few threads, each with a task process of its own: a process that dies may leave hundreds of suspects (coroutines, batches),
-which one after the other would take too long.
+There are a few threads, each with a task process of its own: a process that dies may leave hundreds of suspects (coroutines,
+batches), which would take too long one after the other.
 
-Nobody becomes a dead letter for having been there when a process died: it takes a death in a task process, alone, which is the
-death of this message and of no other.
+No message becomes a dead letter for having been there when a process died: it takes a death in a task process, where it runs
+alone, so that no other can have caused it.
 
-A suspect has to be told from other messages wherever it comes from: from the broker, from its lane, from a retry. All of them
-put it into its partition's queue, so the queue of a partition with suspects sorts them out. That of any other partition knows
-nothing of them, and costs nothing.
+A suspect has to be told from other messages wherever it comes from: the broker, its lane, a retry. All of them put it into its
+partition's queue, so the queue of a partition with suspects sorts them out. That of any other partition knows nothing of them,
+and costs nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from kafka_worker.shared.settings import Settings
 
 log = logs.logger(__name__)
 
-AT_ONCE = 4  # suspects that run, each in its own process
+AT_ONCE = 4  # suspects that run at once, each in its own process
 LISTED = 20  # suspects in one log line
 
 
@@ -68,7 +68,7 @@ class Quarantine(Pool):
     # ---- consumer thread ------------------------------------------------------------------------------------------
 
     def blame(self, places: List[TaskId], when: str = "this slot's process died") -> None:
-        """These were running then. Not to blame are those that were suspects already: they ran apart, and were cut off by that
+        """These were running then. Those that were suspects already are not to blame: they ran apart, and were cut off by that
         death like everybody else."""
         known = self.suspects.read() if places else {}
         new = [place for place in places if place not in known]
@@ -89,7 +89,7 @@ class Quarantine(Pool):
                 self._start_once()
 
     def delay(self, task: Task, error: TaskDiedError) -> Optional[float]:
-        """Seconds until a task that has died alone is run again; None: never, it is a dead letter."""
+        """Seconds until a task that has died alone runs again; None: never, it becomes a dead letter."""
         place = id_of(task)
         deaths = self.suspects.blame([place], error.how)[place].deaths
         return None if deaths >= self._max_deaths else 0.0
@@ -99,8 +99,8 @@ class Quarantine(Pool):
         self.suspects.forget([id_of(task)])
 
     def abandon(self) -> List[Task]:
-        """Suspects of closed partitions that wait for their turn, which they do not get: one after the other they might take
-        longer than a drain. Whoever gets the partition next knows them."""
+        """Give up suspects of closed partitions that wait for their turn: one after the other they might take longer than a
+        drain. Whoever gets the partition next knows them."""
         return self._sift(lambda task: partition_of(task).closing.closed)
 
     def look_again(self) -> None:
@@ -108,12 +108,12 @@ class Quarantine(Pool):
         self._sift(lambda _: False)
 
     def take_out(self, partition: Partition, offset: int) -> Optional[Task]:
-        """The suspect of this offset, if it waits for its turn, which it does not get."""
+        """Take out the suspect of this offset, if it waits for its turn."""
         found = self._sift(lambda task: partition_of(task) is partition and offset_of(task) == offset)
         return found[0] if found else None
 
     def _sift(self, wanted: Callable[[Task], bool]) -> List[Task]:
-        """Those that wait and are wanted, which wait no more. All others may run, when their turn comes."""
+        """Take out those that wait and are wanted. All others may run when their turn comes."""
         found: List[Task] = []
         others: List[Task] = []
         for task in self._queue.taken():
@@ -125,7 +125,7 @@ class Quarantine(Pool):
     # ---- any thread -----------------------------------------------------------------------------------------------
 
     def admit(self, task: Task) -> None:
-        """A suspect may run, when its turn comes. The newest comes last: one that dies again keeps nobody waiting."""
+        """A suspect may run when its turn comes. The newest comes last: one that dies again keeps nobody waiting."""
         self._queue.extend([task])
         self.wake(1)
 
@@ -161,15 +161,15 @@ class Quarantine(Pool):
 
 
 class _NeverPassedBy(Deque[Task]):
-    """Looked into by every thread that looks for a task, though it is empty."""
+    """Every thread that looks for a task looks into it, even when it is empty."""
 
     def __bool__(self) -> bool:
         return True
 
 
 class _Line(FirstComeFirstServed):
-    """The suspects' queue. Those of partitions that an operator has paused let the others pass. Who finds nothing in it gives
-    up its task process."""
+    """The suspects' queue. Those of partitions that an operator has paused let the others pass. A thread that finds nothing in
+    it gives up its task process."""
 
     holder = _NeverPassedBy
 
@@ -181,7 +181,7 @@ class _Line(FirstComeFirstServed):
         self.pop = self._pop
 
     def taken(self) -> List[Task]:
-        """All of them, who wait here no more. Consumer thread."""
+        """Take out all of them. Consumer thread."""
         passing = list(iter(self.next, None))
         return [*(self.passed.popleft() for _ in range(len(self.passed))), *passing]
 
@@ -190,8 +190,8 @@ class _Line(FirstComeFirstServed):
         task: Task = self._first()
         while partition_of(task).flow.suspended:
             self.passed.append(task)
-            if not partition_of(task).flow.suspended:  # since just now: who looks again at those who passed may have done so
-                with contextlib.suppress(ValueError):  # he has it
+            if not partition_of(task).flow.suspended:  # it goes on: those who passed may have been looked at before
+                with contextlib.suppress(ValueError):  # it was taken then
                     self.passed.remove(task)
                     self.put(task)
             task = self._first()
@@ -199,11 +199,10 @@ class _Line(FirstComeFirstServed):
 
 
 class Sorting(Queue):
-    """The queue of a partition that has suspects: they are admitted elsewhere. Any thread, like every queue."""
+    """The queue of a partition that has suspects, which are admitted elsewhere. Any thread, like every queue."""
 
     def __init__(self, others: Queue, wake: Callable[[int], None], suspects: Set[int], admit: Callable[[Task], None]) -> None:
-        """`others` takes the tasks that are no suspects, and `wake` wakes so many of those who serve it; suspects have these
-        offsets."""
+        """`others` takes the tasks that are no suspects, and `wake` wakes those who serve it; `suspects`: their offsets."""
         self._others, self.tasks = others, others.tasks  # suspects do not wait here
         self._wake = wake
         self._suspects = suspects

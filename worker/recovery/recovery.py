@@ -1,9 +1,9 @@
-"""What was done before us: puts the two memories together, the commit's metadata (it moves with the partition to any host)
-and the slot's journal (it knows what was done since the last commit, as long as the slot stays here). Consumer thread only.
+"""What was done before us, from two memories: the commit's metadata (it moves with the partition to any host) and the slot's
+journal (it knows what was done since the last commit, as long as the slot stays here). Consumer thread only.
 
 At an assignment both are asked, and only believed where they fit what the broker holds: a commit with that base, made by the
-very assignment whose memory it is. From then on every commit carries what is done beyond it, because a commit without would
-wipe it; and the first one comes soon, because what has no name is not found again.
+very assignment whose memory it is. From then on every commit carries what is done beyond it, because a commit without that
+would wipe it; and the first one comes soon, because without a commit of its own an assignment's memory is not found again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Recovery:
     """The memories of one process."""
 
     def __init__(self, journal: Optional[Journal], *, use_map: bool, busy: Callable[[Partition], bool]) -> None:
-        """`journal` None, `use_map` False: that memory is switched off. `busy(partition)`: some of its tasks run now."""
+        """`journal` None, `use_map` False: that memory is switched off. `busy(partition)`: whether any of its tasks runs
+        now."""
         self._journal = journal
         self._use_map = use_map
         self._busy = busy
@@ -38,7 +39,7 @@ class Recovery:
         self._full = Seldom(log, time.monotonic, FULL_SECONDS)
 
     def memory(self, partition: Partition, base: int) -> Memory:
-        """Memory for the flags of a new segment."""
+        """Memory for a new segment's flags."""
         if self._journal is None:
             return plain_memory(base)
         self._spare(partition)
@@ -53,8 +54,8 @@ class Recovery:
         return memory
 
     def restore(self, partition: Partition, offset: int, metadata: Optional[str], home: Home = UNKNOWN) -> bool:
-        """The partition was assigned; the broker holds this offset (-1001: none) and metadata, and its topic is this one.
-        False: the offset is of an earlier topic of this name, and says nothing."""
+        """The partition was assigned; the broker holds this offset (-1001: none) and metadata, and `home` is its topic. False:
+        the offset is of an earlier topic of this name, and means nothing."""
         carried = decode(metadata)
         if carried is None and metadata and not self._warned:
             self._warned = True
@@ -65,7 +66,7 @@ class Recovery:
         ours = carried if carried is not None and carried.base == offset else None
         made_anew = False
         if ours and ours.home.differs(home):
-            # What was committed in another cluster was brought here on purpose: its offset holds.
+            # What was committed in another cluster was brought here on purpose: its offset counts.
             made_anew = not ours.home.elsewhere(home)
             ours = None
         if made_anew:
@@ -84,7 +85,7 @@ class Recovery:
         return not made_anew
 
     def _recall(self, partition: Partition, mapped: List[Range], offset: int) -> None:
-        """What was done beyond the offset, by the map and by the journal."""
+        """Take in what was done beyond the offset, by the map and by the journal."""
         self._release(record.number for record in partition.stored.recall(mapped, self._inherited(partition), offset))
         count = sum(behind - first for first, behind in partition.stored.done_before)
         if count:
@@ -103,8 +104,8 @@ class Recovery:
         return encode(stored.names.own, stored.home, target, done)
 
     def acknowledged(self, partition: Partition, offset: int) -> None:
-        """The broker has stored this offset and what we sent with it: memories of what lies below it can go, and those of
-        others as far as our own have the same by now."""
+        """The broker has stored this offset and what we sent with it: memories of what lies below can go, and those of earlier
+        assignments as far as our own know the same by now."""
         self._release(segment.record for segment in partition.tracker.committed(offset))
         behind = offset if partition.stored.unrecorded else max(offset, partition.tracker.next_offset)
         self._release(record.number for record in partition.stored.release(behind))
@@ -129,8 +130,8 @@ class Recovery:
         )
 
     def _records(self, partition: Partition) -> List[int]:
-        """All of this assignment. A handler that still runs may write into its segment long after, so a record with such a
-        task is never another's in this process."""
+        """All records of this assignment. A handler that still runs may write into its segment much later, so a record with
+        such a task is not used again by this process."""
         if self._journal is None:
             return []
         records = [segment.record for segment in partition.tracker.segments()]
@@ -139,8 +140,8 @@ class Recovery:
         return records + [record.number for record in partition.stored.inherited]
 
     def _spare(self, partition: Partition) -> None:
-        """One task may hold the commit back for hours: what stands in the map that the broker holds is given up in the
-        journal. Not only after a commit: while the map stays the same there is none."""
+        """One task may hold the commit back for hours: what is in the map that the broker holds is given up in the journal.
+        Not only after a commit: while the map stays the same there is none."""
         if self._journal is None or not self._journal.scarce() or not partition.tracker.finished:
             return
         carried = decode(partition.stored.metadata) if self._use_map and not partition.stored.map_refused else None

@@ -1,4 +1,4 @@
-"""What a child has on disk: the lock of its slot, and its journal. Either may be taken away while it works, by who cleans
+"""What a child has on disk: the lock of its slot, and its journal. Either may be taken away while it works, by whatever cleans
 temporary folders, and for either there may be no room when it begins."""
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from kafka_worker.shared.system import runtime_files
 
 log = logs.logger(__name__)
 
-AGAIN_SECONDS = 1.0  # until what there was no room for is tried again
+AGAIN_SECONDS = 1.0  # before what there was no room for is tried again
 
 
 class Seat:
-    """The seat of one slot. The consumer thread takes it, the main thread looks after it. It is never given up by hand: as
-    long as there is anything of us, the slot's journal is ours too."""
+    """The seat of one slot. The consumer thread takes it, the main thread looks after it. It is never given up explicitly: as
+    long as anything of us lives, the slot's journal is ours too."""
 
     def __init__(self, settings: Settings, slot: int, clock: Callable[[], float] = time.monotonic) -> None:
         """Nothing is on disk yet."""
@@ -35,14 +35,14 @@ class Seat:
         self._complaint = Seldom(log, clock)
         self._lock: Optional[runtime_files.Lock] = None  # once it is held
         self._found: Optional[os.stat_result] = None  # of the journal
-        self._next_try = math.inf  # to have room for a journal: when
-        self.holder = ""  # who has it, while we wait for it, in its own words
+        self._next_try = math.inf  # when to look again for room for a journal
+        self.holder = ""  # who has it while we wait for it, in its own words
         self.trouble = ""  # why it can't be taken; for an operator
-        self.lost = ""  # what can't be had again but by a fresh process; for an operator
+        self.lost = ""  # what only a fresh process can have again; for an operator
 
     def take(self) -> None:
-        """Wait until whoever had the slot before is dead, and for as long as its lock can't be made: others work on meanwhile,
-        and to end for that would end them, too."""
+        """Wait until whoever had the slot before is dead, and as long as its lock can't be made: others work on meanwhile, and
+        if we ended for that, they would, too."""
         while not self._taken():
             time.sleep(AGAIN_SECONDS)
 
@@ -51,7 +51,7 @@ class Seat:
             runtime_files.prepare(self._settings)
             lock, ours = runtime_files.Lock(self._path), f"process {os.getpid()}"
             with contextlib.ExitStack() as stack:
-                stack.callback(lock.release)  # it may be held: the next try would wait for it
+                stack.callback(lock.release)  # we may hold it: the next try would wait for ourselves
                 if not lock.try_acquire(ours):
                     self.holder = lock.note()
                     lock.acquire(ours)
@@ -71,7 +71,7 @@ class Seat:
             self._lose()
 
     def journal_missing(self) -> None:
-        """There is none. A fresh process has one as soon as there is room; where there is, that was not the reason."""
+        """There is none. A fresh process gets one as soon as there is room; if there is room now, that was not the reason."""
         self._next_try = math.inf if self._has_room() else self._clock() + AGAIN_SECONDS
 
     def check(self) -> None:

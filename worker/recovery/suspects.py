@@ -1,8 +1,7 @@
 """What is remembered of messages that were running when their process died. Pure; `suspects_file` keeps it on a disk.
 
-To be a suspect costs a message one run in a task process, alone, and nothing more: it is forgotten as soon as it is done. A
-count of deaths goes with it, so that one that kills again and again, over restarts of the service and of the host, comes to an
-end.
+Being a suspect costs a message one run in a task process, alone, and nothing more: it is forgotten as soon as it is done. Its
+deaths are counted, so that one that kills again and again, over restarts of the service and of the host, comes to an end.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from kafka_worker.partitions.task import TaskId
 VERSION = 1
 #: Seconds after the last death. Sidekiq's rule: its super_fetch counts how often a job was recovered within 72 hours.
 REMEMBERED_SECONDS = 72 * 3600.0
-MOST = 100_000  # suspects, the newest: those of all processes of the host, should all die at once, and eight megabytes
+MOST = 100_000  # suspects, the newest: enough for all processes of the host to die at once; eight megabytes
 LONGEST_HOW = 200  # characters
 FETCHED = "its process died while nothing was done but to fetch from here on"  # of places, no messages: see `probation`
 
@@ -34,7 +33,7 @@ Suspects = Dict[TaskId, Suspicion]
 
 
 def blamed(suspects: Suspects, places: Iterable[TaskId], how: str, now: float) -> Suspects:
-    """After one death more of each of these messages."""
+    """After one more death of each of these messages."""
     after = dict(suspects)
     for place in places:
         before = after.get(place, Suspicion(0, now, now, ""))
@@ -49,7 +48,7 @@ def without(suspects: Suspects, places: Iterable[TaskId]) -> Suspects:
 
 
 def remembered(suspects: Suspects, now: float) -> Suspects:
-    """Without what is too old, and the newest of what is too many. A death in the future, as after a clock that was set
+    """Without those that are too old; if there are too many, the newest. A death in the future, as after the clock was set
     back, is as new as can be."""
     fresh = {place: each for place, each in suspects.items() if now - each.last < REMEMBERED_SECONDS}
     newest = sorted(fresh, key=lambda place: fresh[place].last, reverse=True)[:MOST]
@@ -63,7 +62,7 @@ def encoded(suspects: Suspects) -> str:
 
 
 def decoded(text: str) -> Suspects:
-    """The reverse. Raises ValueError for whatever is not ours."""
+    """The reverse. Raises ValueError for anything that is not ours."""
     try:
         content = loads(text)
         if content["version"] != VERSION:

@@ -1,9 +1,9 @@
 """The suspects of one service on one host, in one small file of STATE_DIRECTORY, which all its processes share. It survives
 restarts of the service and of the host.
 
-Every change is read, modified and written under a lock, into a new file that takes the old one's name only when it is on the
-disk: a reader, and whoever comes after a power failure, sees the file before or after, never between. While there is no
-such directory, or no room in it, the memory is this process's own.
+For every change the file is read, modified and written under a lock, into a new file that takes the old one's name only when
+it is on the disk: a reader, and whoever comes after a power failure, sees it before or after, never between. While there is no
+such directory, or no room in it, this process remembers for itself alone.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from kafka_worker.shared.system import room, runtime_files
 log = logs.logger(__name__)
 
 NAME = "suspects.json"
-LOCK_SECONDS = 0.3  # for others to be done with the file: it takes them milliseconds, and heartbeats are to be sent
-AGAIN_SECONDS = 5.0  # until a disk that was of no use is tried again
-SHARE = 10  # times as long as a write has taken passes until what is done by then is forgotten
+LOCK_SECONDS = 0.3  # for others to finish with the file: that takes them milliseconds, and heartbeats must be sent
+AGAIN_SECONDS = 5.0  # before a disk that was of no use is tried again
+SHARE = 10  # times as long as a write took passes before what is done by then is forgotten
 Change = Callable[[Suspects], Suspects]
 
 
 class SuspectsFile:
     """Any thread. Nothing here raises: a memory that fails is one warning, and the messages are still run alone. And nothing
-    waits for long: what can't be written, because another process keeps the file (it was stopped) or the disk is full, is
+    waits for long: what can't be written, because another process holds the file (and was stopped) or the disk is full, is
     owed. It counts here at once, and is written by a later change, or by `write_owed`.
 
-    What is forgotten is always owed at first: thousands may have run when all processes of a host died, and the file is
-    written whole. Should that be lost, some messages run apart once more."""
+    Forgetting is always owed at first: thousands may have run when all processes of a host died, and the file is written
+    whole. If that is lost, some messages run apart once more."""
 
     def __init__(self, settings: Optional[Settings], clock: Callable[[], float] = time.time) -> None:
         """`settings` None: a memory of this process alone. `clock` gives seconds since 1970."""
         self._settings = settings
         self._clock = clock
         self._lock = threading.Lock()
-        self._damaged = False  # the file, and that was said
+        self._damaged = False  # the file is, and that was said
         self._kept = Seldom(log, time.monotonic)  # that somebody keeps the file
         self._complaint = Seldom(log, time.monotonic)
         self._stored: Suspects = {}  # as last read or written
@@ -53,7 +53,7 @@ class SuspectsFile:
         self._gone: Set[TaskId] = set()  # what is to be forgotten after that
         self._kept_away = False  # somebody kept the file when we last wanted it
         self._useless = False  # the disk was of no use then
-        self._next = 0.0  # monotonic seconds: before that nothing is written that is only to be forgotten, or to such a disk
+        self._next = 0.0  # monotonic seconds: before that, nothing is written only to forget, or to a disk of no use
         self.known: Suspects = {}  # both together
 
     def read(self) -> Suspects:
@@ -61,12 +61,12 @@ class SuspectsFile:
         return self._change([])
 
     def blame(self, suspects: Iterable[TaskId], how: str) -> Suspects:
-        """One death more of each of these; what is remembered then."""
+        """One more death of each of these; returns what is remembered then."""
         listed, now = list(suspects), self._clock()
         return self._change([lambda before: blamed(before, listed, how, now)])
 
     def forget(self, suspects: Iterable[TaskId]) -> None:
-        """These have come to their end. Costs nothing for messages that are no suspects."""
+        """These have come to their end. It costs nothing for messages that are no suspects."""
         listed = [place for place in suspects if place in self.known]
         if listed:
             with self._lock:
@@ -74,8 +74,8 @@ class SuspectsFile:
                 self.known = without(self.known, listed)
 
     def write_owed(self) -> bool:
-        """Write what is owed, if that can be done without waiting; whether nothing is owed any more, but to a disk that is of
-        no use: for that nobody waits."""
+        """Write what is owed, if that can be done without waiting. Returns whether nothing is owed any more, except to a disk
+        of no use: for that nobody waits."""
         due = time.monotonic() >= self._next
         if (self._owed and not self._useless) or (due and (self._owed or self._gone)):
             self._change([])
@@ -83,7 +83,7 @@ class SuspectsFile:
 
     def _change(self, changes: List[Change]) -> Suspects:
         with self._lock:
-            patience = 0.0 if self._kept_away else LOCK_SECONDS  # where one has waited in vain nobody waits again
+            patience = 0.0 if self._kept_away else LOCK_SECONDS  # after one has waited in vain nobody waits again
             self._owed = [*self._owed, *self._forgetting(), *changes]
             if self._settings is None:
                 self._stored, self._owed = self._with_owed(self._stored), []
