@@ -11,7 +11,7 @@ from typing import Any, Dict, NamedTuple
 
 import pytest
 
-from kafka_worker.shared.system.runtime_files import Lock
+from kafka_worker.shared.system.locks import Lock
 from tests.support.forking import TASKS
 from tests.support.kafka_jars import ROOT
 from tests.support.processes import MARKER, kill_marked, marked_processes, marker_value

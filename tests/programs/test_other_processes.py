@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 from kafka_worker.shared.output.log_writer import LogWriter
-from kafka_worker.shared.system.runtime_files import Lock
+from kafka_worker.shared.system.locks import Lock
 from tests.support.kafka_jars import ROOT
 
-TRY = "import sys; from kafka_worker.shared.system.runtime_files import Lock; print(Lock(sys.argv[1]).try_acquire())"
+TRY = "import sys; from kafka_worker.shared.system.locks import Lock; print(Lock(sys.argv[1]).try_acquire())"
 
 
 def other_process_gets(path: str) -> bool:

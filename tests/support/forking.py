@@ -25,7 +25,7 @@ from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.system import forks
-from kafka_worker.shared.system.runtime_files import Lock
+from kafka_worker.shared.system.locks import Lock
 from kafka_worker.shared.system.signals import SignalInbox
 from tests.support.eventually import eventually
 from tests.unit.fakes import Message

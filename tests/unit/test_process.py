@@ -18,7 +18,7 @@ from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.snapshot import Stage
 from kafka_worker.shared.ipc.stage import StageHolder
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system import locks, runtime_files
 from kafka_worker.shared.system.deadline import Deadline
 from tests.unit.fakes import some_settings
 
@@ -117,7 +117,7 @@ def test_the_slots_lock_is_held_until_the_process_is_dead_so_that_nobody_reads_t
     code = bench.child._consume()
 
     assert code is ExitCode.OK
-    other = runtime_files.Lock(runtime_files.slot_lock(bench.child._settings, 0))
+    other = locks.Lock(runtime_files.slot_lock(bench.child._settings, 0))
     assert not other.try_acquire()
     other.release()
 

@@ -15,7 +15,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system import locks, runtime_files
 
 log = logs.logger(__name__)
 
@@ -33,7 +33,7 @@ class Seat:
         self._journal = runtime_files.slot_journal(settings, slot)
         self._clock = clock
         self._complaint = Seldom(log, clock)
-        self._lock: Optional[runtime_files.Lock] = None  # once it is held
+        self._lock: Optional[locks.Lock] = None  # once it is held
         self._found: Optional[os.stat_result] = None  # of the journal
         self._next_try = math.inf  # when to look again for room for a journal
         self.holder = ""  # who has it while we wait for it, in its own words
@@ -49,7 +49,7 @@ class Seat:
     def _taken(self) -> bool:
         try:
             runtime_files.prepare(self._settings)
-            lock, ours = runtime_files.Lock(self._path), f"process {os.getpid()}"
+            lock, ours = locks.Lock(self._path), f"process {os.getpid()}"
             with contextlib.ExitStack() as stack:
                 stack.callback(lock.release)  # we may hold it: the next try would wait for ourselves
                 if not lock.try_acquire(ours):

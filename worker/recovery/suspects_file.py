@@ -21,7 +21,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import room, runtime_files
+from kafka_worker.shared.system import locks, room, runtime_files
 
 log = logs.logger(__name__)
 
@@ -115,7 +115,7 @@ class SuspectsFile:
         if not self._owed:
             self._stored = self._read(path)
             return
-        lock = runtime_files.Lock(path + ".lock")
+        lock = locks.Lock(path + ".lock")
         try:
             self._kept_away = not lock.acquire_within(patience)
             if not self._kept_away:

@@ -17,7 +17,7 @@ from kafka_worker.shared.ipc.health import Kind
 from kafka_worker.shared.ipc.snapshot import Condition
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
-from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system import locks, runtime_files
 from kafka_worker.supervision.aside import Aside
 
 log = logs.logger(__name__)
@@ -52,7 +52,7 @@ class Premises:
         self._ours, self._control_gone = True, False  # as of the last look
         self._wrong: Dict[str, str] = {}  # by the setting of a folder that is of no use why, as of the last look
         runtime, state = runtime_files.prepare(settings), runtime_files.state_folder(settings)
-        self._lock = runtime_files.Lock(runtime_files.supervisor_lock(settings))
+        self._lock = locks.Lock(runtime_files.supervisor_lock(settings))
         self._folders = (
             _Folder("RUNTIME_DIRECTORY", runtime, aside("runtime-directory"), self._look_at_runtime),
             _Folder("STATE_DIRECTORY", state, aside("state-directory"), self._look_at_state),

@@ -12,7 +12,7 @@ import pytest
 from kafka_worker.recovery import journal
 from kafka_worker.recovery import seat as seats
 from kafka_worker.recovery.seat import Seat
-from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system import locks, runtime_files
 from tests.support.eventually import eventually
 from tests.unit.fakes import some_settings
 
@@ -40,7 +40,7 @@ def test_a_process_whose_journal_is_taken_away_wishes_to_be_recycled(soon: bool,
 def test_who_waits_for_a_seat_says_who_has_it_until_it_is_free(tmp_path: Path) -> None:
     settings = some_settings(runtime_directory=str(tmp_path))
     runtime_files.prepare(settings)
-    former, seat = runtime_files.Lock(runtime_files.slot_lock(settings, 0)), Seat(settings, 0)
+    former, seat = locks.Lock(runtime_files.slot_lock(settings, 0)), Seat(settings, 0)
     assert former.try_acquire("process 7")
     waiting = threading.Thread(target=seat.take)
     waiting.start()
@@ -50,7 +50,7 @@ def test_who_waits_for_a_seat_says_who_has_it_until_it_is_free(tmp_path: Path) -
     waiting.join()
 
     assert seat.holder == ""
-    assert runtime_files.Lock(runtime_files.slot_lock(settings, 0)).note() == f"process {os.getpid()}"
+    assert locks.Lock(runtime_files.slot_lock(settings, 0)).note() == f"process {os.getpid()}"
 
 
 def test_a_slot_whose_lock_is_taken_away_is_still_taken(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_slot_whose_lock_is_taken_away_is_still_taken(tmp_path: Path) -> None:
 
     seat.check()
 
-    assert not runtime_files.Lock(runtime_files.slot_lock(settings, 0)).try_acquire()
+    assert not locks.Lock(runtime_files.slot_lock(settings, 0)).try_acquire()
     assert seat.lost == ""
 
 

@@ -15,7 +15,7 @@ import pytest
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.recovery import suspects_file
 from kafka_worker.recovery.suspects_file import LOCK_SECONDS, NAME, SuspectsFile
-from kafka_worker.shared.system import room, runtime_files
+from kafka_worker.shared.system import locks, room, runtime_files
 from tests.support.eventually import eventually
 from tests.unit.fakes import some_settings
 
@@ -82,7 +82,7 @@ def test_blame_from_many_sides_at_once_is_counted_in_full(tmp_path: Path) -> Non
 def kept(folder: Path) -> Iterator[None]:
     """The file is, as by a process that was stopped in the middle of a change."""
     memory(folder).blame([], "")
-    lock = runtime_files.Lock(str(file_in(folder)) + ".lock")
+    lock = locks.Lock(str(file_in(folder)) + ".lock")
     lock.acquire()
     yield
     lock.release()

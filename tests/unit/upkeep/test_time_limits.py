@@ -14,7 +14,7 @@ from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery import suspects_file
 from kafka_worker.recovery.suspects_file import SuspectsFile
-from kafka_worker.shared.system import runtime_files
+from kafka_worker.shared.system import locks, runtime_files
 from kafka_worker.upkeep.time_limits import LONGEST_LOOK, TimeLimits
 from tests.support.ending import started
 from tests.support.eventually import eventually
@@ -182,7 +182,7 @@ def test_a_process_is_not_replaced_for_a_call_that_hangs_before_it_is_written_do
     hang = Hang(pool, handler_kill_seconds=30.0, state_directory=str(tmp_path))
     hang.suspects.blame([], "")
     (file,) = tmp_path.glob("*/" + suspects_file.NAME)
-    lock = runtime_files.Lock(str(file) + ".lock")
+    lock = locks.Lock(str(file) + ".lock")
     lock.acquire()  # as a process that was stopped in the middle of a change
     hang.begin()
     kept = hang.looks()
