@@ -16,7 +16,7 @@ from kafka_worker.draining.ending import BROKEN, CLOSE_SECONDS, Ending
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.groups.former import leave_for
-from kafka_worker.kafka.groups.new_protocol import member
+from kafka_worker.kafka.groups.new_protocol import create_member
 from kafka_worker.ownership.ownership import Ownership
 from kafka_worker.partitions.task import Task, TaskId
 from kafka_worker.parts import Parts
@@ -60,7 +60,7 @@ class ConsumerLoop:
     ) -> None:
         """Nothing touches the network, or the slot's files, before `consume_messages`. `group` makes our member of the group,
         if that is not Kafka's."""
-        self._group = group or member
+        self._group = group or create_member
         self._settings = settings
         self._parts = parts
         self._stage = stage

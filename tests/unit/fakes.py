@@ -171,7 +171,7 @@ class ScriptedGroup:
             self._unanswered.append(places)
         return self.accepts
 
-    def member(self) -> str:
+    def group_metadata(self) -> str:
         return "member"
 
     def commit_failed(self, error: Any, _place: str) -> None:

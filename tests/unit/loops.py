@@ -59,7 +59,7 @@ class Bench:
     def play(self, *steps: Step, **changes: Any) -> ExitCode:
         """From joining to the end, with these steps as fetches and these settings."""
         self.group = ScriptedGroup(*steps, self._note_the_end)
-        self._monkeypatch.setattr(loop, "member", self.group)
+        self._monkeypatch.setattr(loop, "create_member", self.group)
         stage = consuming()
         settings = some_settings(**{"commit_interval_seconds": 60.0, "drain_seconds": 10.0, **changes})
         with started(self.pool(self._noted)) as pool:

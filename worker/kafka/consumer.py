@@ -136,7 +136,7 @@ class GroupConsumer:
             return False
         return True
 
-    def member(self) -> Any:
+    def group_metadata(self) -> Any:
         """What a transaction says of us: brokers know by it if our partitions have gone to others."""
         return self._consumer.consumer_group_metadata()
 

@@ -145,7 +145,7 @@ class Committer:
         if self._transactions is None:
             return self._consumer.commit(places)
         self._member = self._membership
-        return self._transactions.commit(places, self._consumer.member())
+        return self._transactions.commit(places, self._consumer.group_metadata())
 
     @property
     def _membership(self) -> Tuple[GroupConsumer, int]:

@@ -88,7 +88,7 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Clients:
     found = Clients()
     for module in (consumer, new_protocol):
         monkeypatch.setattr(module, "create_consumer", found)
-    found.group = new_protocol.member(OURS, [TOPIC], RebalanceListener(), lambda: 0.0)
+    found.group = new_protocol.create_member(OURS, [TOPIC], RebalanceListener(), lambda: 0.0)
     return found
 
 
@@ -206,7 +206,7 @@ def test_by_what_ends_the_client_is_read_from_its_words(clients: Clients, code: 
 @pytest.mark.parametrize("changes", [{"group.protocol": "classic"}, {"group.instance.id": None}])
 def test_others_leave_by_their_own_word(clients: Clients, changes: Dict[str, Any]) -> None:
     properties = {name: value for name, value in {**OURS, **changes}.items() if value}
-    group = new_protocol.member(properties, [TOPIC], RebalanceListener(), lambda: 0.0)
+    group = new_protocol.create_member(properties, [TOPIC], RebalanceListener(), lambda: 0.0)
     del clients.account[:]
 
     group.leave(Deadline(5))

@@ -52,7 +52,7 @@ def _is_news(record: logging.LogRecord) -> bool:
 client_log.addFilter(_is_news)
 
 
-def member(
+def create_member(
     properties: Dict[str, Any], topics: Iterable[str], listener: RebalanceListener, clock: Callable[[], float]
 ) -> GroupConsumer:
     """Our member of the group, by the protocol that is asked for."""

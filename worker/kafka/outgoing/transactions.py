@@ -222,7 +222,7 @@ class Transactions:
             self._absent and any(self._absent.get(record.topic, now) > now for record in parcel.records)
         )
 
-    def commit(self, places: List[OffsetToCommit], member: Any) -> bool:
+    def commit(self, places: List[OffsetToCommit], group_metadata: Any) -> bool:
         """Commit these offsets, with all that the tasks below them send. The answer comes by `answers`. False: none may
         begin now."""
         if not self.free:
@@ -234,7 +234,7 @@ class Transactions:
             for parcel in sorted(waiting, key=lambda each: each.offsets)
             if parcel.offsets[-1] < targets.get((partition.topic, partition.number), -1) and not partition.closing.forgotten
         ]
-        self._job, self._begun_at = Job(parcels, places, member), self._clock()
+        self._job, self._begun_at = Job(parcels, places, group_metadata), self._clock()
         self._transactor.do(self._job)
         return True
 

@@ -95,11 +95,11 @@ class Parcel:
 class Job:
     """One transaction."""
 
-    def __init__(self, parcels: List[Parcel], places: List[OffsetToCommit], member: Any) -> None:
-        """`member`: the group's metadata, by which a broker knows who has lost its partitions."""
+    def __init__(self, parcels: List[Parcel], places: List[OffsetToCommit], group_metadata: Any) -> None:
+        """`group_metadata`: by which a broker knows who has lost its partitions."""
         self.parcels = parcels
         self.places = places
-        self.member = member
+        self.group_metadata = group_metadata
         self.error: Optional[KafkaError] = None  # None once it is over: it was committed
 
 
@@ -185,7 +185,7 @@ class Transactor:
             thrown_away = _thrown_away(job.parcels)
             _none_refused(job.parcels)
             offsets = [ClientPartition(*place) for place in job.places]
-            self._soon(partial(producer.send_offsets_to_transaction, offsets, job.member))
+            self._soon(partial(producer.send_offsets_to_transaction, offsets, job.group_metadata))
             if thrown_away:  # by now the client has said why; whatever it says, the offset does not go without them
                 raise KafkaException(KafkaError(KafkaError._PURGE_QUEUE, "records were thrown away"))  # noqa: SLF001, TRY301
         except Exception as problem:  # whatever the client says of a record or an offset

@@ -44,7 +44,7 @@ def test_a_transaction_has_the_offset_and_what_all_tasks_below_it_send(
     job = bench.commit()
 
     assert job
-    assert (job.places, job.member) == ([("topic", 0, reach, "map")], "member")
+    assert (job.places, job.group_metadata) == ([("topic", 0, reach, "map")], "member")
     assert bench.sent == sent
     assert bench.partition.tracker.watermark() <= reach
     bench.over()
