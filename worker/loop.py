@@ -165,11 +165,11 @@ class ConsumerLoop:
         """What has to go on in every loop of this thread, whatever that loop waits for. Returns the time it is now.
         `in_callback`: the client has called us, and waits."""
         now = self.turned_at = self._clock()
-        self._parts.decisions.serve()
+        self._parts.decisions.turn()
         self._parts.ongoing.turn(now)
         steered = self._steering.turn(self._ownership.assignment, self._consumer)
         if self._parts.gates.turn(self._ownership.assignment, now) or steered:
-            self._ownership.serve()
+            self._ownership.tell_pool()
         self._ownership.committer.turn(now, in_callback=in_callback)
         while self._sought:
             self._tell(*self._sought.popleft(), now)

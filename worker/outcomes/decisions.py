@@ -107,8 +107,8 @@ class Decisions:
             BatchFailed: self._batch_failed,
         }
 
-    def serve(self) -> None:
-        """Decide what is undecided, start what is due again, send what is to be sent. Called in each turn of the loop."""
+    def turn(self) -> None:
+        """Once in a turn of the loop: decide what is undecided, start what is due again, send what is to be sent."""
         now = self._clock()
         while self._pool.undecided:
             undecided = self._pool.undecided.popleft()

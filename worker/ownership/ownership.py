@@ -115,7 +115,7 @@ class Ownership(RebalanceListener):
         self._quarantine.receive(told)
         self._ongoing.receive(told)
         self._doubt(partitions)
-        self.serve()
+        self.tell_pool()
 
     def _is_of_others(self, names: List[TopicPartition]) -> bool:
         """Whether we are given what only who had our seat before subscribed to, without a note of it. We take none of it."""
@@ -150,10 +150,10 @@ class Ownership(RebalanceListener):
         return self._arrivals.outlived
 
     def end_probation(self) -> None:
-        """We end, or partitions go: what runs of them must come to its end."""
+        """The process ends, or partitions go: what runs of them must be finished."""
         if self._probation.on:
             self._probation.stop()
-            self.serve()
+            self.tell_pool()
 
     def pause_unwanted(self) -> None:
         """Fetch nothing of what was assigned although we end."""
@@ -161,9 +161,9 @@ class Ownership(RebalanceListener):
             self._consumer.pause(self._unwanted)
             self._unwanted = []
 
-    def serve(self) -> None:
-        """The pool takes tasks from what is ours, as far as the gate lets it; none while we are on probation. Who was woken
-        for something of it before that may have gone to sleep again."""
+    def tell_pool(self) -> None:
+        """Have the pool take tasks from what is ours, as far as the gates let it; none while we are on probation. Threads
+        woken before that may have gone to sleep again."""
         served = [] if self._probation.on else [each for each in self.assignment if not each.flow.suspended]
         self._pool.serve(self._gates.queues(served))
         self._pool.wake(1)
@@ -226,13 +226,13 @@ class Ownership(RebalanceListener):
         for partition in self._arrivals.again(self._consumer, self.assignment.attention.held, now):
             self._quarantine.receive([partition])
             self._ongoing.receive([partition])
-            self.serve()
+            self.tell_pool()
             self.deliver(partition.flow.begin())
         self._reading.try_again(self._consumer, self.assignment.attention.held, now)
         was_on = self._probation.on
         self._probation.turn(now)
         if was_on and not self._probation.on:
-            self.serve()
+            self.tell_pool()
         if self._probation.careful:
             self._hold_deadly()
 
@@ -310,7 +310,7 @@ class Ownership(RebalanceListener):
         self.committer.soon()
         self._arrivals.check_soon()
         self._quarantine.receive([again])
-        self.serve()
+        self.tell_pool()
         return again
 
     # ---- the group takes ------------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ class Ownership(RebalanceListener):
             self._ongoing.forget(partition)
             self.assignment.remove(partition.topic, partition.number)
         self._settling.start_after_all()
-        self.serve()
+        self.tell_pool()
 
     def _drop(self, topic: str, count: int) -> None:
         if count:

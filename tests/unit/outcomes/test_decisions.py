@@ -57,7 +57,7 @@ class Table:
 
     def leave(self, *undecided: Undecided) -> None:
         self.pool.undecided.extend(undecided)
-        self.decisions.serve()
+        self.decisions.turn()
 
     @property
     def letters(self) -> List[str]:
@@ -123,10 +123,10 @@ def test_a_message_whose_time_has_not_come_waits_as_it_is_and_the_clock_is_looke
     table.leave(early(table, 61.0))
     waits = (table.became, table.decisions.counts().failed, table.decisions.retries({table.partition: 7})[0][1:])
     table.now += 60.0
-    table.decisions.serve()
+    table.decisions.turn()
     nearly = table.became
     table.now += 1.0
-    table.decisions.serve()
+    table.decisions.turn()
 
     assert waits == (([], 60.0, [], False), 0, (161.0, BEGINNING + 161.0))
     assert (nearly, table.queued) == (([], 1.0, [], False), [7])
@@ -145,8 +145,8 @@ def test_with_retry_topics_a_message_waits_there_for_its_time_and_has_used_up_no
     table.decisions.delayed([(3, there.tracker.take(3)[0], message, None, 1, there)])
     due = table.decisions.next_due()
     table.now += 31.5
-    table.decisions.serve()
-    table.decisions.serve()
+    table.decisions.turn()
+    table.decisions.turn()
     again = there.queue.pop()
 
     assert (sent["topic"], due) == ("topic.retry.30s", 130.0)  # then it is looked whether it stands in the way
@@ -237,7 +237,7 @@ def test_partitions_of_which_something_is_undecided_are_known_until_it_is(table:
     table.pool.undecided.append(LEAVES["an error"](table))
     before = table.decisions.undecided()
 
-    table.decisions.serve()
+    table.decisions.turn()
 
     assert (before, table.decisions.undecided()) == ({table.partition}, set())
 
@@ -247,13 +247,13 @@ def test_what_waits_and_what_became_dead_letters_is_counted(table: Table) -> Non
     table.leave(LEAVES["an error"](table), Raised(table.task(8), Reject("never")))
     on_its_way = (decisions.counts(), decisions.busy(table.now))
     table.producer.answer(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))
-    decisions.serve()
+    decisions.turn()
     refused = (decisions.counts(), decisions.busy(table.now))
     waiting = decisions.waiting_of_topics()
     table.now += RESEND_SECONDS
-    decisions.serve()
+    decisions.turn()
     table.producer.answer()
-    decisions.serve()
+    decisions.turn()
 
     assert on_its_way == (Counts(failed=2, retrying=1, dead_letters=0, unstored_letters=0), True)
     assert refused == (Counts(failed=2, retrying=1, dead_letters=0, unstored_letters=1), False)
@@ -271,7 +271,7 @@ def test_what_waits_and_what_became_dead_letters_is_counted(table: Table) -> Non
 def test_results_make_it_busy_for_a_while_as_more_will_come(table: Table) -> None:
     table.leave(LEAVES["a result"](table))
     table.producer.answer()
-    table.decisions.serve()
+    table.decisions.turn()
 
     busy = table.decisions.busy
     assert (busy(table.now), busy(table.now + BUSY_SECONDS)) == (True, False)

@@ -59,7 +59,7 @@ class Bench(benches.Bench):
         """What is said of it after some turns of the loop."""
         for _ in range(3):
             self.now += LOOK_SECONDS
-            self.parts.decisions.serve()
+            self.parts.decisions.turn()
             self.parking.turn(orders, self.assignment)
         return next((report.outcome for report in self.parking.reports()), "")
 
