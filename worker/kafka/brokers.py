@@ -1,4 +1,4 @@
-"""Whether a broker answers us, and whether it lets us in, by what the client says and by what works."""
+"""Whether a broker answers us, and lets us in, judged by what the client says and by what works."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kafka_worker.shared.logs import Seldom
 
 log = logs.logger(__name__)
 
-UNAUTHORISED_AFTER = 10.0  # seconds of refusals without any success before we give up: rights may be changing just now
+UNAUTHORISED_AFTER = 10.0  # seconds of refusals without any success before we give up: rights may just be changing
 LOOK_EVERY = 5.0  # seconds, while none answers
-UNCOMMITTED_SECONDS = 3.0  # so long all commits may be refused: a coordinator that moves refuses some
+UNCOMMITTED_SECONDS = 3.0  # for so long all commits may be refused: a coordinator that moves refuses some
 _REMEDIES = {
     "COORDINATOR_NOT_AVAILABLE": ". Has __consumer_offsets enough replicas in sync (min.insync.replicas)?",
     "TOPIC_AUTHORIZATION_FAILED": ". Allow us to read the topic (ACL: READ)",
@@ -25,7 +25,7 @@ _REMEDIES = {
 
 
 class Brokers:
-    """Those of one client. Consumer thread only."""
+    """The brokers, as one client sees them. Consumer thread only."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Nothing is known against them."""
@@ -37,7 +37,7 @@ class Brokers:
         self._uncommitted = (0.0, "")  # since when commits are refused, and why; empty: they are not
 
     def let_in(self) -> None:
-        """Messages came. No word of whether a broker is there still: the client may have had them for long."""
+        """Messages came. That does not say whether a broker is still there: the client may have had them for long."""
         self._refused_since = None
 
     def answered(self) -> None:
@@ -48,18 +48,18 @@ class Brokers:
             log.info("A broker answers again", extra=about(Event.BROKER_BACK))
 
     def commit_refused(self, error: KafkaError) -> None:
-        """It matters where it may pass, and no other is stored. (What rebalances refuse is routine.)"""
+        """It matters if it may pass, and no other commit is stored. (Refusals by a rebalance are routine.)"""
         if meaning(error.name()) in (Meaning.PASSING, Meaning.FORBIDDEN):
             since = self._uncommitted[0] if self._uncommitted[1] else self._clock()
             self._uncommitted = (since, error.str() + _REMEDIES.get(error.name(), ""))
 
     def owed_nothing(self) -> None:
-        """A commit was stored, or others commit what we would have."""
+        """A commit was stored, or others will commit what we would have."""
         self._uncommitted = (0.0, "")
 
     @property
     def trouble(self) -> str:
-        """Why no commit is stored; empty: that is not so, as far as is known."""
+        """Why no commit is stored; empty: some are, as far as is known."""
         since, why = self._uncommitted
         return f"no commit is stored: {why}" if why and self._clock() - since >= UNCOMMITTED_SECONDS else ""
 
@@ -87,7 +87,7 @@ class Brokers:
         return self._refused_since is not None and self._clock() - self._refused_since >= UNAUTHORISED_AFTER
 
     def look(self, consumer: Consumer) -> None:
-        """While none answers, as far as we know: ask."""
+        """Ask, while none answers as far as we know."""
         if not self.away or self._clock() < self._next_look:
             return
         self._next_look = self._clock() + LOOK_EVERY
@@ -99,8 +99,8 @@ class Brokers:
             self.answered()
 
     def coordinator_answers(self, consumer: Consumer, topic: str, seconds: float) -> bool:
-        """Whether the group's coordinator does, within so many: asked what no other broker can say. The word by which a member
-        leaves is lost where the client knows none just then, and nobody is told (librdkafka 2.16, `rd_kafka_cgrp_leave`)."""
+        """Whether the group's coordinator answers within so many seconds what no other broker can. A member's request to leave
+        is lost if the client knows no coordinator just then, and nobody is told (librdkafka 2.16, `rd_kafka_cgrp_leave`)."""
         if self.away:
             return False
         try:

@@ -1,5 +1,5 @@
-"""What Kafka's clients log: it goes the way of our log. And two things the consumer's tells nowhere else: that what it should
-read is gone, and which topic a name stands for by now. The client fetches by a topic's id, so it says that it goes over to
+"""What Kafka's clients log, passed on to our log. And two things that the consumer's tells nowhere else: that what it should
+read is gone, and which topic a name stands for by now. The client fetches by a topic's id, so it says that it switches to
 another topic of that name before it can have anything of it, and its log comes by the same queue as its messages. Consumer
 thread only.
 """
@@ -16,7 +16,7 @@ from kafka_worker.shared import logs
 
 AGAIN_SECONDS = 30.0  # between two lines of a kind
 CONTEXT = "metadata"  # of the client's `debug`: a few lines each time that it asks what topics there are
-CLOSED = "log.connection.close"  # it is all that the client says of a port which wants TLS, and is not spoken to so
+CLOSED = "log.connection.close"  # all that the client says of a port that wants TLS when it does not speak it
 _CLOSED_LATER = re.compile(r": Disconnected.* in state UP")
 _UNANSWERED = "in state APIVERSION_QUERY"  # the first that a broker is asked
 _PERHAPS = "Does it want another KAFKA_CLIENT_SECURITY_PROTOCOL, or is it no Kafka?"
@@ -28,12 +28,12 @@ _OF_PARTITION = re.compile(r"\S+ \[\d+]: ")  # how a text of the Kafka client be
 
 
 class NotAgain(logging.Filter):
-    """Clients tell of each refused connection, twenty times a second while their only broker is away: one line of a kind (what
-    happened, to which client, at which broker or with which partition) in a while. A client that takes the place of another is
-    no other one.
+    """Clients log each refused connection, twenty times a second while their only broker is away: here, one line of a kind
+    (what happened, to which client, at which broker or with which partition) in a while. A client that replaces another counts
+    as the same.
 
-    (`metadata.recovery.strategy=none` would silence it too, but then a client that is once told of no brokers, as by one
-    that has just been thawed, has none for ever: measured.)
+    (`metadata.recovery.strategy=none` would silence it too, but then a client that is once told of no brokers, as by one that
+    was just thawed, has none for ever: measured.)
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -68,20 +68,20 @@ class ClientLog:
         on_outlived: Callable[[TopicPartition], None],
         on_gone: Callable[[TopicPartition, int], None],
     ) -> None:
-        """To whom it is told which id a topic has, that it is another one now (and its new id), that a partition of such a
-        topic is led in an epoch that the client takes for an old one (see `ownership.arrivals`), and that an offset to be read
-        is not there any more."""
+        """Each is told one thing: which id a topic has; that it is another topic now (and its new id); that a partition of
+        such a topic is led in an epoch that the client takes for an old one (see `ownership.arrivals`); that an offset to be
+        read is not there any more."""
         self._on_topic = on_topic
         self._on_made_anew = on_made_anew
         self._on_outlived = on_outlived
         self._on_gone = on_gone
         self._wanted = self._closed_wanted = False
-        self._ids: Dict[str, Set[str]] = {}  # all that each has had: a broker may be behind, and tell a former one
+        self._ids: Dict[str, Set[str]] = {}  # all ids that each has had: a broker may be behind, and tell a former one
         self._anew: Set[str] = set()
         self._epochs: Dict[TopicPartition, int] = {}  # the highest that was told
 
     def added(self, properties: Mapping[str, object]) -> Dict[str, object]:
-        """These properties of a client, whose log is this one."""
+        """These properties, of a client that logs here."""
         wanted = properties.get("debug")
         self._wanted = wanted is not None
         self._closed_wanted = str(properties.get(CLOSED)).lower() == "true"

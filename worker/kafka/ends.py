@@ -1,5 +1,5 @@
-"""Where partitions end, asked of the broker apart from the consumer. What that one knows is as of its last fetch: a partition
-that can't be fetched, or that nobody leads, looks like one that is read to its end, and of one that is paused nothing more is
+"""Where partitions end, asked of the broker beside the consumer. What the consumer knows is as of its last fetch: a partition
+that can't be fetched, or that nobody leads, looks like one that is read to its end, and of a paused one nothing more is
 learnt. Consumer thread only.
 """
 
@@ -18,8 +18,8 @@ from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.shared.system.deadline import Deadline
 
 AGAIN_SECONDS = 5.0  # between two questions
-SELDOM_SECONDS = 15.0  # between two about what there is no haste about
-LONGEST_PATIENCE = 20.0  # until clients that are told no end are replaced by others
+SELDOM_SECONDS = 15.0  # between two about what is not urgent
+LONGEST_PATIENCE = 20.0  # before clients that are told no end are replaced by others
 LEVELS = ("read_committed", "read_uncommitted")
 
 
@@ -45,7 +45,7 @@ class Ends:
     def of(
         self, names: Iterable[TopicPartition], now: float, seldom: Iterable[TopicPartition] = ()
     ) -> Dict[TopicPartition, End]:
-        """What was told last of those that were asked about; soon it is told of these, and at some time of the others."""
+        """What was last told of those asked about. Soon these are asked about, too, and the `seldom` ones sooner or later."""
         if self._asked is not None and self._asked.done():
             self._hear(self._asked.result())
             self._asked, self._next = None, now + AGAIN_SECONDS
@@ -61,8 +61,8 @@ class Ends:
         return self._known
 
     def _hear(self, told: Dict[TopicPartition, End]) -> None:
-        """A problem counts when it is told a second time, by other clients: the first one may be that of a broker which has
-        just come back, or of leaders that are just elected. What was known stands until then."""
+        """A problem counts when it is told a second time, by other clients: the first may be due to a broker that has just
+        come back, or to leaders just being elected. Until then what was known stands."""
         failed = {name for name, end in told.items() if end.problem}
         doubted = failed - self._failed
         known = {name: end for name, end in self._known.items() if name in doubted}
@@ -99,8 +99,8 @@ class Asker:
         if not any(end.problem for end in found.values()):
             self._patience = 0.0
         elif self._clock() >= self._anew_at:
-            # What they know may be of before a broker was away, and stay so: others ask the next time. While that is so, each
-            # pair is kept for longer: it has connections of its own.
+            # What they know may date from before a broker was away, and stay so: others ask the next time. Meanwhile each pair
+            # is kept for longer: it has connections of its own.
             self._clients = []
             self._patience = min(LONGEST_PATIENCE, 2 * self._patience + AGAIN_SECONDS)
             self._anew_at = self._clock() + self._patience

@@ -1,5 +1,4 @@
-"""What is told of the membership, and of partitions, to whoever owns them; and what keeps callbacks of the client from
-raising."""
+"""What is told of the membership and of partitions to whoever owns them, and what keeps client callbacks from raising."""
 
 from __future__ import annotations
 
@@ -30,7 +29,7 @@ def harmless(callback: Callable[..., None]) -> Callable[..., None]:
 
 
 class RebalanceListener:
-    """Who wants to know what happens to the membership. The callbacks run inside `fetch` or `leave`."""
+    """Whoever wants to know what happens to the membership. The callbacks run inside `fetch` or `leave`."""
 
     def on_assigned(self, names: List[TopicPartition]) -> None:
         """These partitions are ours from now on."""
@@ -45,18 +44,18 @@ class RebalanceListener:
         """Everything of this partition up to `offset` was delivered, and there is no more for now."""
 
     def on_unreadable(self, name: TopicPartition, offset: int, error: str, said: str) -> None:
-        """This partition can't be read from there on; the name of the client's error, and its text. What comes behind may be
-        past something that was never delivered."""
+        """This partition can't be read from this offset on; `error` is the name of the client's error, `said` its text. What
+        comes after it may be past something that was never delivered."""
 
     def on_gone(self, name: TopicPartition, offset: int) -> None:
-        """What is to be read from this offset on is not there any more. The client goes on elsewhere, without having told
-        anything of it yet."""
+        """What should be read from this offset on is not there any more. The client goes on elsewhere, and has not said where
+        yet."""
 
     def on_topic(self, topic: str, topic_id: str) -> None:
-        """The topic has this id: told before anything of it is delivered."""
+        """The topic has this id; told before anything of it is delivered."""
 
     def on_made_anew(self, topic: str, topic_id: str) -> None:
-        """The topic is another one from now on, with this id: the client goes on where it was, if nobody has it seek."""
+        """From now on the topic is another one, with this id: the client goes on where it was, unless it is told to seek."""
 
     def on_outlived(self, name: TopicPartition) -> None:
         """The client takes the leader of this partition, whose topic was made anew under it, for a former one."""

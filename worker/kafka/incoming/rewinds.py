@@ -1,4 +1,5 @@
-"""Partitions that should be read from another offset on than where the client is. What comes of them before is of no use."""
+"""Partitions that should be read from another offset than where the client is. What still comes of them before that is of no
+use."""
 
 from __future__ import annotations
 
@@ -33,13 +34,13 @@ class Rewinds:
         self._resting.difference_update(names)
 
     def forget(self, names: Iterable[TopicPartition]) -> None:
-        """These come or go: where they were to be read from means nothing any more."""
+        """These come or go: where they should have been read from means nothing any more."""
         self._resting.difference_update(names)
         for name in names:
             self.places.pop(name, None)
 
     def seek(self, consumer: Consumer) -> None:
-        """Have the client read them from there. It refuses until it has begun to fetch: then they are tried again."""
+        """Have the client read them from there. It refuses before it has begun to fetch: these are tried again."""
         for name, offset in list(self.places.items()):
             if name in self._resting:
                 continue
@@ -53,5 +54,5 @@ class Rewinds:
                 del self.places[name]
 
     def without(self, batch: List[Any]) -> List[Any]:
-        """What of these messages is of other partitions."""
+        """Which of these messages are of other partitions."""
         return [message for message in batch if (message.topic(), message.partition()) not in self.places]

@@ -23,7 +23,7 @@ from kafka_worker.supervision.children.prepared import Prepared
 log = logs.logger(__name__)
 
 _CLOSING = (Stage.CLOSING, Stage.CLOSED)
-MOST_ANSWERS = 32  # that are kept for who has asked
+MOST_ANSWERS = 32  # that are kept for whoever has asked
 START_SECONDS = 600.0  # for the import of the handler: the slowest known, of large models, take a minute or two
 
 
@@ -47,7 +47,7 @@ TRANSITIONS: Dict[ChildState, FrozenSet[ChildState]] = {
 
 
 def begin(prepared: Prepared, settings: Settings, orders: Orders, slot: int, now: float, awake: float) -> Child:
-    """Have it work. Settings go over the channel: secrets never stand on a command line."""
+    """Put it to work. Settings go over the channel: secrets never stand on a command line."""
     child = Child(slot, *prepared, now, awake)
     child.orders = orders
     child.channel.send({"settings": settings.to_json(), "orders": as_rows(orders)})
@@ -76,13 +76,13 @@ class Child:
         self._heard_at = awake
         self._aborted = False
         self._asked = 0  # questions
-        self._answers: Dict[int, Message] = {}  # that nobody has taken yet, by the number of the question
+        self._answers: Dict[int, Message] = {}  # that nobody has taken yet, by number of question
         self.joined = False  # it is, or has been, in the group
-        self.why = ""  # once reaped: what it was at, or why it gave up, as far as it has left that behind
+        self.why = ""  # once reaped: what it was doing, or why it gave up, as far as it has left word
 
     @property
     def state(self) -> ChildState:
-        """What its supervisor thinks of it now."""
+        """What the supervisor thinks of it now."""
         return self._state.now
 
     def move(self, to: ChildState) -> None:
@@ -93,7 +93,7 @@ class Child:
         log.debug("slot %d, pid %d: %s", self.slot, self.pid, move)
 
     def hear(self, awake: float, work: WorkOfAll) -> List[Message]:
-        """Take in the heartbeats that have come, and what it has done into the sum; the events that it tells of."""
+        """Take in the heartbeats that have come, and add what it has done to `work`. Returns the events that it tells of."""
         events: List[Message] = []
         self.channel.flush()
         for message in self.channel.receive():
@@ -112,7 +112,7 @@ class Child:
         return events
 
     def ask(self, question: Message) -> Callable[[], Optional[Message]]:
-        """Ask it something; what gives its answer, once, when it has come."""
+        """Ask it something. What is returned gives the answer, once, when it has come."""
         self._asked += 1
         number = self._asked
         self.channel.send({"ask": question, "number": number})
@@ -126,7 +126,8 @@ class Child:
             self.channel.send({"orders": as_rows(orders)})
 
     def goes_by(self, orders: Orders) -> bool:
-        """Whether its last word was said by these. Who has said nothing begins with them, and who closes steers no more."""
+        """Whether it already knew these when it last spoke. One that has said nothing begins with them, and one that closes
+        needs none."""
         if self.report is None or self.stage in _CLOSING:
             return True
         return self.orders is orders and self.report.orders_known >= self._orders_told
@@ -141,8 +142,8 @@ class Child:
         return awake - self._heard_at
 
     def hangs(self, awake: float, timeout: float) -> Optional[str]:
-        """Why it counts as hung, or None. An import of the user's may take its time, but not for ever (a hook that waits for a
-        database may: it is heard meanwhile, and ending it would mend nothing); a poll loop that does not turn is a fault of
+        """Why it counts as hung, or None. The user's imports may take their time, but not for ever (a hook that waits for a
+        database may: its process is heard meanwhile, and ending it would mend nothing); a poll loop that does not turn harms
         the whole group, whose commits wait for it whenever somebody joins."""
         if self.state is ChildState.STARTING and self.heartbeat_age(awake) > START_SECONDS:
             return f"it has not imported the handler within {self.heartbeat_age(awake):.0f} s"
@@ -163,7 +164,7 @@ class Child:
         self.signal(signal.SIGTERM)
 
     def abort(self, kill_at: float) -> None:
-        """It hangs: have it print its stacks and die, and kill it at `kill_at` if it can't even do that."""
+        """It hangs: make it print its stacks and die, and kill it at `kill_at` if it can't even do that."""
         self.move(ChildState.ABORTING)
         self._aborted = True
         self.kill_at = kill_at
@@ -185,18 +186,18 @@ class Child:
             self._process.send_signal(number)
 
     def exit_code(self) -> int:
-        """Its exit status; 0 only when it has said that it closed in order. (What calls `os._exit(0)` has not.)"""
+        """Its exit status; 0 only if it has said that it closed in order. (One that calls `os._exit(0)` has not.)"""
         if self.status == ExitCode.OK and self.stage is not Stage.CLOSED:
             return ExitCode.FAULT
         return ExitCode.FAULT if self.status is None else self.status
 
     @property
     def how(self) -> str:
-        """How it has ended, in words, with what it has left behind of why."""
+        """How it ended, in words, and why, if it has left word."""
         return described(self.exit_code()) + self.why
 
     def _ran(self) -> str:
-        """The next one knows it exactly, with a journal."""
+        """What it ran. (The next one knows that exactly, with a journal.)"""
         tasks = self.report.tasks if self.report else ()
         if self.status == ExitCode.OK or not tasks:
             return ""
@@ -204,7 +205,7 @@ class Child:
         return ", and at its last heartbeat ran {0.topic}[{0.partition}] offset {0.offset}".format(tasks[0]) + more
 
     def reap(self) -> bool:
-        """Whether it has ended; if so, `status` is set. The channel is still open: its last words may be in it."""
+        """Whether it has ended; if so, `status` is set. The channel is still open: last words may be in it."""
         self.status = self._process.poll()
         if self.status is None:
             return False

@@ -1,4 +1,4 @@
-"""What a child leaves behind that works for nobody any more (see `orphans`): asked to end, and made to end if it does not."""
+"""Processes that a child leaves behind, and that work for nobody any more (see `orphans`): asked to end, then made to."""
 
 from __future__ import annotations
 

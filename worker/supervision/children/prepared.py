@@ -1,4 +1,5 @@
-"""A process for a slot, there before it has anything to do. Little is imported here: the first one begins before all else."""
+"""A process for a slot, started before it has anything to do. Little is imported here: the first one begins before all
+else."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ KILLED_SECONDS = 1.0  # for the kernel to end what was killed
 
 
 class Prepared(NamedTuple):
-    """It waits for its settings. It imports what is ours and does nothing before; when whoever made it ends without a word, so
-    does it."""
+    """A process that waits for its settings. Until then it only imports what is ours; if whoever made it ends without a word,
+    it ends, too."""
 
     process: subprocess.Popen[bytes]
     channel: Channel
@@ -26,7 +27,7 @@ class Prepared(NamedTuple):
 
     @property
     def ended(self) -> bool:
-        """Whether it waits no more: for so long nobody had settings for it."""
+        """Whether it has given up waiting: nobody had settings for it for so long."""
         return self.process.poll() is not None
 
     def dismiss(self) -> None:
@@ -37,7 +38,7 @@ class Prepared(NamedTuple):
 
 
 def make_end(process: subprocess.Popen[bytes]) -> None:
-    """End it by force. One that even the kernel can't end, as its disk does not answer, is not waited for."""
+    """End it by force. One that even the kernel can't end, because its disk does not answer, is not waited for."""
     process.kill()
     with suppress(subprocess.TimeoutExpired):
         process.wait(KILLED_SECONDS)
@@ -60,8 +61,8 @@ def prepare(slot: int, environment: Mapping[str, str]) -> Prepared:
 
 
 class First:
-    """The first process of the service, which begins when the command does: it takes longer to import what is ours than we
-    take to read the settings. Use it in a `with`: who is not taken then is dismissed."""
+    """The first process of the service, which begins when the command does: importing what is ours takes it longer than
+    reading the settings takes us. Use it in a `with`: if nobody has taken it by the end, it is dismissed."""
 
     def __init__(self) -> None:
         """Nothing has begun yet."""
@@ -69,8 +70,8 @@ class First:
         self._environment: Mapping[str, str] = {}
 
     def begin(self, environment: Mapping[str, str]) -> None:
-        """With this environment, as far as can be told; one that has begun with it goes on. Where none can be started there is
-        none, which the look at handler and client tells."""
+        """Begin with this environment, as far as it is known; one that has begun with the same goes on. If none can be started
+        there is none, and the preflight says why."""
         if self._prepared is not None and environment == self._environment:
             return
         self._dismiss()
@@ -79,7 +80,7 @@ class First:
             self._prepared = prepare(FIRST, environment)
 
     def take(self, slot: int) -> Optional[Prepared]:
-        """It is whoever asks' from now on, once, and for its slot; none, where it has ended by now: that is no restart."""
+        """From now on it belongs to whoever asks, once, for its slot; None if it has ended by now: that is no restart."""
         if slot != FIRST:
             return None
         taken, self._prepared = self._prepared, None

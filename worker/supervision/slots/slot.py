@@ -1,5 +1,5 @@
-"""One slot: a numbered place in the group that is kept filled. Its number outlives its children, and names the member, so
-that a partition goes back to the slot it was in."""
+"""One slot: a numbered place in the group that is kept filled. Its number outlives its children, and names the member, so a
+partition goes back to the slot it was in."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Slot:
         self.start_at: Optional[float] = now  # monotonic seconds; None: no start is due
         self.retiring = False  # goes away with its child
         self.last_exit: Optional[str] = None
-        self.last_why = ""  # as its process has left it behind
+        self.last_why = ""  # as its process has left word
         self.recycled_for = ""
         self.growth = Growth()
 
@@ -58,7 +58,7 @@ class Slot:
 
     @property
     def filled(self) -> bool:
-        """The child has imported the handler, and works or waits for the seat."""
+        """Whether the child has imported the handler, and works or waits for the seat."""
         return self.child is not None and self.child.state is ChildState.RUNNING
 
     @property
@@ -68,12 +68,12 @@ class Slot:
 
     @property
     def steady(self) -> bool:
-        """The child works, and nobody waits for its seat."""
+        """Whether the child works, and nobody waits for its seat."""
         return self.successor is None and self.filled and self.child is not None and self.child.stage is Stage.CONSUMING
 
     @property
     def wishes_recycling(self) -> str:
-        """Why its process wishes to be recycled, if it can be now; else empty."""
+        """Why its process asks to be recycled, if that can be done now; else empty."""
         child = self.child
         return child.report.renew if child and child.report and self.steady and not self.retiring else ""
 
@@ -100,13 +100,13 @@ class Slot:
         )
 
     def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:
-        """Ask its processes to end, and start no more."""
+        """Ask its processes to end, and start no more of them."""
         self.start_at = None
         for child in filter(None, (self.child, self.successor)):
             child.stop(leave=leave, kill_at=kill_at, seconds=seconds)
 
     def abort_if_hung(self, child: Child, awake: float, timeout: float) -> None:
-        """One of its processes may hang."""
+        """Abort one of its processes, if that hangs."""
         reason = child.hangs(awake, timeout)
         if reason is not None:
             log.error(
@@ -116,7 +116,7 @@ class Slot:
             child.abort(awake + ABORT_SECONDS)
 
     def kill_if_overdue(self, child: Child, awake: float) -> None:
-        """One of its processes should have ended by now."""
+        """Kill one of its processes, if that should have ended by now."""
         if child.kill_at is not None and awake >= child.kill_at:
             log.error(
                 "slot %d: process %d did not end in time: SIGKILL",
@@ -126,14 +126,14 @@ class Slot:
             child.kill()
 
     def tell_end(self, child: Child, then: str = "", level: int = logging.INFO) -> None:
-        """One of its processes has ended; `then`: what comes of it."""
+        """Log that one of its processes has ended; `then`: what follows."""
         log.log(
             level, "slot %d: process %d ended: %s%s",
             self.number, child.pid, child.how, then, extra=about(Event.PROCESS_ENDED, slot=self.number, reason=child.how),
         )  # fmt: skip
 
     def _say_what_is_cut_off(self, child: Child) -> None:
-        """Name the tasks that run in it, as far as its last heartbeat told."""
+        """Name the tasks that run in it, as of its last heartbeat."""
         for task in child.report.tasks if child.report else ():
             log.error(
                 "slot %d: cut off: %s[%d] offset %d, running for %.1f s at its last heartbeat; it runs again",

@@ -1,5 +1,5 @@
-"""At which slots the supervisor looks in a turn of its loop: where something was said, and now and then at all. So processes
-cost as much as they say, and not each a look at all others whenever one of them speaks."""
+"""Which slots the supervisor looks at in a turn of its loop: those where something was said, and now and then all. So
+processes cost as much as they say, and one that speaks does not cost a look at all others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SlotSelector:
     """The loop's: `turn`, then `selects` of each slot, then `wait`."""
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
-        """At first it wants everybody."""
+        """The first turn looks at everybody."""
         self._selector = selector
         self._speaking: AbstractSet[object] = frozenset()
         self._due = -math.inf
@@ -34,7 +34,7 @@ class SlotSelector:
         return self.everybody or any(child.channel in self._speaking for child in (slot.child, slot.successor) if child)
 
     def wait(self, now: float, patience: float) -> None:
-        """Until somebody speaks, or something is due, in so many seconds; then the next turn wants everybody."""
+        """Wait until somebody speaks, or something is due in `patience` seconds: then the next turn looks at everybody."""
         wait = max(0.0, min(self._everybody_at - now, patience))
         self._due = now + wait
         self._speaking = {key.fileobj for key, _ in self._selector.select(wait)}
