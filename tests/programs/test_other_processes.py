@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, Dict
 
 from kafka_worker.shared.output.log_writer import LogWriter
 from kafka_worker.shared.system.locks import Lock
@@ -73,6 +74,26 @@ def test_stacks_go_to_their_file_again_whatever_a_handler_has_done() -> None:
 
     assert done.stdout == f"{int(signal.SIGABRT)}\n"
     assert "Fatal Python error: Aborted" in done.stderr  # those of a copy go there
+
+
+def test_who_was_stopped_and_is_asked_for_its_stack_tells_that_of_its_main_thread() -> None:
+    """As systemd does with a supervisor that hangs. Any thread may take a signal that comes while all are stopped."""
+    program = (
+        "import faulthandler, time; from kafka_worker.shared import logs; from kafka_worker.supervision.aside import Aside;"
+        "logs.set_up('INFO', 'text', 'x'); aside = Aside('x'); aside.do(lambda: time.sleep(60));"
+        "faulthandler.enable(all_threads=False); print('ready', flush=True); time.sleep(60)"
+    )
+    piped: Dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with contextlib.ExitStack() as stack:
+        several = []
+        for _ in range(6):
+            several.append(stack.enter_context(subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, **piped)))
+            stack.callback(several[-1].kill)
+        for each in several:
+            assert each.stdout and each.stdout.readline() == "ready\n"
+            for number in (signal.SIGSTOP, signal.SIGABRT, signal.SIGCONT):
+                each.send_signal(number)
+            assert 'File "<string>", line 1 in <module>' in each.communicate()[1]
 
 
 def test_a_copy_notes_nothing_where_standard_error_leads(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ users. Who waited for them would look after no process meanwhile, and hear no si
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from typing import Callable, List, TypeVar
@@ -78,6 +79,7 @@ class Aside:
         return self.busy and self._clock() - self._since >= PATIENCE_SECONDS
 
     def _run(self, job: Callable[[], object]) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGABRT])  # which asks the main thread for its stack
         try:
             job()
         except Exception:  # what it may raise is its own affair: this is a fault

@@ -352,7 +352,8 @@ class Supervisor:
 
 def run(settings: Settings, environment: Mapping[str, str], first: First) -> ExitCode:
     """Run the service until it is stopped. `first`: its first process, which may be there already."""
-    faulthandler.enable()  # the SIGABRT of systemd's watchdog prints where we hang
+    # The SIGABRT of systemd's watchdog prints where we hang. No other stack: to write one while its thread runs may end us.
+    faulthandler.enable(all_threads=False)
     try:
         premises = within(START_SECONDS, settings.runtime_directory, lambda: Premises(settings))
         if not premises.enter():

@@ -97,7 +97,8 @@ class LogWriter:
 
     def _run(self) -> None:
         # With `stty tostop` a terminal sends it to who writes in the background, again and again, and takes nothing.
-        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU])
+        # And by SIGABRT the main thread is asked for its stack: where the process was stopped, any thread may take that.
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTTOU, signal.SIGABRT])
         for piece, written in iter(self._waiting.get, None):
             if not piece or self._write(piece):
                 self._tell()
