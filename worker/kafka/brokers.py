@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Callable, Optional
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
@@ -18,6 +19,9 @@ log = logs.logger(__name__)
 UNAUTHORISED_AFTER = 10.0  # seconds of refusals without any success before we give up: rights may just be changing
 LOOK_EVERY = 5.0  # seconds, while none answers
 UNCOMMITTED_SECONDS = 3.0  # for so long all commits may be refused: a coordinator that moves refuses some
+SILENT_SECONDS = 10.0  # of all brokers, while they are asked something: that may be waited for, or nobody is there
+#: Of a broker in the client's statistics: its state, requests that wait for an answer, microseconds since the last one.
+_OF_BROKER = re.compile(r'"state": ?"(\w+)".*?"waitresp_cnt": ?(\d+).*?"rxidle": ?(-?\d+)')
 _REMEDIES = {
     "COORDINATOR_NOT_AVAILABLE": ". Has __consumer_offsets enough replicas in sync (min.insync.replicas)?",
     "TOPIC_AUTHORIZATION_FAILED": ". Allow us to read the topic (ACL: READ)",
@@ -33,6 +37,7 @@ class Brokers:
         self._clock = clock
         self._complaint = Seldom(log, clock)
         self._refused_since: Optional[float] = None
+        self._silent = False  # none has said anything for a while
         self._next_look = 0.0
         self._uncommitted = (0.0, "")  # since when commits are refused, and why; empty: they are not
 
@@ -66,11 +71,21 @@ class Brokers:
     def down(self, error: KafkaError) -> None:
         """One broker of several may be down without harm; all of them, or the only one we ever knew, is what counts."""
         if error.name() == "_ALL_BROKERS_DOWN":
-            self.away = True
-            self._complaint.log(
-                logging.WARNING, "No broker answers: %s. Waiting for one. Is KAFKA_BOOTSTRAP_SERVERS right? `check` says more",
-                error.str(), extra=about(Event.BROKER_AWAY, reason=error.name()),
-            )  # fmt: skip
+            self._none_answers(error)
+
+    def hear(self, statistics: str) -> None:
+        """Of brokers that take what they are asked and say nothing (they are frozen, or packets get lost) the client says
+        nothing either for a minute, and that none is there half a minute later. So they are asked (see `look`)."""
+        brokers = _OF_BROKER.findall(statistics, statistics.find('"brokers"'), statistics.find('"topics"'))
+        up = [(int(waiting), int(idle)) for state, waiting, idle in brokers if state == "UP"]
+        self._silent = any(waiting for waiting, _ in up) and min(idle for _, idle in up) >= 1e6 * SILENT_SECONDS
+
+    def _none_answers(self, error: KafkaError) -> None:
+        self.away = True
+        self._complaint.log(
+            logging.WARNING, "No broker answers: %s. Waiting for one. Is KAFKA_BOOTSTRAP_SERVERS right? `check` says more",
+            error.str(), extra=about(Event.BROKER_AWAY, reason=error.name()),
+        )  # fmt: skip
 
     def refused(self, error: KafkaError) -> None:
         """We have no right to something that we need."""
@@ -87,15 +102,18 @@ class Brokers:
         return self._refused_since is not None and self._clock() - self._refused_since >= UNAUTHORISED_AFTER
 
     def look(self, consumer: Consumer) -> None:
-        """Ask, while none answers as far as we know."""
-        if not self.away or self._clock() < self._next_look:
+        """Ask, while none answers, or says anything, as far as we know."""
+        if not (self.away or self._silent) or self._clock() < self._next_look:
             return
         self._next_look = self._clock() + LOOK_EVERY
         try:
             consumer.list_topics(topic="", timeout=0.5)
         except KafkaException as problem:
             log.debug("Still no broker: %s", problem)
+            if not self.away:
+                self._none_answers(problem.args[0])
         else:
+            self._silent = False
             self.answered()
 
     def coordinator_answers(self, consumer: Consumer, topic: str, seconds: float) -> bool:

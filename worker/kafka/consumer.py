@@ -273,6 +273,7 @@ class GroupConsumer:
     def _on_statistics(self, text: str) -> None:
         """Only here does the client tell that it waits for others in a rebalance. The text is large, so it is not parsed
         whole."""
+        self.brokers.hear(text)
         state = _JOIN_STATE.search(text, text.rfind('"cgrp"'))
         if state is None or state[1] == "steady":
             self.unsettled_at = None

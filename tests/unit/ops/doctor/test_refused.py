@@ -36,7 +36,7 @@ class Bench:
         patch.setattr(command, "asked", lambda _: Kafka())
         patch.setattr(supervisor, "Supervisor", lambda *_: pytest.fail("the service has started"))
         patch.setattr(logs, "set_up", lambda *_: None)
-        patch.setattr(faulthandler, "enable", lambda: None)
+        patch.setattr(faulthandler, "enable", lambda **_: None)
 
     def start(self) -> int:
         try:

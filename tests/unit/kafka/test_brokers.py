@@ -1,0 +1,39 @@
+"""Whether a broker answers, by what the client says and by what it does not."""
+
+from __future__ import annotations
+
+from typing import Any, List, Tuple
+from unittest.mock import Mock
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from kafka_worker.kafka.brokers import Brokers
+
+
+@pytest.mark.parametrize(
+    ("told", "answers", "away"),
+    [
+        ([("UP", 1, 10_000_000), ("UP", 2, 12_000_000), ("INIT", 0, -1)], False, True),
+        ([("UP", 1, 10_000_000)], True, False),  # it was something to wait for, as a rebalance is
+        ([("UP", 1, 10_000_000), ("UP", 0, 400_000)], False, False),
+        ([("UP", 0, 10_000_000)], False, False),  # asked nothing
+        ([("TRY_CONNECT", 1, 10_000_000)], False, False),  # the client itself knows of that
+    ],
+    ids=["silent", "busy", "other", "idle", "down"],
+)
+def test_brokers_that_are_asked_and_say_nothing_are_away_when_they_do_not_answer_us_either(
+    told: List[Tuple[str, int, int]], answers: bool, away: bool
+) -> None:
+    listed = ", ".join(
+        f'"{number}": {{ "name":"b:{number}", "state":"{state}", "waitresp_cnt":{waits}, "rx":1, "rxidle":{idle} }}'
+        for number, (state, waits, idle) in enumerate(told)
+    )
+    client: Any = Mock()
+    client.list_topics.side_effect = None if answers else KafkaException(KafkaError(KafkaError._TRANSPORT))
+    brokers = Brokers(lambda: 100.0)
+
+    brokers.hear(f'{{ "name": "us", "brokers":{{ {listed} }}, "topics":{{ }}, "cgrp": {{ "join_state": "steady" }} }}')
+    brokers.look(client)
+
+    assert brokers.away is away
