@@ -1,15 +1,15 @@
 """What the broker knows of partitions that were just assigned, and whether they are still what they were. Consumer thread
 only.
 
-A topic that is made anew under a running service begins again at offset 0, but the client goes on where it was: messages
-below would be skipped. Only the topic's id tells. Our client says in its log that it goes by another one, before it has
-anything of the new topic. Where it fetches by names (from brokers before 3.1), or does not say it, a look now and then finds
-it, some seconds late. The same look finds topics that are missing: the client tells that once, or never, and not that they are
+A topic that is made anew under a running service begins again at offset 0, but the client goes on where it was: messages below
+would be skipped. Only the topic's id tells. Our client says in its log that it goes by another id, before it has anything of
+the new topic. Where it fetches by names (from brokers before 3.1), or does not say so, a look now and then finds out, some
+seconds late. The same look finds missing topics: the client says that they are missing once, or never, and not when they are
 there.
 
-And a client may read nothing of the new topic, for ever: it keeps the epochs that leaders of the former one had, takes
-whatever is told with a lower one for old news, and its questions are refused for theirs (librdkafka 2.16). Then another client
-has to take its place: at once, where its log says which epochs it was told; or when it has been silent for very long.
+And a client may read nothing of the new topic, for ever: it keeps the epochs of the former topic's leaders, takes whatever
+comes with a lower one for old news, and its questions are refused for theirs (librdkafka 2.16). Then another client has to
+take its place: at once, if its log says which epochs it was told; or when it has been silent for very long.
 """
 
 from __future__ import annotations
@@ -26,38 +26,38 @@ from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared.topic_settings import PATTERN
 
 COMMITTED_SECONDS = 5.0  # for the broker to tell what it holds of newly assigned partitions
-AGAIN_SECONDS = 1.0  # the same when it did not, and others of our partitions have to wait meanwhile
-LOOK_SECONDS = 5.0  # between two looks at what the topics are, and between two questions that are not answered
-SILENT_SECONDS = 30.0  # for a client to tell anything of a topic that was made anew under it, whatever waits before that
+AGAIN_SECONDS = 1.0  # the same when it did not, and our other partitions have to wait meanwhile
+LOOK_SECONDS = 5.0  # between two looks at what the topics are, and two questions that are not answered
+SILENT_SECONDS = 30.0  # for a client to say anything of a topic that was made anew under it
 
 UNTOLD = "the broker has not told what was committed"
 
 
 class Arrivals:
-    """What one process waits to hear of the partitions that it was just given."""
+    """What one process has to learn of the partitions that it was just given."""
 
     def __init__(self, recovery: Recovery, subscribed: Iterable[str]) -> None:
-        """Nothing is assigned yet. `subscribed`: to what, patterns too."""
+        """Nothing is assigned yet. `subscribed`: topics and patterns."""
         self._recovery = recovery
         self._subscribed = [topic for topic in subscribed if not topic.startswith(PATTERN)]
         self._asked: Set[str] = set()
         self.missing: List[str] = []  # of these, as of the last look
-        self._former: Set[str] = set()  # ids of topics that are no more: a broker may be behind, and tell them still
+        self._former: Set[str] = set()  # ids of topics that are no more: a broker that is behind may still tell them
         self._look_at = 0.0
         self._again_at = 0.0
         self.use()
 
     def use(self) -> None:
         """There is another client, which knows no topic yet."""
-        self._homes: Dict[str, Home] = {}  # what our client has known the topics as
+        self._homes: Dict[str, Home] = {}  # what the topics were at the last look
         self._anew: Set[str] = set()  # those that were made anew since
-        self._by_client: Dict[str, Home] = {}  # what it says that they are by now
-        self._silent: Dict[Partition, float] = {}  # of which it has told nothing yet, and since when
-        self.outlived = False  # it tells nothing of a topic that was made anew under it
+        self._by_client: Dict[str, Home] = {}  # what our client says they are by now
+        self._silent: Dict[Partition, float] = {}  # of which it has said nothing yet, and since when
+        self.outlived = False  # it says nothing of a topic that was made anew under it
 
     def receive(self, consumer: GroupConsumer, partitions: List[Partition], seconds: float = COMMITTED_SECONDS) -> None:
-        """They were just assigned: find out what is committed and done of them. Of what is not told in time nothing is
-        started before it is."""
+        """These were just assigned: find out what is committed and done of them. What is not told in time does not start
+        before it is."""
         if not partitions:
             return
         consumer.ids.ask(partition.topic for partition in partitions)
@@ -84,7 +84,7 @@ class Arrivals:
         self._look_at = 0.0
 
     def check(self, consumer: GroupConsumer, assignment: Iterable[Partition], now: float) -> List[Partition]:
-        """Once in a turn: those whose topic was made anew since."""
+        """Once in a turn. Returns those whose topic was made anew since."""
         homes = consumer.ids.answer() if self._look_at else None  # else it is of a time before what is new
         if homes is None:
             if now >= self._look_at:
@@ -103,7 +103,7 @@ class Arrivals:
         return anew
 
     def known_as(self, topic: str, topic_id: str, assignment: Iterable[Partition]) -> List[Partition]:
-        """Our client goes by this id. Those of which another one was told; of the others it is the one."""
+        """Our client goes by this id. Returns those of which another was told; the others take it as theirs."""
         home = self._by_client[topic] = Home("", short(topic_id))
         ours = [partition for partition in assignment if partition.topic == topic]
         anew = self._over([partition for partition in ours if partition.stored.home.differs(home)])
@@ -112,7 +112,7 @@ class Arrivals:
         return anew
 
     def made_anew(self, topic: str, topic_id: str, assignment: Iterable[Partition]) -> List[Partition]:
-        """Our client goes by this id from now on: those whose topic was another one before."""
+        """Our client goes by this id from now on. Returns those whose topic was another one before."""
         self._anew.add(topic)
         home = self._by_client[topic] = Home("", short(topic_id))
         return self._over([each for each in assignment if each.topic == topic and each.stored.home.topic != home.topic])
@@ -122,7 +122,7 @@ class Arrivals:
         return partitions
 
     def _listen(self, homes: Mapping[str, Home], partitions: List[Partition], now: float) -> None:
-        """Whether our client tells anything of the topics that were made anew under it."""
+        """Note whether our client says anything of the topics that were made anew under it."""
         for topic, home in homes.items():
             before = self._homes.get(topic, UNKNOWN)
             if before.differs(home):
@@ -133,8 +133,8 @@ class Arrivals:
         self.outlived = any(now - since >= SILENT_SECONDS for since in self._silent.values())
 
     def again(self, consumer: GroupConsumer, held: Iterable[Partition], now: float) -> List[Partition]:
-        """Once in a turn: ask again about those of which nothing was told, and which are held for that. Those of which it was
-        told now."""
+        """Once in a turn: ask again about those that are held because nothing was told of them. Returns those that can begin
+        now."""
         waiting = [partition for partition in held if partition.flow.not_begun]
         if not waiting or now < self._again_at:
             return []

@@ -31,8 +31,7 @@ class Committer:
         clock: Callable[[], float],
         transactions: Optional[Transactions] = None,
     ) -> None:
-        """`interval`: seconds between two commits. Nothing is sent before there is a client to send it by; with
-        `transactions`, by these."""
+        """`interval`: seconds between two commits. They go by the client, as soon as there is one, or by `transactions`."""
         self._transactions = transactions
         self._commits = Commits(interval)
         self._assignment = assignment
@@ -43,7 +42,7 @@ class Committer:
         self._member: Any = None  # who we were to the group when the last transaction began
 
     def use(self, consumer: GroupConsumer) -> None:
-        """This is our client from now on. What one before it had sent nobody answers any more."""
+        """This is our client from now on. What the one before it had sent is not answered any more."""
         self._consumer = consumer
         self._commits.in_flight = 0
         if self._transactions is not None:
@@ -61,17 +60,17 @@ class Committer:
             self._send(self._assignment, {} if in_callback else self._positions(), now)
 
     def last_of(self, partitions: List[Partition]) -> bool:
-        """The last commit of these by us, in a revocation: sent before its answer, on the same connection, so the next
-        owner reads it. Without the client's positions: they already count messages that we have not seen yet. Whether that is
-        all: a transaction is over before the answer, or the group has moved on, and the broker refuses it."""
+        """Our last commit of these, in a revocation: sent before the answer to that, on the same connection, so the next owner
+        reads it. Without the client's positions: they already count messages that we have not seen. Returns whether all is
+        sent: a transaction has to be over before the answer, or the group has moved on, and the broker refuses it."""
         if self._transactions is None:
             self._send(partitions, {}, self._clock())
             return True
         return not self._commits.in_flight and self._send(partitions, {}, self._clock())
 
     def finished(self) -> bool:
-        """Whether the broker holds all that we owe it. What is missing is sent, one commit after the other."""
-        # Where nothing has come yet, the commit is only to be found again by: that is not owed any more.
+        """Whether the broker holds all that we owe it. What is missing is sent, one commit at a time."""
+        # Where nothing has come yet, a commit would only serve to find us again: that is not owed any more.
         owed = [p for p in self._assignment if p.stored.named or p.tracker.next_offset >= 0]
         return not self._commits.in_flight and self._send(owed, self._positions(), self._clock())
 
@@ -102,7 +101,7 @@ class Committer:
         return self._commits.due(now) or self._transactions.ready
 
     def _hear(self, transactions: Transactions) -> None:
-        """Take their answers; and end, where nobody will ever say here what became of one."""
+        """Take their answers; and end, if nobody here will ever say what became of one."""
         consumer, lost = self._consumer, transactions.lost
         if lost and consumer.ending is None:  # the broker knows, and is asked at the next start
             log.error(
@@ -126,7 +125,7 @@ class Committer:
         """A transaction was not committed; `error`: as the client gives it."""
         kind = meaning(error.name())
         if kind is Meaning.FENCED and self._member != self._membership:
-            # It was of the member that we were before; or brokers were away for longer than they give a transaction.
+            # It was sent as the member that we were before; or brokers were away for longer than a transaction may last.
             log.debug("A transaction from before we were lost is refused: %s", error)
             return
         if kind is not Meaning.UNSUPPORTED:

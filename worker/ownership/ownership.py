@@ -49,7 +49,7 @@ class Ownership(RebalanceListener):
         clock: Callable[[], float],
         duties: Callable[[], object],
     ) -> None:
-        """Nothing is ours before there is a client. `duties` does what is owed to everybody else, while a revocation waits."""
+        """Nothing is ours before there is a client. `duties` does what has to go on while a revocation waits."""
         self._probation = probation
         self._pool = parts.pool
         self._quarantine = parts.quarantine
@@ -74,7 +74,7 @@ class Ownership(RebalanceListener):
         self._follow_up = parts.follow_up
         self._topics = parts.topics
         self.misplaced = False  # the group takes us for who had our seat before
-        self.parting = False  # our client closes: what it gives up by that, the group gives to whoever comes next
+        self.parting = False  # our client closes: the group gives what it gives up to whoever comes next
         self._unwanted: List[TopicPartition] = []  # assigned although we end, and not paused yet
         self.assignment = Assignment(self._new_partition)
         self.committer = Committer(
@@ -99,8 +99,8 @@ class Ownership(RebalanceListener):
     # ---- the group gives ------------------------------------------------------------------------------------------
 
     def on_assigned(self, names: List[TopicPartition]) -> None:
-        """New partitions. While we end none is taken any more: whoever has them next begins where the group stands, and what
-        comes of them until they are paused is dropped."""
+        """New partitions. While we end, none is taken any more: whoever has them next begins where the group stands, and what
+        comes of them before they are paused is dropped."""
         self.rebalances += 1
         self._follow_up.paid()
         if self._stopping.wish is not None:
@@ -126,7 +126,7 @@ class Ownership(RebalanceListener):
         return self.misplaced
 
     def _doubt(self, partitions: List[Partition]) -> None:
-        """Fetch nothing of those of these of which our process may die."""
+        """Fetch nothing of those of which our process may die."""
         doubted = self._probation.receive(partitions)
         self._hold_deadly()
         for partition in doubted:
@@ -179,7 +179,7 @@ class Ownership(RebalanceListener):
     # ---- messages come --------------------------------------------------------------------------------------------
 
     def deliver(self, messages: List[Any]) -> None:
-        """These were fetched: they are in hand, each with its partition, until there is room for them."""
+        """These were fetched: they are in their partition's hand until there is room for them."""
         for batch in intake.runs(messages, self._by_partition):
             topic = batch[0].topic()
             self.work.add("messages_received", topic, "", len(batch))
@@ -211,7 +211,7 @@ class Ownership(RebalanceListener):
                 partition.flow.keep(batch)
 
     def start(self) -> None:
-        """What is in hand is taken, as far as there is room for it, and whatever may run of it does."""
+        """Take what is in hand, as far as there is room for it, and start whatever of it may run."""
         for partition, number in self._backpressure.granted(self.assignment):
             if not partition.stored.named and partition.tracker.next_offset < 0:
                 self.committer.soon()  # now there is something to commit
@@ -219,7 +219,7 @@ class Ownership(RebalanceListener):
                 self._starting.start(partition, batch)
 
     def check_topics(self) -> None:
-        """Once in a turn: whether they are still what they were, and whether the broker tells by now what it holds."""
+        """Once in a turn: look whether topics are still what they were, and whether the broker has told what it holds."""
         now = self._clock()
         for partition in self._arrivals.check(self._consumer, self.assignment, now):
             self._begin_with_the_first(partition)
@@ -237,12 +237,12 @@ class Ownership(RebalanceListener):
             self._hold_deadly()
 
     def on_topic(self, topic: str, topic_id: str) -> None:
-        """What is committed of it says so from the first time on; what was committed of another topic says nothing."""
+        """From the first commit on we note this id; what was committed of another topic means nothing."""
         for partition in self._arrivals.known_as(topic, topic_id, self.assignment):
             self._begin_with_the_first(partition)
 
     def on_made_anew(self, topic: str, topic_id: str) -> None:
-        """What of a topic that was made anew the client would skip is read first."""
+        """What the client would skip of a topic that was made anew is read first."""
         for partition in self._arrivals.made_anew(topic, topic_id, self.assignment):
             self._begin_with_the_first(partition)
 
@@ -255,13 +255,13 @@ class Ownership(RebalanceListener):
         self._begun_anew(partition)
 
     def on_gone(self, name: TopicPartition, offset: int) -> None:
-        """Whatever has taken it was quicker than we."""
+        """What should be read there is gone: whatever took it was quicker than we."""
         partition = self.assignment.get(*name)
         if partition is not None:
             self.losses.nothing_at(partition, offset)
 
     def on_outlived(self, name: TopicPartition) -> None:
-        """Our client can't read this partition of a topic that was made anew. (If it has told anything of it, it can.)"""
+        """Our client can't read this partition of a topic that was made anew. (If it has said anything of it, it can.)"""
         partition = self.assignment.get(*name)
         if partition is not None and not partition.heard:
             self._arrivals.outlived = True
@@ -316,8 +316,8 @@ class Ownership(RebalanceListener):
     # ---- the group takes ------------------------------------------------------------------------------------------
 
     def on_revoked(self, names: List[TopicPartition]) -> None:
-        """Finish what runs of them, commit, forget. The broker accepts a commit for a partition that has moved on, so what is
-        not done in time must never be committed by us."""
+        """Finish what runs of them, commit, forget. The broker accepts commits for a partition that has moved on, so we must
+        never commit what is not done in time."""
         if not self.parting:
             self._follow_up.owe()
         self.end_probation()
@@ -342,7 +342,7 @@ class Ownership(RebalanceListener):
 
     def _forget(self, names: List[TopicPartition]) -> None:
         for partition in self.assignment.selected(names):
-            # First of all, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
+            # First, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
             partition.closing.forget()
             running = len(self._settling.running([partition]))
             self._drop(partition.topic, partition.flow.waiting + partition.tracker.in_flight - running)

@@ -26,7 +26,7 @@ class Reading:
         self._clock = clock
 
     def hold(self, partition: Partition, fault: Fault) -> bool:
-        """Nothing more of it comes; whether that is news."""
+        """Nothing more of it can be read. Returns whether that is news."""
         try_at = self._clock() + UNREADABLE_SECONDS if fault.may_pass else math.inf
         if not partition.flow.unreadable(fault.text(self._settings), fault.offset, try_at):
             return False
@@ -35,7 +35,7 @@ class Reading:
         return True
 
     def try_again(self, consumer: GroupConsumer, held: Iterable[Partition], now: float) -> None:
-        """Those of these that could not be read, and may be by now."""
+        """Try those of these again that could not be read, when it is time."""
         for partition in list(held):
             if now >= partition.flow.try_at and not partition.flow.suspended:
                 partition.flow.try_again()
@@ -43,7 +43,7 @@ class Reading:
 
     @staticmethod
     def readable(partition: Partition, batch: List[Any]) -> List[Any]:
-        """What of these messages does not lie behind what could not be read. It may go on by that."""
+        """Those of these messages that do not lie behind what could not be read. The partition may go on by that."""
         readable = partition.flow.readable(batch, partition.expected)
         if not partition.flow.unread:
             log.info(

@@ -35,7 +35,7 @@ class Starting:
             (self._park if is_named else self._take)(partition, list(run))
 
     def _park(self, partition: Partition, batch: List[Any]) -> None:
-        """These an operator has parked before they came: they never start. Nobody of their key waits."""
+        """An operator parked these before they came: they never start, and nobody of their key waits."""
         tasks = intake.tasks(partition, batch, None)
         self._backpressure.note(partition, batch)
         if partition.retries_of:
