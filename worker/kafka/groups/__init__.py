@@ -1,1 +1,1 @@
-"""Members of groups by other protocols than the classic one."""
+"""Our member of the group, by either protocol, and how one leaves in the place of a former member."""
