@@ -1,5 +1,5 @@
-"""What the child says of itself in a heartbeat. The main thread makes it of what the consumer thread has published last, and
-of plain fields that handler threads write: a number may be a moment old, never torn."""
+"""What the child says of itself in a heartbeat. The main thread makes it from what the consumer thread published last, and
+from plain fields that handler threads write: a number may be a moment old, but never torn."""
 
 from __future__ import annotations
 

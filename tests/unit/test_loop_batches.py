@@ -41,7 +41,7 @@ def test_each_is_called_alone_and_only_the_culprit_fails(monkeypatch: pytest.Mon
     )
 
     assert code is ExitCode.OK
-    assert handler.calls == [[0, 1, 2, 3, 4], [0], [1], [2], [3], [4]]
+    assert (handler.calls[0], sorted(handler.calls[1:])) == ([0, 1, 2, 3, 4], [[0], [1], [2], [3], [4]])
     assert bench.committed == POISON
 
 

@@ -48,8 +48,8 @@ from kafka_worker.shared.system import room
 log = logs.logger(__name__)
 
 PARKED = "parked"
-VERDICTS = (Reject, UndecodableError)  # what is said of a message itself, and comes of no haste
-OWN = (*VERDICTS, TaskDiedError)  # and of no other's call
+VERDICTS = (Reject, UndecodableError)  # what is said of the message itself, and not because its partition goes
+OWN = (*VERDICTS, TaskDiedError)  # and of no other call
 
 
 class NoFilesError(InabilityError):
@@ -61,7 +61,7 @@ class NoFilesError(InabilityError):
 class Counts(NamedTuple):
     """What a report tells of failed tasks."""
 
-    failed: int  # attempts, but for those that were left undone because their partition went away
+    failed: int  # attempts, except those left undone because their partition went away
     retrying: int  # tasks that wait for their next attempt
     dead_letters: int  # stored by this process
     unstored_letters: int  # dead letters that wait to be sent again
@@ -123,7 +123,7 @@ class Decisions:
         self._outbox.serve()
 
     def undecided(self) -> Set[Partition]:
-        """The partitions of what has been left since `serve` last looked: it may become a gap, or is still to be sent."""
+        """The partitions of what was left since the last `turn`: it may become a gap, or has yet to be sent."""
         return {each.partition for each in self._pool.undecided.copy()}
 
     def waiting(self) -> Set[Partition]:
@@ -142,7 +142,7 @@ class Decisions:
         self.sleeping.delayed(tasks, self._clock())
 
     def take_out(self, partition: Partition, offset: int) -> Optional[Task]:
-        """The task of this offset, if it waits for something that we know of, and can be had: it waits no more."""
+        """Take out the task of this offset, if it waits for something that we know of and can be had."""
         return (
             self._retries.take_out(partition, offset)
             or self._gates.take_out(partition, offset)
@@ -151,7 +151,7 @@ class Decisions:
         )
 
     def park(self, task: Task, error: BaseException, attempts: int) -> None:
-        """The task becomes a dead letter without anybody's fault, after so many attempts. Nothing else is done with it."""
+        """The task becomes a dead letter after so many attempts, through nobody's fault. Nothing else is done with it."""
         self._gates.give_back([task])
         age = age_of(attempt_of(task), self._clock())
         self._dead_letters.send(with_attempt(task, attempts), error, age, PARKED)
@@ -162,7 +162,7 @@ class Decisions:
         _leave(self._retries.abandon(deadline) + self._outbox.abandon() + self._quarantine.abandon())
 
     def complete(self, task: Task) -> None:
-        """The task has its outcome, as all that it had to have stored is stored: its followers may run."""
+        """The task has its outcome, because all it had to store is stored: its followers may run."""
         if partition_of(task).closing.forgotten:
             return  # its segment may be somebody else's by now
         self._quarantine.finished(task)
@@ -195,11 +195,11 @@ class Decisions:
         return self.transactions.highest(partition) if self.transactions else -1
 
     def next_due(self) -> Optional[float]:
-        """When the next task is due that waits (monotonic seconds); None: none waits."""
+        """When the next waiting task is due (monotonic seconds); None: none waits."""
         return self._retries.next_due()
 
     def busy(self, now: float) -> bool:
-        """Whether something is to be looked for often: an answer to what was sent, or results, of which more will come."""
+        """Whether to look often: for an answer to what was sent, or for results, of which more will come."""
         return self._outbox.in_transit > 0 or self._results.busy(now)
 
     def counts(self) -> Counts:
@@ -208,7 +208,7 @@ class Decisions:
         return Counts(self._failed, len(self._retries), self._dead_letters.count, unstored)
 
     def waiting_of_topics(self) -> List[WorkCount]:
-        """The same of what waits now, by topic."""
+        """What waits now, by topic."""
         waiting = {"retries_waiting": self._retries.topics(), "dead_letters_unstored": self._dead_letters.waiting}
         return [WorkCount(what, topic, "", count) for what, topics in waiting.items() for topic, count in topics.items()]
 
@@ -225,7 +225,7 @@ class Decisions:
         self._results.send(returned, now)
 
     def _batch_failed(self, batch: BatchFailed, _now: float) -> None:
-        """Not known is by whom a batch has failed: each of its messages is called alone now, and no attempt is counted."""
+        """Nobody knows which message has failed the batch: each is called alone now, and no attempt is counted."""
         first = batch.tasks[0]
         if batch.partition.closing.closed:
             self._leave_undone(batch)
@@ -239,7 +239,7 @@ class Decisions:
         self.requeue(map(Alone, reversed(batch.tasks)))  # the first one first in either kind of queue
 
     def _raised(self, raised: Raised, now: float) -> None:
-        """The whole decision about a failed task, from the top: what comes first has the first word."""
+        """The whole decision about a failed task, from the top: the first case that fits decides."""
         task, error = raised.task, raised.error
         if raised.partition.closing.closed and not isinstance(error, VERDICTS):
             self._leave_undone(raised)
@@ -260,7 +260,7 @@ class Decisions:
         delay = self._delay(task, error, age)
         last = delay is None and not isinstance(error, TaskDiedError)
         if self._gates.excuse(task, error, now, last=last):
-            return  # not it is to blame
+            return  # it is not to blame
         if delay is None:
             self._bury(task, error, age)
         else:
@@ -281,8 +281,8 @@ class Decisions:
         _leave(undone.tasks)
 
     def _out_of_files(self, task: Task) -> bool:
-        """Whether none can be opened any more, and whatever is called fails for it: then nobody is to blame but, perhaps, who
-        ran in that moment. In the next process those run apart, where what each opens is its own."""
+        """Whether no file can be opened any more, so that whatever is called fails: then nobody is to blame except, perhaps,
+        what ran at that moment. In the next process this runs apart, so that what each message opens is its own."""
         before, self._no_files = self._no_files, room.out_of_files()
         if self._no_files and not before:
             failed = [each.task for each in self._pool.undecided.copy() if isinstance(each, Raised)]
@@ -340,6 +340,6 @@ class Decisions:
 
 
 def _leave(tasks: Iterable[Task]) -> None:
-    """These are not done any more by us: each leaves a gap, which nobody waits for and nothing is committed past."""
+    """We will not do these any more: each leaves a gap, which nobody waits for and nothing is committed past."""
     for task in tasks:
         partition_of(task).closing.abandon(offset_of(task))
