@@ -1,6 +1,6 @@
-"""Handler threads that take lists of messages. A thread takes what may run now of one partition's queue, up to BATCH_SIZE, and
-never waits for more: a lone message is not kept back, and under load the lists grow by themselves, because messages gather
-while handlers work. (Waiting for a fuller list would be a delay for every message at low load, and hold offsets back.)
+"""Handler threads that take lists of messages. A thread takes what may run now from one partition's queue, up to BATCH_SIZE,
+and never waits for more: a lone message is not kept waiting, and under load the lists grow by themselves, because messages
+gather while handlers work. (Waiting for fuller lists would delay every message at low load, and hold offsets back.)
 
 A batch holds at most one message of a lane, because a queue does.
 """
@@ -35,8 +35,8 @@ class BatchPool(Pool):
     name = "batch-%d"
 
     def __init__(self, threads: int, call: BatchCall, size: int, *, whole: bool = False) -> None:
-        """`size`: the most messages in one call; `whole`: what that sends is stored with all that lies between them, or not at
-        all."""
+        """`size`: the most messages in one call; `whole`: what a call sends is stored with all that lies between its messages,
+        or not at all."""
         super().__init__(threads, call)
         self._size = size
         self._whole = whole
@@ -50,18 +50,18 @@ class BatchPool(Pool):
         return [(thread, task) for thread in self.threads for task in list(thread.batch)]
 
     def _serve_one(self, thread: HandlerThread, pop: Callable[[], Task]) -> bool:
-        """Run one batch of one queue, and the task after it that must be alone; whether there was any."""
+        """Run one batch of one queue, and then the task that ended it because it must be alone; whether there was any."""
         last = self._take(thread, pop)
         if self._whole and len(thread.batch) > 1:
             self._shorten(thread)
         ran = self._run(thread)
-        # Taken and not noted, it is where a task always is for a moment; the look at `closed` is still to come.
+        # Taken and not noted yet, as every task is for a moment; the look at `closed` is still to come.
         if last is not None and self._note(thread, last):
             ran = self._run(thread)
         return ran
 
     def _take(self, thread: HandlerThread, pop: Callable[[], Task]) -> Optional[Task]:
-        """Fill the thread's batch; the task that ended it because it must be alone."""
+        """Fill the thread's batch. Returns the task that ended it because it must be alone."""
         while len(thread.batch) < self._size:
             try:
                 task = pop()
@@ -73,8 +73,8 @@ class BatchPool(Pool):
         return None
 
     def _shorten(self, thread: HandlerThread) -> None:
-        """Give back what is behind a message that waits behind its key: that may wait for one of the batch, whose results
-        would wait for it. What does not wait so now never will."""
+        """Give back what lies behind a message that waits behind its key: it may wait for one of the batch, whose results
+        would wait for it. What does not wait like that now never will."""
         batch, lowest = thread.batch, min(thread.batch)
         partition = partition_of(lowest)
         between = partition.lanes.first_waiting(lowest)
@@ -86,7 +86,7 @@ class BatchPool(Pool):
         self.wake(1)
 
     def _note(self, thread: HandlerThread, task: Task) -> bool:
-        """Whether the task may run; as everywhere, it is noted before its partition is asked whether it is closed."""
+        """Note the task; whether it may run. As everywhere, it is noted before the look whether its partition is closed."""
         if not thread.batch:
             thread.started = self.clock()
         thread.batch.append(task)
@@ -97,7 +97,7 @@ class BatchPool(Pool):
         return True
 
     def _run(self, thread: HandlerThread) -> bool:
-        """Call with what is noted; whether that was anything."""
+        """Call the handler with what is noted; whether that was anything."""
         tasks = thread.batch
         if not tasks:
             return False
@@ -118,7 +118,7 @@ class BatchPool(Pool):
             good = [task for task in good if not is_void(task)]
             result = result if result is not None and result.left() else None
             failures = [each for each in failures if each.left()]
-            untried.update(id(task) for task in tasks if is_void(task))  # how long these took is nobody's time, either
+            untried.update(id(task) for task in tasks if is_void(task))  # the time these took counts for nobody, either
         self._conclude(good, result, failures)
         tried = [task for task in tasks if id(task) not in untried]
         if tried:
@@ -143,7 +143,7 @@ class BatchPool(Pool):
         topic = partition.queue.topic
         thread.count(topic, done, failed, seconds)
         thread.times[topic].add(seconds)
-        if is_first(attempt_of(last)) and not alone(last):  # it stands for all of the batch
+        if is_first(attempt_of(last)) and not alone(last):  # it stands for the whole batch
             thread.count_delay(topic, self.since(message_of(last)), seconds, len(tried))
         if partition.closing.forgotten:
             thread.stale += done + failed

@@ -1,5 +1,5 @@
-"""The pools of a process: one for each kind of handler that it has. Where there is one kind, which is nearly always, that pool
-stands alone, and nothing between it and the loop."""
+"""The pools of a process: one for each kind of handler that it has. With a single kind, as nearly always, that pool stands
+alone, with nothing between it and the loop."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _part(settings: Settings, handlers: Handlers, kind: Kind, wall: Callable[[],
 
 
 def described(settings: Settings, handlers: Handlers) -> List[str]:
-    """What works in this process, one line for each kind."""
+    """What works in this process, one line per kind."""
     lines = {
         Kind.THREAD: f"Using {settings.threads} threads for concurrent processing.",
         Kind.BATCH: f"Using {settings.threads} threads for batches of up to {settings.batch_size} messages.",
@@ -66,7 +66,7 @@ class Pools:
     """Several pools as one. A queue goes to the pool of its topic's kind."""
 
     def __init__(self, parts: Dict[Kind, Pool], kind_of: Callable[[str], Optional[Kind]]) -> None:
-        """The lists that the consumer thread empties are one for all."""
+        """All share the lists that the consumer thread empties."""
         self._parts = parts
         self._kind_of = kind_of
         self.undecided: Deque[Undecided] = deque()
@@ -129,7 +129,7 @@ class Pools:
             part.wake(tasks)
 
     def full(self, topic: str) -> bool:
-        """Whether the pool of the topic's kind has no hand free."""
+        """Whether nothing is free in the pool of the topic's kind."""
         kind = self._kind_of(topic)
         return kind is not None and self._parts[kind].full(topic)
 

@@ -1,6 +1,6 @@
-"""Messages that are not to be handled before the time of their header `deliver-at`. That is looked at when a message's turn
-has come, in the thread that would call its handler: so what has a key waits for what is before it, and what is behind it waits
-for it. Nobody pays for it where DELIVER_AT_MAX_SECONDS is 0: then nothing of this stands before the handler.
+"""Messages that are not to be handled before the time of their header `deliver-at`. The header is looked at when a message's
+turn has come, in the thread that would call its handler: so a message with a key waits for what is before it, and what is
+behind it waits for it. With DELIVER_AT_MAX_SECONDS=0 nobody pays for this: nothing of it stands before the handler.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class NotYetError(UntriedError):
 
 
 def left(message: Any, wall: float) -> float:
-    """For how many seconds more it waits, when it is `wall` (seconds since 1970) now; 0: its time has come, or it has none."""
+    """For how many more seconds it waits, if it is `wall` (seconds since 1970) now; 0: its time has come, or it has none."""
     try:
         at = time_of(message)
-    except InvalidMessageError:  # that is for its handler's thread to say
+    except InvalidMessageError:  # its handler's thread will say so
         return 0.0
     return at - wall if at is not None and at - wall > NOW_SECONDS else 0.0
 
@@ -58,7 +58,7 @@ class Scheduled:
         self._wall = wall
 
     def of(self, kind: Kind, call: Any) -> Any:
-        """The same call, which raises for a message whose time has not come, or says no time."""
+        """The same call, but it raises for a message whose time has not come, or whose header says no time."""
         return self._of_batch(call) if kind is Kind.BATCH else self._of_call(call)
 
     def _of_call(self, call: Call) -> Call:

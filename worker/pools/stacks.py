@@ -1,4 +1,4 @@
-"""Where the code of a handler is, for the log. Source lines only, no values: those may be a message's."""
+"""Where a handler's code is, for the log. Source lines only, no values: those may be a message's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PlainCalls = List[Tuple[str, int, str, str]]  # file, line, function, code
 
 
 def of_thread(ident: int) -> Calls:
-    """Where a thread is, the innermost call last; nothing: it has ended."""
+    """Where a thread is, the innermost call last; empty: it has ended."""
     frame = sys._current_frames().get(ident)  # noqa: SLF001 (documented, for just this)
     return Calls() if frame is None else traceback.extract_stack(frame)
 
@@ -30,7 +30,7 @@ def of_coroutine(coroutine: Any) -> Calls:
 def _waiting(coroutine: Any) -> Iterator[Tuple[FrameType, int]]:
     """(frame, line) of a suspended coroutine, and of each that it waits for."""
     inner: Optional[Any] = coroutine
-    for _ in range(MOST_CALLS):  # its thread may go on meanwhile: nothing of this may be taken for granted
+    for _ in range(MOST_CALLS):  # its thread may go on meanwhile: nothing here can be taken for granted
         frame = getattr(inner, "cr_frame", None) or getattr(inner, "gi_frame", None)
         if frame is None:
             return
@@ -39,7 +39,7 @@ def _waiting(coroutine: Any) -> Iterator[Tuple[FrameType, int]]:
 
 
 def of_handler(calls: Calls) -> Calls:
-    """Without those of ours that led to the handler; all, if they lead to none."""
+    """The same without our own calls that led to the handler; all of them, if they led to none."""
     ours = [call.filename.startswith(_OURS) for call in calls]
     behind = next((place for place, (here, next_) in enumerate(zip(ours, ours[1:]), 1) if here and not next_), 0)
     return Calls.from_list(list(calls[behind:]))

@@ -19,7 +19,7 @@ class Times:
         self.seconds = 0.0
 
     def add(self, seconds: float, times: int = 1) -> None:
-        """It took so long, so many times."""
+        """It took `seconds`, `times` times."""
         self.counts[bisect_left(BOUNDS, seconds)] += times
         self.seconds += seconds * times
 
@@ -28,7 +28,7 @@ class TimesByTopic(Dict[str, Times]):
     """Those of each topic."""
 
     def __missing__(self, topic: str) -> Times:
-        """A topic that nothing was told of yet."""
+        """A topic of which nothing was counted yet."""
         times = self[topic] = Times()
         return times
 

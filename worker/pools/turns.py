@@ -1,5 +1,5 @@
 """Whose turn it is: the queues of a pool one after the other, how often those of a topic are looked into (PRIORITY), and how
-many calls for it may run at once (THREADS_SHARE). All of it is decided once a turn of a queue, not for each message."""
+many calls for it may run at once (THREADS_SHARE). All of it is decided once per turn of a queue, not for each message."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class Served:
     __slots__ = ("_tasks", "around", "queues")
 
     def __init__(self, queues: Tuple[Queue, ...] = ()) -> None:
-        """These from now on: another order, or other queues, are another object."""
+        """Another order, or other queues, are another object."""
         self.queues = queues
         self.around = max(1, len(queues))  # turns
         self._tasks = tuple([queue.tasks for queue in queues]) * 2
 
     def filled(self, turn: int) -> Iterator[int]:
-        """The turns of those that have something, from the one behind this turn on, once around. No Python instruction for one
-        that has nothing: of a thousand partitions most are empty, and each thread that looks for a task passes them."""
+        """The turns of those that have something, once around from behind this turn. One that has nothing costs no Python
+        instruction: of a thousand partitions most are empty, and each thread that looks for a task passes them all."""
         first = turn % self.around + 1
         behind = first + self.around
         return compress(range(first, behind), islice(self._tasks, first, behind))
@@ -36,17 +36,17 @@ class Served:
 
 
 class Share:
-    """The room that calls for one topic have. Any thread."""
+    """The room for calls for one topic. Any thread."""
 
     def __init__(self, share: float) -> None:
         """Nobody is in."""
         self._share = share
         self._inside = 0
-        self._turned_away = False  # somebody was, since this was last told
+        self._turned_away = False  # somebody was, since the last `leave`
         self._lock = threading.Lock()
 
     def enter(self, capacity: int) -> bool:
-        """Whether there is room for one more, who is in then; of `capacity` calls of all topics."""
+        """Enter if there is room; whether there was. `capacity`: how many calls of all topics there may be."""
         with self._lock:
             if self.is_full(capacity):
                 self._turned_away = True
@@ -55,8 +55,8 @@ class Share:
             return True
 
     def leave(self, capacity: int, *, served: bool = True) -> bool:
-        """One less; whether others may be waiting for that. Who has `served` nothing (no task, or no permit) wakes only whom
-        he has kept out himself: else each would wake the next, for as long as there is a task without a permit."""
+        """One less; whether others may be waiting for that. One that has `served` nothing (no task, or no permit) wakes only
+        those it has kept out itself: else each would wake the next, as long as there is a task without a permit."""
         with self._lock:
             was_full, was_away = self.is_full(capacity), self._turned_away
             self._inside -= 1
@@ -64,7 +64,7 @@ class Share:
             return was_full if served else was_away
 
     def is_full(self, capacity: int) -> bool:
-        """Whether nobody more may come in. There is room for one in any case."""
+        """Whether nobody else may enter. There is always room for one."""
         return self._inside >= max(1, round(self._share * capacity))
 
 
@@ -74,7 +74,7 @@ class Turns:
     def __init__(self, settings: Settings) -> None:
         """Whose queues there are is not known yet."""
         self._own = ByTopic(settings.of, lambda own: own)
-        self._shares: Dict[str, Share] = {}  # by table or topic: what has one table shares its share
+        self._shares: Dict[str, Share] = {}  # by table or topic: topics of one table have one share together
 
     def order(self, queues: Iterable[Queue]) -> Tuple[Queue, ...]:
         """The queues, each as often as its topic's priority says, and evenly spread."""
@@ -85,7 +85,7 @@ class Turns:
         return tuple(queue for _, _, queue in sorted(spread, key=lambda each: each[:2]))
 
     def shares(self, queues: Iterable[Queue]) -> Dict[str, Share]:
-        """By topic, of those that have less than all."""
+        """By topic, for those that may not have all."""
         found = {queue.topic: self._share(queue.topic) for queue in queues}
         return {topic: share for topic, share in found.items() if share is not None}
 
@@ -95,6 +95,6 @@ class Turns:
 
 
 def of_settings(settings: Settings) -> Optional[Turns]:
-    """None: all topics are alike, and may have all."""
+    """None: all topics are alike, and each may have all threads."""
     alike = len({own.priority for own in settings.each()}) == 1 and all(own.threads_share >= 1 for own in settings.each())
     return None if alike else Turns(settings)
