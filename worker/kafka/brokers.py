@@ -25,6 +25,7 @@ _OF_BROKER = re.compile(r'"state": ?"(\w+)".*?"waitresp_cnt": ?(\d+).*?"rxidle":
 _REMEDIES = {
     "COORDINATOR_NOT_AVAILABLE": ". Has __consumer_offsets enough replicas in sync (min.insync.replicas)?",
     "TOPIC_AUTHORIZATION_FAILED": ". Allow us to read the topic (ACL: READ)",
+    "INCONSISTENT_GROUP_PROTOCOL": ". Its members have another partition.assignment.strategy than we: `lag` names them",
 }
 
 
@@ -40,6 +41,7 @@ class Brokers:
         self._silent = False  # none has said anything for a while
         self._next_look = 0.0
         self._uncommitted = (0.0, "")  # since when commits are refused, and why; empty: they are not
+        self._unjoined = ""  # why the group does not take us, as far as is known
 
     def let_in(self) -> None:
         """Messages came. That does not say whether a broker is still there: the client may have had them for long."""
@@ -62,9 +64,21 @@ class Brokers:
         """A commit was stored, or others will commit what we would have."""
         self._uncommitted = (0.0, "")
 
+    def not_joined(self, error: KafkaError) -> None:
+        """The client tells once only why it is not let into the group, and tries on."""
+        if error.str().startswith("JoinGroup failed"):
+            self._unjoined = f"the group does not take us: {error.str()}{_REMEDIES.get(error.name(), '')}"
+
+    def joined(self) -> None:
+        """We are in the group."""
+        self._unjoined = ""
+        self.answered()
+
     @property
     def trouble(self) -> str:
-        """Why no commit is stored; empty: some are, as far as is known."""
+        """Why the group does not take us, or no commit is stored; empty: neither is so, as far as is known."""
+        if self._unjoined:
+            return self._unjoined
         since, why = self._uncommitted
         return f"no commit is stored: {why}" if why and self._clock() - since >= UNCOMMITTED_SECONDS else ""
 

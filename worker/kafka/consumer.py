@@ -233,7 +233,7 @@ class GroupConsumer:
         elif names:
             log.info("Assigned: %s", _listed(names), extra=about(Event.ASSIGNED))
         self.joined, self.lost = True, False
-        self.brokers.answered()
+        self.brokers.joined()
 
     @harmless
     def _on_revoke(self, _consumer: Consumer, partitions: List[ClientPartition]) -> None:
@@ -344,6 +344,7 @@ class GroupConsumer:
             because(error.str())
             self.ending = self.ending or ExitCode.GAVE_UP
         elif kind is not Meaning.ROUTINE:
+            self.brokers.not_joined(error)
             self._complaint.log(
                 logging.WARNING, "The client says: %s", error, extra=about(Event.CLIENT_TROUBLE, reason=error.name())
             )

@@ -175,6 +175,18 @@ def test_that_no_commit_is_stored_is_told_within_seconds_and_until_one_is_or_oth
     assert [text.partition(".")[0] for text in told] == ["", "", "no commit is stored: Broker: Coordinator not available", ""]
 
 
+def test_why_the_group_does_not_take_us_is_told_until_it_does(client: Client, witness: Witness) -> None:
+    """The client says so once. What else it says is none of that."""
+    for text in ("JoinGroup failed: Broker: Inconsistent group protocol", "something else"):
+        client.callbacks["error_cb"](KafkaError(KafkaError.INCONSISTENT_GROUP_PROTOCOL, text))
+    told = witness.group.brokers.trouble
+    client.callbacks["on_assign"](client, [])
+
+    assert told.startswith("the group does not take us: JoinGroup failed: ")
+    assert "partition.assignment.strategy" in told
+    assert witness.group.brokers.trouble == ""
+
+
 def test_positions_are_known_between_two_fetches(client: Client, witness: Witness) -> None:
     client.queue = [Message(0)]
 

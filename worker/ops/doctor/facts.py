@@ -64,6 +64,7 @@ class Kafka:
     group_refused: str = ""  # why we may not commit
     coordinator_away: bool = False  # because the broker that has the group does not answer
     members: Optional[Sequence[Member]] = None  # of the group, now; None: that may not be asked
+    strategy: str = ""  # by which they share partitions out; empty: there are none, or it is not told
     of_group: Optional[FrozenSet[str]] = None  # what we may do with it, in Kafka's words; None: that was not told
     properties: Mapping[str, str] = field(default_factory=dict)  # of the brokers; empty: they may not be asked
 

@@ -80,7 +80,7 @@ class Examined(Group):
         no_producer = self._why_no_producer()
         transactions = settings.delivery == "exactly-once" and not no_producer
         refused, away = self._why_not_committing(consumed, existing)
-        members, of_group = (None, None) if away else self._of_group()
+        members, strategy, of_group = (None, "", None) if away else self._of_group()
         return Kafka(
             brokers=len(named.brokers),
             silent=[
@@ -94,6 +94,7 @@ class Examined(Group):
             group_refused=refused,
             coordinator_away=away,
             members=members,
+            strategy=strategy,
             of_group=of_group,
             properties=properties,
         )
@@ -245,14 +246,15 @@ class Examined(Group):
             return Refusal(problem.args[0].name(), problem.args[0].str())
         return None
 
-    def _of_group(self) -> Tuple[Optional[List[Member]], Optional[FrozenSet[str]]]:
-        """Its members, and what we may do with it."""
+    def _of_group(self) -> Tuple[Optional[List[Member]], str, Optional[FrozenSet[str]]]:
+        """Its members, how they share partitions out, and what we may do with it."""
         try:
             found = self._description()
         except BrokerError:
-            return None, None
+            return None, "", None
         operations = found.authorized_operations
-        return members_of(found), None if operations is None else frozenset(each.name for each in operations)
+        rights = None if operations is None else frozenset(each.name for each in operations)
+        return members_of(found), found.partition_assignor, rights
 
 
 def _values(entries: Mapping[str, Any]) -> Dict[str, str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Mapping
 
-from kafka_worker.kafka.properties import CLASSIC_DEFAULTS, member_name, of_new_protocol
+from kafka_worker.kafka.properties import CLASSIC_DEFAULTS, consumer_properties, member_name, of_new_protocol
 from kafka_worker.ops.doctor.facts import Facts
 from kafka_worker.ops.doctor.verdict import State, Verdict, ok
+from kafka_worker.ops.lag.rows import Member
 
 METADATA_BYTES = 4096  # of a commit, Kafka's default: what the offset map counts with
 NO_NAMES = ("", "localhost", "localhost.localdomain")  # of hosts: what many are called
@@ -43,7 +45,34 @@ def group(facts: Facts) -> Verdict:
         return Verdict(State.FAIL, facts.kafka.group_refused, fix)
     if operations is not None and "READ" not in operations:
         return Verdict(State.FAIL, f"no right to read {name}: it may be looked at, not joined", fix)
-    return ok(name if facts.kafka.members is None else f"{name} has {len(facts.kafka.members)} members")
+    if facts.kafka.members is None:
+        return ok(name)
+    return _of_members(facts, f"{name} has {len(facts.kafka.members)} members")
+
+
+def _of_members(facts: Facts, text: str) -> Verdict:
+    """Whether these can be in one group with us, and are of our kind."""
+    kafka, given = facts.kafka, consumer_properties(facts.settings, "")
+    ours = str(given.get("partition.assignment.strategy", ""))
+    if kafka.strategy and not of_new_protocol(given) and kafka.strategy not in ours.split(","):
+        named = f"{text}, whose partition.assignment.strategy is {kafka.strategy}: with ours, {ours}, none of us is taken"
+        fix = "stop them (lag names them), or set KAFKA_CONSUMER_PARTITION_ASSIGNMENT_STRATEGY to theirs"
+        return Verdict(State.FAIL, named, fix)
+    strangers = [each for each in kafka.members or () if not _is_of_a_service(each, facts.settings.membership)]
+    if strangers:
+        named = ", ".join(sorted({f"{each.name} at {each.address}" for each in strangers}))
+        fix = "stop it, or give it a group of its own: it takes partitions, and what it does with them is not known here"
+        return Verdict(State.WARN, f"{text}, and this is no process of a service like ours: {named}", fix)
+    others = {topic for each in kafka.members or () for topic, _ in each.partitions}.difference(kafka.consumed)
+    if others:
+        fix = "give each service a KAFKA_GROUP_ID of its own: a restart of one halts the other for a moment"
+        return Verdict(State.WARN, f"{text}, which consume other topics, too: {', '.join(sorted(others))}", fix)
+    return ok(text)
+
+
+def _is_of_a_service(member: Member, membership: str) -> bool:
+    """By its name, which says its host and slot. Only static ones are sure to be: others' default names have numbers, too."""
+    return member.instance == member.name if membership == "static" else re.search(r".-\d+$", member.name) is not None
 
 
 def producer(facts: Facts) -> Verdict:
