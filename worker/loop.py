@@ -266,6 +266,9 @@ class ConsumerLoop:
         if excused:
             self._standstills.excuse(reports, None if consumer.away else consumer.ends, now)
             return [report for _, report in reports]
+        for partition, report in reports:
+            if report.pause or report.paused:
+                self._ownership.losses.begins_at(partition, partition.asked_first)
         return self._standstills.told(reports, consumer.ends, now)
 
     def _works(self) -> List[Work]:

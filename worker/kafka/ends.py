@@ -1,6 +1,6 @@
-"""Where partitions end, asked of the broker beside the consumer. What the consumer knows is as of its last fetch: a partition
-that can't be fetched, or that nobody leads, looks like one that is read to its end, and of a paused one nothing more is
-learnt. Consumer thread only.
+"""Where partitions begin and end, asked of the broker beside the consumer. What the consumer knows is as of its last fetch:
+a partition that can't be fetched, or that nobody leads, looks like one that is read to its end, and of a paused one nothing
+more is learnt. Consumer thread only.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from concurrent import futures
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
@@ -29,6 +29,7 @@ class End(NamedTuple):
     stable: int  # where the first open transaction begins, or else the same
     latest: int
     problem: str  # why it is not known; empty: it is
+    first: int = -1  # offset that is there still; -1: not known
 
 
 class Ends:
@@ -108,12 +109,12 @@ class Asker:
 
     def _end(self, name: TopicPartition, deadline: Deadline) -> End:
         try:
-            stable, latest = (self._high(client, name, deadline) for client in self._clients)
+            (_, stable), (first, latest) = (self._bounds(client, name, deadline) for client in self._clients)
         except KafkaException as problem:
             return End(-1, -1, str(problem.args[0].str()))
-        return End(stable, latest, "")
+        return End(stable, latest, "", first)
 
     @staticmethod
-    def _high(client: Consumer, name: TopicPartition, deadline: Deadline) -> int:
-        _, high = client.get_watermark_offsets(ClientPartition(*name), timeout=max(0.05, deadline.remaining()))
-        return int(high)
+    def _bounds(client: Consumer, name: TopicPartition, deadline: Deadline) -> Tuple[int, int]:
+        low, high = client.get_watermark_offsets(ClientPartition(*name), timeout=max(0.05, deadline.remaining()))
+        return int(low), int(high)

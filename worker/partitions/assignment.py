@@ -21,8 +21,8 @@ class Partition:
     """One assignment of one partition. What happens to it is in three objects of their own: `stored`, `closing`, `flow`."""
 
     __slots__ = (
-        "_eof", "asked_end", "closing", "dependencies", "flow", "lanes", "named", "number", "overdue", "parked", "queue",
-        "retries_of", "stored", "topic", "tracker", "void",
+        "_eof", "asked_end", "asked_first", "closing", "dependencies", "flow", "lanes", "named", "number", "overdue", "parked",
+        "queue", "retries_of", "stored", "topic", "tracker", "void",
     )  # fmt: skip
 
     def __init__(
@@ -47,6 +47,7 @@ class Partition:
         self.closing = Closing(self.tracker)
         self.flow = Flow()
         self.asked_end = -1  # its end, as last told when asked beside the consumer; -1: not yet
+        self.asked_first = -1  # likewise the offset that it begins with
         # When calls that run for too long have to end, by partition and offset as their messages say them.
         # Handler threads read it.
         self.overdue: Dict[Tuple[int, int], Optional[float]] = {}

@@ -1,5 +1,6 @@
 """Messages that were gone before they were done: retention was quicker, or somebody has deleted them. The client goes on with
-the first one that is there, and says so in its log only, before it has anything of what is there. Consumer thread only.
+the first one that is there, and says so in its log only, before it has anything of what is there. Of what is not fetched it
+says nothing: there the broker is asked (`Ends`), before somebody resumes it, who could still have known. Consumer thread only.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Losses:
         """None yet."""
         self._clock = clock
         self.sought: Dict[Partition, int] = {}  # where the client has found nothing, and has told nothing since
+        self._behind: Dict[Partition, int] = {}  # what was told as lost: that of a partition counts once
         self._told: Dict[Tuple[str, int], Tuple[LossReport, float]] = {}  # each place's last, and when
         self.work = Work()
 
@@ -39,13 +41,22 @@ class Losses:
         if offset < first or partition.flow.not_begun:  # of which it is not known yet what was done
             return
         self.sought.pop(partition, None)
+        first = max(first, self._behind.get(partition, first))
         count = partition.stored.undone(first, offset)
         if count:
+            self._behind[partition] = offset
             self._tell(partition, LossReport(partition.topic, partition.number, first, offset - 1, count, 0.0))
+
+    def begins_at(self, partition: Partition, offset: int) -> None:
+        """Nothing of it is fetched, and there is none below this offset any more."""
+        if 0 <= partition.expected < offset:
+            self.nothing_at(partition, partition.expected)
+            self.goes_on(partition, offset)
 
     def forget(self, partition: Partition) -> None:
         """It is ours no longer: whoever has it next finds out."""
         self.sought.pop(partition, None)
+        self._behind.pop(partition, None)
 
     def reports(self) -> List[LossReport]:
         """Those of late, the last ones first."""

@@ -125,7 +125,7 @@ class Standstills:
         for partition, _ in reported:
             end = known.get((partition.topic, partition.number))
             if end is not None and not end.problem:
-                partition.asked_end = end.latest
+                partition.asked_end, partition.asked_first = end.latest, end.first
         return known
 
     def _still(self, partition: Partition, report: PartitionReport, awake: float) -> float:

@@ -101,13 +101,14 @@ def test_clients_that_were_told_no_end_are_asked_no_more(monkeypatch: pytest.Mon
         def get_watermark_offsets(self, _place: object, timeout: float) -> Tuple[int, int]:
             if not self.knows:
                 raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
-            return 0, 7
+            return 2, 7
 
     monkeypatch.setattr(module, "Consumer", Client)
     asker = Asker({})
     told = [asker([OURS]).result(10)[OURS] for _ in range(3)]
 
-    assert [(end.latest, bool(end.problem)) for end in told] == [(-1, True), (7, False), (7, False)]
+    known = (2, 7, False)
+    assert [(end.first, end.latest, bool(end.problem)) for end in told] == [(-1, -1, True), known, known]
     assert len(made) == 2 * len(LEVELS)
 
 

@@ -82,6 +82,32 @@ def test_a_loss_is_told_for_a_while_as_a_problem_with_its_place() -> None:
     assert losses.reports() == []
 
 
+def test_what_is_lost_while_nothing_is_fetched_is_told_then_and_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a paused partition the client tells nothing before it is resumed, when there is nothing left to be saved."""
+    bench, seen = Bench(monkeypatch), []
+
+    def begins_at(offset: int) -> Step:
+        def step(_group: ScriptedGroup) -> List[Any]:
+            (partition,) = bench.loop._ownership.assignment
+            partition.flow.suspend("a look")
+            partition.asked_first = offset
+            return []
+
+        return step
+
+    def resume(_group: ScriptedGroup) -> List[Any]:
+        (partition,) = bench.loop._ownership.assignment
+        seen.append(told(bench))
+        partition.flow.suspend("")
+        return []
+
+    monkeypatch.setattr(ScriptedGroup, "committed", lambda *_: {OURS: (3, None)})
+    bench.play(assign(), begins_at(2), begins_at(8), begins_at(10), resume, gone(3), deliver(12), stop())
+
+    assert seen == [[(3, 9, 7)]]
+    assert told(bench) == [(3, 11, 9)]
+
+
 def test_of_many_partitions_with_losses_some_are_told_and_the_others_counted() -> None:
     many = [LossReport("orders", number, 0, 9, 10, 1.0) for number in range(8)]
 

@@ -93,6 +93,7 @@ def _text(settings: Settings, state: str, found: List[Row]) -> List[str]:
     return [
         head + (f", the oldest message waits for {duration(behind)}" if behind else ""),
         *_spread(found),
+        *_gone(found),
         "",
         *table(COLUMNS, found),
     ]
@@ -105,6 +106,15 @@ def _spread(found: List[Row]) -> List[str]:
     share, name = f"{most.lag / total(found):.0%}", f"{most.topic}[{most.partition}]"
     look = f"on its host: explain {most.topic}/{most.partition}"
     return [f"{share} of it is in {name}: keys that are not spread evenly, or something is in the way there ({look})"]
+
+
+def _gone(found: List[Row]) -> List[str]:
+    why = "are gone: retention was quicker than the group, or somebody has deleted them"
+    return [
+        f"{row.gone} messages of {row.topic}[{row.partition}], from offset {row.committed} on, {why}"
+        for row in found
+        if row.gone
+    ]
 
 
 def _known(number: int) -> str:

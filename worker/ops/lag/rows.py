@@ -42,6 +42,7 @@ class Row:
     lag_seconds: float  # since when the first of them should be done; 0: there is none, or it is not due
     member: str  # who has the partition; empty: nobody
     address: str
+    gone: int = 0  # messages, at most: below the first that is there, and not committed
 
 
 def first_undone(offsets: Offsets, reset: str) -> Dict[Place, int]:
@@ -74,6 +75,7 @@ def rows(
             _lag(undone.get(place), offsets.ends.get(place)),
             _seconds(place, due, now),
             *owners.get(place, ("", "")),
+            max(0, offsets.beginnings.get(place, UNKNOWN) - committed) if committed != UNKNOWN else 0,
         )
         for place, committed in sorted(offsets.committed.items())
     ]

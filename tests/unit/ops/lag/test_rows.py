@@ -32,6 +32,7 @@ def test_a_row_says_what_is_known_and_that_something_is_not() -> None:
     assert [row.lag for row in found] == [4, 2, 2, -1]
     assert [row.lag_seconds for row in found] == [60.0, 0.0, 0.0, -1]  # a producer's clock may be ahead
     assert [row.end for row in found] == [9, 12, 6, -1]
+    assert [row.gone for row in found] == [0, 0, 2, 0]
     assert [row.member for row in found] == ["host-1", "", "", ""]
     assert total(found) == 8
     assert oldest(found) == 60.0
