@@ -94,8 +94,9 @@ class Supervisor:
         self._http = HttpProcess(settings, environment, self._selector)
         work = WorkOfAll()
         self._desk = desk = Desk(
-            settings, self._selector, lambda: self._state.now.value, self._awake, self._slots, self._http, work, premises
-        )
+            settings, self._selector, lambda: self._state.now.value, self._awake, self._slots, self._http, work, premises,
+            lambda: self._roll.conditions(),  # noqa: PLW0108 (it comes after)
+        )  # fmt: skip
         self._premises = premises
         self._children = Children(
             settings, environment, first, self._selector, work, desk.recent.hear, lambda: desk.standing.orders

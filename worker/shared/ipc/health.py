@@ -31,6 +31,7 @@ class Kind(str, Enum):
     SUPERVISOR = "supervisor"  # it does not run its service: it starts or stops
     NO_PROCESS = "no-process"
     CRASH_LOOP = "crash-loop"  # the processes of a slot die one after the other
+    ROLL = "roll"  # a rolling restart, or a recycling, could not be done
     NOT_RUNNING = "not-running"  # the process starts or ends
     NO_HEARTBEAT = "no-heartbeat"
     POLL_LOOP = "poll-loop"

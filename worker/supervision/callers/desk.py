@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import selectors
 import time
-from typing import Callable, Mapping
+from typing import Callable, List, Mapping
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.ipc import control, health
 from kafka_worker.shared.ipc.recent import Recent
-from kafka_worker.shared.ipc.snapshot import Snapshot, as_json
+from kafka_worker.shared.ipc.snapshot import Condition, Snapshot, as_json
 from kafka_worker.shared.ipc.whole import each_partition_once, snapshot_of
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
@@ -37,9 +37,10 @@ class Desk:
         http: HttpProcess,
         work: WorkOfAll,
         premises: Premises,
+        others: Callable[[], List[Condition]],
     ) -> None:
         """Open the control socket. The caller holds the lock of the premises. Raises OSError. `state`: the supervisor's;
-        `slots`: by their numbers, as they are at any time."""
+        `slots`: by their numbers, as they are at any time; `others`: what else is not well."""
         self._settings = settings
         self._state = state
         self._awake = awake
@@ -47,6 +48,7 @@ class Desk:
         self._http = http
         self._work = work
         self._premises = premises
+        self._others = others
         self._since = time.monotonic()
         self.recent = Recent(time.time())
         self.standing = StandingOrders(OrdersFile(settings), slots)
@@ -80,7 +82,7 @@ class Desk:
         state, uptime, work = self._state(), now - self._since, self._work.told()
         conditions = [
             *health.conditions(state, slots, lost.untold), *self._http.conditions(), *self.standing.conditions(),
-            *self._premises.conditions(),
+            *self._premises.conditions(), *self._others(),
         ]  # fmt: skip
         http, newest, orders = self._http.report(), self.recent.newest, self.standing.reports()
         return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, http, work, newest, orders)

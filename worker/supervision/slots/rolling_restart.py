@@ -4,18 +4,21 @@ that a partition stands still only for as long as joining takes. Nobody else in 
 
 from __future__ import annotations
 
+import time
 from collections import deque
-from typing import Callable, Deque, Dict, List, Optional
+from typing import Callable, Deque, Dict, List, Optional, Tuple
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.ipc.snapshot import Replaced, Stage
+from kafka_worker.shared.ipc.health import Kind
+from kafka_worker.shared.ipc.snapshot import Condition, Replaced, Stage
 from kafka_worker.supervision.children.child import Child, ChildState
 from kafka_worker.supervision.slots.slot import Slot
 
 log = logs.logger(__name__)
 
 RECYCLING = "Recycling"
+GIVEN_UP = "given up"
 
 Spawn = Callable[[int, float, float], Child]  # by number of slot, monotonic seconds, awake seconds
 
@@ -31,6 +34,7 @@ class RollingRestart:
         self._old: Optional[Child] = None  # the child of the first slot in `_to_do` that is being replaced
         self.outcome = "done"
         self.name = ""
+        self._given_up: Optional[Tuple[str, str, float]] = None  # which was last, why, and when
 
     def begin(self, slots: List[int], name: str = "Rolling restart") -> None:
         """Restart the children of these slots; `name` says what for. Called again on the way, it goes through all of them once
@@ -47,6 +51,7 @@ class RollingRestart:
     def step(self, slots: Dict[int, Slot], now: float, awake: float) -> bool:
         """Do what can be done now; whether the restart is over."""
         if not self._to_do:
+            self._given_up = self._given_up if self.outcome == GIVEN_UP else None
             return True
         slot = slots.get(self._to_do[0])
         if slot is None or slot.retiring or (self._old is None and slot.child is None):
@@ -64,6 +69,15 @@ class RollingRestart:
         """The new process can't even start: keep the old ones, which work."""
         self._give_up(f"slot {number}: the next process {child.pid} ended before its turn: {child.how}")
 
+    def conditions(self) -> List[Condition]:
+        """That none can be done: the code of before works on, until one of its processes ends."""
+        if self._given_up is None:
+            return []
+        name, why, at = self._given_up
+        since = f"{name} given up {time.monotonic() - at:.0f} s ago"
+        text = f"{since}: {why}; the running processes stay, but one that ends now may not start again"
+        return [Condition(Kind.ROLL.value, None, text)]
+
     def _start_successor(self, slot: Slot, now: float, awake: float) -> None:
         try:
             slot.successor = self._spawn(slot.number, now, awake)
@@ -73,7 +87,7 @@ class RollingRestart:
 
     def _give_up(self, reason: str) -> None:
         log.error("%s; the running processes stay", reason, extra=about(Event.ROLL_GIVEN_UP, reason=reason))
-        self.outcome = "given up"
+        self.outcome, self._given_up = GIVEN_UP, (self.name, reason, time.monotonic())
         self._to_do.clear()
         self._old = None
 

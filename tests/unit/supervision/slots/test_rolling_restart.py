@@ -113,6 +113,9 @@ def test_a_successor_that_fails_leaves_the_old_children_at_work(house: Callable[
 
     assert ours.step()
     assert ours.roll.outcome == "given up"
+    (condition,) = ours.roll.conditions()
+    assert condition.kind == "roll"
+    assert condition.text.startswith("Rolling restart given up 0 s ago: slot ")
     assert {old.child.state for old in ours.olds} == {ChildState.RUNNING}
 
 

@@ -12,6 +12,10 @@ const REMEDIES = {
     "The text says how the last one ended, the log of its slot why. Whether settings, handler and cluster are as they should be:",
     () => `${SERVICE} check`,
   ],
+  "roll": [
+    "The text says why its first new process ended. What runs goes on with the former code. Once mended: SIGHUP again.",
+    () => `${SERVICE} check`,
+  ],
   "not-running": ["Nothing, for a moment: a process starts or ends.", () => `${SERVICE} status`],
   "no-heartbeat": [
     "The supervisor replaces it by itself when it hangs. At once, with all stacks in the log:",
