@@ -66,6 +66,7 @@ class Breaker:
         self.name = name
         self.since = 0.0  # monotonic seconds, of the last move
         self.opened_times = 0
+        self._closed_until = 0.0  # monotonic seconds
         self._state = StateMachine("a breaker", TRANSITIONS)
         self._window = window
         self._share = share
@@ -161,12 +162,14 @@ class Breaker:
             seconds_in_state=elapsed if self.opened_times else -1.0,
             probe_in=max(0.0, self._wait - elapsed) if self.state is State.OPEN else -1.0,
             last_error="" if self.state is State.CLOSED else self._opened_by,
+            seconds_unwell=0.0 if self.state is State.CLOSED else max(0.0, now - self._closed_until),
         )
 
     def _open(self, error: BaseException, now: float) -> None:
         self._opened_by = class_of(error)
         self._wait, self._most = self._open_seconds, self._probes
         if self.state is State.CLOSED:
+            self._closed_until = now
             calls, bad = self._verdict = self._window.counts(now)
             if bad < calls and not self._trickle:  # perhaps it is some messages that are bad: a few calls tell at once
                 self._wait, self._most = 0.0, int(max(self._probes, min(self._in_a_row, MOST_PROBES)))

@@ -227,3 +227,8 @@ def test_it_reports_what_opened_it_and_when_it_is_tried_again() -> None:
     assert made.report(5.0).calls == MIN_CALLS
     assert breaker().report(4.0).failed_share == 0.0
     assert (report.last_error, breaker().report(4.0).last_error) == ("ConnectionError", "")
+    made.turn(WAIT)
+    made.failed(ERROR, WAIT + 1, probe=True)
+    later = [made.report(WAIT + seconds) for seconds in (0.5, 9.0)]
+    assert [each.seconds_unwell for each in later] == [WAIT + 0.5, WAIT + 9.0], "an outage began when it was last closed"
+    assert breaker().report(4.0).seconds_unwell == 0.0

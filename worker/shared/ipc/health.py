@@ -22,6 +22,7 @@ LONGEST_REBALANCE = 15.0  # seconds; it takes one or two, and as long as members
 WORKING = "running", "rolling"  # states of a supervisor whose service does its work
 STOPPING = "stopping"
 LONGEST_POLL_AGE = 5.0  # seconds; the loop turns ten times a second
+MINUTES_FROM = 120.0  # seconds: what is longer is told in minutes
 CRASH_LOOP = 4  # deaths; a message that kills costs two, and another may follow it
 
 
@@ -160,13 +161,20 @@ def _unread(lines: int) -> str:
     return f"nobody reads its log, or what handlers print: {lines} lines are missing"
 
 
+def ago(seconds: float) -> str:
+    """How long ago something was that may go on for hours."""
+    return f"{seconds:.0f} s ago" if seconds < MINUTES_FROM else f"{seconds / 60:.0f} minutes ago"
+
+
 def _breakers(reports: Iterable[BreakerReport]) -> Found:
     for breaker in reports:
         if breaker.state != "closed":
             probe = f", next probe in {breaker.probe_in:.1f} s" if breaker.probe_in >= 0 else ""
+            longer = breaker.seconds_unwell > breaker.seconds_in_state + 1
+            closed = f", and was last closed {ago(breaker.seconds_unwell)}" if longer else ""
             last = f", the last by {breaker.last_error}" if breaker.last_error else ""
             text = (
-                f"circuit breaker of {breaker.name} is {breaker.state} for {breaker.seconds_in_state:.1f} s "
+                f"circuit breaker of {breaker.name} is {breaker.state} for {breaker.seconds_in_state:.1f} s{closed} "
                 f"(share {breaker.failed_share:.2f} of {breaker.calls} calls failed{last}){probe}"
             )
             yield Kind.BREAKER, text

@@ -146,6 +146,7 @@ class BreakerReport(NamedTuple):
     seconds_in_state: float
     probe_in: float  # seconds until it is tried whether calls succeed again; -1: it is not open
     last_error: str = ""  # the class of the one by which it opened; empty: it is closed
+    seconds_unwell: float = 0.0  # since it was closed: open and half-open take turns in an outage
 
 
 class WorkCount(NamedTuple):

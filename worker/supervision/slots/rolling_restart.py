@@ -10,7 +10,7 @@ from typing import Callable, Deque, Dict, List, Optional, Tuple
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.ipc.health import Kind
+from kafka_worker.shared.ipc.health import Kind, ago
 from kafka_worker.shared.ipc.snapshot import Condition, Replaced, Stage
 from kafka_worker.supervision.children.child import Child, ChildState
 from kafka_worker.supervision.slots.slot import Slot
@@ -74,7 +74,7 @@ class RollingRestart:
         if self._given_up is None:
             return []
         name, why, at = self._given_up
-        since = f"{name} given up {time.monotonic() - at:.0f} s ago"
+        since = f"{name} given up {ago(time.monotonic() - at)}"
         text = f"{since}: {why}; the running processes stay, but one that ends now may not start again"
         return [Condition(Kind.ROLL.value, None, text)]
 

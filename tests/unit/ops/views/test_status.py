@@ -58,6 +58,9 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(child=child(dead_letters_waiting=2)), "slot 0: 2 dead letters can't be stored"),
         (slot(child=child(breakers=[BREAKER, BREAKER._replace(state="closed")])),
          "slot 0: circuit breaker of payments is open for 12.0 s (share 0.95 of 40 calls failed), next probe in 3.0 s"),
+        (slot(child=child(breakers=[BREAKER._replace(seconds_in_state=1.5, seconds_unwell=7200.0)])),
+         ("slot 0: circuit breaker of payments is open for 1.5 s, and was last closed 120 minutes ago (share 0.95 of 40 calls "
+          "failed), next probe in 3.0 s")),
         (slot(child=child(breakers=[BREAKER._replace(state="half-open", probe_in=-1.0, last_error="OSError")])),
          "slot 0: circuit breaker of payments is half-open for 12.0 s (share 0.95 of 40 calls failed, the last by OSError)"),
         (slot(child=child(partitions=[HELD, PARTITION])), "slot 0: orders[7] is held: no room"),
