@@ -98,6 +98,7 @@ def _of_task(thread: HandlerThread, task: Task, now: float) -> Message:
         "seconds": max(0.0, now - thread.started),
         "void": why_void(task),
         "calls": _calls(thread),
+        "task_process": _task_process(thread),
     }
 
 
@@ -109,6 +110,12 @@ def _calls(thread: HandlerThread) -> stacks.PlainCalls:
     """Of the handler: here, or in the task process of this thread, if that one has said it."""
     process = per_thread.in_thread(thread.name)
     return stacks.plain(stacks.of_handler(thread.calls())) if process is None else process.calls or []
+
+
+def _task_process(thread: HandlerThread) -> int:
+    """The pid of the one in which it runs; 0: it runs here."""
+    process = per_thread.in_thread(thread.name)
+    return process.pid if process else 0
 
 
 def _heard(inquiry: Inquiry) -> bool:

@@ -76,7 +76,7 @@ def test_what_runs_of_a_partition_is_told_with_the_code_it_is_in(bench: Bench) -
 
     assert {**task, "calls": None} == {
         "topic": "orders", "partition": 3, "offset": 120, "attempt": 2, "thread": "handler-0", "seconds": 40.0, "calls": None,
-        "void": "",
+        "void": "", "task_process": 0,
     }  # fmt: skip
     assert any(name.startswith("test_what_runs_of") for _, _, name, _ in task["calls"])
 
@@ -118,7 +118,7 @@ def test_where_the_code_of_a_task_process_is_is_asked_of_that_and_not_waited_for
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted: List[int] = []
-    process = SimpleNamespace(calls=None, want_calls=lambda: wanted.append(1))
+    process = SimpleNamespace(calls=None, pid=77, want_calls=lambda: wanted.append(1))
     monkeypatch.setattr(per_thread, "in_thread", {"handler-0": process}.get)
     bench.loop.run("orders", 3, 120, started=60.0)
     bench.asks(1, {})
@@ -131,6 +131,7 @@ def test_where_the_code_of_a_task_process_is_is_asked_of_that_and_not_waited_for
     (silent,) = bench.answers()
 
     assert (wanted, early) == ([1, 1], [])
+    assert said["answer"]["tasks"][0]["task_process"] == 77
     assert said["answer"]["tasks"][0]["calls"] == [("tasks.py", 88, "charge", "pay()")]
     assert silent["answer"]["tasks"][0]["calls"] == []
 

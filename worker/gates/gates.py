@@ -54,8 +54,8 @@ class Gates:
         self._gates: Dict[str, Gate] = {}
         self._done: Dict[str, int] = {}  # topic to what was counted so far
         self._counted_at = clock()
-        rate = settings.max_messages_per_second / settings.processes
-        self._bucket = TokenBucket(rate, clock()) if rate else None
+        self.rate = settings.max_messages_per_second / settings.processes  # that may begin a second; 0: any number
+        self._bucket = TokenBucket(self.rate, clock()) if self.rate else None
         self._tokens = Permits()
 
     def queues(self, partitions: Iterable[Partition]) -> List[Queue]:

@@ -84,6 +84,12 @@ class TaskProcess:
         HandlerError when the handler can't be loaded, and TaskProcessError when the process ends, or can't be started."""
         self._living()
 
+    @property
+    def pid(self) -> int:
+        """Of the process that runs tasks now; 0: none does."""
+        process = self._process
+        return process.pid if process else 0
+
     def run(
         self,
         message: Any,

@@ -108,8 +108,11 @@ class Heads:
 
     def _of_queue(self, partition: Partition) -> Tuple[Waits, str]:
         """What a message in its queue waits for."""
-        short = self._pool.share_is_full(partition.queue.topic)
-        return self._shut_out(partition) or (Waits.QUEUED, SHARE if short else "")
+        topic = partition.queue.topic
+        short = SHARE if self._pool.share_is_full(topic) else ""
+        if not short and self._gates.rate and not self._pool.full(topic):
+            short = f"MAX_MESSAGES_PER_SECOND lets no more than {self._gates.rate:g} a second begin in this process"
+        return self._shut_out(partition) or (Waits.QUEUED, short)
 
     def _shut_out(self, partition: Partition) -> Optional[Tuple[Waits, str]]:
         """Why nothing of it is started, if nothing is."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
-from kafka_worker.ops.explain.words import IN_ORDER, LET_GO
+from kafka_worker.ops.explain.words import let_go
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionReport, SlotReport, Snapshot, as_json, from_json
 from kafka_worker.shared.ipc.whole import reporting
@@ -62,9 +62,12 @@ class Case:
         """What lets go of it, each in one line; nothing: it needs nothing."""
         if self.partition.stalled or self.sought is None or self.is_to_come:
             return []
-        lines = [*LET_GO[self.sought.waits], *([IN_ORDER] if self.sought.followers else [])]
-        place = f"{self.name}/{self.sought.offset}"
-        return [line.format(pid=self.slot.pid, followers=self.sought.followers, place=place) for line in lines]
+        sought, place = self.sought, (self.partition.topic, self.partition.partition, self.sought.offset)
+        tasks = [task for task in self.answer.get("tasks", []) if (task["topic"], task["partition"], task["offset"]) == place]
+        alone = next((task["task_process"] for task in tasks if task.get("task_process")), 0)
+        at, pid = f"{self.name}/{sought.offset}", alone or self.slot.pid
+        lines = let_go(sought, alone=bool(alone))
+        return [line.format(pid=pid, followers=sought.followers, place=at) for line in lines]
 
     @property
     def name(self) -> str:

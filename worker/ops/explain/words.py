@@ -35,7 +35,7 @@ _PARK = "park {place} --reason TEXT: it becomes a dead letter"
 LET_GO: Dict[Waits, Tuple[str, ...]] = {
     Waits.RUNNING: (
         "its end. If it hangs: kill -ABRT {pid} (prints the stacks of its process, and ends it; what runs there runs again)",
-        "HANDLER_TIMEOUT_SECONDS and HANDLER_KILL_SECONDS do so by themselves",
+        "HANDLER_TIMEOUT_SECONDS tells such a call by itself that it is cancelled, HANDLER_KILL_SECONDS ends it",
         f"{_PARK}, and its call goes on in vain",
     ),
     Waits.QUEUED: (
@@ -64,8 +64,30 @@ LET_GO: Dict[Waits, Tuple[str, ...]] = {
 }
 
 
+#: In place of the first of these, where a call runs in a process of its own.
+ALONE = "its end. If it hangs: kill -ABRT {pid} (its task process: prints its stacks, and ends this call alone)"
+
+#: In place of all of them, for what has begun just now; and for what threads that are free may not start.
+MOVES = ("its end: it runs since a moment. If the lag grows: more THREADS or PROCESSES, or a faster handler",)
+LIMITED = ("time, or more of the setting that is named above",)
+
 #: Said besides, where others of its key or partition wait for it.
 IN_ORDER = "finer keys, or ORDERING=none where order does not matter: {followers} messages wait for this one, to keep it"
+ORDERED = (Waits.RUNNING, Waits.QUEUED, Waits.BEHIND_ITS_KEY, Waits.RETRY, Waits.SCHEDULED)  # what else is wrong is no key's
+
+
+def let_go(head: HeadReport, *, alone: bool) -> Tuple[str, ...]:
+    """What lets go of it, the likeliest first. `alone`: its call has a process of its own."""
+    lines = LET_GO[head.waits]
+    if head.waits is Waits.RUNNING and 0 <= head.running < BEHIND_SECONDS:
+        lines = MOVES
+    elif head.waits is Waits.RUNNING and alone:
+        lines = (ALONE, *lines[1:])
+    elif head.waits is Waits.QUEUED and head.why:
+        lines = LIMITED
+    if not head.followers or head.waits not in ORDERED:
+        return lines
+    return (IN_ORDER, *lines) if lines is MOVES else (*lines, IN_ORDER)
 
 
 def of_head(head: HeadReport, slot: SlotReport) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Optional
+from typing import Any, Dict, Optional
 
 import pytest
 
 from kafka_worker.ops.explain import text
 from kafka_worker.ops.explain.cases import Case, cases, owned
-from kafka_worker.ops.explain.words import LET_GO, SAID
+from kafka_worker.ops.explain.words import LET_GO, SAID, let_go
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionReport, Waits, as_json
 from tests.unit.reports import PARTITION, child, slot, snapshot
@@ -41,7 +41,7 @@ def test_one_paragraph_tells_all() -> None:
         "  behind it: 878 done (they do not run again), 401 queued for a thread",
         "  lag 1280, 5m41s",
         "  let go: " + LET_GO[Waits.RUNNING][0].format(pid=1003, place=""),
-        "  or: HANDLER_TIMEOUT_SECONDS and HANDLER_KILL_SECONDS do so by themselves",
+        "  or: " + LET_GO[Waits.RUNNING][1],
         "  or: park orders/5/120 --reason TEXT: it becomes a dead letter, and its call goes on in vain",
     ]
 
@@ -61,7 +61,36 @@ def test_each_reason_has_words_for_what_it_is_and_for_what_lets_go_of_it(waits: 
 
     assert f"offset 120 {SAID[waits]}" in told
     assert "\n    so it is\n" in told
-    assert "  let go: " + LET_GO[waits][0].format(pid=1003, place="") in told
+    assert "  let go: " + let_go(head, alone=False)[0].format(pid=1003, place="") in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "first"),
+    [
+        ({}, "its end. If it hangs: kill -ABRT 1003 (prints"),
+        ({"running": 0.3}, "its end: it runs since a moment. If the lag grows: more THREADS"),
+        ({"running": 0.3, "followers": 9}, "finer keys, or ORDERING=none where order does not matter: 9 messages"),
+        ({"followers": 9}, "its end. If it hangs"),
+        ({"waits": Waits.QUEUED}, "the end of what runs"),
+        ({"waits": Waits.QUEUED, "why": "MAX_MESSAGES_PER_SECOND"}, "time, or more of the setting that is named above"),
+    ],
+)
+def test_what_is_told_first_is_what_helps(changes: Dict[str, Any], first: str) -> None:
+    told = Case(slot(3), STUCK._replace(head=HEAD._replace(**changes))).let_go
+
+    assert told[0].startswith(first)
+
+
+def test_of_a_call_in_a_process_of_its_own_just_that_one_is_to_be_ended() -> None:
+    told = case(answer={"tasks": [{**TASK, "task_process": 77}]}).let_go
+
+    assert told[0].startswith("its end. If it hangs: kill -ABRT 77 (its task process")
+
+
+def test_finer_keys_are_no_cure_where_something_else_is_wrong() -> None:
+    told = Case(slot(3), STUCK._replace(head=HeadReport(120, Waits.BREAKER, 12.0, followers=9))).let_go
+
+    assert "finer keys" not in str(told)
 
 
 def test_a_message_that_is_asked_about_is_told_beside_the_one_that_all_wait_for() -> None:
