@@ -59,11 +59,6 @@ def is_queued_and_its_topic_has_its_share(bench: Bench, task: Task) -> None:
     bench.pool._shares[TOPIC].enter(1)
 
 
-def is_queued_with_tokens_for_two_and_a_half_a_second(bench: Bench, task: Task) -> None:
-    bench.parts.gates.rate = 2.5
-    is_queued(bench, task)
-
-
 def waits_for_its_next_attempt(bench: Bench, task: Task) -> None:
     bench.parts.decisions._retries.hold(with_attempt(task, 3), bench.now + 12.0)
 
@@ -113,11 +108,6 @@ FOUND: List[Tuple[Callable[[Bench, Task], None], Waits, str]] = [
     (runs_apart, Waits.RUNNING, "apart, because it ran when a process died"),
     (is_queued, Waits.QUEUED, ""),
     (is_queued_and_its_topic_has_its_share, Waits.QUEUED, "as many of its topic run as THREADS_SHARE allows"),
-    (
-        is_queued_with_tokens_for_two_and_a_half_a_second,
-        Waits.QUEUED,
-        "MAX_MESSAGES_PER_SECOND lets no more than 2.5 a second begin in this process",
-    ),
     (waits_for_its_next_attempt, Waits.RETRY, ""),
     (waits_for_its_time, Waits.SCHEDULED, "2100-01-01T00:00:00.000Z"),
     (is_set_aside, Waits.BREAKER, ""),
