@@ -4,9 +4,9 @@ What there is no room for waits (see `prefetch`).
 
 Half of the room belongs to the partitions in equal parts: whatever the others do, each has its *own* part. The other half is
 *common*, and lent to those that have something in flight, in equal parts, of which one is kept for whoever comes next. So a
-busy partition among idle ones has a quarter of the room and more, and still nobody can be shut out by it. Where that half is
-less than one message for each partition, an own part is one message, for as many partitions as there are places in it: those
-that have something.
+busy partition among idle ones has a quarter of the room or more, and still it can't shut anybody out. If half the room is less
+than one message per partition, an own part is one message, for as many partitions as there are places: those that have
+something.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from kafka_worker.partitions.assignment import Assignment, Partition
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import memory
 
-MEMORY = 0.8  # of what has ended until the last look, at this one
+MEMORY = 0.8  # the share of what ended before the last look that still counts at this one
 LEAST_PACE = 0.0005  # seconds: more often would cost more than it brings
 OVERHEAD = 500  # bytes that a message costs beside its value: its objects, its key, its task
-FEW = 8  # so many partitions have their own part each, if there is room for one message of each at all
+FEW = 8  # so many partitions each have an own part, if there is room for one message of each at all
 
 #: What a partition has in flight: the partition, the number of messages, what they weigh as a number of messages (that number,
 #: or a larger one), and what one more is likely to weigh. A plain tuple, because there is one for each partition in each turn.
@@ -36,12 +36,12 @@ class Backpressure:
         self._clock = clock
         self._looked_at = clock()
         self._ended = self._seconds = 0.0  # of late
-        self._in_flight = 0  # and granted, the last time that something waited
-        self.took = False  # something, since somebody set this back
-        self.rate = 0.0  # of tasks that come to their end, a second
-        self.pace = 0.0  # seconds until a third of what is in flight has come to its end, if that goes on as it did
+        self._in_flight = 0  # or granted, when something last waited
+        self.took = False  # something was taken since this was last reset
+        self.rate = 0.0  # tasks that end, per second
+        self.pace = 0.0  # seconds until a third of what is in flight has ended, at the present rate
         shares = memory.shares(settings)
-        # What sleeps in retry topics has as much room as all else, and both together have the share.
+        # What sleeps in retry topics has as much room as all else; both together have the share.
         parts = 2 if settings.retry_topics else 1
         self._weights = MessageWeights(shares.in_flight // parts, settings.max_in_flight) if shares else None
 
@@ -51,8 +51,8 @@ class Backpressure:
             self._weights.note(partition, batch)
 
     def granted(self, assignment: Assignment) -> List[Tuple[Partition, int]]:
-        """How many more messages may be taken now, of those partitions of which some wait. The others are left out of account
-        when they have nothing in flight, but for their number."""
+        """How many more messages may be taken now of each partition in whose hand some wait. The others, if they have nothing
+        in flight, count only by their number."""
         busy = assignment.attention.busy
         if not any(partition.flow.waiting for partition in busy):
             return []
@@ -70,7 +70,7 @@ class Backpressure:
         return granted
 
     def _measure(self, before: int, after: int) -> None:
-        """So many are in flight, and now so many."""
+        """`before` were in flight, and now `after` are."""
         now = self._clock()
         self._ended = self._in_flight - before + MEMORY * self._ended
         self._seconds = now - self._looked_at + MEMORY * self._seconds
@@ -80,7 +80,7 @@ class Backpressure:
 
 
 class Shares:
-    """How much each partition of one process may have in flight, by what all have. Pure but for whose turn it is."""
+    """How much each partition of one process may have in flight, given what all have. Pure but for whose turn it is."""
 
     def __init__(self, max_in_flight: int) -> None:
         """`max_in_flight`: tasks, over all partitions."""
@@ -88,11 +88,11 @@ class Shares:
         self._turn = 0  # of the partition that is asked first
 
     def granted(self, loads: List[Load], ordinary_ones: int = 0, sleeping_ones: int = 0) -> List[Tuple[Partition, int]]:
-        """How many more messages may be taken of each partition of which some wait, as far as any may. None of one that is
-        held. So many partitions there are at least, of each kind: of those without a load nothing is there.
+        """How many more messages may be taken of each partition in whose hand some wait; none of one that is held.
+        `ordinary_ones`, `sleeping_ones`: how many partitions there are of each kind; those without a load have nothing here.
 
-        What is in flight from retry topics sleeps, perhaps for hours: it has the same room once more for itself, or else a few
-        batches of it would stop the ordinary topics, and is never what makes the process full."""
+        What is in flight from retry topics sleeps, perhaps for hours: it has the same room again for itself, or a few batches
+        of it would stop the ordinary topics, and it never makes the process full."""
         self._turn += 1
         first = self._turn % max(1, len(loads))
         ordinary: List[Load] = []
@@ -103,7 +103,7 @@ class Shares:
         return granted + self._granted(sleeping, sleeping_ones, flows=False) if sleeping else granted
 
     def _granted(self, loads: List[Load], count: int, *, flows: bool) -> List[Tuple[Partition, int]]:
-        """`flows`: what is in flight comes to its end soon, as a rule, so that others may wait for it."""
+        """`flows`: what is in flight usually ends soon, so others may wait for it."""
         count = max(1, len(loads), count)
         own = max(1, self._limit // (2 * count))
         few = count if count <= min(FEW, self._limit) else 0
@@ -119,7 +119,7 @@ class Shares:
         places = self._limit - sum([number for _, number, _, _ in counted])
         room = self._limit - lent - reserved
         most = min(1, reserve - reserved) if flows and places <= 0 else own if scarce else share
-        # What is too heavy for its partition's own part waits for what others have borrowed, if that comes back.
+        # What is too heavy for its partition's own part waits until what others have borrowed comes back.
         wait = flows and scarce and any(weight > own and not partition.flow.held for partition, _, weight, _ in something)
         granted: List[Tuple[Partition, int]] = []
         for partition, _, weight, step in loads:
@@ -129,7 +129,7 @@ class Shares:
             lent_to_it = min(max(0, most - weight - its_own), lendable)
             number = min(its_own + lent_to_it, places if step == 1 else room) // step
             if number <= 0 and (granted if step > 1 else weight or not its_own):
-                continue  # else it has one in any case: of its own part, or because the others have nothing so heavy
+                continue  # else it gets one in any case: from its own part, or because nothing of the others is so heavy
             number = max(1, number)
             granted.append((partition, number))
             reserved += min(its_own, number * step)
@@ -140,23 +140,23 @@ class Shares:
 
 
 def _capped(load: Load, share: int) -> Load:
-    """What counts of a partition that is held: nobody knows for how long, so that neither a message heavier than all that may
-    be in flight, nor what it had before others came, is what they wait for."""
+    """What counts of a partition that is held, nobody knows for how long: the others must not wait for a message heavier than
+    all that may be in flight, nor for what it had before they came."""
     partition, number, weight, step = load
     return partition, min(number, share), min(weight, max(number, share)), step
 
 
 class MessageWeights:
-    """What the messages in flight weigh, so that large ones are bounded by bytes as all are by number. Not there at all
-    without a MEMORY_LIMIT. A weight is expressed as the number of messages that may be in flight instead of it: so there is
-    one measure only."""
+    """What the messages in flight weigh, so that large ones are bounded by bytes as all are by number. It exists only with a
+    MEMORY_LIMIT. A weight is expressed as the number of messages that may be in flight instead of it, so there is only one
+    measure."""
 
     def __init__(self, most_bytes: int, max_in_flight: int) -> None:
         """`most_bytes` in flight count as much as `max_in_flight` messages."""
         self._bytes = most_bytes
         self._messages = max_in_flight
         self._largest = 0
-        self._last = 0  # bytes, of whichever partition
+        self._last = 0  # bytes, of any partition
 
     def note(self, partition: Partition, batch: Iterable[Any]) -> None:
         """These messages were just taken."""
@@ -167,13 +167,13 @@ class MessageWeights:
             self._last = weight
 
     def weighed(self, loads: List[Load], count: int = 1) -> List[Load]:
-        """The loads with larger numbers, where messages weigh more than so many may; there are so many partitions."""
+        """The loads, with larger numbers where messages weigh more than that many may. `count`: of all partitions."""
         if 2 * max(count, len(loads)) * self._largest * sum([number for _, number, _, _ in loads]) < self._bytes:
-            return loads  # below what each partition may have in any case, even if all were as large as the largest
+            return loads  # less than each partition may have in any case, even if all were as large as the largest
         return [self._weighed(partition, number) for partition, number, _, _ in loads]
 
     def _weighed(self, partition: Partition, number: int) -> Load:
-        """The next message is likely to weigh as much as its partition's last one, or that of whichever partition."""
+        """The next message is likely to weigh as much as its partition's last one, or else the last of any."""
         tracker = partition.tracker
         step = max(1, self._as_messages(tracker.last_weight or self._last))
         return partition, number, max(number, self._as_messages(tracker.weight)), step

@@ -1,12 +1,12 @@
 """What is fetched ahead: it waits in the client's queue, or in hand (see `flow`), until there is room for it.
 
-A pause makes the client throw away what it has of a partition, and whatever is on its way, and fetch it again later. So as
-long as something is in hand nothing more is taken from the client, whose queue fills up then, so that it fetches no more by
-itself. But its queue is one for all partitions, and for what it has to tell: the messages of one partition are in the way of
-another's. So it is emptied into the hands many times a second; the more there is in hand, the more seldom. Paused is what does
-not move, and what has far more than can be used soon: at that moment nothing is in the client, and as a rule nothing on its
-way. What fills the memory while others have nothing goes back to the broker: all, where it does not move; all but what is used
-soon, where it goes at a pace of its own (one key, slow tasks) and handler threads find nothing to do.
+A pause makes the client throw away what it has of a partition, and whatever is on its way, and fetch it again later. So while
+something is in hand nothing more is taken from the client: its queue fills up, and it stops fetching by itself. But it has one
+queue for all partitions, and for what it has to tell: the messages of one partition are in the way of another's. So the queue
+is emptied into the hands many times a second; the more there is in hand, the less often. What does not move is paused, and
+what has far more than can be used soon: at that moment nothing is in the client, and usually nothing on its way. What fills
+the memory while others have nothing goes back to the broker: all of it, if it does not move; all but what is used soon, if it
+has a pace of its own (one key, slow tasks) and handler threads find nothing to do.
 
 (What the group has to say overtakes messages: before a rebalance the client pauses all partitions itself, and the answer to a
 commit has priority. Errors wait with the messages.)
@@ -27,25 +27,25 @@ from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import memory
 
 BATCH = 500  # messages; beyond it a batch gets no cheaper (measured: 100 to 500 is best)
-ONE_FETCH = 4096  # messages, or less, are taken at once where they are soon used up: the client rests while it has a thousand
-EMPTY_SECONDS = 0.075  # the longest that the client's queue is left with something in it; a fetch is complete by then
-# In which what is in hand is used up: time to fetch more. A client of which all partitions are paused looks only once a second
+ONE_FETCH = 4096  # messages, or less, are taken at once if they are soon used up: the client rests while it has a thousand
+EMPTY_SECONDS = 0.075  # the longest that something is left in the client's queue; a fetch is complete by then
+# When what is in hand is used up within this time, fetch more. A client with all partitions paused looks only once a second
 # whether they still are.
 SCARCE_SECONDS = 1.25
 SCARCE = 256  # messages, or less, are scarce, however long they take
-PLENTY = 2048  # messages that take longer are plenty: the client's queue may wait
-LEFT_SECONDS = 0.5  # as EMPTY_SECONDS, where there is plenty; what the group says is heard as often
+PLENTY = 2048  # messages that last longer are plenty: the client's queue may wait
+LEFT_SECONDS = 0.5  # as EMPTY_SECONDS, when there is plenty; what the group says is heard as often
 AMPLE = 2  # times plenty: it may wait longer
 AMPLE_SECONDS = 2.0
 MUCH = 4  # times plenty: a client that waits stops by itself, but here it has to be told
-OWN_SECONDS = 5.0  # of its own work in hand are enough for any partition: what is beyond that is in the way of others
-MOVING_SECONDS = 1.0  # of what nothing was taken in this time, while something was of others, is blocked
+OWN_SECONDS = 5.0  # worth of its own work in hand is enough for any partition: more is in the way of others
+MOVING_SECONDS = 1.0  # a partition of which nothing was taken in this time, while something was of others, is blocked
 FULL_SECONDS = 5.0  # as EMPTY_SECONDS, while there is no memory for more: then a little more is taken, and all are paused
 WAIT_SECONDS = 0.02  # for room, between two looks at what the client has of others
 POLL_SECONDS = 0.001  # for nothing in particular
-QUICK_SECONDS = 2 * POLL_SECONDS  # of which a poll would be a large part
-WAITED_SECONDS = 0.1  # so seldom one waits nevertheless: only then the client counts it as a poll for certain
-LARGE_BATCH = 1000  # to empty the client by: the last ones have to be taken in less than `fetch.queue.backoff.ms`
+QUICK_SECONDS = 2 * POLL_SECONDS  # a poll would be a large part of this
+WAITED_SECONDS = 0.1  # this often a fetch waits nevertheless: only then does the client surely count it as a poll
+LARGE_BATCH = 1000  # for emptying the client: the last ones have to be taken within `fetch.queue.backoff.ms`
 MOST_BATCHES = 12  # more than the client has, if the broker does not send more meanwhile
 
 Deliver = Callable[[List[Any]], None]
@@ -83,7 +83,7 @@ class Prefetch:
         self._moved_at = -math.inf  # when something had been taken from hand since the look before
 
     def turn(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, patience: float) -> None:
-        """Once in a turn: take messages if that is right, or wait for room, for up to `patience` seconds."""
+        """Once in a turn: take messages if it is time to, or wait for room, for up to `patience` seconds."""
         attention = assignment.attention
         for partition in attention.busy:
             partition.flow.was_served()
@@ -122,17 +122,17 @@ class Prefetch:
             self._empty(consumer, assignment, deliver, ample=plenty > AMPLE, hungry=hungry)
 
     def _hungry(self, attention: Attention) -> bool:
-        """Whether more calls could run than there are tasks for, though all that may start of what is in hand was started: the
-        rest waits for its own kind, as messages of one key do."""
+        """Whether more calls could run than there are tasks for, although all that may start of what is in hand was started:
+        the rest waits for its own kind, as messages of one key do."""
         # Half of what may be in flight may have to be of other partitions.
         return not any(partition.queue.tasks for partition in attention.busy) and self._may_run(self._max_in_flight // 2)
 
     def _may_run(self, most: int) -> bool:
-        """Whether more calls could run than do; so many at most."""
+        """Whether more calls could run than do, up to `most`."""
         return len({id(thread) for thread, _ in self._runner.running()}) < min(self._runner.capacity, most)
 
     def _glance(self, longest: float) -> float:
-        """How long to wait for the client while something is in hand: not at all where handlers would be done meanwhile."""
+        """How long to wait for the client while something is in hand: not at all if handlers would be done meanwhile."""
         now = self._clock()
         if self._backpressure.pace < QUICK_SECONDS and now < self._waited_at + WAITED_SECONDS:
             return 0.0
@@ -140,7 +140,7 @@ class Prefetch:
         return longest
 
     def _look(self, attention: Attention) -> None:
-        """Which move: of what is blocked, what is in hand is of no use to anybody for now."""
+        """Find out which partitions move: what is in hand of a blocked one is of no use to anybody for now."""
         now = self._clock()
         if now < self._moved_at + MOVING_SECONDS or not self._backpressure.took:
             return
@@ -165,7 +165,7 @@ class Prefetch:
             partition.flow.resume()
 
     def _empty(self, consumer: GroupConsumer, assignment: Assignment, deliver: Deliver, *, ample: bool, hungry: bool) -> None:
-        """Take all that the client has, and let it fetch no more of what enough is in hand of."""
+        """Take all that the client has, and have it fetch no more of partitions that have enough in hand."""
         attention = assignment.attention
         weight, waiting = sum(map(_weight, attention.busy)), sum([partition.flow.waiting for partition in attention.busy])
         room = self._most - weight
@@ -197,7 +197,7 @@ class Prefetch:
         _pause(consumer, [*attention.held, *(p for p in too_much if p not in scarce and not p.flow.held)])
 
     def _too_much(self, assignment: Assignment, *, hungry: bool) -> List[Partition]:
-        """Those of which enough is in hand."""
+        """The partitions that have enough in hand."""
         busy, share = assignment.attention.busy, self._share(assignment.attention)
         if sum([partition.flow.waiting for partition in busy]) > MUCH * self._number(PLENTY):
             return list(busy)
@@ -209,8 +209,8 @@ class Prefetch:
         return stuck if all_of_them else stuck + heavy  # for a client that has nothing to fetch sleeps
 
     def _give_back(self, consumer: GroupConsumer, assignment: Assignment) -> None:
-        """All that may be in hand is, and is of no use for long, while others have nothing: the heaviest goes. It comes again
-        when something of its partition has ended."""
+        """The hands are full of what is of no use for long, while others have nothing: the heaviest goes. It comes again when
+        something of its partition has ended."""
         if self._clock() < self._moved_at + FULL_SECONDS:
             return
         starved = any(not (partition.flow.waiting or partition.flow.held) for partition in assignment)
@@ -218,8 +218,8 @@ class Prefetch:
             _send_back(consumer, max(assignment, key=_weight), kept=0)
 
     def _make_room(self, consumer: GroupConsumer, attention: Attention, most: float) -> None:
-        """What fills the memory is of no use soon, and who could work has nothing: of the heaviest goes what is not used soon,
-        and more if it is more than so many bytes."""
+        """What fills the memory is of no use soon, and threads find nothing to do: of the heaviest, what is not used soon
+        goes, and more if it is more than `most` bytes."""
         heaviest = max(attention.busy, key=_weight)
         fits = heaviest.flow.waiting * most / max(1, _weight(heaviest))
         kept = int(min(fits, _usable(heaviest)))
@@ -227,23 +227,23 @@ class Prefetch:
             _send_back(consumer, heaviest, kept=kept)
 
     def _share(self, attention: Attention) -> float:
-        """What one partition may have in hand while others may want some: bytes."""
+        """How many bytes one partition may have in hand while others may want some."""
         return self._most / (1 + max(1, _parts(attention)))
 
     def _number(self, least: int) -> float:
-        """So many messages are scarce, or `least`."""
+        """This many messages are scarce; at least `least`."""
         return max(least, self._backpressure.rate * SCARCE_SECONDS)
 
     def _scarce(self, partitions: Iterable[Partition], attention: Attention) -> List[Partition]:
-        """Those of these of which so little is in hand that it is time to fetch more."""
+        """Those of these that have so little in hand that it is time to fetch more."""
         parts = max(1, _parts(attention))
         number, weight = self._number(SCARCE) / parts, self._share(attention) / 2
         return [p for p in partitions if p.flow.waiting <= number and p.flow.weight <= weight]
 
 
 def give_back(consumer: GroupConsumer, partition: Partition, offset: int = -1, kept: int = 0) -> None:
-    """What was delivered from this offset on (-1: nothing was), and what is in hand beyond the first so many, comes again when
-    the partition is resumed: here it would take the memory of others, nobody knows for how long."""
+    """What was delivered from this offset on (-1: nothing), and what is in hand beyond the first `kept`, comes again when the
+    partition is resumed: here it would take up others' memory, nobody knows for how long."""
     if partition.flow.waiting > kept:
         in_hand = partition.flow.offset_of(kept)
         offset = min(offset, in_hand) if offset >= 0 else in_hand
@@ -257,8 +257,8 @@ def give_back(consumer: GroupConsumer, partition: Partition, offset: int = -1, k
 
 
 def _send_back(consumer: GroupConsumer, partition: Partition, *, kept: int) -> None:
-    """What is in hand of it, beyond so many, is of no use for long. It comes when half of these have begun; if it is all, when
-    something of it has ended, or at once if nothing is in flight."""
+    """What is in hand of it beyond `kept` is of no use for long. It comes again when half of these have begun; if all goes,
+    when something of it has ended, or at once if nothing is in flight."""
     give_back(consumer, partition, kept=kept)
     partition.flow.comes_below = max(1, partition.tracker.in_flight + kept / 2)
 
@@ -276,7 +276,7 @@ def _may_come(partition: Partition) -> bool:
 
 
 def _parts(attention: Attention) -> int:
-    """Partitions of which something is in hand."""
+    """How many partitions have something in hand."""
     return sum([1 for partition in attention.busy if partition.flow.waiting])
 
 
@@ -285,11 +285,11 @@ def _weight(partition: Partition) -> int:
 
 
 def _usable(partition: Partition) -> float:
-    """So many messages in hand are of use soon."""
+    """How many messages in hand are of use soon."""
     flow = partition.flow
     return OWN_SECONDS * flow.pace if flow.may_start else 0.0
 
 
 def _useful(attention: Attention) -> float:
-    """Messages in hand that are of use soon, of all."""
+    """How many messages in all hands are of use soon."""
     return float(sum([min(partition.flow.waiting, _usable(partition)) for partition in attention.busy]))
