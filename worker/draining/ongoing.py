@@ -34,20 +34,25 @@ class Ongoing:
         self._decisions = decisions
         self._pool = pool
         self._known: Dict[Partition, Dict[int, Task]] = {}  # by partition as it is now, and offset, until that is delivered
+        self._last: Dict[int, Tuple[Task, Partition]] = {}  # by identity: a task that runs; who knew of it last
         self._held: Dict[int, Tuple[Task, Task]] = {}  # by identity: a task that runs, and the one that waits for it
         self._look_at = 0.0  # monotonic seconds
 
     def receive(self, partitions: Iterable[Partition]) -> None:
         """These have just come, and what was done of them is known."""
         running: Dict[Tuple[str, int], Dict[int, Task]] = {}  # may be thousands, and hundreds of partitions may come
+        last = {}
         for task in [task for _, task in self._all_running() if not is_void(task)]:
             topic, number, offset = id_of(task)
             running.setdefault((topic, number), {})[offset] = task
+            last[id(task)] = self._last.get(id(task), (task, partition_of(task)))
         for partition in partitions if running else ():
             calls = running.get((partition.topic, partition.number), {})
-            known = {offset: task for offset, task in calls.items() if _again(partition, partition_of(self.now(task)))}
+            known = {offset: task for offset, task in calls.items() if _again(partition, last[id(task)][1])}
             if known:
                 self._known[partition] = known
+                last.update({id(task): (task, partition) for task in known.values()})
+        self._last = last
 
     def without(self, partition: Partition, tasks: List[Task]) -> List[Task]:
         """Of tasks that were just delivered, those that no call is at work on. The others wait for their call."""
