@@ -1,6 +1,6 @@
 """Says whether a child could start, without starting one. It reads the settings from standard input, and writes what is wrong,
-and what may be, to standard output, as JSON. A process of its own, because it runs the user's imports and makes Kafka clients,
-neither of which belongs into the supervisor.
+and what may be, to standard output, as JSON. It is a process of its own, because it runs the user's imports and makes Kafka
+clients, neither of which belongs in the supervisor.
 """
 
 from __future__ import annotations

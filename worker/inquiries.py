@@ -1,6 +1,6 @@
-"""What the supervisor asks this process for somebody who wants to know: where the code of handlers is now, and what becomes of
-one message. The main thread answers, so that a process whose consumer thread or handler hangs is not silent about it; what
-only the consumer thread, or a task process, knows is waited for, and left out where it does not say it.
+"""What the supervisor asks this process on somebody's behalf: where the code of handlers is now, and what becomes of one
+message. The main thread answers, so that a process whose consumer thread or handler hangs is not silent about it; it waits for
+what only the consumer thread, or a task process, knows, and leaves out what they do not say.
 """
 
 from __future__ import annotations

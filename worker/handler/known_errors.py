@@ -1,8 +1,8 @@
-"""Whether the classes of errors that settings name are there, once the handlers are imported. A name stands for the class that
-has it where it is defined; one that no class has is passed over for good, whatever is raised.
+"""Whether the classes of errors that settings name exist, once the handlers are imported. A name stands for the class that has
+it where it is defined; one that no class has never matches, whatever is raised.
 
 A class may come later: some modules are imported by the first call, and some classes are made by it. So a name is a fault only
-where another is meant, and else a warning.
+if another is meant, and otherwise a warning.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The lives of hooks: started before the first message, stopped after the last.
 
-A hook that fails is started again, after growing pauses, as long as it takes: its process is not in the group before, and
-ending it would mend no database. Who waits for which hook is told by status. What has begun is stopped at every end but that
-by a fault, within its deadline; a thread that is cut off in the midst of a task takes its own with it.
+A hook that fails is started again, after growing pauses, as long as it takes: until then its process is not in the group, and
+ending it would mend no database. `status` says who waits for which hook. What has begun is stopped at every end but that by a
+fault, within its deadline; a thread that is cut off in the midst of a task takes its hooks with it.
 
 In a task process all hooks run in the one thread that runs tasks. There nothing is tried again: that process ends, and
 whoever wanted it tries to have another.

@@ -2,8 +2,8 @@
 started it, and never outlives that one.
 
 The handler runs in the main thread, where everything works that a library may want there (signals, event loops, some C
-libraries). A second thread listens meanwhile: it answers pings, by which a handler that holds the interpreter's lock is told
-from one that takes long, takes the word that a task is cancelled, and ends the process when nobody is left to work for.
+libraries). A second thread listens meanwhile: it answers pings, which tell a handler that holds the interpreter's lock from
+one that takes long, hears that a task is cancelled, and ends the process when nobody is left to work for.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Why a partition stands still: what is told of it."""
+"""Why a partition stands still, and what is told of it."""

@@ -1,6 +1,6 @@
 """Messages that were gone before they were done: retention was quicker, or somebody has deleted them. The client goes on with
-the first one that is there, and says so in its log only, before it has anything of what is there. Of what is not fetched it
-says nothing: there the broker is asked (`Ends`), before somebody resumes it, who could still have known. Consumer thread only.
+the first one that is there, and says so only in its log, before it has anything of it. Of a partition that is not fetched it
+says nothing: there the broker is asked (`Ends`) before somebody resumes it, so that they can know. Consumer thread only.
 """
 
 from __future__ import annotations

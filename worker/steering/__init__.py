@@ -1,1 +1,1 @@
-"""What operators order, gone by in a process: the counterpart of `supervision.callers.standing_orders`."""
+"""What operators order, obeyed in a process: the counterpart of `supervision.callers.standing_orders`."""

@@ -1,9 +1,9 @@
 """Messages that an operator has parked: each becomes a dead letter, wherever it is, and its offset counts as done when that is
 stored. What waits is taken out of where it waits; what is not delivered yet is kept by name, and never starts; what runs is
-told that it is cancelled, and nothing that comes of it counts any more. Consumer thread only.
+told that it is cancelled, and nothing that comes of it counts. Consumer thread only.
 
 A call can't be ended from outside, so it may go on for as long as it likes, in vain: its thread writes nothing into the
-journal and leaves its lane alone. For that each of two threads says its word before it looks for the other's: the handler
+journal and leaves its lane alone. To that end each of two threads says its word before it looks for the other's: the handler
 thread that its call is over (`HandlerThread.ended`), we that it is void (`Partition.void`). Where both words are said, the
 thread has the last one: we wait for what it makes of its task, and go by that.
 """

@@ -1,4 +1,4 @@
-"""What operators have ordered, gone by in one process: partitions pause and go on, messages are parked. Consumer thread only,
+"""What operators have ordered, obeyed in one process: partitions pause and go on, messages are parked. Consumer thread only,
 but for `order`.
 
 A partition that is paused finishes what runs, starts and fetches nothing more, and goes on committing. When it goes away, or

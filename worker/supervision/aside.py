@@ -1,5 +1,5 @@
-"""What may never come back, done beside the supervisor's loop: a disk may be another machine's, and so may be the list of
-users. Who waited for them would look after no process meanwhile, and hear no signal.
+"""What may never come back, done beside the supervisor's loop: a disk may be another machine's, and so may the list of users.
+Whoever waited for them would look after no process meanwhile, and hear no signal.
 
 (The program's own files are read in the loop all the same: without these no process starts, whoever waits for it.)
 """

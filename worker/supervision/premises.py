@@ -1,6 +1,6 @@
 """What the supervisor has on disk: the lock that one of a group holds on this host, the control socket, and the folders of the
-service. Any of it may be taken away while the service runs, by who cleans temporary folders or logs its user out; and any disk
-may stop to answer, so all of it is looked at beside the supervisor's loop."""
+service. Any of it may be taken away while the service runs, by whatever cleans temporary folders or logs its user out; and any
+disk may stop answering, so all of it is looked at beside the supervisor's loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from kafka_worker.supervision.aside import Aside
 log = logs.logger(__name__)
 
 LOOK_SECONDS = 0.5
-TOUCH_SECONDS = 3600.0  # who cleans looks for what was not used for days
+TOUCH_SECONDS = 3600.0  # what cleans up looks for files that were not used for days
 LEAVE_SECONDS = 1.0  # for the control socket to be taken away at the end
 
 
@@ -42,7 +42,7 @@ class Premises:
     def __init__(
         self, settings: Settings, clock: Callable[[], float] = time.monotonic, aside: Callable[[str], Aside] = Aside
     ) -> None:
-        """Make the folder. `aside` makes who looks after one. Raises OSError and UnsafeDirectoryError."""
+        """Make the folder. `aside` makes what looks after one. Raises OSError and UnsafeDirectoryError."""
         self._settings = settings
         self._clock = clock
         self._complaint = Seldom(log, clock)
@@ -59,7 +59,7 @@ class Premises:
         )
 
     def enter(self) -> bool:
-        """Whether they are ours; if not, it is said whose they are."""
+        """Whether they are ours; if not, the log says whose they are."""
         ours = self._lock.try_acquire(f"process {os.getpid()}")
         if not ours:
             log.error(

@@ -1,6 +1,6 @@
 """`TestWorker` runs a handler as the service would, in the test's own process and without Kafka. It is the service: the loop,
-the pools, and whatever decides about a failure are the very ones that run there. In the place of the broker are topics in
-memory, in that of the clock one that the test turns.
+the pools, and whatever decides about a failure are the very ones that run there. Topics in memory take the place of the
+broker, and a clock that the test turns that of the real one.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""When a process should be recycled: it has grown too large, has nearly all files open that it may, done enough, or is old
-enough. Pure. The supervisor does it."""
+"""When a process should be recycled: it has grown too large, has nearly all the files open that it may, has done enough, or is
+old enough. Pure. The supervisor does it."""
 
 from __future__ import annotations
 

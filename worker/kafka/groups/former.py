@@ -1,4 +1,4 @@
-"""Leaves the group in the place of a static member that is no more, in its seat, so that the group rebalances."""
+"""Leaves the group in the seat of a static member that is no more, so that the group rebalances."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
 """Our member of a group whose brokers do the rebalances (KIP-848, `group.protocol=consumer`), and what is different there.
 
-*Seats of static members.* A seat belongs to the process that has it: until its session is over, 45 s, a successor is refused,
-and a member has no word by which to give its seat up for good. Of a member of the classic protocol brokers take both (Kafka's
-rule, made for groups that change from one protocol to the other): it has the seat of its name at once, whoever has it, and may
-leave. So one sits down in between: before us when the former process left no word, and after us when the seat is to be given
-up.
+*Seats of static members.* A seat belongs to the process that has it: until its session is over (45 s) a successor is refused,
+and a member has no way to give its seat up for good. From a member of the classic protocol brokers accept both (Kafka's rule,
+made for groups that change from one protocol to the other): it gets the seat of its name at once, whoever has it, and may
+leave. So such a member sits down in between: before us if the former process left silently, and after us if the seat is to be
+given up.
 
 *What the client does not tell.* It ends for good by whatever the group answers, and gives the reason in words only. Of a
 member that has its place, and no partition yet, it says nothing; nor where brokers do not know the protocol, and it goes on

@@ -2,7 +2,7 @@
 or a client's callback, where an exception would silently lose messages. So ours do nothing at all; the interpreter writes
 the number to a socket (`signal.set_wakeup_fd`), and the main loop of the process reads it when it is ready to.
 
-Used by all our processes, in their main threads: what they do first of all is to say what becomes of signals.
+Used by all our processes, in their main threads: the first thing they do is to decide what becomes of signals.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Whoever asks: at the control socket, and by HTTP. What is told here, and who may say what the service is to do."""
+"""Whoever asks, at the control socket or by HTTP: what they are told, and what they may order."""

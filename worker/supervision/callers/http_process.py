@@ -1,6 +1,6 @@
 """The HTTP part (`ops.serve`), kept running with HTTP=host:port: one more child, and no slot. Whatever becomes of it is a
-problem that status tells, and never a reason to end. The socket that listens is ours: who calls while a process is started
-again waits a moment, and the port stays."""
+problem that status tells, never a reason to end. The listening socket is ours: whoever calls while a process is started again
+waits a moment, and the port stays."""
 
 from __future__ import annotations
 

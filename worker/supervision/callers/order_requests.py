@@ -1,5 +1,5 @@
 """What operators order at the control socket: that something pauses or goes on, and that a message is parked. Whoever asks is
-told at once what can't be done; who it is says the kernel, and the log.
+told at once what can't be done; the kernel says who that is, and the log records it.
 """
 
 from __future__ import annotations

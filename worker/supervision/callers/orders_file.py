@@ -1,5 +1,5 @@
-"""The file of STATE_DIRECTORY in which orders of operators outlive the service, and a restart of the host. A fault of it is
-told, and ends nothing: what is in force stays so.
+"""The file of STATE_DIRECTORY in which orders of operators outlive the service, and a restart of the host. If it fails, that
+is told, and ends nothing: what is in force stays in force.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The orders of operators that are in force on this host: kept in a file, told to every process of the service, and gone by
+"""The orders of operators that are in force on this host: kept in a file, told to every process of the service, and obeyed
 there (`steering`)."""
 
 from __future__ import annotations

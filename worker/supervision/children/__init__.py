@@ -1,1 +1,1 @@
-"""One child: prepared before it has anything to do, running, and what it leaves behind."""
+"""Children: prepared before they have anything to do, running, and what they leave behind."""

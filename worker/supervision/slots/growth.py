@@ -1,8 +1,8 @@
 """How soon processes of one slot outgrow their share of MEMORY_LIMIT, one after the other. Pure.
 
-To recycle a process for memory helps where that took long: the next one has as long. Where each new one is as large within
-minutes it is told once, and recycled ever more seldom. Not so as to be in the way of the others: who waits for that may take
-what they leave free.
+Recycling a process for memory helps if its growth took long: the next one has as long. If each new one is as large within
+minutes, that is told once, and they are recycled ever more seldom. Not so as to be in the others' way: a process that waits
+for it may take what they leave free.
 """
 
 from __future__ import annotations

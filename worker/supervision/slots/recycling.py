@@ -1,4 +1,4 @@
-"""Which process is recycled next: one at a time, the oldest of those that wish for it. How is `rolling_restart`'s business."""
+"""Which process is recycled next: one at a time, the oldest of those that ask for it. How is `rolling_restart`'s business."""
 
 from __future__ import annotations
 
