@@ -62,7 +62,8 @@ class Resolver:
             return 0  # by a timer this may be so each minute, and each turn leaves two records
         self._summary.skipped = skipped
         turn = Turn(self._cluster, scope.name, scope.partitions[0], self._by)
-        problem = turn.begin()
+        with _uninterrupted():
+            problem = turn.begin()
         if problem:
             complain(f"{scope.name}: {problem}")
             self._cluster.topics()  # raises, when it is because there is no broker any more
@@ -71,7 +72,8 @@ class Resolver:
             scope.look()  # whoever had the turn before us has resolved some
             self._work(scope, turn.passed)
         finally:
-            turn.end()
+            with _uninterrupted():
+                turn.end()
         if turn.passed():
             complain(f"{scope.name}: given up, because this was held up, and another may have begun since. Begin again")
         return int(turn.passed())
@@ -159,7 +161,7 @@ class Resolver:
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Ctrl-C waits, and so does all else that a terminal sends, also when it is closed: between a message that is replayed
-    and the marker that says so, it would have it replayed again."""
+    and the marker that says so, it would have it replayed again. And a turn that is not given back is waited for."""
     signals = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:

@@ -9,7 +9,6 @@ Who has not said so for `SILENT_SECONDS`, by the times of the records, has been 
 from __future__ import annotations
 
 import re
-import signal
 import threading
 import time
 import uuid
@@ -38,7 +37,7 @@ class Turn:
         self.over = threading.Event()  # nothing more is said
 
     def begin(self) -> str:
-        """Take it; why we have not got it, or nothing."""
+        """Take it; why we have not got it, or nothing. Who asks has blocked signals, and so has the thread that goes on."""
         self._said_at = time.time()
         (stored,) = self._cluster.store([self._word(_AT_WORK)])
         if stored.problem:
@@ -78,7 +77,6 @@ class Turn:
         return next((who for at, who in working.values() if abs(ours - at) < 1000 * SILENT_SECONDS), "")
 
     def _go_on_saying(self) -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are for the thread that works
         while not self.over.wait(SAY_SECONDS):
             if not self.passed():
                 self._said_at = time.time()

@@ -125,13 +125,16 @@ def test_the_account_says_what_was_skipped_and_why() -> None:
 
 
 @pytest.fixture
-def our_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolve, "Turn", lambda *_: SimpleNamespace(begin=str, passed=bool, end=int))
-
-
-@pytest.mark.usefixtures("our_turn")
-def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(capsys: pytest.CaptureFixture[str]) -> None:
+def our_turn(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
+    """Nobody else is at work. Which signals were blocked when it was taken, and given back."""
     blocked: List[Any] = []
+    noted = lambda: blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))  # noqa: E731
+    monkeypatch.setattr(resolve, "Turn", lambda *_: SimpleNamespace(begin=noted, passed=bool, end=noted))
+    return blocked
+
+
+def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker_or_keeps_the_turn(our_turn: List[Any]) -> None:
+    blocked = our_turn
 
     class Stores:
         def store(self, records: List[Any]) -> List[Stored]:
@@ -148,7 +151,7 @@ def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker(ca
     failed = Resolver(cast("Any", Stores()), wanted, TOPICS).run([cast("Any", Holds())])
 
     assert failed == 0
-    assert len(blocked) == 2
+    assert len(blocked) == 4
     for now in blocked:
         assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT} <= now
 
