@@ -67,7 +67,7 @@ def test_processes_whose_handler_leaks_are_recycled_before_they_are_much_too_lar
         scene.wait_done()
         largest = max([largest, *map(resident_bytes, service.children().values())])
         eventually(lambda: at_rest(service) and knows_its_sizes(service), SECONDS, "who is too large is recycled")
-    scene.send([message(f"long-{number}", f"key-{number}", sleep_ms=1000) for number in range(8)])
+    scene.send([message(f"long-{number}", f"key-{number}", sleep_ms=1000) for number in range(4)])
     eventually(lambda: BUSY.search(service.command("status").stdout), SECONDS, "a process is told to be busy")
 
     record_property("most MB", largest / 1e6)

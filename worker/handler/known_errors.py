@@ -14,6 +14,7 @@ from typing import Any, List, NamedTuple, Set
 
 from kafka_worker.shared.configuration.near import LIKENESS, nearest
 from kafka_worker.shared.foreign.errors import name_of, unqualified
+from kafka_worker.shared.output.last_words import while_
 from kafka_worker.shared.settings import TABLE, Settings
 
 FIELDS = ("retryable_errors", "fatal_errors", "breaker_ignored_errors")
@@ -73,7 +74,7 @@ def _resolved(name: str) -> Any:
     module, *rest = name.split(".")
     if not rest:
         return vars(builtins).get(name)
-    with contextlib.suppress(BaseException):  # the user's module may raise anything
+    with contextlib.suppress(BaseException), while_(f"importing {name}"):  # the user's module may raise anything
         found: Any = importlib.import_module(module)
         for step in rest:
             module = f"{module}.{step}"

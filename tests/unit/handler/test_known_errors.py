@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
-from typing import Dict
+from types import SimpleNamespace
+from typing import Dict, List
 
 import pytest
 
 from kafka_worker.handler import known_errors
 from kafka_worker.handler.known_errors import said_of
+from kafka_worker.shared.output import last_words
 from tests.unit.fakes import some_settings
 
 
@@ -82,9 +85,13 @@ def test_it_is_told_once_and_of_which_topic_a_name_is() -> None:
 def test_a_module_that_cannot_be_imported_has_no_class_whatever_it_raises(
     raised: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "of_no_use.py").write_text(f"raise {raised}()")
+    (tmp_path / "of_no_use.py").write_text(f"import last_words_seen\nlast_words_seen.look()\nraise {raised}()")
     monkeypatch.syspath_prepend(tmp_path)
+    noted: List[str] = []
+    seen = SimpleNamespace(look=lambda: noted.extend(last_words._AT.values()))
+    monkeypatch.setitem(sys.modules, "last_words_seen", seen)
 
     faults, warnings = said_of(some_settings(fatal_errors=("of_no_use.SomeError",)))
 
     assert (faults, len(warnings)) == ([], 1)
+    assert noted == ["importing of_no_use.SomeError"]  # should it end the process
