@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import resource
 import sys
 import threading
 import uuid
@@ -188,26 +187,17 @@ def engine(kafka: Union[Cluster, GivenCluster], tmp_path: Path) -> Iterator[Call
         yield make
 
 
-def _threads() -> Set[threading.Thread]:
+def threads() -> Set[threading.Thread]:
     """All but the one that starts task processes, which lives as long as the process does."""
     alive = sys._current_frames()  # of one that `threading` has not started it keeps a note after its end (before Python 3.13)
     found = (thread for thread in threading.enumerate() if thread.ident is None or thread.ident in alive)
     return {thread for thread in found if not thread.name.startswith(STARTER)}
 
 
-def _programs() -> int:
-    """Of processes that were started and have ended, the page faults: each has some."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_minflt
-
-
 @pytest.fixture(autouse=True)
-def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fails a test that leaves a thread, or a process of a service, behind, and a unit test that starts one at all. Set up
-    first, so it looks last."""
-    before, programs = _threads(), _programs()
+def _nothing_left() -> Iterator[None]:
+    """Fails a test that leaves a thread, or a process of a service, behind. Set up first, so it looks last."""
+    before = threads()
     yield
-    eventually(lambda: _threads() <= before, THREAD_SECONDS, "no thread is left behind")
-    if folder_of(request.path) == "unit":
-        assert _programs() == programs, "who starts processes is slow: that is for tests/programs"
-    else:
-        assert not marked_processes(), "processes of a service are left behind"
+    eventually(lambda: threads() <= before, THREAD_SECONDS, "no thread is left behind")
+    assert not marked_processes(), "processes of a service are left behind"

@@ -240,7 +240,7 @@ def in_place(life: Life) -> Iterator[None]:
             (tracker, {"SEGMENT_SIZE": SEGMENT}),
             (stored, {"new_name": lambda: f"{life.broker.chance.getrandbits(32):08x}"}),
             (journal, {"SEGMENT_SIZE": SEGMENT, "RECORDS": RECORDS, "_RECORD": journal._HEADER.size + SEGMENT,
-                       "SCARCE": 4, "boot_id": lambda: b"boot"}),
+                       "_SIZE": 128 + RECORDS * (journal._HEADER.size + SEGMENT), "SCARCE": 4, "boot_id": lambda: b"boot"}),
         ):  # fmt: skip
             for name, value in changes.items():
                 stack.enter_context(patch.object(module, name, value))

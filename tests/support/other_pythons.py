@@ -19,8 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 OLDEST, NEWEST = 8, 13  # of Python 3
 REQUIREMENTS = tuple(f"requirements{part}.txt" for part in ("", "-http", "-top", "-tracing", "-test"))
 #: Side by side, as programs mostly wait; without those that look at the text of our files, which is the
-#: same for each Python.
-TESTS = (("tests/unit", "--ignore=tests/unit/test_architecture.py", "--ignore=tests/unit/test_rooms.py"), ("tests/programs",))
+#: same for each Python. What holds for all that is drawn is tried here more often than where one waits for it.
+OFTEN = "--hypothesis-profile=thorough"
+OF_TEXT = ("--ignore=tests/unit/test_architecture.py", "--ignore=tests/unit/test_rooms.py")
+TESTS = (("tests/unit", OFTEN, *OF_TEXT), ("tests/programs",))
 
 Version = Tuple[int, int]
 

@@ -48,7 +48,7 @@ class Source(NamedTuple):
     def uses(self, module: str, attribute: str) -> bool:
         """Whether it imports this of a module, or takes it by a dot."""
         return attribute in self.text and (
-            (module, attribute) in self.names
+            (f"from {module} import" in self.text and (module, attribute) in self.names)
             or (f"{module}.{attribute}" in self.text and (module, attribute) in _attributes(self.text))
         )
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from typing import Dict, Optional, Set, Tuple
 
+import pytest
+
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.partitions.task import Task
 from kafka_worker.partitions.tracker import RUNNING
+from kafka_worker.recovery import journal
 from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.recovery import Recovery
 from tests.unit.fakes import Message
+
+
+def small_journals(patch: pytest.MonkeyPatch, records: int, scarce: int) -> None:
+    """A file of a megabyte for each process would be most of the time that these tests take."""
+    patch.setattr(journal, "RECORDS", records)
+    patch.setattr(journal, "SCARCE", scarce)
+    patch.setattr(journal, "_SIZE", 128 + records * journal._RECORD)
 
 
 class Life:
@@ -29,9 +39,9 @@ class Life:
         of: Optional[Life] = None,
         home: Home = UNKNOWN,
     ) -> None:
-        journal = Journal(path) if path else None
+        notes = Journal(path) if path else None
         self.busy: Set[Partition] = of.busy if of else set()  # of which something runs
-        self.recovery: Recovery = of.recovery if of else Recovery(journal, use_map=use_map, busy=self.busy.__contains__)
+        self.recovery: Recovery = of.recovery if of else Recovery(notes, use_map=use_map, busy=self.busy.__contains__)
         self.partition = Partition("topic", 0, FirstComeFirstServed, self.recovery.memory)
         self.valid = self.recovery.restore(self.partition, committed, metadata, home)
         self.next = max(0, self.partition.stored.committed)

@@ -49,7 +49,7 @@ class Closing:
 def whatever_was_done(test: Callable[..., None]) -> Callable[..., None]:
     """With so many offsets, so many steps before the partition is closed, and any order of things. Chance draws most of it:
     for Hypothesis that would be most of the work."""
-    return settings(max_examples=150, deadline=None)(
+    return settings(max_examples=3 * settings().max_examples)(
         given(count=st.integers(1, 30), steps=st.integers(0, 40), chance=st.integers(0, 2**32).map(random.Random))(test)
     )
 

@@ -5,7 +5,7 @@ import math
 from typing import List, Tuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.gates.breaker import MOST_PROBES, TRANSITIONS, Breaker, State
@@ -178,7 +178,6 @@ KINDS = ["good", "bad", "good probe", "bad probe", "bad again", "bad probe again
 EVENTS = st.lists(st.tuples(st.sampled_from(KINDS), st.floats(0, 2 * WAIT)))
 
 
-@settings(max_examples=40, deadline=None)
 @given(EVENTS)
 def test_whatever_happens_it_moves_as_the_table_says_and_spares_failures_unless_closed(events: List[Event]) -> None:
     made, now, failed_at, well_at = breaker(), 0.0, math.inf, -math.inf

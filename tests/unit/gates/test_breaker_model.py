@@ -74,7 +74,7 @@ def test_errors_of_data_are_the_messages_own_from_the_start(error: Callable[[str
     assert set(run.letters) == run.hopeless
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     hopeless=st.floats(0, 1),
     outage=st.tuples(st.floats(0, 5), st.floats(0, 10)),

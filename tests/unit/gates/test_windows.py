@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import List, Tuple
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.gates.windows import PIECES, CountWindow, TimeWindow
@@ -13,7 +13,6 @@ SECONDS = 20.0
 counts = st.integers(0, 5)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 20), st.lists(st.tuples(counts, counts)))
 def test_a_window_of_calls_holds_exactly_the_last_so_many(size: int, added: List[Tuple[int, int]]) -> None:
     window, calls = CountWindow(size), []
@@ -27,7 +26,6 @@ def test_a_window_of_calls_holds_exactly_the_last_so_many(size: int, added: List
     assert window.reached(0.5, 0.0) == (sum(last) >= 0.5 * size)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.floats(0, SECONDS), counts, counts)))
 def test_a_window_of_time_forgets_nothing_too_early_and_nothing_more_than_a_piece_too_late(
     added: List[Tuple[float, int, int]],

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, Tuple
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kafka_worker.handler.decoding import decode, quick_decoder
@@ -42,7 +42,6 @@ def outcome(decoder: Any, value: bytes) -> Tuple[str, str]:
         return "refused", str(problem)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(TOKENS), max_size=10).map(b"".join))
 @example(b"-0")
 @example(b"-0.0")
@@ -65,13 +64,11 @@ def test_of_any_bytes_the_quick_decoder_makes_what_json_makes(value: bytes) -> N
         assert outcome(quick, whole) == outcome(decode, whole)
 
 
-@settings(max_examples=60, deadline=None)
 @given(NUMBERS)
 def test_of_any_number_the_quick_decoder_makes_what_json_makes(text: str) -> None:
     assert outcome(quick, text.encode()) == outcome(decode, text.encode())
 
 
-@settings(max_examples=40, deadline=None)
 @given(VALUES, st.booleans())
 def test_of_any_value_the_quick_decoder_makes_what_json_makes(value: Any, ascii_only: bool) -> None:
     written = json.dumps(value, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")

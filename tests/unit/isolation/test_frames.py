@@ -9,7 +9,7 @@ import struct
 from typing import Any, Iterator, List, Tuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.isolation.frames import LONGEST_FRAME, Frames, GarbledError
@@ -40,7 +40,6 @@ def received(frames: Frames) -> List[Any]:
     return list(iter(frames.receive, None))
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])  # of a machine with other work
 @given(st.lists(PLAIN.filter(lambda content: content is not None), max_size=4), st.lists(st.integers(1, 30), max_size=20))
 def test_frames_arrive_however_they_are_cut_and_glued(contents: List[Any], cuts: List[int]) -> None:
     """A copy of a process may answer between two answers of the original."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.isolation.task_process import TaskDiedError
@@ -138,7 +138,6 @@ def test_of_a_long_text_neither_the_place_nor_the_end_is_lost(desk: Office) -> N
     assert letter["traceback"].endswith(b"the very end\n")
 
 
-@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

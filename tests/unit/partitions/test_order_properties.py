@@ -7,7 +7,7 @@ import random
 from typing import Any, Dict, List, Optional
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.outcomes.retry import RetrySchedule
@@ -67,7 +67,6 @@ class Simulation:
 
 
 @pytest.mark.parametrize("ordering", ["key", "partition", "none"])
-@settings(max_examples=60, deadline=None)
 @given(count=st.integers(1, 60), share=st.floats(0, 1), chance=st.integers(0, 2**32).map(random.Random))
 def test_no_task_is_lost_and_each_lane_runs_in_order_one_at_a_time(
     ordering: str, count: int, share: float, chance: random.Random

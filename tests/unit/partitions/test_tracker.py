@@ -170,5 +170,5 @@ class Model(RuleBasedStateMachine):
         assert self.tracker.in_flight == len(self.open)
 
 
-Model.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
+Model.TestCase.settings = settings(stateful_step_count=25)
 TestTrackerAgainstAModel = Model.TestCase

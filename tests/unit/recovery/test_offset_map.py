@@ -36,7 +36,7 @@ def test_what_is_written_is_read_again(base: int, steps: List[int]) -> None:
     assert decode(encode(WRITER, HOME, base, done)) == OffsetMap(WRITER, HOME, base, done)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(bases, st.integers(), st.integers(1, 400), st.integers(6000, 9000))
 def test_too_much_loses_its_far_end_only(base: int, seed: int, longest: int, count: int) -> None:
     random = Random(seed)

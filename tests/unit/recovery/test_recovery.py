@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.partitions.tracker import SEGMENT_SIZE, merged
-from kafka_worker.recovery import journal
 from kafka_worker.recovery.offset_map import decode
 from kafka_worker.recovery.recovery import Recovery
-from tests.unit.lives import NOTHING, Life
+from tests.unit.lives import NOTHING, Life, small_journals
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> str:
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    small_journals(monkeypatch, 16, 4)
     return str(tmp_path / "slot-0.journal")
 
 
@@ -252,8 +252,7 @@ def wait_at_zero_while_others_are_done(life: Life, segments: int) -> None:
 
 def test_a_task_that_waits_for_hours_never_fills_the_journal(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the committed map holds is given up there, so that what came since is always in it."""
-    monkeypatch.setattr(journal, "RECORDS", 8)
-    monkeypatch.setattr(journal, "SCARCE", 4)
+    small_journals(monkeypatch, 8, 4)
     first = Life(path, *Life(None, 0, None).commit())
     wait_at_zero_while_others_are_done(first, 41)
 
@@ -266,8 +265,7 @@ def test_a_process_that_finds_very_much_done_does_not_fill_the_journal_with_it(
     path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """While the map stays as it was, nothing new is committed."""
-    monkeypatch.setattr(journal, "RECORDS", 8)
-    monkeypatch.setattr(journal, "SCARCE", 4)
+    small_journals(monkeypatch, 8, 4)
     first = Life(path, *Life(None, 0, None).commit())
     wait_at_zero_while_others_are_done(first, 40)
     again = Life(path, first.partition.stored.committed, first.partition.stored.metadata)
@@ -284,7 +282,7 @@ def test_a_process_that_finds_very_much_done_does_not_fill_the_journal_with_it(
 def test_a_full_journal_is_told_once_and_costs_no_more_than_what_it_did_not_hold(
     path: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(journal, "RECORDS", 8)
+    small_journals(monkeypatch, 8, 256)
     first = Life(path, *Life(None, 0, None).commit(), use_map=False)
     wait_at_zero_while_others_are_done(first, 20)
     complaints = [record.message for record in caplog.records]

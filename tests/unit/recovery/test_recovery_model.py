@@ -7,20 +7,17 @@ from random import Random
 from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.partitions.stored import UNKNOWN, Home
-from kafka_worker.recovery import journal
-from tests.unit.lives import NOTHING, Life
+from tests.unit.lives import NOTHING, Life, small_journals
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _small_journal() -> Iterator[None]:
-    """A file of a megabyte for each process would be most of the time that these tests take."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal, "RECORDS", 16)
-        patch.setattr(journal, "SCARCE", 4)
+        small_journals(patch, 16, 4)
         yield
 
 
@@ -28,7 +25,6 @@ def _small_journal() -> Iterator[None]:
 CHANCE = st.integers(0, 2**32).map(Random)
 
 
-@settings(max_examples=40, deadline=None)
 @given(CHANCE, st.booleans())
 def test_over_any_sequence_of_deaths_nothing_is_lost_and_nothing_done_is_run_again(chance: Random, use_map: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -125,7 +121,6 @@ class Broker:
                 life.answered(*place)
 
 
-@settings(max_examples=30, deadline=None)
 @given(CHANCE, st.booleans(), st.booleans())
 def test_whatever_is_done_to_topic_and_group_no_message_is_taken_for_done_that_was_not(
     chance: Random, use_map: bool, tells_ids: bool

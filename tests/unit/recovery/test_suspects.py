@@ -4,7 +4,7 @@ import json
 from typing import Any, Dict, List, Tuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.partitions.task import TaskId
@@ -65,13 +65,11 @@ def test_a_long_story_of_a_death_is_shortened() -> None:
     assert len(blamed({}, [HERE], "x" * 10_000, NOW)[HERE].how) == LONGEST_HOW
 
 
-@settings(max_examples=40)
 @given(memories)
 def test_as_text_nothing_is_lost(suspects: Suspects) -> None:
     assert decoded(encoded(suspects)) == suspects
 
 
-@settings(max_examples=40)
 @given(memories, st.lists(st.tuples(st.booleans(), places), max_size=20))
 def test_the_count_is_that_of_the_deaths_since_it_was_last_forgotten(
     before: Suspects, story: List[Tuple[bool, TaskId]]
@@ -92,7 +90,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=40)
 @given(st.text() | JSON.map(json.dumps) | JSON.map(lambda any_: json.dumps({"version": 1, "suspects": [any_]})))
 def test_whatever_stands_there_is_suspects_or_one_kind_of_error(text: str) -> None:
     try:

@@ -75,7 +75,6 @@ processes = st.builds(
 )
 
 
-@settings(max_examples=30, deadline=None)
 @given(processes)
 def test_never_more_is_in_flight_than_allowed_and_one_batch_whatever_stays_and_comes(process: Process) -> None:
     for turn in range(TURNS):
@@ -86,7 +85,6 @@ def test_never_more_is_in_flight_than_allowed_and_one_batch_whatever_stays_and_c
         assert process.number <= process.limit + process.ahead
 
 
-@settings(max_examples=30, deadline=None)
 @given(processes, st.sampled_from([1, 3, 10, 50]))
 def test_messages_of_one_weight_never_weigh_more_than_allowed_and_one_batch(process: Process, weight: int) -> None:
     process.weights = [weight]
@@ -97,7 +95,7 @@ def test_messages_of_one_weight_never_weigh_more_than_allowed_and_one_batch(proc
         assert process.weight <= max(process.limit, weight) + process.ahead + weight
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6)
 @given(st.integers(0, 1 << 32).map(Random), st.integers(20, 40), st.floats(0.4, 1.5))
 def test_with_as_many_partitions_as_places_what_comes_to_stay_in_nearly_half_as_many_stops_no_other(
     random: Random, limit: int, share: float
@@ -116,7 +114,6 @@ def test_with_as_many_partitions_as_places_what_comes_to_stay_in_nearly_half_as_
     assert went_on | process.stuck == set(range(len(process.partitions)))
 
 
-@settings(max_examples=30, deadline=None)
 @given(processes)
 def test_whatever_comes_to_stay_in_some_partitions_the_others_go_on(process: Process) -> None:
     """Heavy ones too, when only what is held stays."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, List, Optional, Tuple
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.ops.dead_letters.letter import (
@@ -94,7 +94,6 @@ RESOLVED = st.builds(
 REPLAYS = st.builds("{}:{}, the {}. time{}".format, NUMBERS, NUMBERS, NUMBERS, st.sampled_from(["", "x"]))
 
 
-@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(

@@ -7,7 +7,7 @@ import tempfile
 from typing import TYPE_CHECKING, Dict, Optional
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kafka_worker.shared.configuration.env_example import env_example
@@ -168,7 +168,6 @@ def test_help_names_every_flag_with_its_variable(capsys: pytest.CaptureFixture[s
     assert not {f"[{row.environment}]" for row in TABLE.values()} - set(words)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @example({"SETTINGS_FILE": "0\n0"})
 @given(st.dictionaries(st.sampled_from(sorted(row.environment for row in TABLE.values())), st.text()))
 def test_whatever_is_given_the_answer_is_a_configuration_or_its_faults(environ: Dict[str, str]) -> None:

@@ -40,7 +40,7 @@ def order(*place: Any) -> Order:
 
 
 @given(st.lists(ORDERS, max_size=10))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_orders_are_the_same_after_their_way_through_a_file_and_to_a_process(orders: List[Order]) -> None:
     assert decoded(encoded(orders)) == tuple(orders)
     assert of_rows(json.loads(json.dumps(as_rows(orders)))) == tuple(orders)

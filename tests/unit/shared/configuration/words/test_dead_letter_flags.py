@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Dict, List
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.shared.configuration import command_line
@@ -124,7 +124,6 @@ words = st.one_of(
 )
 
 
-@settings(max_examples=40)
 @given(st.lists(words, max_size=4), st.dictionaries(st.sampled_from(FLAGS), words), st.booleans())
 def test_any_words_are_understood_or_refused_in_words(said: List[str], flags: Dict[Flag, str], as_json: bool) -> None:
     wanted, found = read({flag.name: text if flag.value else True for flag, text in flags.items()}, said, NOW, as_json=as_json)
