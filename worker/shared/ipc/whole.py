@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import Counter
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from kafka_worker import __version__
 from kafka_worker.shared import routes
@@ -104,6 +104,13 @@ def utilization(slots: Iterable[SlotReport]) -> float:
     return sum(child.busy for child in children) / capacity if capacity else -1.0
 
 
+def _left_alone(slots: Iterable[SlotReport], had: Iterable[PartitionReport]) -> Set[Tuple[str, int]]:
+    """Partitions of dead processes that are to be replaced: of these nothing is known. `had`: those that others have."""
+    waiting = [slot.child for slot in slots if slot.child and not slot.pid and slot.restart_in >= 0]
+    theirs = {(partition.topic, partition.partition) for child in waiting for partition in child.partitions}
+    return theirs - {(partition.topic, partition.partition) for partition in had}
+
+
 def totals(slots: Iterable[SlotReport], work: Iterable[WorkCount]) -> Totals:
     """The sums over all processes that are there, and of the work of all that ever were."""
     slots = list(slots)
@@ -116,7 +123,7 @@ def totals(slots: Iterable[SlotReport], work: Iterable[WorkCount]) -> Totals:
         running=sum(1 for slot in slots if slot.state == "running"),
         partitions=len(partitions),
         lag=sum(max(0, partition.lag) for partition in partitions),
-        lag_unknown=sum(partition.lag < 0 for partition in partitions),
+        lag_unknown=sum(partition.lag < 0 for partition in partitions) + len(_left_alone(slots, partitions)),
         lag_seconds=max([partition.lag_seconds for partition in partitions], default=-1.0),
         in_flight=sum(partition.in_flight for partition in partitions),
         done=done["tasks", "done"],

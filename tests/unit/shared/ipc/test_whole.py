@@ -33,10 +33,13 @@ def test_totals_are_of_the_processes_that_are_there_and_of_the_work_of_all_that_
         WorkCount("tasks", "orders", "dead_letter", 4),
     ]
 
-    sums = totals([slot(0), slot(1, pid=0, state="backoff"), slot(2, child=child(partitions=[late, unknown]))], work)
+    had = child(partitions=[PARTITION, PARTITION._replace(partition=9), PARTITION._replace(partition=10)])
+    dead = slot(1, pid=0, state="backoff", restart_in=2.0, child=had)
+
+    sums = totals([slot(0), dead, slot(2, child=child(partitions=[late, unknown]))], work)
 
     assert (sums.done, sums.failed, sums.dead_letters) == (20, 3, 4)
-    assert (sums.lag, sums.lag_unknown) == (240, 1)
+    assert (sums.lag, sums.lag_unknown) == (240, 3), "what only a dead process had is not known"
     assert (sums.lag_seconds, sums.in_flight, sums.partitions, sums.running) == (341.0, 9, 3, 2)
 
 
