@@ -4,8 +4,8 @@
 
 `times` limits the trouble to the first so many runs of that message, counted over all processes; `while`, to the time in which
 the file of that path exists; without them, it never ends. A list of troubles has one for each run. `uses` names a dependency
-that the handler `depending` calls. Further troubles are the names in RAISED, and "recurse". "hold_gil" needs "hold_gil_ms";
-"stay" ends with the file `while`.
+that the handler `depending` calls. Further troubles are the names in RAISED, "recurse", and "files", which opens all that may
+be open. "hold_gil" needs "hold_gil_ms"; "stay" ends with the file `while`.
 "leak_mb" megabytes are kept for ever. What they do they write into the ledger that LEDGER names.
 """
 
@@ -29,6 +29,7 @@ from tests.support.ledger import Ledger
 EXIT_CODE = 42  # of a process that a handler ended
 SLICE_SECONDS = 0.01
 LEAKED: List[bytes] = []
+OPENED: List[int] = []
 
 
 class TroubleError(Exception):
@@ -194,6 +195,8 @@ def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
         trouble = trouble[_runs(message, ledger) - 1]
     if trouble in RAISED:
         raise RAISED[trouble](f"message {message['id']} says so")
+    while trouble == "files":
+        OPENED.append(os.open(os.devnull, os.O_RDONLY))
     if trouble == "recurse":
         _trouble(message, ledger)
     if trouble == "exit":
