@@ -16,6 +16,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.ipc.snapshot import as_json
 from kafka_worker.shared.ipc.stage import NOT_JOINED, StageHolder
 from kafka_worker.shared.system.awake import AwakeClock
+from kafka_worker.upkeep.time_limits import is_late
 from kafka_worker.upkeep.upkeep import Upkeep
 
 
@@ -48,10 +49,19 @@ class Heartbeat:
         busy = len({thread.name for thread, _ in running if not thread.apart})
         fields.update(self._use.update(busy, self._pool.capacity, time.monotonic()), hung=self.hung, librdkafka=LIBRARY)
         fields["resting"] = len(self._pool.threads) - self._pool.limit
-        fields["trouble"] = report.trouble or HOOK_WAITS.trouble or self._seat.trouble
+        fields["trouble"] = report.trouble or HOOK_WAITS.trouble or self._seat.trouble or self._all_late()
         if report.stage in NOT_JOINED:  # whoever begins from now on goes by them from the start
             fields["orders_known"] = self._loop.orders_told
         return {"report": as_json(report._replace(**fields)), "events": logs.take_events()}
+
+    def _all_late(self) -> str:
+        """That no call can begin because of others that were told to end; empty: some can, as far as is known."""
+        late = {thread.name for thread, task in self._loop.running() if not thread.apart and is_late(task)}
+        if not late or len(late) < self._pool.capacity:
+            return ""
+        return (
+            f"nothing more begins: {len(late)} calls, and no more may run, are longer than HANDLER_TIMEOUT_SECONDS (explain)"
+        )
 
     def poll_age(self) -> float:
         """Since when the poll loop has not turned. In awake seconds: after a pause of the whole process both have only just

@@ -171,6 +171,11 @@ class RunningCalls:
         return None
 
 
+def is_late(task: Task) -> bool:
+    """Whether its call has gone past the first limit, and runs on."""
+    return _place_in_context(task) in partition_of(task).overdue
+
+
 def _place_in_context(task: Task) -> Tuple[int, int]:
     """Where it is, in the form in which the handler's context knows it."""
     return message_of(task).partition(), message_of(task).offset()
