@@ -8,7 +8,7 @@ from typing import Dict, List, Optional, Set, Tuple
 
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.recovery.offset_map import decode, encode
-from tests.simulation.oracle import Id, Oracle, TopicPartition
+from tests.simulation.oracle import HOLE, MARKER, Id, Oracle, TopicPartition
 
 TOPIC, PARTITIONS = "topic", 2
 KEYS = (b"a", b"b", b"c")
@@ -72,22 +72,45 @@ class Broker:
         self.assignments: Dict[TopicPartition, int] = {}  # how often it was given away
         self._others = 0
         self.tells_ids = chance.random() < 0.5  # old ones do not
+        self.pending: Set[TopicPartition] = set()  # of which a transaction has offsets, and is not over
+        self.silence = chance.choice([0.0, 0.0, 0.5])  # of how many questions it does not answer in time
         self._made = 0  # topics of this name before
+        # Of a topic that is compacted, or written to by transactions, each offset may be one of these.
+        self._kinds = chance.choice([KEYS, KEYS, (*KEYS, HOLE), (*KEYS, MARKER, MARKER), (KEYS[0], HOLE, MARKER)])
+        self.low: Dict[TopicPartition, int] = {}  # the first offset that is there still
+        self.damaged: Dict[TopicPartition, Tuple[int, float, bool]] = {}  # offset, until when, whether clients step over it
         for number in range(PARTITIONS):
             oracle.keys[TOPIC, number] = []
+            self.low[TOPIC, number] = 0
             self.append((TOPIC, number), chance.randint(0, 12))
             oracle.begin((TOPIC, number), 0)
 
     def append(self, name: TopicPartition, count: int) -> None:
         """Messages are produced."""
-        self.oracle.keys[name] += [self.chance.choice(KEYS) for _ in range(count)]
+        self.oracle.keys[name] += [self.chance.choice(self._kinds) for _ in range(count)]
+
+    def happens(self, what: str, now: float) -> None:
+        """To one of its partitions, whoever has it."""
+        name = self.chance.choice(list(self.oracle.keys))
+        keys = self.oracle.keys[name]
+        if what == "more":
+            self.append(name, self.chance.randint(1, 6))
+        elif what == "retention" and not self._made:  # else as above
+            self.low[name] = self.chance.randint(self.low[name], len(keys))
+            keys[: self.low[name]] = [HOLE] * self.low[name]
+        elif what == "damage":  # of what is there, or of what comes
+            offset = self.chance.randint(max(self.low[name], len(keys) - 6), len(keys) + 3)
+            self.damaged[name] = (offset, now + self.chance.choice([2.0, 8.0, 30.0]), self.chance.random() < 0.5)
 
     def made_anew(self) -> None:
         """The topic is deleted, and another of its name takes its place. The broker forgets what was committed of it."""
         self._made += 1
         for name in list(self.oracle.keys):
             self.oracle.keys[name] = []
+            self.low[name] = 0
+            self.damaged.pop(name, None)
             self.append(name, self.chance.randint(1, 12))
+            self.oracle.keys[name][0] = KEYS[0]  # by which it is seen, where no ids are told: offsets go back
             self.group.pop(name, None)
             self.oracle.begin(name, 0)
 
@@ -131,20 +154,28 @@ class Broker:
 
     def elsewhere(self, name: TopicPartition, now: float) -> None:
         """Another member of the group has the partition, and does some of it."""
+        if name in self.pending:
+            return  # it waits for what is committed
         self._others += 1
         held, keys = self.held(name), self.oracle.keys[name]
         first = self.oracle.now(name).first
-        todo = [offset for offset in range(max(first, self.group.get(name, (0, ""))[0]), len(keys)) if offset not in held]
-        done = held | set(todo[: self.chance.randint(0, 4)])
-        for offset in done - held:
+        gaps = {offset for offset in range(len(keys)) if keys[offset] in (HOLE, MARKER)}
+        begin = max(first, self.group.get(name, (0, ""))[0])
+        todo = [offset for offset in range(begin, len(keys)) if offset not in held | gaps]
+        ran = set(todo[: self.chance.randint(0, 4)])
+        for offset in ran:
             self.oracle.outcome(self.oracle.place(name, offset), now, remembered=False)
-        target = min([offset for offset in range(first, len(keys)) if offset not in done], default=len(keys))
+        done = held | ran
+        target = min([offset for offset in range(first, len(keys)) if offset not in done | gaps], default=len(keys))
         beyond = [(offset, offset + 1) for offset in sorted(done) if offset >= target]
         self.store(name, target, encode(f"{self._others:08x}", self.home(), target, _joined(beyond)))
 
     def settled(self) -> bool:
         """Whether everything has its outcome, and is committed."""
-        return all(self.group.get(name, (0, ""))[0] >= len(keys) for name, keys in self.oracle.keys.items())
+        committed = {name: self.group.get(name, (0, ""))[0] for name in self.oracle.keys}
+        return not self.oracle.missing() and all(
+            key in (HOLE, MARKER) for name, offset in committed.items() for key in self.oracle.keys[name][offset:]
+        )
 
     def writer(self, name: TopicPartition) -> str:
         """Who committed last."""

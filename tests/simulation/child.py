@@ -4,6 +4,7 @@ simulated clock, with simulated threads, clients, lock and supervisor. Task proc
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from types import SimpleNamespace
@@ -12,40 +13,57 @@ from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 from kafka_worker.handler.context import Context
 from kafka_worker.isolation.task_process import TaskDiedError
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.stored import Stored
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.answers import Reject, Retry, Send
 from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.ipc.orders import Pauses, of_rows
 from kafka_worker.shared.ipc.snapshot import Stage
 from tests.simulation.broker import Broker, Message, as_value
 from tests.simulation.client import Client, Producer
-from tests.simulation.oracle import Id, TopicPartition
+from tests.simulation.oracle import LATEST_COMMIT_SECONDS, LATEST_TRANSACTION_SECONDS, Id, TopicPartition
 from tests.simulation.parts import WEIGHTS, SimulatedChild, in_place
 from tests.simulation.scheduler import Scheduler
+from tests.simulation.transactions import Transactional
 
 SECONDS = (0.0, 0.0, 0.0, 0.01, 0.3, 2.0, 9.0, 25.0)  # that a call takes
 ENDS = ["return"] * 7 + ["raise", "raise", "send", "retry", "reject", "obey"]  # how it ends
 
 
-class Host:
-    """What of a machine outlives a process: the slot's journal, and the suspects."""
+class Slot:
+    """What of a process outlives it: the journal, and what we know of it."""
 
-    def __init__(self, folder: str) -> None:
-        self.path = os.path.join(folder, "journal")
-        self.suspects = SuspectsFile(None)
+    def __init__(self, path: str) -> None:
+        self.path = path
         self.noted: Optional[Set[Id]] = None  # what the last process had in its hands when it was killed; None: it was not
         self.called: Set[Id] = set()  # what of it ran
         self.fresh: Dict[Id, float] = {}  # what its processes may remember as done, and since when
-        self.names: Dict[TopicPartition, Tuple[str, ...]] = {}  # of a partition: the commits that prove it
+        self.stored: Dict[TopicPartition, Stored] = {}  # of a partition: whose names are those of the commits that prove it
+
+    def proves(self, name: TopicPartition, writer: str) -> bool:
+        """Whether what it has noted counts when this is the commit that the broker has."""
+        return name in self.stored and writer in self.stored[name].names
+
+
+class Host:
+    """What of a machine outlives a process: the slots, and the suspects."""
+
+    def __init__(self, folder: str) -> None:
+        self.slots = [Slot(os.path.join(folder, f"slot-{number}.journal")) for number in range(2)]
+        self.suspects = SuspectsFile(None)
 
 
 class Plan(NamedTuple):
     """What will happen to a process."""
 
+    slot: int
     kill_at: int  # at this step; -1: not
     moves: List[float]  # seconds after the start when the group gives or takes
     stops: List[Tuple[float, Dict[str, Any]]]  # what the supervisor says, and when
-    drain_seconds: float
+    world: List[Tuple[float, str]]  # what happens to the topic, and when
+    orders: List[List[Any]]  # of operators, that are in force at its start
+    settings: Dict[str, Any]  # but for what is the same in all
     calm: bool  # nothing fails any more
     last: bool = False  # it is stopped as soon as everything is done
 
@@ -56,18 +74,24 @@ class Life:
     def __init__(self, broker: Broker, host: Host, plan: Plan, now: float) -> None:
         self.broker = broker
         self.oracle = broker.oracle
-        self.host = host
+        self.host, self.slot = host, host.slots[plan.slot]
         self.plan = plan
         self.code: Optional[ExitCode] = None  # of its end; None: it was killed
         self.scheduler = Scheduler(broker.chance, now, WEIGHTS, self._freeze)
         self.scheduler.kill_at = plan.kill_at
         self.oracle.fault = self.scheduler.fault
-        self.oracle.fresh = host.fresh
-        self.oracle.calls = set()
+        self.oracle.fresh = self.slot.fresh
+        self.oracle.calls, self.oracle.strange, self.oracle.pauses = set(), set(), {}
+        self.oracle.ordering = plan.settings["ordering"]
+        self._exactly_once = plan.settings["delivery"] == "exactly-once"
+        self.oracle.patience = LATEST_TRANSACTION_SECONDS if self._exactly_once else LATEST_COMMIT_SECONDS
+        if plan.settings["offset_map"] == "off":  # what is done behind a gap no commit says
+            self.oracle.patience = math.inf
         self.in_hand: Set[Id] = set()
         self.rejected: Set[Id] = set()
         self.left: Optional[bytes] = None  # of the journal, for whoever comes next
         self._client: Optional[Client] = None
+        self._transactional: List[Transactional] = []
         self._child: Any = None
         self._wishes = 0
         self._blamed = False
@@ -80,11 +104,12 @@ class Life:
         with ours, theirs, in_place(self):
             self._child = SimulatedChild(self, Channel(theirs))
             self._child._stage.move(Stage.WAITING)
-            self.scheduler.spawn(self._child._consume, "consumer")
+            self.scheduler.spawn(self._consume, "consumer")
             self.scheduler.spawn(self._main, "main")
             self.scheduler.spawn(self._supervise, "supervisor", ours)
+            self.scheduler.spawn(self._world, "world")
             self.scheduler.run()
-        with open(self.host.path, "wb") as file:
+        with open(self.slot.path, "wb") as file:
             file.write(self.left or b"")
         if self._child._journal is not None:
             self._child._journal._memory.close()  # now, because it holds a descriptor
@@ -92,7 +117,16 @@ class Life:
         self.oracle.fault = late.append
         if self._client is not None:
             self._client.crash()
+        for producer in self._transactional[-1:]:
+            producer.crash()
         return "".join([self.scheduler.problem, *late][:1]) or "".join(late)
+
+    def _consume(self) -> None:
+        try:
+            self._child._consume()
+        except ValueError:  # of a stage: who comes back from a long wait behind the deadline finds the process as good as gone
+            if self._child._stage.now is not Stage.CLOSED:
+                raise
 
     def _main(self) -> None:
         self.code = self._child._watch(SimpleNamespace(take=list))
@@ -101,12 +135,28 @@ class Life:
         self.scheduler.kill()
 
     def _supervise(self, connection: socket.socket) -> None:
+        self._order(self.plan.orders)
         began = self.scheduler.now
-        for at, wish in self.plan.stops:
+        for at, word in self.plan.stops:
             while self.scheduler.now < began + at and not (self.plan.last and self.broker.settled()):
                 self.scheduler.wait(min(5.0, began + at - self.scheduler.now))
-            connection.sendall(json.dumps({"stop": wish}).encode() + b"\n")
+            connection.sendall(json.dumps(word).encode() + b"\n")
             self._wishes += 1
+            if "orders" in word:
+                self._order(word["orders"])
+        self.scheduler.wait(None)
+
+    def _order(self, rows: List[List[Any]]) -> None:
+        pauses, now = Pauses(of_rows(rows)), self.scheduler.now
+        paused = {name for name in self.oracle.keys if pauses.of(*name)}
+        self.oracle.pauses = {name: self.oracle.pauses.get(name, now) for name in paused}
+        self.oracle.ordered.update(((row[0], row[1]), row[2]) for row in rows if row[2] is not None)
+
+    def _world(self) -> None:
+        began = self.scheduler.now
+        for at, what in self.plan.world:
+            self.scheduler.wait(max(0.0, began + at - self.scheduler.now))
+            self.broker.happens(what, self.scheduler.now)
         self.scheduler.wait(None)
 
     def seat_free(self) -> None:
@@ -119,15 +169,15 @@ class Life:
         running = [*self._child._pool.running(), *self._child._quarantine.running()]
         noted = {task[2].id for _, task in running} | self.in_hand
         if self._child._journal is not None:  # else what the process before left stands there as it was
-            self.host.noted = noted if self.code is None else None
-            self.host.called = set(self.oracle.calls)
+            self.slot.noted = noted if self.code is None else None
+            self.slot.called = set(self.oracle.calls)
         elif self._blamed:
-            self.host.called = set()
+            self.slot.called = set()
         self.oracle.forgets(noted)
 
     def _journal(self) -> bytes:
         try:
-            with open(self.host.path, "rb") as file:
+            with open(self.slot.path, "rb") as file:
                 return file.read()
         except OSError:
             return b""
@@ -144,12 +194,22 @@ class Life:
         attempts = self._child._settings.max_attempts
         return Producer(self.broker, self.scheduler, attempts, self.in_hand, self.rejected)
 
+    def transactional(self, *_: Any, **__: Any) -> Transactional:
+        attempts = self._child._settings.max_attempts
+        made = Transactional(self.broker, self.scheduler, attempts, self.rejected, last=self.plan.last)
+        self._transactional.append(made)
+        return made
+
     def _given(self, names: List[TopicPartition]) -> None:
-        """Of these has to be known what the broker says, and what this slot noted under a commit that the broker has."""
+        """Of these has to be known what the broker says, and what this slot noted under a commit that the broker has; or where
+        it was in another one, what that did."""
         for name in names:
-            known = self.broker.held(name)
-            if self.broker.writer(name) in self.host.names.get(name, ()):
-                known.update(task.offset for task in self.oracle.remembered(name))
+            known, writer = self.broker.held(name), self.broker.writer(name)
+            ours = self.slot.proves(name, writer)
+            for slot in [self.slot] if ours else self.host.slots:
+                known.update(self.oracle.offsets(name, slot.fresh) if slot.proves(name, writer) else ())
+            if not ours:
+                self.oracle.strange.update(task for task in self.oracle.calls if task.name == name)
             self.oracle.known[name] = known
 
     def _taken(self, names: List[TopicPartition]) -> None:
@@ -163,7 +223,7 @@ class Life:
             )
             known = self.oracle.known[name]
             self.oracle.forgets([task for task in self.oracle.remembered(name) if task.offset not in known])
-            self.host.names[name] = partition.stored.names
+            self.slot.stored[name] = partition.stored
 
     def _gone(self, names: List[TopicPartition]) -> None:
         """What of these is in a thread's hand counts no more, whatever becomes of it."""
@@ -183,14 +243,14 @@ class Life:
 
     def blamed(self, places: Set[Tuple[str, int, int]]) -> None:
         self._blamed = True
-        self.oracle.suspected(places, self.host.noted, self.host.called)
+        self.oracle.suspected(places, self.slot.noted, self.slot.called)
 
     # ---- the handler ----
 
     def call(self, message: Message, partition: Partition, attempt: int) -> Any:
         task, chance = message.id, self.broker.chance
-        self.oracle.called(task)
-        what = "return" if self.plan.calm else chance.choice(ENDS)
+        self.oracle.called(task, self.scheduler.now)
+        what = "return" if self.plan.calm else chance.choice(ENDS + ["send"] * 6 * self._exactly_once)
         seconds = chance.choice(SECONDS[:4] if self.plan.calm else SECONDS)
         context = Context(message, partition, attempt)
         if what == "obey":

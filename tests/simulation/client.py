@@ -5,13 +5,15 @@ ahead of what `consume` has yet to return.
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.partitions.stored import Home
-from tests.simulation.broker import NOTHING, TOPIC, Broker, Message, of_value
+from tests.simulation.broker import NOTHING, TOPIC, Broker, of_value
+from tests.simulation.fetching import Delivered, Fetching
 from tests.simulation.oracle import Id, TopicPartition
 from tests.simulation.scheduler import Scheduler
 
@@ -38,13 +40,12 @@ class Client:
         self._moves = moves
         self._way: List[_Commit] = []
         self._answers: List[Tuple[Optional[KafkaError], List[ClientPartition]]] = []
-        self._fetch: Dict[TopicPartition, int] = {}  # what is assigned, and what is delivered next of it
-        self._position: Dict[TopicPartition, int] = {}
+        self._fetching = Fetching(broker, lambda: scheduler.now)
+        self._begins: Dict[TopicPartition, int] = {}  # where the child has said, of what is just assigned
         self._epoch: Dict[TopicPartition, int] = {}  # that the client knows of
         self._seen: Dict[
             TopicPartition, int
         ] = {}  # that the child may know of: what was delivered is looked at by the next poll
-        self._paused: Set[TopicPartition] = set()
         self.on_gone: Callable[[List[TopicPartition]], None] = lambda _names: None
         self.on_taken: Callable[[List[TopicPartition]], None] = lambda _names: None
         self.on_given: Callable[[List[TopicPartition]], None] = lambda _names: None
@@ -55,42 +56,48 @@ class Client:
         self._callbacks = {"assign": on_assign, "revoke": on_revoke, "lost": on_lost}
 
     def unsubscribe(self) -> None:
-        self._take(sorted(self._fetch), "revoke")
+        self._take(sorted(self._fetching.next), "revoke")
+
+    def consumer_group_metadata(self) -> Any:
+        return SimpleNamespace(assignments=dict(self._broker.assignments), epochs=dict(self._seen))
 
     def memberid(self) -> None:
         """Its word is out at once."""
 
     def assignment(self) -> List[ClientPartition]:
-        return [ClientPartition(*name) for name in self._fetch]
+        return [ClientPartition(*name) for name in self._fetching.next]
 
     def close(self) -> None:
-        self._take(sorted(self._fetch), "revoke")
+        self._take(sorted(self._fetching.next), "revoke")
 
     def _move(self, *, inside: bool) -> None:
         """The group has changed its mind. `inside` a batch things only go away: for them to come back within one, or to begin
         anew, the network would have to be quicker than a call that does not wait."""
-        missing = [name for name in self._oracle.keys if name not in self._fetch]
+        missing = [name for name in self._oracle.keys if name not in self._fetching.next]
         if missing and inside:
             return
         del self._moves[0]
         if missing:
             self._give(missing)
             return
-        what = self._chance.choice(["revoke", "revoke", "revoke", "lost"] + ["anew", "anew, unnoticed"] * (not inside))
+        what = self._chance.choice(["revoke", "revoke", "revoke", "lost", "lost"] + ["anew", "anew, unnoticed"] * (not inside))
         if what == "anew, unnoticed":
             # Where the broker tells no ids, nobody can see it but by offsets that go back.
-            if self._broker.tells_ids or all(position > 0 for position in self._position.values()):
+            went_back = not self._broker.damaged and all(position > 0 for position in self._fetching.position.values())
+            if self._broker.tells_ids or went_back:
                 self._broker.made_anew()
-                self._fetch = dict.fromkeys(self._fetch, 0)
+                for name in self._fetching.next:
+                    self._fetching.next[name] = 0
+                    self._fetching.anew(name)
             return
         if what == "anew":
             self._broker.made_anew()
-        names = sorted(self._fetch)
+        names = sorted(self._fetching.next)
         self._take(
             names if what == "anew" else self._chance.sample(names, self._chance.randint(1, len(names))),
             "revoke" if what == "revoke" else "lost",
         )
-        missing = [name for name in self._oracle.keys if name not in self._fetch]
+        missing = [name for name in self._oracle.keys if name not in self._fetching.next]
         for name in missing:
             if self._chance.random() < 0.3:
                 self._broker.elsewhere(name, self._scheduler.now)
@@ -103,18 +110,18 @@ class Client:
         for name in names:
             self._broker.assignments[name] = self._broker.assignments.get(name, 0) + 1
             self._broker.since[name] = self._scheduler.now
-            self._paused.discard(name)
+            self._fetching.paused.discard(name)
         self.on_given(names)
+        self._begins = {}
         self._callbacks["assign"](self, [ClientPartition(*name) for name in names])
         self.on_taken(names)
         for name in names:
-            offset = self._broker.group.get(name, (0, ""))[0]
-            self._fetch[name] = offset if offset <= len(self._oracle.keys[name]) else 0
-            self._position[name] = NOTHING
+            self._fetching.begin(name, self._begins.get(name, self._broker.group.get(name, (0, ""))[0]))
             self._epoch[name] = self._seen[name] = self._oracle.epochs[name]
 
-    def incremental_assign(self, _places: List[ClientPartition]) -> None:
+    def incremental_assign(self, places: List[ClientPartition]) -> None:
         """They are assigned when the callback returns, and paused then if they were."""
+        self._begins = {(p.topic, p.partition): p.offset for p in places if p.offset != NOTHING}
 
     def _take(self, names: List[TopicPartition], how: str) -> None:
         if not names:
@@ -126,35 +133,40 @@ class Client:
         self._callbacks[how](self, [ClientPartition(*name) for name in names])
         self.arrived(flush=True)
         for name in names:
-            del self._fetch[name], self._position[name], self._epoch[name]
+            self._fetching.forget(name)
+            del self._epoch[name]
             self._broker.since.pop(name, None)
         self.on_gone(names)
 
     # ---- messages ----
 
-    def poll(self, timeout: float) -> Optional[Message]:
+    def poll(self, timeout: float) -> Optional[Delivered]:
         self._seen = dict(self._epoch)
         self._scheduler.wait(timeout, self._something, lazy=True)
         self.look()
         self._serve()
         return next(iter(self._delivered(1)), None)
 
-    def consume(self, most: int, _timeout: float) -> List[Message]:
+    def consume(self, most: int, _timeout: float) -> List[Delivered]:
         if self._chance.random() < 0.2:
             self._serve(inside=True)
-        return self._delivered(most)
+        out = self._delivered(most)
+        while out and len(out) < most and self._chance.random() < 0.3:
+            out += self._delivered(most - len(out))
+        return out
 
     def look(self) -> None:
         """What follows from the time."""
         self.arrived()
-        for name in self._fetch:
+        self._fetching.look()
+        for name in self._fetching.next:
             if name in self._broker.since and self._epoch[name] == self._oracle.epochs[name]:
                 self._oracle.late(name, self._broker.held(name), self._broker.since[name], self._scheduler.now)
 
     def _something(self) -> bool:
         now = self._scheduler.now
         due = [*self._moves[:1], *(commit.arrives for commit in self._way[:1])]
-        return bool(self._answers or self._deliverable()) or any(at <= now for at in due)
+        return bool(self._answers or self._fetching.ready()) or any(at <= now for at in due)
 
     def _serve(self, *, inside: bool = False) -> None:
         answers, self._answers = self._answers, []
@@ -163,40 +175,44 @@ class Client:
         if self._moves and self._moves[0] <= self._scheduler.now:
             self._move(inside=inside)
 
-    def _deliverable(self) -> List[TopicPartition]:
-        return [name for name, at in self._fetch.items() if name not in self._paused and at < len(self._oracle.keys[name])]
-
-    def _delivered(self, most: int) -> List[Message]:
-        names = self._deliverable()
-        if not names or not most:
+    def _delivered(self, most: int) -> List[Delivered]:
+        self._fetching.look()
+        names = self._fetching.ready()
+        if not names:
             return []
         name = self._chance.choice(names)
-        first = self._fetch[name]
-        behind = min(len(self._oracle.keys[name]), first + self._chance.randint(1, most))
-        self._fetch[name] = self._position[name] = behind
         self._epoch[name] = self._oracle.epochs[name]
-        keys = self._oracle.keys[name]
-        return [Message(self._oracle.place(name, offset), keys[offset]) for offset in range(first, behind)]
+        return self._fetching.read(name, self._chance.randint(1, most))
 
     def pause(self, places: List[ClientPartition]) -> None:
-        self._paused.update((place.topic, place.partition) for place in places)
+        for place in places:
+            self._fetching.paused.add((place.topic, place.partition))
+            self._fetching.anew((place.topic, place.partition))
 
     def resume(self, places: List[ClientPartition]) -> None:
-        self._paused.difference_update((place.topic, place.partition) for place in places)
+        self._fetching.paused.difference_update((place.topic, place.partition) for place in places)
 
     def seek(self, place: ClientPartition) -> None:
         name = (place.topic, place.partition)
-        self._fetch[name], self._position[name] = 0, NOTHING
+        if name not in self._fetching.next or self._chance.random() < 0.1:
+            raise KafkaException(KafkaError(KafkaError._STATE))
+        # Of a topic made anew, of which nothing has come yet, a real client tells before that, or nobody can know it.
+        self._fetching.begin(name, place.offset if self._epoch[name] == self._oracle.epochs[name] else 0)
+        if place.offset >= 0:
+            return
         self._broker.assignments[name] += 1
         if name in self._broker.since:
             self._broker.since[name] = self._scheduler.now
         self._oracle.forgets(self._oracle.remembered(name))
+        self._oracle.strange.update(task for task in self._oracle.calls if task.name == name)
 
     def position(self, places: List[ClientPartition]) -> List[ClientPartition]:
-        return [ClientPartition(p.topic, p.partition, self._position.get((p.topic, p.partition), NOTHING)) for p in places]
+        at = self._fetching.position
+        return [ClientPartition(p.topic, p.partition, at.get((p.topic, p.partition), NOTHING)) for p in places]
 
     def get_watermark_offsets(self, place: ClientPartition, cached: bool) -> Tuple[int, int]:
-        return 0, len(self._oracle.keys[place.topic, place.partition])
+        name = (place.topic, place.partition)
+        return self._broker.low[name], len(self._oracle.keys[name])
 
     # ---- commits ----
 
@@ -206,6 +222,12 @@ class Client:
 
     def committed(self, places: List[ClientPartition], timeout: float) -> List[ClientPartition]:
         self.arrived()
+        for place in places:
+            if (place.topic, place.partition) in self._broker.since:
+                self._broker.since[place.topic, place.partition] = self._scheduler.now
+        pending = self._broker.pending.intersection((place.topic, place.partition) for place in places)
+        if pending or self._chance.random() < self._broker.silence:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
         stored = [self._broker.group.get((place.topic, place.partition), (NOTHING, "")) for place in places]
         return [ClientPartition(p.topic, p.partition, *each) for p, each in zip(places, stored)]
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from typing import Any, Callable, Dict, Iterator, List, Tuple, cast
+from typing import Any, Dict, Iterable, Iterator, List, Tuple, cast
 from unittest.mock import patch
 
+from kafka_worker.draining.ongoing import Ongoing
+from kafka_worker.kafka.incoming.rewinds import Rewinds
+from kafka_worker.kafka.outgoing.transactions import Transactions
 from kafka_worker.loop import ConsumerLoop
 from kafka_worker.outcomes import decisions
 from kafka_worker.partitions import stored
@@ -19,6 +22,7 @@ from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.offset_map import decode
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared.ipc.snapshot import Stage
+from tests.simulation.oracle import TopicPartition
 from tests.simulation.parts import MOVING, WEIGHTS, Seat
 
 _restore, _release, _due, _at_rest = Recovery.restore, Journal.release, Commits.due, ConsumerLoop._turn_at_rest
@@ -76,10 +80,27 @@ def _by_position(self: Partition, position: int) -> int:
     return watermark if self.tracker.in_flight else max(position, watermark)
 
 
+def _stays_at_its_end(_self: Partition, _offset: int) -> None:
+    """What was told of its end holds, whatever is given back."""
+
+
+def _the_newest(self: Rewinds, name: TopicPartition, offset: int, *, when_resumed: bool) -> None:
+    if not when_resumed:
+        self.places.pop(name, None)
+    _add(self, name, offset, when_resumed=when_resumed)
+
+
+_add = Rewinds.add
+
+
+def _knows_none(_self: Ongoing, _partitions: Iterable[Partition]) -> None:
+    """Whatever runs of them."""
+
+
 WEIGHTS[_two_looks.__code__] = MOVING
 
 #: By what was wrong: what takes the place of what.
-MUTATIONS: Dict[str, List[Tuple[Any, str, Callable[..., Any]]]] = {
+MUTATIONS: Dict[str, List[Tuple[Any, str, Any]]] = {
     "nothing committed proves what was noted": [(Recovery, "restore", _by_nothing)],
     "a record with a task that still runs stays valid": [
         (Recovery, "__init__", _opened),
@@ -90,6 +111,10 @@ MUTATIONS: Dict[str, List[Tuple[Any, str, Callable[..., Any]]]] = {
     "the position is committed while something is in hand": [(Partition, "target", _by_position)],
     "no commit in a revocation": [(Commits, "due", _never_while_deaf)],
     "no commit in a drain": [(ConsumerLoop, "_turn_at_rest", _not_at_rest)],
+    "what is given back leaves the end reached": [(Partition, "comes_again", _stays_at_its_end)],
+    "a place that is tried again takes that of what is given back": [(Rewinds, "add", _the_newest)],
+    "a call that goes on is not known": [(Ongoing, "receive", _knows_none)],
+    "a transaction begins while another is under way": [(Transactions, "free", property(lambda _: True))],
     "a failure of a closed partition counts": [(decisions, "VERDICTS", BaseException)],
 }
 

@@ -11,7 +11,10 @@ from typing import Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tu
 
 TopicPartition = Tuple[str, int]
 
+HOLE, MARKER = b"", b"marker"  # in the place of a key: nothing is delivered of it; the client's position goes past a marker
 LATEST_COMMIT_SECONDS = 16.0  # an interval, two polls of an idle topic, and the broker's time
+LATEST_TRANSACTION_SECONDS = 32.0  # some fail
+PAUSED_SECONDS = 8.0  # in which a process goes by an order of an operator: two lazy waits, and some
 
 
 class Id(NamedTuple):
@@ -37,10 +40,15 @@ class Oracle:
     def __init__(self) -> None:
         self.epochs: Dict[TopicPartition, int] = {}
         self.histories: Dict[Tuple[TopicPartition, int], History] = {}
-        self.keys: Dict[TopicPartition, List[bytes]] = {}
+        self.keys: Dict[TopicPartition, List[bytes]] = {}  # by offset
+        self.ordering, self.patience = "key", LATEST_COMMIT_SECONDS
         self.calls: Set[Id] = set()  # that are running, in a handler, of the process that lives
         self.cancelled: Dict[Id, int] = {}  # attempts that ended because we told them to
         self.failures: Dict[Id, int] = {}  # attempts that failed by themselves
+        self.strange: Set[Id] = set()  # calls that began before somebody else had their partition
+        self.sent: Set[Id] = set()  # of what the records of a transaction tell
+        self.ordered: Set[Tuple[TopicPartition, int]] = set()  # places that an operator has had parked at any time
+        self.pauses: Dict[TopicPartition, float] = {}  # what an operator has paused, and since when that is known
         self.fresh: Dict[Id, float] = {}  # outcomes that the slot may remember, and since when
         self.known: Dict[TopicPartition, Set[int]] = {}  # offsets that the owner has to know as done, of the present epoch
         self.fault: Callable[[str], None] = _raise
@@ -61,36 +69,53 @@ class Oracle:
 
     # ---- handlers ----
 
-    def called(self, task: Id) -> None:
+    def owed(self, name: TopicPartition, behind: Optional[int] = None) -> List[int]:
+        """Offsets, below `behind`, of which the present epoch has to do something, and has not."""
+        history, keys = self.now(name), self.keys[name]
+        return [
+            offset
+            for offset in range(history.first, len(keys) if behind is None else behind)
+            if keys[offset] not in (HOLE, MARKER) and offset not in history.done
+        ]
+
+    def called(self, task: Id, now: float) -> None:
         """A handler is called."""
         if task.epoch == self.epochs[task.name]:
-            done, keys = self.now(task.name).done, self.keys[task.name]
+            keys = self.keys[task.name]
             if task.offset in self.known.get(task.name, ()):
                 self.fault(f"{task} runs again, although that it was done was remembered")
             earlier = [
                 offset
-                for offset in range(self.now(task.name).first, task.offset)
-                if keys[offset] == keys[task.offset] and offset not in done
+                for offset in self.owed(task.name, task.offset)
+                if self._in_order(keys[offset], keys[task.offset]) and (task.name, offset) not in self.ordered
             ]
             if earlier:
-                self.fault(f"{task} starts before {earlier} of the same key")
+                self.fault(f"{task} starts before {earlier}, and ORDERING is {self.ordering}")
+            if task in self.calls - self.strange:
+                self.fault(f"{task} is called beside itself")
+        if now > self.pauses.get(task.name, now) + PAUSED_SECONDS:
+            self.fault(f"{task} starts although it is paused")
         self.calls.add(task)
+
+    def _in_order(self, one: bytes, another: bytes) -> bool:
+        return self.ordering == "partition" or (self.ordering == "key" and one == another)
 
     def returned(self, task: Id, now: float, *, done: bool, remembered: bool) -> None:
         """The call is over. `done`: that is its outcome; `remembered`: and its partition was still the child's."""
         self.calls.discard(task)
+        self.strange.discard(task)
         if done:
             self.outcome(task, now, remembered=remembered)
 
     def outcome(self, task: Id, now: float, *, remembered: bool) -> None:
         """The message has its outcome."""
         self.histories[task.name, task.epoch].done.setdefault(task.offset, now)
-        if remembered:
+        if remembered and (task.name, task.offset) not in self.ordered:  # of its call, or of its letter: nobody knows
             self.fresh[task] = now
 
     def dead_letter(self, task: Id, most_attempts: int, *, rejected: bool) -> None:
         """A dead letter is about to be stored."""
-        if not rejected and self.failures.get(task, 0) < most_attempts:
+        if not rejected and (task.name, task.offset) not in self.ordered and self.failures.get(task, 0) < most_attempts:
             self.fault(f"{task} is a dead letter after {self.failures.get(task, 0)} failures of its own")
 
     def forgets(self, tasks: Iterable[Id]) -> None:
@@ -100,20 +125,24 @@ class Oracle:
 
     def remembered(self, name: TopicPartition) -> List[Id]:
         """What the slot may remember as done, of the present epoch."""
-        return [task for task in self.fresh if task.name == name and task.epoch == self.epochs[name]]
+        return [Id(name, self.epochs[name], offset) for offset in self.offsets(name, self.fresh)]
+
+    def offsets(self, name: TopicPartition, fresh: Dict[Id, float]) -> List[int]:
+        """The same of any slot."""
+        return [task.offset for task in fresh if task.name == name and task.epoch == self.epochs[name]]
 
     # ---- the broker ----
 
     def committed(self, name: TopicPartition, offset: int, done: List[int]) -> None:
         """The broker has stored this offset, and a map that says what is done beyond it."""
-        history = self.now(name)
-        wrong = [each for each in [*range(history.first, offset), *done] if each not in history.done]
+        owed = self.owed(name)
+        wrong = [each for each in owed if each < offset or each in done]
         if wrong:
             self.fault(f"{name}: committed {offset} {done} without an outcome of {wrong}")
 
     def believed(self, name: TopicPartition, offsets: List[int]) -> None:
         """The child takes these for done."""
-        wrong = [offset for offset in offsets if offset not in self.now(name).done]
+        wrong = [offset for offset in self.owed(name) if offset in offsets]
         if wrong:
             self.fault(f"{name}: {wrong} are taken for done, and have no outcome")
 
@@ -123,17 +152,12 @@ class Oracle:
         for task in self.remembered(name):
             if task.offset not in held:
                 age = now - max(since, self.fresh[task])
-                if age > LATEST_COMMIT_SECONDS:
+                if age > self.patience:
                     self.fault(f"{task} is done for {age:.1f} s, and no commit says so")
 
     def missing(self) -> List[Id]:
         """What has no outcome yet."""
-        return [
-            Id(name, epoch, offset)
-            for name, epoch in self.epochs.items()
-            for offset in range(self.now(name).first, len(self.keys[name]))
-            if offset not in self.now(name).done
-        ]
+        return [Id(name, epoch, offset) for name, epoch in self.epochs.items() for offset in self.owed(name)]
 
     # ---- deaths ----
 
@@ -145,7 +169,8 @@ class Oracle:
                 self.fault(f"{places} are suspects, and nothing has died")
             return
         allowed = {(*task.name, task.offset) for task in noted}
-        wanted = {(*task.name, task.offset) for task in called}
+        # A call whose message was parked goes on in vain, and may have its letter for an outcome.
+        wanted = {(*task.name, task.offset) for task in called if (task.name, task.offset) not in self.ordered}
         if not wanted <= places <= allowed:
             self.fault(f"suspects are {places}, and what ran was {called}")
 

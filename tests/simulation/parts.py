@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any, Deque, Iterator, List, Tuple
 from unittest.mock import patch
 
 from kafka_worker import build, loop, process
-from kafka_worker.draining import ending, settling
+from kafka_worker.draining import ending, ongoing, settling
 from kafka_worker.kafka import consumer
-from kafka_worker.kafka.incoming import backpressure, beginnings, prefetch
-from kafka_worker.kafka.outgoing import outbox
+from kafka_worker.kafka.incoming import backpressure, beginnings, prefetch, rewinds
+from kafka_worker.kafka.outgoing import outbox, transactions, transactor
+from kafka_worker.kafka.outgoing.transactor import Transactor
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes import decisions, results, retry
 from kafka_worker.outcomes.retry import policies
-from kafka_worker.ownership import arrivals, committer, ownership
+from kafka_worker.ownership import arrivals, committer, ownership, reading, starting
 from kafka_worker.partitions import assignment, closing, commits, flow, intake, lanes, stored, task, tracker
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools import handler_thread, thread_pool
@@ -27,8 +28,11 @@ from kafka_worker.process import ChildProcess
 from kafka_worker.recovery import journal, quarantine, recovery
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.shared.ipc.channel import Channel
+from kafka_worker.shared.ipc.orders import of_rows
 from kafka_worker.shared.settings import Settings
+from kafka_worker.shared.system import memory
 from kafka_worker.shared.system.deadline import Deadline
+from kafka_worker.steering import parking, steering
 from kafka_worker.upkeep.time_limits import TimeLimits
 from kafka_worker.upkeep.upkeep import Upkeep
 from tests.simulation.client import Ids
@@ -39,13 +43,15 @@ if TYPE_CHECKING:
     from tests.simulation.child import Life
 
 SEGMENT, RECORDS = 8, 64  # offsets a segment, and segments a journal: small, so that a few messages fill some
+PREFETCH = 3000  # bytes: five messages
 ORDINARY, HOT, MOVING = 1, 6, 60
 
 #: Where threads may change, and how much a line counts towards it: most where one thread looks at what another moves.
 WEIGHTS = Weighted(finely=Pool._serve_one.__code__)
 for _module in (
     arrivals, assignment, closing, commits, committer, consumer, decisions, ending, flow, intake, journal, loop, outbox,
-    ownership, process, recovery, results, retry, stored, backpressure, beginnings, prefetch,
+    ownership, process, recovery, results, retry, stored, backpressure, beginnings, prefetch, rewinds, reading, starting,
+    steering, parking, ongoing, transactions, transactor,
 ):  # fmt: skip
     WEIGHTS.add(_module, ORDINARY)
 for _module in (lanes, settling, task, tracker):
@@ -62,8 +68,8 @@ class SimulatedChild(ChildProcess):
 
     def __init__(self, life: Life, channel: Channel) -> None:
         self._life = life
-        settings = simulated_settings(drain_seconds=life.plan.drain_seconds)
-        super().__init__(settings, 0, channel)
+        settings = simulated_settings(**life.plan.settings)
+        super().__init__(settings, life.plan.slot, channel, of_rows(life.plan.orders))
         self._seat: Any = Seat(life)
         self._build({})
 
@@ -76,6 +82,7 @@ class SimulatedChild(ChildProcess):
         policy = policies(settings, life.broker.chance.random)
         parts = build.parts(settings, pool, quarantine, policy, Member("host", 0), self._open_journal, clock)
         self._loop = loop.ConsumerLoop(settings, parts, self._stage, clock)
+        self._loop.order(self._orders)
         self._pool, self._quarantine = pool, quarantine
         self._upkeep = Upkeep(settings, pool, clock, resident=lambda: 0)
         self._time_limits = TimeLimits(settings, self._loop.running, life.host.suspects, clock)
@@ -112,18 +119,18 @@ class _Tokens:
     scheduler: Scheduler
 
     def __init__(self) -> None:
-        self._items: Deque[None] = deque()
+        self._items: Deque[Any] = deque()
 
-    def put(self, item: None) -> None:
+    def put(self, item: Any) -> None:
         self._items.append(item)
 
     def qsize(self) -> int:
         return len(self._items)
 
-    def get(self) -> None:
+    def get(self) -> Any:
         while not self._items:
             self.scheduler.wait(None, lambda: bool(self._items))
-        self._items.popleft()
+        return self._items.popleft()
 
 
 class _Event:
@@ -224,7 +231,7 @@ def in_place(life: Life) -> Iterator[None]:
         get_ident=threading.get_ident,
         get_native_id=threading.get_native_id,
     )
-    files = SimpleNamespace(slot_journal=lambda *_: life.host.path)
+    files = SimpleNamespace(slot_journal=lambda *_: life.slot.path)
     selectors = SimpleNamespace(DefaultSelector=selector, EVENT_READ=1, BaseSelector=object)
     with contextlib.ExitStack() as stack:
         for module, changes in (
@@ -236,11 +243,15 @@ def in_place(life: Life) -> Iterator[None]:
             (consumer, {"create_consumer": life.client, "TopicIds": lambda _properties: Ids(life.broker),
                         "Asker": lambda _properties: lambda _names: Future()}),  # nobody answers
             (outbox, {"Producer": life.producer}),
+            (build, {"Transactor": lambda properties: Transactor(properties, life.transactional)}),
+            (transactor, {"time": time, "threading": threads, "SimpleQueue": tokens}),
             (quarantine, {"TaskProcess": task_process}),
+            (memory, {"MOST_PREFETCH_BYTES": PREFETCH}),
             (tracker, {"SEGMENT_SIZE": SEGMENT}),
             (stored, {"new_name": lambda: f"{life.broker.chance.getrandbits(32):08x}"}),
             (journal, {"SEGMENT_SIZE": SEGMENT, "RECORDS": RECORDS, "_RECORD": journal._HEADER.size + SEGMENT,
-                       "_SIZE": 128 + RECORDS * (journal._HEADER.size + SEGMENT), "SCARCE": 4, "boot_id": lambda: b"boot"}),
+                       "_SIZE": 128 + RECORDS * (journal._HEADER.size + SEGMENT), "SCARCE": 4, "boot_id": lambda: b"boot",
+                       "_of_same_file": lambda _: []}),  # it takes longer the more schedules were played
         ):  # fmt: skip
             for name, value in changes.items():
                 stack.enter_context(patch.object(module, name, value))

@@ -10,12 +10,12 @@ import random
 import tempfile
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from tests.simulation.broker import Broker
+from tests.simulation.broker import PARTITIONS, TOPIC, Broker
 from tests.simulation.child import Host, Life, Plan
 from tests.simulation.oracle import Oracle
 
 MOST_LIVES = 4
-QUIET_SECONDS = 400.0  # within which the last process has done everything
+QUIET_SECONDS = 2000.0  # within which the last process has done everything
 
 
 @contextlib.contextmanager
@@ -42,6 +42,8 @@ class Schedule:
         self.broker = Broker(self.chance, self.oracle)
         self.lives: List[str] = []
         self._now = 1000.0
+        self._offset_map = self.chance.choice(["on"] * 4 + ["off"])
+        self._orders: List[List[Any]] = []  # of operators, that are in force
         self._hosts = 0
         self._host = self._another_host()
 
@@ -52,8 +54,11 @@ class Schedule:
             if problem:
                 return problem
             self._between()
-        end = [(QUIET_SECONDS, {"seconds": 30.0, "leave": True})]
-        problem = self._live(Plan(-1, [0.1], end, 60.0, calm=self.chance.random() < 0.7, last=True))
+        calm = self.chance.random() < 0.7
+        end: List[Tuple[float, Dict[str, Any]]] = [(5.0, {"orders": []})]
+        end.append((QUIET_SECONDS, {"stop": {"seconds": 30.0, "leave": True}}))
+        settings = self._settings(60.0)
+        problem = self._live(Plan(self._slot(), -1, [0.1], end, [], self._orders, settings, calm=calm, last=True))
         if problem:
             return problem
         missing = self.oracle.missing()
@@ -71,16 +76,51 @@ class Schedule:
         chance = self.chance
         kill_at = chance.choice([-1, chance.randint(1, 60), chance.randint(1, 400), chance.randint(1, 2000)])
         moves = [0.1, *sorted(chance.uniform(0.1, 60.0) for _ in range(chance.randint(0, 4)))]
-        stops: List[Tuple[float, Dict[str, Any]]] = [(chance.uniform(0.0, 60.0), {"leave": chance.random() < 0.5})]
+        stop = chance.uniform(0.0, 60.0)
+        stops: List[Tuple[float, Dict[str, Any]]] = [(stop, {"stop": {"leave": chance.random() < 0.5}})]
         if chance.random() < 0.5:
-            stops.append((stops[0][0] + chance.uniform(0.0, 20.0), {"seconds": chance.choice([0.0, 1.0, 5.0])}))
-        return Plan(kill_at, moves, stops, chance.choice([1.0, 60.0]), calm=False)
+            hurry = {"seconds": chance.choice([0.0, 1.0, 5.0])}
+            stops.append((stop + chance.uniform(0.0, 20.0), {"stop": hurry}))
+        world = chance.choices(["more", "retention", "damage"], [5, 1, 3], k=chance.choice([0, 0, 2, 5]))
+        happens = sorted((chance.uniform(0.0, 40.0), what) for what in world)
+        orders = self._orders
+        times = sorted(chance.uniform(0.0, 40.0) for _ in range(chance.choice([0, 0, 0, 1, 3])))
+        stops += [(at, {"orders": self._ordered()}) for at in times]
+        stops.sort(key=lambda each: each[0])
+        settings = self._settings(chance.choice([1.0, 60.0]))
+        return Plan(self._slot(), kill_at, moves, stops, happens, orders, settings, calm=False)
+
+    def _slot(self) -> int:
+        return self.chance.choice([0, 0, 0, 1])
+
+    def _settings(self, drain_seconds: float) -> Dict[str, Any]:
+        chance = self.chance
+        return {
+            "drain_seconds": drain_seconds,
+            "ordering": chance.choice(["key", "key", "key", "partition", "none"]),
+            "delivery": chance.choice(["at-least-once"] * 3 + ["exactly-once"]),
+            "offset_map": self._offset_map,
+            "max_in_flight": chance.choice([1500, 1500, 4, 2]),
+        }
+
+    def _ordered(self) -> List[List[Any]]:
+        """What is in force when an operator has ordered something more, or taken something back."""
+        chance = self.chance
+        if self._orders and chance.random() < 0.4:
+            self._orders = chance.sample(self._orders, len(self._orders) - 1)
+        else:
+            offset = chance.choice([None, None, chance.randrange(12)])
+            place = [TOPIC, chance.randrange(PARTITIONS), offset] if chance.random() < 0.9 else ["", None, None]
+            self._orders = [*self._orders, [*place, "why", "who", 0.0, None]]
+        return self._orders
 
     def _between(self) -> None:
         """Nobody is in the group."""
         chance = self.chance
-        what = chance.choice(["", "", "", "more", "more", "host", "anew", "group", "reset", "elsewhere"])
-        if what == "more":
+        what = chance.choice(["", "", "", "more", "more", "host", "anew", "group", "reset", "elsewhere", "world"])
+        if what == "world":
+            self.broker.happens(chance.choice(["damage", "retention"]), self._now)
+        elif what == "more":
             for name in self.oracle.keys:
                 self.broker.append(name, chance.randint(0, 6))
         elif what == "host":

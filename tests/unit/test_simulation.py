@@ -15,9 +15,10 @@ def test_whatever_a_process_meets_nothing_is_lost_and_no_order_is_broken() -> No
 @pytest.mark.parametrize(
     ("fault", "seed"),  # of which it is found; by another soon behind it, when one draw more or less is made
     [
-        ("nothing committed proves what was noted", 6),
-        ("a record with a task that still runs stays valid", 22),
-        ("the position is committed while something is in hand", 22),
+        ("nothing committed proves what was noted", 27),
+        ("a record with a task that still runs stays valid", 10),
+        ("the position is committed while something is in hand", 11),
+        ("what is given back leaves the end reached", 26),
     ],
 )
 def test_the_simulation_finds_a_fault_that_is_put_back(fault: str, seed: int) -> None:
