@@ -232,7 +232,7 @@ class GroupConsumer:
             )
         elif names:
             log.info("Assigned: %s", _listed(names), extra=about(Event.ASSIGNED))
-        self.joined, self.lost = True, False
+        self.joined, self.lost, self.unsettled_at = True, False, None
         self.brokers.joined()
 
     @harmless

@@ -390,9 +390,12 @@ def test_since_when_a_rebalance_waits_for_others_is_known_from_the_clients_stati
     now = [100.0]
     witness.group._clock = lambda: now[0]
     seen = []
-    for state in ("steady", "wait-join", "wait-sync", "steady"):
-        witness.group._on_statistics('{ "topics": { "cgrp": {} }, "cgrp": { "state": "up", "join_state": "' + state + '", "r')
+    for state in ("steady", "wait-join", "wait-sync", "assigned", "wait-join", "steady"):
+        if state == "assigned":  # as to one that was cut off for an hour: that was no rebalance
+            client.callbacks["on_assign"](client, [ClientPartition(*OURS)])
+        else:
+            witness.group._on_statistics('{ "topics": { "cgrp": {} }, "cgrp": { "state": "up", "join_state": "' + state + '", "r')
         seen.append(witness.group.unsettled_at)
         now[0] += 5.0
 
-    assert seen == [None, 105.0, 105.0, None]
+    assert seen == [None, 105.0, 105.0, None, 120.0, None]
