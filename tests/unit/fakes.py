@@ -138,6 +138,7 @@ class ScriptedGroup:
         self.accepts = True  # whether a commit can be sent
         self.leaves = True  # whether the group hears that it does
         self.deafness = 0  # how often nobody would hear it
+        self.distance = 0.0  # seconds that an answer takes
         self.commits: List[Tuple[str, int, int]] = []
         self.deeds: List[str] = []
         self.rewound: List[int] = []  # the offsets
@@ -194,9 +195,9 @@ class ScriptedGroup:
     def resume(self, names: List[TopicPartition]) -> None:
         self.deeds.append("resume")
 
-    def is_heard(self, _seconds: float) -> bool:
+    def is_heard(self, seconds: float) -> bool:
         self.deafness -= 1
-        return self.deafness < 0
+        return self.deafness < 0 and seconds >= self.distance
 
     def leave(self, _deadline: Deadline) -> bool:
         self.deeds.append("leave")

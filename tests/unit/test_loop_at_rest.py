@@ -291,6 +291,18 @@ def test_who_gives_its_seat_up_waits_for_a_coordinator_while_other_brokers_answe
     assert [deed for deed in bench.group.deeds if deed != "pause"] == ["leave", "close"]
 
 
+def test_who_gives_its_seat_up_is_heard_at_once_by_a_coordinator_far_away(bench: Bench) -> None:
+    """Between continents a round trip takes a third of a second; to ask in vain until the time is over took each stop 15 s."""
+
+    def far(group: ScriptedGroup) -> List[Message]:
+        group.distance = 0.8
+        return []
+
+    bench.play(assign(), far, stop(leave=True))
+
+    assert bench.group.deafness == -1
+
+
 def test_who_ends_by_itself_with_everything_committed_does_not_speak_of_a_lost_commit(bench: Bench) -> None:
     code = bench.play(
         assign(),

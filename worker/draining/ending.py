@@ -19,7 +19,8 @@ log = logs.logger(__name__)
 
 LAST_COMMIT_SECONDS = 0.5  # even a hurried end gives the last commit this long
 GROUP_SECONDS = 15.0  # for a coordinator that hears us: if one dies, brokers take up to so long to have another
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 1.0  # for its answer, which takes as long as the link is: whoever waits less is never heard by one far away
+HURRIED_LOOK_SECONDS = 0.1  # the same, when no time is left
 CLOSE_SECONDS = 1.0  # for leaving the group; closing the client may take as long again before the main thread ends it
 
 # Fenced: committing or waiting would work against the member that has our id. A fault of ours: trust nothing.
@@ -75,7 +76,7 @@ class Ending:
         """Nothing is owed to messages any more: what follows is politeness. `owed`: we owe the group a rebalance, so the seat
         can't be kept for a successor. Returns whether the seat was given up."""
         moment = self._clock() + GROUP_SECONDS
-        while self._leaves(owed=owed) and not self._consumer.is_heard(LOOK_SECONDS) and self._waits_for_the_group(moment):
+        while self._leaves(owed=owed) and not self._is_heard() and self._waits_for_the_group(moment):
             self._turn()
         stop = self._stopping.wish
         if stop is not None:
@@ -88,6 +89,10 @@ class Ending:
     def _leaves(self, *, owed: bool) -> bool:
         stop = self._stopping.wish
         return self._consumer.ending not in BROKEN and (owed or (stop is not None and stop.leave))
+
+    def _is_heard(self) -> bool:
+        rest = self._stopping.until() - self._clock()
+        return self._consumer.is_heard(max(HURRIED_LOOK_SECONDS, min(LOOK_SECONDS, rest)))
 
     def _waits_for_the_group(self, moment: float) -> bool:
         """As long as any broker answers, the coordinator comes back, or another takes over. (The partitions of a seat that is
