@@ -394,7 +394,8 @@ def test_since_when_a_rebalance_waits_for_others_is_known_from_the_clients_stati
         if state == "assigned":  # as to one that was cut off for an hour: that was no rebalance
             client.callbacks["on_assign"](client, [ClientPartition(*OURS)])
         else:
-            witness.group._on_statistics('{ "topics": { "cgrp": {} }, "cgrp": { "state": "up", "join_state": "' + state + '", "r')
+            text = '{ "topics": { "cgrp": {} }, "cgrp": { "state": "up", "join_state": "' + state + '", "r'
+            witness.group._on_statistics(text)
         seen.append(witness.group.unsettled_at)
         now[0] += 5.0
 
