@@ -269,7 +269,7 @@ class ConsumerLoop:
         for partition, report in reports:
             if report.pause or report.paused:
                 self._ownership.losses.begins_at(partition, partition.asked_first)
-        return self._standstills.told(reports, consumer.ends, now)
+        return self._standstills.told(reports, consumer.ends, now, slow=consumer.brokers.slow)
 
     def _works(self) -> List[Work]:
         own = self._ownership

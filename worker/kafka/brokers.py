@@ -22,6 +22,8 @@ UNCOMMITTED_SECONDS = 3.0  # for so long all commits may be refused: a coordinat
 SILENT_SECONDS = 10.0  # of all brokers, while they are asked something: that may be waited for, or nobody is there
 #: Of a broker in the client's statistics: its state, requests that wait for an answer, microseconds since the last one.
 _OF_BROKER = re.compile(r'"state": ?"(\w+)".*?"waitresp_cnt": ?(\d+).*?"rxidle": ?(-?\d+)')
+_FETCHES = re.compile(r'"Fetch": ?(\d+)')  # that it was asked for, from the start
+FEW = 5  # fetches between two statistics, 5 s: where nothing waits to be read they are ten times as many, else more
 _REMEDIES = {
     "COORDINATOR_NOT_AVAILABLE": ". Has __consumer_offsets enough replicas in sync (min.insync.replicas)?",
     "TOPIC_AUTHORIZATION_FAILED": ". Allow us to read the topic (ACL: READ)",
@@ -35,6 +37,8 @@ class Brokers:
     def __init__(self, clock: Callable[[], float]) -> None:
         """Nothing is known against them."""
         self.away = False  # none answers
+        self.slow = False  # fetches take long
+        self._fetches = 0  # that were sent
         self._clock = clock
         self._complaint = Seldom(log, clock)
         self._refused_since: Optional[float] = None
@@ -90,7 +94,10 @@ class Brokers:
     def hear(self, statistics: str) -> None:
         """Of brokers that take what they are asked and say nothing (they are frozen, or packets get lost) the client says
         nothing either for a minute, and that none is there half a minute later. So they are asked (see `look`)."""
-        brokers = _OF_BROKER.findall(statistics, statistics.find('"brokers"'), statistics.find('"topics"'))
+        place = statistics.find('"brokers"'), statistics.find('"topics"')
+        fetches = sum(map(int, _FETCHES.findall(statistics, *place)))
+        self.slow, self._fetches = fetches - self._fetches < FEW, fetches
+        brokers = _OF_BROKER.findall(statistics, *place)
         up = [(int(waiting), int(idle)) for state, waiting, idle in brokers if state == "UP"]
         self._silent = any(waiting for waiting, _ in up) and min(idle for _, idle in up) >= 1e6 * SILENT_SECONDS
 

@@ -24,6 +24,10 @@ UNCOMMITTED = "what is done up to offset {} is not committed: the broker stores 
 LOST_SIGHT = "{} messages are here, and none of them runs or waits for anything: a fault of ours, restart its process"
 UNANSWERED = "the broker does not tell its end: {}. Has it a leader? (kafka-topics.sh --describe)"
 TRANSACTION = "all behind offset {} waits for a transaction of its producer, neither committed nor aborted (isolation.level)"
+SLOW = (
+    "nothing is delivered from offset {} on, where {} are: the client waits for its fetches, of which brokers answer few. The "
+    "way to them is slow for messages of that size, or they are"
+)
 UNDELIVERED = (
     "nothing is delivered from offset {} on, where {} are, and the client tells no fault. If they can't be read, step over "
     "them: stop the service, then: {}"
@@ -77,9 +81,11 @@ class Standstills:
         self._stalled: Set[Partition] = set()  # the same
         self._excused_at: Optional[float] = None  # since when nothing can move
         self._awake = AwakeClock(0.0)
+        self._slow = False
 
-    def told(self, reported: List[Reported], ends: Ends, now: float) -> List[PartitionReport]:
-        """The reports, which say of each partition that stands still how it does."""
+    def told(self, reported: List[Reported], ends: Ends, now: float, *, slow: bool) -> List[PartitionReport]:
+        """The reports, which say of each partition that stands still how it does. `slow`: fetches take long."""
+        self._slow = slow
         self._excused_at = None
         self._watched = {partition: self._watched.get(partition) or _Watched() for partition, _ in reported}
         awake = self._awake.tick(now)  # while we slept, as with the whole machine, nothing could move
@@ -177,5 +183,7 @@ class Standstills:
             return UNANSWERED.format(end.problem)
         if end.stable <= at:
             return TRANSACTION.format(at)
+        if self._slow:  # who would step over them would lose them
+            return SLOW.format(at, end.latest - at)
         command = moved_to(self._settings, partition.topic, partition.number, f"--to-offset {at + 1}")
         return UNDELIVERED.format(at, end.latest - at, command)

@@ -62,6 +62,18 @@ def test_what_the_broker_has_and_does_not_deliver_is_told_within_the_time_and_no
     assert after.startswith(words)
 
 
+def test_nobody_is_told_to_step_over_messages_that_come_over_a_slow_link(bench: Bench) -> None:
+    """He would lose them. A fetch of a megabyte may take longer than a partition may stand still."""
+    committed(bench, 7)
+    bench.ends_at(9)
+    bench.slow = True
+
+    told = bench.look(SECONDS)
+
+    assert told.startswith("nothing is delivered from offset 7 on, where 2 are: the client waits for its fetches")
+    assert "--reset-offsets" not in told
+
+
 def test_that_it_stands_still_and_that_it_is_over_is_logged_once(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="kafka_worker")  # another test may have left it higher
     committed(bench, 7)
@@ -250,7 +262,7 @@ def test_the_rest_of_the_report_stays(bench: Bench) -> None:
     bench.look(SECONDS + 1)
     before = bench.partition.report(9)
 
-    (after,) = bench.standstills.told([(bench.partition, before)], cast("Ends", bench.ends), bench.now)
+    (after,) = bench.standstills.told([(bench.partition, before)], cast("Ends", bench.ends), bench.now, slow=False)
 
     assert after.stalled
     assert after._replace(stalled="") == before
