@@ -88,9 +88,9 @@ class Arrivals:
         homes = consumer.ids.answer() if self._look_at else None  # else it is of a time before what is new
         if homes is None:
             if now >= self._look_at:
-                # Not about all at the very first look, when there is nothing to ask: to be in the group soon is more.
-                first, self._look_at = self._look_at == 0.0 and not self._asked, now + LOOK_SECONDS
-                self._asked = {*(partition.topic for partition in assignment), *(() if first else self._subscribed)}
+                # First while we join: where offsets are committed, an assignment waits for the answer, which has to connect.
+                self._look_at = now + LOOK_SECONDS
+                self._asked = {*(partition.topic for partition in assignment), *self._subscribed}
                 consumer.ids.ask(self._asked)
             return []
         self.missing = sorted(self._asked.difference(homes).intersection(self._subscribed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, List, Optional, Set, Tuple
 
 import pytest
 from confluent_kafka import OFFSET_END
@@ -177,6 +177,17 @@ def test_a_topic_that_is_seen_to_begin_anew_is_not_begun_anew_once_more_for_an_a
 
     assert "rewind" not in bench.group.deeds
     assert bench.calls == [0, 1, 2, 0]
+
+
+def test_what_the_topics_are_is_asked_while_the_group_is_joined_so_that_an_assignment_need_not_wait_for_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: List[Set[str]] = []
+    monkeypatch.setattr(Ids, "ask", lambda _, topics: asked.append(set(topics)))
+
+    bench.play(until(lambda: bool(asked)), stop())
+
+    assert asked[0] == {TOPIC}
 
 
 def test_a_topic_that_is_missing_is_told_until_there_is_one_also_by_who_has_nothing_of_it(bench: Bench) -> None:
