@@ -21,7 +21,8 @@ def brokers(facts: Facts) -> Verdict:
         return Verdict(State.FAIL, facts.kafka.away, f"look at {'KAFKA_OAUTH' if facts.settings.oauth else variables}")
     if facts.kafka.away:
         remedy = (
-            "look at KAFKA_BOOTSTRAP_SERVERS, KAFKA_CLIENT_SECURITY_PROTOCOL (a port for TLS tells others nothing) and network"
+            "see whether brokers run there (their log, their disk); if so, look at KAFKA_BOOTSTRAP_SERVERS, the network, and "
+            "KAFKA_CLIENT_SECURITY_PROTOCOL (a port for TLS tells others nothing)"
         )
         return Verdict(State.FAIL, f"nobody answers at {at}: {facts.kafka.away}", remedy)
     if facts.kafka.silent:
