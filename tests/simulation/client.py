@@ -86,6 +86,7 @@ class Client:
             went_back = not self._broker.damaged and all(position > 0 for position in self._fetching.position.values())
             if self._broker.tells_ids or went_back:
                 self._broker.made_anew()
+                self._oracle.unseen.update(self._fetching.next if self._broker.tells_ids else ())
                 for name in self._fetching.next:
                     self._fetching.next[name] = 0
                     self._fetching.anew(name)
@@ -111,12 +112,15 @@ class Client:
             self._broker.assignments[name] = self._broker.assignments.get(name, 0) + 1
             self._broker.since[name] = self._scheduler.now
             self._fetching.paused.discard(name)
+        self._oracle.unseen.difference_update(names)
         self.on_given(names)
         self._begins = {}
         self._callbacks["assign"](self, [ClientPartition(*name) for name in names])
         self.on_taken(names)
         for name in names:
             self._fetching.begin(name, self._begins.get(name, self._broker.group.get(name, (0, ""))[0]))
+            if name not in self._begins and name in self._broker.pending:
+                self._fetching.waits.add(name)
             self._epoch[name] = self._seen[name] = self._oracle.epochs[name]
 
     def incremental_assign(self, places: List[ClientPartition]) -> None:
@@ -194,12 +198,13 @@ class Client:
 
     def seek(self, place: ClientPartition) -> None:
         name = (place.topic, place.partition)
-        if name not in self._fetching.next or self._chance.random() < 0.1:
+        if name not in self._fetching.next or name in self._fetching.waits or self._chance.random() < 0.1:
             raise KafkaException(KafkaError(KafkaError._STATE))
         # Of a topic made anew, of which nothing has come yet, a real client tells before that, or nobody can know it.
         self._fetching.begin(name, place.offset if self._epoch[name] == self._oracle.epochs[name] else 0)
         if place.offset >= 0:
             return
+        self._oracle.unseen.discard(name)
         self._broker.assignments[name] += 1
         if name in self._broker.since:
             self._broker.since[name] = self._scheduler.now

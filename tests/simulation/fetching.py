@@ -49,6 +49,7 @@ class Fetching:
         self.next: Dict[TopicPartition, int] = {}  # what is assigned, and what is fetched next of it
         self.position: Dict[TopicPartition, int] = {}
         self.paused: Set[TopicPartition] = set()
+        self.waits: Set[TopicPartition] = set()  # until a transaction with offsets of it is over
         self._end: Dict[TopicPartition, int] = {}  # that was fetched, and not told yet
         self._told: Dict[TopicPartition, int] = {}  # and that was
         self._again: Dict[TopicPartition, float] = {}  # when what could not be read is tried again
@@ -62,6 +63,7 @@ class Fetching:
     def forget(self, name: TopicPartition) -> None:
         """It is assigned no more."""
         del self.next[name], self.position[name]
+        self.waits.discard(name)
 
     def anew(self, name: TopicPartition) -> None:
         """Words that were not heard are void."""
@@ -70,6 +72,9 @@ class Fetching:
 
     def look(self) -> None:
         """Fetch, as far as it matters: the ends that are reached."""
+        for name in self.waits - self._broker.pending:
+            self.begin(name, self._broker.group.get(name, (0, ""))[0])
+        self.waits &= self._broker.pending
         for name in self.next:
             at = self.next[name] = max(self.next[name], self._broker.low[name])
             if name not in self.paused and at == len(self._keys[name]) != self._told.get(name):
@@ -77,7 +82,8 @@ class Fetching:
 
     def ready(self) -> List[TopicPartition]:
         """Partitions of which something would be delivered."""
-        return [name for name, at in self.next.items() if name not in self.paused and self._is_ready(name, at)]
+        names = [name for name in self.next if name not in self.paused | self.waits]
+        return [name for name in names if self._is_ready(name, self.next[name])]
 
     def _is_ready(self, name: TopicPartition, at: int) -> bool:
         if self._again.get(name, 0.0) > self._clock():

@@ -49,6 +49,7 @@ class Oracle:
         self.sent: Set[Id] = set()  # of what the records of a transaction tell
         self.ordered: Set[Tuple[TopicPartition, int]] = set()  # places that an operator has had parked at any time
         self.pauses: Dict[TopicPartition, float] = {}  # what an operator has paused, and since when that is known
+        self.unseen: Set[TopicPartition] = set()  # made anew, and known to the broker alone: commits name the former topic
         self.fresh: Dict[Id, float] = {}  # outcomes that the slot may remember, and since when
         self.known: Dict[TopicPartition, Set[int]] = {}  # offsets that the owner has to know as done, of the present epoch
         self.fault: Callable[[str], None] = _raise
@@ -110,7 +111,8 @@ class Oracle:
     def outcome(self, task: Id, now: float, *, remembered: bool) -> None:
         """The message has its outcome."""
         self.histories[task.name, task.epoch].done.setdefault(task.offset, now)
-        if remembered and (task.name, task.offset) not in self.ordered:  # of its call, or of its letter: nobody knows
+        parked = (task.name, task.offset) in self.ordered  # so it may be of its call or of its letter: nobody knows
+        if remembered and not parked and task.name not in self.unseen:
             self.fresh[task] = now
 
     def dead_letter(self, task: Id, most_attempts: int, *, rejected: bool) -> None:
