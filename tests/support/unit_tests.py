@@ -18,8 +18,9 @@ PYTESTS = 2
 #: What takes longest, the longest first: a fourth of all. Each pytest has every second of these, too, or else the one that has
 #: most of them is waited for.
 LONGEST = (
-    "gates/test_breaker_model.py", "kafka/incoming/test_prefetch.py", "test_architecture.py", "testing/test_worker.py",
-    "recovery/test_suspects.py", "test_simulation.py", "handler/test_quick_decoding.py", "recovery/test_recovery_model.py",
+    "kafka/incoming/test_prefetch.py", "gates/test_breaker_model.py", "test_simulation.py", "steering/test_parking.py",
+    "testing/test_worker.py", "ops/serve/test_guard.py", "test_rooms.py", "handler/test_loading.py",
+    "partitions/test_tracker.py", "recovery/test_recovery.py", "upkeep/test_long_calls.py",
 )  # fmt: skip
 #: To look through all that is installed for plugins, and to load those that no unit test needs, takes a third of the start.
 PLUGINS = ("-p", "pytest_timeout", "-p", "_hypothesis_pytestplugin")
