@@ -23,4 +23,4 @@ def test_whatever_a_process_meets_nothing_is_lost_and_no_order_is_broken() -> No
 )
 def test_the_simulation_finds_a_fault_that_is_put_back(fault: str, seed: int) -> None:
     with put_back(fault):
-        assert first_problem(range(seed, seed + 100)) is not None
+        assert first_problem(range(seed, seed + 500)) is not None
