@@ -95,7 +95,9 @@ class Broker:
         keys = self.oracle.keys[name]
         if what == "more":
             self.append(name, self.chance.randint(1, 6))
-        elif what == "retention" and not self._made:  # else as above
+        elif self._made:
+            pass  # in a topic made anew both could hide that offsets go back
+        elif what == "retention":
             self.low[name] = self.chance.randint(self.low[name], len(keys))
             keys[: self.low[name]] = [HOLE] * self.low[name]
         elif what == "damage":  # of what is there, or of what comes
