@@ -64,7 +64,7 @@ def inodes_of(service: Service) -> List[int]:
     return [(folder_of(service) / name).stat().st_ino for name in FILES]
 
 
-FILES = ["control", "slot-0.journal", "slot-0.lock", "supervisor.lock"]
+FILES = ["control", "slot-0.journal", "slot-0.lock", "slot-0.rejoin.topics", "supervisor.lock"]
 
 
 def test_a_machine_that_is_called_something_else_by_now_goes_on_as_before(alone: Callable[..., Service]) -> None:
