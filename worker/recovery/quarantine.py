@@ -73,7 +73,7 @@ class Quarantine(Pool):
         known = self.suspects.read() if places else {}
         new = [place for place in places if place not in known]
         if new:
-            self.suspects.blame(new, f"was running when {when.replace('this slot', 'it')}")
+            self.suspects.blame(new, "was running when " + when.replace("this slot's", "its"))
             listed = ", ".join("{}[{}] offset {}".format(*place) for place in new[:LISTED])
             log.warning("Running when %s, and now run apart, each alone: %s", when, listed, extra=about(Event.SUSPECTS))
 

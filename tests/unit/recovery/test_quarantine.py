@@ -107,6 +107,17 @@ def test_suspects_run_apart_their_neighbours_where_they_always_do_and_all_are_do
     assert apart.known == {}
 
 
+def test_of_a_suspect_it_is_kept_what_happened_while_it_ran() -> None:
+    ours = Quarantine(some_settings(), 0, Pool(1, lambda *_: None), SuspectsFile(None))
+
+    ours.blame([(TOPIC, 0, 1)])
+    ours.blame([(TOPIC, 0, 1), (TOPIC, 0, 2)], "all files were open")
+
+    assert {offset: each.how for (_, _, offset), each in ours.suspects.known.items()} == {
+        1: "was running when its process died", 2: "was running when all files were open",
+    }  # fmt: skip
+
+
 def test_a_suspect_with_a_time_of_its_own_runs_then_and_not_before(apart: Apart) -> None:
     """In a list it counted as running while others of it ran, though it was not called."""
     apart.blame(0)
