@@ -39,7 +39,7 @@ from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Reject
-from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, class_of, text_of
+from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, UntriedError, class_of, text_of
 from kafka_worker.shared.ipc.snapshot import WorkCount
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
@@ -49,7 +49,7 @@ log = logs.logger(__name__)
 
 PARKED = "parked"
 VERDICTS = (Reject, UndecodableError)  # what is said of the message itself, and not because its partition goes
-OWN = (*VERDICTS, TaskDiedError)  # and of no other call
+OWN = (*VERDICTS, TaskDiedError, UntriedError)  # what files that some other call has opened do not lead to
 
 
 class NoFilesError(InabilityError):
@@ -227,6 +227,7 @@ class Decisions:
     def _batch_failed(self, batch: BatchFailed, _now: float) -> None:
         """Nobody knows which message has failed the batch: each is called alone now, and no attempt is counted."""
         first = batch.tasks[0]
+        self._out_of_files(batch)
         if batch.partition.closing.closed:
             self._leave_undone(batch)
             return
@@ -241,6 +242,7 @@ class Decisions:
     def _raised(self, raised: Raised, now: float) -> None:
         """The whole decision about a failed task, from the top: the first case that fits decides."""
         task, error = raised.task, raised.error
+        no_files = self._out_of_files(raised)  # first: its partition may go away because of that
         if raised.partition.closing.closed and not isinstance(error, VERDICTS):
             self._leave_undone(raised)
             return
@@ -251,7 +253,7 @@ class Decisions:
         if isinstance(error, InabilityError):
             self._wait_until_able(task, error, now)
             return
-        if not isinstance(error, OWN) and self._out_of_files(task):
+        if no_files:
             self._wait_until_able(task, NoFilesError("this process is replaced"), now)
             return
         self._failed += 1
@@ -280,13 +282,16 @@ class Decisions:
         )  # fmt: skip
         _leave(undone.tasks)
 
-    def _out_of_files(self, task: Task) -> bool:
+    def _out_of_files(self, failed: Union[Raised, BatchFailed]) -> bool:
         """Whether no file can be opened any more, so that whatever is called fails: then nobody is to blame except, perhaps,
         what ran at that moment. In the next process this runs apart, so that what each message opens is its own."""
+        if isinstance(failed.error, OWN):
+            return False
         before, self._no_files = self._no_files, room.out_of_files()
         if self._no_files and not before:
-            failed = [each.task for each in self._pool.undecided.copy() if isinstance(each, Raised)]
-            ran = {id_of(each) for each in (task, *failed, *(each for _, each in self._pool.running()))}
+            others = [each for each in self._pool.undecided.copy() if isinstance(each, (Raised, BatchFailed))]
+            tasks = [task for each in (failed, *others) if not isinstance(each.error, OWN) for task in each.tasks]
+            ran = {id_of(task) for task in (*tasks, *(task for _, task in self._pool.running()))}
             self._quarantine.blame(sorted(ran), "all files that this process may have were open")
         return self._no_files
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Tuple, get_args
+from typing import Any, Callable, Dict, List, Set, Tuple, get_args
 
 import pytest
 from confluent_kafka import KafkaError
@@ -210,6 +210,33 @@ def test_where_no_file_can_be_opened_nobody_has_failed_and_who_ran_then_is_suspe
     monkeypatch.setattr(room, "out_of_files", lambda: False)
     table.leave(Raised(table.task(12, attempt=2), OSError(24)))
     assert table.letters == ["topic.dlq"] * 2
+
+
+def test_where_no_file_can_be_opened_each_message_of_a_batch_that_fails_is_suspect(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "out_of_files", lambda: True)
+    first, other = (BatchFailed([table.task(at), table.task(at + 1)], OSError(24)) for at in (7, 9))
+
+    table.leave(first, other, Raised(table.task(11), Reject("never")), Raised(table.task(12), TaskProcessError("no memory")))
+
+    assert {offset for _, _, offset in table.quarantine.suspects.known} == {7, 8, 9, 10}
+    assert sorted(table.queued) == [7, 8, 9, 10]  # each alone
+
+
+@pytest.mark.parametrize(
+    ("left", "suspects"), [("an error", {7}), ("a batch", {7, 8}), ("a verdict", set()), ("no process", set())]
+)
+def test_what_fails_for_want_of_files_while_its_process_is_replaced_for_that_is_suspect(
+    table: Table, monkeypatch: pytest.MonkeyPatch, left: str, suspects: Set[int]
+) -> None:
+    monkeypatch.setattr(room, "out_of_files", lambda: True)
+    undecided = LEAVES[left](table)
+    table.partition.closing.close(None)
+
+    table.leave(undecided)
+
+    assert {offset for _, _, offset in table.quarantine.suspects.known} == suspects
 
 
 @pytest.mark.parametrize("left", LEAVES)
