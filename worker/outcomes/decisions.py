@@ -55,8 +55,6 @@ OWN = (*VERDICTS, TaskDiedError, UntriedError)  # what files that some other cal
 class NoFilesError(InabilityError):
     """No file can be opened any more in this process."""
 
-    what = "all files that a process may have are open, and what is called fails: "
-
 
 class Counts(NamedTuple):
     """What a report tells of failed tasks."""
@@ -254,7 +252,7 @@ class Decisions:
             self._wait_until_able(task, error, now)
             return
         if no_files:
-            self._wait_until_able(task, NoFilesError("this process is replaced"), now)
+            self._wait_until_able(task, NoFilesError("all files that this process may have are open: it is replaced"), now)
             return
         self._failed += 1
         self.work.add("attempts_failed", raised.partition.topic, class_of(error))

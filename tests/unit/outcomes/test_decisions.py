@@ -22,6 +22,7 @@ from kafka_worker.pools.scheduled import NotYetError
 from kafka_worker.pools.thread_pool import Pool
 from kafka_worker.recovery.quarantine import Quarantine
 from kafka_worker.recovery.suspects_file import SuspectsFile
+from kafka_worker.shared.events import Event
 from kafka_worker.shared.foreign.answers import Reject, Retry, Send
 from kafka_worker.shared.foreign.deliver_at import HEADER, written
 from kafka_worker.shared.ipc.snapshot import WorkCount
@@ -237,6 +238,18 @@ def test_what_fails_for_want_of_files_while_its_process_is_replaced_for_that_is_
     table.leave(undecided)
 
     assert {offset for _, _, offset in table.quarantine.suspects.known} == suspects
+
+
+def test_for_want_of_files_a_task_waits_by_an_event_that_names_no_task_process(
+    table: Table, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(room, "out_of_files", lambda: True)
+
+    table.leave(LEAVES["an error"](table))
+
+    waits = caplog.records[-1]
+    assert (vars(waits)["event"], table.decisions.trouble in waits.getMessage()) == (Event.UNABLE.value, True)
+    assert table.decisions.trouble.startswith("all files that this process may have are open")
 
 
 @pytest.mark.parametrize("left", LEAVES)
