@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kafka_worker.handler import decoding
 from kafka_worker.handler.decoding import decode, quick_decoder
 from kafka_worker.shared.foreign.errors import UndecodableError
 
@@ -79,6 +80,14 @@ def test_of_any_value_the_quick_decoder_makes_what_json_makes(value: Any, ascii_
 @pytest.mark.parametrize("version", ["0.18.6", "none"])
 def test_a_library_that_is_not_exact_or_is_no_such_library_is_not_used(version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "msgspec", SimpleNamespace(__version__=version, json=None))
+
+    assert quick_decoder.__wrapped__() is decode
+
+
+def test_who_decodes_nothing_imports_nothing_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "_SPARED", [])
+
+    decoding.spare_quick_decoder()
 
     assert quick_decoder.__wrapped__() is decode
 

@@ -62,11 +62,13 @@ def test_who_was_too_large_for_a_moment_is_not_oversized_any_more() -> None:
         ([(10.0, 40, 1024), (70.0, 820, 1024)], "820 files open, of 1024 that may be"),
         ([(10.0, 900, 1024), (70.0, 1000, 1024)], ""),  # a new process would have as many
         ([(10.0, 900, 1024), (11.0, 1024, 1024)], "1024 files open, of 1024 that may be"),
+        ([(10.0, 900, 1024), (11.0, 1020, 1024)], ""),
+        ([(10.0, 900, 1024), (11.0, 1021, 1024)], "1021 files open, of 1024 that may be"),
         ([(70.0, 250, 256)], ""),
         ([(70.0, 256, 256)], "256 files open, of 256 that may be"),
         ([(70.0, 100_000, 0)], ""),
     ],
-    ids=["enough", "leak", "early", "none-left", "few", "none-of-few", "any-number"],
+    ids=["enough", "leak", "early", "none-left", "some-left", "next-to-none-left", "few", "none-of-few", "any-number"],
 )
 def test_who_leaves_files_open_is_recycled_before_there_are_none_left(
     looks: List[Tuple[float, int, int]], reason: str

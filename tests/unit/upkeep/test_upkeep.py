@@ -115,6 +115,16 @@ def test_a_process_says_what_it_uses_and_when_it_wishes_to_be_recycled() -> None
     assert leaking == large
 
 
+def test_what_a_recycling_for_want_of_files_cuts_off_may_have_caused_it() -> None:
+    watched, outgrown = Watched(Pool(2, lambda *_: None)), []
+    for files in (40, 900, 1024):
+        watched.files = files, 1024
+        watched.look()
+        outgrown.append(watched.upkeep.outgrown)
+
+    assert outgrown == [False, False, True]
+
+
 def test_how_many_files_are_open_is_known_also_when_all_are() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.ExitStack() as stack:
