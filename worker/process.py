@@ -205,7 +205,7 @@ class ChildProcess:
 
     def _ended_by_handlers(self, code: ExitCode) -> bool:
         """Whether what still runs may have caused the end: a fault (it used up the memory, or closed our descriptors), or a
-        recycling for memory that cuts it off, and that every process after this one would come to as well."""
+        recycling for memory or files that cuts it off, and that every process after this one would come to as well."""
         return code is ExitCode.FAULT or (code is ExitCode.GAVE_UP and self._upkeep.outgrown)
 
     def leave(self, code: ExitCode) -> NoReturn:
