@@ -62,13 +62,13 @@ class Resolver:
             return 0  # by a timer this may be so each minute, and each turn leaves two records
         self._summary.skipped = skipped
         turn = Turn(self._cluster, scope.name, scope.partitions[0], self._by)
-        with _uninterrupted():
-            problem = turn.begin()
-        if problem:
-            complain(f"{scope.name}: {problem}")
-            self._cluster.topics()  # raises, when it is because there is no broker any more
-            return 1
         try:
+            with _uninterrupted():
+                problem = turn.begin()
+            if problem:
+                complain(f"{scope.name}: {problem}")
+                self._cluster.topics()  # raises, when it is because there is no broker any more
+                return 1
             scope.look()  # whoever had the turn before us has resolved some
             self._work(scope, turn.passed)
         finally:

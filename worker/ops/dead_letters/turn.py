@@ -41,10 +41,10 @@ class Turn:
         self._said_at = time.time()
         (stored,) = self._cluster.store([self._word(_AT_WORK)])
         if stored.problem:
+            self.over.set()
             return f"that we are at work could not be said: {stored.problem}"
         other = self._other(stored.offset + 1)
         if other:
-            self.end()
             return (
                 f"nothing was done, because letters of it are being replayed or dropped since {other}. "
                 f"(If that was killed, this can be done after {SILENT_SECONDS:.0f} s)"
@@ -58,9 +58,10 @@ class Turn:
         return self._held_up
 
     def end(self) -> None:
-        """Give it back."""
-        self.over.set()
-        self._cluster.store([self._word(_DONE)])
+        """Give it back, also where it was not to be had: if we have said that we are at work."""
+        if not self.over.is_set():
+            self.over.set()
+            self._cluster.store([self._word(_DONE)])
 
     def _other(self, behind: int) -> str:
         """Who has it already: since when, and his name."""

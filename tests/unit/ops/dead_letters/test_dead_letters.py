@@ -124,6 +124,15 @@ def test_the_account_says_what_was_skipped_and_why() -> None:
     assert str(summary) == "replayed 12, skipped 3 (3 replayed 3 times already), failed 0"
 
 
+class Holds:
+    """A scope of one letter."""
+
+    name, suffix, partitions, look = DLQ, ".dlq", [0], int
+
+    def letters(self) -> List[Any]:
+        return [(letter(), None)]
+
+
 @pytest.fixture
 def our_turn(monkeypatch: pytest.MonkeyPatch) -> List[Any]:
     """Nobody else is at work. Which signals were blocked when it was taken, and given back."""
@@ -140,12 +149,6 @@ def test_nothing_that_a_terminal_sends_comes_between_a_message_and_its_marker_or
         def store(self, records: List[Any]) -> List[Stored]:
             blocked.append(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
             return [Stored("", 3, 99) for _ in records]
-
-    class Holds:
-        name, suffix, partitions, look = DLQ, ".dlq", [0], int
-
-        def letters(self) -> List[Any]:
-            return [(letter(), None)]
 
     wanted = DeadLetterRequest("replay", all=True)
     failed = Resolver(cast("Any", Stores()), wanted, TOPICS).run([cast("Any", Holds())])
@@ -201,17 +204,25 @@ def test_who_has_slept_gives_his_turn_up_before_the_next_letter(
             monkeypatch.setattr(time, "time", lambda: 1e10)
             return []
 
-    class Holds:
-        name, suffix, partitions, look = DLQ, ".dlq", [0], int
-
-        def letters(self) -> List[Any]:
-            return [(letter(), None)]
-
     failed = Resolver(cast("Any", Sleeps()), DeadLetterRequest("replay", all=True), TOPICS).run([cast("Any", Holds())])
 
     assert failed == 1
     told = "".join(capsys.readouterr())
     assert "given up, because this was held up" in told and "replayed 0" in told
+
+
+def test_ctrl_c_while_the_turn_is_taken_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: List[str] = []
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    begin = lambda: signal.raise_signal(signal.SIGINT)  # noqa: E731
+    monkeypatch.setattr(resolve, "Turn", lambda *_: SimpleNamespace(begin=begin, passed=bool, end=lambda: said.append("done")))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            Resolver(cast("Any", None), DeadLetterRequest("drop", all=True), TOPICS).run([cast("Any", Holds())])
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+    assert said == ["done"]
 
 
 def test_space_is_free_up_to_the_first_letter_that_is_open() -> None:
