@@ -44,10 +44,10 @@ class Resolver:
         try:
             for scope in scopes:
                 self._resolved = set()
-                if chosen:
-                    failed += self._resolve(scope)
-                if self._wanted.purge:
-                    failed += self._purge(scope)
+                problems = self._resolve(scope) if chosen else 0
+                if self._wanted.purge and not problems:  # it would free what another says by which he has the turn
+                    problems = self._purge(scope)
+                failed += problems
         finally:
             show(str(self._summary))
         return failed + self._summary.failed

@@ -225,6 +225,18 @@ def test_ctrl_c_while_the_turn_is_taken_gives_it_back(monkeypatch: pytest.Monkey
     assert said == ["done"]
 
 
+def test_who_is_refused_the_turn_frees_nothing_either(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What says that another is at work may be all that is left in its partition."""
+    monkeypatch.setattr(resolve, "Turn", lambda *_: SimpleNamespace(begin=lambda: "bob is at it", end=int))
+    cluster = SimpleNamespace(topics=dict)  # it can't free anything
+    wanted = DeadLetterRequest("drop", all=True, purge=True)
+
+    assert Resolver(cast("Any", cluster), wanted, TOPICS).run([cast("Any", Holds())]) == 1
+    assert f"{DLQ}: bob is at it" in capsys.readouterr().err
+
+
 def test_space_is_free_up_to_the_first_letter_that_is_open() -> None:
     records = [record(10), record(11), marked((1, 10), at=12), record(13), record(5, partition=0)]
 
