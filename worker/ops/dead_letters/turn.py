@@ -34,6 +34,7 @@ class Turn:
         self._who = f"{iso(time.time())} by {by}"
         self._said_at = 0.0
         self._held_up = False
+        self._thread = threading.Thread(target=self._go_on_saying, name="turn", daemon=True)
         self.over = threading.Event()  # nothing more is said
 
     def begin(self) -> str:
@@ -49,7 +50,7 @@ class Turn:
                 f"nothing was done, because letters of it are being replayed or dropped since {other}. "
                 f"(If that was killed, this can be done after {SILENT_SECONDS:.0f} s)"
             )
-        threading.Thread(target=self._go_on_saying, name="turn", daemon=True).start()
+        self._thread.start()
         return ""
 
     def passed(self) -> bool:
@@ -61,6 +62,8 @@ class Turn:
         """Give it back, also where it was not to be had: if we have said that we are at work."""
         if not self.over.is_set():
             self.over.set()
+            if self._thread.is_alive():  # what it says behind our last word would keep the next one waiting
+                self._thread.join()
             self._cluster.store([self._word(_DONE)])
 
     def _other(self, behind: int) -> str:
