@@ -55,7 +55,7 @@ def _of_members(facts: Facts, text: str) -> Verdict:
     """Whether these can be in one group with us, and are of our kind."""
     kafka, given = facts.kafka, consumer_properties(facts.settings, "")
     ours = str(given.get("partition.assignment.strategy", ""))
-    if kafka.strategy and not of_new_protocol(given) and kafka.strategy not in ours.split(","):
+    if kafka.strategy and not of_new_protocol(given) and kafka.strategy not in re.split("[ ,]+", ours):
         named = f"{text}, whose partition.assignment.strategy is {kafka.strategy}: with ours, {ours}, none of us is taken"
         fix = "stop them (lag names them), or set KAFKA_CONSUMER_PARTITION_ASSIGNMENT_STRATEGY to theirs"
         return Verdict(State.FAIL, named, fix)

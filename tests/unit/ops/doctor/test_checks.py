@@ -180,6 +180,13 @@ def test_a_host_name_that_runs_here_is_ours() -> None:
     assert wrong(replace(ours, runs_here=True, fenced=frozenset({1}))) == {}
 
 
+def test_a_strategy_is_ours_wherever_it_stands_among_those_that_we_can() -> None:
+    given = {"partition.assignment.strategy": "range, roundrobin"}
+    facts = replace(with_kafka(strategy="roundrobin"), settings=replace(SETTINGS, consumer_properties=given))
+
+    assert verdicts(facts)["group"].state is State.OK
+
+
 def test_members_at_our_own_address_are_no_other_machine_when_the_supervisor_was_killed() -> None:
     """They finish what they run, or have kept their seats."""
     left = with_kafka(members=[Member("web-1-0", "web-1-0", "10.0.0.1", ())])
