@@ -49,8 +49,8 @@ class Losses:
 
     def begins_at(self, partition: Partition, offset: int) -> None:
         """Nothing of it is fetched, and there is none below this offset any more."""
-        if 0 <= partition.expected < offset:
-            self.nothing_at(partition, partition.expected)
+        if 0 <= partition.read_to < offset:
+            self.nothing_at(partition, partition.read_to)
             self.goes_on(partition, offset)
 
     def forget(self, partition: Partition) -> None:

@@ -108,6 +108,21 @@ def test_what_is_lost_while_nothing_is_fetched_is_told_then_and_counts_once(monk
     assert told(bench) == [(3, 11, 9)]
 
 
+def test_what_the_client_has_read_past_is_not_lost_and_what_comes_behind_the_end_may_be() -> None:
+    """Markers of transactions are behind the last message, and nobody may have committed anything yet."""
+    losses = Losses(lambda: 0.0)
+    ours, empty = Partition(TOPIC, 0), Partition(TOPIC, 1)
+    ours.tracker.take(3)
+    ours.at_end(6)
+    empty.at_end(0)
+
+    for partition, offset in [(ours, 6), (ours, 8), (empty, 0), (empty, 2)]:
+        losses.begins_at(partition, offset)
+
+    lost = [(loss.partition, loss.first, loss.last, loss.count) for loss in losses.reports()]
+    assert sorted(lost) == [(0, 6, 7, 2), (1, 0, 1, 2)]
+
+
 def test_of_many_partitions_with_losses_some_are_told_and_the_others_counted() -> None:
     many = [LossReport("orders", number, 0, 9, 10, 1.0) for number in range(8)]
 
