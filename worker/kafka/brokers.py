@@ -94,7 +94,7 @@ class Brokers:
     def hear(self, statistics: str) -> None:
         """Of brokers that take what they are asked and say nothing (they are frozen, or packets get lost) the client says
         nothing either for a minute, and that none is there half a minute later. So they are asked (see `look`)."""
-        place = statistics.find('"brokers"'), statistics.find('"topics"')
+        place = statistics.find('"brokers":'), statistics.find('"topics":')  # a topic may have that name
         fetches = sum(map(int, _FETCHES.findall(statistics, *place)))
         self.slow, self._fetches = fetches - self._fetches < FEW, fetches
         brokers = _OF_BROKER.findall(statistics, *place)

@@ -39,11 +39,12 @@ def test_brokers_that_are_asked_and_say_nothing_are_away_when_they_do_not_answer
     assert brokers.away is away
 
 
-def test_the_link_is_slow_while_few_fetches_are_answered() -> None:
+def test_the_link_is_slow_while_few_fetches_are_answered_by_all_brokers_whatever_topics_are_called() -> None:
     brokers = Brokers(lambda: 100.0)
     slow = []
+    ours = '"toppars": { "topics-0": { "topic":"topics", "partition":0 } }'
     for one, other in [(40, 0), (41, 1), (42, 9), (3, 0)]:  # the last: another client, which counts anew
-        each = ", ".join(f'"req": {{ "Fetch": {number}, "ListOffsets": 9 }}' for number in (one, other))
+        each = ", ".join(f'"req": {{ "Fetch": {number}, "ListOffsets": 9 }}, {ours}' for number in (one, other))
         brokers.hear(f'{{ "brokers":{{ {each} }}, "topics":{{ "Fetch": 99 }} }}')
         slow.append(brokers.slow)
 
