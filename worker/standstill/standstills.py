@@ -93,7 +93,9 @@ class Standstills:
         # Soon enough to know it when the time is over.
         silent = [(p.topic, p.number) for p, report in reported if still[p] > self._seconds / 2 and not report.in_flight]
         frozen = [(p.topic, p.number) for p, report in reported if self._frozen(p, report, now)]
-        known = self._ends(reported, ends.of(silent, now, [name for name in frozen if name not in silent]))
+        known = ends.of(silent, now, [name for name in frozen if name not in silent])
+        wanted = {*silent, *frozen}  # what is known of another may be of a topic that was made anew since
+        self._learn([partition for partition, _ in reported if (partition.topic, partition.number) in wanted], known)
         told = [self._told(p, report, known.get((p.topic, p.number)), still[p], awake) for p, report in reported]
         self._tell({partition: report.stalled for (partition, _), report in zip(reported, told)})
         return told
@@ -124,15 +126,15 @@ class Standstills:
         if self._excused_at is None:
             self._excused_at = now
         if ends is not None and now >= self._excused_at + AT_REST_SECONDS:
-            self._ends(reported, ends.of([(p.topic, p.number) for p, _ in reported], now))
+            self._learn([p for p, _ in reported], ends.of([(p.topic, p.number) for p, _ in reported], now))
 
     @staticmethod
-    def _ends(reported: Iterable[Reported], known: Mapping[Tuple[str, int], End]) -> Mapping[Tuple[str, int], End]:
-        for partition, _ in reported:
+    def _learn(partitions: Iterable[Partition], known: Mapping[Tuple[str, int], End]) -> None:
+        """Where these begin and end, as far as it was told."""
+        for partition in partitions:
             end = known.get((partition.topic, partition.number))
             if end is not None and not end.problem:
                 partition.asked_end, partition.asked_first = end.latest, end.first
-        return known
 
     def _still(self, partition: Partition, report: PartitionReport, awake: float) -> float:
         moves = self._watched[partition].moves

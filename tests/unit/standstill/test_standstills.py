@@ -256,6 +256,20 @@ def test_the_ends_are_asked_for_where_nothing_can_move_for_longer_than_most_drai
     assert told == [-1, -1, 9, -1], "and once it has moved, time begins anew"
 
 
+def test_where_a_partition_begins_and_ends_is_learnt_of_one_that_is_not_fetched_and_not_of_the_topic_before_it(
+    bench: Bench,
+) -> None:
+    """What was told of a topic that was made anew since is known for some seconds more."""
+    learnt = []
+    bench.ends.known = {(TOPIC, 0): End(9, 9, "", 5)}
+    for why in ("", "a look"):
+        bench.partition.flow.suspend(why)
+        bench.look(0.5)
+        learnt.append((bench.partition.asked_first, bench.partition.asked_end))
+
+    assert learnt == [(-1, -1), (5, 9)]
+
+
 def test_the_rest_of_the_report_stays(bench: Bench) -> None:
     committed(bench, 7)
     bench.ends_at(9)
