@@ -165,8 +165,8 @@ class GroupConsumer:
         return {(place.topic, place.partition): place.offset for place in places if place.error is None}
 
     def rewind(self, name: TopicPartition, offset: int = BEGINNING, *, when_resumed: bool = False) -> None:
-        """Read the partition from this offset on (by default from its first message), whatever has come of it. At once; or, if
-        it is paused and should stay so, `when_resumed`, from the lowest offset asked for until then."""
+        """Read the partition from this offset on (by default from its first message), whatever has come of it, or from a lower
+        one that was asked for before and not sought yet. At once; or, if it is paused and should stay so, `when_resumed`."""
         self._rewinds.add(name, offset, when_resumed=when_resumed)
 
     def end(self, name: TopicPartition) -> int:
