@@ -39,6 +39,24 @@ def test_brokers_that_are_asked_and_say_nothing_are_away_when_they_do_not_answer
     assert brokers.away is away
 
 
+def test_who_knows_of_no_broker_asks_every_few_seconds_until_one_answers_and_then_no_more() -> None:
+    now, away = [100.0], []
+    client: Any = Mock()
+    client.list_topics.side_effect = [KafkaException(KafkaError(KafkaError._TRANSPORT)), None]
+    brokers = Brokers(lambda: now[0])
+    brokers.hear('{ "brokers":{ "1": { "state":"UP", "waitresp_cnt":1, "rxidle":10000000 } }, "topics":{ } }')
+    for now[0] in (100.0, 104.0, 105.0, 111.0):
+        brokers.look(client)
+        away.append(brokers.away)
+
+    brokers.down(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    client.list_topics.side_effect = None
+    brokers.look(client)
+
+    assert [*away, brokers.away] == [True, True, False, False, False]
+    assert client.list_topics.call_count == 3
+
+
 def test_the_link_is_slow_while_few_fetches_are_answered_by_all_brokers_whatever_topics_are_called() -> None:
     brokers = Brokers(lambda: 100.0)
     slow = []

@@ -144,6 +144,15 @@ def test_the_seat_of_who_was_subscribed_to_other_topics_has_to_be_left_first(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(("steps", "noted"), [([], ["slot-0.rejoin.topics"]), ([revoke()], [])])
+def test_to_what_a_process_is_subscribed_is_noted_until_it_gives_its_seat_up(
+    bench: Bench, tmp_path: Path, steps: List[Step], noted: List[str]
+) -> None:
+    bench.play(assign(), *steps, stop())
+
+    assert [each.name for each in tmp_path.iterdir()] == noted
+
+
 def test_who_is_given_what_others_were_subscribed_to_takes_none_of_it_and_joins_anew(bench: Bench) -> None:
     """Where nobody has noted to what."""
 
