@@ -11,16 +11,16 @@ import pytest
 from tests.support.eventually import eventually
 from tests.support.messages import keys_of, message
 from tests.support.scene import PARTITIONS, SECONDS, Scene, revocations
+from tests.support.service import PROTOCOL, Service
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.admin import Admin
-    from tests.support.service import Service
-
 pytestmark = pytest.mark.processes
 
 OWNED_SECONDS = 30.0  # less than a session, after which the group would rebalance by itself
+EAGER = {"KAFKA_CONSUMER_PARTITION_ASSIGNMENT_STRATEGY": "range"}
+STRATEGIES = [{}, EAGER] if PROTOCOL == "classic" else [{}]  # by the other one it is the brokers who assign
 
 
 def test_what_a_killed_process_was_giving_up_is_not_left_to_nobody(scene: Scene, tmp_path: Path) -> None:
@@ -43,15 +43,16 @@ def test_what_a_killed_process_was_giving_up_is_not_left_to_nobody(scene: Scene,
     scene.wait_done()
 
 
+@pytest.mark.parametrize("env", STRATEGIES)
 def test_who_starts_with_other_topics_after_a_crash_consumes_just_these(
-    admin: Admin, topic: Callable[..., str], group: str, service: Callable[..., Service], tmp_path: Path
+    topic: Callable[..., str], group: str, service: Callable[..., Service], tmp_path: Path, env: Dict[str, str]
 ) -> None:
     """The seats of the dead are subscribed to what was consumed before, and who sits down in them gets partitions of that, for
     ever: whatever was noted of it (one topic more), or lost (another topic)."""
     names = [topic(partitions=2) for _ in range(3)]
 
     def start(topics: Sequence[str], folder: Optional[str]) -> Service:
-        return service(",".join(topics), group, processes=1, runtime_directory=folder).start()
+        return service(",".join(topics), group, processes=1, runtime_directory=folder, env=env).start()
 
     start(names[:1], str(tmp_path)).wait_ready(partitions=2).close()
     second = start(names[:2], str(tmp_path))

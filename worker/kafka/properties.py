@@ -157,8 +157,9 @@ def is_cooperative(properties: Dict[str, Any]) -> bool:
 
 def may_owe_a_rejoin(properties: Dict[str, Any]) -> bool:
     """Whether a member with these properties may owe its group a second word (see `recovery.follow_up`). Brokers that do the
-    rebalances themselves (KIP-848) want none, and a dynamic member comes back as another one."""
-    return "group.instance.id" in properties and is_cooperative(properties) and not of_new_protocol(properties)
+    rebalances themselves (KIP-848) want none, and a dynamic member comes back as another one. (One that is not cooperative may
+    just be subscribed to other topics than who had its seat.)"""
+    return "group.instance.id" in properties and not of_new_protocol(properties)
 
 
 def of_new_protocol(properties: Mapping[str, Any]) -> bool:

@@ -25,13 +25,13 @@ STATIC = {"group.instance.id": "here-0", "partition.assignment.strategy": "coope
 PROPERTIES: List[Tuple[Dict[str, Any], bool]] = [
     (STATIC, True),
     ({**STATIC, "group.instance.id": None}, False),
-    ({**STATIC, "partition.assignment.strategy": "range"}, False),
+    ({**STATIC, "partition.assignment.strategy": "range"}, True),
     ({**STATIC, "group.protocol": "consumer"}, False),
 ]
 
 
 @pytest.mark.parametrize(("properties", "owes"), PROPERTIES)
-def test_only_a_cooperative_static_member_by_the_classic_protocol_owes(properties: Dict[str, Any], *, owes: bool) -> None:
+def test_only_a_static_member_by_the_classic_protocol_owes(properties: Dict[str, Any], *, owes: bool) -> None:
     assert may_owe_a_rejoin({name: value for name, value in properties.items() if value}) is owes
 
 
