@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import Callable, Iterator, List, Union
 
 import pytest
@@ -48,3 +49,11 @@ def send(admin: Admin) -> Callable[[SystemdService, List[Sent]], Oracle]:
         return Oracle(service.ledger, batch)
 
     return produce
+
+
+@pytest.fixture
+def shared() -> Iterator[str]:
+    """A runtime directory of several services, as on a file system that two hosts mount. Short: a Unix socket's path has 107
+    bytes."""
+    with tempfile.TemporaryDirectory(prefix="two-") as folder:
+        yield folder

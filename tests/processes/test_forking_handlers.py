@@ -39,6 +39,7 @@ def test_processes_that_handlers_make_work_and_end_and_keep_no_slot(scene: Scene
     (told,) = (entry.id.split() for entry in scene.ledger.of("program"))
     made = set(service.pids()) - {service.pid, daemon}
     assert len(made) > own
+    scene.admin.wait_committed(scene.group, scene.topic)  # they have written that they are done, but were running still
 
     (child,) = service.children().values()
     os.kill(child, signal.SIGKILL)

@@ -45,7 +45,7 @@ def test_what_a_killed_process_was_giving_up_is_not_left_to_nobody(scene: Scene,
 
 @pytest.mark.parametrize("env", STRATEGIES)
 def test_who_starts_with_other_topics_after_a_crash_consumes_just_these(
-    topic: Callable[..., str], group: str, service: Callable[..., Service], tmp_path: Path, env: Dict[str, str]
+    topic: Callable[..., str], group: str, service: Callable[..., Service], shared: str, env: Dict[str, str]
 ) -> None:
     """The seats of the dead are subscribed to what was consumed before, and who sits down in them gets partitions of that, for
     ever: whatever was noted of it (one topic more), or lost (another topic)."""
@@ -54,8 +54,8 @@ def test_who_starts_with_other_topics_after_a_crash_consumes_just_these(
     def start(topics: Sequence[str], folder: Optional[str]) -> Service:
         return service(",".join(topics), group, processes=1, runtime_directory=folder, env=env).start()
 
-    start(names[:1], str(tmp_path)).wait_ready(partitions=2).close()
-    second = start(names[:2], str(tmp_path))
+    start(names[:1], shared).wait_ready(partitions=2).close()
+    second = start(names[:2], shared)
     eventually(lambda: topics_of(second) == set(names[:2]), OWNED_SECONDS, "what is new is consumed, too")
     second.close()
     third = start(names[2:], None)

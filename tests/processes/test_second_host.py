@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
-from typing import Dict, Iterator
+from typing import Dict
 
 import pytest
 
@@ -17,13 +16,6 @@ TAKE_OVER_SECONDS = 2.0
 SESSION_SECONDS = 6
 SESSION = {"KAFKA_CONSUMER_SESSION_TIMEOUT_MS": str(1000 * SESSION_SECONDS)}
 MEMBERS = {"here-0": 2, "here-1": 2, "there-0": 2, "there-1": 2}
-
-
-@pytest.fixture
-def shared() -> Iterator[str]:
-    """A runtime directory as on a file system that both hosts mount. Short: a Unix socket's path has 107 bytes."""
-    with tempfile.TemporaryDirectory(prefix="two-") as folder:
-        yield folder
 
 
 def shares(scene: Scene) -> Dict[str, int]:
