@@ -34,6 +34,9 @@ from kafka_worker.shared.system.deadline import Deadline
 
 log = logs.logger(__name__)
 
+#: Between two questions what is committed, while they are refused. After an outage who was the coordinator may refuse for a
+#: moment, also the client's own question, which that asks only once (see `Beginnings.assign`).
+REFUSED_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 LIBRARY = str(libversion()[0])  # the version of the client
 
 
@@ -142,15 +145,21 @@ class GroupConsumer:
 
     def committed(self, names: Iterable[TopicPartition], timeout: float) -> Dict[TopicPartition, Tuple[int, Optional[str]]]:
         """(offset, metadata) that the broker holds for each partition, but for those it does not tell in time."""
-        try:
-            places = self._consumer.committed([ClientPartition(*name) for name in names], timeout=timeout)
-        except KafkaException as problem:
-            self._complaint.log(
-                logging.WARNING, "What was committed is not known, and is asked for again: %s",
-                problem, extra=about(Event.COMMITTED_UNKNOWN),
-            )  # fmt: skip
-            return {}
-        return {name: (place.offset, place.metadata) for name, place in self._beginnings.told(places).items()}
+        wanted, deadline = [ClientPartition(*name) for name in names], Deadline(timeout, self._clock)
+        for pause in (*REFUSED_SECONDS, timeout):
+            try:
+                places = self._consumer.committed(wanted, timeout=deadline.remaining())
+                return {name: (place.offset, place.metadata) for name, place in self._beginnings.told(places).items()}
+            except KafkaException as problem:
+                refusal = problem
+            if meaning(refusal.args[0].name()) is not Meaning.PASSING or pause >= deadline.remaining():
+                break
+            time.sleep(pause)
+        self._complaint.log(
+            logging.WARNING, "What was committed is not known, and is asked for again: %s",
+            refusal, extra=about(Event.COMMITTED_UNKNOWN),
+        )  # fmt: skip
+        return {}
 
     def positions(self, names: Iterable[TopicPartition]) -> Dict[TopicPartition, int]:
         """The offset behind the last one delivered, of each partition; markers of transactions count as delivered. Nothing in

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, Dict, List, Optional, Tuple
 from unittest.mock import Mock
 
+import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
+from kafka_worker.kafka import consumer
+from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.incoming.beginnings import Beginnings
+from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 
 OURS, OTHER = ("topic", 0), ("topic", 1)
 
@@ -34,3 +40,42 @@ def test_what_was_known_of_one_assignment_is_forgotten_with_it() -> None:
     beginnings.assign(client, [ClientPartition(*OURS)])
 
     assert client.method_calls == []
+
+
+TOLD: Dict[TopicPartition, Tuple[int, Optional[str]]] = {OURS: (17, None)}
+ERRORS: List[Tuple[int, int, Dict[TopicPartition, Tuple[int, Optional[str]]]]] = [
+    (KafkaError.NOT_COORDINATOR, 4, TOLD),  # as a broker says for a moment that was frozen
+    (KafkaError._TIMED_OUT, 1, {}),
+    (KafkaError.GROUP_AUTHORIZATION_FAILED, 1, {}),
+]
+
+
+@pytest.mark.parametrize(("error", "asked", "told"), ERRORS)
+def test_what_is_committed_is_asked_again_while_it_is_refused_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch, error: int, asked: int, told: Dict[TopicPartition, Tuple[int, Optional[str]]]
+) -> None:
+    """Else the client itself would ask, once: refused too, it would have the partitions wait for ever."""
+    now = [100.0]
+    client: Any = Mock()
+    client.committed.side_effect = [*[KafkaException(KafkaError(error))] * 3, [ClientPartition(*OURS, 17)]]
+    monkeypatch.setattr(consumer, "create_consumer", lambda _properties: client)
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    group = GroupConsumer({}, ["topic"], RebalanceListener(), lambda: now[0])
+
+    assert group.committed([OURS], 1.0) == told
+
+    patience = [call[1]["timeout"] for call in client.committed.call_args_list]
+    assert len(patience) == asked
+    assert patience == sorted(patience, reverse=True), "all within one second"
+
+
+def test_what_is_refused_for_long_is_not_asked_for_longer_than_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    client: Any = Mock()
+    client.committed.side_effect = KafkaException(KafkaError(KafkaError.NOT_COORDINATOR))
+    monkeypatch.setattr(consumer, "create_consumer", lambda _properties: client)
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    group = GroupConsumer({}, ["topic"], RebalanceListener(), lambda: now[0])
+
+    assert group.committed([OURS], 1.0) == {}
+    assert now[0] < 101.0
