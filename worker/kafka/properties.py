@@ -41,7 +41,6 @@ CONSUMER_DEFAULTS: Dict[str, Any] = {
 }
 COMMON_DEFAULTS: Dict[str, Any] = {
     "socket.keepalive.enable": True,
-    "reconnect.backoff.ms": 50,  # of the client's 100, joining waits for half; less costs more CPU while no broker answers
     "reconnect.backoff.max.ms": 2000,  # the client's 10 s would be most of "work goes on within 10 s of the broker's return"
     # Where packets get lost nothing is told before that. The client would wait for 30 s; this is the Java client's.
     "socket.connection.setup.timeout.ms": 10000,
