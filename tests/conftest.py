@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import sys
 import threading
 import uuid
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from kafka_worker import start
 from kafka_worker.isolation.spawn import STARTER
+from kafka_worker.pools import stacks
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import surroundings
 from tests.support import sharing
@@ -189,7 +189,7 @@ def engine(kafka: Union[Cluster, GivenCluster], tmp_path: Path) -> Iterator[Call
 
 def threads() -> Set[threading.Thread]:
     """All but the one that starts task processes, which lives as long as the process does."""
-    alive = sys._current_frames()  # of one that `threading` has not started it keeps a note after its end (before Python 3.13)
+    alive = stacks.frames()  # of one that `threading` has not started it keeps a note after its end (before Python 3.13)
     found = (thread for thread in threading.enumerate() if thread.ident is None or thread.ident in alive)
     return {thread for thread in found if not thread.name.startswith(STARTER)}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
 from types import FrameType
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 MOST_CALLS = 40  # of a stack, the innermost ones
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -15,9 +16,21 @@ Calls = traceback.StackSummary
 PlainCalls = List[Tuple[str, int, str, str]]  # file, line, function, code
 
 
+def frames() -> Dict[int, FrameType]:
+    """Where all threads are. Nothing is collected meanwhile: before Python 3.12 a finalizer in the midst of this, and a thread
+    that ends then, wait for each other for ever (CPython issue 106883)."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames()  # noqa: SLF001 (documented, for just this)
+    finally:
+        if collects:
+            gc.enable()
+
+
 def of_thread(ident: int) -> Calls:
     """Where a thread is, the innermost call last; empty: it has ended."""
-    frame = sys._current_frames().get(ident)  # noqa: SLF001 (documented, for just this)
+    frame = frames().get(ident)
     return Calls() if frame is None else traceback.extract_stack(frame)
 
 

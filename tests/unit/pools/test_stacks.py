@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 import traceback
 from typing import Any, List
@@ -53,3 +55,26 @@ def test_a_thread_that_has_ended_is_nowhere() -> None:
     ended.join()
 
     assert stacks.told(stacks.of_thread(ended.ident or 0)) == "(no stack: it has ended)"
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_while_it_is_looked_where_threads_are_nothing_is_collected_which_could_wait_for_ever(
+    monkeypatch: pytest.MonkeyPatch, collects: bool
+) -> None:
+    really = sys._current_frames
+    meanwhile: List[bool] = []
+
+    def look() -> Any:
+        meanwhile.append(gc.isenabled())
+        return really()
+
+    monkeypatch.setattr(sys, "_current_frames", look)
+    if not collects:
+        gc.disable()
+    try:
+        found, after = stacks.frames(), gc.isenabled()
+    finally:
+        gc.enable()
+
+    assert threading.get_ident() in found
+    assert (meanwhile, after) == ([False], collects)
