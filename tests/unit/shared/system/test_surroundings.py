@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+from types import ModuleType
 from typing import Any, Callable, Iterator
 from unittest.mock import Mock
 
@@ -83,9 +84,12 @@ def test_what_there_is_no_room_for_on_the_machine_is_not_taken_for_replaced(
 
 
 @pytest.mark.parametrize("taken", [True, False])
-def test_descriptors_that_are_closed_or_lead_elsewhere_are_a_fault_everywhere(taken: bool) -> None:
+def test_descriptors_that_are_closed_or_lead_elsewhere_are_a_fault_everywhere(
+    monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
     one, other = os.pipe()
     before = Surroundings()
+    monkeypatch.setitem(sys.modules, "a_module_of_a_user", ModuleType("a_module_of_a_user"))
     os.close(one)
     if taken:
         assert os.open(os.devnull, os.O_RDONLY) == one
@@ -94,6 +98,17 @@ def test_descriptors_that_are_closed_or_lead_elsewhere_are_a_fault_everywhere(ta
 
     for number in (one, other) if taken else (other,):
         os.close(number)
+
+
+def test_descriptors_that_are_closed_while_no_module_is_imported_are_nobodys_fault() -> None:
+    """In a test run what earlier tests have left is collected at any moment."""
+    one, other = os.pipe()
+    before = Surroundings()
+    os.close(one)
+
+    assert before.faults(apart=False) == []
+
+    os.close(other)
 
 
 def test_files_that_are_opened_are_no_fault() -> None:
