@@ -154,7 +154,13 @@ class Bench:
         return any(thread.hangs(task) for thread, task in self.loop.running() if self.notes.of(message_of(task)) is result)
 
     def waited_for(self, let_run: AbstractSet[Result]) -> Iterator[Running]:
-        """The calls that should come to their end now: neither those that may run on, nor those that hang."""
-        for thread, task in self.loop.running():
-            if not thread.hangs(task) and self.notes.of(message_of(task)) not in let_run:
-                yield thread, task
+        """The calls that should come to their end now."""
+        return (call for call in self.loop.running() if not self._runs_on(call, let_run))
+
+    def running_on(self, let_run: AbstractSet[Result]) -> Iterator[Running]:
+        """The others: those that may run on, and those that hang."""
+        return (call for call in self.loop.running() if self._runs_on(call, let_run))
+
+    def _runs_on(self, call: Running, let_run: AbstractSet[Result]) -> bool:
+        thread, task = call
+        return thread.hangs(task) or self.notes.of(message_of(task)) in let_run

@@ -43,6 +43,7 @@ class Rest:
             busy = any(self._bench.waited_for(let_run)) or self._bench.member.has_more
             heads = self._heads()
             moving = {result for result, head in heads.items() if self._moves(result, head, let_run)}
+            busy = busy or any(self._bench.waited_for(let_run))  # what was found queued may have begun since
             if not busy and not any(heads[result].waits not in NOT_TAKEN for result in moving):
                 calm += 1
                 if not moving or calm > CALM_TURNS:
@@ -74,10 +75,15 @@ class Rest:
         if head.waits is Waits.RUNNING:
             return result not in let_run and not result.hung
         if head.waits is Waits.QUEUED:
-            return not self._bench.pool.full(result.topic)
+            return not self._has_no_thread(result, let_run)
         if head.waits is Waits.BREAKER:
-            return self._bench.parts.gates.trying(result.topic) and not self._bench.pool.full(result.topic)
+            return self._bench.parts.gates.trying(result.topic) and not self._has_no_thread(result, let_run)
         return head.waits not in RESTING
+
+    def _has_no_thread(self, result: Result, let_run: AbstractSet[Result]) -> bool:
+        """Whether calls that nobody waits for have all threads that could take it. (Any other call is of this very message, or
+        comes to its end.)"""
+        return any(self._bench.running_on(let_run)) and self._bench.pool.full(result.topic)
 
     def fault(self, let_run: AbstractSet[Result]) -> NotAtRestError:
         """That it does not come, with what keeps it away."""
