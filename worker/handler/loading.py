@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 #: awaited.
 Call = Callable[[Any, "Partition", int], Any]
 
+CONTEXT = ("context", "contexts")
 WANTED = "process_message(message) or process_message(message, context), or the same with messages, a list"
 
 
@@ -227,12 +228,14 @@ def _takes_context(function: Callable[..., Any], source: str, wanted: str = WANT
     except (TypeError, ValueError):  # a builtin without a signature
         return False
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    required = [p for p in signature.parameters.values() if p.kind in positional and p.default is inspect.Parameter.empty]
+    accepted = [p for p in signature.parameters.values() if p.kind in positional]
+    required = [p for p in accepted if p.default is inspect.Parameter.empty]
+    named = any(p.name in CONTEXT for p in accepted[1:2])  # an optional second of another name is the user's own
     for arguments in (2, 1):
         try:
             signature.bind(*range(arguments))
         except TypeError:
             continue
-        if arguments == 1 or len(required) == 2:  # noqa: PLR2004 (message and context; an optional second is the user's own)
+        if arguments == 1 or named or len(required) == 2:  # noqa: PLR2004 (message and context)
             return arguments == 2  # noqa: PLR2004
     raise HandlerError(f"{source} takes {signature}; wanted: {wanted}")

@@ -32,6 +32,10 @@ def with_an_optional_second(message: Any, own: str = "own") -> Any:
     return message, own
 
 
+def with_an_optional_context(message: Any, context: Optional[Context] = None) -> Any:
+    return message, context
+
+
 def of_any_number(*arguments: Any) -> Any:
     return arguments
 
@@ -114,6 +118,12 @@ def test_a_handler_with_two_parameters_gets_the_context_too() -> None:
 
 def test_an_optional_second_parameter_is_the_handlers_own() -> None:
     assert called("with_an_optional_second", Message(0, value=b"1")) == (1, "own")
+
+
+def test_a_context_that_is_optional_for_a_test_of_the_users_own_is_given_all_the_same() -> None:
+    _, context = called("with_an_optional_context", Message(41, value=b"1"))
+
+    assert context.offset == 41
 
 
 def test_a_handler_of_any_number_of_arguments_gets_the_message_alone() -> None:
