@@ -20,7 +20,9 @@ if sys.version_info < (3, 8):  # noqa: UP036 (this file and supervisor.py can be
     print(f"Python 3.8 or newer is needed, and {sys.executable} is {sys.version.split()[0]}", file=sys.stderr)
     sys.exit(78)
 
-TYPE_CHECKING = False  # type checkers know the name. `typing` is not imported: the user's folders may still come first here
+# Type checkers know the name, and Jedi, which knows it of `typing` only, must not see that it is false (editors would not find
+# the public names). `typing` is not imported: the user's folders may still come first here.
+TYPE_CHECKING = bool()  # noqa: UP018
 if TYPE_CHECKING:
     from kafka_worker.handler.context import Context
     from kafka_worker.handler.hooks import per_process, per_thread
@@ -39,3 +41,6 @@ if not TYPE_CHECKING:
 
         rooms = {"Context": "handler.context", "per_process": "handler.hooks", "per_thread": "handler.hooks"}
         return getattr(import_module(f"{__name__}.{rooms.get(name, 'shared.foreign.answers')}"), name)
+
+    def __dir__() -> list:  # for completion at a prompt, and for Python's "Did you mean"
+        return [*globals(), *__all__]

@@ -22,6 +22,10 @@ class Context:
         self._partition = partition
         self.attempt = attempt  # 1 at the first
 
+    def __repr__(self) -> str:
+        """Which message of which topic, as the log says it."""
+        return f"<Context of {self.topic}[{self.partition}] offset {self.offset}, attempt {self.attempt}>"
+
     @property
     def topic(self) -> str:
         """Topic the message came from; the first one, if it took the way over a retry topic."""

@@ -49,8 +49,9 @@ class Hook(Generic[T]):
     def __init__(self, function: Function[T], place: Any) -> None:
         """`place` keeps what was yielded, as its attribute. Raises TypeError for what could never be started."""
         self.is_async = isasyncgenfunction(function)
-        innermost = function.func if isinstance(function, functools.partial) else function
-        self.name = f"{innermost.__module__}.{getattr(innermost, '__qualname__', type(innermost).__name__)}"
+        innermost: Any = function.func if isinstance(function, functools.partial) else function
+        kind = type(innermost)
+        self.name = f"{getattr(innermost, '__module__', kind.__module__)}.{getattr(innermost, '__qualname__', kind.__name__)}"
         if not (isgeneratorfunction(function) or self.is_async):
             raise TypeError(
                 "a hook is a function with one yield, start before it, stop after it, and no other decorator (as "
@@ -72,6 +73,10 @@ class Hook(Generic[T]):
             return self._place.value  # type: ignore[no-any-return]
         except AttributeError:
             raise HookError(f"the hook {self.name} has not been started in this process, or thread") from None
+
+    def __repr__(self) -> str:
+        """Which one it is: where what it gives is meant, its parentheses are missing."""
+        return f"<hook {self.name}>"
 
     def instead(self, value: T) -> Hook[T]:
         """One that gives this value wherever this one is called, and starts nothing: for tests."""

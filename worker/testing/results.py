@@ -25,36 +25,14 @@ DONE, DEAD_LETTER = "done", "dead letter"
 
 
 class Sent(Send):
-    """A message that a handler has produced. Equal to a `Send` that says the same, whatever the order of names in its JSON."""
+    """A message that a handler has produced. Equal to a `Send` that says the same."""
 
     __slots__ = ()
-
-    def __eq__(self, other: object) -> bool:
-        """Whether both say the same."""
-        return isinstance(other, Send) and _facts(self) == _facts(other)
-
-    __hash__ = None  # type: ignore[assignment]
 
     @property
     def json(self) -> Any:
         """The value, decoded. Raises ValueError when it is no JSON."""
         return json.loads(self.value or b"null")
-
-    def __repr__(self) -> str:
-        """As one would write it."""
-        more = "".join(f", {name}={value!r}" for name, value in (("key", self.key), ("headers", self.headers)) if value)
-        return f"Sent({self.topic!r}, {_decoded(self.value)!r}{more})"
-
-
-def _facts(send: Send) -> Tuple[object, ...]:
-    return send.topic, _decoded(send.value), send.key, send.headers
-
-
-def _decoded(value: Optional[bytes]) -> Any:
-    try:
-        return value if value is None else json.loads(value)
-    except ValueError:
-        return value
 
 
 class DeadLetter(NamedTuple):

@@ -76,6 +76,8 @@ def test_what_is_one_a_thread_is_another_in_each_and_nothing_in_threads_of_other
 def test_what_is_no_hook_is_said_where_it_is_defined() -> None:
     with pytest.raises(TypeError, match=r"a hook is a function with one yield"):
         per_process(int)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"yield.*; builtins.int is none"):
+        per_process(5)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"no other decorator \(as @contextmanager\) between; .*test_hooks.number is none"):
         per_process(contextlib.contextmanager(number))  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"a hook is called without arguments: .*of_url: missing a required argument: 'url'"):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from json import dumps
+from json import dumps, loads
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from kafka_worker.shared.foreign.deliver_at import HEADER, written
@@ -26,7 +26,9 @@ class Retry(Exception):  # noqa: N818 (a wish, not an error)
     the wish of the last one is not heard, and the message becomes a dead letter."""
 
     def __init__(self, reason: str = "", after: Union[float, timedelta, None] = None) -> None:
-        """`reason` goes into the log and into the dead letter."""
+        """`reason` goes into the log and into the dead letter. Raises TypeError where the wait stands in its place."""
+        if isinstance(reason, (int, float, timedelta)):
+            raise TypeError(f"the reason of a Retry is a text, not {reason!r}; to wait that long: Retry(after={reason!r})")
         super().__init__(reason)
         self.after = after.total_seconds() if isinstance(after, timedelta) else after
 
@@ -54,12 +56,18 @@ class BatchError(Exception):
         it (Retry and Reject too), or to words. Raises ValueError when there are none: then all would count as done."""
         if not failures:
             raise ValueError("a BatchError must name the messages that failed")
+        if not isinstance(failures, Mapping):
+            raise TypeError(f"a BatchError wants {{index: error}}, not a {type(failures).__name__}")
         self.failures: Dict[int, BaseException] = {
             index: failure if isinstance(failure, BaseException) else ItemError(str(failure))
             for index, failure in failures.items()
         }
         self.results = results
         super().__init__("failed: " + ", ".join(map(str, self.failures)))
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        """As what it was made of: a pool of the handler's own may bring it from another process."""
+        return type(self), (self.failures, self.results)
 
 
 class Send:
@@ -89,10 +97,34 @@ class Send:
         if deliver_at is not None:
             self.headers.append((HEADER, written(deliver_at).encode()))
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same, whatever the order of names in their JSON: for tests of handlers."""
+        return isinstance(other, Send) and _facts(self) == _facts(other)
+
+    def __hash__(self) -> int:
+        """Equal where they are."""
+        return hash((self.topic, self.key))
+
+    def __repr__(self) -> str:
+        """As one would write it."""
+        more = "".join(f", {name}={value!r}" for name, value in (("key", self.key), ("headers", self.headers)) if value)
+        return f"{type(self).__name__}({self.topic!r}, {_decoded(self.value)!r}{more})"
+
     def checked(self) -> Send:
         """A copy of it as it is now, which nobody else can change. Raises as at first, for what was changed into what can't be
         written."""
         return Send(self.topic, self.value, self.key, self.headers)
+
+
+def _facts(send: Send) -> Tuple[object, ...]:
+    return send.topic, _decoded(send.value), send.key, send.headers
+
+
+def _decoded(value: Optional[bytes]) -> Any:
+    try:
+        return value if value is None else loads(value)
+    except ValueError:
+        return value
 
 
 def _name(name: Any) -> str:

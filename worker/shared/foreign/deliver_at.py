@@ -16,6 +16,7 @@ FORM = "a time like 2030-01-31T08:00:00Z, or milliseconds since 1970"
 _ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(:\d\d)?(?:[.,](\d{1,6})\d*)?(Z|[+-]\d\d:?\d\d)\Z")
 _FIRST_MILLISECONDS = 100_000_000_000  # in 1973: a lower number is meant in seconds
 _MOST_DIGITS = 15
+_FIRST_SECONDS = _FIRST_MILLISECONDS // 1000  # a lower number is meant as a wait
 
 
 def time_of(message: Any) -> Optional[float]:
@@ -35,12 +36,14 @@ def written(at: Union[datetime, float]) -> str:
     """The header's value for a time: a datetime with its zone, or seconds since 1970. Raises ValueError."""
     try:
         if not isinstance(at, datetime):
+            if 0 < at < _FIRST_SECONDS:
+                raise ValueError("a wait")  # noqa: TRY301 (whatever is wrong with it is said in one way)
             at = datetime.fromtimestamp(at, timezone.utc)
         elif at.utcoffset() is None:
-            raise ValueError("no zone")  # noqa: TRY301 (whatever is wrong with it is said in one way)
+            raise ValueError("no zone")  # noqa: TRY301 (as above)
         return in_words(at.timestamp())
     except (TypeError, ValueError, OverflowError, OSError):
-        wanted = "a datetime with its time zone, or seconds since 1970, before the year 10000"
+        wanted = "a datetime with its time zone, or seconds since 1970 (to wait: time.time() + 60), before the year 10000"
         raise ValueError(f"deliver_at must be {wanted}, not {at!r}") from None
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import re
 import sys
+from datetime import timedelta
 from enum import Enum
 from typing import Any, Callable, Iterator, List
 
@@ -22,6 +24,25 @@ from kafka_worker.shared.foreign.errors import names_of
 )
 def test_a_value_is_sent_as_bytes_text_tombstone_or_json(value: Any, expected: Any) -> None:
     assert Send("t", value).value == expected
+
+
+def test_what_a_handler_returns_is_compared_with_what_a_test_expects_and_shown_as_one_would_write_it() -> None:
+    send = Send("prices", {"price": 3, "id": 1}, key="k", headers={"h": "1"})
+
+    assert send == Send("prices", {"id": 1, "price": 3}, key=b"k", headers=[("h", b"1")])
+    assert len({send, Send("prices", {"id": 1, "price": 3}, "k", {"h": "1"}), Send("prices", b"\xff")}) == 2
+    others = [
+        ("other", {"price": 3, "id": 1}, "k", {"h": "1"}),
+        ("prices", 3, "k", {"h": "1"}),
+        ("prices", None),
+        ("prices", "text"),
+    ]
+    assert send not in [Send(*words) for words in others]  # type: ignore[arg-type]
+    assert send != "prices"
+    assert repr(send) == "Send('prices', {'price': 3, 'id': 1}, key=b'k', headers=[('h', b'1')])"
+    assert [repr(Send("t", value)) for value in (None, b"\xff", "text")] == [
+        "Send('t', None)", "Send('t', b'\\xff')", "Send('t', b'text')",
+    ]  # fmt: skip
 
 
 def test_keys_and_headers_may_be_text() -> None:
@@ -133,6 +154,25 @@ def test_a_batch_error_takes_exceptions_and_words() -> None:
 
     assert failures[3] is rejected
     assert (type(failures[7]), str(failures[7])) == (ItemError, "bad")
+
+
+def test_a_batch_error_of_another_process_says_the_same() -> None:
+    error = pickle.loads(pickle.dumps(BatchError({3: Reject("no"), 7: "bad"}, [Send("t", 1)])))
+
+    assert [(index, str(failure)) for index, failure in error.failures.items()] == [(3, "no"), (7, "bad")]
+    assert (str(error), error.results) == ("failed: 3, 7", [Send("t", 1)])
+
+
+@pytest.mark.parametrize("failures", ["text", [1, 2], [ValueError("x"), None]])
+def test_a_batch_error_that_names_no_message_by_its_index_says_what_it_wants(failures: Any) -> None:
+    with pytest.raises(TypeError, match=r"wants \{index: error\}, not a (str|list)"):
+        BatchError(failures)
+
+
+@pytest.mark.parametrize("wait", [30, 1.5, timedelta(minutes=1)])
+def test_a_wait_in_the_place_of_the_reason_is_refused_because_nobody_would_wait_so_long(wait: Any) -> None:
+    with pytest.raises(TypeError, match=re.escape(f"Retry(after={wait!r})")):
+        Retry(wait)
 
 
 def test_a_batch_error_without_a_failure_is_refused_because_all_would_count_as_done() -> None:

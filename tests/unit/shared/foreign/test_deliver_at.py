@@ -63,9 +63,9 @@ def test_what_is_sent_with_a_time_has_it_in_its_header(at: Any) -> None:
     "at",
     [
         datetime(2030, 1, 1), "2030-01-01T00:00Z", float("nan"), 1e15, timedelta(hours=1),  # noqa: DTZ001
-        datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))),
+        datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))), 60, 86400.0,
     ],
 )  # fmt: skip
-def test_a_time_without_its_zone_or_beyond_all_is_refused_where_it_is_written(at: Any) -> None:
+def test_a_time_without_its_zone_or_beyond_all_and_a_wait_are_refused_where_they_are_written(at: Any) -> None:
     with pytest.raises(ValueError, match="deliver_at must be a datetime with its time zone, or seconds since 1970"):
         Send("reminders", 1, deliver_at=at)
