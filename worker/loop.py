@@ -259,9 +259,7 @@ class ConsumerLoop:
         the group, or sees no broker."""
         consumer, why = self._consumer, self._parts.gates.why
         excused = in_callback or consumer.away or not consumer.joined or self.stopping is not None
-        reports = [
-            (p, p.report(consumer.end((p.topic, p.number)), why(p), fetched=not excused)) for p in self._ownership.assignment
-        ]
+        reports = [(p, p.report(consumer.end(p.name), why(p), fetched=not excused)) for p in self._ownership.assignment]
         reports = self._heads.told(reports, now)
         if excused:
             self._standstills.excuse(reports, None if consumer.away else consumer.ends, now)

@@ -50,7 +50,7 @@ class Ending:
     def drain(self, settling: Settling) -> None:
         """Start nothing, finish what runs. Messages that still come are taken and not started: dropping them would let the
         position pass them."""
-        self._consumer.pause([(p.topic, p.number) for p in self._assignment])
+        self._consumer.pause([p.name for p in self._assignment])
         while not (settling.settled(self._assignment, self._stopping.until()) or self._consumer.ending in BROKEN):
             self._turn()
         if self._consumer.ending in BROKEN:

@@ -47,7 +47,7 @@ class Ongoing:
             running.setdefault((topic, number), {})[offset] = task
             last[id(task)] = self._last.get(id(task), (task, partition_of(task)))
         for partition in partitions if running else ():
-            calls = running.get((partition.topic, partition.number), {})
+            calls = running.get(partition.name, {})
             known = {offset: task for offset, task in calls.items() if _again(partition, last[id(task)][1])}
             if known:
                 self._known[partition] = known

@@ -250,7 +250,7 @@ class TaskMain:
             log.warning(
                 "%s offset %d %s and is told that it is cancelled; it is here:",
                 partition, offset, what, exc_info=RemoteTraceback("".join(self._where().format())),
-                extra=about(Event(why), topic=partition.topic, partition=partition.number, offset=offset),
+                extra=about(Event(why), **partition.facts, offset=offset),
             )  # fmt: skip
         partition.closing.close(deadline)
 

@@ -61,19 +61,18 @@ class Arrivals:
         if not partitions:
             return
         consumer.ids.ask(partition.topic for partition in partitions)
-        committed = consumer.committed([(partition.topic, partition.number) for partition in partitions], seconds)
+        committed = consumer.committed([partition.name for partition in partitions], seconds)
         # An offset of an earlier topic must not be taken for one of this. Else nobody need wait: the next look comes. So where
         # only a client has told the topic's id: ours tells it again, before anything of it comes.
         told = any(maps and maps.home.cluster for maps in (decode(metadata) for _, metadata in committed.values()))
         homes = consumer.ids.answer(COMMITTED_SECONDS if told else 0.0) or {}
         for partition in partitions:
-            name = (partition.topic, partition.number)
-            if name not in committed:
+            if partition.name not in committed:
                 partition.flow.put_off(UNTOLD)
                 continue
             partition.flow.told()
             home = homes.get(partition.topic, UNKNOWN).completed(self._by_client.get(partition.topic, UNKNOWN))
-            if not self._recovery.restore(partition, *committed[name], home):
+            if not self._recovery.restore(partition, *committed[partition.name], home):
                 _read_anew(consumer, partition)
             elif partition.flow.not_begun and partition.stored.committed < 0 and consumer.begins_at_the_end:
                 _read_anew(consumer, partition, END)  # the client itself has begun with the first message
@@ -145,6 +144,6 @@ class Arrivals:
 
 def _read_anew(consumer: GroupConsumer, partition: Partition, offset: int = BEGINNING) -> None:
     """From there on, whatever came of it."""
-    consumer.rewind((partition.topic, partition.number), offset)
+    consumer.rewind(partition.name, offset)
     partition.comes_again(offset)
     partition.flow.drop()

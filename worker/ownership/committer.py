@@ -155,7 +155,7 @@ class Committer:
 
     def _positions(self) -> Dict[TopicPartition, int]:
         """Only between two fetches: everything delivered so far is in flight or done then."""
-        return self._consumer.positions([(p.topic, p.number) for p in self._assignment])
+        return self._consumer.positions([p.name for p in self._assignment])
 
     def _send(self, partitions: Iterable[Partition], positions: Dict[TopicPartition, int], now: float) -> bool:
         """Send what the broker does not hold yet; whether it holds everything."""

@@ -132,12 +132,12 @@ class Ownership(RebalanceListener):
         for partition in doubted:
             partition.flow.pause()
         if doubted:
-            self._consumer.pause_from_the_start([(partition.topic, partition.number) for partition in doubted])
+            self._consumer.pause_from_the_start([partition.name for partition in doubted])
 
     def _hold_deadly(self) -> None:
         for partition, offset in self._probation.arrived().items():
             said = "whatever process has fetched it has died"
-            self._hold(partition, Fault(partition.topic, partition.number, offset, DEADLY, said))
+            self._hold(partition, Fault(*partition.name, offset, DEADLY, said))
 
     @property
     def careful(self) -> bool:
@@ -194,19 +194,16 @@ class Ownership(RebalanceListener):
                 batch = self._readable(partition, batch)  # noqa: PLW2901
                 if not batch:
                     continue
-            if batch[0].offset() < partition.expected:
+            first = batch[0].offset()
+            if first < partition.expected:
                 log.warning(
                     "%s: offsets went back from %d to %d",
-                    partition,
-                    partition.expected,
-                    batch[0].offset(),
-                    extra=about(
-                        Event.OFFSETS_WENT_BACK, topic=partition.topic, partition=partition.number, offset=batch[0].offset()
-                    ),
-                )
+                    partition, partition.expected, first,
+                    extra=about(Event.OFFSETS_WENT_BACK, **partition.facts, offset=first),
+                )  # fmt: skip
                 partition = self._begun_anew(partition)
             if partition.flow.suspended and not partition.flow.unread:
-                give_back(self._consumer, partition, batch[0].offset())  # something else has had it read
+                give_back(self._consumer, partition, first)  # something else has had it read
             else:
                 partition.flow.keep(batch)
 
@@ -249,9 +246,9 @@ class Ownership(RebalanceListener):
     def _begin_with_the_first(self, partition: Partition) -> None:
         log.warning(
             "%s: the topic was made anew, and begins with its first message",
-            partition, extra=about(Event.TOPIC_MADE_ANEW, topic=partition.topic, partition=partition.number),
+            partition, extra=about(Event.TOPIC_MADE_ANEW, **partition.facts),
         )  # fmt: skip
-        self._consumer.rewind((partition.topic, partition.number))
+        self._consumer.rewind(partition.name)
         self._begun_anew(partition)
 
     def on_gone(self, name: TopicPartition, offset: int) -> None:
@@ -304,7 +301,7 @@ class Ownership(RebalanceListener):
         self.losses.forget(partition)
         self._ongoing.forget(partition)
         self._recovery.void(partition)
-        again = self.assignment.add(partition.topic, partition.number)
+        again = self.assignment.add(*partition.name)
         if self._stopping.wish is not None:
             again.closing.close(self._stopping.until())
         self.committer.soon()
@@ -349,7 +346,7 @@ class Ownership(RebalanceListener):
             self._recovery.ended(partition)
             self.losses.forget(partition)
             self._ongoing.forget(partition)
-            self.assignment.remove(partition.topic, partition.number)
+            self.assignment.remove(*partition.name)
         self._settling.start_after_all()
         self.tell_pool()
 

@@ -30,7 +30,7 @@ class Reading:
         try_at = self._clock() + UNREADABLE_SECONDS if fault.may_pass else math.inf
         if not partition.flow.unreadable(fault.text(self._settings), fault.offset, try_at):
             return False
-        held = about(Event.PARTITION_HELD, topic=partition.topic, partition=partition.number, reason=partition.flow.unread)
+        held = about(Event.PARTITION_HELD, **partition.facts, reason=partition.flow.unread)
         log.error("%s is held, the others go on, and nothing is lost: %s", partition, partition.flow.unread, extra=held)
         return True
 
@@ -39,7 +39,7 @@ class Reading:
         for partition in list(held):
             if now >= partition.flow.try_at and not partition.flow.suspended:
                 partition.flow.try_again()
-                consumer.rewind((partition.topic, partition.number), partition.flow.unread_at)
+                consumer.rewind(partition.name, partition.flow.unread_at)
 
     @staticmethod
     def readable(partition: Partition, batch: List[Any]) -> List[Any]:
@@ -48,7 +48,6 @@ class Reading:
         if not partition.flow.unread:
             log.info(
                 "%s goes on: offset %d can be read now",
-                partition, batch[0].offset(),
-                extra=about(Event.PARTITION_GOES_ON, topic=partition.topic, partition=partition.number),
+                partition, batch[0].offset(), extra=about(Event.PARTITION_GOES_ON, **partition.facts),
             )  # fmt: skip
         return readable

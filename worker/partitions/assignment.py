@@ -5,7 +5,7 @@ move the new one's watermark."""
 from __future__ import annotations
 
 import functools
-from typing import Callable, Dict, Iterator, List, Optional, Set, Tuple, Type
+from typing import Any, Callable, Dict, Iterator, List, Optional, Set, Tuple, Type
 
 from kafka_worker.partitions.closing import Closing
 from kafka_worker.partitions.dependencies import Dependencies
@@ -21,8 +21,8 @@ class Partition:
     """One assignment of one partition. What happens to it is in three objects of their own: `stored`, `closing`, `flow`."""
 
     __slots__ = (
-        "_eof", "asked_end", "asked_first", "closing", "dependencies", "flow", "lanes", "named", "number", "overdue", "parked",
-        "queue", "retries_of", "stored", "topic", "tracker", "void",
+        "_eof", "asked_end", "asked_first", "closing", "dependencies", "flow", "lanes", "name", "named", "number", "overdue",
+        "parked", "queue", "retries_of", "stored", "topic", "tracker", "void",
     )  # fmt: skip
 
     def __init__(
@@ -35,8 +35,7 @@ class Partition:
     ) -> None:
         """Assigned just now. `queue`: the kind of queue for tasks that may run; `memory` gives memory for completion flags;
         `retries_of`: if this is a retry topic, the topic its messages first came from."""
-        self.topic = topic
-        self.number = number
+        self.topic, self.number = self.name = topic, number
         self.retries_of = retries_of
         self.tracker = Tracker(functools.partial(memory, self))
         self.lanes = Lanes(self.tracker)
@@ -56,6 +55,11 @@ class Partition:
         self.void: Set[int] = set()
         self.parked: Set[Tuple[int, int]] = set()  # the same, as their messages say them: task processes tell why
         self._eof = -1  # the offset of the last end-of-partition event; -1: none yet
+
+    @property
+    def facts(self) -> Dict[str, Any]:
+        """What log records say of it, in their own fields."""
+        return {"topic": self.topic, "partition": self.number}
 
     @property
     def expected(self) -> int:

@@ -46,7 +46,7 @@ class Commits:
         for partition in partitions:
             if partition.flow.not_begun:
                 continue  # what the broker holds is not known yet
-            stored, position = partition.stored, positions.get((partition.topic, partition.number), -1)
+            stored, position = partition.stored, positions.get(partition.name, -1)
             target = max(stored.committed, partition.target(position), reach(partition))
             text = metadata(partition, target) if target >= 0 else ""
             if not stored.holds(target, text):

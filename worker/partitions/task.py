@@ -51,7 +51,7 @@ def partition_of(task: Task) -> Partition:
 
 def id_of(task: Task) -> TaskId:
     """Its name in other processes, which know nothing of our assignments."""
-    return task[5].topic, task[5].number, task[0]
+    return (*task[5].name, task[0])
 
 
 def in_words(task: Task) -> str:
@@ -63,9 +63,8 @@ def facts_of(task: Task) -> Dict[str, Any]:
     """What log records say of it, in their own fields. A key may be a secret, and is told by a hash."""
     key = task[2].key()
     hashed = None if key is None else digest(key, 12)
-    topic, number = task[5].topic, task[5].number
-    told = {"topic": topic, "partition": number, "offset": task[0], "attempt": int(task[4]), "key_hash": hashed}
-    return {**told, "trace_id": trace_id_of(task[2])}
+    told = {"offset": task[0], "attempt": int(task[4]), "key_hash": hashed, "trace_id": trace_id_of(task[2])}
+    return {**task[5].facts, **told}
 
 
 def kept_back(task: Task) -> bool:

@@ -89,7 +89,7 @@ class Probation:
 
     def _deadly(self, partitions: List[Partition]) -> Dict[Partition, int]:
         """Those of these of which processes have died, and where."""
-        ours = {(partition.topic, partition.number): partition for partition in partitions}
+        ours = {partition.name: partition for partition in partitions}
         found: Dict[Partition, int] = {}
         for place, suspicion in self._suspects.read().items():
             partition = ours.get(place[:2])
@@ -141,7 +141,7 @@ class Probation:
     def _note(self, partition: Partition) -> None:
         """Note where it is read now: before, because afterwards nobody may be left to do it."""
         self._forget()
-        self._place = (partition.topic, partition.number, max(0, partition.expected))
+        self._place = (*partition.name, max(0, partition.expected))
         self._suspects.blame([self._place], FETCHED)
 
     def _forget(self) -> None:

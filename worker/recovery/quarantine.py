@@ -81,9 +81,9 @@ class Quarantine(Pool):
         """These were assigned just now, and nothing of them is delivered yet."""
         known = [place for place, each in self.suspects.read().items() if each.how != FETCHED]
         for partition in partitions:
-            offsets = {offset for topic, number, offset in known if (topic, number) == (partition.topic, partition.number)}
+            offsets = {offset for topic, number, offset in known if (topic, number) == partition.name}
             done = set(filter(partition.stored.is_done, offsets))
-            self.suspects.forget((partition.topic, partition.number, offset) for offset in done)
+            self.suspects.forget((*partition.name, offset) for offset in done)
             if offsets - done:
                 partition.queue = Sorting(partition.queue, self._wake_others, offsets - done, self.admit)
                 self._start_once()

@@ -43,7 +43,7 @@ class Recovery:
         if self._journal is None:
             return plain_memory(base)
         self._spare(partition)
-        memory = self._journal.allocate(partition.topic, partition.number, base, partition.stored.names)
+        memory = self._journal.allocate(*partition.name, base, partition.stored.names)
         if memory[2] < 0:
             partition.stored.leave_unrecorded()
             self._full.log(
@@ -61,7 +61,7 @@ class Recovery:
             self._warned = True
             log.warning(
                 "%s: the committed metadata is not ours and is ignored: %.40r",
-                partition, metadata, extra=about(Event.METADATA_IGNORED, topic=partition.topic, partition=partition.number),
+                partition, metadata, extra=about(Event.METADATA_IGNORED, **partition.facts),
             )  # fmt: skip
         ours = carried if carried is not None and carried.base == offset else None
         made_anew = False
@@ -72,8 +72,7 @@ class Recovery:
         if made_anew:
             log.warning(
                 "%s was made anew: the committed offset %d is of the one before",
-                partition, offset,
-                extra=about(Event.TOPIC_MADE_ANEW, topic=partition.topic, partition=partition.number, offset=offset),
+                partition, offset, extra=about(Event.TOPIC_MADE_ANEW, **partition.facts, offset=offset),
             )  # fmt: skip
             offset, metadata = -1001, None
         partition.stored.found(offset, metadata or "", home.completed(ours.home) if ours else home)
@@ -91,8 +90,7 @@ class Recovery:
         if count:
             log.info(
                 "%s: %d messages beyond offset %d were done before, and are not run again",
-                partition, count, offset,
-                extra=about(Event.RECALLED, topic=partition.topic, partition=partition.number, offset=offset),
+                partition, count, offset, extra=about(Event.RECALLED, **partition.facts, offset=offset),
             )  # fmt: skip
 
     def metadata(self, partition: Partition, target: int) -> str:
@@ -114,7 +112,7 @@ class Recovery:
         """The assignment is over. What was noted of it counts again only if the broker still holds its commit when the
         partition comes back."""
         for record in self._records(partition):
-            self._journal.leave(partition.topic, partition.number, record)  # type: ignore[union-attr]
+            self._journal.leave(*partition.name, record)  # type: ignore[union-attr]
 
     def void(self, partition: Partition) -> None:
         """The offsets went back: what was noted of them is about other messages, whatever still runs."""
@@ -122,12 +120,10 @@ class Recovery:
 
     def _elsewhere(self, partition: Partition, writer: str) -> List[Range]:
         journal = self._journal
-        return [] if journal is None else journal.done_elsewhere(partition.topic, partition.number, writer)
+        return [] if journal is None else journal.done_elsewhere(*partition.name, writer)
 
     def _inherited(self, partition: Partition) -> List[JournalRecord]:
-        return (
-            [] if self._journal is None else self._journal.inherit(partition.topic, partition.number, partition.stored.names)
-        )
+        return [] if self._journal is None else self._journal.inherit(*partition.name, partition.stored.names)
 
     def _records(self, partition: Partition) -> List[int]:
         """All records of this assignment. A handler that still runs may write into its segment much later, so a record with

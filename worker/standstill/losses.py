@@ -45,7 +45,7 @@ class Losses:
         count = partition.stored.undone(first, offset)
         if count:
             self._behind[partition] = offset
-            self._tell(partition, LossReport(partition.topic, partition.number, first, offset - 1, count, 0.0))
+            self._tell(partition, LossReport(*partition.name, first, offset - 1, count, 0.0))
 
     def begins_at(self, partition: Partition, offset: int) -> None:
         """Nothing of it is fetched, and there is none below this offset any more."""

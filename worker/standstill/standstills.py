@@ -91,12 +91,12 @@ class Standstills:
         awake = self._awake.tick(now)  # while we slept, as with the whole machine, nothing could move
         still = {partition: self._still(partition, report, awake) for partition, report in reported}
         # Soon enough to know it when the time is over.
-        silent = [(p.topic, p.number) for p, report in reported if still[p] > self._seconds / 2 and not report.in_flight]
-        frozen = [(p.topic, p.number) for p, report in reported if self._frozen(p, report, now)]
+        silent = [p.name for p, report in reported if still[p] > self._seconds / 2 and not report.in_flight]
+        frozen = [p.name for p, report in reported if self._frozen(p, report, now)]
         known = ends.of(silent, now, [name for name in frozen if name not in silent])
         wanted = {*silent, *frozen}  # what is known of another may be of a topic that was made anew since
-        self._learn([partition for partition, _ in reported if (partition.topic, partition.number) in wanted], known)
-        told = [self._told(p, report, known.get((p.topic, p.number)), still[p], awake) for p, report in reported]
+        self._learn([partition for partition, _ in reported if partition.name in wanted], known)
+        told = [self._told(p, report, known.get(p.name), still[p], awake) for p, report in reported]
         self._tell({partition: report.stalled for (partition, _), report in zip(reported, told)})
         return told
 
@@ -110,12 +110,10 @@ class Standstills:
         """What begins, and what is over, is an event."""
         stalled = {partition for partition, why in whys.items() if why}
         for partition in stalled - self._stalled:
-            place = {"topic": partition.topic, "partition": partition.number}
-            told = about(Event.PARTITION_STALLED, **place, reason=whys[partition])
+            told = about(Event.PARTITION_STALLED, **partition.facts, reason=whys[partition])
             log.warning("%s stands still: %s", partition, whys[partition], extra=told)
         for partition in self._stalled & whys.keys() - stalled:
-            told = about(Event.PARTITION_GOES_ON, topic=partition.topic, partition=partition.number)
-            log.info("%s stands still no longer", partition, extra=told)
+            log.info("%s stands still no longer", partition, extra=about(Event.PARTITION_GOES_ON, **partition.facts))
         self._stalled = stalled
 
     def excuse(self, reported: List[Reported], ends: Optional[Ends], now: float) -> None:
@@ -126,13 +124,13 @@ class Standstills:
         if self._excused_at is None:
             self._excused_at = now
         if ends is not None and now >= self._excused_at + AT_REST_SECONDS:
-            self._learn([p for p, _ in reported], ends.of([(p.topic, p.number) for p, _ in reported], now))
+            self._learn([p for p, _ in reported], ends.of([p.name for p, _ in reported], now))
 
     @staticmethod
     def _learn(partitions: Iterable[Partition], known: Mapping[Tuple[str, int], End]) -> None:
         """Where these begin and end, as far as it was told."""
         for partition in partitions:
-            end = known.get((partition.topic, partition.number))
+            end = known.get(partition.name)
             if end is not None and not end.problem:
                 partition.asked_end, partition.asked_first = end.latest, end.first
 

@@ -142,7 +142,7 @@ class Parking:
         """These have names of those, and were delivered just now, so that nobody else has them."""
         for task in tasks:
             partition = partition_of(task)
-            self._send(self._parked[Place(partition.topic, partition.number, offset_of(task))], task, began=False)
+            self._send(self._parked[Place(*partition.name, offset_of(task))], task, began=False)
 
     # ---- one of them ----------------------------------------------------------------------------------------------
 

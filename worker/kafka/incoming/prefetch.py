@@ -160,7 +160,7 @@ class Prefetch:
             return
         resume = [p for p in self._scarce(attention.paused, attention) if _may_come(p)] if attention.paused else []
         if resume:
-            consumer.resume([(p.topic, p.number) for p in resume])
+            consumer.resume([p.name for p in resume])
         for partition in resume:
             partition.flow.resume()
 
@@ -247,13 +247,12 @@ def give_back(consumer: GroupConsumer, partition: Partition, offset: int = -1, k
     if partition.flow.waiting > kept:
         in_hand = partition.flow.offset_of(kept)
         offset = min(offset, in_hand) if offset >= 0 else in_hand
-    name = (partition.topic, partition.number)
-    consumer.pause([name])
+    consumer.pause([partition.name])
     partition.flow.pause()
     partition.flow.drop(kept)
     if offset >= 0:
         partition.comes_again(offset)
-        consumer.rewind(name, offset, when_resumed=True)
+        consumer.rewind(partition.name, offset, when_resumed=True)
 
 
 def _send_back(consumer: GroupConsumer, partition: Partition, *, kept: int) -> None:
@@ -266,7 +265,7 @@ def _send_back(consumer: GroupConsumer, partition: Partition, *, kept: int) -> N
 def _pause(consumer: GroupConsumer, partitions: List[Partition]) -> None:
     pause = [partition for partition in partitions if not partition.flow.paused]
     if pause:
-        consumer.pause([(p.topic, p.number) for p in pause])
+        consumer.pause([p.name for p in pause])
     for partition in pause:
         partition.flow.pause()
 

@@ -53,7 +53,7 @@ def say_goes_on(partition: Partition) -> None:
     """What was told of it is over."""
     log.info(
         "%s goes on: nothing of it waits to be stored any more",
-        partition, extra=about(Event.PARTITION_GOES_ON, topic=partition.topic, partition=partition.number),
+        partition, extra=about(Event.PARTITION_GOES_ON, **partition.facts),
     )  # fmt: skip
 
 

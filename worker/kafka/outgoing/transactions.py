@@ -232,7 +232,7 @@ class Transactions:
             parcel
             for partition, waiting in self._parcels.items()
             for parcel in sorted(waiting, key=lambda each: each.offsets)
-            if parcel.offsets[-1] < targets.get((partition.topic, partition.number), -1) and not partition.closing.forgotten
+            if parcel.offsets[-1] < targets.get(partition.name, -1) and not partition.closing.forgotten
         ]
         self._job, self._begun_at = Job(parcels, places, group_metadata), self._clock()
         self._transactor.do(self._job)
