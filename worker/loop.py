@@ -133,19 +133,20 @@ class ConsumerLoop:
             care = "as usual" if self._careful else "with care"
             log.info("Joining anew, to fetch %s", care, extra=about(Event.JOINED_ANEW))
             self._join_anew()
-        if ownership.misplaced:
-            log.warning(
-                "Joining anew: the group takes us for who had our seat before, and was subscribed to other topics",
-                extra=about(Event.JOINED_ANEW),
-            )
+        why = self._why_anew()
+        if why:
+            log.warning("Joining anew: %s", why, extra=about(Event.JOINED_ANEW))
             self._join_anew()
-        if ownership.outlived:
-            log.warning("Joining anew: our client reads nothing of a topic that was made anew", extra=about(Event.JOINED_ANEW))
-            self._join_anew()
-        if self._consumer.ending is ExitCode.FENCED and self._consumer.lost:
-            # By ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once per loss.
-            log.warning("Joining anew: our own second request for the seat has fenced us", extra=about(Event.JOINED_ANEW))
-            self._join_anew()
+
+    def _why_anew(self) -> str:
+        """What is wrong with our membership, or our client, that another client mends; empty: nothing."""
+        if self._ownership.misplaced:
+            return "the group takes us for who had our seat before, and was subscribed to other topics"
+        if self._ownership.outlived:
+            return "our client reads nothing of a topic that was made anew"
+        # Fenced by ourselves: after a silence the client may ask for its seat twice (librdkafka issue 3437). Once per loss.
+        fenced = self._consumer.ending is ExitCode.FENCED and self._consumer.lost
+        return "our own second request for the seat has fenced us" if fenced else ""
 
     def _join_anew(self) -> None:
         """With a new client. Our seat stays ours meanwhile, unless we owe the group a rebalance."""
