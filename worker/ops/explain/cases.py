@@ -62,9 +62,8 @@ class Case:
         """What lets go of it, each in one line; nothing: it needs nothing."""
         if self.partition.stalled or self.sought is None or self.is_to_come:
             return []
-        sought, place = self.sought, (self.partition.topic, self.partition.partition, self.sought.offset)
-        tasks = [task for task in self.answer.get("tasks", []) if (task["topic"], task["partition"], task["offset"]) == place]
-        alone = next((task["task_process"] for task in tasks if task.get("task_process")), 0)
+        sought = self.sought
+        alone = next((task["task_process"] for task in self.calls(sought.offset) if task.get("task_process")), 0)
         at, pid = f"{self.name}/{sought.offset}", alone or self.slot.pid
         lines = let_go(sought, alone=bool(alone))
         return [line.format(pid=pid, followers=sought.followers, place=at) for line in lines]
@@ -73,6 +72,11 @@ class Case:
     def name(self) -> str:
         """How one types it."""
         return f"{self.partition.topic}/{self.partition.partition}"
+
+    def calls(self, offset: int) -> List[Dict[str, Any]]:
+        """What its process says of the calls with the message of this offset."""
+        tasks, place = self.answer.get("tasks", []), (*self.partition.name, offset)
+        return [task for task in tasks if (task["topic"], task["partition"], task["offset"]) == place]
 
     def as_json(self) -> Dict[str, Any]:
         """For programs."""
@@ -101,7 +105,7 @@ def cases(snapshot: Snapshot, place: Place) -> List[Case]:
             orders=[
                 each
                 for each in snapshot.orders
-                if (each.topic, each.partition) == (partition.topic, partition.partition)
+                if (each.topic, each.partition) == partition.name
                 and each.offset is not None
                 and place.offset in (None, each.offset)
             ],

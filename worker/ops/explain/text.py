@@ -84,9 +84,7 @@ def _details(head: HeadReport) -> str:
 
 def _where(case: Case, head: HeadReport) -> str:
     """Where its code is, if it runs."""
-    place = (case.partition.topic, case.partition.partition, head.offset)
-    tasks = [task for task in case.answer.get("tasks", []) if (task["topic"], task["partition"], task["offset"]) == place]
-    calls = [task["calls"] for task in tasks if task["calls"]]
+    calls = [task["calls"] for task in case.calls(head.offset) if task["calls"]]
     return f": {path_of(calls[0])}" if calls else ""
 
 

@@ -140,7 +140,7 @@ def _gone(loss: LossReport) -> str:
 
 def _standing(partitions: Iterable[PartitionReport]) -> Found:
     """One line a reason: what holds one holds many, as a rule."""
-    ordered = sorted(partitions, key=lambda each: (each.topic, each.partition))
+    ordered = sorted(partitions, key=lambda each: each.name)
     yield from _by_reason(Kind.HELD, "held", [(each, each.held) for each in ordered if each.held])
     yield from _by_reason(Kind.STALLED, "stalled", [(each, each.stalled) for each in ordered if each.stalled])
 

@@ -121,6 +121,11 @@ class PartitionReport(NamedTuple):
     head: Optional[HeadReport] = None  # None: all is done, or it is not known whether
     pause: str = ""  # why and by whom an operator has paused it; empty: it is not
 
+    @property
+    def name(self) -> Tuple[str, int]:
+        """Topic and number."""
+        return self.topic, self.partition
+
 
 class TaskReport(NamedTuple):
     """One task that runs now."""
