@@ -1,74 +1,12 @@
-"""The whole snapshot, made of what the processes say: each partition once, and the sums, so that whoever looks at it need not
+"""What processes say, put together for the snapshot: each partition once, and the sums, so that whoever looks at it need not
 reckon. Pure."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections import Counter
-from typing import Dict, Iterable, List, Optional, Set, Tuple
+from typing import Dict, Iterable, List, Set, Tuple
 
-from kafka_worker import __version__
-from kafka_worker.shared import routes
-from kafka_worker.shared.ipc.snapshot import (
-    VERSION,
-    ChildReport,
-    Condition,
-    HttpReport,
-    OrderReport,
-    PartitionReport,
-    SlotReport,
-    Snapshot,
-    Totals,
-    WorkCount,
-)
-from kafka_worker.shared.settings import Settings
-
-
-def snapshot_of(
-    settings: Settings,
-    state: str,
-    uptime: float,
-    conditions: List[Condition],
-    slots: List[SlotReport],
-    log_dropped: int,
-    http: Optional[HttpReport],
-    work: List[WorkCount],
-    newest_event: int,
-    orders: List[OrderReport],
-) -> Snapshot:
-    """Of the supervisor's settings and what it knows of its slots, each partition once."""
-    return Snapshot(
-        version=VERSION,
-        state=state,
-        host=settings.host,
-        pid=os.getpid(),
-        uptime=uptime,
-        group=settings.group_id,
-        topics=list(settings.topics),
-        handler=routes.described(settings),
-        ordering=settings.ordering,
-        membership=settings.membership,
-        processes=len(slots),
-        threads=settings.threads,
-        threads_max=settings.threads_max,
-        restarts=sum(slot.restarts for slot in slots),
-        problems=[condition.text for condition in conditions],
-        slots=slots,
-        conditions=conditions,
-        log_dropped=log_dropped,
-        http=http,
-        utilization=utilization(slots),
-        age=max([slot.heartbeat_age for slot in slots if slot.pid and slot.child], default=0.0),
-        work=work,
-        topic_settings=settings.topic_differences(),
-        release=__version__,
-        python=sys.version.split()[0],
-        librdkafka=next((child.librdkafka for child in reporting(slots)), ""),
-        totals=totals(slots, work),
-        newest_event=newest_event,
-        orders=orders,
-    )
+from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, SlotReport, Totals, WorkCount
 
 
 def reporting(slots: Iterable[SlotReport]) -> List[ChildReport]:
@@ -81,11 +19,10 @@ def each_partition_once(slots: List[SlotReport]) -> List[SlotReport]:
     owners: Dict[Tuple[str, int], Tuple[int, int]] = {}  # the committed offset, and the place of the slot
     for place, slot in enumerate(slots):
         for partition in slot.child.partitions if slot.child and slot.pid else ():
-            name = (partition.topic, partition.partition)
-            owners[name] = max(owners.get(name, (-2, 0)), (partition.committed, place))
+            owners[partition.name] = max(owners.get(partition.name, (-2, 0)), (partition.committed, place))
 
     def is_its(partition: PartitionReport, place: int) -> bool:
-        return owners[partition.topic, partition.partition][1] == place
+        return owners[partition.name][1] == place
 
     found = []
     for place, slot in enumerate(slots):
@@ -107,8 +44,8 @@ def utilization(slots: Iterable[SlotReport]) -> float:
 def _left_alone(slots: Iterable[SlotReport], had: Iterable[PartitionReport]) -> Set[Tuple[str, int]]:
     """Partitions of dead processes that are to be replaced: of these nothing is known. `had`: those that others have."""
     waiting = [slot.child for slot in slots if slot.child and not slot.pid and slot.restart_in >= 0]
-    theirs = {(partition.topic, partition.partition) for child in waiting for partition in child.partitions}
-    return theirs - {(partition.topic, partition.partition) for partition in had}
+    theirs = {partition.name for child in waiting for partition in child.partitions}
+    return theirs - {partition.name for partition in had}
 
 
 def totals(slots: Iterable[SlotReport], work: Iterable[WorkCount]) -> Totals:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import selectors
+import sys
 import time
 from typing import Callable, List, Mapping
 
-from kafka_worker.shared import logs
+from kafka_worker import __version__
+from kafka_worker.shared import logs, routes
 from kafka_worker.shared.ipc import control, health
 from kafka_worker.shared.ipc.recent import Recent
-from kafka_worker.shared.ipc.snapshot import Condition, Snapshot, as_json
-from kafka_worker.shared.ipc.whole import each_partition_once, snapshot_of
+from kafka_worker.shared.ipc.snapshot import VERSION, Condition, Snapshot, as_json
+from kafka_worker.shared.ipc.whole import each_partition_once, reporting, totals, utilization
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files
@@ -76,13 +79,40 @@ class Desk:
 
     def snapshot(self) -> Snapshot:
         """The service as it is now."""
-        now = time.monotonic()
+        settings, state, now, lost, work = self._settings, self._state(), time.monotonic(), logs.lost(), self._work.told()
         slots = each_partition_once([self._slots[number].report(now, self._awake.seconds) for number in sorted(self._slots)])
-        lost = logs.lost()
-        state, uptime, work = self._state(), now - self._since, self._work.told()
         conditions = [
             *health.conditions(state, slots, lost.untold), *self._http.conditions(), *self.standing.conditions(),
             *self._premises.conditions(), *self._others(),
         ]  # fmt: skip
-        http, newest, orders = self._http.report(), self.recent.newest, self.standing.reports()
-        return snapshot_of(self._settings, state, uptime, conditions, slots, lost.dropped, http, work, newest, orders)
+        return Snapshot(
+            version=VERSION,
+            state=state,
+            host=settings.host,
+            pid=os.getpid(),
+            uptime=now - self._since,
+            group=settings.group_id,
+            topics=list(settings.topics),
+            handler=routes.described(settings),
+            ordering=settings.ordering,
+            membership=settings.membership,
+            processes=len(slots),
+            threads=settings.threads,
+            threads_max=settings.threads_max,
+            restarts=sum(slot.restarts for slot in slots),
+            problems=[condition.text for condition in conditions],
+            slots=slots,
+            conditions=conditions,
+            log_dropped=lost.dropped,
+            http=self._http.report(),
+            utilization=utilization(slots),
+            age=max([slot.heartbeat_age for slot in slots if slot.pid and slot.child], default=0.0),
+            work=work,
+            topic_settings=settings.topic_differences(),
+            release=__version__,
+            python=sys.version.split()[0],
+            librdkafka=next((child.librdkafka for child in reporting(slots)), ""),
+            totals=totals(slots, work),
+            newest_event=self.recent.newest,
+            orders=self.standing.reports(),
+        )
