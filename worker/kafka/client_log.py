@@ -11,7 +11,7 @@ import re
 import time
 from typing import Callable, Dict, Mapping, Set
 
-from kafka_worker.kafka.listener import TopicPartition
+from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from kafka_worker.shared import logs
 
 AGAIN_SECONDS = 30.0  # between two lines of a kind
@@ -61,20 +61,10 @@ client_log.addFilter(NotAgain(time.monotonic))
 class ClientLog:
     """The log of one client."""
 
-    def __init__(
-        self,
-        on_topic: Callable[[str, str], None],
-        on_made_anew: Callable[[str, str], None],
-        on_outlived: Callable[[TopicPartition], None],
-        on_gone: Callable[[TopicPartition, int], None],
-    ) -> None:
-        """Each is told one thing: which id a topic has; that it is another topic now (and its new id); that a partition of
-        such a topic is led in an epoch that the client takes for an old one (see `ownership.arrivals`); that an offset to be
-        read is not there any more."""
-        self._on_topic = on_topic
-        self._on_made_anew = on_made_anew
-        self._on_outlived = on_outlived
-        self._on_gone = on_gone
+    def __init__(self, listener: RebalanceListener, tell: Callable[..., None]) -> None:
+        """`tell` calls a method of the listener, with what it is to know, and does not raise."""
+        self._listener = listener
+        self._tell = tell
         self._wanted = self._closed_wanted = False
         self._ids: Dict[str, Set[str]] = {}  # all ids that each has had: a broker may be behind, and tell a former one
         self._anew: Set[str] = set()
@@ -100,7 +90,7 @@ class ClientLog:
         elif facility == "OFFSET":
             gone = _GONE.search(text)
             if gone:
-                self._on_gone((gone[1], int(gone[2])), int(gone[3]))
+                self._tell(self._listener.on_gone, (gone[1], int(gone[2])), int(gone[3]))
 
     def _hear(self, text: str) -> None:
         changed, led = _CHANGED.search(text), _LED.search(text)
@@ -109,14 +99,14 @@ class ClientLog:
             known = self._ids.setdefault(topic, set())
             if not known:
                 known.add(topic_id)
-                self._on_topic(topic, topic_id)
+                self._tell(self._listener.on_topic, topic, topic_id)
             elif topic_id not in known:
                 known.add(topic_id)
                 self._anew.add(topic)
-                self._on_made_anew(topic, topic_id)
+                self._tell(self._listener.on_made_anew, topic, topic_id)
         elif led:
             name, epoch = (led[1], int(led[2])), int(led[3])
             if epoch >= self._epochs.setdefault(name, epoch):
                 self._epochs[name] = epoch
             elif led[1] in self._anew:
-                self._on_outlived(name)
+                self._tell(self._listener.on_outlived, name)

@@ -90,8 +90,7 @@ class GroupConsumer:
         return self._beginnings.at_the_end
 
     def _join(self) -> None:
-        its_log = ClientLog(self._on_topic, self._on_made_anew, self._on_outlived, self._on_gone)
-        properties = its_log.added(self._properties)
+        properties = ClientLog(self._listener, self._tell).added(self._properties)
         if self.begins_at_the_end:  # where nothing is committed; where an offset is gone, the client would skip messages
             properties[RESET] = EARLIEST[0]
         self._consumer = create_consumer(properties)
@@ -263,20 +262,9 @@ class GroupConsumer:
         self._listener.on_lost(names)
 
     @harmless
-    def _on_topic(self, topic: str, topic_id: str) -> None:
-        self._listener.on_topic(topic, topic_id)
-
-    @harmless
-    def _on_made_anew(self, topic: str, topic_id: str) -> None:
-        self._listener.on_made_anew(topic, topic_id)
-
-    @harmless
-    def _on_outlived(self, name: TopicPartition) -> None:
-        self._listener.on_outlived(name)
-
-    @harmless
-    def _on_gone(self, name: TopicPartition, offset: int) -> None:
-        self._listener.on_gone(name, offset)
+    def _tell(self, callback: Callable[..., None], *facts: Any) -> None:
+        """What only the client's log says."""
+        callback(*facts)
 
     @harmless
     def _on_statistics(self, text: str) -> None:

@@ -11,22 +11,32 @@ from confluent_kafka import Consumer
 
 from kafka_worker.kafka import client_log
 from kafka_worker.kafka.client_log import ClientLog, NotAgain
+from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
 from tests.support.eventually import eventually
 
 OLD, NEW = "Nrla+okGSrWh+rTmkqV2cg", "3qgp5ojbRR2QUC4OuCPFvQ"
 
 
-class Heard:
+class Heard(RebalanceListener):
     def __init__(self, **properties: str) -> None:
         self.first: List[Tuple[str, str]] = []
         self.anew: List[Tuple[str, str]] = []
         self.outlived: List[Tuple[str, int]] = []
         self.gone: List[Tuple[Tuple[str, int], int]] = []
-        self.log = ClientLog(
-            lambda *topic: self.first.append(topic), lambda *topic: self.anew.append(topic), self.outlived.append,
-            lambda *place: self.gone.append(place),
-        )  # fmt: skip
+        self.log = ClientLog(self, lambda callback, *facts: callback(*facts))
         self.properties: Dict[str, Any] = self.log.added(properties)
+
+    def on_topic(self, topic: str, topic_id: str) -> None:
+        self.first.append((topic, topic_id))
+
+    def on_made_anew(self, topic: str, topic_id: str) -> None:
+        self.anew.append((topic, topic_id))
+
+    def on_outlived(self, name: TopicPartition) -> None:
+        self.outlived.append(name)
+
+    def on_gone(self, name: TopicPartition, offset: int) -> None:
+        self.gone.append((name, offset))
 
     def says(self, text: str, facility: str = "METADATA") -> None:
         self.log.log(logging.DEBUG, "%s [%s] %s", facility, "host-0", f"[thrd:main]: {text}")
