@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError
 from kafka_worker.gates.gates import Gates
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
 from kafka_worker.kafka.outgoing import outbox
-from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, Outbox
+from kafka_worker.kafka.outgoing.outbox import Outbox
+from kafka_worker.kafka.outgoing.refusals import RESEND_SECONDS
 from kafka_worker.kafka.properties import Member
 from kafka_worker.outcomes.decisions import Counts, Decisions, NoFilesError
 from kafka_worker.outcomes.results import BUSY_SECONDS

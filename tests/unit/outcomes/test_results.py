@@ -7,7 +7,8 @@ from typing import List, Sequence
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS
+from kafka_worker.kafka.outgoing.outbox import ROOM_SECONDS
+from kafka_worker.kafka.outgoing.refusals import RESEND_SECONDS
 from kafka_worker.outcomes.results import BUSY_SECONDS, ResultSender
 from kafka_worker.partitions.undecided import BatchFailed, Raised, Returned, Undecided
 from kafka_worker.shared.foreign.answers import Send

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kafka_worker.kafka.outgoing import outbox
-from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS
+from kafka_worker.kafka.outgoing.outbox import ROOM_SECONDS
+from kafka_worker.kafka.outgoing.refusals import RESEND_SECONDS
 from kafka_worker.outcomes.results import ResultSender
 from kafka_worker.partitions.undecided import Returned
 from kafka_worker.shared.foreign.answers import Send

@@ -15,21 +15,17 @@ Consumer thread only: the producer's callbacks run inside `serve`.
 from __future__ import annotations
 
 import itertools
-import logging
 import time
-from collections import Counter
 from typing import Any, Callable, Collection, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
-from typing import Counter as CounterType
 
 from confluent_kafka import KafkaError, Producer
 
 from kafka_worker.kafka.client_log import client_log
 from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
-from kafka_worker.kafka.outgoing.refusals import MENDABLE, error_of, remedy, say_goes_on, say_of_time
+from kafka_worker.kafka.outgoing.refusals import MENDABLE, RESEND_SECONDS, Unstored, error_of, remedy, say_of_time
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, facts_of, in_words, partition_of
+from kafka_worker.partitions.task import Task, partition_of
 from kafka_worker.shared import logs
-from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.output.last_words import MAKING_CLIENT, while_
@@ -37,7 +33,6 @@ from kafka_worker.shared.producing import alone
 
 log = logs.logger(__name__)
 
-RESEND_SECONDS = 5.0
 SILENT_SECONDS = 5.0  # so long a record may wait for its answer before that is told: a client tries for 30
 ROOM_SECONDS = 0.1  # until a record is offered again for which the client's own queue had no room
 
@@ -116,8 +111,7 @@ class Outbox:
         self._again: List[Tuple[float, List[_Letter]]] = []  # each list in its order
         self._under_way: Dict[_Letter, float] = {}  # sent and not answered, and since when, in this order
         self._complaint = Seldom(log, clock)
-        # Refused at least once and not stored yet, by `what` and the topic of the task.
-        self.unstored: CounterType[Tuple[str, str]] = Counter()
+        self.unstored = Unstored(self._complaint)
         self.work = Work()  # for whoever else counts what is done, too
 
     def send(self, what: str, task: Task, record: OutgoingRecord, stored: Callable[[Task], None]) -> None:
@@ -169,7 +163,7 @@ class Outbox:
             return None
         self._again = [each for each in self._again if each[1] not in waiting]
         for letter in itertools.chain.from_iterable(waiting):
-            self._let_go(letter)
+            self.unstored.remove(letter)
         return waiting[0][0].task
 
     def serve(self) -> None:
@@ -189,14 +183,14 @@ class Outbox:
         hopeless = [letter for _, letters in self._again for letter in letters if letter.partition.closing.closed]
         self._again = [waiting for waiting in self._again if not waiting[1][0].partition.closing.closed]
         for letter in hopeless:
-            self._let_go(letter)
+            self.unstored.remove(letter)
         return [letter.task for letter in hopeless]
 
     def _produce(self, letters: List[_Letter]) -> None:
         """Produce all records of one task, in this order."""
         for place, letter in enumerate(letters):
             if letter.partition.closing.forgotten:
-                self._let_go(letter)
+                self.unstored.remove(letter)
                 continue  # whoever owns the partition now decides about it
             try:
                 self._hand_over(letter)
@@ -235,7 +229,7 @@ class Outbox:
             self._heard(self._of(letters[0]), letters, told)
             return
         for letter in letters:
-            self._let_go(letter)
+            self.unstored.remove(letter)
         failed(problem)
 
     def _answered(self, client: _Client, letter: _Letter, problem: Optional[KafkaError]) -> None:
@@ -247,9 +241,7 @@ class Outbox:
             self._heard(client, [letter], problem)
             return
         self.work.add("messages_sent", "", letter.record.topic)
-        self._let_go(letter)
-        if letter.refused and not letter.partition.flow.held:
-            say_goes_on(letter.partition)
+        self.unstored.stored(letter)
         letter.stored(letter.task)
 
     def _heard(self, client: _Client, letters: List[_Letter], problem: KafkaError) -> None:
@@ -275,28 +267,8 @@ class Outbox:
 
     def _refused(self, letters: List[_Letter], problem: KafkaError) -> None:
         """The first of them can't be stored, and the others wait behind it."""
-        letter = letters[0]
-        partition, topic = letter.partition, letter.record.topic
-        why = f"a {letter.what} can't be stored in {topic}: {problem.str()}"
-        partition.flow.refused(why, again=letter.refused)
-        if not letter.refused:
-            letter.refused = True
-            self.unstored[letter.what, letter.partition.topic] += 1
+        self.unstored.add(letters[0], letters[0].record.topic, problem, remedy(problem))
         self._again.append((self._clock() + RESEND_SECONDS, letters))
-        self._complaint.log(
-            logging.ERROR,
-            "%s: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition "
-            "is held, and the %s is sent again every %d s. To mend it, %s",
-            in_words(letter.task), letter.what, topic, problem, letter.what, RESEND_SECONDS, remedy(problem),
-            extra=about(Event.PARTITION_HELD, **facts_of(letter.task), reason=problem.name()),
-        )  # fmt: skip
-
-    def _let_go(self, letter: _Letter) -> None:
-        """Nothing is waited for on its behalf any more."""
-        if not letter.refused:
-            return
-        self.unstored[letter.what, letter.partition.topic] -= 1
-        letter.partition.flow.refused_no_more()
 
 
 def _by_task(due: List[List[_Letter]]) -> Iterable[List[_Letter]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from typing import Counter as CounterType
+from typing import Protocol, Tuple
 
 from confluent_kafka import KafkaError
 
@@ -14,6 +16,8 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Seldom
 
 log = logs.logger(__name__)
+
+RESEND_SECONDS = 5.0
 
 #: What to do, by the name of the broker's refusal; of the client's, where it is the first to refuse.
 _REMEDIES = {
@@ -49,12 +53,55 @@ def error_of(problem: Exception) -> KafkaError:
     return told if isinstance(told, KafkaError) else KafkaError(KafkaError._FAIL, repr(problem))  # noqa: SLF001
 
 
-def say_goes_on(partition: Partition) -> None:
-    """What was told of it is over."""
-    log.info(
-        "%s goes on: nothing of it waits to be stored any more",
-        partition, extra=about(Event.PARTITION_GOES_ON, **partition.facts),
-    )  # fmt: skip
+class Waiting(Protocol):
+    """Records that are waited for on behalf of a task."""
+
+    what: str  # they are: "dead letter"
+    task: Task
+    refused: bool  # at least once
+
+    @property
+    def partition(self) -> Partition:
+        """The task's."""
+
+
+class Unstored(CounterType[Tuple[str, str]]):
+    """How many were refused and are not stored yet, by what they are and the topic of their task, whose partition is held."""
+
+    def __init__(self, complaint: Seldom) -> None:
+        """None."""
+        super().__init__()
+        self._complaint = complaint
+
+    def add(self, waiting: Waiting, topic: str, problem: KafkaError, mended_by: str) -> None:
+        """It can't be stored in this topic, and is sent again after RESEND_SECONDS."""
+        what, task, partition = waiting.what, waiting.task, waiting.partition
+        partition.flow.refused(f"a {what} can't be stored in {topic}: {problem.str()}", again=waiting.refused)
+        self[what, partition.topic] += not waiting.refused
+        waiting.refused = True
+        self._complaint.log(
+            logging.ERROR,
+            "%s: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition is held, "
+            "and the %s is sent again every %d s. To mend it, %s",
+            in_words(task), what, topic, problem, what, RESEND_SECONDS, mended_by,
+            extra=about(Event.PARTITION_HELD, **facts_of(task), reason=problem.name()),
+        )  # fmt: skip
+
+    def remove(self, waiting: Waiting) -> None:
+        """Nobody waits for it any more."""
+        if waiting.refused:
+            self[waiting.what, waiting.partition.topic] -= 1
+            waiting.partition.flow.refused_no_more()
+
+    def stored(self, waiting: Waiting) -> None:
+        """It is stored: what was told of its partition may be over."""
+        self.remove(waiting)
+        partition = waiting.partition
+        if waiting.refused and not partition.flow.held:
+            log.info(
+                "%s goes on: nothing of it waits to be stored any more",
+                partition, extra=about(Event.PARTITION_GOES_ON, **partition.facts),
+            )  # fmt: skip
 
 
 def say_of_time(complaint: Seldom, task: Task, what: str, record: OutgoingRecord, problem: KafkaError) -> None:

@@ -11,20 +11,18 @@ Consumer thread only; the waiting is done by a `Transactor`.
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import Counter, deque
+from collections import deque
 from typing import Any, Callable, Collection, Deque, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
-from typing import Counter as CounterType
 
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, Outbox
+from kafka_worker.kafka.outgoing.outbox import Outbox
 from kafka_worker.kafka.outgoing.record import Failed, OutgoingRecord
-from kafka_worker.kafka.outgoing.refusals import MENDABLE, remedy, say_goes_on, say_of_time
+from kafka_worker.kafka.outgoing.refusals import MENDABLE, RESEND_SECONDS, Unstored, remedy, say_of_time
 from kafka_worker.kafka.outgoing.transactor import OF_TOPIC, STEP_SECONDS, Job, OffsetToCommit, Parcel, Transactor
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, facts_of, in_words, offset_of
+from kafka_worker.partitions.task import Task, offset_of
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.ipc.work import Work
@@ -59,8 +57,7 @@ class Transactions:
         self._awake = AwakeClock(clock())
         self._step = (0, 0.0)  # the transactor's at the last look, and since when, in awake seconds
         self._failing: Tuple[float, str] = (0.0, "")  # since when, and why; empty: the last one was committed
-        # Refused at least once and not stored yet, by `what` and the topic of the task.
-        self.unstored: CounterType[Tuple[str, str]] = Counter()
+        self.unstored = Unstored(self._complaint)
         self.work = Work()
         self.answers: Deque[Answer] = deque()
 
@@ -245,10 +242,7 @@ class Transactions:
         if job.error is None:
             self._failing = (0.0, "")
             for parcel in job.parcels:
-                was_refused = parcel.refused
-                self._remove(parcel)
-                if was_refused and not parcel.partition.flow.held:
-                    say_goes_on(parcel.partition)
+                self._remove(parcel, stored=True)
                 for record in parcel.records:
                     self.work.add("messages_sent", "", record.topic)
                     parcel.stored(parcel.task)
@@ -290,19 +284,8 @@ class Transactions:
 
     def _refused(self, parcel: Parcel, problem: KafkaError) -> None:
         """It can't be stored, and is tried again."""
-        topic = parcel.topic
         parcel.again_at = self._clock() + RESEND_SECONDS
-        parcel.partition.flow.refused(f"a {parcel.what} can't be stored in {topic}: {problem.str()}", again=parcel.refused)
-        if not parcel.refused:
-            parcel.refused = True
-            self.unstored[parcel.what, parcel.partition.topic] += 1
-        self._complaint.log(
-            logging.ERROR,
-            "%s: its %s could not be stored in %s: %s. Nothing is lost: the message stays in flight, its partition is held, "
-            "and it is tried again every %d s. To mend it, %s",
-            in_words(parcel.task), parcel.what, topic, problem, RESEND_SECONDS, _remedy(problem),
-            extra=about(Event.PARTITION_HELD, **facts_of(parcel.task), reason=problem.name()),
-        )  # fmt: skip
+        self.unstored.add(parcel, parcel.topic, problem, _remedy(problem))
 
     def _doubted(self) -> List[Parcel]:
         """One that a transaction was refused with, and that could be stored now, with those that can't be stored apart from
@@ -321,7 +304,7 @@ class Transactions:
         self._parcels.setdefault(parcel.partition, []).append(parcel)
         parcel.partition.flow.sent()
 
-    def _remove(self, parcel: Parcel) -> None:
+    def _remove(self, parcel: Parcel, *, stored: bool = False) -> None:
         waiting = self._parcels.get(parcel.partition, [])
         if parcel not in waiting:
             return
@@ -330,10 +313,7 @@ class Transactions:
         if not waiting:
             del self._parcels[parcel.partition]
         parcel.partition.flow.answered()
-        if parcel.refused:
-            parcel.refused = False
-            self.unstored[parcel.what, parcel.partition.topic] -= 1
-            parcel.partition.flow.refused_no_more()
+        (self.unstored.stored if stored else self.unstored.remove)(parcel)
 
 
 def _remedy(problem: KafkaError) -> str:

@@ -10,8 +10,9 @@ from confluent_kafka import KafkaError, KafkaException
 
 from kafka_worker.kafka import consumer
 from kafka_worker.kafka.outgoing import outbox
-from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS, ROOM_SECONDS, SILENT_SECONDS
+from kafka_worker.kafka.outgoing.outbox import ROOM_SECONDS, SILENT_SECONDS
 from kafka_worker.kafka.outgoing.record import OutgoingRecord
+from kafka_worker.kafka.outgoing.refusals import RESEND_SECONDS
 from kafka_worker.kafka.outgoing.transactor import Transactor
 from kafka_worker.partitions.task import Task
 from tests.unit.fakes import TOPIC

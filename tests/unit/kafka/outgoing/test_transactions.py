@@ -7,12 +7,10 @@ from typing import List, Tuple
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from kafka_worker.kafka.outgoing import transactions
-from kafka_worker.kafka.outgoing.outbox import RESEND_SECONDS
 from kafka_worker.kafka.outgoing.record import OutgoingRecord
+from kafka_worker.kafka.outgoing.refusals import RESEND_SECONDS
 from kafka_worker.kafka.outgoing.transactions import PAUSE_SECONDS, TROUBLE_SECONDS
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.shared.logs import Seldom
 from tests.unit.fakes import TOPIC, Message
 from tests.unit.kafka.outgoing.transacting import ABORT, GONE, REFUSED, Bench
 
@@ -175,8 +173,7 @@ def test_what_the_client_refused_at_once_before_may_be_held_by_the_broker_now(
 ) -> None:
     bench.send(0)
     bench.turn(KafkaError(KafkaError._UNKNOWN_TOPIC), blamed=(0,), at_once=True)
-    bench.ours._complaint = Seldom(transactions.log, lambda: bench.now)
-    bench.now += RESEND_SECONDS
+    bench.now += 30.0  # it is not told again at once
     job = bench.commit()
     assert job
     job.error = job.parcels[0].problem = KafkaError(KafkaError.MSG_SIZE_TOO_LARGE)
