@@ -10,9 +10,10 @@ whoever wanted it tries to have another.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from typing import Any, Callable, Dict, List, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, Iterator, List, Sequence, Set, Tuple
 
 from kafka_worker.handler.hooks import DEFINED, Drive, Hook, HookError, Registry
 from kafka_worker.shared import logs
@@ -82,8 +83,8 @@ class Lives:
             for hook in self._hooks[len(self._begun) :]:
                 self._tell(f"the hook {hook.name} is being started")
                 try:
-                    with while_(f"starting the hook {hook.name}"):
-                        self._begun.append((hook, self._begin(hook)))
+                    with while_(f"starting the hook {hook.name}"), _no_copy():
+                        self._begun.append((hook, hook.start(self._drive)))
                 except BaseException as problem:  # SystemExit too: it would end a thread, and the process would hang
                     cause = copied(problem)
                     raise HookError(f"the hook {hook.name} can't be started: {quoted(problem)}") from cause
@@ -95,25 +96,13 @@ class Lives:
                 hook, manager = self._begun.pop()
                 self._tell(f"the hook {hook.name} is being stopped")
                 try:
-                    with while_(f"stopping the hook {hook.name}"):
-                        self._end(hook, manager)
+                    with while_(f"stopping the hook {hook.name}"), _no_copy():
+                        hook.stop(manager, self._drive)
                 except BaseException as problem:  # the others are stopped all the same
                     log.error(  # noqa: TRY400 (a copy)
                         "The hook %s can't be stopped: %s", hook.name, quoted(problem),
                         exc_info=copied(problem), extra=about(Event.HOOK_FAILED),
                     )  # fmt: skip
-
-    def _begin(self, hook: Hook[Any]) -> Any:
-        try:
-            return hook.start(self._drive)
-        finally:
-            _no_copy()
-
-    def _end(self, hook: Hook[Any], manager: Any) -> None:
-        try:
-            hook.stop(manager, self._drive)
-        finally:
-            _no_copy()
 
 
 class Hooks:
@@ -210,6 +199,11 @@ def _no_loop(_awaitable: Any) -> None:
     raise AssertionError("async hooks are those of the event loop's thread")
 
 
-def _no_copy() -> None:
-    if forks.copied:
-        forks.end()
+@contextlib.contextmanager
+def _no_copy() -> Iterator[None]:
+    """A copy of our process, which a hook has made by forking, ends with it."""
+    try:
+        yield
+    finally:
+        if forks.copied:
+            forks.end()
