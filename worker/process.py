@@ -284,12 +284,8 @@ class ChildProcess:
             self._seat.check()
             surroundings.restore()
             for text in signals.raised():
-                self._complaint.log(
-                    logging.WARNING,
-                    "The handler's reaction to a signal has raised: %s",
-                    text,
-                    extra=about(Event.HANDLER_FAULT),
-                )
+                what = "The handler's reaction to a signal has raised: %s"
+                self._complaint.log(logging.WARNING, what, text, extra=about(Event.HANDLER_FAULT))
             if self._stage.now is Stage.CONSUMING:
                 self._upkeep.check()
             if self._channel.free():

@@ -125,12 +125,8 @@ class Premises:
         except (OSError, runtime_files.UnsafeDirectoryError) as problem:
             prefix = "" if str(problem).startswith(folder.setting) else f"{folder.setting} is of no use: "
             self._wrong[folder.setting] = f"{prefix}{problem}"
-            self._complaint.log(
-                logging.ERROR,
-                "Files of the service can't be written, or made anew: %s",
-                problem,
-                extra=about(Event.FILES_GONE),
-            )
+            text = "Files of the service can't be written, or made anew: %s"
+            self._complaint.log(logging.ERROR, text, problem, extra=about(Event.FILES_GONE))
             return False
         return True
 

@@ -20,7 +20,7 @@ from kafka_worker.shared.ipc.snapshot import PartitionReport
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.supervision.aside import PATIENCE_SECONDS, Aside
-from kafka_worker.supervision.callers.standing_orders import StandingOrders, of
+from kafka_worker.supervision.callers.standing_orders import StandingOrders, about_order
 from kafka_worker.supervision.slots.slot import Slot
 
 log = logs.logger(__name__)
@@ -108,7 +108,7 @@ class OrderRequests:
         span = "" if order.until is None else f" for {order.until - order.since:.0f} s"
         log.warning(
             "%s pauses %s on this host%s: %s%s",
-            user, order.place, span, order.reason, _in_place_of(former), extra=of(Event.PAUSED, order),
+            user, order.place, span, order.reason, _in_place_of(former), extra=about_order(Event.PAUSED, order),
         )  # fmt: skip
         here = sum(_covers(order.place, place) for place, _ in self._partitions())
         return self._when_kept(lambda: {"here": here, "former": former})
@@ -128,7 +128,7 @@ class OrderRequests:
         for each in ended:
             what = "takes back the order to park" if each.parks else "ends the pause of"
             event = Event.PARK_WITHDRAWN if each.parks else Event.RESUMED
-            log.warning("%s %s %s: %s", user, what, each.place, each.in_words, extra=of(event, each))
+            log.warning("%s %s %s: %s", user, what, each.place, each.in_words, extra=about_order(event, each))
         told = {
             "ended": [str(each.place) for each in ended],
             "still": [str(each.place) for each in wider],
@@ -167,7 +167,7 @@ class OrderRequests:
         self._standing.outcomes.pop(order.place, None)
         log.warning(
             "%s has %s parked: %s%s",
-            user, order.place, order.reason, _in_place_of(former), extra=of(Event.PARK_ORDERED, order),
+            user, order.place, order.reason, _in_place_of(former), extra=about_order(Event.PARK_ORDERED, order),
         )  # fmt: skip
         deadline = Deadline(PARK_SECONDS, self._clock)
 

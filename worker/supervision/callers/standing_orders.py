@@ -33,7 +33,7 @@ class StandingOrders:
         self.outcomes: Dict[Place, str] = {}  # of messages that were to be parked, the newest
         for order in self.orders:
             what, event = ("to be parked", Event.PARK_ORDERED) if order.parks else ("paused", Event.PAUSED)
-            log.warning("As ordered before, %s is %s: %s", order.place, what, order.in_words, extra=of(event, order))
+            log.warning("As ordered before, %s is %s: %s", order.place, what, order.in_words, extra=about_order(event, order))
 
     @property
     def problem(self) -> str:
@@ -90,7 +90,9 @@ class StandingOrders:
         now = self._wall()
         over = [order for order in self.orders if order.until is not None and order.until <= now]
         for order in over:
-            log.warning("%s goes on: its pause is over: %s", order.place, order.in_words, extra=of(Event.RESUMED, order))
+            log.warning(
+                "%s goes on: its pause is over: %s", order.place, order.in_words, extra=about_order(Event.RESUMED, order)
+            )
         return over
 
     def _parked(self) -> List[Order]:
@@ -112,7 +114,7 @@ class StandingOrders:
         return (child for slot in self._slots.values() for child in (slot.child, slot.successor) if child is not None)
 
 
-def of(event: Event, order: Order) -> Dict[str, object]:
+def about_order(event: Event, order: Order) -> Dict[str, object]:
     """What a log record says of an order."""
     topic, partition, offset = order.place
     return about(event, topic=topic or None, partition=partition, offset=offset, reason=order.reason, user=order.by)
