@@ -50,15 +50,8 @@ class Ownership(RebalanceListener):
         duties: Callable[[], object],
     ) -> None:
         """Nothing is ours before there is a client. `duties` does what has to go on while a revocation waits."""
+        self._parts = parts
         self._probation = probation
-        self._pool = parts.pool
-        self._quarantine = parts.quarantine
-        self._gates = parts.gates
-        self._decisions = parts.decisions
-        self._backpressure = parts.backpressure
-        self._settling = parts.settling
-        self._ongoing = parts.ongoing
-        self._stopping = parts.stopping
         self._recovery = recovery
         self._clock = clock
         self._duties = duties
@@ -71,8 +64,6 @@ class Ownership(RebalanceListener):
         self._longest_revocation = min(settings.drain_seconds, longest_poll / 2)
         self._arrivals = Arrivals(recovery, parts.topics)
         self._consumer: GroupConsumer
-        self._follow_up = parts.follow_up
-        self._topics = parts.topics
         self.misplaced = False  # the group takes us for who had our seat before
         self.parting = False  # our client closes: the group gives what it gives up to whoever comes next
         self._unwanted: List[TopicPartition] = []  # assigned although we end, and not paused yet
@@ -102,8 +93,8 @@ class Ownership(RebalanceListener):
         """New partitions. While we end, none is taken any more: whoever has them next begins where the group stands, and what
         comes of them before they are paused is dropped."""
         self.rebalances += 1
-        self._follow_up.paid()
-        if self._stopping.wish is not None:
+        self._parts.follow_up.paid()
+        if self._parts.stopping.wish is not None:
             self._unwanted += names
             return
         if self._is_of_others(names):
@@ -112,17 +103,18 @@ class Ownership(RebalanceListener):
         self._arrivals.receive(self._consumer, partitions)
         self.committer.soon()
         told = [partition for partition in partitions if not partition.flow.not_begun]
-        self._quarantine.receive(told)
-        self._ongoing.receive(told)
+        self._parts.quarantine.receive(told)
+        self._parts.ongoing.receive(told)
         self._doubt(partitions)
         self.tell_pool()
 
     def _is_of_others(self, names: List[TopicPartition]) -> bool:
         """Whether we are given what only who had our seat before subscribed to, without a note of it. We take none of it."""
-        patterns = any(topic.startswith(PATTERN) for topic in self._topics)  # what these fit, the client has its own mind of
-        if not patterns and not {topic for topic, _ in names}.issubset(self._topics):
-            self._follow_up.owe()
-            self.misplaced = self._follow_up.owed
+        topics, follow_up = self._parts.topics, self._parts.follow_up
+        patterns = any(topic.startswith(PATTERN) for topic in topics)  # what these fit, the client has its own mind of
+        if not patterns and not {topic for topic, _ in names}.issubset(topics):
+            follow_up.owe()
+            self.misplaced = follow_up.owed
         return self.misplaced
 
     def _doubt(self, partitions: List[Partition]) -> None:
@@ -165,15 +157,15 @@ class Ownership(RebalanceListener):
         """Have the pool take tasks from what is ours, as far as the gates let it; none while we are on probation. Threads
         woken before that may have gone to sleep again."""
         served = [] if self._probation.on else [each for each in self.assignment if not each.flow.suspended]
-        self._pool.serve(self._gates.queues(served))
-        self._pool.wake(1)
+        self._parts.pool.serve(self._parts.gates.queues(served))
+        self._parts.pool.wake(1)
         self.changes += 1
 
     def _new_partition(self, topic: str, number: int) -> Partition:
-        retries_of = self._decisions.sleeping.topics.retries_of(topic)
+        retries_of = self._parts.decisions.sleeping.topics.retries_of(topic)
         queue = self._orderings[retries_of or topic].queue
         partition = Partition(topic, number, queue, self._recovery.memory, retries_of)
-        partition.dependencies = self._gates.dependencies
+        partition.dependencies = self._parts.gates.dependencies
         return partition
 
     # ---- messages come --------------------------------------------------------------------------------------------
@@ -209,7 +201,7 @@ class Ownership(RebalanceListener):
 
     def start(self) -> None:
         """Take what is in hand, as far as there is room for it, and start whatever of it may run."""
-        for partition, number in self._backpressure.granted(self.assignment):
+        for partition, number in self._parts.backpressure.granted(self.assignment):
             if not partition.stored.named and partition.tracker.next_offset < 0:
                 self.committer.soon()  # now there is something to commit
             for batch in partition.flow.taken(number):
@@ -221,8 +213,8 @@ class Ownership(RebalanceListener):
         for partition in self._arrivals.check(self._consumer, self.assignment, now):
             self._begin_with_the_first(partition)
         for partition in self._arrivals.again(self._consumer, self.assignment.attention.held, now):
-            self._quarantine.receive([partition])
-            self._ongoing.receive([partition])
+            self._parts.quarantine.receive([partition])
+            self._parts.ongoing.receive([partition])
             self.tell_pool()
             self.deliver(partition.flow.begin())
         self._reading.try_again(self._consumer, self.assignment.attention.held, now)
@@ -299,14 +291,14 @@ class Ownership(RebalanceListener):
         them is void."""
         partition.closing.forget()
         self.losses.forget(partition)
-        self._ongoing.forget(partition)
+        self._parts.ongoing.forget(partition)
         self._recovery.void(partition)
         again = self.assignment.add(*partition.name)
-        if self._stopping.wish is not None:
-            again.closing.close(self._stopping.until())
+        if self._parts.stopping.wish is not None:
+            again.closing.close(self._parts.stopping.until())
         self.committer.soon()
         self._arrivals.check_soon()
-        self._quarantine.receive([again])
+        self._parts.quarantine.receive([again])
         self.tell_pool()
         return again
 
@@ -316,22 +308,22 @@ class Ownership(RebalanceListener):
         """Finish what runs of them, commit, forget. The broker accepts commits for a partition that has moved on, so we must
         never commit what is not done in time."""
         if not self.parting:
-            self._follow_up.owe()
+            self._parts.follow_up.owe()
         self.end_probation()
         limit = self._clock() + self._longest_revocation
         leaving = self.assignment.selected(names)
-        while not (self._settling.settled(leaving, self._stopping.until(limit)) or self._late(math.inf)):
+        while not (self._parts.settling.settled(leaving, self._parts.stopping.until(limit)) or self._late(math.inf)):
             time.sleep(NAP_SECONDS)
             self._duties()
         while not (self.committer.last_of(leaving) or self._late(limit)):
             time.sleep(NAP_SECONDS)
             self._duties()
-        for task in self._settling.described(leaving):
+        for task in self._parts.settling.described(leaving):
             log.warning("%s: not finished before the partition was taken away", task, extra=about(Event.TASK_CUT_OFF))
         self._forget(names)
 
     def _late(self, limit: float) -> bool:
-        return self._consumer.ending in BROKEN or self._clock() >= self._stopping.until(limit)
+        return self._consumer.ending in BROKEN or self._clock() >= self._parts.stopping.until(limit)
 
     def on_lost(self, names: List[TopicPartition]) -> None:
         """Forget; somebody else may already have them."""
@@ -341,13 +333,13 @@ class Ownership(RebalanceListener):
         for partition in self.assignment.selected(names):
             # First, so that nothing of it starts any more when recovery asks what runs (see the pool's note).
             partition.closing.forget()
-            running = len(self._settling.running([partition]))
+            running = len(self._parts.settling.running([partition]))
             self._drop(partition.topic, partition.flow.waiting + partition.tracker.in_flight - running)
             self._recovery.ended(partition)
             self.losses.forget(partition)
-            self._ongoing.forget(partition)
+            self._parts.ongoing.forget(partition)
             self.assignment.remove(*partition.name)
-        self._settling.start_after_all()
+        self._parts.settling.start_after_all()
         self.tell_pool()
 
     def _drop(self, topic: str, count: int) -> None:
