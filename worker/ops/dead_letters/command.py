@@ -66,25 +66,25 @@ def _list(scopes: List[Scope], wanted: DeadLetterRequest) -> None:
 
 def _print_list(scope: Scope, wanted: DeadLetterRequest, letters: List[Listed], count: int) -> None:
     if wanted.as_json:
-        _print_objects(scope, letters, whole=False)
+        _print_objects(letters, whole=False)
         return
     what = "replayed or dropped" if wanted.resolved else "open"
     such = " such" if wanted.filtered else ""
     more = f", the newest {len(letters)} (--limit shows more)" if count > len(letters) else ""
     tell(f"{scope.name}: {count or 'no'}{such} letters {what}{more}")
     if letters:
-        tell(*text.listed(letters, scope.suffix))
+        tell(*text.listed(letters))
 
 
-def _print_objects(scope: Scope, letters: List[Listed], *, whole: bool) -> None:
+def _print_objects(letters: List[Listed], *, whole: bool) -> None:
     for letter, resolution in letters:
-        tell(json.dumps(text.as_object(letter, resolution, scope.suffix, whole=whole)))
+        tell(json.dumps(text.as_object(letter, resolution, whole=whole)))
 
 
 def _show(scopes: List[Scope], wanted: DeadLetterRequest) -> None:
     for scope in scopes:
         for letter, resolution in scope.letters():
             if wanted.as_json:
-                _print_objects(scope, [(letter, resolution)], whole=True)
+                _print_objects([(letter, resolution)], whole=True)
             else:
-                tell(*text.shown(letter, resolution, scope.suffix, full=wanted.full))
+                tell(*text.shown(letter, resolution, full=wanted.full))

@@ -115,14 +115,16 @@ class Letter:
     record: DeadLetterRecord
     ours: Dict[str, str]  # headers of the service, without their prefix
     theirs: Headers  # those of the message
+    topic: str  # whose dead letters these are
     replays: int = 0  # how often the message was replayed before it became this letter
 
     @staticmethod
-    def of(record: DeadLetterRecord, replays: Optional[Mapping[MessageId, int]] = None) -> Letter:
-        """The letter that a record holds. `replays`: how often messages were replayed, by where they stood then."""
+    def of(record: DeadLetterRecord, topic: str, replays: Optional[Mapping[MessageId, int]] = None) -> Letter:
+        """The letter that a record holds of the dead letters of this topic. `replays`: how often messages were replayed, by
+        where they stood then."""
         ours = {name[len(DEAD_LETTER) :]: text_of(value) for name, value in record.headers if name.startswith(DEAD_LETTER)}
         theirs = [(name, value) for name, value in record.headers if not name.startswith(DEAD_LETTER)]
-        letter = Letter(record, ours, theirs)
+        letter = Letter(record, ours, theirs, topic)
         return replace(letter, replays=(replays or {}).get(letter.source, 0))
 
     def without_value(self) -> Letter:
@@ -171,9 +173,10 @@ class Letter:
         """The class and the message of the error."""
         return self.ours.get("error") or self.ours.get("death", "")
 
-    def origin(self, suffix: str) -> str:
-        """The topic where the message came from: that whose dead letters these are."""
-        return self.ours.get("topic") or self.record.topic[: -len(suffix)]
+    @property
+    def origin(self) -> str:
+        """The topic where the message came from: that whose dead letters these are, if it is true."""
+        return self.ours.get("topic") or self.topic
 
     def _number(self, name: str) -> int:
         text = self.ours.get(name, "")

@@ -70,12 +70,12 @@ def reason_to_skip(letter: Letter, resolution: Optional[Resolution], wanted: Dea
     return ""
 
 
-def replayed(letter: Letter, suffix: str, topics: Mapping[str, Sequence[int]]) -> Union[Outgoing, str]:
+def replayed(letter: Letter, topics: Mapping[str, Sequence[int]]) -> Union[Outgoing, str]:
     """The message as it goes to its topic again, or why it can't. To the very partition where it came from, among those of its
     key: whoever produced it may have other rules for that than our client. With a new timestamp: by its old one, retention
     could take it before it is read."""
-    target = letter.origin(suffix)
-    if target + suffix != letter.record.topic:
+    target = letter.origin
+    if target != letter.topic:
         return f"it names {target} as its topic, whose dead letters are not kept here"
     if target not in topics:
         return f"topic {target} does not exist, or may not be seen with these rights"
@@ -121,7 +121,7 @@ def first_open(
                 told[resolution.replay.place] = (record.partition, record.offset)
         elif (record.partition, record.offset) not in resolved:
             lowest[record.partition] = min(lowest[record.partition], record.offset)
-            sources.add(Letter.of(record).source)
+            sources.add(Letter.of(record, "").source)
     for number, offset in (told[source] for source in sources.intersection(told)):
         lowest[number] = min(lowest[number], offset)
     return lowest

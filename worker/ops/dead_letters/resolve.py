@@ -100,7 +100,7 @@ class Resolver:
 
     def _perform(self, scope: Scope, batch: List[Letter]) -> None:
         """Do it to these letters, and count what came of it."""
-        went: Dict[LetterId, Stored] = self._replay(scope, batch) if self._wanted.action == "replay" else {}
+        went: Dict[LetterId, Stored] = self._replay(batch) if self._wanted.action == "replay" else {}
         problems = {place: each.problem for place, each in went.items()}
         good = [letter for letter in batch if not problems.get(letter.place)]
         if not self._wanted.dry_run:
@@ -114,9 +114,9 @@ class Resolver:
             self._progress_at = time.monotonic() + PROGRESS_SECONDS
             complain(f"so far: {self._summary}")
 
-    def _replay(self, scope: Scope, batch: List[Letter]) -> Dict[LetterId, Stored]:
+    def _replay(self, batch: List[Letter]) -> Dict[LetterId, Stored]:
         """What became of it, by letter."""
-        planned = {letter.place: replayed(letter, scope.suffix, self._topics) for letter in batch}
+        planned = {letter.place: replayed(letter, self._topics) for letter in batch}
         went = {place: Stored(plan) for place, plan in planned.items() if isinstance(plan, str)}
         ready = {place: plan for place, plan in planned.items() if isinstance(plan, Outgoing)}
         if not self._wanted.dry_run:
@@ -140,7 +140,7 @@ class Resolver:
         self._summary.done += 1
         self._resolved.add(letter.place)
         if self._summary.dry:
-            tell(line + f"would be {self._summary.action.value}, from {source(letter, scope.suffix)}")
+            tell(line + f"would be {self._summary.action.value}, from {source(letter)}")
 
     def _purge(self, scope: Scope) -> int:
         """Free what lies in front of the first open letter; how often that was refused. Letters and markers have come since

@@ -17,10 +17,10 @@ class Scope:
     """A dead-letter topic, as it was when the command looked: what comes later is not looked at, so that a message which is
     replayed and fails again at once is not replayed in a circle."""
 
-    def __init__(self, cluster: Cluster, name: str, partitions: List[int], suffix: str, wanted: DeadLetterRequest) -> None:
-        """Asks how far the topic goes."""
+    def __init__(self, cluster: Cluster, name: str, partitions: List[int], topic: str, wanted: DeadLetterRequest) -> None:
+        """Asks how far the topic `name` goes, which has the dead letters of `topic`."""
         self.name = name
-        self.suffix = suffix
+        self._topic = topic
         self._cluster = cluster
         self.partitions = partitions
         self._wanted = wanted
@@ -39,7 +39,7 @@ class Scope:
         letter stands behind it, and a whole topic may not fit into memory."""
         known = history(self._cluster.read(self.name, self._ranges))
         for record in self._cluster.read(self.name, self._narrowed()):
-            letter = Letter.of(record, known.replays)
+            letter = Letter.of(record, self._topic, known.replays)
             if not is_marker(record) and selected(letter, self._wanted):
                 yield letter, known.resolutions.get(letter.place)
 
@@ -64,7 +64,7 @@ def scopes_of(
     suffix = settings.dead_letter_suffix
     for name in dict.fromkeys(name for topic in settings.topics for name in _names(topic, suffix, topics)):
         if name in topics:
-            yield Scope(cluster, name, topics[name], suffix, wanted)
+            yield Scope(cluster, name, topics[name], name[: -len(suffix)], wanted)
         else:
             complain(f"{name}: none. There is no such topic, or it may not be seen with these rights")
 

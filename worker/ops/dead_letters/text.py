@@ -19,16 +19,16 @@ COLUMNS: Columns = tuple((heading, itemgetter(place)) for place, heading in enum
 _MULTILINE = ("traceback", "stack")
 
 
-def listed(letters: Iterable[Listed], suffix: str) -> List[str]:
+def listed(letters: Iterable[Listed]) -> List[str]:
     """One line a letter under a line of headings."""
-    return table(COLUMNS, (_row(letter, resolution, suffix) for letter, resolution in letters))
+    return table(COLUMNS, (_row(letter, resolution) for letter, resolution in letters))
 
 
-def _row(letter: Letter, resolution: Optional[Resolution], suffix: str) -> Tuple[str, ...]:
+def _row(letter: Letter, resolution: Optional[Resolution]) -> Tuple[str, ...]:
     error = letter.error if resolution is None else f"({resolution}) {letter.error}"
     return (
         "{}:{}".format(*letter.place),
-        escaped(source(letter, suffix)),
+        escaped(source(letter)),
         iso(letter.failed_at),
         escaped(letter.ours.get("attempts", "?"))[:10],
         _replays(letter),
@@ -42,18 +42,18 @@ def _replays(letter: Letter) -> str:
     return f"{letter.replays}" + (f" ({claimed} claimed)" if claimed not in (0, letter.replays) else "")
 
 
-def source(letter: Letter, suffix: str) -> str:
+def source(letter: Letter) -> str:
     """Where the message came from, as in the log: `orders[3]@1234`."""
     known = letter.partition >= 0 and letter.offset >= 0
-    return letter.origin(suffix) + (f"[{letter.partition}]@{letter.offset}" if known else "")
+    return letter.origin + (f"[{letter.partition}]@{letter.offset}" if known else "")
 
 
-def shown(letter: Letter, resolution: Optional[Resolution], suffix: str, *, full: bool) -> List[str]:
+def shown(letter: Letter, resolution: Optional[Resolution], *, full: bool) -> List[str]:
     """Everything about one letter."""
     record = letter.record
     single = {name: text for name, text in letter.ours.items() if name not in (*_MULTILINE, "timestamp", "replays")}
     lines = ["{} {}:{}, {}".format(escaped(record.topic), *letter.place, escaped(str(resolution or "open")))]
-    lines += [f"  from: {escaped(source(letter, suffix))}", f"  timestamp: {_time(letter.timestamp)}"]
+    lines += [f"  from: {escaped(source(letter))}", f"  timestamp: {_time(letter.timestamp)}"]
     lines += [f"  replays: {_replays(letter)}"] if letter.replays or letter.claimed_replays else []
     lines.append("  key: " + ("none" if record.key is None else key_of(readable(record.key, len(record.key)))))
     lines += [f"  {escaped(name)}: {_limited(text, SHOWN_TEXT, full)}" for name, text in sorted(single.items())]
@@ -108,14 +108,14 @@ def _cut(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def as_object(letter: Letter, resolution: Optional[Resolution], suffix: str, *, whole: bool) -> Dict[str, Any]:
+def as_object(letter: Letter, resolution: Optional[Resolution], *, whole: bool) -> Dict[str, Any]:
     """One letter for programs; `whole`: with the message and its headers, bytes in base64."""
     record = letter.record
     found: Dict[str, Any] = {
         "topic": record.topic,
         "partition": record.partition,
         "offset": record.offset,
-        "from": {"topic": letter.origin(suffix), "partition": letter.partition, "offset": letter.offset},
+        "from": {"topic": letter.origin, "partition": letter.partition, "offset": letter.offset},
         "failed_at": iso(letter.failed_at),
         "timestamp": letter.timestamp,
         "replays": letter.replays,

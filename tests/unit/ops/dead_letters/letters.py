@@ -26,7 +26,7 @@ def record(
 
 def letter(times: int = 0, **changes: Any) -> Letter:
     """`times`: how often its message was replayed."""
-    return Letter.of(record(**changes), {(3, 1234): times})
+    return Letter.of(record(**changes), "orders", {(3, 1234): times})
 
 
 def marked(

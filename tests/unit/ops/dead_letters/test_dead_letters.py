@@ -49,11 +49,12 @@ def test_a_letter_says_where_it_came_from_and_how_it_failed() -> None:
 
 def test_a_record_that_somebody_else_wrote_is_a_letter_of_unknown_origin() -> None:
     found = Letter.of(
-        DeadLetterRecord(DLQ, 0, 1, 5000, None, None, [("dead-letter.offset", None), ("dead-letter.replays", b"many")])
+        DeadLetterRecord(DLQ, 0, 1, 5000, None, None, [("dead-letter.offset", None), ("dead-letter.replays", b"many")]),
+        "orders",
     )
 
     assert (found.partition, found.offset, found.replays, found.failed_at) == (-1, -1, 0, 5.0)
-    assert found.origin(".dlq") == "orders"
+    assert found.origin == "orders"
 
 
 FILTERS: List[Tuple[Dict[str, Any], bool]] = [
@@ -87,7 +88,7 @@ def test_a_key_that_is_no_text_is_found_as_the_list_shows_it() -> None:
 
 
 def test_a_message_is_replayed_as_it_was_with_one_header_of_ours() -> None:
-    made = replayed(letter(1, value=b"\xff", replays="999"), ".dlq", TOPICS)
+    made = replayed(letter(1, value=b"\xff", replays="999"), TOPICS)
 
     assert not isinstance(made, str)
     assert made[:4] == ("orders", 3, b"k", b"\xff")
@@ -95,15 +96,15 @@ def test_a_message_is_replayed_as_it_was_with_one_header_of_ours() -> None:
 
 
 def test_where_its_partition_is_gone_its_key_leads_it() -> None:
-    made = replayed(letter(), ".dlq", {**TOPICS, "orders": [0]})
+    made = replayed(letter(), {**TOPICS, "orders": [0]})
 
     assert not isinstance(made, str)
     assert made.partition == -1
 
 
 def test_it_goes_nowhere_but_to_the_topic_whose_dead_letters_these_are() -> None:
-    assert "dead letters are not kept here" in str(replayed(letter(topic="payments"), ".dlq", TOPICS))
-    assert "topic orders does not exist" in str(replayed(letter(), ".dlq", {DLQ: [0]}))
+    assert "dead letters are not kept here" in str(replayed(letter(topic="payments"), TOPICS))
+    assert "topic orders does not exist" in str(replayed(letter(), {DLQ: [0]}))
 
 
 def test_a_letter_is_skipped_when_it_is_resolved_or_was_replayed_too_often() -> None:
@@ -127,7 +128,7 @@ def test_the_account_says_what_was_skipped_and_why() -> None:
 class Holds:
     """A scope of one letter."""
 
-    name, suffix, partitions, look = DLQ, ".dlq", [0], int
+    name, partitions, look = DLQ, [0], int
 
     def letters(self) -> List[Any]:
         return [(letter(), None)]
@@ -172,7 +173,7 @@ def test_a_replay_goes_on_to_its_end_also_when_nobody_hears_of_it(monkeypatch: p
             pass
 
     class Holds:
-        name, suffix, partitions, look = DLQ, ".dlq", [0], int
+        name, partitions, look = DLQ, [0], int
 
         def letters(self) -> List[Any]:
             return [(letter(offset=number), None) for number in (1, 2)]
@@ -267,7 +268,7 @@ def test_batches_are_neither_too_many_letters_nor_too_many_bytes() -> None:
 
 
 def test_a_list_has_one_line_a_letter() -> None:
-    lines = listed([(letter(), None), (letter(1, offset=200000, key=None, replays="1"), None)], ".dlq")
+    lines = listed([(letter(), None), (letter(1, offset=200000, key=None, replays="1"), None)])
 
     assert lines == [
         "letter    from            failed at             attempts  replays  key  error",
@@ -277,8 +278,8 @@ def test_a_list_has_one_line_a_letter() -> None:
 
 
 def test_json_is_shown_in_lines_and_other_bytes_escaped() -> None:
-    pretty = shown(letter(value=b'{"a": [1]}'), None, ".dlq", full=False)
-    raw = shown(letter(value=b"\xff\n"), None, ".dlq", full=False)
+    pretty = shown(letter(value=b'{"a": [1]}'), None, full=False)
+    raw = shown(letter(value=b"\xff\n"), None, full=False)
 
     assert pretty[-6:] == ["  value, 10 bytes of JSON:", "    {", '      "a": [', "        1", "      ]", "    }"]
     assert raw[-2:] == ["  value, 2 bytes, not JSON:", r"    \xff\n"]
@@ -287,13 +288,13 @@ def test_json_is_shown_in_lines_and_other_bytes_escaped() -> None:
 def test_a_long_value_is_cut_with_a_word_about_it_unless_all_is_wanted() -> None:
     long = letter(value=json.dumps(["x" * 3000] * 3).encode(), traceback="line\n" * 2000)
 
-    assert sum("--full shows" in line for line in shown(long, None, ".dlq", full=False)) == 2
-    assert max(map(len, shown(long, None, ".dlq", full=False))) < 4100
-    assert len(shown(long, None, ".dlq", full=True)) > 2005
+    assert sum("--full shows" in line for line in shown(long, None, full=False)) == 2
+    assert max(map(len, shown(long, None, full=False))) < 4100
+    assert len(shown(long, None, full=True)) > 2005
 
 
 def test_the_death_of_a_process_is_shown_with_its_stack() -> None:
-    lines = shown(letter(death="SIGSEGV", stack="one\ntwo"), None, ".dlq", full=False)
+    lines = shown(letter(death="SIGSEGV", stack="one\ntwo"), None, full=False)
 
     assert "  death: SIGSEGV" in lines
     assert lines[lines.index("  stack:") + 1 :][:2] == ["    one", "    two"]
@@ -318,12 +319,12 @@ names = st.one_of(
 def test_nothing_that_a_stranger_wrote_reaches_the_terminal_as_more_than_characters(
     key: Optional[bytes], value: Optional[bytes], headers: List[Tuple[str, Any]], timestamp: int, full: bool
 ) -> None:
-    strange = Letter.of(DeadLetterRecord(DLQ, 0, 1, timestamp, key, value, headers))
+    strange = Letter.of(DeadLetterRecord(DLQ, 0, 1, timestamp, key, value, headers), "orders")
     done = Resolution((0, 1), "replayed", "now", "\x1b[2J")
 
-    lines = [*listed([(strange, None), (strange, done)], ".dlq"), *shown(strange, done, ".dlq", full=full)]
+    lines = [*listed([(strange, None), (strange, done)]), *shown(strange, done, full=full)]
 
     assert all(line.isprintable() for line in lines)
-    assert replayed(strange, ".dlq", TOPICS)
+    assert replayed(strange, TOPICS)
     assert selected(strange, DeadLetterRequest("list", error="e", key="k", since=0.0, until=1.0, partition=0)) in (True, False)
-    assert json.dumps(as_object(strange, done, ".dlq", whole=True)).isascii()
+    assert json.dumps(as_object(strange, done, whole=True)).isascii()

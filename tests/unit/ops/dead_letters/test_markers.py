@@ -123,14 +123,14 @@ def test_how_often_a_message_was_replayed_is_what_markers_say_and_its_own_word_i
     """A producer that writes `dead-letter.replays: 999` hides nothing from a replay."""
     claims = record(18, replays="999")
     markers = [marked((1, 17), at=18, to=(3, 1234), times=1), marked((1, 5), at=19, to=(3, 1235), times=7)]
-    forged = Letter.of(claims)
-    proven = Letter.of(claims, history(markers).replays)
+    forged = Letter.of(claims, "orders")
+    proven = Letter.of(claims, "orders", history(markers).replays)
 
     assert (forged.replays, proven.replays) == (0, 2)
     assert reason_to_skip(forged, None, DeadLetterRequest("replay")) == ""
-    assert "0 (999 claimed)" in listed([(forged, None)], ".dlq")[1]
-    assert "  replays: 2 (999 claimed)" in shown(proven, None, ".dlq", full=False)
-    told = as_object(proven, None, ".dlq", whole=False)
+    assert "0 (999 claimed)" in listed([(forged, None)])[1]
+    assert "  replays: 2 (999 claimed)" in shown(proven, None, full=False)
+    told = as_object(proven, None, whole=False)
     assert (told["replays"], told["claimed_replays"]) == (2, 999)
 
 
