@@ -13,8 +13,9 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Opt
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
-from kafka_worker.kafka.aside import ANSWER_SECONDS, aside, quiet
+from kafka_worker.kafka import second_client
 from kafka_worker.kafka.listener import TopicPartition
+from kafka_worker.kafka.second_client import ANSWER_SECONDS
 from kafka_worker.shared.system.deadline import Deadline
 
 AGAIN_SECONDS = 5.0  # between two questions
@@ -82,13 +83,13 @@ class Asker:
     def __init__(self, properties: Mapping[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
         """`properties` are the consumer's. Nothing touches the network before the first question."""
         self._clock = clock
-        self._properties = quiet(properties)
+        self._properties = second_client.its_properties(properties)
         self._clients: List[Consumer] = []
         self._patience, self._anew_at = 0.0, -math.inf  # seconds for which others are kept that are told no end; monotonic
 
     def __call__(self, names: List[TopicPartition]) -> futures.Future[Dict[TopicPartition, End]]:
         """The ends of these, each with an end or with a problem."""
-        return aside("ends", lambda: self._all(names), dict.fromkeys(names, End(-1, -1, NO_THREAD)))
+        return second_client.ask("ends", lambda: self._all(names), dict.fromkeys(names, End(-1, -1, NO_THREAD)))
 
     def _all(self, names: List[TopicPartition]) -> Dict[TopicPartition, End]:
         deadline = Deadline(ANSWER_SECONDS)

@@ -20,8 +20,9 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 
-from kafka_worker.kafka.aside import ANSWER_SECONDS, aside, quiet
+from kafka_worker.kafka import second_client
 from kafka_worker.kafka.errors import Meaning, meaning
+from kafka_worker.kafka.second_client import ANSWER_SECONDS
 from kafka_worker.partitions.stored import ID_LENGTH, UNKNOWN, Home
 from kafka_worker.shared import logs
 from kafka_worker.shared.foreign.digest import digest
@@ -40,7 +41,7 @@ class TopicIds:
 
     def __init__(self, properties: Mapping[str, Any], clock: Callable[[], float] = time.monotonic) -> None:
         """`properties` are the consumer's. Nothing touches the network before the first question."""
-        self._properties = quiet(properties)
+        self._properties = second_client.its_properties(properties)
         self._clock = clock
         self._complaint = Seldom(log, time.monotonic, COMPLAINT_SECONDS)
         self._client: Optional[AdminClient] = None
@@ -53,7 +54,7 @@ class TopicIds:
         names = sorted(set(topics))
         client = self._made() if names else None
         if client is not None:
-            self._asked = aside("topic ids", lambda: self._homes(client, names), dict.fromkeys(names, UNKNOWN))
+            self._asked = second_client.ask("topic ids", lambda: self._homes(client, names), dict.fromkeys(names, UNKNOWN))
 
     def _homes(self, client: AdminClient, names: List[str]) -> Dict[str, Home]:
         if not self._there(client):
