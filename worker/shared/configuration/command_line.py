@@ -179,46 +179,46 @@ def _command(words: List[str]) -> str:
 
 
 def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) -> None:
-    """The words argparse did not take: the command, or what is wrong. A wrong flag's value is no fault of its
-    own.
-    """
-    arguments.command = _command(rest)
+    """The words that argparse did not take: the command, and what it is about. A wrong flag's value is no fault of its
+    own."""
+    command = arguments.command = _command(rest)
     unknown = [word for word in rest if word.startswith("-")]
-    of_letters = [flag.word for flag in dead_letter_flags.FLAGS] if arguments.command == dead_letter_flags.COMMAND else []
-    arguments.faults += [_wrong_flag(word, of_letters) for word in unknown]
-    arguments.faults += astray([each for each in order_flags.FLAGS if arguments.command not in each.goes_with], flags)
-    if arguments.command != dead_letter_flags.COMMAND:
-        for each in dead_letter_flags.FLAGS:
-            also = order_flags.FOR_ALL if each.word == order_flags.ALL else ()
-            if arguments.command not in also:
-                arguments.faults += astray([each], flags, ", ".join([dead_letter_flags.COMMAND, *also]))
-    elif not unknown:
-        arguments.letters, wrong = dead_letter_flags.read(flags, rest, time.time(), as_json=arguments.as_json)
-        arguments.faults += wrong
-        return
-    if arguments.command == "events":
+    of_letters = [flag.word for flag in dead_letter_flags.FLAGS] if command == dead_letter_flags.COMMAND else []
+    arguments.faults += [*(_wrong_flag(word, of_letters) for word in unknown), *_misplaced(command, flags)]
+    if command == "events":
         arguments.events, wrong = places.events(flags)
         arguments.faults += [f"{fault} ({COMMAND_LINE}). Correct it." for fault in wrong]
-    else:
-        arguments.faults += astray(places.EVENTS_FLAGS, flags)
-    if arguments.command in order_flags.COMMANDS and not unknown:
-        arguments.order, wrong = order_flags.read(arguments.command, flags, rest)
-        arguments.faults += wrong
-        return
-    if arguments.command in ("explain", "stacks") and not unknown:
-        _read_place(arguments, rest)
-        return
-    if rest and not unknown:
-        stray = f"{' '.join(rest)} ({COMMAND_LINE}) is not a command."
-        arguments.faults.append(f"{stray} Write {', '.join(COMMANDS)}, or nothing to run the service.")
+    if not unknown:
+        arguments.faults += _read_words(arguments, rest, flags)
 
 
-def _read_place(arguments: Arguments, words: List[str]) -> None:
-    if arguments.command == "stacks":
+def _misplaced(command: str, flags: Mapping[str, Any]) -> List[str]:
+    """The faults of flags that stand behind other commands."""
+    found = astray([each for each in order_flags.FLAGS if command not in each.goes_with], flags)
+    for each in dead_letter_flags.FLAGS:
+        goes_with = (dead_letter_flags.COMMAND, *(order_flags.FOR_ALL if each.word == order_flags.ALL else ()))
+        if command not in goes_with:
+            found += astray([each], flags, ", ".join(goes_with))
+    return found + ([] if command == "events" else astray(places.EVENTS_FLAGS, flags))
+
+
+def _read_words(arguments: Arguments, words: List[str], flags: Mapping[str, Any]) -> List[str]:
+    """What the words behind the command mean; what is wrong with them."""
+    command, wrong = arguments.command, ""
+    if command == dead_letter_flags.COMMAND:
+        arguments.letters, faults = dead_letter_flags.read(flags, words, time.time(), as_json=arguments.as_json)
+        return faults
+    if command in order_flags.COMMANDS:
+        arguments.order, faults = order_flags.read(command, flags, words)
+        return faults
+    if command == "stacks":
         arguments.slot, wrong = places.slot(words)
-    else:
+    elif command == "explain":
         arguments.place, wrong = places.place(words)
-    arguments.faults += [f"{' '.join(words)} ({COMMAND_LINE}): {wrong}"] if wrong else []
+    elif words:
+        stray = f"{' '.join(words)} ({COMMAND_LINE}) is not a command."
+        return [f"{stray} Write {', '.join(COMMANDS)}, or nothing to run the service."]
+    return [f"{' '.join(words)} ({COMMAND_LINE}): {wrong}"] if wrong else []
 
 
 def _wrong_flag(word: str, more: Sequence[str]) -> str:

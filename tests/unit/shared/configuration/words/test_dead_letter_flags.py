@@ -86,6 +86,7 @@ def test_no_time_however_odd_is_more_than_not_understood(text: str) -> None:
         (["dead-letters", "list", "--limit", "-1"], "--limit = '-1' (the command line): wanted: a whole number"),
         (["dead-letters", "list", "--limit", "many"], "--limit = 'many' (the command line): wanted: a whole number"),
         (["dead-letters", "list", "--eror", "x"], "--eror (the command line) is not an option. Did you mean --error?"),
+        (["dead-letters", "list", "-n", "3"], "-n (the command line) goes with events only"),
         (["--key", "k"], "--key (the command line) goes with dead-letters only"),
         (["status", "--all"], "--all (the command line) goes with dead-letters, pause, resume only"),
         (["dead-letters", "replay", "--all", "--json"], "--json (the command line) goes with dead-letters list or show only"),
