@@ -74,9 +74,9 @@ def _done(words: List[str], started: Started, env_file: str) -> int:
         configuration = load(words, env_file=env_file)
     except ConfigurationError as problem:
         return _refuse(problem)
-    if configuration.command != "run" or configuration.check_only:
+    if configuration.asked.command != "run" or configuration.asked.check_only:
         signals.give_back()
-    module = COMMANDS[configuration.command]
+    module = COMMANDS[configuration.asked.command]
     if configuration.settings.oauth and module != SERVICE:
         start.have(configuration.child_environment)  # that function finds what it finds in the service
     if configuration.settings.core_dumps == "off":
@@ -87,9 +87,9 @@ def _done(words: List[str], started: Started, env_file: str) -> int:
 
 
 def _refuse(problem: ConfigurationError) -> int:
-    if problem.partial.command != "run":
+    if problem.partial.asked.command != "run":
         signals.give_back()
-    if problem.partial.command == "check":  # faults are what it tells
+    if problem.partial.asked.command == "check":  # faults are what it tells
         from kafka_worker.ops.doctor import command as doctor
 
         return doctor.run(problem.partial, problem.faults)

@@ -36,14 +36,14 @@ def run(configuration: Configuration) -> int:
         told = found.ask("events", {})
     except control.NotRunningError as problem:
         complain(problem.told)
-        if not configuration.events.follow:
+        if not configuration.asked.events.follow:
             return asking.NOT_RUNNING
     if "error" in told:
         complain(f"The service that runs keeps no events: {told['error']}")
         return NOT_TOLD
-    newest = configuration.events.newest
+    newest = configuration.asked.events.newest
     _show(told.get("events", [])[-newest if newest else None :], configuration)
-    if configuration.events.follow:
+    if configuration.asked.events.follow:
         _follow(found, told, configuration, reader)
     return TOLD
 
@@ -68,7 +68,7 @@ def _follow(found: Optional[asking.RunningService], told: Message, configuration
 
 
 def _show(events: List[Dict[str, Any]], configuration: Configuration) -> None:
-    lines = map(json.dumps, events) if configuration.as_json else map(line, events)
+    lines = map(json.dumps, events) if configuration.asked.as_json else map(line, events)
     for each in lines:
         show(each)
 

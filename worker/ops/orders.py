@@ -26,16 +26,16 @@ def run(configuration: Configuration) -> int:
 
 
 def _run(configuration: Configuration, found: asking.RunningService) -> int:
-    if configuration.command == "pauses":
-        return _list(from_json(Snapshot, found.snapshot), as_json=configuration.as_json)
-    request = configuration.order or OrderRequest(Place(""))
-    answer = found.ask(configuration.command, fields(request))
+    if configuration.asked.command == "pauses":
+        return _list(from_json(Snapshot, found.snapshot), as_json=configuration.asked.as_json)
+    request = configuration.asked.order or OrderRequest(Place(""))
+    answer = found.ask(configuration.asked.command, fields(request))
     if "error" in answer:
         complain(str(answer["error"]))
         return REFUSED
     if answer.get("problem"):
         complain(answer["problem"])
-    return _SAID[configuration.command](request, answer)
+    return _SAID[configuration.asked.command](request, answer)
 
 
 # ---- what was done ----------------------------------------------------------------------------------------------------

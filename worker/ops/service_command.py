@@ -34,14 +34,14 @@ def _run(configuration: Configuration, closed: List[str], first: First) -> int:
     environment = _environment(configuration)
     if settings.log_format == "text" and streams.is_journal(environment.get("JOURNAL_STREAM")):
         settings = replace(settings, log_format="journal")
-    serves = configuration.command == "serve"
+    serves = configuration.asked.command == "serve"
     logs.set_up(settings.log_level, settings.log_format, "http" if serves else "supervisor")
     warnings = [*configuration.warnings]
     faults = preflight.of_machine(settings)
     if not (serves or faults):
         # The first process of the service is on its way beside the look at handler and client, without whose word it has no
         # settings.
-        if configuration.check_only:
+        if configuration.asked.check_only:
             found = preflight.thorough(settings, environment)
         else:
             first.begin(environment)
@@ -50,12 +50,12 @@ def _run(configuration: Configuration, closed: List[str], first: First) -> int:
     for warning in warnings:
         log.warning("%s", warning)
     if faults:
-        return preflight.refuse(faults, configuration.command)
+        return preflight.refuse(faults, configuration.asked.command)
     if serves:
         from kafka_worker.ops.serve import command as serve  # here, because a supervisor has no use for it
 
         return serve.run(settings)
-    if configuration.check_only:
+    if configuration.asked.check_only:
         streams.show(settings.described(), sys.__stdout__)  # what is not read would be told as printed by handlers
         return ExitCode.OK
     from kafka_worker.supervision import supervisor
@@ -77,8 +77,8 @@ def _import_the_rest() -> None:
 
 def refuse(problem: ConfigurationError) -> int:
     """What is set can't work: say why, and do nothing."""
-    asked, found = problem.partial, problem.faults
-    if asked.command == "run":  # what is right of it is enough to look for more: all faults are told together
-        lacking = preflight.of_machine(asked.settings)
-        found = [*found, *(lacking or preflight.look(asked.settings, asked.child_environment).faults)]
-    return preflight.refuse(found, asked.command)
+    partial, found = problem.partial, problem.faults
+    if partial.asked.command == "run":  # what is right of it is enough to look for more: all faults are told together
+        lacking = preflight.of_machine(partial.settings)
+        found = [*found, *(lacking or preflight.look(partial.settings, partial.child_environment).faults)]
+    return preflight.refuse(found, partial.asked.command)

@@ -29,7 +29,7 @@ SHOWN = 50  # letters of a list without --limit
 
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
-    settings, wanted = configuration.settings, configuration.letters or DeadLetterRequest("list")
+    settings, wanted = configuration.settings, configuration.asked.letters or DeadLetterRequest("list")
     return told(settings, Cluster, lambda cluster: _run(settings, wanted, cluster))
 
 

@@ -49,7 +49,7 @@ CODES = {
 def run(configuration: Configuration, faults: Sequence[str] = ()) -> int:
     """The command; its exit code. `faults`: of the configuration."""
     found = examine(_facts(configuration, faults))
-    if configuration.as_json:
+    if configuration.asked.as_json:
         show(json.dumps([_as_object(outcome) for outcome in found], indent=2))
     else:
         show("\n".join(map(escaped, _text(found))))

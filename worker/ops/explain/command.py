@@ -21,7 +21,7 @@ TOLD, NOT_TOLD = 0, 1  # exit codes
 
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
-    command = _stacks if configuration.command == "stacks" else _explain
+    command = _stacks if configuration.asked.command == "stacks" else _explain
     return asking.told(
         configuration.settings, lambda found: command(found, from_json(Snapshot, found.snapshot), configuration)
     )
@@ -31,9 +31,9 @@ def run(configuration: Configuration) -> int:
 
 
 def _explain(found: asking.RunningService, snapshot: Snapshot, configuration: Configuration) -> int:
-    place = configuration.place or Place("")
+    place = configuration.asked.place or Place("")
     asked = [_asked(case, found) for case in cases(snapshot, place)]
-    if configuration.as_json:
+    if configuration.asked.as_json:
         show(json.dumps([case.as_json() for case in asked], indent=2))
     elif asked:
         show(safe(text.paragraphs(asked)))
@@ -53,14 +53,14 @@ def _asked(case: Case, found: asking.RunningService) -> Case:
 
 
 def _stacks(found: asking.RunningService, snapshot: Snapshot, configuration: Configuration) -> int:
-    slots = [slot for slot in snapshot.slots if slot.pid and configuration.slot in (None, slot.slot)]
+    slots = [slot for slot in snapshot.slots if slot.pid and configuration.asked.slot in (None, slot.slot)]
     answers = {slot.slot: found.inquire(slot.slot, {"threads": True}) for slot in slots}
-    if configuration.as_json:
+    if configuration.asked.as_json:
         show(json.dumps([{"slot": slot.slot, "pid": slot.pid, **answers[slot.slot]} for slot in slots], indent=2))
     elif slots:
         show(safe("\n\n".join(_of_process(slot, answers[slot.slot]) for slot in slots)))
     else:
-        show(f"No process in slot {configuration.slot}" if configuration.slot is not None else "No process")
+        show(f"No process in slot {configuration.asked.slot}" if configuration.asked.slot is not None else "No process")
     return TOLD if slots and not any("error" in answer for answer in answers.values()) else NOT_TOLD
 
 

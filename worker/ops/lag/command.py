@@ -37,7 +37,7 @@ COLUMNS: Columns = (
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
     settings = configuration.settings
-    return told(settings, Group, lambda group: _run(settings, group, as_json=configuration.as_json))
+    return told(settings, Group, lambda group: _run(settings, group, as_json=configuration.asked.as_json))
 
 
 def _run(settings: Settings, group: Group, *, as_json: bool) -> int:

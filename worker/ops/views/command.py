@@ -21,10 +21,10 @@ def run(configuration: Configuration) -> int:
 
 
 def _run(configuration: Configuration, snapshot: Dict[str, Any]) -> int:
-    if configuration.command == "metrics":
+    if configuration.asked.command == "metrics":
         from kafka_worker.ops.views import metrics  # here, because its library is not needed for the rest
 
         show(safe(metrics.text(from_json(Snapshot, snapshot), configuration.settings.metrics_also).rstrip("\n")))
         return HEALTHY
-    show(json.dumps(snapshot, indent=2) if configuration.as_json else safe(status.text(from_json(Snapshot, snapshot))))
+    show(json.dumps(snapshot, indent=2) if configuration.asked.as_json else safe(status.text(from_json(Snapshot, snapshot))))
     return DEGRADED if snapshot["problems"] else HEALTHY

@@ -78,9 +78,9 @@ _MEANINGS = {
 class Arguments:
     """What the command line says."""
 
-    command: str = "run"
+    command: str = "run"  # or one of COMMANDS
     as_json: bool = False
-    check_only: bool = False
+    check_only: bool = False  # print the effective settings, and exit
     letters: Optional[dead_letter_flags.DeadLetterRequest] = None  # of the command `dead-letters`
     order: Optional[order_flags.OrderRequest] = None  # of `pause`, `resume` and `park`
     place: Optional[Place] = None  # of the command `explain`

@@ -16,7 +16,6 @@ from kafka_worker.shared.configuration.client import client_properties, identity
 from kafka_worker.shared.configuration.settings_file import SettingsFile
 from kafka_worker.shared.configuration.validation import validate, validate_own
 from kafka_worker.shared.configuration.words import dead_letter_flags, order_flags
-from kafka_worker.shared.configuration.words.place import ALL_EVENTS
 from kafka_worker.shared.routes import LONGEST_TOPIC
 from kafka_worker.shared.settings import ALL_PREFIXES, REGISTRY_GROUP, TABLE, Settings, is_secret
 from kafka_worker.shared.system import machine, memory
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from kafka_worker.shared.configuration.command_line import Arguments
     from kafka_worker.shared.configuration.environment import Source
     from kafka_worker.shared.configuration.given import Given, Key
-    from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest
-    from kafka_worker.shared.configuration.words.order_flags import OrderRequest
-    from kafka_worker.shared.configuration.words.place import EventsRequest, Place
 
 _OF_A_SERVICE = ("status", "top", "explain", "stacks", "events", "metrics", "serve", *order_flags.COMMANDS)
 MOST_THREADS = 32  # that THREADS=auto grows to by itself
@@ -48,17 +44,10 @@ class ConfigurationError(Exception):
 class Configuration(NamedTuple):
     """What the user asked for."""
 
-    command: str  # "run", or one of command_line.COMMANDS
-    as_json: bool  # status as JSON
-    check_only: bool  # print the effective settings, and exit
+    asked: Arguments  # on the command line
     settings: Settings
     warnings: Tuple[str, ...]
     child_environment: Dict[str, str]  # ours and what handlers may read of `.env`; ours wins
-    letters: Optional[DeadLetterRequest] = None  # what the command "dead-letters" is to do
-    place: Optional[Place] = None  # what "explain" is to explain
-    slot: Optional[int] = None  # whose "stacks" are meant; None: all
-    events: EventsRequest = ALL_EVENTS  # which "events" are to be listed
-    order: Optional[OrderRequest] = None  # what "pause", "resume" and "park" are about
 
 
 def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_file: str = ".env") -> Configuration:
@@ -103,10 +92,7 @@ def load(argv: Sequence[str], environ: Optional[Mapping[str, str]] = None, env_f
         *filter(None, [identity.forgotten(settings)]),
         *_of_failures(values, own),
     )
-    configuration = Configuration(
-        arguments.command, arguments.as_json, arguments.check_only, settings, warnings, inherited, arguments.letters,
-        arguments.place, arguments.slot, arguments.events, arguments.order,
-    )  # fmt: skip
+    configuration = Configuration(arguments, settings, warnings, inherited)
     if faults:
         near = [each for source in found for each in source.near]
         raise ConfigurationError([*faults, *near], configuration)

@@ -137,14 +137,14 @@ def test_a_property_whose_own_name_ends_in_file_is_not_read_from_one() -> None:
 def test_status_needs_the_group_but_no_brokers() -> None:
     found = load(["status", "--json", "--group", "orders"], {}, NO_FILE)
 
-    assert (found.command, found.as_json, found.settings.group_id) == ("status", True, "orders")
+    assert (found.asked.command, found.asked.as_json, found.settings.group_id) == ("status", True, "orders")
     with pytest.raises(ConfigurationError) as caught:
         load(["status"], {}, NO_FILE)
     assert [fault.split()[0] for fault in caught.value.faults] == ["KAFKA_GROUP_ID"]
 
 
 def test_a_run_is_the_default_and_may_be_a_mere_check() -> None:
-    plain, check = loaded(), loaded("--check-config")
+    plain, check = loaded().asked, loaded("--check-config").asked
 
     assert (plain.command, plain.as_json, plain.check_only) == ("run", False, False)
     assert check.check_only
