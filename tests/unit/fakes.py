@@ -9,11 +9,12 @@ from confluent_kafka import OFFSET_BEGINNING
 
 from kafka_worker.kafka.brokers import Brokers
 from kafka_worker.kafka.ends import End
-from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.kafka.tokens import SigningIn
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.partitions.task import Task
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 

@@ -12,11 +12,22 @@ from typing import Callable, Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import Task, facts_of, finish, id_of, in_words, is_finished, is_void, offset_of, partition_of
+from kafka_worker.partitions.task import (
+    Task,
+    facts_of,
+    finish,
+    id_of,
+    in_words,
+    is_finished,
+    is_void,
+    offset_of,
+    partition_of,
+)
 from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.pools.runner import Runner
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 
 log = logs.logger(__name__)
 
@@ -40,7 +51,7 @@ class Ongoing:
 
     def receive(self, partitions: Iterable[Partition]) -> None:
         """These have just come, and what was done of them is known."""
-        running: Dict[Tuple[str, int], Dict[int, Task]] = {}  # may be thousands, and hundreds of partitions may come
+        running: Dict[TopicPartition, Dict[int, Task]] = {}  # may be thousands, and hundreds of partitions may come
         last = {}
         for task in [task for _, task in self._all_running() if not is_void(task)]:
             topic, number, offset = id_of(task)

@@ -11,8 +11,9 @@ import re
 import time
 from typing import Callable, Dict, Mapping, Set
 
-from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.shared import logs
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 
 AGAIN_SECONDS = 30.0  # between two lines of a kind
 CONTEXT = "metadata"  # of the client's `debug`: a few lines each time that it asks what topics there are

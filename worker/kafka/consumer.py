@@ -21,13 +21,14 @@ from kafka_worker.kafka.ends import Asker, Ends
 from kafka_worker.kafka.errors import Meaning, is_of_one_partition, meaning
 from kafka_worker.kafka.incoming.beginnings import RESET, Beginnings
 from kafka_worker.kafka.incoming.rewinds import BEGINNING, Rewinds
-from kafka_worker.kafka.listener import RebalanceListener, TopicPartition, harmless
+from kafka_worker.kafka.listener import RebalanceListener, harmless
 from kafka_worker.kafka.properties import EARLIEST
 from kafka_worker.kafka.tokens import SETTING, SigningIn
 from kafka_worker.kafka.topic_ids import TopicIds
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.output.last_words import MAKING_CLIENT, because, while_
 from kafka_worker.shared.system.deadline import Deadline

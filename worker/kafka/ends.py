@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka import second_client
-from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.kafka.second_client import ANSWER_SECONDS
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.system.deadline import Deadline
 
 AGAIN_SECONDS = 5.0  # between two questions

@@ -8,10 +8,9 @@ from typing import Any, Callable, List, Tuple
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 
 log = logs.logger(__name__)
-
-TopicPartition = Tuple[str, int]  # topic and partition number
 
 
 def harmless(callback: Callable[..., None]) -> Callable[..., None]:

@@ -11,7 +11,8 @@ import contextlib
 import sys
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Type, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker import start
 from kafka_worker.kafka.errors import Meaning, meaning
@@ -136,9 +137,9 @@ class Connection:
     def ranges(self, topic: str, partitions: Sequence[int]) -> Dict[int, Range]:
         """What each partition holds now."""
         deadline = Deadline(ANSWER_SECONDS)
-        return {number: self._range(TopicPartition(topic, number), deadline) for number in partitions}
+        return {number: self._range(ClientPartition(topic, number), deadline) for number in partitions}
 
-    def _range(self, place: TopicPartition, deadline: Deadline) -> Range:
+    def _range(self, place: ClientPartition, deadline: Deadline) -> Range:
         try:
             low, high = self._consumer.get_watermark_offsets(place, timeout=max(0.1, deadline.remaining()))
         except KafkaException as problem:

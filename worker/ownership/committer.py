@@ -6,7 +6,6 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.errors import Meaning, meaning
-from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.kafka.outgoing.transactions import Transactions
 from kafka_worker.kafka.outgoing.transactor import OffsetToCommit
 from kafka_worker.partitions.assignment import Assignment, Partition
@@ -15,6 +14,7 @@ from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.ipc.work import Work
 
 log = logs.logger(__name__)

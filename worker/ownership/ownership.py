@@ -11,7 +11,7 @@ from typing import Any, Callable, List, Tuple
 from kafka_worker.draining.ending import BROKEN
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.incoming.prefetch import give_back
-from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.ownership.arrivals import Arrivals
 from kafka_worker.ownership.committer import Committer
 from kafka_worker.ownership.reading import Reading
@@ -24,6 +24,7 @@ from kafka_worker.recovery.probation import Probation
 from kafka_worker.recovery.recovery import Recovery
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.ipc.work import Work
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.topic_settings import PATTERN, ByTopic

@@ -14,7 +14,7 @@ from kafka_worker.partitions.lanes import Lanes
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue
 from kafka_worker.partitions.stored import Stored
 from kafka_worker.partitions.tracker import Memory, Tracker, plain_memory
-from kafka_worker.shared.ipc.snapshot import PartitionReport
+from kafka_worker.shared.ipc.snapshot import PartitionReport, TopicPartition
 
 
 class Partition:
@@ -141,7 +141,7 @@ class Assignment:
     def __init__(self, make: Callable[[str, int], Partition] = Partition) -> None:
         """Nothing is owned before the group says so. `make` makes the partition of a topic and number."""
         self._make = make
-        self._partitions: Dict[Tuple[str, int], Partition] = {}
+        self._partitions: Dict[TopicPartition, Partition] = {}
         self.attention = Attention()  # to those with which something goes on
         self.of_retries = 0  # how many are of retry topics
 
@@ -179,6 +179,6 @@ class Assignment:
         for partition in self:
             partition.closing.close(deadline)
 
-    def selected(self, wanted: List[Tuple[str, int]]) -> List[Partition]:
+    def selected(self, wanted: List[TopicPartition]) -> List[Partition]:
         """The partitions of `wanted` that are ours."""
         return [self._partitions[name] for name in wanted if name in self._partitions]

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Callable, Dict, Iterable, List, Tuple
 
 from kafka_worker.partitions.assignment import Assignment, Partition
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 
 SOON = 0.2  # seconds between two looks while an assignment has no commit of its own: without, its memory is not found again
 
@@ -36,7 +37,7 @@ class Commits:
     @staticmethod
     def dirty(
         partitions: Iterable[Partition],
-        positions: Dict[Tuple[str, int], int],
+        positions: Dict[TopicPartition, int],
         metadata: Callable[[Partition, int], str],
         reach: Callable[[Partition], int] = lambda _: -1,
     ) -> List[Tuple[Partition, int, str]]:

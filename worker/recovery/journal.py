@@ -28,6 +28,7 @@ from typing import Dict, Iterable, List, Set, Tuple
 from kafka_worker.partitions.stored import JournalRecord, Names
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.partitions.tracker import DONE, OPEN, RUNNING, SEGMENT_SIZE, Memory, Range
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.system import forks
 from kafka_worker.shared.system.runtime_files import open_private
 
@@ -99,7 +100,7 @@ class Journal:
         fresh = self._memory[: len(head)] != head
         if fresh:
             self._memory[:] = head + bytes(_SIZE - len(head))
-        self._left: Dict[Tuple[str, int], List[int]] = {}  # records of assignments that are over
+        self._left: Dict[TopicPartition, List[int]] = {}  # records of assignments that are over
         self._not_reused: Set[int] = set()  # records into which a late result may still be written
         self._free = [index for index in range(RECORDS) if not self._memory[self._start(index)]]
         for index in set(range(RECORDS)).difference(self._free):

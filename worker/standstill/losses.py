@@ -10,7 +10,7 @@ from typing import Callable, Dict, List, Tuple
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.ipc.snapshot import LossReport
+from kafka_worker.shared.ipc.snapshot import LossReport, TopicPartition
 from kafka_worker.shared.ipc.work import Work
 
 log = logs.logger(__name__)
@@ -26,7 +26,7 @@ class Losses:
         self._clock = clock
         self.sought: Dict[Partition, int] = {}  # where the client has found nothing, and has told nothing since
         self._behind: Dict[Partition, int] = {}  # what was told as lost: that of a partition counts once
-        self._told: Dict[Tuple[str, int], Tuple[LossReport, float]] = {}  # each place's last, and when
+        self._told: Dict[TopicPartition, Tuple[LossReport, float]] = {}  # the last of each, and when
         self.work = Work()
 
     def nothing_at(self, partition: Partition, offset: int) -> None:

@@ -12,7 +12,7 @@ from kafka_worker.partitions.task import is_void, partition_of
 from kafka_worker.parts import Parts
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
-from kafka_worker.shared.ipc.snapshot import PartitionReport
+from kafka_worker.shared.ipc.snapshot import PartitionReport, TopicPartition
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.awake import AwakeClock
 from kafka_worker.standstill.heads import Reported
@@ -127,7 +127,7 @@ class Standstills:
             self._learn([p for p, _ in reported], ends.of([p.name for p, _ in reported], now))
 
     @staticmethod
-    def _learn(partitions: Iterable[Partition], known: Mapping[Tuple[str, int], End]) -> None:
+    def _learn(partitions: Iterable[Partition], known: Mapping[TopicPartition, End]) -> None:
         """Where these begin and end, as far as it was told."""
         for partition in partitions:
             end = known.get(partition.name)

@@ -7,13 +7,15 @@ import contextlib
 import os
 import select
 import tempfile
-from typing import Any, Callable, Dict, List, Optional, Set, Tuple, Union
+from typing import Any, Callable, Dict, List, Optional, Set, Union
 
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.ops.first_run.embedded_broker import EmbeddedBroker
 from kafka_worker.ops.first_run.service import STOP_SECONDS, Service, without_settings
 from kafka_worker.shared.foreign.answers import Headers, Send
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.system.deadline import Deadline
 from kafka_worker.testing.given import environment, importable, settings_of, variables
 from kafka_worker.testing.results import Sent
@@ -49,7 +51,7 @@ class TestService:
         self._patience = patience
         self._things = contextlib.ExitStack()
         self._address = ""
-        self._sent: Dict[Tuple[str, int], int] = {}  # the highest offset, by topic and partition
+        self._sent: Dict[TopicPartition, int] = {}  # the highest offset
         self._lines: List[str] = []
         self._runs = False
         self._service: Service
@@ -110,7 +112,7 @@ class TestService:
         )
         try:
             partitions = consumer.list_topics(topic, timeout=self._patience).topics[topic].partitions
-            consumer.assign([TopicPartition(topic, number, 0) for number in partitions])
+            consumer.assign([ClientPartition(topic, number, 0) for number in partitions])
 
             def all_is_here() -> bool:
                 message: Any = consumer.poll(LOOK_SECONDS)
@@ -152,7 +154,7 @@ class TestService:
         self._runs = False
         self._service.close()
 
-    def _committed(self, place: Tuple[str, int]) -> int:
+    def _committed(self, place: TopicPartition) -> int:
         partitions = [each for slot in self.status() if slot["child"] for each in slot["child"]["partitions"]]
         return max([each["committed"] for each in partitions if (each["topic"], each["partition"]) == place], default=-1)
 

@@ -9,11 +9,12 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from kafka_worker.kafka.brokers import Brokers
 from kafka_worker.kafka.ends import End
-from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.kafka.tokens import SigningIn
 from kafka_worker.partitions.stored import Home
 from kafka_worker.shared import routes
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 

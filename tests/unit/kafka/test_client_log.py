@@ -11,7 +11,8 @@ from confluent_kafka import Consumer
 
 from kafka_worker.kafka import client_log
 from kafka_worker.kafka.client_log import ClientLog, NotAgain
-from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.listener import RebalanceListener
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from tests.support.eventually import eventually
 
 OLD, NEW = "Nrla+okGSrWh+rTmkqV2cg", "3qgp5ojbRR2QUC4OuCPFvQ"

@@ -10,8 +10,9 @@ from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka import consumer
 from kafka_worker.kafka.consumer import GroupConsumer
-from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.system.deadline import Deadline
 from tests.unit.fakes import TOPIC, Message
 

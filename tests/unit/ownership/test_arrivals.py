@@ -8,13 +8,13 @@ from typing import Dict, List, Optional, Set, Tuple
 import pytest
 from confluent_kafka import OFFSET_END
 
-from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.kafka.topic_ids import short
 from kafka_worker.ownership import arrivals
 from kafka_worker.ownership.arrivals import UNTOLD
 from kafka_worker.partitions import commits
 from kafka_worker.partitions.stored import Home
 from kafka_worker.recovery.offset_map import decode, encode
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from tests.unit.fakes import TOPIC, Ids, Message, ScriptedGroup, Step
 from tests.unit.loops import OURS, Bench, assign, deliver, revoke, stop, until
 

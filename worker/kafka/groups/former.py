@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, List
 
 from kafka_worker.kafka.consumer import GroupConsumer
-from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.listener import RebalanceListener
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.system.deadline import Deadline
 
 LEAVE_SECONDS = 2.0

@@ -17,7 +17,8 @@ import logging
 from json import loads
 from typing import Any, Callable, Dict, Iterable, List, Optional
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.client_log import client_log
 from kafka_worker.kafka.consumer import GroupConsumer, create_consumer
@@ -115,7 +116,7 @@ class NewProtocolConsumer(GroupConsumer):
         self._consumer.subscribe(self._topics, on_assign=self._on_seat)
 
     @harmless
-    def _on_assign(self, consumer: Consumer, partitions: List[TopicPartition]) -> None:
+    def _on_assign(self, consumer: Consumer, partitions: List[ClientPartition]) -> None:
         self._presumed = False
         super()._on_assign(consumer, partitions)
 

@@ -8,8 +8,8 @@ from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka.incoming.rewinds import BEGINNING, END
-from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.kafka.properties import EARLIEST, LATEST, is_cooperative
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 
 RESET = "auto.offset.reset"
 _RESETS = {  # what it says; `error` says nothing

@@ -8,8 +8,8 @@ from typing import Any, Dict, Iterable, List, Set
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
-from kafka_worker.kafka.listener import TopicPartition
 from kafka_worker.shared import logs
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 
 log = logs.logger(__name__)
 

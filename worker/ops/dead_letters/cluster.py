@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient
 
 from kafka_worker.ops.connection import ANSWER_SECONDS, BATCH, POLL_SECONDS, Connection, Range
@@ -38,7 +39,7 @@ class Cluster(Connection):
     def read(self, topic: str, ranges: Mapping[int, Range]) -> Iterator[DeadLetterRecord]:
         """What stands in these offsets, each partition in its order. Raises BrokerError."""
         left = {number: behind for number, (first, behind) in ranges.items() if first < behind}
-        self._consumer.assign([TopicPartition(topic, number, ranges[number][0]) for number in left])
+        self._consumer.assign([ClientPartition(topic, number, ranges[number][0]) for number in left])
         deadline = Deadline(ANSWER_SECONDS)
         while left:
             first = self._consumer.poll(POLL_SECONDS)
@@ -53,7 +54,7 @@ class Cluster(Connection):
         """What this partition has of this time (milliseconds since 1970) and later, up to an offset."""
         _, high = self.ranges(topic, [partition])[partition]
         try:
-            (found,) = self._consumer.offsets_for_times([TopicPartition(topic, partition, since)], ANSWER_SECONDS)
+            (found,) = self._consumer.offsets_for_times([ClientPartition(topic, partition, since)], ANSWER_SECONDS)
         except KafkaException as problem:
             raise self._failed(f"{topic}[{partition}]", problem.args[0]) from problem
         return found.offset if found.offset >= 0 else min(high, behind), min(high, behind)
@@ -119,7 +120,7 @@ class Cluster(Connection):
     def delete_before(self, topic: str, offsets: Mapping[int, int]) -> List[str]:
         """Have the broker forget what lies below these offsets; what it refused."""
         admin = self._made(AdminClient, {})
-        asked = [TopicPartition(topic, number, offset) for number, offset in offsets.items()]
+        asked = [ClientPartition(topic, number, offset) for number, offset in offsets.items()]
         problems = []
         for place, future in admin.delete_records(asked, request_timeout=ANSWER_SECONDS).items():
             try:

@@ -8,7 +8,8 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
 
-from confluent_kafka import KafkaException, Producer, TopicCollection, TopicPartition
+from confluent_kafka import KafkaException, Producer, TopicCollection
+from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import ConfigResource, OffsetSpec, ResourceType  # type: ignore[attr-defined]
 
 from kafka_worker.kafka.properties import producer_properties
@@ -24,9 +25,10 @@ from kafka_worker.ops.connection import (
 )
 from kafka_worker.ops.doctor.facts import UNFRAMED, UNKNOWN, Kafka, Refusal, Topic
 from kafka_worker.ops.lag.group import Group, members_of
-from kafka_worker.ops.lag.rows import Member, Place
+from kafka_worker.ops.lag.rows import Member
 from kafka_worker.shared import routes
 from kafka_worker.shared.foreign.headers import readable_headers
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.settings import Settings
 
 OF_IDENTITY = ("sasl.", "ssl.", "security.")  # properties that say who we are, and whom we believe
@@ -198,10 +200,10 @@ class Examined(Group):
         backward = [newest[place] - last for place, last in lasts.items() if last is not None and place in newest]
         return replace(topic, newest=max(newest.values(), default=UNKNOWN), backward=max(backward, default=0.0))
 
-    def _newest(self, places: Sequence[Place]) -> Dict[Place, float]:
+    def _newest(self, places: Sequence[TopicPartition]) -> Dict[TopicPartition, float]:
         """The highest timestamp of each."""
         latest = OffsetSpec.max_timestamp()  # type: ignore[no-untyped-call]
-        asked = {TopicPartition(*place): latest for place in places}
+        asked = {ClientPartition(*place): latest for place in places}
         found = {}
         for place, future in self._admin.list_offsets(asked, request_timeout=ANSWER_SECONDS).items() if asked else ():
             with contextlib.suppress(BrokerError):

@@ -14,12 +14,13 @@ from typing import Dict, List, Tuple
 from kafka_worker.kafka.properties import consumer_properties
 from kafka_worker.ops.connection import NOT_ALL, BrokerError, told
 from kafka_worker.ops.lag.group import Group
-from kafka_worker.ops.lag.rows import Member, Offsets, Place, Row, first_undone, oldest, rows, total, uneven
+from kafka_worker.ops.lag.rows import Member, Offsets, Row, first_undone, oldest, rows, total, uneven
 from kafka_worker.ops.tables import Columns, duration, table
 from kafka_worker.shared import routes
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.texts import escaped
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.output.streams import complain, show
 from kafka_worker.shared.settings import Settings
 
@@ -61,7 +62,7 @@ def _run(settings: Settings, group: Group, *, as_json: bool) -> int:
     return NOT_ALL if complaints else ExitCode.OK
 
 
-def _places(settings: Settings, topics: Dict[str, List[int]], complaints: List[str]) -> List[Place]:
+def _places(settings: Settings, topics: Dict[str, List[int]], complaints: List[str]) -> List[TopicPartition]:
     """All partitions that the group consumes."""
     wanted = routes.consumed(settings, topics)
     unseen = "there is no such topic, or it may not be seen with these rights"
@@ -77,7 +78,7 @@ def _members(group: Group, complaints: List[str]) -> Tuple[str, List[Member]]:
         return "?", []
 
 
-def _rows(settings: Settings, group: Group, committed: Dict[Place, int], members: List[Member]) -> List[Row]:
+def _rows(settings: Settings, group: Group, committed: Dict[TopicPartition, int], members: List[Member]) -> List[Row]:
     ends = group.ends(committed)
     offsets = Offsets(committed, group.beginnings(ends), ends)  # whose end is not told, of that no beginning is
     undone = first_undone(offsets, consumer_properties(settings, "")["auto.offset.reset"])

@@ -5,13 +5,15 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Tuple
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import TopicPartition as ClientPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
 from kafka_worker.ops.connection import ANSWER_SECONDS, BATCH, POLL_SECONDS, BrokerError, Connection, NoBrokerError
-from kafka_worker.ops.lag.rows import UNKNOWN, Member, Place
+from kafka_worker.ops.lag.rows import UNKNOWN, Member
 from kafka_worker.shared.configuration.failure_settings import retry_topic
 from kafka_worker.shared.foreign.retry_headers import due_at
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.deadline import Deadline
 
@@ -43,18 +45,18 @@ class Group(Connection):
         )
         return self._answer(f"group {self._name}", asked[self._name])
 
-    def committed(self, places: Iterable[Place]) -> Dict[Place, int]:
+    def committed(self, places: Iterable[TopicPartition]) -> Dict[TopicPartition, int]:
         """The offset that the group has committed of each; UNKNOWN: none. Raises BrokerError."""
         deadline = Deadline(ANSWER_SECONDS)
         while True:
-            found, error = self._asked([TopicPartition(*place) for place in places], deadline)
+            found, error = self._asked([ClientPartition(*place) for place in places], deadline)
             if error is None:
                 return {(each.topic, each.partition): max(UNKNOWN, each.offset) for each in found}
             if error.name() not in _COMES or deadline.expired():
                 raise self._failed(f"group {self._name}", error)
             self._consumer.poll(POLL_SECONDS)
 
-    def _asked(self, places: List[TopicPartition], deadline: Deadline) -> Tuple[List[TopicPartition], Optional[KafkaError]]:
+    def _asked(self, places: List[ClientPartition], deadline: Deadline) -> Tuple[List[ClientPartition], Optional[KafkaError]]:
         """What is committed; what was in the way of one of them."""
         try:
             found = self._consumer.committed(places, timeout=max(0.1, deadline.remaining()))
@@ -62,16 +64,16 @@ class Group(Connection):
             return [], problem.args[0]
         return found, next((each.error for each in found if each.error is not None), None)
 
-    def beginnings(self, places: Iterable[Place]) -> Dict[Place, int]:
+    def beginnings(self, places: Iterable[TopicPartition]) -> Dict[TopicPartition, int]:
         """The first offset that each still holds. What can't be told is left out. Raises NoBrokerError."""
         return self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
 
-    def ends(self, places: Iterable[Place]) -> Dict[Place, int]:
+    def ends(self, places: Iterable[TopicPartition]) -> Dict[TopicPartition, int]:
         """The offset that the next message of each will have. What can't be told is left out. Raises NoBrokerError."""
         return self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
 
-    def _offsets(self, places: Iterable[Place], which: OffsetSpec) -> Dict[Place, int]:
-        asked = {TopicPartition(*place): which for place in places}
+    def _offsets(self, places: Iterable[TopicPartition], which: OffsetSpec) -> Dict[TopicPartition, int]:
+        asked = {ClientPartition(*place): which for place in places}
         found = {}
         for place, future in self._admin.list_offsets(asked, request_timeout=ANSWER_SECONDS).items() if asked else ():
             try:
@@ -82,7 +84,7 @@ class Group(Connection):
                 continue
         return {place: offset for place, offset in found.items() if offset >= 0}  # below: its leader does not answer
 
-    def due(self, offsets: Mapping[Place, int]) -> Dict[Place, Optional[float]]:
+    def due(self, offsets: Mapping[TopicPartition, int]) -> Dict[TopicPartition, Optional[float]]:
         """Since when the first message from there on should be done, in seconds since 1970: when it was produced, or when its
         wait is over (`due_at`); None: none stands there, whatever markers of transactions do. What can't be told, or did not
         come in time, is left out."""
@@ -91,20 +93,22 @@ class Group(Connection):
     def _due(self, message: Any) -> float:
         return due_at(message, self._firsts.get(message.topic(), ""), scheduled=self._scheduled)
 
-    def _times(self, offsets: Mapping[Place, int], read: Callable[[Any], float]) -> Dict[Place, Optional[float]]:
+    def _times(
+        self, offsets: Mapping[TopicPartition, int], read: Callable[[Any], float]
+    ) -> Dict[TopicPartition, Optional[float]]:
         left = set(offsets)
-        self._consumer.assign([TopicPartition(*place, offset) for place, offset in offsets.items()])
-        found: Dict[Place, Optional[float]] = {}
+        self._consumer.assign([ClientPartition(*place, offset) for place, offset in offsets.items()])
+        found: Dict[TopicPartition, Optional[float]] = {}
         for message in self._until(left):
             place = (message.topic(), message.partition())
             if place in left:
                 left.discard(place)
                 found.update(_time_of(place, message, read))
-                self._consumer.incremental_unassign([TopicPartition(*place)])  # the first is enough
+                self._consumer.incremental_unassign([ClientPartition(*place)])  # the first is enough
         self._consumer.unassign()
         return found
 
-    def _until(self, left: Iterable[Place]) -> Iterator[Any]:
+    def _until(self, left: Iterable[TopicPartition]) -> Iterator[Any]:
         """Messages and ends of partitions, as they come, as long as anything is `left`."""
         deadline = Deadline(ANSWER_SECONDS)
         while left and not deadline.expired():
@@ -130,7 +134,7 @@ def members_of(description: Any) -> List[Member]:
     ]
 
 
-def _time_of(place: Place, message: Any, read: Callable[[Any], float]) -> Dict[Place, Optional[float]]:
+def _time_of(place: TopicPartition, message: Any, read: Callable[[Any], float]) -> Dict[TopicPartition, Optional[float]]:
     error = message.error()
     if error is not None:
         return {place: None} if error.code() == KafkaError._PARTITION_EOF else {}  # noqa: SLF001 (that is its public name)

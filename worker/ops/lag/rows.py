@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from kafka_worker.kafka.properties import LATEST
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 
 UNKNOWN = -1
 MUCH, MANY_PARTITIONS = 100, 2  # with fewer messages, or partitions, it may be chance that they are not spread evenly
-
-Place = Tuple[str, int]  # topic and partition
 
 
 class Member(NamedTuple):
@@ -19,15 +18,15 @@ class Member(NamedTuple):
     name: str  # its client id
     instance: str  # its group.instance.id; empty: it has none
     address: str
-    partitions: Tuple[Place, ...]
+    partitions: Tuple[TopicPartition, ...]
 
 
 class Offsets(NamedTuple):
     """What Kafka knows of the partitions. What could not be told is missing."""
 
-    committed: Mapping[Place, int]  # of all that are asked for; UNKNOWN: nothing is committed
-    beginnings: Mapping[Place, int]
-    ends: Mapping[Place, int]
+    committed: Mapping[TopicPartition, int]  # of all that are asked for; UNKNOWN: nothing is committed
+    beginnings: Mapping[TopicPartition, int]
+    ends: Mapping[TopicPartition, int]
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Row:
     gone: int = 0  # messages, at most: below the first that is there, and not committed
 
 
-def first_undone(offsets: Offsets, reset: str) -> Dict[Place, int]:
+def first_undone(offsets: Offsets, reset: str) -> Dict[TopicPartition, int]:
     """Where the group goes on: at what it has committed, else where auto.offset.reset (`reset`) sends it. Without the places
     of which that can't be told."""
     found = {}
@@ -59,8 +58,8 @@ def first_undone(offsets: Offsets, reset: str) -> Dict[Place, int]:
 
 def rows(
     offsets: Offsets,
-    undone: Mapping[Place, int],
-    due: Mapping[Place, Optional[float]],
+    undone: Mapping[TopicPartition, int],
+    due: Mapping[TopicPartition, Optional[float]],
     members: Iterable[Member],
     now: float,
 ) -> List[Row]:
@@ -85,7 +84,7 @@ def _lag(undone: Optional[int], end: Optional[int]) -> int:
     return UNKNOWN if undone is None or end is None else max(0, end - undone)
 
 
-def _seconds(place: Place, due: Mapping[Place, Optional[float]], now: float) -> float:
+def _seconds(place: TopicPartition, due: Mapping[TopicPartition, Optional[float]], now: float) -> float:
     if place not in due:
         return UNKNOWN
     at = due[place]

@@ -33,6 +33,7 @@ VERSION = 2  # of the structure; raised when a field changes its meaning or goes
 BOUNDS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 BUCKETS = (*map(str, BOUNDS), "+Inf")  # what the buckets are called
 
+TopicPartition = Tuple[str, int]  # topic and number of a partition
 SIMPLE = frozenset({str, int, float, bool, type(None)})
 
 Report = TypeVar("Report")
@@ -122,8 +123,8 @@ class PartitionReport(NamedTuple):
     pause: str = ""  # why and by whom an operator has paused it; empty: it is not
 
     @property
-    def name(self) -> Tuple[str, int]:
-        """Topic and number."""
+    def name(self) -> TopicPartition:
+        """By which others know it, too."""
         return self.topic, self.partition
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Dict, Iterable, List, Set, Tuple
 
-from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, SlotReport, Totals, WorkCount
+from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, SlotReport, TopicPartition, Totals, WorkCount
 
 
 def reporting(slots: Iterable[SlotReport]) -> List[ChildReport]:
@@ -41,7 +41,7 @@ def utilization(slots: Iterable[SlotReport]) -> float:
     return sum(child.busy for child in children) / capacity if capacity else -1.0
 
 
-def _left_alone(slots: Iterable[SlotReport], had: Iterable[PartitionReport]) -> Set[Tuple[str, int]]:
+def _left_alone(slots: Iterable[SlotReport], had: Iterable[PartitionReport]) -> Set[TopicPartition]:
     """Partitions of dead processes that are to be replaced: of these nothing is known. `had`: those that others have."""
     waiting = [slot.child for slot in slots if slot.child and not slot.pid and slot.restart_in >= 0]
     theirs = {partition.name for child in waiting for partition in child.partitions}

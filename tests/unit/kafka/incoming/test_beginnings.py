@@ -13,7 +13,8 @@ from confluent_kafka import TopicPartition as ClientPartition
 from kafka_worker.kafka import consumer
 from kafka_worker.kafka.consumer import GroupConsumer
 from kafka_worker.kafka.incoming.beginnings import Beginnings
-from kafka_worker.kafka.listener import RebalanceListener, TopicPartition
+from kafka_worker.kafka.listener import RebalanceListener
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 
 OURS, OTHER = ("topic", 0), ("topic", 1)
 
