@@ -62,6 +62,7 @@ def transactor(monkeypatch: pytest.MonkeyPatch) -> AtOnce:
     made = AtOnce()
     made.over = OneByOne()
     monkeypatch.setattr(build, "Transactor", lambda _properties: made)
+    monkeypatch.setattr(transactions, "PAUSE_SECONDS", 0.001)
     return made
 
 

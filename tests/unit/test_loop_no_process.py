@@ -28,7 +28,7 @@ class Short:
 
 
 def test_it_counts_no_attempt_and_no_breaker_is_told_and_the_status_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(TaskProcessError, "again_after", 0.02)
+    monkeypatch.setattr(TaskProcessError, "again_after", 0.005)
     bench, handler, seen = Bench(monkeypatch), Short(), []
     bench.call = handler
 

@@ -7,6 +7,7 @@ from typing import Any, Callable, List, Optional
 
 import pytest
 
+from kafka_worker.draining import ongoing
 from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import why_void
@@ -15,6 +16,7 @@ from kafka_worker.recovery.offset_map import encode
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.orders import Order
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Waits
+from tests.support.eventually import eventually
 from tests.unit.fakes import TOPIC, Message, ScriptedGroup, Step
 from tests.unit.kafka.outgoing.desk import QuickProducer
 from tests.unit.loops import Bench, assign, deliver, lose, revoke, stop, until
@@ -24,6 +26,7 @@ Outcome = Callable[[], Any]
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr(ongoing, "LOOK_SECONDS", 0.001)
     return Bench(monkeypatch)
 
 
@@ -193,8 +196,13 @@ def test_who_gives_its_partition_up_waits_for_it_as_for_any_other_call(
 ) -> None:
     bench.call = first = First(outcome)
 
+    def when_given_up() -> None:
+        closing = ours(bench).closing
+        eventually(lambda: closing.closed, 5, "it is given up")
+        first.gate.set()
+
     def soon(_group: ScriptedGroup) -> List[Message]:
-        threading.Timer(0.1, first.gate.set).start()
+        threading.Thread(target=when_given_up).start()
         return []
 
     bench.play(

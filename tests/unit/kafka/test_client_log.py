@@ -82,6 +82,7 @@ def test_who_closes_the_connection_before_it_has_answered_is_told_with_what_that
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         consumer = Consumer(Heard(**given, **{"bootstrap.servers": address, "group.id": "group"}).properties)
+        consumer.subscribe(["orders"])  # without, it may begin to connect a second later
         server.settimeout(5)
         server.accept()[0].close()
         eventually(lambda: consumer.poll(0.01) is None and lines, 5, "it has told")

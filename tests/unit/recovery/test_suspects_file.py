@@ -7,14 +7,14 @@ import resource
 import threading
 import time
 from pathlib import Path
-from typing import Iterator
+from typing import Iterator, List
 from unittest.mock import Mock
 
 import pytest
 
 from kafka_worker.partitions.task import TaskId
 from kafka_worker.recovery import suspects_file
-from kafka_worker.recovery.suspects_file import LOCK_SECONDS, NAME, SuspectsFile
+from kafka_worker.recovery.suspects_file import NAME, SuspectsFile
 from kafka_worker.shared.system import locks, room, runtime_files
 from tests.support.eventually import eventually
 from tests.unit.fakes import some_settings
@@ -90,11 +90,20 @@ def kept(folder: Path) -> Iterator[None]:
 
 
 def test_a_file_that_another_process_keeps_is_waited_for_once_and_what_is_new_is_written_later_and_in_order(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     here, there = memory(tmp_path), memory(tmp_path)
-    begun = time.monotonic()
+    patience: List[float] = []
+    usual = locks.Lock.acquire_within
+
+    def acquire_within(lock: locks.Lock, seconds: float) -> bool:
+        patience.append(seconds)
+        return usual(lock, seconds)
+
+    monkeypatch.setattr(suspects_file, "LOCK_SECONDS", 0.02)
     with kept(tmp_path):
+        monkeypatch.setattr(locks.Lock, "acquire_within", acquire_within)
+        begun = time.monotonic()
         first = here.blame([HERE, THERE], "")
         waited = time.monotonic() - begun
         for _ in range(20):
@@ -102,11 +111,12 @@ def test_a_file_that_another_process_keeps_is_waited_for_once_and_what_is_new_is
         here.forget([THERE])
         here.forget([HERE])
         last = here.blame([HERE], "hangs")
-        after = time.monotonic() - begun - waited
         owed = here.write_owed()
+        tries = len(patience)
         elsewhere = there.read()
 
-    assert LOCK_SECONDS <= waited < 5 * LOCK_SECONDS > after
+    assert waited >= 0.02
+    assert patience[:tries] == [0.02, *[0.0] * (tries - 1)]
     assert ({place: each.deaths for place, each in first.items()}, last[HERE].deaths) == ({HERE: 1, THERE: 1}, 1)
     assert (owed, elsewhere, set(here.read())) == (False, {}, {HERE})
     assert ["stands still" in record.message for record in caplog.records] == [True]

@@ -14,6 +14,7 @@ import pytest
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.logs import Lost, Seldom
+from kafka_worker.shared.output import log_writer
 
 log = logs.logger("some.module")
 SECONDS = 30
@@ -154,7 +155,8 @@ def test_what_happens_is_remembered_in_plain_data_whatever_is_logged_and_of_very
     assert read() == f"<3>slot-1[{os.getpid()}] his own\n"
 
 
-def test_what_nobody_reads_is_counted_and_told_when_it_flows(read: Callable[[], str]) -> None:
+def test_what_nobody_reads_is_counted_and_told_when_it_flows(read: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_writer, "PATIENCE_SECONDS", 0.01)
     for number in range(3000):
         log.info("%0100d", number)
     lost = logs.lost()
