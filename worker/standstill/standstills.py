@@ -75,6 +75,7 @@ class Standstills:
         """`settings` say for how long a partition may stand still."""
         self._settings = settings
         self._seconds = settings.stall_seconds
+        self._commit_seconds = settings.stall_seconds + settings.commit_interval_seconds  # the next one may be so far away
         self._pool, self._quarantine, self._decisions = parts.pool, parts.quarantine, parts.decisions
         self._all_running, self._now = parts.settling.all_running, parts.ongoing.now
         self._watched: Dict[Partition, _Watched] = {}  # those of the last look
@@ -151,7 +152,7 @@ class Standstills:
         owed, watched = report.watermark > report.committed, self._watched[partition]
         if not owed:
             watched.commits.restart()
-        if owed and watched.commits.still(awake, report.committed) >= self._seconds:
+        if owed and watched.commits.still(awake, report.committed) >= self._commit_seconds:
             return UNCOMMITTED.format(report.watermark, report.committed)
         here = report.in_flight + partition.flow.waiting
         if not here and end and not end.problem and end.latest <= max(0, partition.read_to):

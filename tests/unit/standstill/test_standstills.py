@@ -218,6 +218,18 @@ def test_what_is_done_and_not_committed_is_told_whatever_runs_beyond(bench: Benc
     assert told[39].startswith("what is done up to offset 39 is not committed: the broker stores no commit beyond 0")
 
 
+def test_what_waits_for_the_next_commit_does_not_stand_still() -> None:
+    """With a long COMMIT_INTERVAL_SECONDS, and nothing more to do."""
+    bench = Bench(commit_interval_seconds=60.0)
+    offset, segment, *_ = bench.take(0)
+    segment.complete(offset)
+
+    before, after = bench.look(60 + SECONDS - 1), bench.look(1)
+
+    assert before == ""
+    assert after.startswith("what is done up to offset 1 is not committed")
+
+
 def test_the_sleep_of_a_whole_machine_is_no_standstill(bench: Bench) -> None:
     """A notebook, a virtual machine that was paused, a container that was frozen."""
     offset, segment, *_ = bench.take(0)
