@@ -18,7 +18,7 @@ import re
 from array import array
 from bisect import bisect_right
 from collections import deque
-from itertools import compress
+from itertools import compress, islice
 from typing import Any, Callable, Deque, Iterable, List, Optional, Tuple
 
 SEGMENT_SIZE = 1024  # offsets. Small enough to forget soon, large enough to search at memchr speed
@@ -149,7 +149,9 @@ class Tracker:
             for segment in self._segments
             for run in _RUN.finditer(segment.seen())
         )
-        return merged([*self._done, *runs], beyond=watermark)
+        # Between two of them lies what was given up, and a hole behind which no room was left in the first.
+        between = ((one.end, another.base) for one, another in zip(self._segments, islice(self._segments, 1, None)))
+        return merged([*self._done, *runs, *between], beyond=watermark)
 
     def is_done(self, offset: int) -> bool:
         """Whether this offset, which is behind us, is done, or a hole."""

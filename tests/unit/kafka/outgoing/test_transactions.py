@@ -11,6 +11,7 @@ from kafka_worker.kafka.outgoing.record import OutgoingRecord
 from kafka_worker.kafka.outgoing.refusals import RESEND_SECONDS
 from kafka_worker.kafka.outgoing.transactions import PAUSE_SECONDS, TROUBLE_SECONDS
 from kafka_worker.partitions.assignment import Partition
+from kafka_worker.partitions.tracker import SEGMENT_SIZE
 from tests.unit.fakes import TOPIC, Message
 from tests.unit.kafka.outgoing.transacting import ABORT, GONE, REFUSED, Bench
 
@@ -49,6 +50,14 @@ def test_a_transaction_has_the_offset_and_what_all_tasks_below_it_send(
     assert bench.partition.tracker.watermark() == reach
     assert list(bench.ours.answers) == [([("topic", 0, reach)], None)]
     assert bench.partition.flow.in_transit == len(sends) - len(sent)
+
+
+def test_a_batch_is_stored_also_across_a_hole_that_ends_a_segment(bench: Bench) -> None:
+    bench.partition.tracker.take(SEGMENT_SIZE + 1)
+    bench.done(*range(9))
+    bench.send(9, SEGMENT_SIZE + 1)
+
+    assert bench.ours.reach(bench.partition) == SEGMENT_SIZE + 2
 
 
 def test_tasks_stay_in_flight_until_their_transaction_is_committed_and_one_is_under_way_at_a_time(bench: Bench) -> None:
