@@ -268,6 +268,8 @@ class ConsumerLoop:
         for partition, report in reports:
             if report.pause or report.paused:
                 self._ownership.losses.begins_at(partition, partition.asked_first)
+        if consumer.ends.unanswered:
+            consumer.brokers.doubt()
         return self._standstills.told(reports, consumer.ends, now, slow=consumer.brokers.slow)
 
     def _works(self) -> List[Work]:

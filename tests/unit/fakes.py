@@ -109,6 +109,7 @@ class Ends:
     def __init__(self) -> None:
         self.known: Dict[TopicPartition, End] = {}
         self.seldom: List[TopicPartition] = []
+        self.unanswered = False
 
     def of(self, _: Iterable[TopicPartition], _now: float, seldom: Iterable[TopicPartition] = ()) -> Dict[TopicPartition, End]:
         self.seldom = list(seldom)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from typing import Any, Dict, Iterator, List
+from unittest.mock import Mock
 
 import pytest
 
@@ -55,6 +56,20 @@ def test_what_somebody_waits_for_is_published_at_once(bench: Bench) -> None:
     assert [report.joined for report in said] == [False, True, True, True, True]
     assert [len(report.partitions) for report in said] == [0, 0, 1, 1, 0]
     assert [report.broker_away for report in said] == [False, False, False, True, True]
+
+
+def test_when_nobody_tells_where_partitions_end_it_is_looked_at_once_whether_any_broker_answers(bench: Bench) -> None:
+    """Else each partition would be told as one without a leader, until the client notices that all brokers are silent."""
+    doubted: List[bool] = []
+
+    def nobody_answers(group: ScriptedGroup) -> List[Message]:
+        group.ends.unanswered = True
+        vars(group)["brokers"] = Mock(doubt=lambda: doubted.append(True), slow=False, trouble="")
+        return []
+
+    bench.play(assign(), nobody_answers, becomes(unsettled_at=0.0, joined=False), becomes(joined=True), stop())
+
+    assert doubted
 
 
 def test_what_does_not_change_for_anybody_is_not_published_in_each_turn(bench: Bench) -> None:

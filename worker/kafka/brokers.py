@@ -101,11 +101,16 @@ class Brokers:
         up = [(int(waiting), int(idle)) for state, waiting, idle in brokers if state == "UP"]
         self._silent = any(waiting for waiting, _ in up) and min(idle for _, idle in up) >= 1e6 * SILENT_SECONDS
 
+    def doubt(self) -> None:
+        """Who asks beside us is told nothing: we may not be, either."""
+        self._silent = True
+
     def _none_answers(self, error: KafkaError) -> None:
         self.away = True
+        how = "" if error.name() == "_ALL_BROKERS_DOWN" else f" ({error.str()})"
         self._complaint.log(
-            logging.WARNING, "No broker answers: %s. Waiting for one. Is KAFKA_BOOTSTRAP_SERVERS right? `check` says more",
-            error.str(), extra=about(Event.BROKER_AWAY, reason=error.name()),
+            logging.WARNING, "No broker answers%s. Waiting for one. Is KAFKA_BOOTSTRAP_SERVERS right? `check` says more", how,
+            extra=about(Event.BROKER_AWAY, reason=error.name()),
         )  # fmt: skip
 
     def refused(self, error: KafkaError) -> None:

@@ -43,6 +43,7 @@ class Ends:
         self._next = self._next_seldom = 0.0
         self._known: Dict[TopicPartition, End] = {}
         self._failed: Set[TopicPartition] = set()  # of which the last answer was a problem
+        self.unanswered = False  # whether that was so of all: it may be that no broker answers anybody
 
     def of(
         self, names: Iterable[TopicPartition], now: float, seldom: Iterable[TopicPartition] = ()
@@ -59,7 +60,7 @@ class Ends:
             if wanted:
                 self._asked = self._ask(wanted)
             else:
-                self._known, self._failed = {}, set()
+                self._known, self._failed, self.unanswered = {}, set(), False
         return self._known
 
     def _hear(self, told: Dict[TopicPartition, End]) -> None:
@@ -69,7 +70,7 @@ class Ends:
         doubted = failed - self._failed
         known = {name: end for name, end in self._known.items() if name in doubted}
         self._known = {**known, **{name: end for name, end in told.items() if name not in doubted}}
-        self._failed = failed
+        self._failed, self.unanswered = failed, failed == told.keys()
 
 
 NO_THREAD = "no thread can be started to ask for it"

@@ -133,6 +133,8 @@ class Producer:
 class _Unknown:
     """What a broker tells that tells neither ids nor ends."""
 
+    unanswered = False  # nobody was asked
+
     def ask(self, _topics: Iterable[str]) -> None:
         """Nobody answers."""
 

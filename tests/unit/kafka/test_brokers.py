@@ -57,6 +57,21 @@ def test_who_knows_of_no_broker_asks_every_few_seconds_until_one_answers_and_the
     assert client.list_topics.call_count == 3
 
 
+@pytest.mark.parametrize("answers", [True, False])
+def test_who_is_told_nothing_by_others_asks_at_once_whether_a_broker_answers(
+    answers: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    client: Any = Mock()
+    client.list_topics.side_effect = None if answers else KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    brokers = Brokers(lambda: 100.0)
+
+    brokers.doubt()
+    brokers.look(client)
+
+    assert brokers.away is not answers
+    assert answers or "No broker answers. Waiting for one." in caplog.text
+
+
 def test_the_link_is_slow_while_few_fetches_are_answered_by_all_brokers_whatever_topics_are_called() -> None:
     brokers = Brokers(lambda: 100.0)
     slow = []

@@ -61,6 +61,20 @@ def test_it_is_asked_again_later_and_the_last_answer_stays_until_a_problem_is_to
     assert ends.of([OURS], now + 4.0 + AGAIN_SECONDS) == {}, "it was not asked about in between"
 
 
+def test_where_no_end_at_all_is_told_it_is_known_that_no_broker_may_answer() -> None:
+    desk = Desk()
+    ends = Ends(desk.ask)
+    none, known, said = End(-1, -1, "no answer"), End(9, 9, ""), []
+    for round_, theirs in enumerate((none, known)):
+        now = round_ * (AGAIN_SECONDS + 2.0)
+        ends.of([OURS, (TOPIC, 1)], now)
+        desk.asked[round_].set_result({OURS: none, (TOPIC, 1): theirs})
+        ends.of([OURS, (TOPIC, 1)], now + 1.0)
+        said.append(ends.unanswered)
+
+    assert said == [True, False]
+
+
 def test_what_there_is_no_haste_about_is_asked_with_the_rest_and_by_itself_but_seldom() -> None:
     desk = Desk()
     ends = Ends(desk.ask)
