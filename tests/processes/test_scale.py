@@ -39,6 +39,7 @@ def test_the_last_process_stays(scene: Scene) -> None:
         service.signal(signal.SIGTTOU)
         eventually(lambda: service.log.count("SIGTTOU received") == count, SECONDS, "the signal is seen")  # noqa: B023
     eventually(lambda: service.children() == only, SECONDS, "one process is left")
+    assert service.log.count("slot 0: its process is the last one, and stays") == 2
 
     with scene.load():
         pass

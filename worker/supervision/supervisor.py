@@ -280,7 +280,10 @@ class Supervisor:
     def handle_sigttou(self) -> None:
         """One process less: the highest slot, which leaves the group. The last one stays."""
         staying = sorted(number for number, slot in self._slots.items() if not slot.retiring)
-        if self._state.now is State.STOPPING or len(staying) <= 1:
+        if self._state.now is State.STOPPING:
+            return
+        if len(staying) <= 1:
+            log.info("slot %d: its process is the last one, and stays", staying[0], extra=about(Event.SIGNAL_RECEIVED))
             return
         slot = self._slots[staying[-1]]
         slot.retiring = True

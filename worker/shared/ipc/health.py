@@ -19,7 +19,8 @@ from kafka_worker.shared.system.memory import MEGABYTE
 
 MOST_REASONS = 5  # why partitions stand still, that are told of one process
 LONGEST_REBALANCE = 15.0  # seconds; it takes one or two, and as long as members finish what runs
-WORKING = "running", "rolling"  # states of a supervisor whose service does its work
+ROLLING = "rolling"
+WORKING = "running", ROLLING  # states of a supervisor whose service does its work
 STOPPING = "stopping"
 LONGEST_POLL_AGE = 5.0  # seconds; the loop turns ten times a second
 MINUTES_FROM = 120.0  # seconds: what is longer is told in minutes
@@ -67,7 +68,9 @@ def conditions(state: str, slots: Iterable[SlotReport], log_untold: int = 0) -> 
     for slot in of_slots:
         if state == STOPPING and not slot.pid:  # it has ended in order, and nobody comes after it
             continue
-        found += [Condition(kind.value, slot.slot, f"slot {slot.slot}: {text}") for kind, text in _of_slot(slot)]
+        free_soon = Kind.SEAT_TAKEN if state == ROLLING else None
+        told = (each for each in _of_slot(slot) if each[0] is not free_soon)
+        found += [Condition(kind.value, slot.slot, f"slot {slot.slot}: {text}") for kind, text in told]
     return found
 
 
@@ -90,7 +93,8 @@ def _of_slot(slot: SlotReport) -> Found:
     if not slot.pid:
         yield Kind.NO_PROCESS, f"no process, next start in {max(0.0, slot.restart_in):.1f} s ({last})"
     elif slot.state != "running" or slot.child is None:
-        if not slot.successor_pid or slot.state != "stopping":  # else its work goes on in a moment
+        goes = slot.successor_pid or slot.retiring  # its work soon goes on elsewhere
+        if slot.state != "stopping" or not goes:
             yield Kind.NOT_RUNNING, f"process {slot.pid} is {slot.state}"
             if slot.child and slot.child.trouble:
                 yield Kind.TROUBLE, slot.child.trouble
@@ -107,10 +111,9 @@ def _of_child(child: ChildReport) -> Found:
         yield Kind.POLL_LOOP, f"its poll loop has not turned for {child.poll_age:.1f} s"
     if child.broker_away:
         yield Kind.NO_BROKER, "no broker answers"
-    if child.stage is Stage.WAITING and not child.trouble:
-        holder = f", {child.seat_holder}," if child.seat_holder else ""
-        yield Kind.SEAT_TAKEN, f"waits for the slot's former process{holder} to end"
-    if child.stage is Stage.CONSUMING and not child.joined:
+    if child.stage is Stage.WAITING and child.seat_holder and not child.trouble:
+        yield Kind.SEAT_TAKEN, f"waits for the slot's former process, {child.seat_holder}, to end"
+    elif not child.joined and (child.stage is Stage.CONSUMING or (child.stage is Stage.WAITING and not child.trouble)):
         yield Kind.NOT_JOINED, "not in the group yet"
     if child.unsettled > LONGEST_REBALANCE:
         yield Kind.REBALANCE, f"a rebalance of the group has not ended for {child.unsettled:.0f} s: it waits for some member"

@@ -97,6 +97,7 @@ class Slot:
             recycled_for=self.recycled_for,
             last_why=self.last_why,
             outgrown_within=self.growth.within,
+            retiring=self.retiring,
         )
 
     def stop(self, *, leave: bool, kill_at: float, seconds: Optional[float] = None) -> None:

@@ -45,7 +45,7 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(child=child(trouble="no task process can be had")), "slot 0: no task process can be had"),
         (slot(child=child(poll_age=9.0)), "slot 0: its poll loop has not turned for 9.0 s"),
         (slot(child=child(broker_away=True)), "slot 0: no broker answers"),
-        (slot(child=child(stage=Stage.WAITING)), "slot 0: waits for the slot's former process to end"),
+        (slot(child=child(stage=Stage.WAITING, joined=False)), "slot 0: not in the group yet"),
         (slot(child=child(stage=Stage.WAITING, seat_holder="process 7")),
          "slot 0: waits for the slot's former process, process 7, to end"),
         (slot(child=child(stage=Stage.WAITING, trouble="its slot can't be locked: no room")),
@@ -89,6 +89,18 @@ def test_a_process_whose_successor_waits_already_may_stop() -> None:
 
     assert problems("running", replaced) == []
     assert problems("running", replaced._replace(successor_pid=0)) == ["slot 0: process 1000 is stopping"]
+
+
+def test_a_roll_that_goes_well_is_no_problem_while_a_seat_changes_hands() -> None:
+    takes_over = slot(child=child(stage=Stage.WAITING, joined=False, seat_holder="process 7"))
+
+    assert problems("rolling", takes_over) == []
+    assert len(problems("running", takes_over)) == 1
+
+
+def test_a_process_of_which_an_operator_wanted_one_less_may_finish_what_it_runs() -> None:
+    assert problems("running", slot(), slot(1, state="stopping", retiring=True)) == []
+    assert len(problems("running", slot(1, state="aborting", retiring=True))) == 1
 
 
 def test_a_slot_whose_process_has_ended_in_a_stop_waits_for_no_next_one() -> None:
