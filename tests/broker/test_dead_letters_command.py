@@ -79,7 +79,7 @@ def test_what_failed_is_listed_shown_replayed_once_and_dropped(desk: Desk, engin
     assert f"{desk.dlq}: 7 letters open" in listed
     assert "TroubleError: message mended-0 says so" in listed
     assert "\x1b" not in listed
-    assert "no such letters open" in desk.does("list", "--key", "nobody's")
+    assert "no letters open that fit" in desk.does("list", "--key", "nobody's")
     (evil,) = desk.letters("--key", r"key-j\x1b[2J")
     shown = desk.does("show", f"{evil['partition']}:{evil['offset']}")
     assert r"header name: \x1b]0;evil\x07" in shown
@@ -208,9 +208,9 @@ def test_what_can_not_be_done_is_said_with_its_reason(
     assert "There is no such topic" in desk.does("list", "--topic", "nowhere")
     monkeypatch.delenv("KAFKA_TOPIC")
     monkeypatch.setenv("HANDLERS", f"^{desk.topic}=tests.support.handlers:work")
-    assert f"{desk.dlq}: 1 letters open" in desk.does("list")
+    assert f"{desk.dlq}: 1 letter open" in desk.does("list")
     real = service(desk.topic, desk.group).command("dead-letters", "list")
-    assert (real.returncode, real.stdout.splitlines()[0]) == (0, f"{desk.dlq}: 1 letters open")
+    assert (real.returncode, real.stdout.splitlines()[0]) == (0, f"{desk.dlq}: 1 letter open")
 
 
 def test_without_a_broker_it_gives_up_in_time(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,7 +57,7 @@ def test_each_reason_for_which_a_partition_stands_still_is_named_in_turn(
     assert "  0: is running for" in runs
     assert "handlers.py:" in runs
     assert ": its end" in runs, "by what is told when it has run for some seconds (see the unit tests)"
-    assert "1 wait for it, to keep the order" in runs, "a slow key is known by those behind it"
+    assert "1 waits for it, to keep the order" in runs, "a slow key is known by those behind it"
     assert "  1: is queued behind its key" in follower
     assert f"{name}[0] offset 0, for" in stacks
     assert "  consumer\n" in stacks

@@ -112,7 +112,7 @@ def test_the_lag_of_a_group_is_told_without_it_and_at_rest_as_kafkas_own_tool_an
     running.stop()
 
     assert uneven.splitlines()[1].startswith(f"98% of it is in {name}[3]: keys that are not spread evenly, or something is in")
-    assert f"group {group} is stable, 1 members have partitions; lag 0" in said
+    assert f"group {group} is stable, 1 member has partitions; lag 0" in said
     assert said.count("engine-0") == 4
     monkeypatch.setenv("KAFKA_TOPIC", f"{name},{name}-absent")
     assert f"{name}-absent: there is no such topic" in told(capsys, code=1)

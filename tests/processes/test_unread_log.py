@@ -76,7 +76,7 @@ def test_a_log_that_nobody_reads_holds_up_nothing_and_says_what_is_missing_when_
     eventually(lambda: service.children().get(0, before[0]) != before[0], SECONDS, "who crashes is replaced")
 
     flow = Reader(reader)
-    eventually(lambda: "lines of the log are missing here" in flow.text, SECONDS, "it is told")
+    eventually(lambda: "of the log, which nobody has read for a while" in flow.text, SECONDS, "it is told")
     eventually(lambda: sum(told()) == 0, SECONDS, "and is no problem any more")
     assert f"WARNING slot-1[{before[1]}] " in flow.text
     scene.send(messages(10, seed=2))

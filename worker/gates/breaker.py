@@ -21,6 +21,7 @@ from kafka_worker.gates.windows import Window
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import class_of, text_of
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.ipc.snapshot import BreakerReport
 from kafka_worker.shared.states import StateMachine
 
@@ -97,8 +98,8 @@ class Breaker:
         if self.state is State.OPEN and now - self.since >= self._wait:
             self._move(State.HALF_OPEN, now)
             log.info(
-                "Circuit breaker of %s is half-open: %d calls try whether it works again",
-                self.name, self._most, extra=about(Event.BREAKER_HALF_OPEN, breaker=self.name),
+                "Circuit breaker of %s is half-open, to try whether it works again: %s at first",
+                self.name, counted(self._most, "call"), extra=about(Event.BREAKER_HALF_OPEN, breaker=self.name),
             )  # fmt: skip
 
     def succeeded(self, count: int, now: float, *, probe: bool) -> None:

@@ -19,6 +19,7 @@ from kafka_worker.pools.batch_pool import BatchPool
 from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.pools.runner import Runner
 from kafka_worker.pools.thread_pool import Pool
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.settings import Settings
 
 
@@ -55,7 +56,7 @@ def _part(settings: Settings, handlers: Handlers, kind: Kind, wall: Callable[[],
 def described(settings: Settings, handlers: Handlers) -> List[str]:
     """What works in this process, one line per kind."""
     lines = {
-        Kind.THREAD: f"Using {settings.threads} threads for concurrent processing.",
+        Kind.THREAD: f"Using {counted(settings.threads, 'thread')} for concurrent processing.",
         Kind.BATCH: f"Using {settings.threads} threads for batches of up to {settings.batch_size} messages.",
         Kind.ASYNC: f"Using one event loop for up to {settings.coroutines} calls at once.",
     }

@@ -19,6 +19,7 @@ from kafka_worker.recovery.journal import Journal
 from kafka_worker.recovery.offset_map import decode, encode
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.logs import Seldom
 
 log = logs.logger(__name__)
@@ -89,8 +90,8 @@ class Recovery:
         count = sum(behind - first for first, behind in partition.stored.done_before)
         if count:
             log.info(
-                "%s: %d messages beyond offset %d were done before, and are not run again",
-                partition, count, offset, extra=about(Event.RECALLED, **partition.facts, offset=offset),
+                "%s: done before beyond offset %d, and not run again: %s",
+                partition, offset, counted(count, "message"), extra=about(Event.RECALLED, **partition.facts, offset=offset),
             )  # fmt: skip
 
     def metadata(self, partition: Partition, target: int) -> str:

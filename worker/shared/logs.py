@@ -19,6 +19,7 @@ from typing import Any, Callable, Deque, Dict, List, NamedTuple, Optional
 from typing import Counter as CounterType
 
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.output import streams
 from kafka_worker.shared.output.log_format import Format, event_of, format_of
 from kafka_worker.shared.output.log_writer import LogWriter
@@ -174,8 +175,8 @@ def take_events() -> List[Dict[str, Any]]:
 
 
 def _missing(count: int) -> logging.LogRecord:
-    text = "%d lines of the log are missing here: nobody has read it for a while"
-    record = _record(log.name, logging.WARNING, text, (count,), extra=about(Event.LOG_DROPPED))
+    text = "Missing here: %s of the log, which nobody has read for a while"
+    record = _record(log.name, logging.WARNING, text, (counted(count, "line"),), extra=about(Event.LOG_DROPPED))
     if _home is not None:
         _home.remember(record)
     return record
@@ -184,8 +185,8 @@ def _missing(count: int) -> logging.LogRecord:
 def _not_printed(count: int) -> bytes:
     """What reads standard output may be a program, to which a word of ours would be one of the handler's."""
     log.warning(
-        "%d lines that handlers have printed are missing: nobody has read standard output for a while",
-        count, extra=about(Event.LOG_DROPPED),
+        "Missing: %s that handlers have printed: nobody has read standard output for a while",
+        counted(count, "line"), extra=about(Event.LOG_DROPPED),
     )  # fmt: skip
     return b""
 

@@ -10,6 +10,7 @@ from typing import Callable, Dict, List, Tuple
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.ipc.health import lost
 from kafka_worker.shared.ipc.snapshot import LossReport, TopicPartition
 from kafka_worker.shared.ipc.work import Work
 
@@ -69,9 +70,7 @@ class Losses:
         self.work.add("messages_lost", loss.topic, "", loss.count)
         where = {"topic": loss.topic, "partition": loss.partition, "offset": loss.first}
         log.error(
-            "%s: %d messages, at offsets %d to %d, were gone before they were done: retention was quicker, or somebody has "
-            "deleted them. It goes on behind them",
-            partition, loss.count, loss.first, loss.last,
+            "%s: retention was quicker, or somebody has deleted what was there. %s goes on behind that", lost(loss), partition,
             extra=about(Event.MESSAGES_LOST, **where, to_offset=loss.last, count=loss.count),
         )  # fmt: skip
         place = loss.topic, loss.partition

@@ -20,6 +20,7 @@ from typing import Callable, ClassVar, Dict, FrozenSet, List, Mapping
 from kafka_worker.shared import logs, routes
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode, described
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.ipc import health
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
@@ -107,8 +108,8 @@ class Supervisor:
     def run(self) -> ExitCode:
         """Run until stopped; the exit code says how that went."""
         log.info(
-            "Starting %d processes with %d threads each (group %s, topics %s, handler %s)",
-            self._settings.processes, self._settings.threads, self._settings.group_id,
+            "Starting %s with %s each (group %s, topics %s, handler %s)",
+            counted(self._settings.processes, "process"), counted(self._settings.threads, "thread"), self._settings.group_id,
             ", ".join(self._settings.topics), routes.described(self._settings),
             extra=about(Event.SERVICE_STARTING),
         )  # fmt: skip

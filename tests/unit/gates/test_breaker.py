@@ -209,9 +209,9 @@ def test_each_move_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> N
     assert {vars(record)["breaker"] for record in caplog.records} == {caplog.messages[0].split()[3]}
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", "Circuit breaker of payments opened: 4 of 4 calls failed (share 1.00); next try in 10.0 s; " + LAST),
-        ("INFO", "Circuit breaker of payments is half-open: 3 calls try whether it works again"),
+        ("INFO", "Circuit breaker of payments is half-open, to try whether it works again: 3 calls at first"),
         ("WARNING", "Circuit breaker of payments is open again: calls that tried it failed (ConnectionError: refused)"),
-        ("INFO", "Circuit breaker of payments is half-open: 3 calls try whether it works again"),
+        ("INFO", "Circuit breaker of payments is half-open, to try whether it works again: 3 calls at first"),
         ("INFO", "Circuit breaker of payments is closed: calls succeed again"),
     ]  # fmt: skip
 

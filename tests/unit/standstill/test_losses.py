@@ -82,6 +82,15 @@ def test_a_loss_is_told_for_a_while_as_a_problem_with_its_place() -> None:
     assert losses.reports() == []
 
 
+def test_one_message_that_is_lost_is_told_as_one() -> None:
+    loss = LossReport("orders", 3, 5, 5, 1, 7200.0)
+
+    (condition,) = health.conditions("running", [slot(child=child(lost=[loss]))])
+
+    told = "1 message of orders[3], at offset 5, was gone before it was done, as was found 120 minutes ago: "
+    assert told in condition.text
+
+
 def test_what_is_lost_while_nothing_is_fetched_is_told_then_and_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a paused partition the client tells nothing before it is resumed, when there is nothing left to be saved."""
     bench, seen = Bench(monkeypatch), []
@@ -129,4 +138,4 @@ def test_of_many_partitions_with_losses_some_are_told_and_the_others_counted() -
     texts = [each.text for each in health.conditions("running", [slot(child=child(lost=many))])]
 
     assert len(texts) == health.MOST_REASONS + 1
-    assert texts[-1] == "slot 0: 30 messages of 3 more partitions were gone likewise (events)"
+    assert texts[-1] == "slot 0: likewise gone: 30 messages of 3 more partitions (events)"

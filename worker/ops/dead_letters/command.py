@@ -21,6 +21,7 @@ from kafka_worker.ops.dead_letters.scope import Scope, scopes_of
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.configuration.words.dead_letter_flags import DeadLetterRequest
 from kafka_worker.shared.exit_codes import ExitCode
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.output.streams import complain, tell
 from kafka_worker.shared.settings import Settings
 
@@ -69,9 +70,9 @@ def _print_list(scope: Scope, wanted: DeadLetterRequest, letters: List[Listed], 
         _print_objects(letters, whole=False)
         return
     what = "replayed or dropped" if wanted.resolved else "open"
-    such = " such" if wanted.filtered else ""
+    such = " that fit" if wanted.filtered else ""
     more = f", the newest {len(letters)} (--limit shows more)" if count > len(letters) else ""
-    tell(f"{scope.name}: {count or 'no'}{such} letters {what}{more}")
+    tell(f"{scope.name}: {counted(count, 'letter') if count else 'no letters'} {what}{such}{more}")
     if letters:
         tell(*text.listed(letters))
 

@@ -9,6 +9,7 @@ from kafka_worker.kafka.properties import CLASSIC_DEFAULTS, consumer_properties,
 from kafka_worker.ops.doctor.facts import Facts
 from kafka_worker.ops.doctor.verdict import State, Verdict, ok
 from kafka_worker.ops.lag.rows import Member
+from kafka_worker.shared.foreign.texts import counted
 
 METADATA_BYTES = 4096  # of a commit, Kafka's default: what the offset map counts with
 NO_NAMES = ("", "localhost", "localhost.localdomain")  # of hosts: what many are called
@@ -48,7 +49,7 @@ def group(facts: Facts) -> Verdict:
         return Verdict(State.FAIL, f"no right to read {name}: it may be looked at, not joined", fix)
     if facts.kafka.members is None:
         return ok(name)
-    return _of_members(facts, f"{name} has {len(facts.kafka.members)} members")
+    return _of_members(facts, f"{name} has {counted(len(facts.kafka.members), 'member')}")
 
 
 def _of_members(facts: Facts, text: str) -> Verdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kafka_worker.ops.doctor.facts import Facts
 from kafka_worker.ops.doctor.verdict import State, Verdict, first_of, ok
 from kafka_worker.shared.configuration.client.identity import forgotten
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.system.memory import MEBIBYTE, size
 
 MEMORY_OF_A_PROCESS = 50 * MEBIBYTE  # under a backlog, with a handler that needs little
@@ -41,7 +42,7 @@ def memory(facts: Facts) -> Verdict:
         return Verdict(State.SKIPPED, "how much memory there is can't be told")
     limit, processes = size(facts.settings.memory_limit), facts.settings.processes
     needed = limit or processes * MEMORY_OF_A_PROCESS
-    text = f"{processes} processes need {needed // MEBIBYTE} MB or more, {facts.memory // MEBIBYTE} MB are there"
+    text = f"{counted(processes, 'process')}: {needed // MEBIBYTE} MB or more needed, {facts.memory // MEBIBYTE} MB are there"
     if needed > facts.memory:
         return Verdict(State.WARN, text, "lower " + ("MEMORY_LIMIT" if limit else "PROCESSES"))
     return ok(text)

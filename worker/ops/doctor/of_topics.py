@@ -7,6 +7,7 @@ from typing import Callable, Dict, List, Mapping, Sequence
 from kafka_worker.ops.doctor.facts import Facts, Topic
 from kafka_worker.ops.doctor.verdict import State, Verdict, first_of, ok
 from kafka_worker.ops.tables import duration
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.routes import RETRY_MARK
 from kafka_worker.shared.topic_settings import PATTERN, fits
 
@@ -55,7 +56,7 @@ def partitions(facts: Facts) -> Verdict:
     processes = facts.settings.processes
     others = {each.name for each in facts.kafka.members or () if each.name.rpartition("-")[0] != facts.settings.host}
     partitions = sum(topic.partitions for topic in facts.kafka.consumed.values())
-    text = f"{partitions} partitions for {processes} processes here and {len(others)} elsewhere"
+    text = f"{counted(partitions, 'partition')} for {counted(processes, 'process')} here and {len(others)} elsewhere"
     if partitions < processes + len(others):
         return Verdict(State.WARN, f"{text}: some get none", "lower PROCESSES, or add partitions (kafka-topics --alter)")
     return ok(text)
@@ -208,7 +209,7 @@ def _numbered(topic: str, numbers: Sequence[int]) -> str:
 
 
 def _listed(topics: Mapping[str, Topic]) -> str:
-    return ", ".join(f"{name} ({topic.partitions} partitions)" for name, topic in topics.items()) or "none"
+    return ", ".join(f"{name} ({counted(topic.partitions, 'partition')})" for name, topic in topics.items()) or "none"
 
 
 def _alter(topic: str, name: str, value: object) -> str:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional
 
-from kafka_worker.ops.explain.words import let_go
+from kafka_worker.ops.explain.words import let_go, messages_wait
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionReport, SlotReport, Snapshot, as_json, from_json
 from kafka_worker.shared.ipc.whole import reporting
@@ -66,7 +66,7 @@ class Case:
         alone = next((task["task_process"] for task in self.calls(sought.offset) if task.get("task_process")), 0)
         at, pid = f"{self.name}/{sought.offset}", alone or self.slot.pid
         lines = let_go(sought, alone=bool(alone))
-        return [line.format(pid=pid, followers=sought.followers, place=at) for line in lines]
+        return [line.format(pid=pid, followers=messages_wait(sought.followers), place=at) for line in lines]
 
     @property
     def name(self) -> str:

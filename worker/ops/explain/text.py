@@ -7,9 +7,11 @@ import os
 from typing import Any, List, Sequence
 
 from kafka_worker.ops import orders
+from kafka_worker.ops.explain import words
 from kafka_worker.ops.explain.cases import Case
 from kafka_worker.ops.explain.words import SAID, known, of_lag
 from kafka_worker.ops.tables import duration, key_of
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.ipc.snapshot import HeadReport, Waits
 
 STALE_SECONDS = 2.0  # a heartbeat older than that is told
@@ -29,7 +31,7 @@ def paragraphs(cases: Sequence[Case]) -> str:
     shown = {problem for case in told for problem in case.problems}
     more = dict.fromkeys(problem for case in rest for problem in case.problems if problem not in shown)
     others = [
-        f"{len(rest)} more partitions of {rest[0].partition.topic}: nothing of them waits",
+        f"{counted(len(rest), 'more partition')} of {rest[0].partition.topic}: nothing there waits",
         *(f"  {each}" for each in more),
     ]
     return "\n\n".join([*map(paragraph, told), "\n".join(others)])
@@ -105,7 +107,7 @@ def _behind(case: Case) -> List[str]:
     parts = [
         f"{partition.done_beyond} done (they do not run again)" if partition.done_beyond else "",
         f"{queued} queued for a thread" if queued > 0 else "",
-        f"{followers} wait for it, to keep the order" if followers else "",
+        words.of_followers(followers) if followers else "",
         f"{others} more in flight" if others > 0 else "",
     ]
     told = ", ".join(filter(None, parts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Dict, Iterable, Optional, Tuple
 
 from kafka_worker.ops.tables import duration
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, SlotReport, Waits
 
 BEHIND_SECONDS = 5.0  # what has waited for less is on its way
@@ -72,7 +73,7 @@ MOVES = ("its end: it runs since a moment. If the lag grows: more THREADS or PRO
 LIMITED = ("time, or more of the setting that is named above",)
 
 #: Said besides, where others of its key or partition wait for it.
-IN_ORDER = "finer keys, or ORDERING=none where order does not matter: {followers} messages wait for this one, to keep it"
+IN_ORDER = "finer keys, or ORDERING=none where order does not matter: {followers} for this one, to keep it"
 ORDERED = (Waits.RUNNING, Waits.QUEUED, Waits.BEHIND_ITS_KEY, Waits.RETRY, Waits.SCHEDULED)  # what else is wrong is no key's
 
 
@@ -93,7 +94,21 @@ def let_go(head: HeadReport, *, alone: bool) -> Tuple[str, ...]:
 def of_head(head: HeadReport, slot: SlotReport) -> str:
     """In one line: what it waits for, for how long, and where."""
     told = f"{SAID[head.waits]}{_details(head, slot)}{': ' + head.why if head.why else ''}"
-    return f"{told}; {head.followers} wait for it, to keep the order" if head.followers else told
+    return f"{told}; {of_followers(head.followers)}" if head.followers else told
+
+
+def of_followers(count: int) -> str:
+    """How many messages in flight come after it."""
+    return f"{count} {_wait(count)} for it, to keep the order"
+
+
+def messages_wait(count: int) -> str:
+    """So many of them do."""
+    return f"{counted(count, 'message')} {_wait(count)}"
+
+
+def _wait(count: int) -> str:
+    return "waits" if count == 1 else "wait"
 
 
 def _details(head: HeadReport, slot: SlotReport) -> str:

@@ -19,7 +19,7 @@ from kafka_worker.ops.tables import Columns, duration, table
 from kafka_worker.shared import routes
 from kafka_worker.shared.configuration.load import Configuration
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.foreign.texts import escaped
+from kafka_worker.shared.foreign.texts import counted, escaped
 from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.output.streams import complain, show
 from kafka_worker.shared.settings import Settings
@@ -89,7 +89,8 @@ def _rows(settings: Settings, group: Group, committed: Dict[TopicPartition, int]
 
 def _text(settings: Settings, state: str, found: List[Row]) -> List[str]:
     owners = {row.member for row in found if row.member}
-    head = f"group {settings.group_id} is {state.replace('_', ' ')}, {len(owners)} members have partitions; lag {total(found)}"
+    who = f"{counted(len(owners), 'member')} {'has' if len(owners) == 1 else 'have'} partitions"
+    head = f"group {settings.group_id} is {state.replace('_', ' ')}, {who}; lag {total(found)}"
     behind = oldest(found)
     return [
         head + (f", the oldest message waits for {duration(behind)}" if behind else ""),
@@ -110,9 +111,9 @@ def _spread(found: List[Row]) -> List[str]:
 
 
 def _gone(found: List[Row]) -> List[str]:
-    why = "are gone: retention was quicker than the group, or somebody has deleted them"
+    why = "retention was quicker than the group, or somebody has deleted them"
     return [
-        f"{row.gone} messages of {row.topic}[{row.partition}], from offset {row.committed} on, {why}"
+        f"gone: {counted(row.gone, 'message')} of {row.topic}[{row.partition}], from offset {row.committed} on: {why}"
         for row in found
         if row.gone
     ]

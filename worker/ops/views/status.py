@@ -7,6 +7,7 @@ from typing import Any, Callable, List, Sequence, Tuple
 from kafka_worker.ops import orders
 from kafka_worker.ops.explain import words
 from kafka_worker.ops.tables import Columns, duration, in_brackets, key_of, table
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.ipc.snapshot import ChildReport, PartitionReport, Replaced, SlotReport, Snapshot, Stage, TaskReport
 from kafka_worker.shared.system.memory import MEGABYTE
 
@@ -17,14 +18,14 @@ MOST_PARTITIONS = 16  # of one process
 def text(snapshot: Snapshot) -> str:
     """The answer to `supervisor.py status`."""
     sums = snapshot.totals
-    unknown = f" (not known of {sums.lag_unknown} partitions)" if sums.lag_unknown else ""
+    unknown = f" (not known of {counted(sums.lag_unknown, 'partition')})" if sums.lag_unknown else ""
     lines = [
         (
             f"{'DEGRADED' if snapshot.problems else 'HEALTHY'}  {snapshot.state}, up {duration(snapshot.uptime)}, "
             f"group {snapshot.group} on {snapshot.host}, topics {', '.join(snapshot.topics)}"
         ),
         (
-            f"{snapshot.processes} processes x {_threads(snapshot)} threads, handler {snapshot.handler}, ordering "
+            f"{counted(snapshot.processes, 'process')} x {_threads(snapshot)}, handler {snapshot.handler}, ordering "
             f"{snapshot.ordering}, membership {snapshot.membership}; restarts {snapshot.restarts}"
         ),
         (
@@ -46,7 +47,7 @@ def text(snapshot: Snapshot) -> str:
 
 def _threads(snapshot: Snapshot) -> str:
     lowest, highest = snapshot.threads, snapshot.threads_max
-    return str(lowest) if lowest >= highest else f"{lowest} to {highest}"
+    return counted(lowest, "thread") if lowest >= highest else f"{lowest} to {highest} threads"
 
 
 def _replaced(slots: Sequence[SlotReport]) -> List[str]:

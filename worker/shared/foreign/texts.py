@@ -37,6 +37,11 @@ def shortened(text: str, longest: int) -> str:
     return f"{text[:half]} …{len(text) - 2 * half} characters… {text[-half:]}"
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of something: `1 message`, `2 messages`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}{'es' if noun.endswith('s') else 's'}"
+
+
 def readable(data: Optional[bytes], longest: int = 100) -> Optional[str]:
     """Any bytes, up to so many of them, as one line; None for none."""
     return None if data is None else escaped(data[:longest].decode("utf-8", errors="backslashreplace"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Dict, Iterable, Iterator, List, Tuple
 
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.ipc.snapshot import (
     BreakerReport,
     ChildReport,
@@ -128,17 +129,21 @@ def _of_child(child: ChildReport) -> Found:
         yield Kind.LOST, _gone(loss)
     if child.lost[MOST_REASONS:]:
         more = sum(loss.count for loss in child.lost[MOST_REASONS:])
-        yield Kind.LOST, f"{more} messages of {len(child.lost[MOST_REASONS:])} more partitions were gone likewise (events)"
+        places = counted(len(child.lost[MOST_REASONS:]), "more partition")
+        yield Kind.LOST, f"likewise gone: {counted(more, 'message')} of {places} (events)"
     if child.dead_letters_waiting:
-        yield Kind.UNSTORED, f"{child.dead_letters_waiting} dead letters can't be stored"
+        yield Kind.UNSTORED, f"{counted(child.dead_letters_waiting, 'dead letter')} can't be stored"
 
 
 def _gone(loss: LossReport) -> str:
-    where = f"{loss.topic}[{loss.partition}], at offsets {loss.first} to {loss.last}"
-    return (
-        f"{loss.count} messages of {where}, were gone before they were done, as was found {loss.seconds:.0f} s ago: retention "
-        "was quicker, or somebody has deleted them"
-    )
+    return f"{lost(loss)}, as was found {ago(loss.seconds)}: retention was quicker, or somebody has deleted them"
+
+
+def lost(loss: LossReport) -> str:
+    """What was lost, and where."""
+    where = f"offset {loss.first}" if loss.first == loss.last else f"offsets {loss.first} to {loss.last}"
+    what = f"{counted(loss.count, 'message')} of {loss.topic}[{loss.partition}], at {where},"
+    return f"{what} was gone before it was done" if loss.count == 1 else f"{what} were gone before they were done"
 
 
 def _standing(partitions: Iterable[PartitionReport]) -> Found:
@@ -161,7 +166,7 @@ def _by_reason(kind: Kind, how: str, found: List[Tuple[PartitionReport, str]]) -
 
 
 def _unread(lines: int) -> str:
-    return f"nobody reads its log, or what handlers print: {lines} lines are missing"
+    return f"nobody reads its log, or what handlers print: {counted(lines, 'line')} missing"
 
 
 def ago(seconds: float) -> str:

@@ -153,10 +153,10 @@ def test_of_a_topic_the_partitions_are_told_of_which_something_waits_and_of_the_
     quiet = text.paragraphs(at_rest)
 
     assert [line.split(" (")[0] for line in told.splitlines() if line[:1] not in ("", " ")] == [
-        "orders/5", "orders/10", "9 more partitions of orders: nothing of them waits",
+        "orders/5", "orders/10", "9 more partitions of orders: nothing there waits",
     ]  # fmt: skip
     assert [line.split(" (")[0] for line in quiet.splitlines() if line[:1] not in ("", " ")] == [
-        "orders/0", "orders/1", "orders/2", "6 more partitions of orders: nothing of them waits",
+        "orders/0", "orders/1", "orders/2", "6 more partitions of orders: nothing there waits",
     ]  # fmt: skip
 
 
@@ -171,7 +171,7 @@ def test_what_is_wrong_with_the_process_of_partitions_that_are_only_counted_is_t
     assert lines.count("  slot 3: it is held") == (1 if first is STUCK else text.MOST_AT_REST)
     assert lines.count("  slot 4: no heartbeat for 300.0 s") == 1
     assert lines[-2:] == [
-        f"{5 if first is STUCK else 3} more partitions of orders: nothing of them waits", "  slot 4: no heartbeat for 300.0 s",
+        f"{5 if first is STUCK else 3} more partitions of orders: nothing there waits", "  slot 4: no heartbeat for 300.0 s",
     ]  # fmt: skip
 
 

@@ -113,11 +113,11 @@ def test_a_supervisor_that_does_not_run_its_service_is_a_problem(state: str) -> 
 
 
 def test_a_log_that_nobody_reads_is_a_problem_until_it_is_told_there() -> None:
-    found = health.conditions("running", [slot(child=child(log_dropped=9, log_untold=7)), slot(child=child(log_dropped=9))], 2)
+    found = health.conditions("running", [slot(child=child(log_dropped=9, log_untold=7)), slot(child=child(log_dropped=9))], 1)
 
     assert [(each.kind, each.slot, each.text.partition(": ")[2]) for each in found] == [
-        ("log", None, "nobody reads its log, or what handlers print: 2 lines are missing"),
-        ("log", 0, "nobody reads its log, or what handlers print: 7 lines are missing"),
+        ("log", None, "nobody reads its log, or what handlers print: 1 line missing"),
+        ("log", 0, "nobody reads its log, or what handlers print: 7 lines missing"),
     ]
 
 
@@ -195,7 +195,7 @@ def test_a_lag_that_is_not_known_is_no_lag_of_none() -> None:
     service = snapshot(slot(0, child=child(partitions=[PARTITION, held])), slot(1, child=other))
     shown = status.text(service)
 
-    assert f"lag {2 * PARTITION.lag} (not known of 1 partitions)," in shown
+    assert f"lag {2 * PARTITION.lag} (not known of 1 partition)," in shown
     assert "lag not known: offset not known is held" in shown
     assert f", lag {2 * PARTITION.lag}+?, in flight " in health.one_line(service)
     assert [f" {PARTITION.lag}+? " in line for line in shown.splitlines() if line[:2] in ("0 ", "1 ")] == [True, False]
@@ -232,7 +232,7 @@ def test_the_text_shows_threads_memory_and_who_is_to_be_recycled() -> None:
 
     lines = status.text(shown).splitlines()
 
-    assert lines[1].startswith("1 processes x 4 to 32 threads,")
+    assert lines[1].startswith("1 process x 4 to 32 threads,")
     assert "  to be recycled: slot 0: 3600 s old" in lines
     (row,) = [line.split() for line in lines if line.startswith("0 ")]
     assert (row[4], row[5]) == ("17", "123")
