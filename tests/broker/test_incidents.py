@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.support.service import Service
 
 SECONDS = 30.0
-DEPENDS = re.compile(r"waits for what its handler depends on.*the circuit breaker of payments is ", re.DOTALL)
+DEPENDS = re.compile(r"waits for a circuit breaker to close.*the circuit breaker of payments is ", re.DOTALL)
 
 
 def test_what_handlers_depend_on_is_named_when_it_is_dead(

@@ -17,7 +17,7 @@ SAID: Dict[Waits, str] = {
     Waits.BEHIND_ITS_KEY: "is queued behind its key",
     Waits.RETRY: "waits for its next attempt",
     Waits.SCHEDULED: "waits until the time of its header deliver-at",
-    Waits.BREAKER: "waits for what its handler depends on",
+    Waits.BREAKER: "waits for a circuit breaker to close",
     Waits.SENDING: "waits for the broker to store what was sent of it",
     Waits.UNSTORED: "waits to be stored",
     Waits.SUSPECT: "waits for its turn to run apart, since it ran when a process died",
@@ -72,6 +72,13 @@ ALONE = "its end. If it hangs: kill -ABRT {pid} (its task process: prints its st
 MOVES = ("its end: it runs since a moment. If the lag grows: more THREADS or PROCESSES, or a faster handler",)
 LIMITED = ("time, or more of the setting that is named above",)
 
+#: The same where a breaker stands for the messages, or their handler, and not for what that depends on.
+STORM = "circuit breaker of dead letters"
+STORMY = (
+    "the end of what makes most messages dead letters (dead-letters list): one more is tried every BREAKER_OPEN_SECONDS",
+    _PARK,
+)
+
 #: Said besides, where others of its key or partition wait for it.
 IN_ORDER = "finer keys, or ORDERING=none where order does not matter: {followers} for this one, to keep it"
 ORDERED = (Waits.RUNNING, Waits.QUEUED, Waits.BEHIND_ITS_KEY, Waits.RETRY, Waits.SCHEDULED)  # what else is wrong is no key's
@@ -86,6 +93,8 @@ def let_go(head: HeadReport, *, alone: bool) -> Tuple[str, ...]:
         lines = (ALONE, *lines[1:])
     elif head.waits is Waits.QUEUED and head.why:
         lines = LIMITED
+    elif head.waits is Waits.BREAKER and STORM in head.why:
+        lines = STORMY
     if not head.followers or head.waits not in ORDERED:
         return lines
     return (IN_ORDER, *lines) if lines is MOVES else (*lines, IN_ORDER)

@@ -73,6 +73,11 @@ def test_each_reason_has_words_for_what_it_is_and_for_what_lets_go_of_it(waits: 
         ({"followers": 9}, "its end. If it hangs"),
         ({"waits": Waits.QUEUED}, "the end of what runs"),
         ({"waits": Waits.QUEUED, "why": "MAX_MESSAGES_PER_SECOND"}, "time, or more of the setting that is named above"),
+        ({"waits": Waits.BREAKER, "why": "the circuit breaker of payments is open"}, "whatever its handler depends on"),
+        (
+            {"waits": Waits.BREAKER, "why": "the circuit breaker of dead letters is open"},
+            "the end of what makes most messages",
+        ),
     ],
 )
 def test_what_is_told_first_is_what_helps(changes: Dict[str, Any], first: str) -> None:
