@@ -40,6 +40,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.answers import Reject
 from kafka_worker.shared.foreign.errors import InabilityError, UndecodableError, UntriedError, class_of, text_of
+from kafka_worker.shared.foreign.exceptions import without_traceback
 from kafka_worker.shared.ipc.snapshot import WorkCount
 from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.settings import Settings
@@ -316,9 +317,10 @@ class Decisions:
         return self._policies[partition_of(task).queue.topic]
 
     def _bury(self, task: Task, error: BaseException, age: float) -> None:
+        shown = without_traceback(error) if isinstance(error, UndecodableError) else error
         log.error(
             "%s goes to the dead letters after attempt %d: %s",
-            in_words(task), attempt_of(task), class_of(error), exc_info=error,
+            in_words(task), attempt_of(task), class_of(error), exc_info=shown,
             extra=about(Event.DEAD_LETTER, **facts_of(task)),
         )  # fmt: skip
         self._dead_letters.send(task, error, age, self._policy(task).reason(error))

@@ -8,6 +8,7 @@ import pytest
 from confluent_kafka import KafkaError
 
 from kafka_worker.gates.gates import Gates
+from kafka_worker.handler.decoding import decode
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcessError
 from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.kafka.outgoing.outbox import Outbox
@@ -26,7 +27,10 @@ from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.events import Event
 from kafka_worker.shared.foreign.answers import Reject, Retry, Send
 from kafka_worker.shared.foreign.deliver_at import HEADER, written
+from kafka_worker.shared.foreign.errors import UndecodableError
+from kafka_worker.shared.foreign.exceptions import copied
 from kafka_worker.shared.ipc.snapshot import WorkCount
+from kafka_worker.shared.output.log_format import format_of
 from kafka_worker.shared.system import room
 from tests.unit.fakes import Message, some_settings
 from tests.unit.kafka.outgoing.desk import Producer
@@ -95,6 +99,24 @@ NOTHING: Tuple[List[int], float, List[str], bool] = ([], 0.0, [], False)
 LETTER: Tuple[List[int], float, List[str], bool] = ([], 0.0, ["topic.dlq"], False)
 GAP: Tuple[List[int], float, List[str], bool] = ([], 0.0, [], True)
 RESULT: Tuple[List[int], float, List[str], bool] = ([], 0.0, ["results"], False)
+
+
+def test_of_a_message_that_can_not_be_read_the_log_says_how_and_not_where_in_our_code(
+    table: Table, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A producer that sends no JSON would fill it, 25 lines a message. The letter has the traceback all the same."""
+    try:
+        decode(b"none")
+    except UndecodableError as problem:
+        error = copied(problem)
+
+    table.leave(Raised(table.task(), error))
+
+    (record,) = caplog.records
+    first, second = format_of("text", "slot-0")(record).decode().splitlines()
+    assert first.endswith("offset 7 goes to the dead letters after attempt 1: UndecodableError")
+    assert second.endswith("UndecodableError: JSONDecodeError: Expecting value: line 1 column 1 (char 0)")
+    assert "Traceback" in str(table.producer.letters[0]["headers"])
 
 
 @pytest.mark.parametrize("in_transactions", [True, False])

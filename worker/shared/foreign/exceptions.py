@@ -91,6 +91,12 @@ def rebuilt(data: Told) -> RemoteError:
     return _stand_in(data["names"][0], data["ours"])(data)
 
 
+def without_traceback(error: BaseException) -> RemoteError:
+    """The same, with one line where its traceback was: for what our own code has raised, and of which its text says all."""
+    names, text = names_of(error), text_of(error)
+    return rebuilt(_data(names, text, trace=f"{names[0]}: {text}"))
+
+
 def _data(names: Tuple[str, ...], text: str, ours: str = "", trace: str = "", after: Any = None, causes: Any = ()) -> Told:
     return {
         "names": names, "text": text[:LONGEST], "ours": ours, "traceback": trace, "after": after, "causes": causes,
