@@ -187,6 +187,23 @@ def test_of_a_topic_made_anew_under_a_running_service_all_is_run_once_and_in_ord
     assert (oracle.order_violations_per_key(), oracle.started_twice()) == ([], [])
 
 
+def test_what_comes_to_partitions_before_a_running_service_knows_of_them_is_not_lost(
+    admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine]
+) -> None:
+    name = topic(partitions=1)
+    admin.produce(name, [each.row for each in numbered("old", 5)])
+    properties = {"auto.offset.reset": "latest", "topic.metadata.refresh.interval.ms": "1000"}
+    running = engine(name, group, consumer_properties=properties).start()
+    eventually(lambda: admin.committed(group, name) == {0: 5}, SECONDS, "it has begun at the end")
+
+    admin.add_partitions(name, 4)
+    sent = numbered("new", 20)
+    admin.produce(name, [each.row for each in sent], {"client.id": "knows all partitions"})
+
+    Oracle(running.ledger, sent).wait_done(SECONDS)
+    assert {entry.id for entry in running.ledger.of("end")} == {each.id for each in sent}
+
+
 @pytest.mark.parametrize("reset", ["earliest", "latest"])
 def test_an_offset_that_outlived_its_topic_is_no_place_to_go_on_from_in_the_next_of_that_name(
     admin: Admin, topic: Callable[..., str], group: str, engine: Callable[..., Engine], reset: str

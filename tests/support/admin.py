@@ -22,6 +22,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
+    NewPartitions,
     NewTopic,
     OffsetSpec,
     ResourceType,
@@ -100,6 +101,11 @@ class Admin:
     def topics(self) -> List[str]:
         """The names of all that exist."""
         return sorted(self._client.list_topics(timeout=SECONDS).topics)
+
+    def add_partitions(self, topic: str, count: int) -> None:
+        """So that it has so many."""
+        self._client.create_partitions([NewPartitions(topic, count)])[topic].result(SECONDS)
+        eventually(lambda: self._has_leaders(topic, count), SECONDS, f"each partition of {topic} has its leader")
 
     def end_offsets(self, topic: str) -> Dict[int, int]:
         """For each partition the offset that the next message will have."""
@@ -229,11 +235,10 @@ class Admin:
         request = ConsumerGroupTopicPartitions(group, asked)
         return list(self._client.list_consumer_group_offsets([request])[group].result(SECONDS).topic_partitions)
 
-    def _has_leaders(self, topic: str) -> bool:
-        """A new topic is known a moment before its leaders know that they are."""
+    def _has_leaders(self, topic: str, count: int = 1) -> bool:
+        """A new partition is known a moment before its leader knows that it is."""
         with contextlib.suppress(KafkaException):
-            self.end_offsets(topic)
-            return True
+            return len(self.end_offsets(topic)) >= count
         return False
 
     def _partitions(self, topic: str) -> List[int]:

@@ -129,7 +129,7 @@ class ScriptedGroup:
         self.away = False
         self.losses = 0
         self.emptied = True
-        self.begins_at_the_end = False
+        self.begins_at_the_end: Callable[[TopicPartition], bool] = lambda _name: False
         self.signing_in = SigningIn(None, time.monotonic)
         self.brokers = Brokers(time.monotonic)
         self.lost = False

@@ -70,6 +70,7 @@ class ClientLog:
         self._ids: Dict[str, Set[str]] = {}  # all ids that each has had: a broker may be behind, and tell a former one
         self._anew: Set[str] = set()
         self._epochs: Dict[TopicPartition, int] = {}  # the highest that was told
+        self.sizes: Dict[str, int] = {}  # how many partitions each topic has, as far as was told
 
     def added(self, properties: Mapping[str, object]) -> Dict[str, object]:
         """These properties, of a client that logs here."""
@@ -107,6 +108,7 @@ class ClientLog:
                 self._tell(self._listener.on_made_anew, topic, topic_id)
         elif led:
             name, epoch = (led[1], int(led[2])), int(led[3])
+            self.sizes[led[1]] = max(self.sizes.get(led[1], 0), int(led[2]) + 1)
             if epoch >= self._epochs.setdefault(name, epoch):
                 self._epochs[name] = epoch
             elif led[1] in self._anew:

@@ -85,14 +85,14 @@ class GroupConsumer:
         """No broker answers, as far as we know."""
         return self.brokers.away
 
-    @property
-    def begins_at_the_end(self) -> bool:
-        """Whether reading begins at the end where the group has committed nothing."""
-        return self._beginnings.at_the_end
+    def begins_at_the_end(self, name: TopicPartition) -> bool:
+        """Whether reading begins at the end of it, if the group has committed nothing."""
+        return self._beginnings.at_the_end(name)
 
     def _join(self) -> None:
-        properties = ClientLog(self._listener, self._tell).added(self._properties)
-        if self.begins_at_the_end:  # where nothing is committed; where an offset is gone, the client would skip messages
+        self._log = ClientLog(self._listener, self._tell)
+        properties = self._log.added(self._properties)
+        if self._beginnings.latest:  # where nothing is committed; where an offset is gone, the client would skip messages
             properties[RESET] = EARLIEST[0]
         self._consumer = create_consumer(properties)
         self._consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
@@ -232,6 +232,7 @@ class GroupConsumer:
         self._rewinds.forget(names)
         # The client remembers a pause from an earlier assignment; ours starts unpaused.
         consumer.resume(partitions)
+        self._beginnings.joined(self._log.sizes)
         self._beginnings.clear()
         self._listener.on_assigned(names)
         self._beginnings.assign(consumer, partitions)

@@ -74,7 +74,7 @@ class Arrivals:
             home = homes.get(partition.topic, UNKNOWN).completed(self._by_client.get(partition.topic, UNKNOWN))
             if not self._recovery.restore(partition, *committed[partition.name], home):
                 _read_anew(consumer, partition)
-            elif partition.flow.not_begun and partition.stored.committed < 0 and consumer.begins_at_the_end:
+            elif partition.flow.not_begun and partition.stored.committed < 0 and consumer.begins_at_the_end(partition.name):
                 _read_anew(consumer, partition, END)  # the client itself has begun with the first message
         self.check_soon()
 

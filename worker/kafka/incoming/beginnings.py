@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, Mapping
 
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as ClientPartition
@@ -24,10 +24,21 @@ class Beginnings:
     def __init__(self, properties: Dict[str, Any]) -> None:
         """`properties` are the consumer's."""
         self._reset = str(properties.get(RESET))
-        self.at_the_end = _RESETS.get(self._reset) == END  # where the group has committed nothing
+        self.latest = _RESETS.get(self._reset) == END
+        self._sizes: Dict[str, int] = {}  # how many partitions each topic had when we joined
         self._cooperative = is_cooperative(properties)
         self._paused: List[TopicPartition] = []
         self._told: Dict[TopicPartition, ClientPartition] = {}
+
+    def joined(self, sizes: Mapping[str, int]) -> None:
+        """The group takes us, and our topics have so many partitions."""
+        self._sizes = self._sizes or dict(sizes)
+
+    def at_the_end(self, name: TopicPartition) -> bool:
+        """Whether it begins at its end, if the group has committed nothing of it: not if it was added to its topic since we
+        joined, because what came before we have it would be lost."""
+        topic, number = name
+        return self.latest and number < self._sizes.get(topic, number + 1)
 
     def clear(self) -> None:
         """Others are being assigned now, of which nothing is known."""
@@ -55,9 +66,12 @@ class Beginnings:
 
     def _place(self, partition: ClientPartition) -> ClientPartition:
         """Where it begins: at what is committed, or else where `auto.offset.reset` says, if that is known."""
-        told = self._told.get((partition.topic, partition.partition))
+        name = partition.topic, partition.partition
+        told = self._told.get(name)
         if told is None:
             return partition
         epoch = -1 if told.leader_epoch is None else told.leader_epoch
         offset = told.offset if told.offset >= 0 else _RESETS.get(self._reset, told.offset)
-        return ClientPartition(partition.topic, partition.partition, offset, leader_epoch=epoch)
+        if offset == END and not self.at_the_end(name):
+            offset = BEGINNING
+        return ClientPartition(*name, offset, leader_epoch=epoch)

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from unittest.mock import Mock
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka import consumer
@@ -41,6 +41,20 @@ def test_what_was_known_of_one_assignment_is_forgotten_with_it() -> None:
     beginnings.assign(client, [ClientPartition(*OURS)])
 
     assert client.method_calls == []
+
+
+def test_what_is_added_to_a_topic_under_a_group_that_begins_at_the_end_begins_with_its_first_message() -> None:
+    """What has come since would be lost."""
+    client: Any = Mock()
+    beginnings = Beginnings({"auto.offset.reset": "latest"})
+    beginnings.joined({"topic": 1})
+    beginnings.joined({"topic": 2})  # when it comes back
+
+    beginnings.told([ClientPartition(*OURS, -1001), ClientPartition(*OTHER, -1001)])
+    beginnings.assign(client, [ClientPartition(*OURS), ClientPartition(*OTHER)])
+
+    assert [place.offset for place in client.assign.call_args[0][0]] == [OFFSET_END, OFFSET_BEGINNING]
+    assert beginnings.at_the_end(("unheard of", 7))
 
 
 TOLD: Dict[TopicPartition, Tuple[int, Optional[str]]] = {OURS: (17, None)}
