@@ -6,6 +6,7 @@ stand still while messages are on their way. So what is counted of it is the sam
 
 from __future__ import annotations
 
+import gc
 import sys
 from types import CodeType, FrameType
 from typing import Any, List, Optional, cast
@@ -82,14 +83,18 @@ class Way:
         return self._thread.done
 
     def count(self) -> int:
-        """All the way, with its instructions counted from the first message to the last."""
-        former = sys.gettrace()
+        """All the way, with its instructions counted from the first message to the last. Nothing is collected meanwhile: what
+        somebody else left may have finalizers, and their instructions would count."""
+        former, collects = sys.gettrace(), gc.isenabled()
+        gc.disable()
         sys._getframe().f_trace_opcodes = True  # Python 3.12 counts them only where somebody has asked before `settrace`
         sys.settrace(self.counter)
         try:
             self.go()
         finally:
             sys.settrace(former)
+            if collects:
+                gc.enable()
         return self.counter.count
 
     def _clock(self) -> float:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gc
+from typing import Iterator
+
 import pytest
 
 from bench.instructions import ORDERINGS, VERSION, counted, recorded
@@ -20,3 +23,24 @@ def test_a_turn_costs_the_same_however_many_partitions_there_are_of_which_nothin
     few, many = (Way("key", BATCH, partitions).count() for partitions in (2, 100))
 
     assert many == pytest.approx(few, rel=0.01)
+
+
+@pytest.fixture
+def _collects_all_the_time() -> Iterator[None]:
+    """And that has Python run something, as finalizers do."""
+    before = gc.get_threshold()
+
+    def runs(*_: object) -> None:
+        for _each in range(100):
+            pass
+
+    gc.callbacks.append(runs)
+    gc.set_threshold(1)
+    yield
+    gc.set_threshold(*before)
+    gc.callbacks.remove(runs)
+
+
+@pytest.mark.usefixtures("_collects_all_the_time")
+def test_what_runs_when_garbage_of_others_is_collected_is_no_message_s() -> None:
+    assert counted("key") == pytest.approx(recorded()[VERSION]["key"], rel=TOLERANCE)

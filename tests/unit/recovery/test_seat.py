@@ -65,6 +65,12 @@ def test_a_slot_whose_lock_is_taken_away_is_still_taken(tmp_path: Path) -> None:
     assert seat.lost == ""
 
 
+def open_at(path: str) -> int:
+    """How many descriptors of ours lead there. (Of all there are others, and what nobody has any more goes at any moment.)"""
+    lead = [os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")]
+    return lead.count(os.path.realpath(path))
+
+
 def test_who_could_not_look_after_the_lock_it_had_does_not_wait_for_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,15 +83,15 @@ def test_who_could_not_look_after_the_lock_it_had_does_not_wait_for_itself(
 
     monkeypatch.setattr(runtime_files, "is_there", fails_once)
     monkeypatch.setattr(seats, "AGAIN_SECONDS", 0.0)
-    open_before = len(os.listdir("/proc/self/fd"))
-    seat = Seat(some_settings(runtime_directory=str(tmp_path)), 0)
+    settings = some_settings(runtime_directory=str(tmp_path))
+    seat = Seat(settings, 0)
     taking = threading.Thread(target=seat.take, daemon=True)
 
     taking.start()
     taking.join(5)
 
     assert not taking.is_alive()
-    assert len(os.listdir("/proc/self/fd")) == open_before + 1
+    assert open_at(runtime_files.slot_lock(settings, 0)) == 1
 
 
 def no_room(*_: object) -> int:

@@ -168,12 +168,13 @@ def test_who_only_wants_the_head_of_a_stream_holds_no_place() -> None:
     assert answer("/api/v1/events", SNAPSHOT, method="HEAD").body == ""
 
 
-def test_a_supervisor_that_is_silent_has_no_metrics_is_not_alive_and_its_snapshot_says_how_old_it_is() -> None:
-    async def script(door: Door, watch: Watch) -> List[Answer]:
-        assert watch.newest is not None
-        watch.newest.at -= SILENT_SECONDS + 2
+def test_a_supervisor_that_is_silent_has_no_metrics_is_not_alive_and_its_snapshot_says_how_old_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def script(door: Door, _watch: Watch) -> List[Answer]:
         return [await door.ask(path) for path in ("/livez", "/readyz", "/metrics", "/api/v1/snapshot")]
 
+    monkeypatch.setattr(Watch, "age", SILENT_SECONDS + 2)
     *silent, snapshot = visit(script, SNAPSHOT)
 
     assert [each.status for each in silent] == [503, 503, 503]
