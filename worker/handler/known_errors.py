@@ -10,10 +10,10 @@ from __future__ import annotations
 import builtins
 import contextlib
 import importlib
-from typing import Any, List, NamedTuple, Set
+from typing import Any, Dict, List, NamedTuple, Set
 
 from kafka_worker.shared.configuration.near import LIKENESS, nearest
-from kafka_worker.shared.foreign.errors import name_of, unqualified
+from kafka_worker.shared.foreign.errors import name_of, names_with_bases, unqualified
 from kafka_worker.shared.output.last_words import while_
 from kafka_worker.shared.settings import TABLE, Settings
 
@@ -95,12 +95,14 @@ def _own_name(found: Any, name: str) -> str:
 
 def _known() -> Set[str]:
     """The names of all exceptions that there are now, and of what they inherit from, alone and with their modules."""
-    errors, waiting = {BaseException}, [BaseException]
+    errors: Dict[int, type] = {}  # by identity: a class of the user's may have a metaclass that raises when it is asked
+    waiting: List[type] = [BaseException]
     while waiting:
-        more = set(type.__subclasses__(waiting.pop())) - errors
-        errors |= more
-        waiting += more
-    dotted = {name_of(base) for error in errors for base in error.__mro__ if base is not object}
+        error = waiting.pop()
+        if id(error) not in errors:
+            errors[id(error)] = error
+            waiting += type.__subclasses__(error)
+    dotted = {name for error in errors.values() for name in names_with_bases(error)}
     return dotted | set(map(unqualified, dotted))
 
 

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Dict, List
+from typing import Any, Dict, List, NoReturn
 
 import pytest
 
@@ -95,3 +95,16 @@ def test_a_module_that_cannot_be_imported_has_no_class_whatever_it_raises(
 
     assert (faults, len(warnings)) == ([], 1)
     assert noted == ["importing of_no_use.SomeError"]  # should it end the process
+
+
+def test_a_class_that_raises_whatever_it_is_asked_keeps_no_other_from_being_told() -> None:
+    def leave(*_: Any) -> NoReturn:
+        raise SystemExit
+
+    odd: Any = type("Odd", (type,), {"__getattribute__": leave, "__hash__": leave, "__eq__": leave})
+    one = odd("OfAnOddKindError", (ValueError,), {})
+
+    said = said_of(some_settings(retryable_errors=("OutOfStokError",)))
+
+    assert one is not None
+    assert "did you mean OutOfStockError?" in said.faults[0]

@@ -55,8 +55,13 @@ def names_of(error: BaseException) -> Tuple[str, ...]:
 
 def names_of_class(error: BaseException) -> Tuple[str, ...]:
     """The names of an error's class and its bases, whatever the error says of itself."""
-    kinds: Tuple[type, ...] = type.__dict__["__mro__"].__get__(type(error))  # whatever its metaclass says
-    return tuple(name_of(kind) for kind in kinds if kind is not object)
+    return names_with_bases(type(error))
+
+
+def names_with_bases(kind: type) -> Tuple[str, ...]:
+    """The dotted names of a class and of all that it inherits from, its own first."""
+    kinds: Tuple[type, ...] = type.__dict__["__mro__"].__get__(kind)  # whatever its metaclass says
+    return tuple(name_of(each) for each in kinds if each is not object)
 
 
 def name_of(kind: type) -> str:
