@@ -15,12 +15,16 @@ from typing import List
 ROOT = Path(__file__).resolve().parents[2]
 UNIT = ROOT / "tests" / "unit"
 PYTESTS = 2
-#: What takes longest, the longest first: a fourth of all. Each pytest has every second of these, too, or else the one that has
-#: most of them is waited for.
+#: What takes longest, the longest first: half of all. Each pytest has every second of these, too, or else the one that has
+#: most of them is waited for. The two of rooms and architecture are in one: both parse all sources.
 LONGEST = (
-    "kafka/incoming/test_prefetch.py", "gates/test_breaker_model.py", "test_simulation.py", "steering/test_parking.py",
-    "testing/test_worker.py", "ops/serve/test_guard.py", "test_rooms.py", "handler/test_loading.py",
-    "partitions/test_tracker.py", "recovery/test_recovery.py", "upkeep/test_long_calls.py",
+    "kafka/incoming/test_prefetch.py", "gates/test_breaker_model.py", "test_simulation.py", "testing/test_worker.py",
+    "test_loop.py", "handler/formats/test_raw.py", "shared/ipc/test_control.py", "ownership/test_arrivals.py",
+    "recovery/test_recovery.py", "test_loop_and_gates.py", "steering/test_parking.py", "recovery/test_quarantine.py",
+    "upkeep/test_concurrency.py", "bench/test_instructions.py", "upkeep/test_long_calls.py",
+    "shared/output/test_log_writer.py", "recovery/test_suspects_file.py", "handler/test_loading.py", "test_rooms.py",
+    "ops/serve/test_guard.py", "test_architecture.py", "upkeep/test_upkeep.py", "test_loop_at_rest.py",
+    "pools/test_async_pool.py",
 )  # fmt: skip
 #: To look through all that is installed for plugins, and to load those that no unit test needs, takes a third of the start.
 PLUGINS = ("-p", "pytest_timeout", "-p", "_hypothesis_pytestplugin")

@@ -238,7 +238,7 @@ def test_a_revocation_in_a_long_drain_takes_no_longer_than_the_group_bears(bench
     bench.call = slow
 
     def bear_little(_group: ScriptedGroup) -> List[Message]:
-        bench.loop._ownership._longest_revocation = 0.05
+        bench.loop._ownership._longest_revocation = 0.01
         return []
 
     code = bench.play(

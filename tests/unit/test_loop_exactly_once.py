@@ -205,7 +205,7 @@ def test_when_nobody_knows_what_became_of_one_the_process_ends_and_commits_no_mo
 def test_a_process_whose_client_does_not_come_back_ends_and_waits_for_nothing(
     bench: Bench, transactor: AtOnce, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "COMMIT_SECONDS", 0.05)
+    monkeypatch.setattr(transactions, "COMMIT_SECONDS", 0.01)
 
     def hangs(_group: ScriptedGroup) -> List[Message]:
         transactor.step = 1

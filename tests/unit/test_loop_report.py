@@ -98,7 +98,7 @@ def test_before_a_client_closes_it_is_known_why_the_process_ends_and_what_was_cu
 
     monkeypatch.setattr(StageHolder, "move", moved)
     bench.call = lambda *_: forever.wait(10)
-    bench.play(assign(), deliver(0), until(lambda: bench.calls), becomes(ending=ExitCode.NOT_AUTHORISED), drain_seconds=0.05)
+    bench.play(assign(), deliver(0), until(lambda: bench.calls), becomes(ending=ExitCode.NOT_AUTHORISED), drain_seconds=0.01)
 
     assert said[0].ending is ExitCode.NOT_AUTHORISED
     assert "topic[0] offset 0" in said[0].cut_off[0]
@@ -110,7 +110,7 @@ def test_the_last_report_counts_what_was_dropped_while_the_group_was_left(
     monkeypatch.setattr(ScriptedGroup, "close", lambda group: group.listener.on_lost([("topic", 0)]))
     bench.call = lambda *_: forever.wait(10)
 
-    bench.play(assign(), deliver(*range(8)), until(lambda: len(bench.calls) == 2), stop(seconds=0.05))
+    bench.play(assign(), deliver(*range(8)), until(lambda: len(bench.calls) == 2), stop(seconds=0.01))
 
     assert bench.loop.report.dropped == 6
 
@@ -129,6 +129,6 @@ def test_two_who_ask_about_messages_at_once_are_both_told(bench: Bench, forever:
         return []
 
     bench.call = lambda *_: forever.wait(10)
-    bench.play(assign(), deliver(0, 1), until(lambda: len(bench.calls) == 2), ask, hear, stop(seconds=0.05))
+    bench.play(assign(), deliver(0, 1), until(lambda: len(bench.calls) == 2), ask, hear, stop(seconds=0.01))
 
     assert {number: sought and sought["offset"] for number, sought in said.items()} == {0: 0, 1: 1}

@@ -178,7 +178,7 @@ def test_the_last_lines_come_out_at_the_end_though_a_handler_of_the_users_hangs(
         def flush(self) -> None:
             gone.wait(SECONDS)
 
-    monkeypatch.setattr(logs, "END_SECONDS", 0.1)
+    monkeypatch.setattr(logs, "END_SECONDS", 0.02)
     handler = Hangs()
     for number in range(10):
         log.info("%d", number)

@@ -15,7 +15,7 @@ from kafka_worker.ops.dead_letters.turn import Turn
 from tests.support.eventually import eventually
 from tests.unit.ops.dead_letters.letters import DLQ
 
-SLOW_SECONDS = 0.02
+SLOW_SECONDS = 0.005
 
 
 class Topic:
