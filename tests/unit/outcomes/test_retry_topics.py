@@ -121,6 +121,7 @@ def test_a_second_failure_goes_on_from_where_the_message_began() -> None:
     "wrong",
     [
         {"retry.topic": b"elsewhere"}, {"retry.attempt": None}, {"retry.due-at": b"soon"}, {"retry.due-at": b"9" * 19},
+        {"retry.timestamp": b"9" * 19},
         {"retry.offset": b"-1"}, {"retry.first-failed-at": "\u0663".encode()},
     ],
 )  # fmt: skip
@@ -130,6 +131,18 @@ def test_what_is_not_from_us_is_a_first_attempt_now(wrong: Dict[str, Optional[by
     context = Context(message, partition, attempt)
     assert (context.topic, context.partition, context.offset, context.attempt, wait) == (TOPIC, 1, 7, 1, 0.0)
     assert not isinstance(attempt, Attempt)
+
+
+@pytest.mark.parametrize("timestamp", [1_795_766_400_000_000_000, (1 << 63) - 1], ids=["nanoseconds", "latest"])
+def test_a_message_with_the_latest_of_times_is_still_that_message(timestamp: int) -> None:
+    sent = topics().record(task(attempt=2, given_timestamp=(1, timestamp)), 60.0, 0.0)
+    assert sent is not None
+
+    (_, _, message, _, attempt, partition), _ = delivered(dict(sent.headers))  # type: ignore[arg-type]
+
+    context = Context(message, partition, attempt)
+    assert (context.topic, context.partition, context.offset, context.attempt) == (TOPIC, 3, 42, 3)
+    assert message.timestamp() == (1, timestamp)
 
 
 def test_a_message_without_headers_and_time_is_no_fault() -> None:

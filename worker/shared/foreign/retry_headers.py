@@ -14,6 +14,7 @@ PREFIX = "retry."
 _NUMBERS = ("partition", "offset", "timestamp", "attempt", "due-at", "first-failed-at")  # the last two in ms since 1970
 OURS = frozenset(PREFIX + name for name in ("topic", *_NUMBERS))
 MOST_DIGITS = 18
+_LATEST = (1 << 63) - 1  # a timestamp, as Kafka has it: some producers write nanoseconds, which have 19 digits
 
 
 def told(headers: Iterable[Tuple[str, Any]], first: str) -> Dict[str, int]:
@@ -21,7 +22,7 @@ def told(headers: Iterable[Tuple[str, Any]], first: str) -> Dict[str, int]:
     they are not ours."""
     given = dict(headers)
     numbers = {name: given.get(PREFIX + name) for name in _NUMBERS}
-    if given.get(PREFIX + "topic") != first.encode() or not all(map(_is_number, numbers.values())):
+    if given.get(PREFIX + "topic") != first.encode() or not all(_fits(*each) for each in numbers.items()):
         return {}
     return {name: int(value) for name, value in numbers.items() if value is not None}
 
@@ -42,5 +43,7 @@ def not_before(message: Any, due: float) -> float:
     return due
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, bytes) and value.isdigit() and len(value) <= MOST_DIGITS
+def _fits(name: str, value: Any) -> bool:
+    if not isinstance(value, bytes) or not value.isdigit():
+        return False
+    return len(value) <= MOST_DIGITS or (name == "timestamp" and len(value) == MOST_DIGITS + 1 and int(value) <= _LATEST)
