@@ -205,8 +205,8 @@ def _trouble(message: Dict[str, Any], ledger: Ledger) -> None:
         ctypes.string_at(0)
     if trouble == "overflow":
         _overflow()
-    if trouble == "killed":  # as by the machine's out-of-memory killer
-        os.kill(os.getpid(), signal.SIGKILL)
+    if trouble == "killed":  # with its process group, as by who ends a program with all that it has started
+        os.killpg(0, signal.SIGKILL)
     while trouble == "stay" and Path(message["while"]).exists():
         time.sleep(SLICE_SECONDS)
     if trouble == "hang":

@@ -104,6 +104,7 @@ def main() -> None:
     """Only `task_process` calls it, with its name, its parent's pid, and three descriptors."""
     _program, name, *numbers = sys.argv
     parent, work, control, words = map(int, numbers)
+    os.setpgid(0, 0)  # a handler that ends its process group (`os.killpg(0, …)`) ends itself, not our parent
     _die_with(parent)
     write_last_words_to(words)  # SIGABRT, which a hung process gets, has it write the stacks of all threads
     signals.disregard(signal.SIGTERM)  # who is to drain decides our parent
