@@ -16,7 +16,8 @@ from tests.support.eventually import eventually
 from tests.support.kafka_jars import ROOT
 
 SECONDS = 10.0
-# A leader, its copy, a copy of that one, a copy that leaves the session as daemons do, and a program. Their pids are told.
+# A leader, its copy, a copy of that one, a copy that leaves the session as daemons do, and two programs, one of them a worker
+# of joblib's (as its command line says). Their pids are told.
 SCRIPT = """
 import os, subprocess, sys, time
 def tell(name, pid):
@@ -29,6 +30,8 @@ def fork(name, then):
 fork("copy", lambda: fork("copy of the copy", lambda: None))
 fork("daemon", os.setsid)
 tell("program", subprocess.Popen(["sleep", "60"]).pid)
+waits = [sys.executable, "-S", "-c", "import time; time.sleep(60)", "-m", "joblib.externals.loky.backend.popen_loky_posix"]
+tell("worker", subprocess.Popen(waits).pid)
 tell("leader", os.getpid())
 time.sleep(60)
 """
@@ -54,7 +57,7 @@ def family() -> Iterator[Dict[str, int]]:
     command = [sys.executable, "-S", "-c", SCRIPT, start.command("process")[1]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as leader:
         assert leader.stdout
-        lines = [leader.stdout.readline().decode() for _ in range(5)]
+        lines = [leader.stdout.readline().decode() for _ in range(6)]
         pids = {name: int(pid) for name, _, pid in (line.rpartition(" ") for line in lines)}
         yield pids
         for pid in pids.values():
@@ -75,7 +78,7 @@ def test_copies_of_a_dead_process_end_and_programs_and_daemons_go_on(family: Dic
     eventually(lambda: not alive(session), SECONDS, "the leader is dead")
     ended = orphans.end_left_behind(session)
 
-    assert sorted(ended) == sorted([family["copy"], family["copy of the copy"]])
+    assert sorted(ended) == sorted([family["copy"], family["copy of the copy"], family["worker"]])
     eventually(lambda: not any(map(alive, ended)), SECONDS, "they have ended")
     assert orphans.end_left_behind(session) == []
     assert alive(family["daemon"])
@@ -94,7 +97,7 @@ def test_a_copy_whose_maker_is_dead_ends_although_the_leader_lives(family: Dict[
 def test_before_the_leader_ends_all_its_copies_do(family: Dict[str, int]) -> None:
     ended = orphans.end_left_behind(family["leader"], 0, leader_ends=True)
 
-    assert sorted(ended) == sorted([family["copy"], family["copy of the copy"]])
+    assert sorted(ended) == sorted([family["copy"], family["copy of the copy"], family["worker"]])
 
 
 def test_of_processes_in_other_sessions_nothing_is_read(family: Dict[str, int], monkeypatch: pytest.MonkeyPatch) -> None:

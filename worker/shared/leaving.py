@@ -6,6 +6,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import threading
 import time
 from _thread import start_new_thread
 from typing import NoReturn
@@ -14,6 +15,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.output.last_words import while_
 
 _sleep = time.sleep
+_POOL_OF_THREADS = "concurrent.futures.thread"
 
 
 def leave(code: int, seconds: float, *, in_order: bool = True) -> NoReturn:
@@ -29,7 +31,17 @@ def leave(code: int, seconds: float, *, in_order: bool = True) -> NoReturn:
 
 def _called() -> None:
     with contextlib.suppress(BaseException), while_("calling the functions of atexit"):  # what they raise is told by Python
+        _end_pools_of_processes()
         atexit._run_exitfuncs()  # noqa: SLF001 (what Python itself does then; it has no other name)
+
+
+def _end_pools_of_processes() -> None:
+    """What Python has executors do before that: a pool that waits for work would be waited for by a function of `atexit` else,
+    until our time is over. (Pools of threads would be waited for here, and nobody waits for threads.)"""
+    for function in reversed(getattr(threading, "_threading_atexits", ())):
+        if getattr(getattr(function, "func", function), "__module__", "") != _POOL_OF_THREADS:
+            with contextlib.suppress(Exception):
+                function()
 
 
 def _by_force(code: int, seconds: float) -> None:

@@ -15,8 +15,12 @@ from typing import Container, Dict, Iterator, List, Tuple
 
 from kafka_worker import start
 
-#: In the command line of a copy, and of a process that `multiprocessing` starts. (Its resource tracker ends by itself, last.)
-_OURS = (os.fsencode(start.command("")[1]), b"from multiprocessing.spawn ", b"from multiprocessing.forkserver ")
+#: In the command line of a copy, and of a process that `multiprocessing` starts, or `loky` in its place (joblib, scikit-learn).
+#: (Resource trackers end by themselves, last.)
+_OURS = (
+    os.fsencode(start.command("")[1]), b"from multiprocessing.spawn ", b"from multiprocessing.forkserver ",
+    b"loky.backend.popen_loky_posix",
+)  # fmt: skip
 _MOST = 100  # in one turn of whoever reaps
 
 
