@@ -15,7 +15,7 @@ from typing import Container, Dict, Iterator, List, Tuple
 
 from kafka_worker import start
 
-#: In the command line of a copy, and of a process that `multiprocessing` starts, or `loky` in its place (joblib, scikit-learn).
+#: In the command line of a copy, and of a process that `multiprocessing` starts, or `loky` in its place (as joblib does).
 #: (Resource trackers end by themselves, last.)
 _OURS = (
     os.fsencode(start.command("")[1]), b"from multiprocessing.spawn ", b"from multiprocessing.forkserver ",
