@@ -25,6 +25,11 @@ from tests.unit.shared.configuration.test_load import NO_FILE, REQUIRED, written
 if TYPE_CHECKING:
     from pathlib import Path
 
+NO_NUMBER = (
+    'KAFKA_{} = "{}" (the environment): {} is a plain number, and of this the client would take the digits alone that it '
+    "begins with. Correct it."
+)
+
 
 @pytest.mark.parametrize(
     ("environ", "fault"),
@@ -50,6 +55,15 @@ if TYPE_CHECKING:
                 'KAFKA_CLIENT_RACK = "a" (the environment): librdkafka knows no rack; '
                 "did you mean KAFKA_CLIENT_CLIENT_RACK? Rename or remove it."
             ),
+        ),
+        *(
+            ({f"KAFKA_{variable}": value}, NO_NUMBER.format(variable, value, name))
+            for variable, name, value in (
+                ("CONSUMER_SESSION_TIMEOUT_MS", "session.timeout.ms", "30s"),
+                ("CONSUMER_FETCH_MIN_BYTES", "fetch.min.bytes", "1M"),
+                ("PRODUCER_BATCH_SIZE", "batch.size", "1e6"),
+                ("PRODUCER_LINGER_MS", "linger.ms", "5ms"),
+            )
         ),
         (
             {"KAFKA_CONSUMER_GROUP_ID": "x"},

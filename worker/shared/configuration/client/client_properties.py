@@ -4,6 +4,7 @@ callbacks are how it keeps its promise. Pure; used by the supervisor at the star
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Dict, List, Mapping, Sequence
 
 from kafka_worker.shared import routes
@@ -52,6 +53,10 @@ OF_CLASSIC_PROTOCOL = {
     "partition.assignment.strategy": "group.remote.assignor",
     "group.protocol.type": "nothing",
 }
+# The client takes the digits that a number begins with, and no notice of what follows: 30s would be 30 ms.
+_NUMBERS = (".ms", ".bytes", ".kbytes", ".messages", ".size", ".seconds", ".records", "retries", ".flight")
+_NUMBER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)\s*")
+_FRACTIONS = {name: re.compile(r"\s*[0-9]*\.?[0-9]+\s*") for name in ("linger.ms", "queue.buffering.max.ms")}
 _PREFIX = {group: prefix for prefix, group in PROPERTY_PREFIXES.items()}
 
 
@@ -106,6 +111,8 @@ def _problem(group: str, name: str, value: str) -> str:
     fixed, why = FIXED.get(name, ((value.lower(),), ""))
     if value.lower() not in fixed:
         return f"{name} is {fixed[0]} here, as {why}. Remove it."
+    if value and name.endswith(_NUMBERS) and not _FRACTIONS.get(name, _NUMBER).fullmatch(value):
+        return f"{name} is a plain number, and of this the client would take the digits alone that it begins with. Correct it."
     near = None if name in PROPERTIES else nearest(name)
     if near:
         meant = environment_name(_PREFIX[group], near)
