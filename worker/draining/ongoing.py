@@ -105,9 +105,9 @@ class Ongoing:
         """Once in a turn: see what came of the calls that are over."""
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
-            self.look()
+            self.collect()
 
-    def look(self) -> None:
+    def collect(self) -> None:
         """The same, at once, for whoever waits for them."""
         if not self._held:
             return

@@ -44,7 +44,7 @@ class Settling:
         self._decisions.abandon(min(until, now + PATIENCE_SECONDS))
         # In this order: what has just stopped running has left its outcome, or is undecided, or is on its way to be stored.
         running = self._waited_for(partitions)
-        self.ongoing.look()
+        self.ongoing.collect()
         if self._decisions.undecided().intersection(partitions):
             return False
         settled = [partition.closing.settled(self._highest(running, partition)) for partition in partitions]

@@ -93,7 +93,7 @@ class Brokers:
 
     def hear(self, statistics: str) -> None:
         """Of brokers that take what they are asked and say nothing (they are frozen, or packets get lost) the client says
-        nothing either for a minute, and that none is there half a minute later. So they are asked (see `look`)."""
+        nothing either for a minute, and that none is there half a minute later. So they are asked (see `ask`)."""
         place = statistics.find('"brokers":'), statistics.find('"topics":')  # a topic may have that name
         fetches = sum(map(int, _FETCHES.findall(statistics, *place)))
         self.slow, self._fetches = fetches - self._fetches < FEW, fetches
@@ -127,7 +127,7 @@ class Brokers:
         """It has gone on for too long to be a change of rights."""
         return self._refused_since is not None and self._clock() - self._refused_since >= UNAUTHORISED_AFTER
 
-    def look(self, consumer: Consumer) -> None:
+    def ask(self, consumer: Consumer) -> None:
         """Ask, while none answers, or says anything, as far as we know."""
         if not (self.away or self._silent) or self._clock() < self._next_look:
             return

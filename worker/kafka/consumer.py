@@ -105,7 +105,7 @@ class GroupConsumer:
         if self._rewinds.places:
             self._rewinds.seek(self._consumer)
         first = self._consumer.poll(timeout)
-        self.brokers.look(self._consumer)
+        self.brokers.ask(self._consumer)
         if first is None:
             self.emptied = True
             if not self.joined:  # the client tells a refusal by the group once only: silence means that it stands

@@ -86,8 +86,8 @@ class Flow:
         self.paused, self.comes_below = False, math.inf
         self._attention.paused.pop(self._whose, None)
 
-    def look(self, seconds: float) -> None:
-        """Measure the pace, so long after the last look; something was taken of somebody's hand meanwhile."""
+    def measure(self, seconds: float) -> None:
+        """Measure the pace, so long after the last time; something was taken of somebody's hand meanwhile."""
         unbounded = self._ran_out and (self._taken > 0 or not self.waiting)
         self.pace = math.inf if unbounded else self._taken / seconds
         self._taken, self._ran_out = 0, not self.waiting

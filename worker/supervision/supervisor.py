@@ -342,7 +342,7 @@ class Supervisor:
 
     def _tell_systemd(self, now: float) -> None:
         self._notifier.ping(now)
-        self._oom_kills.look(now)
+        self._oom_kills.check(now)
         if self._notifier.status_due(now):
             self._notifier.status(health.one_line(self._desk.snapshot()))
         if self._state.now in (State.ROLLING, State.STOPPING):

@@ -34,7 +34,7 @@ def test_brokers_that_are_asked_and_say_nothing_are_away_when_they_do_not_answer
     brokers = Brokers(lambda: 100.0)
 
     brokers.hear(f'{{ "name": "us", "brokers":{{ {listed} }}, "topics":{{ }}, "cgrp": {{ "join_state": "steady" }} }}')
-    brokers.look(client)
+    brokers.ask(client)
 
     assert brokers.away is away
 
@@ -46,12 +46,12 @@ def test_who_knows_of_no_broker_asks_every_few_seconds_until_one_answers_and_the
     brokers = Brokers(lambda: now[0])
     brokers.hear('{ "brokers":{ "1": { "state":"UP", "waitresp_cnt":1, "rxidle":10000000 } }, "topics":{ } }')
     for now[0] in (100.0, 104.0, 105.0, 111.0):
-        brokers.look(client)
+        brokers.ask(client)
         away.append(brokers.away)
 
     brokers.down(KafkaError(KafkaError._ALL_BROKERS_DOWN))
     client.list_topics.side_effect = None
-    brokers.look(client)
+    brokers.ask(client)
 
     assert [*away, brokers.away] == [True, True, False, False, False]
     assert client.list_topics.call_count == 3
@@ -66,7 +66,7 @@ def test_who_is_told_nothing_by_others_asks_at_once_whether_a_broker_answers(
     brokers = Brokers(lambda: 100.0)
 
     brokers.doubt()
-    brokers.look(client)
+    brokers.ask(client)
 
     assert brokers.away is not answers
     assert answers or "No broker answers. Waiting for one." in caplog.text

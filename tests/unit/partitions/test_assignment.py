@@ -52,7 +52,7 @@ def test_what_nobody_looks_at_any_more_is_neither_crowded_nor_blocked() -> None:
     partition = Assignment().add("t", 0)
     flow = partition.flow
     flow.keep([b"one"])
-    flow.look(1.0)
+    flow.measure(1.0)
     flow.was_served()
     seen = [(flow.crowded, flow.moving)]
     flow.drop()

@@ -87,7 +87,7 @@ class Prefetch:
         attention = assignment.attention
         for partition in attention.busy:
             partition.flow.was_served()
-        self._look(attention)
+        self._measure(attention)
         self._resume(consumer, assignment)
         in_hand = [partition.flow for partition in attention.busy if partition.flow.waiting]
         waits = any(flow.may_start for flow in in_hand)
@@ -139,14 +139,14 @@ class Prefetch:
         self._waited_at = now
         return longest
 
-    def _look(self, attention: Attention) -> None:
+    def _measure(self, attention: Attention) -> None:
         """Find out which partitions move: what is in hand of a blocked one is of no use to anybody for now."""
         now = self._clock()
         if now < self._moved_at + MOVING_SECONDS or not self._backpressure.took:
             return
         seconds, self._moved_at, self._backpressure.took = now - self._moved_at, now, False
         for partition in attention.busy:
-            partition.flow.look(seconds)
+            partition.flow.measure(seconds)
 
     def _resume(self, consumer: GroupConsumer, assignment: Assignment) -> None:
         """Fetch more of what is nearly used up."""

@@ -69,7 +69,7 @@ class Resolver:
                 complain(f"{scope.name}: {problem}")
                 self._cluster.topics()  # raises, when it is because there is no broker any more
                 return 1
-            scope.look()  # whoever had the turn before us has resolved some
+            scope.refresh()  # whoever had the turn before us has resolved some
             self._work(scope, turn.passed)
         finally:
             with _uninterrupted():

@@ -24,9 +24,9 @@ class Scope:
         self._cluster = cluster
         self.partitions = partitions
         self._wanted = wanted
-        self.look()
+        self.refresh()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Take it as it is now."""
         self._ranges = self.now()
 

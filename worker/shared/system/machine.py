@@ -109,7 +109,7 @@ class OomKills:
         self._path = os.path.join(root, "proc/vmstat")
         self._seen: Deque[Tuple[float, int]] = deque()
 
-    def look(self, now: float) -> None:
+    def check(self, now: float) -> None:
         """To be called every now and then; `now`: monotonic seconds."""
         if not self._seen or now >= self._seen[-1][0] + 1.0:
             self._seen.append((now, self._count()))
@@ -118,7 +118,7 @@ class OomKills:
 
     def lately(self, now: float) -> bool:
         """Whether it has, in the last ten seconds or so."""
-        self.look(now)
+        self.check(now)
         return self._count() > self._seen[0][1]
 
     def _count(self) -> int:

@@ -25,8 +25,8 @@ class Growth:
         self._pause = PAUSE_SECONDS
         self._not_before = 0.0
 
-    def look(self, report: ChildReport, age: float, share: int) -> bool:
-        """Look at its process, of this age in seconds; whether it is to be told now that each does. `share`: in bytes."""
+    def weigh(self, report: ChildReport, age: float, share: int) -> bool:
+        """Weigh its process, of this age in seconds; whether it is to be told now that each does. `share`: in bytes."""
         if report.pid == self._pid or report.oversized:  # who was too large from the start is not recycled for it
             return False
         if report.rss <= share:

@@ -49,7 +49,7 @@ class RecyclingSchedule:
     def _weigh(self, slots: Dict[int, Slot], now: float) -> None:
         for slot in slots.values() if self._share else ():
             child = slot.child
-            if child and child.report and slot.growth.look(child.report, now - child.started_at, self._share):
+            if child and child.report and slot.growth.weigh(child.report, now - child.started_at, self._share):
                 log.warning(
                     "slot %d: %d processes, one after the other, have outgrown their share of MEMORY_LIMIT (%d MB), the last "
                     "within %.0f s: recycled ever more seldom from now on, while all together have room",

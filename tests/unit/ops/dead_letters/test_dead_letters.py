@@ -128,7 +128,7 @@ def test_the_account_says_what_was_skipped_and_why() -> None:
 class Holds:
     """A scope of one letter."""
 
-    name, partitions, look = DLQ, [0], int
+    name, partitions, refresh = DLQ, [0], int
 
     def letters(self) -> List[Any]:
         return [(letter(), None)]
@@ -173,7 +173,7 @@ def test_a_replay_goes_on_to_its_end_also_when_nobody_hears_of_it(monkeypatch: p
             pass
 
     class Holds:
-        name, partitions, look = DLQ, [0], int
+        name, partitions, refresh = DLQ, [0], int
 
         def letters(self) -> List[Any]:
             return [(letter(offset=number), None) for number in (1, 2)]

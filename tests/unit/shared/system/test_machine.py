@@ -124,13 +124,13 @@ def test_that_memory_ran_out_is_known_for_a_while(tmp_path: Path) -> None:
     counts.parent.mkdir()
     counts.write_text("pgfault 7\noom_kill 3\noom_kill_other 9\n")
     kills = machine.OomKills(str(tmp_path))
-    kills.look(100.0)
+    kills.check(100.0)
     before = kills.lately(101.0)
     counts.write_text("pgfault 7\noom_kill 4\n")
 
     told = [kills.lately(second) for second in (102.0, 108.0)]
     for second in range(109, 125):
-        kills.look(float(second))
+        kills.check(float(second))
 
     assert (before, told, kills.lately(125.0)) == (False, [True, True], False)
 
