@@ -10,7 +10,7 @@ import time
 from concurrent import futures
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
-from kafka_worker.isolation import per_thread
+from kafka_worker.isolation import isolated
 from kafka_worker.isolation.task_process import TaskProcess
 from kafka_worker.loop import MOST_SOUGHT, ConsumerLoop
 from kafka_worker.partitions.task import Task, attempt_of, id_of, why_void
@@ -51,7 +51,7 @@ class Inquiries:
         until = self._clock() + WAIT_SECONDS
         inquiry = Inquiry(number, topic, partition, sought, bool(question.get("threads")), [], until)
         for thread, _ in _longest(inquiry, loop):
-            process = per_thread.in_thread(thread.name)
+            process = isolated.in_thread(thread.name)
             if process is not None:
                 process.want_calls()
                 inquiry.asked.append(process)
@@ -108,13 +108,13 @@ def _of_thread(thread: threading.Thread) -> Message:
 
 def _calls(thread: HandlerThread) -> stacks.PlainCalls:
     """Of the handler: here, or in the task process of this thread, if that one has said it."""
-    process = per_thread.in_thread(thread.name)
+    process = isolated.in_thread(thread.name)
     return stacks.plain(stacks.of_handler(thread.calls())) if process is None else process.calls or []
 
 
 def _task_process(thread: HandlerThread) -> int:
     """The pid of the one in which it runs; 0: it runs here."""
-    process = per_thread.in_thread(thread.name)
+    process = isolated.in_thread(thread.name)
     return process.pid if process else 0
 
 

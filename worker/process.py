@@ -25,7 +25,7 @@ from kafka_worker.handler.loading import HandlerError
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.heartbeat import Heartbeat
 from kafka_worker.inquiries import Inquiries
-from kafka_worker.isolation import per_thread, spawn
+from kafka_worker.isolation import isolated, spawn
 from kafka_worker.isolation.task_process import TaskProcessError
 from kafka_worker.kafka import tokens
 from kafka_worker.partitions.task import facts_of, in_words, is_void
@@ -108,7 +108,7 @@ class ChildProcess:
         # Until the handler is imported SIGTERM just kills: nothing is owed yet, and an import can take long.
         before = signals.reactions()
         try:
-            handlers = per_thread.handlers_of(self._settings, self._slot)
+            handlers = isolated.handlers_of(self._settings, self._slot)
             self._tokens = tokens.of_settings(self._settings)
         except (HandlerError, NoFunctionError) as problem:
             log.error("%s", problem)  # noqa: TRY400 (the text is the message; a traceback would bury it)

@@ -10,8 +10,8 @@ from typing import Any, List
 import pytest
 
 from kafka_worker.handler.loading import HandlerError, Kind
-from kafka_worker.isolation import per_thread
-from kafka_worker.isolation.per_thread import handlers_of
+from kafka_worker.isolation import isolated
+from kafka_worker.isolation.isolated import handlers_of
 from kafka_worker.partitions.assignment import Partition
 from tests.support.task_processes import HANDLER
 from tests.unit.fakes import TOPIC, Message, some_settings
@@ -20,7 +20,7 @@ from tests.unit.fakes import TOPIC, Message, some_settings
 @pytest.fixture(autouse=True)
 def _apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever ends all task processes later in this process has nothing to do with these."""
-    monkeypatch.setattr(per_thread, "_PROCESSES", {})
+    monkeypatch.setattr(isolated, "_PROCESSES", {})
 
 
 def test_with_isolation_only_the_task_process_imports_the_handler() -> None:

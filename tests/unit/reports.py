@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Sequence
 
-from kafka_worker.shared.ipc import health, whole
+from kafka_worker.shared.ipc import health, sums
 from kafka_worker.shared.ipc.snapshot import (
     BreakerReport,
     ChildReport,
@@ -40,12 +40,12 @@ def slot(number: int = 0, **changes: Any) -> SlotReport:
 
 
 def snapshot(*given: SlotReport, state: str = "running", work: Sequence[WorkCount] = (), **changes: Any) -> Snapshot:
-    slots = whole.each_partition_once(list(given))
+    slots = sums.each_partition_once(list(given))
     conditions = health.conditions(state, slots)
     made = Snapshot(
         version=1, state=state, host="host-a", pid=999, uptime=3725.0, group="workers", topics=("orders", "returns"),
         handler="m:f", ordering="key", membership="static", processes=len(slots), threads=4, threads_max=4, restarts=2,
         problems=tuple(each.text for each in conditions), slots=tuple(slots), conditions=tuple(conditions), work=tuple(work),
-        totals=whole.totals(slots, work),
+        totals=sums.totals(slots, work),
     )  # fmt: skip
     return made._replace(**changes)

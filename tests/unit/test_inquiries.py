@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, cast
 import pytest
 
 from kafka_worker.inquiries import MOST_TASKS, WAIT_SECONDS, Inquiries
-from kafka_worker.isolation import per_thread
+from kafka_worker.isolation import isolated
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.task import Task, TaskId
 from kafka_worker.pools.handler_thread import HandlerThread
@@ -64,7 +64,7 @@ class Bench:
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     """One without task processes."""
-    monkeypatch.setattr(per_thread, "in_thread", lambda _: None)
+    monkeypatch.setattr(isolated, "in_thread", lambda _: None)
     return Bench()
 
 
@@ -119,7 +119,7 @@ def test_where_the_code_of_a_task_process_is_is_asked_of_that_and_not_waited_for
 ) -> None:
     wanted: List[int] = []
     process = SimpleNamespace(calls=None, pid=77, want_calls=lambda: wanted.append(1))
-    monkeypatch.setattr(per_thread, "in_thread", {"handler-0": process}.get)
+    monkeypatch.setattr(isolated, "in_thread", {"handler-0": process}.get)
     bench.loop.run("orders", 3, 120, started=60.0)
     bench.asks(1, {})
     early = bench.answers()

@@ -22,7 +22,7 @@ from collections import deque
 from typing import Any, Callable, Deque, Iterable, List, Optional, Set
 
 from kafka_worker.handler.loading import Kind
-from kafka_worker.isolation.per_thread import Isolated
+from kafka_worker.isolation.isolated import Isolated
 from kafka_worker.isolation.task_process import TaskDiedError, TaskProcess
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.queues import FirstComeFirstServed, Queue

@@ -9,7 +9,7 @@ from typing import AbstractSet, Any, Iterator, List, Optional, Tuple, cast
 from kafka_worker import build
 from kafka_worker.draining.stopping import Stop
 from kafka_worker.handler.routing import Handlers
-from kafka_worker.isolation import per_thread
+from kafka_worker.isolation import isolated
 from kafka_worker.kafka.listener import RebalanceListener
 from kafka_worker.kafka.properties import Member as Name
 from kafka_worker.loop import ConsumerLoop
@@ -111,7 +111,7 @@ class Bench:
             if not any(thread.is_alive() for thread in self._threads):
                 self.pool.close()
         if self._settings.isolation == "process":
-            per_thread.close_all()
+            isolated.close_all()
 
     # ---- what becomes of a message ----------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Union
 from kafka_worker.handler import loading
 from kafka_worker.handler.hooks import Hook, Registry
 from kafka_worker.handler.routing import Handlers
-from kafka_worker.isolation import per_thread
+from kafka_worker.isolation import isolated
 from kafka_worker.shared.foreign.answers import Headers, Send
 from kafka_worker.shared.ipc.snapshot import Waits
 from kafka_worker.shared.settings import Settings
@@ -241,7 +241,7 @@ def _handlers(settings: Settings, given: Union[str, Function, None], hooks_of: C
     if settings.isolation == "process":
         if callable(given):
             importable(given)
-        return per_thread.handlers_of(settings, 0, environment())
+        return isolated.handlers_of(settings, 0, environment())
     if given is None or isinstance(given, str):
         return Handlers(settings, hooks_of=hooks_of).usable()
     function = given

@@ -11,7 +11,7 @@ import logging
 import time
 from typing import Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
-from kafka_worker.isolation import per_thread
+from kafka_worker.isolation import isolated
 from kafka_worker.partitions.task import Task, attempt_of, facts_of, id_of, in_words, is_void, message_of, partition_of
 from kafka_worker.pools import stacks
 from kafka_worker.pools.handler_thread import HandlerThread
@@ -93,7 +93,7 @@ class TimeLimits:
 
 def _is_called(running: Tuple[HandlerThread, Task]) -> bool:
     """No call has begun of what waits for its thread's task process: the limit is the handler's, and not that of its start."""
-    process = per_thread.in_thread(running[0].name)
+    process = isolated.in_thread(running[0].name)
     return process is None or process.has_task
 
 

@@ -8,7 +8,7 @@ from typing import Any, Iterator, List
 
 import pytest
 
-from kafka_worker.isolation import per_thread
+from kafka_worker.isolation import isolated
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.pools.thread_pool import Pool
@@ -137,7 +137,7 @@ def test_the_time_limit_begins_with_the_call_and_not_with_the_start_of_its_task_
     pool: Pool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = SimpleNamespace(has_task=False)
-    monkeypatch.setattr(per_thread, "_PROCESSES", {"handler-0": process})
+    monkeypatch.setattr(isolated, "_PROCESSES", {"handler-0": process})
     hang = Hang(pool, handler_timeout_seconds=10.0, isolation="process")
     hang.begin()
 

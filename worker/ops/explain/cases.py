@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional
 from kafka_worker.ops.explain.words import let_go, messages_wait
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionReport, SlotReport, Snapshot, as_json, from_json
-from kafka_worker.shared.ipc.whole import reporting
+from kafka_worker.shared.ipc.sums import reporting
 
 MOST_NUMBERS = 16  # of partitions that are listed
 

@@ -10,7 +10,7 @@ from typing import List, NamedTuple, Optional
 
 from kafka_worker.shared.ipc.health import WORKING
 from kafka_worker.shared.ipc.snapshot import Snapshot
-from kafka_worker.shared.ipc.whole import reporting
+from kafka_worker.shared.ipc.sums import reporting
 
 
 class Check(NamedTuple):

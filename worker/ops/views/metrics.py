@@ -37,7 +37,7 @@ from kafka_worker.ops.views.metric_tables import (
 )
 from kafka_worker.shared.ipc.health import Kind
 from kafka_worker.shared.ipc.snapshot import BUCKETS, BreakerReport, PartitionReport, Snapshot
-from kafka_worker.shared.ipc.whole import reporting
+from kafka_worker.shared.ipc.sums import reporting
 from kafka_worker.shared.topic_settings import PATTERN
 
 

@@ -13,7 +13,7 @@ from kafka_worker.shared import logs, routes
 from kafka_worker.shared.ipc import control, health
 from kafka_worker.shared.ipc.recent import Recent
 from kafka_worker.shared.ipc.snapshot import VERSION, Condition, Snapshot, as_json
-from kafka_worker.shared.ipc.whole import each_partition_once, reporting, totals, utilization
+from kafka_worker.shared.ipc.sums import each_partition_once, reporting, totals, utilization
 from kafka_worker.shared.ipc.work import WorkOfAll
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system import runtime_files

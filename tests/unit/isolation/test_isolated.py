@@ -6,8 +6,8 @@ from typing import Any, Callable, List, Optional, cast
 import pytest
 
 from kafka_worker.handler.loading import Kind
-from kafka_worker.isolation import per_thread
-from kafka_worker.isolation.per_thread import Isolated, handlers_of
+from kafka_worker.isolation import isolated
+from kafka_worker.isolation.isolated import Isolated, handlers_of
 from kafka_worker.isolation.task_process import TaskProcess
 from kafka_worker.partitions.assignment import Partition
 from tests.unit.fakes import Message, some_settings
@@ -18,7 +18,7 @@ PARTITION = Partition("topic", 0)
 @pytest.fixture(autouse=True)
 def _apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever ends all task processes later in this process has nothing to do with these."""
-    monkeypatch.setattr(per_thread, "_PROCESSES", {})
+    monkeypatch.setattr(isolated, "_PROCESSES", {})
 
 
 class Recorded:
@@ -40,7 +40,7 @@ class Recorded:
         return self.name, kill_after, cancelled()
 
 
-def isolated(**changes: Any) -> Isolated:
+def calls_apart(**changes: Any) -> Isolated:
     Recorded.made = []
     return Isolated(some_settings(isolation="process", **changes), 3, cast("Callable[..., TaskProcess]", Recorded))
 
@@ -54,7 +54,7 @@ def in_thread(name: str, call: Callable[[], Any]) -> Any:
 
 
 def test_each_thread_has_a_process_of_its_own_by_its_name() -> None:
-    call = isolated()
+    call = calls_apart()
     call.start("handler-0")
 
     names = [in_thread(name, lambda: call(Message(0), PARTITION, 1)[0]) for name in ("handler-1", "handler-0", "handler-1")]
@@ -64,11 +64,11 @@ def test_each_thread_has_a_process_of_its_own_by_its_name() -> None:
 
 
 def test_limits_of_zero_are_none() -> None:
-    assert isolated()(Message(0), PARTITION, 1)[1:] == (None, False)
+    assert calls_apart()(Message(0), PARTITION, 1)[1:] == (None, False)
 
 
 def test_a_task_is_killed_and_cancelled_by_the_limits_of_the_settings() -> None:
-    call, partition = isolated(handler_kill_seconds=2.0, handler_timeout_seconds=1.0), Partition("topic", 0)
+    call, partition = calls_apart(handler_kill_seconds=2.0, handler_timeout_seconds=1.0), Partition("topic", 0)
     partition.overdue[0, 7] = None  # as the time keeper says it
 
     assert call(Message(0), partition, 1)[1:] == (2.0, False)
@@ -76,7 +76,7 @@ def test_a_task_is_killed_and_cancelled_by_the_limits_of_the_settings() -> None:
 
 
 def test_a_task_is_killed_by_the_limit_of_its_topic() -> None:
-    call = isolated(handler_kill_seconds=2.0, topic_tables={"topic": {"handler_kill_seconds": 5.0}})
+    call = calls_apart(handler_kill_seconds=2.0, topic_tables={"topic": {"handler_kill_seconds": 5.0}})
 
     assert [call(Message(0), Partition(topic, 0), 1)[1] for topic in ("topic", "other")] == [5.0, 2.0]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kafka_worker.shared.ipc.snapshot import WorkCount
-from kafka_worker.shared.ipc.whole import each_partition_once, totals, utilization
+from kafka_worker.shared.ipc.sums import each_partition_once, totals, utilization
 from tests.unit.reports import HELD, PARTITION, child, slot
 
 
