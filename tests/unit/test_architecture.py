@@ -21,7 +21,7 @@ HOMES: Dict[str, Tuple[str, ...]] = {
         "worker/kafka/outgoing/",
         "worker/ops/first_run/embedded_broker.py", "worker/ops/dead_letters/cluster.py",
         "worker/ops/connection.py", "worker/ops/lag/group.py", "worker/ops/doctor/", "worker/testing/service.py",
-        "worker/handler/formats/registry.py",
+        "worker/handler/formats/registry.py", "worker/handler/formats/registry_decoder.py",
     ),
     "opentelemetry": ("worker/tracing.py",),
     "pydantic": (),

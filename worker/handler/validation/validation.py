@@ -37,7 +37,7 @@ def decoder_for(
 def _of_format(hint: Any, settings: TopicSettings, registry: Mapping[str, str], plain: Decoder) -> Decoder:
     """The handler's own word goes before DECODER, but for a schema registry: what that has described is decoded by it."""
     if settings.decoder in FORMATS:
-        from kafka_worker.handler.formats.registry import of_registry  # what it takes, few services have
+        from kafka_worker.handler.formats.registry_decoder import of_registry  # what it takes, few services have
 
         return of_registry(settings.decoder, hint, registry)
     own = raw.raw_decoder(hint) or typed_decoder(hint)
