@@ -162,14 +162,14 @@ DEFINED = Registry([], [])
 
 
 def per_process(function: Function[T]) -> Hook[T]:
-    """One a process: for what threads may share."""
+    """One a process: for what threads may share. Raises TypeError for what could never be started."""
     hook: Hook[T] = Hook(function, SimpleNamespace())
     DEFINED.per_process.append(hook)
     return hook
 
 
 def per_thread(function: Function[T]) -> Hook[T]:
-    """One a handler thread: for what they may not share."""
+    """One a handler thread: for what they may not share. Raises TypeError, also for an async one."""
     hook: Hook[T] = Hook(function, threading.local())
     if hook.is_async:
         raise TypeError(f"{hook.name} is async, and the event loop has one thread; wanted: @per_process")

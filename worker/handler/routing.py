@@ -65,7 +65,7 @@ class Handlers:
         return [handler for handler in self.by_name.values() if handler.kind is kind]
 
     def call_of(self, topic: str) -> Any:
-        """The call of a topic's handler, with the settings of that topic."""
+        """The call of a topic's handler, with the settings of that topic. Raises UnroutedError."""
         handler = self.of(topic)
         if handler is None:  # a pattern that the Kafka client understands in another way than we do
             raise UnroutedError(f"no entry of HANDLERS matches {topic}")

@@ -86,7 +86,7 @@ class TestService:
         topic: Optional[str] = None,
     ) -> None:
         """Produce a message, with what `TestWorker.run` takes, and wait until the broker has it. The topics that the service
-        names have one partition each."""
+        names have one partition each. Raises AssertionError where the broker does not take it."""
         given = value if isinstance(value, Send) else Send(topic or self.settings.topics[0], value, key, headers)
         refused: List[object] = []
 

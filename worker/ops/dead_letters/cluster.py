@@ -51,7 +51,8 @@ class Cluster(Connection):
         self._consumer.unassign()
 
     def recent(self, topic: str, partition: int, since: int, behind: int) -> Range:
-        """What this partition has of this time (milliseconds since 1970) and later, up to an offset."""
+        """What this partition has of this time (milliseconds since 1970) and later, up to an offset. Raises
+        BrokerError."""
         _, high = self.ranges(topic, [partition])[partition]
         try:
             (found,) = self._consumer.offsets_for_times([ClientPartition(topic, partition, since)], ANSWER_SECONDS)

@@ -37,7 +37,8 @@ class MockCluster:
     """
 
     def __init__(self, join_delay_ms: int = JOIN_DELAY_MS) -> None:
-        """Serve on a free port of the loopback interface. `join_delay_ms`: how long a new group waits for more members."""
+        """Serve on a free port of the loopback interface. `join_delay_ms`: how long a new group waits for more members.
+        Raises EmbeddedBrokerError where the library has none."""
         # A symbol is also looked up in what a library was linked with: no need to find librdkafka's own file.
         self._library = ctypes.CDLL(confluent_kafka.cimpl.__file__)
         try:
@@ -56,7 +57,8 @@ class MockCluster:
         return str(self._library.rd_kafka_mock_cluster_bootstraps(self._cluster).decode())
 
     def create_topic(self, name: str, partitions: int) -> None:
-        """A topic that nobody creates comes into being when first asked for, with four partitions."""
+        """A topic that nobody creates comes into being when first asked for, with four partitions. Raises
+        EmbeddedBrokerError."""
         create = self._library.rd_kafka_mock_topic_create
         # The mock itself would take a topic without partitions.
         if partitions < 1 or create(self._cluster, name.encode(), partitions, 1):
@@ -124,7 +126,8 @@ class EmbeddedBroker:
 
 
 def send(address: str, topic: str, messages: Sequence[Tuple[str, bytes]]) -> List[int]:
-    """Produce messages (key, value) and wait until all are acknowledged; the partition of each, in order."""
+    """Produce messages (key, value) and wait until all are acknowledged; the partition of each, in order. Raises
+    EmbeddedBrokerError."""
     partitions = [NOWHERE] * len(messages)
 
     def acknowledged(number: int, error: object, message: confluent_kafka.Message) -> None:
