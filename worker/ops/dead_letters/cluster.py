@@ -132,12 +132,7 @@ class Cluster(Connection):
 
     def _producing(self, *, apart: bool = False) -> Producer:
         if apart not in self._producers:
-            ours = {
-                "enable.idempotence": True,
-                "acks": "all",
-                "message.timeout.ms": int(1000 * ANSWER_SECONDS),
-                **TOGETHER,
-            }
+            ours = {"enable.idempotence": True, "acks": "all", "message.timeout.ms": int(1000 * ANSWER_SECONDS), **TOGETHER}
             properties = {**self._producer_properties, **ours}
             self._producers[apart] = self._made(Producer, alone(properties) if apart else properties)
         return self._producers[apart]

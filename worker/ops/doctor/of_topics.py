@@ -105,11 +105,7 @@ def letters_kept(facts: Facts) -> Verdict:
     if not policies:
         return Verdict(State.SKIPPED, "the brokers do not tell how topics are cleaned")
     wrong = [
-        Verdict(
-            State.FAIL,
-            f"{written} is compacted: of one key it keeps the last",
-            _alter(written, name, "delete"),
-        )
+        Verdict(State.FAIL, f"{written} is compacted: of one key it keeps the last", _alter(written, name, "delete"))
         for written, policy in policies.items()
         if "compact" in policy
     ]
