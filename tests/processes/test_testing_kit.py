@@ -49,6 +49,13 @@ def test_folder_and_environment_are_those_of_the_test(worker_for, service_for, m
     assert service.received("others", 0) == []
 
 
+def test_a_result_is_waited_for_also_where_nothing_was_in_its_topic_before(service_for):
+    service = service_for("app.tasks:confirm")
+    service.send({"id": 1, "item": "tea"})
+
+    assert [sent.json for sent in service.received("confirmations")] == [{"id": 1, "price": 3}]
+
+
 def test_in_a_task_process(worker_for):
     worker = worker_for("app.tasks:confirm", isolation="process", max_attempts=1)
 

@@ -87,7 +87,8 @@ class Hook(Generic[T]):
     def start(self, drive: Drive) -> Any:
         """What has to be exited to stop it. Raises what the function raises, and HookError where it runs already."""
         if hasattr(self._place, "value"):
-            raise HookError("it runs already in this process, or thread (one TestWorker at a time can have it)")
+            why = "one TestWorker at a time can have it; its `hooks=[…]` says which ones it starts"
+            raise HookError(f"it runs already in this process, or thread ({why})")
         manager = self._manager()
         self._place.value = drive(manager.__aenter__()) if self.is_async else manager.__enter__()
         return manager

@@ -110,11 +110,13 @@ class TestService:
         consumer = Consumer(
             {"bootstrap.servers": self._address, "group.id": "test", "fetch.wait.max.ms": 20, "enable.partition.eof": True}
         )
+        partitions: Set[int] = set()
         try:
-            partitions = consumer.list_topics(topic, timeout=self._patience).topics[topic].partitions
-            consumer.assign([ClientPartition(topic, number, 0) for number in partitions])
 
             def all_is_here() -> bool:
+                if not partitions:  # the topic is made by the first message
+                    partitions.update(consumer.list_topics(topic, timeout=self._patience).topics[topic].partitions)
+                    consumer.assign([ClientPartition(topic, number, 0) for number in partitions])
                 message: Any = consumer.poll(LOOK_SECONDS)
                 if message is not None and message.error() is None:
                     found.append(Sent(topic, message.value(), message.key(), message.headers()))
