@@ -60,7 +60,11 @@ with the value. The command line wins over the environment, and that over .env. 
 KAFKA_CONSUMER_ and KAFKA_PRODUCER_ variables set librdkafka's own properties: KAFKA_CLIENT_SASL_PASSWORD
 is sasl.password. SCHEMA_REGISTRY_ variables set those of the schema registry's client: SCHEMA_REGISTRY_URL.
 
-exit status:
+"""
+_EPILOG_OF_COMMAND = """\
+The service that is meant is said by the settings, as options or as variables of the environment or .env:
+{0} --help has them all.
+
 """
 _MEANINGS = {
     ExitCode.OK: "drained and closed; done; status: healthy",
@@ -72,6 +76,10 @@ _MEANINGS = {
     ExitCode.NOT_AUTHORISED: "the broker refuses credentials or rights",
     ExitCode.CONFIGURATION: "a setting is wrong; restarting is useless",
 }
+_EXIT_STATUS = "exit status:\n" + "\n".join(f"  {code:<3d} {meaning}" for code, meaning in _MEANINGS.items())
+#: Of settings, that the help of a command shows: which service is meant.
+_GROUPS = ("Kafka",)
+_GROUPS_OF = {"serve": (*_GROUPS, "HTTP")}
 
 
 @dataclass
@@ -110,24 +118,30 @@ class _Unmeasured(argparse.HelpFormatter):
 
 def parser(words: Optional[Sequence[str]] = None) -> argparse.ArgumentParser:
     """The parser of all flags, or, for these words, of those settings that they name, as each takes argparse a while. Commands
-    are words that it leaves over."""
+    are words that it leaves over; the help of one has what goes with it."""
+    helps = words is None or bool(_HELP.intersection(words))
+    command = _command(list(words or ())) if helps else "run"
+    alone = command != "run"
     made = _Parser(
         prog=start.program(),
         usage=argparse.SUPPRESS,
-        description=_EXAMPLES.format(start.program()),
-        epilog=_EPILOG + "\n".join(f"  {code:<3d} {meaning}" for code, meaning in _MEANINGS.items()),
+        description=(_usage_of(command) if alone else _EXAMPLES).format(start.program()),
+        epilog=(_EPILOG_OF_COMMAND.format(start.program()) if alone else _EPILOG) + _EXIT_STATUS,
         formatter_class=_Unmeasured,
         allow_abbrev=False,
     )
     made.add_argument("--version", action="version", version=__version__)
     for flag, meaning in _SWITCHES.items():
-        made.add_argument(flag, action="store_true", help=meaning)
+        if not alone or (flag == "--json" and command in _WITH_JSON):
+            made.add_argument(flag, action="store_true", help=meaning)
     for title, flags in _OF_COMMANDS.items():
-        group = made.add_argument_group(title)
-        for each in flags:
-            group.add_argument(each.word, dest=each.name, default=argparse.SUPPRESS, help=each.meaning, **each.way)
-    named = None if words is None or _HELP.intersection(words) else {word.split("=", 1)[0] for word in words}
-    rows = {name: row for name, row in TABLE.items() if named is None or row.flag in named}
+        if not alone or command in title.split(", "):
+            group = made.add_argument_group(title)
+            for each in flags:
+                group.add_argument(each.word, dest=each.name, default=argparse.SUPPRESS, help=each.meaning, **each.way)
+    named = {word.split("=", 1)[0] for word in words or ()}
+    wanted = _GROUPS_OF.get(command, _GROUPS) if alone else ()
+    rows = {name: row for name, row in TABLE.items() if (row.group in wanted or not alone if helps else row.flag in named)}
     groups = {row.group: made.add_argument_group(row.group) for row in rows.values()}
     for name, row in rows.items():
         groups[row.group].add_argument(
@@ -135,6 +149,12 @@ def parser(words: Optional[Sequence[str]] = None) -> argparse.ArgumentParser:
         )
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     return made
+
+
+def _usage_of(command: str) -> str:
+    """The lines of the usage that are this command's."""
+    entries = _EXAMPLES.split("       {0} ")
+    return "usage: " + "       ".join(f"{{0}} {each}" for each in entries if each.startswith(f"{command} "))
 
 
 def _help(row: Setting) -> str:

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kafka_worker import start
+from kafka_worker.shared.configuration.command_line import COMMANDS
 from kafka_worker.shared.configuration.env_example import env_example
 from kafka_worker.shared.configuration.load import Configuration, ConfigurationError, load
 from kafka_worker.shared.settings import TABLE
@@ -166,6 +168,23 @@ def test_help_names_every_flag_with_its_variable(capsys: pytest.CaptureFixture[s
     words = capsys.readouterr().out.split()
     assert not {row.flag for row in TABLE.values()} - set(words)
     assert not {f"[{row.environment}]" for row in TABLE.values()} - set(words)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_is_a_screen_with_what_goes_with_it(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        load([command, "--help"], {}, NO_FILE)
+
+    shown = capsys.readouterr().out
+    usage = shown.partition("options:")[0]
+    flags = {
+        flag for flag in ("--json", "--since", "--for", "--follow", "--http-hosts", "--processes") if f"  {flag} " in shown
+    }
+    own = {"dead-letters": "--since", "pause": "--for", "park": "--for", "events": "--follow", "serve": "--http-hosts"}
+    assert usage.startswith("usage: ")
+    assert all(f" {command} " in line for line in usage.splitlines() if line.lstrip().startswith(("usage", start.program())))
+    assert flags == ({own[command]} if command in own else set()) | ({"--json"} if "[--json]" in usage else set())
+    assert len(shown.splitlines()) < 80
 
 
 @example({"SETTINGS_FILE": "0\n0"})
