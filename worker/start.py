@@ -51,6 +51,9 @@ def run(module: str) -> int:
     is the supervisor's to end. `_signal` is the interpreter's own module: `signal` would import a dozen others."""
     from _signal import SIG_BLOCK, SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask  # type: ignore[import-not-found]
 
+    if not os.path.isfile(os.path.join(FOLDER, "start.py")):
+        print(f"{FOLDER} is in an archive, and processes begin with files. Unpack it, or pip install it", file=sys.stderr)
+        return CONFIGURATION
     pthread_sigmask(SIG_BLOCK, [SIGTERM, SIGINT, SIGHUP])
     users_last()
     register()

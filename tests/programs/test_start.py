@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 from kafka_worker import start
@@ -71,6 +72,27 @@ def test_a_python_that_is_too_old_is_told_as_that() -> None:
         text = Path(ROOT, name).read_text(encoding="utf-8")
         assert "import annotations" not in text
         ast.parse(text, feature_version=(3, 6))
+
+
+def test_an_archive_is_told_as_that_and_not_as_a_handler_that_ends_its_process(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "app.pyz", "w") as archive:
+        for path in Path(start.FOLDER).rglob("*.py"):
+            archive.write(path, f"kafka_worker/{path.relative_to(start.FOLDER)}")
+
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path / "app.pyz")}
+    environment.update({"KAFKA_BOOTSTRAP_SERVERS": "localhost:1", "KAFKA_GROUP_ID": "group"})
+    said = subprocess.run(
+        [sys.executable, "-m", "kafka_worker", "--check-config"],
+        cwd=tmp_path,
+        env=environment,
+        check=False,
+        timeout=30,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+    assert (said.returncode, said.stderr.count("\n")) == (78, 1)
+    assert said.stderr.startswith(f"{tmp_path}/app.pyz/kafka_worker is in an archive")
 
 
 LATE = """
