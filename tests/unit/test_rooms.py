@@ -141,7 +141,8 @@ def test_the_wheel_has_all_rooms() -> None:
     packages = {module.rpartition(".__init__")[0] for module in MODULES if module.endswith("__init__")}
 
     assert listed
-    assert set(re.findall(r'"(.*?)"', listed[1])) == {f"{PACKAGE}.{name}".rstrip(".") for name in packages}
+    data = {"ops.serve.static"}  # a folder without modules: a package to setuptools, which would leave it out some day
+    assert set(re.findall(r'"(.*?)"', listed[1])) == {f"{PACKAGE}.{name}".rstrip(".") for name in packages | data}
 
 
 def test_the_house_in_the_design_names_every_file_and_no_other() -> None:
