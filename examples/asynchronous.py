@@ -1,4 +1,4 @@
-"""Many calls at once in one process, each of which waits most of its time. `CONCURRENCY` says how many."""
+"""Many calls at once in one process, each of which waits most of its time. `COROUTINES` says how many."""
 
 from __future__ import annotations
 

@@ -93,6 +93,14 @@ def test_each_setting_option_file_and_target_that_a_document_names_is_there(name
     assert set(re.findall(r"`make ([a-z0-9-]+)", text)) <= targets
 
 
+def test_each_setting_that_an_example_names_is_there() -> None:
+    texts = [path.read_text("utf-8") for path in (ROOT / "examples").glob("*.py")]
+
+    assert {name for text in texts for name in re.findall(r"`([A-Z_]+)[`=]", text)} <= {
+        row.environment for row in TABLE.values()
+    }
+
+
 def paths(text: str) -> List[str]:
     """Those that begin in a folder of the project."""
     folders = "bench|broker|deploy|docs|examples|monitoring|processes|simulation|soak|systemd|tests|worker"
