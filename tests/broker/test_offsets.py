@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import logging
 from typing import TYPE_CHECKING, Any, Callable, List
 
 import pytest
+from confluent_kafka import KafkaError
 
 from kafka_worker.kafka import client_log
 from kafka_worker.kafka.consumer import GroupConsumer
+from kafka_worker.ops.first_run.embedded_broker import MockCluster, send
 from kafka_worker.ownership import arrivals
 from kafka_worker.ownership.arrivals import UNTOLD
 from tests.support.eventually import eventually
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from tests.support.service import Service
 
 SECONDS = 30.0
+OFFSET_FETCH = 9  # the question what is committed, in Kafka's protocol
 
 
 def numbered(prefix: str, count: int) -> List[Sent]:
@@ -256,3 +261,31 @@ def test_nothing_is_run_again_when_the_broker_does_not_tell_at_once_what_was_com
     admin.wait_committed(group, name)
     assert len(unanswered) == 2
     assert Oracle(running.ledger, sent).started_twice() == ["slow"]
+
+
+def refuse(broker: MockCluster, question: int, error: int) -> Callable[[], None]:
+    """From now on the broker answers all such questions so, by their number in the protocol, until this is called."""
+    library, cluster, many = broker._library, ctypes.c_void_p(broker._cluster), 10_000
+    library.rd_kafka_mock_push_request_errors_array(cluster, question, many, (ctypes.c_int * many)(*[error] * many))
+    return lambda: library.rd_kafka_mock_clear_request_errors(cluster, question)
+
+
+def test_partitions_go_on_when_what_was_committed_was_refused_for_longer_than_an_assignment_waits(
+    group: str, engine: Callable[..., Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client itself would ask once, and be refused as we were."""
+    monkeypatch.setattr(arrivals, "COMMITTED_SECONDS", 0.3)
+    monkeypatch.setattr(arrivals, "LOOK_SECONDS", 0.5)
+    with contextlib.closing(MockCluster(join_delay_ms=0)) as broker:
+        names = ["one", "three", "two"]
+        broker.create_topic("refused", 2)
+        send(broker.address(), "refused", [(name, message(name).row[1]) for name in names])
+        allow = refuse(broker, OFFSET_FETCH, KafkaError.NOT_COORDINATOR)
+        running = engine("refused", group, bootstrap_servers=broker.address()).start()
+        eventually(lambda: {each.held for each in running.loop.report.partitions} == {UNTOLD}, SECONDS, "they are held")
+        assert running.ledger.done() == []
+
+        allow()
+
+        eventually(lambda: sorted(running.ledger.done()) == names, SECONDS, "all are done")
+        running.stop()

@@ -129,7 +129,7 @@ class ScriptedGroup:
         self.away = False
         self.losses = 0
         self.emptied = True
-        self.begins_at_the_end: Callable[[TopicPartition], bool] = lambda _name: False
+        self.begins_at: Callable[[TopicPartition, int], int] = lambda _name, committed: max(committed, OFFSET_BEGINNING)
         self.signing_in = SigningIn(None, time.monotonic)
         self.brokers = Brokers(time.monotonic)
         self.lost = False
@@ -189,6 +189,9 @@ class ScriptedGroup:
 
     def end(self, _name: TopicPartition) -> int:
         return -1
+
+    def pause_from_the_start(self, names: List[TopicPartition]) -> None:
+        self.paused += names
 
     def pause(self, names: List[TopicPartition]) -> None:
         self.deeds.append("pause")

@@ -35,8 +35,7 @@ from kafka_worker.shared.system.deadline import Deadline
 
 log = logs.logger(__name__)
 
-#: Between two questions what is committed, while they are refused. After an outage who was the coordinator may refuse for a
-#: moment, also the client's own question, which that asks only once (see `Beginnings.assign`).
+#: Between two questions what is committed, while they are refused: after an outage who was the coordinator may, for a moment.
 REFUSED_SECONDS = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
 LIBRARY = str(libversion()[0])  # the version of the client
 
@@ -85,9 +84,9 @@ class GroupConsumer:
         """No broker answers, as far as we know."""
         return self.brokers.away
 
-    def begins_at_the_end(self, name: TopicPartition) -> bool:
-        """Whether reading begins at the end of it, if the group has committed nothing."""
-        return self._beginnings.at_the_end(name)
+    def begins_at(self, name: TopicPartition, committed: int) -> int:
+        """Where what is committed of it (-1001: nothing) has it begin."""
+        return self._beginnings.of(name, committed)
 
     def _join(self) -> None:
         self._log = ClientLog(self._listener, self._tell)

@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, Mapping, Set
 
 from kafka_worker.kafka.consumer import GroupConsumer
-from kafka_worker.kafka.incoming.rewinds import BEGINNING, END
+from kafka_worker.kafka.incoming.rewinds import BEGINNING
 from kafka_worker.kafka.topic_ids import short
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.stored import UNKNOWN, Home
@@ -56,8 +56,8 @@ class Arrivals:
         self.outlived = False  # it says nothing of a topic that was made anew under it
 
     def receive(self, consumer: GroupConsumer, partitions: List[Partition], seconds: float = COMMITTED_SECONDS) -> None:
-        """These were just assigned: find out what is committed and done of them. What is not told in time does not start
-        before it is."""
+        """These were just assigned: find out what is committed and done of them. Of what is not told in time nothing is
+        fetched before it is."""
         if not partitions:
             return
         consumer.ids.ask(partition.topic for partition in partitions)
@@ -69,13 +69,15 @@ class Arrivals:
         for partition in partitions:
             if partition.name not in committed:
                 partition.flow.put_off(UNTOLD)
+                partition.flow.pause()
+                consumer.pause_from_the_start([partition.name])
                 continue
             partition.flow.told()
             home = homes.get(partition.topic, UNKNOWN).completed(self._by_client.get(partition.topic, UNKNOWN))
             if not self._recovery.restore(partition, *committed[partition.name], home):
                 _read_anew(consumer, partition)
-            elif partition.flow.not_begun and partition.stored.committed < 0 and consumer.begins_at_the_end(partition.name):
-                _read_anew(consumer, partition, END)  # the client itself has begun with the first message
+            elif partition.flow.not_begun:  # and paused, at its first message
+                _read_anew(consumer, partition, consumer.begins_at(partition.name, committed[partition.name][0]))
         self.check_soon()
 
     def check_soon(self) -> None:

@@ -6,7 +6,7 @@ import threading
 from typing import Dict, List, Optional, Set, Tuple
 
 import pytest
-from confluent_kafka import OFFSET_END
+from confluent_kafka import OFFSET_END, OFFSET_INVALID
 
 from kafka_worker.kafka.topic_ids import short
 from kafka_worker.ownership import arrivals
@@ -260,10 +260,11 @@ def test_nor_is_one_of_which_only_a_client_has_told_the_topic_and_ours_tells_ano
     assert max(patience) == 0.0
 
 
-def test_nothing_of_a_partition_is_started_or_committed_before_the_broker_has_told_what_was_done(
+def test_nothing_of_a_partition_is_fetched_started_or_committed_before_the_broker_has_told_what_was_done(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else what is done would run again, and the next commit would wipe that it is."""
+    """Else what is done would run again, and the next commit would wipe that it is. And the client would have to ask itself,
+    which it does once: refused then, as by a broker that is the coordinator no more, it would fetch nothing for ever."""
     monkeypatch.setattr(commits, "SOON", 0.01)
     asked: List[Held] = []
     held: Held = {}
@@ -277,16 +278,18 @@ def test_nothing_of_a_partition_is_started_or_committed_before_the_broker_has_to
         seen.extend(p.held for p in bench.loop.report.partitions)
         assert bench.calls == []
         assert bench.group.commits == []
+        assert (set(bench.group.paused), bench.group.rewound) == ({OURS}, [])
         held[OURS] = (5, encode("abcdefgh", BEFORE, 5, [(6, 8)]))
-        return [Message(8)]
+        return []
 
     monkeypatch.setattr(ScriptedGroup, "committed", committed)
     bench.play(
-        assign(), deliver(5, 6, 7), until(lambda: bench.loop.report.partitions and len(asked) > 2), before_it_tells,
-        until(lambda: bench.done == {5, 8}), stop(),
+        assign(), until(lambda: bench.loop.report.partitions and len(asked) > 2), before_it_tells, rewound(bench),
+        deliver(5, 6, 7, 8), until(lambda: bench.done == {5, 8}), stop(),
     )  # fmt: skip
 
     assert seen == [UNTOLD]
+    assert bench.group.rewound == [5]
     assert bench.committed == 9
 
 
@@ -309,16 +312,17 @@ def test_a_stop_before_the_broker_has_told_owes_nothing(bench: Bench, monkeypatc
     assert bench.group.commits == []
 
 
-def test_a_group_that_begins_at_the_end_does_so_where_it_is_told_late_that_nothing_is_committed(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("begins", [OFFSET_END, OFFSET_INVALID])
+def test_where_it_is_told_late_that_nothing_is_committed_the_client_is_told_where_that_has_it_begin(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, begins: int
 ) -> None:
-    """The client itself has begun with the first message, as it does where what is committed is gone."""
+    """It was not asked to find out, and stands at the first message. (Where reading must not begin by itself it says so.)"""
     broker_holds(monkeypatch, {}, {}, {OURS: (-1001, None)})
 
-    def latest(group: ScriptedGroup) -> List[Message]:
-        group.begins_at_the_end = lambda _name: True
+    def reset(group: ScriptedGroup) -> List[Message]:
+        group.begins_at = lambda _name, committed: {-1001: begins}[committed]
         return []
 
-    bench.play(latest, assign(), deliver(0, 1), rewound(bench), deliver(7), until(lambda: bench.done == {7}), stop())
+    bench.play(reset, assign(), rewound(bench), deliver(7), until(lambda: bench.done == {7}), stop())
 
-    assert bench.group.rewound == [OFFSET_END]
+    assert bench.group.rewound == [begins]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping
+from typing import Any, Dict, Iterable, List, Mapping, Set
 
 from confluent_kafka import Consumer
 from confluent_kafka import TopicPartition as ClientPartition
@@ -27,26 +27,20 @@ class Beginnings:
         self.latest = _RESETS.get(self._reset) == END
         self._sizes: Dict[str, int] = {}  # how many partitions each topic had when we joined
         self._cooperative = is_cooperative(properties)
-        self._paused: List[TopicPartition] = []
+        self._paused: Set[TopicPartition] = set()
         self._told: Dict[TopicPartition, ClientPartition] = {}
 
     def joined(self, sizes: Mapping[str, int]) -> None:
         """The group takes us, and our topics have so many partitions."""
         self._sizes = self._sizes or dict(sizes)
 
-    def at_the_end(self, name: TopicPartition) -> bool:
-        """Whether it begins at its end, if the group has committed nothing of it: not if it was added to its topic since we
-        joined, because what came before we have it would be lost."""
-        topic, number = name
-        return self.latest and number < self._sizes.get(topic, number + 1)
-
     def clear(self) -> None:
         """Others are being assigned now, of which nothing is known."""
-        self._paused, self._told = [], {}
+        self._paused, self._told = set(), {}
 
-    def pause(self, names: List[TopicPartition]) -> None:
+    def pause(self, names: Iterable[TopicPartition]) -> None:
         """Nothing of these must be fetched before they are resumed."""
-        self._paused = names
+        self._paused.update(names)
 
     def told(self, places: Iterable[ClientPartition]) -> Dict[TopicPartition, ClientPartition]:
         """What the broker holds of them, as far as it has told, by their names."""
@@ -57,7 +51,7 @@ class Beginnings:
         """Take these as assigned. What the client is not told it does by itself after the callback: a pause before the
         assignment does not last, though. And where it asks itself for what is committed, a broker that is no coordinator any
         more has it wait for ever, and where nothing is, it waits 100 ms (librdkafka 2.16, `handle_OffsetFetch`,
-        `rd_kafka_offset_reset`)."""
+        `rd_kafka_offset_reset`). So what is paused because nobody was told stands at its first message meanwhile."""
         if self._told or self._paused:
             places = [self._place(place) for place in partitions]
             (consumer.incremental_assign if self._cooperative else consumer.assign)(places)
@@ -65,13 +59,17 @@ class Beginnings:
             consumer.pause([ClientPartition(*name) for name in self._paused])
 
     def _place(self, partition: ClientPartition) -> ClientPartition:
-        """Where it begins: at what is committed, or else where `auto.offset.reset` says, if that is known."""
-        name = partition.topic, partition.partition
+        """Where it begins, if that is known."""
+        name = (partition.topic, partition.partition)
         told = self._told.get(name)
         if told is None:
-            return partition
+            return ClientPartition(*name, BEGINNING) if name in self._paused else partition
         epoch = -1 if told.leader_epoch is None else told.leader_epoch
-        offset = told.offset if told.offset >= 0 else _RESETS.get(self._reset, told.offset)
-        if offset == END and not self.at_the_end(name):
-            offset = BEGINNING
-        return ClientPartition(*name, offset, leader_epoch=epoch)
+        return ClientPartition(*name, self.of(name, told.offset), leader_epoch=epoch)
+
+    def of(self, name: TopicPartition, committed: int) -> int:
+        """Where what is committed of it has it begin: there, or if nothing is (-1001), where `auto.offset.reset` says. But not
+        at its end if it was added to its topic since we joined: what came before we have it would be lost."""
+        offset = committed if committed >= 0 else _RESETS.get(self._reset, committed)
+        topic, number = name
+        return BEGINNING if offset == END and number >= self._sizes.get(topic, number + 1) else offset

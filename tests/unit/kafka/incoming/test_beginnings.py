@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, KafkaError, KafkaException
+from confluent_kafka import OFFSET_INVALID as NOTHING
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.kafka import consumer
@@ -20,7 +21,7 @@ OURS, OTHER = ("topic", 0), ("topic", 1)
 
 
 def test_what_is_paused_from_the_start_is_assigned_first_though_nothing_is_told_of_it() -> None:
-    """A pause before the assignment would not last."""
+    """A pause before the assignment would not last. And it begins somewhere, or the client would ask where, once."""
     client: Any = Mock()
     beginnings = Beginnings({})
     beginnings.pause([OURS])
@@ -29,6 +30,20 @@ def test_what_is_paused_from_the_start_is_assigned_first_though_nothing_is_told_
 
     assert [name for name, *_ in client.method_calls] == ["assign", "pause"]
     assert client.pause.call_args[0] == ([ClientPartition(*OURS)],)
+    assert [place.offset for place in client.assign.call_args[0][0]] == [OFFSET_BEGINNING, NOTHING]
+
+
+@pytest.mark.parametrize(
+    ("reset", "committed", "begins"),
+    [
+        ("earliest", 7, 7),
+        ("earliest", NOTHING, OFFSET_BEGINNING),
+        ("latest", NOTHING, OFFSET_END),
+        ("error", NOTHING, NOTHING),
+    ],
+)
+def test_a_partition_begins_at_what_is_committed_or_where_it_is_set_to(reset: str, committed: int, begins: int) -> None:
+    assert Beginnings({"auto.offset.reset": reset}).of(OURS, committed) == begins
 
 
 def test_what_was_known_of_one_assignment_is_forgotten_with_it() -> None:
@@ -50,11 +65,11 @@ def test_what_is_added_to_a_topic_under_a_group_that_begins_at_the_end_begins_wi
     beginnings.joined({"topic": 1})
     beginnings.joined({"topic": 2})  # when it comes back
 
-    beginnings.told([ClientPartition(*OURS, -1001), ClientPartition(*OTHER, -1001)])
+    beginnings.told([ClientPartition(*OURS, NOTHING), ClientPartition(*OTHER, NOTHING)])
     beginnings.assign(client, [ClientPartition(*OURS), ClientPartition(*OTHER)])
 
     assert [place.offset for place in client.assign.call_args[0][0]] == [OFFSET_END, OFFSET_BEGINNING]
-    assert beginnings.at_the_end(("unheard of", 7))
+    assert beginnings.of(("unheard of", 7), NOTHING) == OFFSET_END
 
 
 TOLD: Dict[TopicPartition, Tuple[int, Optional[str]]] = {OURS: (17, None)}
