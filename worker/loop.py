@@ -270,7 +270,7 @@ class ConsumerLoop:
                 self._ownership.losses.begins_at(partition, partition.asked_first)
         if consumer.ends.unanswered:
             consumer.brokers.doubt()
-        return self._standstills.told(reports, consumer.ends, now, slow=consumer.brokers.slow)
+        return self._standstills.told(reports, consumer.ends, now, consumer.brokers.is_slow)
 
     def _works(self) -> List[Work]:
         own = self._ownership

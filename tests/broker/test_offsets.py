@@ -279,7 +279,7 @@ def test_partitions_go_on_when_what_was_committed_was_refused_for_longer_than_an
     with contextlib.closing(MockCluster(join_delay_ms=0)) as broker:
         names = ["one", "three", "two"]
         broker.create_topic("refused", 2)
-        send(broker.address(), "refused", [(name, message(name).row[1]) for name in names])
+        send(broker.address(), "refused", [(name, message(name).row[1] or b"") for name in names])
         allow = refuse(broker, OFFSET_FETCH, KafkaError.NOT_COORDINATOR)
         running = engine("refused", group, bootstrap_servers=broker.address()).start()
         eventually(lambda: {each.held for each in running.loop.report.partitions} == {UNTOLD}, SECONDS, "they are held")

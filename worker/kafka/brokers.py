@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import Callable, Optional
+from typing import Callable, Dict, Optional
 
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
@@ -12,6 +12,7 @@ from confluent_kafka import TopicPartition as ClientPartition
 from kafka_worker.kafka.errors import Meaning, meaning
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.ipc.snapshot import TopicPartition
 from kafka_worker.shared.logs import Seldom
 
 log = logs.logger(__name__)
@@ -22,7 +23,7 @@ UNCOMMITTED_SECONDS = 3.0  # for so long all commits may be refused: a coordinat
 SILENT_SECONDS = 10.0  # of all brokers, while they are asked something: that may be waited for, or nobody is there
 #: Of a broker in the client's statistics: its state, requests that wait for an answer, microseconds since the last one.
 _OF_BROKER = re.compile(r'"state": ?"(\w+)".*?"waitresp_cnt": ?(\d+).*?"rxidle": ?(-?\d+)')
-_FETCHES = re.compile(r'"Fetch": ?(\d+)')  # that it was asked for, from the start
+_FETCHES = re.compile(r'"name": ?"([^"]*)", ?"nodeid".*?"Fetch": ?(\d+)')  # its name; that it was asked for, since its start
 FEW = 5  # fetches between two statistics, 5 s: where nothing waits to be read they are ten times as many, else more
 _REMEDIES = {
     "COORDINATOR_NOT_AVAILABLE": ". Has __consumer_offsets enough replicas in sync (min.insync.replicas)?",
@@ -37,8 +38,8 @@ class Brokers:
     def __init__(self, clock: Callable[[], float]) -> None:
         """Nothing is known against them."""
         self.away = False  # none answers
-        self.slow = False  # fetches take long
-        self._fetches = 0  # that were sent
+        self._fetches: Dict[str, int] = {}  # that were sent to each
+        self._quick: Optional[str] = None  # what is told of those that answer more than a few, partitions and all
         self._clock = clock
         self._complaint = Seldom(log, clock)
         self._refused_since: Optional[float] = None
@@ -95,8 +96,7 @@ class Brokers:
         """Of brokers that take what they are asked and say nothing (they are frozen, or packets get lost) the client says
         nothing either for a minute, and that none is there half a minute later. So they are asked (see `ask`)."""
         place = statistics.find('"brokers":'), statistics.find('"topics":')  # a topic may have that name
-        fetches = sum(map(int, _FETCHES.findall(statistics, *place)))
-        self.slow, self._fetches = fetches - self._fetches < FEW, fetches
+        self._count(statistics, *place)
         brokers = _OF_BROKER.findall(statistics, *place)
         up = [(int(waiting), int(idle)) for state, waiting, idle in brokers if state == "UP"]
         self._silent = any(waiting for waiting, _ in up) and min(idle for _, idle in up) >= 1e6 * SILENT_SECONDS
@@ -104,6 +104,19 @@ class Brokers:
     def doubt(self) -> None:
         """Who asks beside us is told nothing: we may not be, either."""
         self._silent = True
+
+    def _count(self, statistics: str, begin: int, end: int) -> None:
+        found = list(_FETCHES.finditer(statistics, begin, end))
+        ends = [*(each.start() for each in found[1:]), end]
+        quick = [(one, behind) for one, behind in zip(found, ends) if int(one[2]) - self._fetches.get(one[1], 0) >= FEW]
+        self._quick = "".join([statistics[one.end() : behind] for one, behind in quick])
+        self._fetches = {one[1]: int(one[2]) for one in found}
+
+    def is_slow(self, name: TopicPartition) -> bool:
+        """Whether fetches take long where this partition is fetched, as far as is known. The others' brokers do not matter."""
+        topic, number = name
+        ours = re.compile(rf'"topic": ?"{re.escape(topic)}", ?"partition": ?{number}\b')
+        return self._quick is not None and not ours.search(self._quick)
 
     def _none_answers(self, error: KafkaError) -> None:
         self.away = True

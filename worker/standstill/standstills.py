@@ -4,7 +4,7 @@ elsewhere: a task runs or waits for its next attempt, a breaker is open, it is h
 
 from __future__ import annotations
 
-from typing import Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from kafka_worker.kafka.ends import End, Ends
 from kafka_worker.partitions.assignment import Partition
@@ -25,8 +25,8 @@ LOST_SIGHT = "{} messages are here, and none of them runs or waits for anything:
 UNANSWERED = "the broker does not tell its end: {}. Has it a leader? (kafka-topics.sh --describe)"
 TRANSACTION = "all behind offset {} waits for a transaction of its producer, neither committed nor aborted (isolation.level)"
 SLOW = (
-    "nothing is delivered from offset {} on, where {} are: the client waits for its fetches, of which brokers answer few. The "
-    "way to them is slow for messages of that size, or they are"
+    "nothing is delivered from offset {} on, where {} are: the client waits for its fetches, of which their broker answers "
+    "few. The way to it is slow for messages of that size, or it is"
 )
 UNDELIVERED = (
     "nothing is delivered from offset {} on, where {} are, and the client tells no fault. If they can't be read, step over "
@@ -82,11 +82,13 @@ class Standstills:
         self._stalled: Set[Partition] = set()  # the same
         self._excused_at: Optional[float] = None  # since when nothing can move
         self._awake = AwakeClock(0.0)
-        self._slow = False
+        self._is_slow: Callable[[TopicPartition], bool]
 
-    def told(self, reported: List[Reported], ends: Ends, now: float, *, slow: bool) -> List[PartitionReport]:
-        """The reports, which say of each partition that stands still how it does. `slow`: fetches take long."""
-        self._slow = slow
+    def told(
+        self, reported: List[Reported], ends: Ends, now: float, is_slow: Callable[[TopicPartition], bool]
+    ) -> List[PartitionReport]:
+        """The reports, which say of each partition that stands still how it does. `is_slow`: whether its fetches take long."""
+        self._is_slow = is_slow
         self._excused_at = None
         self._watched = {partition: self._watched.get(partition) or _Watched() for partition, _ in reported}
         awake = self._awake.tick(now)  # while we slept, as with the whole machine, nothing could move
@@ -184,7 +186,7 @@ class Standstills:
             return UNANSWERED.format(end.problem)
         if end.stable <= at:
             return TRANSACTION.format(at)
-        if self._slow:  # who would step over them would lose them
+        if self._is_slow(partition.name):  # who would step over them would lose them
             return SLOW.format(at, end.latest - at)
         command = moved_to(self._settings, partition.topic, partition.number, f"--to-offset {at + 1}")
         return UNDELIVERED.format(at, end.latest - at, command)

@@ -72,13 +72,20 @@ def test_who_is_told_nothing_by_others_asks_at_once_whether_a_broker_answers(
     assert answers or "No broker answers. Waiting for one." in caplog.text
 
 
-def test_the_link_is_slow_while_few_fetches_are_answered_by_all_brokers_whatever_topics_are_called() -> None:
+def test_fetches_of_a_partition_are_slow_while_its_own_broker_answers_few_whatever_topics_are_called() -> None:
+    """Others may answer as many as ever. The last statistics are of another client, which counts anew."""
     brokers = Brokers(lambda: 100.0)
-    slow = []
-    ours = '"toppars": { "topics-0": { "topic":"topics", "partition":0 } }'
-    for one, other in [(40, 0), (41, 1), (42, 9), (3, 0)]:  # the last: another client, which counts anew
-        each = ", ".join(f'"req": {{ "Fetch": {number}, "ListOffsets": 9 }}, {ours}' for number in (one, other))
-        brokers.hear(f'{{ "brokers":{{ {each} }}, "topics":{{ "Fetch": 99 }} }}')
-        slow.append(brokers.slow)
+    near, far, unled = ("topics", 0), ("topics", 1), ("topics", 10)
+    slow = [brokers.is_slow(near)]
+    for one, other in [(40, 5), (90, 9), (91, 14), (140, 14), (3, 0)]:
+        counts = zip((near, far, ("brokers", 2)), (one, other, 0))
+        each = ", ".join(
+            f'"b:{number}": {{ "name":"b:{number}", "nodeid":1, "state":"UP", "req": {{ "Fetch": {count}, "Metadata": 9 }}, '
+            f'"toppars":{{ "{topic}-{number}": {{ "topic":"{topic}", "partition":{number}}} }} }}'
+            for (topic, number), count in counts
+        )
+        brokers.hear(f'{{ "name": "us", "brokers":{{ {each} }}, "topics":{{ "Fetch": 99 }} }}')
+        slow += [brokers.is_slow(near), brokers.is_slow(far)]
 
-    assert slow == [False, True, False, True]
+    assert slow == [False, *(False, False), *(False, True), *(True, False), *(False, True), *(True, True)]
+    assert brokers.is_slow(unled)

@@ -55,7 +55,7 @@ class Bench:
         for _ in range(int(seconds * 2) + 1):
             self.now += 0.5
             reported = [(self.partition, self.partition.report(-1))]
-            told = self.standstills.told(reported, cast("Ends", self.ends), self.now, slow=self.slow)[0].stalled
+            told = self.standstills.told(reported, cast("Ends", self.ends), self.now, lambda _: self.slow)[0].stalled
         return told
 
     def head(self, end: int = -1) -> PartitionReport:

@@ -288,7 +288,7 @@ def test_the_rest_of_the_report_stays(bench: Bench) -> None:
     bench.look(SECONDS + 1)
     before = bench.partition.report(9)
 
-    (after,) = bench.standstills.told([(bench.partition, before)], cast("Ends", bench.ends), bench.now, slow=False)
+    (after,) = bench.standstills.told([(bench.partition, before)], cast("Ends", bench.ends), bench.now, lambda _: False)
 
     assert after.stalled
     assert after._replace(stalled="") == before
