@@ -34,7 +34,7 @@ class RollingRestart:
         self._old: Optional[Child] = None  # the child of the first slot in `_to_do` that is being replaced
         self.outcome = "done"
         self.name = ""
-        self._given_up: Optional[Tuple[str, str, float]] = None  # which was last, why, and when
+        self._given_up: Dict[str, Tuple[str, float]] = {}  # by name, each since when it was done last: why, and when
 
     def begin(self, slots: List[int], name: str = "Rolling restart") -> None:
         """Restart the children of these slots; `name` says what for. Called again on the way, it goes through all of them once
@@ -51,7 +51,9 @@ class RollingRestart:
     def step(self, slots: Dict[int, Slot], now: float, awake: float) -> bool:
         """Do what can be done now; whether the restart is over."""
         if not self._to_do:
-            self._given_up = self._given_up if self.outcome == GIVEN_UP else None
+            if self.outcome != GIVEN_UP:
+                rolled = self.name != RECYCLING
+                self._given_up = {name: told for name, told in self._given_up.items() if not rolled and name != RECYCLING}
             return True
         slot = slots.get(self._to_do[0])
         if slot is None or slot.retiring or (self._old is None and slot.child is None):
@@ -71,12 +73,14 @@ class RollingRestart:
 
     def conditions(self) -> List[Condition]:
         """That none can be done: the code of before works on, until one of its processes ends."""
-        if self._given_up is None:
-            return []
-        name, why, at = self._given_up
-        since = f"{name} given up {ago(time.monotonic() - at)}"
-        text = f"{since}: {why}; the running processes stay, but one that ends now may not start again"
-        return [Condition(Kind.ROLL.value, None, text)]
+        return [
+            Condition(
+                Kind.ROLL.value, None,
+                f"{name} given up {ago(time.monotonic() - at)}: {why}; the running processes stay, but one that ends now may "
+                "not start again",
+            )
+            for name, (why, at) in self._given_up.items()
+        ]  # fmt: skip
 
     def _start_successor(self, slot: Slot, now: float, awake: float) -> None:
         try:
@@ -87,7 +91,8 @@ class RollingRestart:
 
     def _give_up(self, reason: str) -> None:
         log.error("%s; the running processes stay", reason, extra=about(Event.ROLL_GIVEN_UP, reason=reason))
-        self.outcome, self._given_up = GIVEN_UP, (self.name, reason, time.monotonic())
+        self.outcome = GIVEN_UP
+        self._given_up[self.name] = reason, time.monotonic()
         self._to_do.clear()
         self._old = None
 

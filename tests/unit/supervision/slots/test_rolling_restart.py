@@ -129,6 +129,27 @@ def test_a_successor_that_can_not_be_spawned_leaves_the_old_children_at_work(hou
     assert {old.child.state for old in ours.olds} == {ChildState.RUNNING}
 
 
+def test_a_rolling_restart_that_was_given_up_is_told_until_one_is_done_whatever_is_recycled_meanwhile(
+    house: Callable[[int], House],
+) -> None:
+    """The others still have the code of before."""
+    ours = house(1)
+
+    def told(name: str, *, can: bool) -> List[str]:
+        ours.can_spawn = can
+        ours.slots[0].child = ours.olds[0].child if not can else None  # an empty slot is done with
+        ours.roll.begin([0], name)
+        while not ours.step():
+            pass
+        return [condition.text.split(" given up ")[0] for condition in ours.roll.conditions()]
+
+    rolls = "Rolling restart"
+    assert told(rolls, can=False) == [rolls]
+    assert told(RECYCLING, can=False) == [rolls, RECYCLING]
+    assert told(RECYCLING, can=True) == [rolls]
+    assert told(rolls, can=True) == []
+
+
 def test_slots_that_are_retiring_or_empty_are_passed_over(house: Callable[[int], House]) -> None:
     ours = house(3)
     ours.slots[0].retiring = True
