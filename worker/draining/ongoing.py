@@ -31,6 +31,7 @@ from kafka_worker.shared.ipc.snapshot import TopicPartition
 
 log = logs.logger(__name__)
 
+SELDOM_SECONDS = 5.0  # between two looks at what is remembered for the next loss, its messages and all
 LOOK_SECONDS = 0.1  # between two looks at what runs: that may be thousands of calls, and one of them may take an hour
 
 
@@ -47,7 +48,7 @@ class Ongoing:
         self._known: Dict[Partition, Dict[int, Task]] = {}  # by partition as it is now, and offset, until that is delivered
         self._last: Dict[int, Tuple[Task, Partition]] = {}  # by identity: a task that runs; who knew of it last
         self._held: Dict[int, Tuple[Task, Task]] = {}  # by identity: a task that runs, and the one that waits for it
-        self._look_at = 0.0  # monotonic seconds
+        self._look_at = self._drop_at = 0.0  # monotonic seconds
 
     def receive(self, partitions: Iterable[Partition]) -> None:
         """These have just come, and what was done of them is known."""
@@ -106,6 +107,10 @@ class Ongoing:
         if now >= self._look_at:
             self._look_at = now + LOOK_SECONDS
             self.collect()
+        if self._last and now >= self._drop_at:
+            self._drop_at = now + SELDOM_SECONDS
+            running = {id(task) for _, task in self._all_running()}
+            self._last = {name: known for name, known in self._last.items() if name in running}
 
     def collect(self) -> None:
         """The same, at once, for whoever waits for them."""

@@ -98,6 +98,24 @@ def test_it_is_waited_for_and_done_when_it_returns_while_others_go_on(bench: Ben
     assert voids == [""], "nobody is told that its partition is gone"
 
 
+def test_when_it_is_over_nothing_keeps_its_message(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of calls may be known at a loss, and the next one may be days away."""
+    monkeypatch.setattr(ongoing, "SELDOM_SECONDS", 0.0)
+    bench.call = first = First()
+    known: List[int] = []
+
+    def look(_group: ScriptedGroup) -> List[Message]:
+        known.append(len(bench.parts.ongoing._last))
+        return []
+
+    bench.play(
+        assign(), deliver(0), until(lambda: bench.calls), committed(bench), lose(), assign(), look, first.let_go,
+        until(lambda: not bench.parts.ongoing._last), look, revoke(), stop(),
+    )  # fmt: skip
+
+    assert known == [1, 0]
+
+
 def test_it_is_made_again_when_it_fails_or_what_it_returned_means_nothing_any_more(bench: Bench) -> None:
     bench.call = first = First(raises)
 
