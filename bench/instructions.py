@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict
 
-from bench.path import Way
+from bench.path import instructions
 
 RECORDED = Path(__file__).with_name("instructions.json")
 VERSION = "{}.{}".format(*sys.version_info[:2])
@@ -27,7 +27,7 @@ NATIVE = (1000, 3000)  # messages of two runs, whose difference is that of the m
 
 def counted(ordering: str) -> float:
     """Python's instructions a message."""
-    return Way(ordering, MESSAGES).count() / MESSAGES
+    return instructions(ordering, MESSAGES) / MESSAGES
 
 
 def recorded() -> Dict[str, Dict[str, float]]:

@@ -6,7 +6,7 @@ from typing import Iterator
 import pytest
 
 from bench.instructions import ORDERINGS, VERSION, counted, recorded
-from bench.path import BATCH, Way
+from bench.path import BATCH, instructions
 
 TOLERANCE = 0.05
 
@@ -20,7 +20,7 @@ def test_a_message_takes_no_more_instructions_than_recorded(ordering: str) -> No
 
 
 def test_a_turn_costs_the_same_however_many_partitions_there_are_of_which_nothing_comes() -> None:
-    few, many = (Way("key", BATCH, partitions).count() for partitions in (2, 100))
+    few, many = (instructions("key", BATCH, partitions) for partitions in (2, 100))
 
     assert many == pytest.approx(few, rel=0.01)
 
