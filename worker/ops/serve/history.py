@@ -22,7 +22,7 @@ class Point(NamedTuple):
     at: float  # unix time of its end
     done_per_second: Optional[float]
     failed_per_second: Optional[float]
-    lag_messages: int
+    lag_messages: Optional[int]
     lag_seconds: Optional[float]
     utilization: Optional[float]  # share of the calls that could run at once that did, on average of late
     calls: Tuple[float, ...]  # that ended meanwhile, by the buckets of BOUNDS
@@ -59,7 +59,7 @@ class History:
                 at=round(unix_time, 3),
                 done_per_second=round(done / seconds, 3) if known else None,
                 failed_per_second=round(failed / seconds, 3) if known else None,
-                lag_messages=sums.lag,
+                lag_messages=sums.lag if sums.lag or not sums.lag_unknown else None,
                 lag_seconds=sums.lag_seconds if sums.lag_seconds >= 0 else None,
                 utilization=round(snapshot.utilization, 4) if snapshot.utilization >= 0 else None,
                 calls=tuple(map(_more, count.calls, self._before.calls)) if known else _Count().calls,

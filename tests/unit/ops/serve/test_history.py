@@ -61,6 +61,17 @@ def test_a_lag_that_is_not_known_is_not_counted_and_one_in_seconds_is_none() -> 
     assert history.as_json()["lag_seconds"] == [None]
 
 
+def test_while_no_lag_is_known_none_is_told_and_not_that_there_is_none() -> None:
+    """As for some seconds after each start: a chart that falls to nothing then would say that all is done."""
+    unknown = reports.PARTITION._replace(lag=-1, lag_seconds=-1.0)
+    history = History()
+
+    history.add(reports.snapshot(reports.slot(child=reports.child(partitions=[unknown]))), 0.0, 1_000_000.0)
+    history.add(reports.snapshot(reports.slot(child=reports.child(partitions=[unknown._replace(lag=0)]))), 5.0, 1_000_005.0)
+
+    assert history.as_json()["lag_messages"] == [None, 0]
+
+
 def test_latencies_are_those_of_the_calls_that_ended_meanwhile() -> None:
     history = History()
     before = WorkCount("handler_calls", "orders", "0.001", 1_000_000)
