@@ -8,6 +8,7 @@ know nothing of the gate.
 
 from __future__ import annotations
 
+import logging
 from typing import Callable, Dict, Iterable, List, Optional, Sequence, Set
 
 from kafka_worker.gates.breakers import Breakers
@@ -23,6 +24,7 @@ from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign.errors import class_of
 from kafka_worker.shared.ipc.snapshot import BreakerReport
+from kafka_worker.shared.logs import Seldom
 from kafka_worker.shared.routes import UNROUTED
 from kafka_worker.shared.settings import Settings
 
@@ -49,6 +51,7 @@ class Gates:
         """`handler_of` gives the handler's name for a topic; `apart`: who runs tasks beside the pool."""
         self._pool = pool
         self._apart = apart
+        self._excused = Seldom(log, clock)
         self.dependencies = Dependencies(clock)
         self._breakers = Breakers(settings, self.dependencies, handler_of)
         self._gates: Dict[str, Gate] = {}
@@ -99,8 +102,8 @@ class Gates:
         probe = gate.ended(task)
         if not self._breakers.excuse(handler, error, now, before=failed_before(attempt_of(task)), probe=probe, last=last):
             return False
-        log.info(
-            "%s failed at attempt %d (%s), which does not count: %s",
+        self._excused.log(  # an outage may last for a night, with some probes every few seconds in each process
+            logging.INFO, "%s failed at attempt %d (%s), which does not count: %s",
             in_words(task), attempt_of(task), class_of(error), self.why(partition),
             extra=about(Event.ATTEMPT_EXCUSED, **facts_of(task), error_type=class_of(error)),
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import ssl
 from typing import Any
@@ -66,6 +67,21 @@ def test_a_failure_while_open_keeps_its_attempt_and_comes_again_when_it_is_close
 
     assert bench.partitions[0].tracker.in_flight == 3  # the first three failed before, and are tried again as usual
     assert running[4][4] == 1
+
+
+def test_of_what_fails_while_open_the_log_has_a_line_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    bench = Bench(tasks=9)
+    running = bench.taken(9)
+    for task in running[:8]:
+        bench.fail(task)
+        bench.turn()
+    bench.turn(31.0)
+
+    bench.fail(running[8])
+
+    told = [record.getMessage() for record in caplog.records if "which does not count" in record.getMessage()]
+    assert [text.endswith(" (4 more like this in between)") for text in told] == [False, True]
 
 
 def test_probes_are_counted_and_the_next_one_waits_for_the_outcome_of_one_before() -> None:
