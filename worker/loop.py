@@ -270,7 +270,8 @@ class ConsumerLoop:
                 self._ownership.losses.begins_at(partition, partition.asked_first)
         if consumer.ends.unanswered:
             consumer.brokers.doubt()
-        return self._standstills.told(reports, consumer.ends, now, consumer.brokers.is_slow)
+        missing = self._ownership.missing_topics
+        return self._standstills.told(reports, consumer.ends, now, consumer.brokers.is_slow, missing)
 
     def _works(self) -> List[Work]:
         own = self._ownership

@@ -4,7 +4,7 @@ elsewhere: a task runs or waits for its next attempt, a breaker is open, it is h
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Callable, Collection, Dict, Iterable, List, Mapping, Optional, Set, Tuple
 
 from kafka_worker.kafka.ends import End, Ends
 from kafka_worker.partitions.assignment import Partition
@@ -83,12 +83,19 @@ class Standstills:
         self._excused_at: Optional[float] = None  # since when nothing can move
         self._awake = AwakeClock(0.0)
         self._is_slow: Callable[[TopicPartition], bool]
+        self._missing: Collection[str] = ()
 
     def told(
-        self, reported: List[Reported], ends: Ends, now: float, is_slow: Callable[[TopicPartition], bool]
+        self,
+        reported: List[Reported],
+        ends: Ends,
+        now: float,
+        is_slow: Callable[[TopicPartition], bool],
+        missing: Collection[str] = (),
     ) -> List[PartitionReport]:
-        """The reports, which say of each partition that stands still how it does. `is_slow`: whether its fetches take long."""
-        self._is_slow = is_slow
+        """The reports, which say of each partition that stands still how it does. `is_slow`: whether its fetches take long;
+        `missing`: topics that are not there, which is told of them as a whole."""
+        self._is_slow, self._missing = is_slow, missing
         self._excused_at = None
         self._watched = {partition: self._watched.get(partition) or _Watched() for partition, _ in reported}
         awake = self._awake.tick(now)  # while we slept, as with the whole machine, nothing could move
@@ -183,7 +190,7 @@ class Standstills:
         if end is None or (partition.flow.paused and self._active()):  # for want of room, which others have
             return ""
         if end.problem:
-            return UNANSWERED.format(end.problem)
+            return "" if partition.topic in self._missing else UNANSWERED.format(end.problem)
         if end.stable <= at:
             return TRANSACTION.format(at)
         if self._is_slow(partition.name):  # who would step over them would lose them

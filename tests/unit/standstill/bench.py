@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Type, cast
+from typing import Any, List, Type, cast
 
 from kafka_worker import build
 from kafka_worker.kafka.ends import End, Ends
@@ -40,6 +40,7 @@ class Bench:
         self.partition.stored.found(0, "", UNKNOWN)
         self.ends = fakes.Ends()
         self.slow = False
+        self.missing: List[str] = []
 
     def take(self, offset: int = 0) -> Task:
         """A message was delivered."""
@@ -55,7 +56,8 @@ class Bench:
         for _ in range(int(seconds * 2) + 1):
             self.now += 0.5
             reported = [(self.partition, self.partition.report(-1))]
-            told = self.standstills.told(reported, cast("Ends", self.ends), self.now, lambda _: self.slow)[0].stalled
+            ends, missing = cast("Ends", self.ends), self.missing
+            told = self.standstills.told(reported, ends, self.now, lambda _: self.slow, missing)[0].stalled
         return told
 
     def head(self, end: int = -1) -> PartitionReport:

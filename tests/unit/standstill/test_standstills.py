@@ -62,6 +62,14 @@ def test_what_the_broker_has_and_does_not_deliver_is_told_within_the_time_and_no
     assert after.startswith(words)
 
 
+def test_partitions_of_a_topic_that_was_deleted_do_not_stand_still_besides(bench: Bench) -> None:
+    committed(bench, 7)
+    bench.ends_at(-1, problem="Unknown partition")
+    bench.missing = [TOPIC]
+
+    assert bench.look(SECONDS + 1) == ""
+
+
 def test_nobody_is_told_to_step_over_messages_that_come_over_a_slow_link(bench: Bench) -> None:
     """He would lose them. A fetch of a megabyte may take longer than a partition may stand still."""
     committed(bench, 7)
