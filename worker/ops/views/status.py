@@ -29,8 +29,9 @@ def text(snapshot: Snapshot) -> str:
             f"{snapshot.ordering}, membership {snapshot.membership}; restarts {snapshot.restarts}"
         ),
         (
-            f"lag {sums.lag}{unknown}, in flight {sums.in_flight}, done {sums.done} ({sums.rate:.1f} per second), "
-            f"failed attempts {sums.failed}, waiting for a retry {sums.retrying}, dead letters {sums.dead_letters}"
+            f"lag {sums.lag}{unknown}, in flight {sums.in_flight}, done {sums.done} ({sums.rate:.1f} per second"
+            f"{_limit(snapshot)}), failed attempts {sums.failed}, waiting for a retry {sums.retrying}, "
+            f"dead letters {sums.dead_letters}"
         )
         + (f", busy {snapshot.utilization:.0%}" if snapshot.utilization >= 0 else ""),
     ]
@@ -43,6 +44,12 @@ def text(snapshot: Snapshot) -> str:
     lines += _replaced(snapshot.slots)
     lines += [f"  to be recycled: slot {slot}: {wish}" for slot, wish in _to_be_recycled(snapshot.slots)]
     return "\n".join([*lines, "", *table(SLOT_COLUMNS, snapshot.slots), "", *_running_tasks(snapshot.slots)])
+
+
+def _limit(snapshot: Snapshot) -> str:
+    """Beside how fast it is: who wonders why it is no faster, though threads are free, finds the reason."""
+    most = snapshot.most_per_second
+    return f", MAX_MESSAGES_PER_SECOND {most:g}: {snapshot.most_of_a_process:.3g} a process" if most else ""
 
 
 def _threads(snapshot: Snapshot) -> str:

@@ -330,6 +330,8 @@ class Snapshot(NamedTuple):
     totals: Totals = Totals()
     newest_event: int = 0  # the number of the last that has happened: see `events`
     orders: Sequence[OrderReport] = ()  # of operators, for this host
+    most_per_second: float = 0.0  # MAX_MESSAGES_PER_SECOND, of all its processes; 0: any number
+    most_of_a_process: float = 0.0  # its share in that, whatever the others need
 
 
 def as_json(report: Any) -> Dict[str, Any]:

@@ -99,6 +99,8 @@ class Desk:
             processes=len(slots),
             threads=settings.threads,
             threads_max=settings.threads_max,
+            most_per_second=settings.max_messages_per_second,
+            most_of_a_process=settings.max_messages_per_second / settings.processes,
             restarts=sum(slot.restarts for slot in slots),
             problems=[condition.text for condition in conditions],
             slots=slots,

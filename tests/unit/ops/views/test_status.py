@@ -227,6 +227,14 @@ def test_the_text_of_a_service_that_has_just_started_is_no_error() -> None:
     assert "starting" in shown
 
 
+def test_a_rate_limit_stands_beside_the_rate_with_the_share_of_a_process() -> None:
+    """Five of six processes without a partition, and the sixth with a sixth of the limit: lag grows, and threads are free."""
+    limited = status.text(snapshot(slot(), most_per_second=40.0, most_of_a_process=40.0 / 6))
+
+    assert "(2.5 per second, MAX_MESSAGES_PER_SECOND 40: 6.67 a process)" in limited
+    assert "MAX_MESSAGES_PER_SECOND" not in status.text(snapshot(slot()))
+
+
 def test_the_text_shows_threads_memory_and_who_is_to_be_recycled() -> None:
     shown = snapshot(slot(child=child(threads=17, rss=123_456_789, renew="3600 s old")), threads_max=32)
 
