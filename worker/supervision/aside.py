@@ -13,6 +13,7 @@ from typing import Callable, List, TypeVar
 
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.system.awake import AwakeClock
 
 log = logs.logger(__name__)
 
@@ -53,11 +54,12 @@ class Aside:
         self._clock = clock
         self._free = threading.Event()
         self._free.set()
-        self._since = 0.0  # monotonic seconds, when it was given what it is at
+        self._awake = AwakeClock(clock())  # who was stopped himself, as with the whole container, has waited for nobody
+        self._since = 0.0  # awake seconds, when it was given what it is at
 
     def do(self, job: Callable[[], object]) -> None:
         """Begin it. To be called when it is not busy; and again, where the machine may have had no room for a thread."""
-        self._since = self._clock()
+        self._since = self._awake.tick(self._clock())
         self._free.clear()
         try:
             threading.Thread(target=self._run, args=(job,), name=self._name, daemon=True).start()
@@ -70,13 +72,14 @@ class Aside:
 
     @property
     def busy(self) -> bool:
-        """Whether it is still at what it was given."""
+        """Whether it is still at what it was given. To be asked again and again: so it knows that we were awake."""
+        self._awake.tick(self._clock())
         return not self._free.is_set()
 
     @property
     def stuck(self) -> bool:
         """Whether it has been for so long that somebody should know."""
-        return self.busy and self._clock() - self._since >= PATIENCE_SECONDS
+        return self.busy and self._awake.seconds - self._since >= PATIENCE_SECONDS
 
     def _run(self, job: Callable[[], object]) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGABRT])  # which asks the main thread for its stack
