@@ -1,7 +1,7 @@
-"""What Kafka's clients log, passed on to our log. And two things that the consumer's tells nowhere else: that what it should
-read is gone, and which topic a name stands for by now. The client fetches by a topic's id, so it says that it switches to
-another topic of that name before it can have anything of it, and its log comes by the same queue as its messages. Consumer
-thread only.
+"""What Kafka's clients log, passed on to our log. And three things that the consumer's tells nowhere else: that what it should
+read is gone, that its session was over though it has no partition to lose, and which topic a name stands for by now. The
+client fetches by a topic's id, so it says that it switches to another topic of that name before it can have anything of it,
+and its log comes by the same queue as its messages. Consumer thread only.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ class ClientLog:
         self._ids: Dict[str, Set[str]] = {}  # all ids that each has had: a broker may be behind, and tell a former one
         self._anew: Set[str] = set()
         self._epochs: Dict[TopicPartition, int] = {}  # the highest that was told
+        self.session_over = False  # the group may have taken us for dead since the last assignment
         self.sizes: Dict[str, int] = {}  # how many partitions each topic has, as far as was told
 
     def added(self, properties: Mapping[str, object]) -> Dict[str, object]:
@@ -89,6 +90,8 @@ class ClientLog:
             client_log.log(level, form, facility, client, text)
         if facility == "METADATA":
             self._hear(text)
+        elif facility == "SESSTMOUT":
+            self.session_over = True
         elif facility == "OFFSET":
             gone = _GONE.search(text)
             if gone:

@@ -241,7 +241,7 @@ class GroupConsumer:
             )
         elif names:
             log.info("Assigned: %s", _listed(names), extra=about(Event.ASSIGNED))
-        self.joined, self.lost, self.unsettled_at = True, False, None
+        self.joined, self.lost, self.unsettled_at, self._log.session_over = True, False, None, False
         self.brokers.joined()
 
     @harmless
@@ -348,9 +348,11 @@ class GroupConsumer:
             )
 
     def _fenced(self, error: KafkaError) -> None:
+        self.lost = self.lost or self._log.session_over  # who had no partition is told of no loss
+        whose = "perhaps we ourselves, after a silence" if self.lost else "is a second supervisor running with this host name?"
         log.error(
-            "Fenced: another member of the group has our id (%s). Is a second supervisor running with this host name?",
-            error, extra=about(Event.FENCED, reason=error.name()),
+            "Fenced: another member of the group has our id: %s (%s)",
+            whose, error, extra=about(Event.FENCED, reason=error.name()),
         )  # fmt: skip
         self.ending = ExitCode.FENCED
 
