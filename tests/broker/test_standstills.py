@@ -86,7 +86,7 @@ def told(running: Service) -> Dict[int, str]:
 def check_words(running: Service, bootstrap: str) -> None:
     """Each is named, with its place and the remedy."""
     said, status, explained = told(running), running.command("status"), running.command("explain", running.topic).stdout
-    told_of = [each for each in explained.split("\n\n") if " more partitions of " not in each]
+    told_of = [each for each in explained.split("\n\n") if " more partition" not in each]
     paragraphs = {int(each.split(" ")[0].rpartition("/")[2]): each for each in told_of}
     step_over = f"--group {running.group} --topic {running.topic}:%d --reset-offsets %s --execute"
     for partition, words in SAID.items():
