@@ -4,23 +4,49 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Dict, List, Optional, Set, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
+from confluent_kafka import KafkaError
+
+from kafka_worker.outcomes.retry_topics import DelayedMessage
 from kafka_worker.partitions.stored import UNKNOWN, Home
 from kafka_worker.recovery.offset_map import decode, encode
 from tests.simulation.oracle import HOLE, MARKER, Id, Oracle, TopicPartition
 
-TOPIC, PARTITIONS = "topic", 2
+TOPIC, OTHER, RESULTS = "topic", "other", "results"
+PARTITIONS = {TOPIC: 2, OTHER: 1}
+DELAYS = ("5s", "30s")  # of retry topics
+RETRIES = 1  # partitions of each
 KEYS = (b"a", b"b", b"c")
 NOTHING = -1001
+
+
+Headers = List[Tuple[str, Any]]
+
+
+class Topics(NamedTuple):
+    """What is there."""
+
+    names: Tuple[str, ...] = (TOPIC,)
+    delays: Tuple[str, ...] = ()  # of their retry topics
+
+    def partitions(self) -> List[TopicPartition]:
+        """Those that messages are produced to."""
+        return [(topic, number) for topic in self.names for number in range(PARTITIONS[topic])]
+
+    def retries(self) -> List[TopicPartition]:
+        """Those of the retry topics."""
+        topics = [f"{topic}.retry.{delay}" for topic in self.names for delay in self.delays]
+        return [(topic, number) for topic in topics for number in range(RETRIES)]
 
 
 class Message:
     """Answers like one of the client's, and knows its epoch."""
 
-    def __init__(self, identity: Id, key: bytes) -> None:
+    def __init__(self, identity: Id, key: bytes, headers: Headers) -> None:
         self.id = identity
         self._key = key
+        self._headers = headers
 
     def topic(self) -> str:
         return self.id.name[0]
@@ -37,8 +63,8 @@ class Message:
     def value(self) -> bytes:
         return as_value(self.id)
 
-    def headers(self) -> None:
-        return None
+    def headers(self) -> Headers:
+        return self._headers
 
     def timestamp(self) -> Tuple[int, int]:
         return 1, 1500
@@ -48,6 +74,12 @@ class Message:
 
     def __len__(self) -> int:
         return 50
+
+
+def identity(message: Any) -> Id:
+    """Which one it is."""
+    found: Id = (message._message if isinstance(message, DelayedMessage) else message).id
+    return found
 
 
 def as_value(identity: Id) -> bytes:
@@ -64,9 +96,13 @@ def of_value(value: bytes) -> Id:
 class Broker:
     """The cluster. It outlives every process."""
 
-    def __init__(self, chance: random.Random, oracle: Oracle) -> None:
+    def __init__(self, chance: random.Random, oracle: Oracle, topics: Topics) -> None:
         self.chance = chance
         self.oracle = oracle
+        self.topics = topics
+        self.away_until = self.down_until = 0.0  # when it answers again; when what handlers need is there again
+        self._refuses: Dict[str, Tuple[float, int]] = {}  # by how a topic's name ends: until when, and how
+        self.headers: Dict[Id, Headers] = {}
         self.group: Dict[TopicPartition, Tuple[int, str]] = {}
         self.since: Dict[TopicPartition, float] = {}  # of a partition that is the child's: since when commits of it go through
         self.assignments: Dict[TopicPartition, int] = {}  # how often it was given away
@@ -79,19 +115,45 @@ class Broker:
         self._kinds = chance.choice([KEYS, KEYS, (*KEYS, HOLE), (*KEYS, MARKER, MARKER), (KEYS[0], HOLE, MARKER)])
         self.low: Dict[TopicPartition, int] = {}  # the first offset that is there still
         self.damaged: Dict[TopicPartition, Tuple[int, float, bool]] = {}  # offset, until when, whether clients step over it
-        for number in range(PARTITIONS):
-            oracle.keys[TOPIC, number] = []
-            self.low[TOPIC, number] = 0
-            self.append((TOPIC, number), chance.randint(0, 12))
-            oracle.begin((TOPIC, number), 0)
+        for name in [*topics.partitions(), *topics.retries()]:
+            oracle.keys[name] = []
+            self.low[name] = 0
+            oracle.begin(name, 0)
+        for name in topics.partitions():
+            self.append(name, chance.randint(0, 12))
 
     def append(self, name: TopicPartition, count: int) -> None:
         """Messages are produced."""
         self.oracle.keys[name] += [self.chance.choice(self._kinds) for _ in range(count)]
 
+    def sent_on(self, origin: Id, topic: str, key: bytes, headers: Headers) -> None:
+        """A message is produced to a retry topic, by which it is another one."""
+        name = (topic, self.chance.randrange(RETRIES))
+        self.oracle.keys[name].append(key)
+        task = self.oracle.place(name, len(self.oracle.keys[name]) - 1)
+        self.headers[task] = list(headers)
+        self.oracle.delayed(task, origin, int(dict(headers)["retry.due-at"]) / 1000)
+
+    def refuses(self, topic: str, now: float) -> Optional[KafkaError]:
+        """Why it stores nothing there."""
+        until, code = self._refuses.get(topic.split(".")[-2 if ".retry." in topic else -1], (0.0, 0))
+        return KafkaError(code) if now < until else None
+
     def happens(self, what: str, now: float) -> None:
-        """To one of its partitions, whoever has it."""
-        name = self.chance.choice(list(self.oracle.keys))
+        """To one of its partitions, whoever has it, or to all of it."""
+        seconds = self.chance.choice([1.0, 8.0, 40.0])
+        if what == "away":
+            self.away_until = now + seconds
+        elif what == "down":
+            self.down_until = now + seconds
+        elif what == "refuses":
+            codes = [KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.MSG_SIZE_TOO_LARGE]
+            self._refuses[self.chance.choice(["dlq", "dlq", "retry", RESULTS])] = (now + seconds, self.chance.choice(codes))
+        else:
+            self._happens(what, now)
+
+    def _happens(self, what: str, now: float) -> None:
+        name = self.chance.choice(self.topics.partitions() if what == "more" else list(self.oracle.keys))
         keys = self.oracle.keys[name]
         if what == "more":
             self.append(name, self.chance.randint(1, 6))
@@ -105,7 +167,8 @@ class Broker:
             self.damaged[name] = (offset, now + self.chance.choice([2.0, 8.0, 30.0]), self.chance.random() < 0.5)
 
     def made_anew(self) -> None:
-        """The topic is deleted, and another of its name takes its place. The broker forgets what was committed of it."""
+        """The topics are deleted, and others of their names take their places. The broker forgets what was committed of
+        them. Not with retry topics: an empty one looks like the former, where no ids are told."""
         self._made += 1
         for name in list(self.oracle.keys):
             self.oracle.keys[name] = []

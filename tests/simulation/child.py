@@ -10,25 +10,21 @@ import socket
 from types import SimpleNamespace
 from typing import Any, Dict, List, NamedTuple, Optional, Set, Tuple
 
-from kafka_worker.handler.context import Context
-from kafka_worker.isolation.task_process import TaskDiedError
-from kafka_worker.partitions.assignment import Partition
+from kafka_worker.handler.loading import Kind
 from kafka_worker.partitions.stored import Stored
+from kafka_worker.pools.async_pool import AsyncPool
 from kafka_worker.recovery.suspects_file import SuspectsFile
 from kafka_worker.shared.exit_codes import ExitCode
-from kafka_worker.shared.foreign.answers import Reject, Retry, Send
 from kafka_worker.shared.ipc.channel import Channel
 from kafka_worker.shared.ipc.orders import Pauses, of_rows
 from kafka_worker.shared.ipc.snapshot import Stage
-from tests.simulation.broker import Broker, Message, as_value
-from tests.simulation.client import Client, Producer
+from tests.simulation.broker import Broker, identity
+from tests.simulation.client import Client
+from tests.simulation.handlers import Handlers
 from tests.simulation.oracle import LATEST_COMMIT_SECONDS, LATEST_TRANSACTION_SECONDS, Id, TopicPartition
-from tests.simulation.parts import WEIGHTS, SimulatedChild, in_place
+from tests.simulation.parts import WEIGHTS, SimulatedChild, end_calls, in_place
+from tests.simulation.producers import Letters, Producer, Transactional
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.transactions import Transactional
-
-SECONDS = (0.0, 0.0, 0.0, 0.01, 0.3, 2.0, 9.0, 25.0)  # that a call takes
-ENDS = ["return"] * 7 + ["raise", "raise", "send", "retry", "reject", "obey"]  # how it ends
 
 
 class Slot:
@@ -63,6 +59,8 @@ class Plan(NamedTuple):
     stops: List[Tuple[float, Dict[str, Any]]]  # what the supervisor says, and when
     world: List[Tuple[float, str]]  # what happens to the topic, and when
     orders: List[List[Any]]  # of operators, that are in force at its start
+    kind: Kind  # of the handler
+    ends: Dict[str, int]  # of its calls, and how often
     settings: Dict[str, Any]  # but for what is the same in all
     calm: bool  # nothing fails any more
     last: bool = False  # it is stopped as soon as everything is done
@@ -83,16 +81,20 @@ class Life:
         self.oracle.fresh = self.slot.fresh
         self.oracle.calls, self.oracle.strange, self.oracle.pauses = set(), set(), {}
         self.oracle.ordering = plan.settings["ordering"]
+        self.oracle.ordering_of = {topic: own.get("ordering", "") for topic, own in plan.settings["topic_tables"].items()}
         self._exactly_once = plan.settings["delivery"] == "exactly-once"
         self.oracle.patience = LATEST_TRANSACTION_SECONDS if self._exactly_once else LATEST_COMMIT_SECONDS
         if plan.settings["offset_map"] == "off":  # what is done behind a gap no commit says
             self.oracle.patience = math.inf
         self.in_hand: Set[Id] = set()
         self.rejected: Set[Id] = set()
+        self.handlers = Handlers(self)
+        self.task_process: Any = None  # stands for the class
         self.left: Optional[bytes] = None  # of the journal, for whoever comes next
         self._client: Optional[Client] = None
         self._transactional: List[Transactional] = []
         self._child: Any = None
+        self._things_happen = True
         self._wishes = 0
         self._blamed = False
 
@@ -113,6 +115,8 @@ class Life:
             file.write(self.left or b"")
         if self._child._journal is not None:
             self._child._journal._memory.close()  # now, because it holds a descriptor
+        if isinstance(self._child._pool, AsyncPool):
+            end_calls(self._child._pool)
         late: List[str] = []
         self.oracle.fault = late.append
         if self._client is not None:
@@ -138,13 +142,18 @@ class Life:
         self._order(self.plan.orders)
         began = self.scheduler.now
         for at, word in self.plan.stops:
-            while self.scheduler.now < began + at and not (self.plan.last and self.broker.settled()):
+            while self.scheduler.now < began + at and not ("stop" in word and self._nothing_is_left()):
                 self.scheduler.wait(min(5.0, began + at - self.scheduler.now))
             connection.sendall(json.dumps(word).encode() + b"\n")
             self._wishes += 1
             if "orders" in word:
                 self._order(word["orders"])
         self.scheduler.wait(None)
+
+    def _nothing_is_left(self) -> bool:
+        """Whether the last process may end."""
+        more = self._things_happen or self._client is None or self._client.moves
+        return self.plan.last and not more and self.broker.settled()
 
     def _order(self, rows: List[List[Any]]) -> None:
         pauses, now = Pauses(of_rows(rows)), self.scheduler.now
@@ -157,6 +166,7 @@ class Life:
         for at, what in self.plan.world:
             self.scheduler.wait(max(0.0, began + at - self.scheduler.now))
             self.broker.happens(what, self.scheduler.now)
+        self._things_happen = False
         self.scheduler.wait(None)
 
     def seat_free(self) -> None:
@@ -165,9 +175,10 @@ class Life:
 
     def _freeze(self) -> None:
         """The process has ended, at this step."""
+        self._child._pool._ended = True  # an event loop takes the end of the process for a call's
         self.left = self.left if self.left is not None else self._journal()
         running = [*self._child._pool.running(), *self._child._quarantine.running()]
-        noted = {task[2].id for _, task in running} | self.in_hand
+        noted = {identity(task[2]) for _, task in running} | self.in_hand
         if self._child._journal is not None:  # else what the process before left stands there as it was
             self.slot.noted = noted if self.code is None else None
             self.slot.called = set(self.oracle.calls)
@@ -191,14 +202,15 @@ class Life:
         return self._client
 
     def producer(self, *_: Any, **__: Any) -> Producer:
-        attempts = self._child._settings.max_attempts
-        return Producer(self.broker, self.scheduler, attempts, self.in_hand, self.rejected)
+        return Producer(self.broker, self.scheduler, self._letters(), self.in_hand)
 
     def transactional(self, *_: Any, **__: Any) -> Transactional:
-        attempts = self._child._settings.max_attempts
-        made = Transactional(self.broker, self.scheduler, attempts, self.rejected, last=self.plan.last)
+        made = Transactional(self.broker, self.scheduler, self._letters(), last=self.plan.last)
         self._transactional.append(made)
         return made
+
+    def _letters(self) -> Letters:
+        return Letters(self.oracle, lambda topic: int(self._child._settings.of(topic).max_attempts), self.rejected)
 
     def _given(self, names: List[TopicPartition]) -> None:
         """Of these has to be known what the broker says, and what this slot noted under a commit that the broker has; or where
@@ -228,7 +240,8 @@ class Life:
     def _gone(self, names: List[TopicPartition]) -> None:
         """What of these is in a thread's hand counts no more, whatever becomes of it."""
         running = [*self._child._pool.running(), *self._child._quarantine.running()]
-        self.oracle.forgets([task[2].id for _, task in running if task[2].id.name in names])
+        tasks = [identity(task[2]) for _, task in running]
+        self.oracle.forgets([task for task in tasks if task.name in names])
         self.oracle.forgets(self.in_hand)
 
     def sleep(self, seconds: float) -> None:
@@ -244,39 +257,3 @@ class Life:
     def blamed(self, places: Set[Tuple[str, int, int]]) -> None:
         self._blamed = True
         self.oracle.suspected(places, self.slot.noted, self.slot.called)
-
-    # ---- the handler ----
-
-    def call(self, message: Message, partition: Partition, attempt: int) -> Any:
-        task, chance = message.id, self.broker.chance
-        self.oracle.called(task, self.scheduler.now)
-        what = "return" if self.plan.calm else chance.choice(ENDS + ["send"] * 6 * self._exactly_once)
-        seconds = chance.choice(SECONDS[:4] if self.plan.calm else SECONDS)
-        context = Context(message, partition, attempt)
-        if what == "obey":
-            self.scheduler.wait(60.0, lambda: context.cancelled)
-            what = "cancelled" if context.cancelled else "return"
-        else:
-            self.scheduler.wait(seconds)
-        self.oracle.returned(task, self.scheduler.now, done=what == "return", remembered=not partition.closing.forgotten)
-        return self._ended(task, what)
-
-    def _ended(self, task: Id, what: str) -> Any:
-        if what == "return":
-            return None
-        if what == "send":
-            return Send("results", as_value(task))
-        if what == "cancelled":
-            raise InterruptedError("told to")
-        self.oracle.failures[task] = self.oracle.failures.get(task, 0) + 1
-        if what == "reject":
-            self.rejected.add(task)
-            raise Reject
-        raise Retry(after=self.broker.chance.choice([0.0, 20.0])) if what == "retry" else ValueError
-
-    def apart(self, message: Message, partition: Partition, attempt: int) -> Any:
-        """The same in a task process, which may die."""
-        if not self.plan.calm and self.broker.chance.random() < 0.2:
-            self.rejected.add(message.id)
-            raise TaskDiedError("killed by chance", 0, "")
-        return self.call(message, partition, attempt)

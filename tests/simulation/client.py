@@ -6,18 +6,18 @@ ahead of what `consume` has yet to return.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
 
 from kafka_worker.partitions.stored import Home
-from tests.simulation.broker import NOTHING, TOPIC, Broker, of_value
+from tests.simulation.broker import NOTHING, Broker
 from tests.simulation.fetching import Delivered, Fetching
-from tests.simulation.oracle import Id, TopicPartition
+from tests.simulation.oracle import TopicPartition
 from tests.simulation.scheduler import Scheduler
 
-LATENCY = (0.0, 0.02, 0.7)  # seconds until a commit, or a record, arrives
+LATENCY = (0.0, 0.02, 0.7)  # seconds until a commit arrives
 
 
 class _Commit(NamedTuple):
@@ -36,8 +36,9 @@ class Client:
         self._chance = broker.chance
         self._scheduler = scheduler
         self._on_commit: Callable[..., None] = properties["on_commit"]
+        self._on_error: Callable[..., None] = properties["error_cb"]
         self._callbacks: Dict[str, Callable[..., None]] = {}
-        self._moves = moves
+        self.moves = moves
         self._way: List[_Commit] = []
         self._answers: List[Tuple[Optional[KafkaError], List[ClientPartition]]] = []
         self._fetching = Fetching(broker, lambda: scheduler.now)
@@ -76,11 +77,18 @@ class Client:
         missing = [name for name in self._oracle.keys if name not in self._fetching.next]
         if missing and inside:
             return
-        del self._moves[0]
+        if self._away:  # nobody hears of the group; but a client gives up by itself what it has had for too long
+            if missing or self._chance.random() < 0.7:
+                self.moves[0] = self._broker.away_until + self._chance.choice([0.0, 1.0])
+            else:
+                self._take(sorted(self._fetching.next), "lost")
+            return
+        del self.moves[0]
         if missing:
             self._give(missing)
             return
-        what = self._chance.choice(["revoke", "revoke", "revoke", "lost", "lost"] + ["anew", "anew, unnoticed"] * (not inside))
+        may_be_anew = not (inside or self._broker.topics.delays)
+        what = self._chance.choice(["revoke", "revoke", "revoke", "lost", "lost"] + ["anew", "anew, unnoticed"] * may_be_anew)
         if what == "anew, unnoticed":
             # Where the broker tells no ids, nobody can see it but by offsets that go back.
             went_back = not self._broker.damaged and all(position > 0 for position in self._fetching.position.values())
@@ -102,10 +110,10 @@ class Client:
         for name in missing:
             if self._chance.random() < 0.3:
                 self._broker.elsewhere(name, self._scheduler.now)
-        self._moves.insert(0, self._scheduler.now + self._chance.choice([0.0, 1.0, 5.0]))
+        self.moves.insert(0, self._scheduler.now + self._chance.choice([0.0, 1.0, 5.0]))
         if self._chance.random() < 0.5 and not inside:  # at once
             self._give(missing)
-            del self._moves[0]
+            del self.moves[0]
 
     def _give(self, names: List[TopicPartition]) -> None:
         for name in names:
@@ -119,6 +127,7 @@ class Client:
         self.on_taken(names)
         for name in names:
             self._fetching.begin(name, self._begins.get(name, self._broker.group.get(name, (0, ""))[0]))
+            self._fetching.begins_at[name] = self._scheduler.now + self._chance.choice([0.0, 0.0, 0.02, 0.5, 3.0])
             if name not in self._begins and name in self._broker.pending:
                 self._fetching.waits.add(name)
             self._epoch[name] = self._seen[name] = self._oracle.epochs[name]
@@ -164,19 +173,33 @@ class Client:
         self.arrived()
         self._fetching.look()
         for name in self._fetching.next:
-            if name in self._broker.since and self._epoch[name] == self._oracle.epochs[name]:
+            if self._away and name in self._broker.since:
+                self._broker.since[name] = self._broker.away_until
+            elif name in self._broker.since and self._epoch[name] == self._oracle.epochs[name]:
                 self._oracle.late(name, self._broker.held(name), self._broker.since[name], self._scheduler.now)
+
+    @property
+    def _away(self) -> bool:
+        return self._scheduler.now < self._broker.away_until
+
+    def list_topics(self, topic: str, timeout: float) -> None:
+        """An answer is all that is wanted."""
+        if self._away:
+            self._scheduler.wait(timeout)
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     def _something(self) -> bool:
         now = self._scheduler.now
-        due = [*self._moves[:1], *(commit.arrives for commit in self._way[:1])]
+        due = [*self.moves[:1], *(commit.arrives for commit in self._way[:1])]
         return bool(self._answers or self._fetching.ready()) or any(at <= now for at in due)
 
     def _serve(self, *, inside: bool = False) -> None:
         answers, self._answers = self._answers, []
         for problem, places in answers:
             self._on_commit(problem, places)
-        if self._moves and self._moves[0] <= self._scheduler.now:
+        if self._away and self._chance.random() < 0.1:
+            self._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+        if self.moves and self.moves[0] <= self._scheduler.now:
             self._move(inside=inside)
 
     def _delivered(self, most: int) -> List[Delivered]:
@@ -198,7 +221,7 @@ class Client:
 
     def seek(self, place: ClientPartition) -> None:
         name = (place.topic, place.partition)
-        if name not in self._fetching.next or name in self._fetching.waits or self._chance.random() < 0.1:
+        if name not in self._fetching.next or name in self._fetching.waits or not self._fetching.has_begun(name):
             raise KafkaException(KafkaError(KafkaError._STATE))
         # Of a topic made anew, of which nothing has come yet, a real client tells before that, or nobody can know it.
         self._fetching.begin(name, place.offset if self._epoch[name] == self._oracle.epochs[name] else 0)
@@ -231,8 +254,11 @@ class Client:
             if (place.topic, place.partition) in self._broker.since:
                 self._broker.since[place.topic, place.partition] = self._scheduler.now
         pending = self._broker.pending.intersection((place.topic, place.partition) for place in places)
-        if pending or self._chance.random() < self._broker.silence:
-            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        if pending or self._away or self._chance.random() < self._broker.silence:
+            if self._away or self._chance.random() < 0.3:
+                self._scheduler.wait(min(timeout, max(0.3, self._broker.away_until - self._scheduler.now)))
+            refused = [KafkaError._TIMED_OUT] if self._away else [KafkaError._TIMED_OUT, KafkaError.NOT_COORDINATOR]
+            raise KafkaException(KafkaError(self._chance.choice(refused)))
         stored = [self._broker.group.get((place.topic, place.partition), (NOTHING, "")) for place in places]
         return [ClientPartition(p.topic, p.partition, *each) for p, each in zip(places, stored)]
 
@@ -247,16 +273,18 @@ class Client:
             self._store(commit)
 
     def _store(self, commit: _Commit) -> None:
-        problem = KafkaError(KafkaError.REQUEST_TIMED_OUT) if self._chance.random() < 0.03 else None
+        fails = self._chance.random() < (0.8 if self._away else 0.03)
+        problem = KafkaError(self._chance.choice([KafkaError.REQUEST_TIMED_OUT, KafkaError._TRANSPORT])) if fails else None
+        stored = problem is None or self._chance.random() < 0.2  # an answer may be lost
         names = [(place.topic, place.partition) for place in commit.places]
         # A real broker knows topics by their names only, and would take this: what it can't promise is not asked of us.
         if any(commit.epochs.get(name) != self._oracle.epochs[name] for name in names):
-            problem = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART)
+            problem, stored = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART), False
         self._answers.append((problem, commit.places))
         for name, place in zip(names, commit.places):
-            if problem is None:
+            if stored:
                 self._broker.store(name, place.offset, place.metadata)
-            elif name in self._broker.since:
+            if problem is not None and name in self._broker.since:
                 self._broker.since[name] = self._scheduler.now
 
 
@@ -273,37 +301,3 @@ class Ids:
     def answer(self, patience: float = 0.0) -> Optional[Dict[str, Home]]:
         answer, self._answer = self._answer, None
         return answer
-
-
-class Producer:
-    """In the place of the client's Producer, of one process."""
-
-    def __init__(self, broker: Broker, scheduler: Scheduler, most_attempts: int, in_hand: Set[Id], rejected: Set[Id]) -> None:
-        """`in_hand` holds what is being acknowledged just now; `rejected`: whose dead letter is right at any attempt."""
-        self._broker = broker
-        self._scheduler = scheduler
-        self._most_attempts = most_attempts
-        self._in_hand = in_hand
-        self._rejected = rejected
-        self._way: List[Tuple[float, Id, int, Callable[..., None]]] = []
-
-    def produce(self, topic: str, value: bytes, on_delivery: Callable[..., None], **_rest: Any) -> None:
-        task = of_value(value)
-        if topic.startswith(TOPIC):
-            self._broker.oracle.dead_letter(task, self._most_attempts, rejected=task in self._rejected)
-        arrives = self._scheduler.now + self._broker.chance.choice(LATENCY)
-        self._way.append((arrives, task, self._broker.assignments[task.name], on_delivery))
-
-    def poll(self, _timeout: float) -> None:
-        now = self._scheduler.now
-        due = [each for each in self._way if each[0] <= now]
-        self._way = [each for each in self._way if each[0] > now]
-        for _, task, assignment, on_delivery in due:
-            if self._broker.chance.random() < 0.05:
-                on_delivery(KafkaError(KafkaError._MSG_TIMED_OUT), None)
-                continue
-            ours = assignment == self._broker.assignments[task.name] and task.name in self._broker.since
-            self._in_hand.add(task)
-            self._broker.oracle.outcome(task, now, remembered=ours)
-            on_delivery(None, None)
-            self._in_hand.discard(task)

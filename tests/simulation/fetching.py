@@ -48,6 +48,7 @@ class Fetching:
         self._clock = clock
         self.next: Dict[TopicPartition, int] = {}  # what is assigned, and what is fetched next of it
         self.position: Dict[TopicPartition, int] = {}
+        self.begins_at: Dict[TopicPartition, float] = {}  # what is just assigned: when the client has begun to fetch it
         self.paused: Set[TopicPartition] = set()
         self.waits: Set[TopicPartition] = set()  # until a transaction with offsets of it is over
         self._end: Dict[TopicPartition, int] = {}  # that was fetched, and not told yet
@@ -59,6 +60,10 @@ class Fetching:
         self.next[name] = offset if 0 <= offset <= len(self._keys[name]) else 0
         self.position[name] = NOTHING
         self.anew(name)
+
+    @property
+    def _away(self) -> bool:
+        return self._clock() < self._broker.away_until
 
     def forget(self, name: TopicPartition) -> None:
         """It is assigned no more."""
@@ -72,18 +77,26 @@ class Fetching:
 
     def look(self) -> None:
         """Fetch, as far as it matters: the ends that are reached."""
+        if self._away:
+            return
         for name in self.waits - self._broker.pending:
             self.begin(name, self._broker.group.get(name, (0, ""))[0])
         self.waits &= self._broker.pending
         for name in self.next:
             at = self.next[name] = max(self.next[name], self._broker.low[name])
-            if name not in self.paused and at == len(self._keys[name]) != self._told.get(name):
+            if name not in self.paused and self.has_begun(name) and at == len(self._keys[name]) != self._told.get(name):
                 self._end[name] = at
 
     def ready(self) -> List[TopicPartition]:
         """Partitions of which something would be delivered."""
-        names = [name for name in self.next if name not in self.paused | self.waits]
+        if self._away:
+            return []
+        names = [name for name in self.next if name not in self.paused | self.waits and self.has_begun(name)]
         return [name for name in names if self._is_ready(name, self.next[name])]
+
+    def has_begun(self, name: TopicPartition) -> bool:
+        """Whether it is fetched; before that the client does not take orders for it, either."""
+        return not self._away and self._clock() >= self.begins_at.get(name, 0.0)
 
     def _is_ready(self, name: TopicPartition, at: int) -> bool:
         if self._again.get(name, 0.0) > self._clock():
@@ -104,7 +117,8 @@ class Fetching:
             elif keys[offset] != HOLE:
                 self.position[name] = offset + 1
                 if keys[offset] != MARKER:
-                    out.append(Message(self._broker.oracle.place(name, offset), keys[offset]))
+                    task = self._broker.oracle.place(name, offset)
+                    out.append(Message(task, keys[offset], self._broker.headers.get(task, [])))
             at = offset + 1
         self.next[name] = at
         if self._end.get(name) == at != self._told.get(name) and len(out) < most:

@@ -14,6 +14,7 @@ TopicPartition = Tuple[str, int]
 HOLE, MARKER = b"", b"marker"  # in the place of a key: nothing is delivered of it; the client's position goes past a marker
 LATEST_COMMIT_SECONDS = 16.0  # an interval, two polls of an idle topic, and the broker's time
 LATEST_TRANSACTION_SECONDS = 32.0  # some fail
+SAME_SECONDS = 0.002  # headers tell whole milliseconds
 PAUSED_SECONDS = 8.0  # in which a process goes by an order of an operator: two lazy waits, and some
 
 
@@ -34,6 +35,14 @@ class History:
         self.done: Dict[int, float] = {}  # offset to when it got its outcome
 
 
+class Promise:
+    """What one call sends: these messages have their outcome when all of it is stored."""
+
+    def __init__(self, tasks: List[Id], records: int) -> None:
+        self.tasks = tasks
+        self.missing = set(range(records))
+
+
 class Oracle:
     """Notes, and complains by `fault`."""
 
@@ -42,11 +51,14 @@ class Oracle:
         self.histories: Dict[Tuple[TopicPartition, int], History] = {}
         self.keys: Dict[TopicPartition, List[bytes]] = {}  # by offset
         self.ordering, self.patience = "key", LATEST_COMMIT_SECONDS
+        self.ordering_of: Dict[str, str] = {}  # topics that have one of their own
         self.calls: Set[Id] = set()  # that are running, in a handler, of the process that lives
         self.cancelled: Dict[Id, int] = {}  # attempts that ended because we told them to
         self.failures: Dict[Id, int] = {}  # attempts that failed by themselves
         self.strange: Set[Id] = set()  # calls that began before somebody else had their partition
         self.sent: Set[Id] = set()  # of what the records of a transaction tell
+        self.due: Dict[Id, float] = {}  # of a message in a retry topic: not before
+        self.promises: List[Promise] = []
         self.ordered: Set[Tuple[TopicPartition, int]] = set()  # places that an operator has had parked at any time
         self.pauses: Dict[TopicPartition, float] = {}  # what an operator has paused, and since when that is known
         self.unseen: Set[TopicPartition] = set()  # made anew, and known to the broker alone: commits name the former topic
@@ -79,8 +91,17 @@ class Oracle:
             if keys[offset] not in (HOLE, MARKER) and offset not in history.done
         ]
 
-    def called(self, task: Id, now: float) -> None:
+    def delayed(self, task: Id, origin: Id, due: float) -> None:
+        """A message has gone on to a retry topic."""
+        self.due[task] = due
+        self.failures[task] = self.failures.get(origin, 0)
+
+    def called(self, task: Id, now: float, attempt: int) -> None:
         """A handler is called."""
+        if now < self.due.get(task, now) - SAME_SECONDS:
+            self.fault(f"{task} starts {self.due[task] - now:.3f} s before its time")
+        if attempt > self.failures.get(task, 0) + 1:
+            self.fault(f"{task} starts as attempt {attempt} after {self.failures.get(task, 0)} failures")
         if task.epoch == self.epochs[task.name]:
             keys = self.keys[task.name]
             if task.offset in self.known.get(task.name, ()):
@@ -88,18 +109,19 @@ class Oracle:
             earlier = [
                 offset
                 for offset in self.owed(task.name, task.offset)
-                if self._in_order(keys[offset], keys[task.offset]) and (task.name, offset) not in self.ordered
+                if self._in_order(task.name[0], keys[offset], keys[task.offset]) and (task.name, offset) not in self.ordered
             ]
             if earlier:
-                self.fault(f"{task} starts before {earlier}, and ORDERING is {self.ordering}")
+                self.fault(f"{task} starts before {earlier}, although they are in order")
             if task in self.calls - self.strange:
                 self.fault(f"{task} is called beside itself")
         if now > self.pauses.get(task.name, now) + PAUSED_SECONDS:
             self.fault(f"{task} starts although it is paused")
         self.calls.add(task)
 
-    def _in_order(self, one: bytes, another: bytes) -> bool:
-        return self.ordering == "partition" or (self.ordering == "key" and one == another)
+    def _in_order(self, topic: str, one: bytes, another: bytes) -> bool:
+        ordering = self.ordering_of.get(topic) or self.ordering
+        return ordering == "partition" or (ordering == "key" and one == another)
 
     def returned(self, task: Id, now: float, *, done: bool, remembered: bool) -> None:
         """The call is over. `done`: that is its outcome; `remembered`: and its partition was still the child's."""
@@ -114,6 +136,31 @@ class Oracle:
         parked = (task.name, task.offset) in self.ordered  # so it may be of its call or of its letter: nobody knows
         if remembered and not parked and task.name not in self.unseen:
             self.fresh[task] = now
+
+    def promise(self, tasks: List[Id], records: int) -> List[bytes]:
+        """What a call of these sends: so many values."""
+        self.promises.append(Promise(tasks, records))
+        return [f"{len(self.promises) - 1} {record}".encode() for record in range(records)]
+
+    def promise_of(self, value: bytes) -> Promise:
+        """That of this value."""
+        return self.promises[int(value.split()[0])]
+
+    def is_missing(self, value: bytes) -> bool:
+        """Whether it was not stored yet."""
+        return int(value.split()[1]) in self.promise_of(value).missing
+
+    def failed(self, tasks: Iterable[Id]) -> None:
+        """An attempt of these has failed by itself."""
+        for task in tasks:
+            self.failures[task] = self.failures.get(task, 0) + 1
+
+    def kept(self, value: bytes) -> Tuple[Promise, bool]:
+        """One of them is stored: of what call it is, and whether that was the last."""
+        promise, record = self.promise_of(value), int(value.split()[1])
+        last = promise.missing == {record}
+        promise.missing.discard(record)
+        return promise, last
 
     def dead_letter(self, task: Id, most_attempts: int, *, rejected: bool) -> None:
         """A dead letter is about to be stored."""

@@ -8,13 +8,18 @@ import logging
 import os
 import random
 import tempfile
+import warnings
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
-from tests.simulation.broker import PARTITIONS, TOPIC, Broker
+from kafka_worker.handler.loading import Kind
+from tests.simulation.broker import DELAYS, OTHER, TOPIC, Broker, Topics
 from tests.simulation.child import Host, Life, Plan
+from tests.simulation.handlers import ENDS
 from tests.simulation.oracle import Oracle
 
 MOST_LIVES = 4
+WORLD = {"more": 5, "retention": 1, "damage": 3, "away": 2, "refuses": 2, "down": 2}  # what happens, and how often
+OFTEN = (0, 1, 1, 4)  # times as often in one schedule
 QUIET_SECONDS = 2000.0  # within which the last process has done everything
 
 
@@ -24,11 +29,12 @@ def folder() -> Iterator[str]:
     where = "/dev/shm" if os.path.isdir("/dev/shm") else None
     logging.disable(logging.CRITICAL)
     try:
-        with tempfile.TemporaryDirectory(dir=where) as path:
+        with tempfile.TemporaryDirectory(dir=where) as path, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "coroutine .* was never awaited")  # of a process that was killed before
             yield path
     finally:
+        gc.collect()  # processes that died while they opened their journals, and coroutines in their midst
         logging.disable(logging.NOTSET)
-        gc.collect()  # processes that died while they opened their journals
 
 
 class Schedule:
@@ -39,7 +45,13 @@ class Schedule:
         self._path = os.path.join(path, str(seed))
         os.mkdir(self._path)
         self.oracle = Oracle()
-        self.broker = Broker(self.chance, self.oracle)
+        delays = self.chance.choice([(), (), (), DELAYS, DELAYS[:1]])
+        self._topics = Topics(self.chance.choice([(TOPIC,)] * 3 + [(TOPIC, OTHER)]), delays)
+        # Not a bit of everything each time: what is rare would nearly never meet what is rare.
+        self._kinds = self.chance.choice([[Kind.THREAD]] * 3 + [[Kind.BATCH]] * 2 + [[Kind.ASYNC], list(Kind)])
+        self._ends = self._some_of(ENDS, "return")
+        self._world = self._some_of(WORLD, "more")
+        self.broker = Broker(self.chance, self.oracle, self._topics)
         self.lives: List[str] = []
         self._now = 1000.0
         self._offset_map = self.chance.choice(["on"] * 4 + ["off"])
@@ -54,15 +66,14 @@ class Schedule:
             if problem:
                 return problem
             self._between()
-        calm = self.chance.random() < 0.7
-        end: List[Tuple[float, Dict[str, Any]]] = [(5.0, {"orders": []})]
-        end.append((QUIET_SECONDS, {"stop": {"seconds": 30.0, "leave": True}}))
-        settings = self._settings(60.0)
-        problem = self._live(Plan(self._slot(), -1, [0.1], end, [], self._orders, settings, calm=calm, last=True))
+        problem = self._live(self._last_plan())
         if problem:
             return problem
         missing = self.oracle.missing()
         return f"without an outcome: {missing}" if missing else ""
+
+    def _some_of(self, what: Dict[str, int], always: str) -> Dict[str, int]:
+        return {each: max(int(each == always), number * self.chance.choice(OFTEN)) for each, number in what.items()}
 
     def _live(self, plan: Plan) -> str:
         life = Life(self.broker, self._host, plan, self._now)
@@ -72,23 +83,37 @@ class Schedule:
         self.lives.append(f"{end} after {life.scheduler.steps} steps: {plan}")
         return problem
 
+    def _last_plan(self) -> Plan:
+        """Things go on to happen for a while, and then there is time enough for all that is left."""
+        plan = self._plan()._replace(kill_at=-1, calm=self.chance.random() < 0.5, last=True)
+        stop = {"stop": {"seconds": 30.0, "leave": True}}
+        orders = [(at, word) for at, word in plan.stops if "orders" in word]
+        end = max([60.0, *(at for at, _ in orders)])
+        self._orders = []
+        return plan._replace(stops=[*orders, (end, {"orders": []}), (end + QUIET_SECONDS, stop)])
+
     def _plan(self) -> Plan:
         chance = self.chance
         kill_at = chance.choice([-1, chance.randint(1, 60), chance.randint(1, 400), chance.randint(1, 2000)])
         moves = [0.1, *sorted(chance.uniform(0.1, 60.0) for _ in range(chance.randint(0, 4)))]
-        stop = chance.uniform(0.0, 60.0)
+        stop = chance.uniform(0.0, 60.0) if chance.random() < 0.7 else chance.choice(moves) + chance.uniform(0.0, 3.0)
         stops: List[Tuple[float, Dict[str, Any]]] = [(stop, {"stop": {"leave": chance.random() < 0.5}})]
         if chance.random() < 0.5:
             hurry = {"seconds": chance.choice([0.0, 1.0, 5.0])}
             stops.append((stop + chance.uniform(0.0, 20.0), {"stop": hurry}))
-        world = chance.choices(["more", "retention", "damage"], [5, 1, 3], k=chance.choice([0, 0, 2, 5]))
+        world = chance.choices(list(self._world), list(self._world.values()), k=chance.choice([0, 0, 2, 5]))
         happens = sorted((chance.uniform(0.0, 40.0), what) for what in world)
         orders = self._orders
         times = sorted(chance.uniform(0.0, 40.0) for _ in range(chance.choice([0, 0, 0, 1, 3])))
+        if times and chance.random() < 0.5:  # about when the group gives or takes
+            times = sorted(max(0.0, chance.choice(moves) + chance.uniform(-0.5, 2.0)) for _ in times)
         stops += [(at, {"orders": self._ordered()}) for at in times]
         stops.sort(key=lambda each: each[0])
         settings = self._settings(chance.choice([1.0, 60.0]))
-        return Plan(self._slot(), kill_at, moves, stops, happens, orders, settings, calm=False)
+        return Plan(self._slot(), kill_at, moves, stops, happens, orders, *self._calls(), settings, calm=False)
+
+    def _calls(self) -> Tuple[Kind, Dict[str, int]]:
+        return self.chance.choice(self._kinds), self._ends
 
     def _slot(self) -> int:
         return self.chance.choice([0, 0, 0, 1])
@@ -97,11 +122,28 @@ class Schedule:
         chance = self.chance
         return {
             "drain_seconds": drain_seconds,
-            "ordering": chance.choice(["key", "key", "key", "partition", "none"]),
+            "topics": self._topics.names,
+            "retry_topics": self._topics.delays,
+            "topic_tables": {OTHER: self._own()} if len(self._topics.names) > 1 else {},
+            "ordering": chance.choice(["none"] if self._topics.delays else ["key", "key", "key", "partition", "none", "none"]),
             "delivery": chance.choice(["at-least-once"] * 3 + ["exactly-once"]),
             "offset_map": self._offset_map,
             "max_in_flight": chance.choice([1500, 1500, 4, 2]),
+            "batch_size": chance.choice([2, 4]),
+            "isolation": chance.choice(["none"] * 3 + ["process"]),
+            "breaker_failure_share": chance.choice([0.0, 0.0, 0.5]),
+            "dead_letter_storm_share": chance.choice([0.0, 0.0, 0.5]),
+            "memory_limit": chance.choice(["0", "0", "1G"]),
+            "max_messages_per_second": chance.choice([0.0] * 5 + [2.0]),
         }
+
+    def _own(self) -> Dict[str, Any]:
+        """The settings of the other topic."""
+        chance = self.chance
+        own: Dict[str, Any] = {"max_attempts": chance.choice([1, 5]), "priority": chance.choice([1, 3])}
+        if not self._topics.delays:
+            own["ordering"] = chance.choice(["key", "partition", "none"])
+        return {**own, "threads_share": chance.choice([1.0, 0.5])}
 
     def _ordered(self) -> List[List[Any]]:
         """What is in force when an operator has ordered something more, or taken something back."""
@@ -110,7 +152,8 @@ class Schedule:
             self._orders = chance.sample(self._orders, len(self._orders) - 1)
         else:
             offset = chance.choice([None, None, chance.randrange(12)])
-            place = [TOPIC, chance.randrange(PARTITIONS), offset] if chance.random() < 0.9 else ["", None, None]
+            name = chance.choice(list(self.oracle.keys))
+            place = [*name, offset] if chance.random() < 0.9 else ["", None, None]
             self._orders = [*self._orders, [*place, "why", "who", 0.0, None]]
         return self._orders
 
@@ -121,11 +164,11 @@ class Schedule:
         if what == "world":
             self.broker.happens(chance.choice(["damage", "retention"]), self._now)
         elif what == "more":
-            for name in self.oracle.keys:
+            for name in self._topics.partitions():
                 self.broker.append(name, chance.randint(0, 6))
         elif what == "host":
             self._host = self._another_host()
-        elif what == "anew":
+        elif what == "anew" and not self._topics.delays:
             self.broker.made_anew()
         elif what == "group":
             self.broker.group_deleted()
