@@ -65,7 +65,7 @@ def totals(slots: Iterable[SlotReport], work: Iterable[WorkCount]) -> Totals:
         in_flight=sum(partition.in_flight for partition in partitions),
         done=done["tasks", "done"],
         failed=sum(count for (what, _), count in done.items() if what == "attempts_failed"),
-        dead_letters=done["tasks", "dead_letter"],
+        dead_letters=done["tasks", "dead_letter"] + done["tasks", "parked"],  # those of operators are in that topic, too
         rate=sum(child.rate for child in children),
         retrying=sum(child.retrying for child in children),
         dead_letters_waiting=sum(child.dead_letters_waiting for child in children),

@@ -31,6 +31,7 @@ def test_totals_are_of_the_processes_that_are_there_and_of_the_work_of_all_that_
         WorkCount("attempts_failed", "orders", "ValueError", 2),
         WorkCount("attempts_failed", "orders", "other", 1),
         WorkCount("tasks", "orders", "dead_letter", 4),
+        WorkCount("tasks", "orders", "parked", 1),
     ]
 
     had = child(partitions=[PARTITION, PARTITION._replace(partition=9), PARTITION._replace(partition=10)])
@@ -38,7 +39,7 @@ def test_totals_are_of_the_processes_that_are_there_and_of_the_work_of_all_that_
 
     sums = totals([slot(0), dead, slot(2, child=child(partitions=[late, unknown]))], work)
 
-    assert (sums.done, sums.failed, sums.dead_letters) == (20, 3, 4)
+    assert (sums.done, sums.failed, sums.dead_letters) == (20, 3, 5), "what is parked is a dead letter, too"
     assert (sums.lag, sums.lag_unknown) == (240, 3), "what only a dead process had is not known"
     assert (sums.lag_seconds, sums.in_flight, sums.partitions, sums.running) == (341.0, 9, 3, 2)
 
