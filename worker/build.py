@@ -93,6 +93,7 @@ def parts(
     decisions = Decisions(settings, retries, pool, outbox, member, clock, quarantine, gates, wall)
     stopping, backpressure = Stopping(), Backpressure(settings, clock)
     settling = Settling(pool, quarantine, decisions, clock)
+    decisions.taken_over = settling.ongoing.taken_over
     return Parts(
         pool=pool,
         quarantine=quarantine,

@@ -8,7 +8,7 @@ group has stood still meanwhile: the broker must hold the commit of that very as
 
 from __future__ import annotations
 
-from typing import Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
@@ -23,6 +23,7 @@ from kafka_worker.partitions.task import (
     offset_of,
     partition_of,
 )
+from kafka_worker.partitions.undecided import Returned, Undecided
 from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.pools.runner import Runner
 from kafka_worker.shared import logs
@@ -102,6 +103,16 @@ class Ongoing:
                 return task
         return None
 
+    def taken_over(self, undecided: Undecided) -> List[Task]:
+        """The tasks that wait for the call that has left this: what it returned to be sent is theirs, all of it or none."""
+        held = [self._held[id(task)] for task in undecided.tasks if id(task) in self._held]
+        tasks = [task for _, task in held]
+        if not isinstance(undecided, Returned) or len(held) < len(undecided.tasks) or partition_of(tasks[0]).closing.forgotten:
+            return []
+        for call, _ in held:
+            del self._held[id(call)]
+        return tasks
+
     def turn(self, now: float) -> None:
         """Once in a turn: see what came of the calls that are over."""
         if now >= self._look_at:
@@ -116,7 +127,9 @@ class Ongoing:
         """The same, at once, for whoever waits for them."""
         if not self._held:
             return
+        # In this order: what has just stopped running has left what is to be decided.
         running = {id(task) for _, task in self._all_running()}
+        running.update(self._undecided())
         for name in [name for name in self._held if name not in running]:
             call, task = self._held.pop(name)
             if partition_of(task).closing.forgotten:
@@ -125,6 +138,15 @@ class Ongoing:
                 self._decisions.requeue([task])
             elif finish(task):
                 self._pool.wake(1)
+
+    @property
+    def undecided(self) -> Set[Partition]:
+        """The partitions of those whose call has left something that is still to be decided."""
+        undecided = self._undecided() if self._held else set()
+        return {partition_of(task) for name, (_, task) in self._held.items() if name in undecided}
+
+    def _undecided(self) -> Set[int]:
+        return {id(task) for each in self._pool.undecided.copy() for task in each.tasks}
 
     def forget(self, partition: Partition) -> None:
         """It is no longer ours, or begins anew."""

@@ -45,7 +45,7 @@ class Settling:
         # In this order: what has just stopped running has left its outcome, or is undecided, or is on its way to be stored.
         running = self._waited_for(partitions)
         self.ongoing.collect()
-        if self._decisions.undecided().intersection(partitions):
+        if (self._decisions.undecided() | self.ongoing.undecided).intersection(partitions):
             return False
         settled = [partition.closing.settled(self._highest(running, partition)) for partition in partitions]
         if all(settled) and not any(partition.flow.in_transit for partition in partitions):

@@ -98,6 +98,8 @@ class Decisions:
         self.work = outbox.work
         self.transactions = outbox if isinstance(outbox, Transactions) else None
         self._results = ResultSender(outbox, self.complete, pool.undecided.append)
+        #: Whose it is by now, if the partition has come again meanwhile (`Ongoing` knows).
+        self.taken_over: Callable[[Undecided], List[Task]] = lambda _undecided: []
         suffix, group = settings.dead_letter_suffix, settings.group_id
         self._dead_letters = DeadLetters(outbox, suffix, group, member, self._buried, wall)
         self._decide: Dict[Type[Undecided], Callable[[Any, float], None]] = {
@@ -111,10 +113,11 @@ class Decisions:
         now = self._clock()
         while self._pool.undecided:
             undecided = self._pool.undecided.popleft()
-            partition = undecided.partition
-            if partition.closing.forgotten:  # it is not committed, and runs again where the partition went
-                continue
-            if not partition.void or undecided.left():
+            if undecided.partition.closing.forgotten:
+                undecided.tasks = self.taken_over(undecided)
+                if not undecided.tasks:  # it is not committed, and runs again where the partition went
+                    continue
+            if not undecided.partition.void or undecided.left():
                 self._decide[type(undecided)](undecided, now)
         for task in self._retries.due(now):
             if not self.sleeping.sleeps_on(task, now) and not self._gates.set_aside(task):

@@ -14,6 +14,7 @@ from kafka_worker.partitions.task import why_void
 from kafka_worker.partitions.tracker import Range
 from kafka_worker.recovery.offset_map import encode
 from kafka_worker.shared.configuration.words.place import Place
+from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.ipc.orders import Order
 from kafka_worker.shared.ipc.snapshot import HeadReport, PartitionReport, Waits
 from tests.support.eventually import eventually
@@ -114,6 +115,28 @@ def test_when_it_is_over_nothing_keeps_its_message(bench: Bench, monkeypatch: py
     )  # fmt: skip
 
     assert known == [1, 0]
+
+
+@pytest.mark.parametrize("end", [until, revoke], ids=["it goes on", "it is given up meanwhile"])
+def test_what_it_returns_is_sent_and_it_is_done_with_that(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, end: Callable[..., Step]
+) -> None:
+    bench.call = first = First(lambda: Send("results", "sent"))
+    producer = QuickProducer()
+    monkeypatch.setattr(outbox, "Producer", lambda *_, **__: producer)
+    both = [Message(0, b"key"), Message(1, b"key")]
+    ends = until(lambda: told(bench).watermark == 2) if end is until else revoke()
+
+    bench.play(
+        assign(), lambda _: both, until(lambda: bench.calls), committed(bench), lose(), assign(), lambda _: both,
+        until(lambda: told(bench).in_flight == 2), first.let_go, ends, stop(),
+        ordering="key",
+    )  # fmt: skip
+
+    assert bench.calls.count(0) == 1
+    assert [record["value"] for record in producer.letters] == [b"sent"]
+    assert bench.committed == len(bench.calls)
+    assert bench.parts.ongoing._held == {}
 
 
 def test_it_is_made_again_when_it_fails_or_what_it_returned_means_nothing_any_more(bench: Bench) -> None:
