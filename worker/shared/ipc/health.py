@@ -69,8 +69,8 @@ def conditions(state: str, slots: Iterable[SlotReport], log_untold: int = 0) -> 
     for slot in of_slots:
         if state == STOPPING and not slot.pid:  # it has ended in order, and nobody comes after it
             continue
-        free_soon = Kind.SEAT_TAKEN if state == ROLLING else None
-        told = (each for each in _of_slot(slot) if each[0] is not free_soon)
+        takes_over = state == ROLLING and slot.child is not None and slot.child.stage is Stage.WAITING
+        told = (each for each in _of_slot(slot) if not (takes_over and each[0] in (Kind.SEAT_TAKEN, Kind.NOT_JOINED)))
         found += [Condition(kind.value, slot.slot, f"slot {slot.slot}: {text}") for kind, text in told]
     return found
 

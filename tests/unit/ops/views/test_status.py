@@ -92,10 +92,11 @@ def test_a_process_whose_successor_waits_already_may_stop() -> None:
 
 
 def test_a_roll_that_goes_well_is_no_problem_while_a_seat_changes_hands() -> None:
-    takes_over = slot(child=child(stage=Stage.WAITING, joined=False, seat_holder="process 7"))
+    waits, sits_down = (child(stage=Stage.WAITING, joined=False, seat_holder=holder) for holder in ("process 7", ""))
 
-    assert problems("rolling", takes_over) == []
-    assert len(problems("running", takes_over)) == 1
+    assert problems("rolling", slot(child=waits), slot(1, child=sits_down)) == []
+    assert len(problems("running", slot(child=waits), slot(1, child=sits_down))) == 2
+    assert len(problems("rolling", slot(child=child(joined=False)))) == 1
 
 
 def test_a_process_of_which_an_operator_wanted_one_less_may_finish_what_it_runs() -> None:
