@@ -8,7 +8,17 @@ from typing import Any, Dict, List, Optional
 
 from kafka_worker.ops.explain.words import let_go, messages_wait
 from kafka_worker.shared.configuration.words.place import Place
-from kafka_worker.shared.ipc.snapshot import HeadReport, OrderReport, PartitionReport, SlotReport, Snapshot, as_json, from_json
+from kafka_worker.shared.ipc.health import Kind
+from kafka_worker.shared.ipc.snapshot import (
+    Condition,
+    HeadReport,
+    OrderReport,
+    PartitionReport,
+    SlotReport,
+    Snapshot,
+    as_json,
+    from_json,
+)
 from kafka_worker.shared.ipc.sums import reporting
 
 MOST_NUMBERS = 16  # of partitions that are listed
@@ -20,7 +30,7 @@ class Case:
 
     slot: SlotReport
     partition: PartitionReport
-    problems: List[str] = field(default_factory=list)  # of its slot
+    problems: List[str] = field(default_factory=list)  # of its slot, and what concerns its topic
     answer: Dict[str, Any] = field(default_factory=dict)  # what its process said when it was asked
     offset: Optional[int] = None  # that is asked about; None: the first that is not done
     orders: List[OrderReport] = field(default_factory=list)  # to park what is asked about, or anything of the partition
@@ -100,7 +110,7 @@ def cases(snapshot: Snapshot, place: Place) -> List[Case]:
         Case(
             slot,
             partition,
-            [each.text for each in snapshot.conditions if each.slot == slot.slot],
+            [each.text for each in snapshot.conditions if _concerns(each, slot, place.topic)],
             offset=place.offset,
             orders=[
                 each
@@ -116,6 +126,14 @@ def cases(snapshot: Snapshot, place: Place) -> List[Case]:
         if partition.topic == place.topic and place.partition in (None, partition.partition)
     ]
     return sorted(found, key=lambda case: case.partition.partition)
+
+
+def _concerns(condition: Condition, slot: SlotReport, topic: str) -> bool:
+    """Whether it may be why something of this topic stands still there."""
+    if condition.slot is not None:
+        return condition.slot == slot.slot
+    is_missing = condition.kind == Kind.TOPIC_MISSING.value and f"no topic {topic}:" in condition.text
+    return is_missing or condition.kind == Kind.SUPERVISOR.value
 
 
 def owned(snapshot: Snapshot, place: Place) -> str:

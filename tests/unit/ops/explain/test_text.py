@@ -148,6 +148,14 @@ def test_an_order_to_park_is_told_of_its_message_and_of_the_partition() -> None:
     assert [told(offset) for offset in (None, 150, 120)] == [True, True, False]
 
 
+def test_of_a_topic_that_is_missing_it_is_said_that_it_is_and_of_others_it_is_not() -> None:
+    service = snapshot(slot(3, child=child(partitions=[STUCK], missing_topics=["orders", "returns"])))
+
+    (found,) = cases(service, Place("orders", 5))
+
+    assert [problem.partition(":")[0] for problem in found.problems] == ["there is no topic orders"]
+
+
 def test_of_a_topic_the_partitions_are_told_of_which_something_waits_and_of_the_others_the_number() -> None:
     rest = PARTITION._replace(
         head=None, committed=220, watermark=220, end=220, lag=0, in_flight=0, queued=0, done_beyond=0, paused=False
