@@ -39,7 +39,7 @@ class Heartbeat:
         self._rate, self._use = Rate(now), Use(now)
         self._turn = (0.0, 0.0)  # the consumer thread's last turn that we saw, and when, in our awake seconds
 
-    def told(self) -> Dict[str, object]:
+    def message(self) -> Dict[str, object]:
         """What there is to say at this moment."""
         threads = [*self._pool.threads, *self._quarantine.threads]
         running = self._loop.shown()

@@ -261,7 +261,7 @@ class ConsumerLoop:
         consumer, why = self._consumer, self._parts.gates.why
         excused = in_callback or consumer.away or not consumer.joined or self.stopping is not None
         reports = [(p, p.report(consumer.end(p.name), why(p), fetched=not excused)) for p in self._ownership.assignment]
-        reports = self._heads.told(reports, now)
+        reports = self._heads.added_to(reports, now)
         if excused:
             self._standstills.excuse(reports, None if consumer.away else consumer.ends, now)
             return [report for _, report in reports]
@@ -271,7 +271,7 @@ class ConsumerLoop:
         if consumer.ends.unanswered:
             consumer.brokers.doubt()
         missing = self._ownership.missing_topics
-        return self._standstills.told(reports, consumer.ends, now, consumer.brokers.is_slow, missing)
+        return self._standstills.added_to(reports, consumer.ends, now, consumer.brokers.is_slow, missing)
 
     def _works(self) -> List[Work]:
         own = self._ownership
@@ -304,5 +304,5 @@ class ConsumerLoop:
             parked=self._steering.parking.reports(),
             orders_known=self._steering.known,
             lost=self._ownership.losses.reports(),
-            work=[each for work in self._works() for each in work.told()],
+            work=[each for work in self._works() for each in work.counts()],
         )

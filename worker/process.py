@@ -198,7 +198,7 @@ class ChildProcess:
         if self._journal is not None and not self._ended_by_handlers(code):
             self._journal.note_own_end()
         self._stage.move(Stage.CLOSED)
-        self._channel.send(self._heartbeat.told())  # without it, exit 0 would not be believed
+        self._channel.send(self._heartbeat.message())  # without it, exit 0 would not be believed
         if self._orphaned:  # else the supervisor does it
             orphans.end_left_behind(os.getpid(), leader_ends=True)
         return code
@@ -289,4 +289,4 @@ class ChildProcess:
             if self._stage.now is Stage.CONSUMING:
                 self._upkeep.check()
             if self._channel.free():
-                self._channel.send(self._heartbeat.told())
+                self._channel.send(self._heartbeat.message())

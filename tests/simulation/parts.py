@@ -96,7 +96,7 @@ class SimulatedChild(ChildProcess):
         self._upkeep = Upkeep(settings, pool, clock, resident=lambda: 0)
         self._time_limits = TimeLimits(settings, self._loop.running, life.host.suspects, clock)
         # Nobody hears it here, and it would take a third of the time.
-        self._heartbeat: Any = SimpleNamespace(told=dict, poll_age=lambda: 0.0)
+        self._heartbeat: Any = SimpleNamespace(message=dict, poll_age=lambda: 0.0)
 
 
 def _pool(settings: Settings, life: Life) -> Pool:

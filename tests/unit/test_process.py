@@ -70,7 +70,7 @@ class Bench:
         self.child._loop = self.loop
         self.child._pool = SimpleNamespace(start=lambda: None)
         self.child._time_limits = SimpleNamespace(check=lambda: False)
-        self.child._heartbeat = SimpleNamespace(told=lambda: {"report": {}}, poll_age=lambda: 0.0)
+        self.child._heartbeat = SimpleNamespace(message=lambda: {"report": {}}, poll_age=lambda: 0.0)
         self.child._journal = SimpleNamespace(note_own_end=lambda: self.ends.append("own will"))
         self.child._stage.move(Stage.WAITING)
 

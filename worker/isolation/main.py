@@ -34,7 +34,7 @@ from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.foreign.answers import Send
 from kafka_worker.shared.foreign.errors import UndecodableError, causes_of
-from kafka_worker.shared.foreign.exceptions import RemoteTraceback, copied, told
+from kafka_worker.shared.foreign.exceptions import RemoteTraceback, as_data, copied
 from kafka_worker.shared.ipc.channel import Channel, Message
 from kafka_worker.shared.ipc.startup import received_settings
 from kafka_worker.shared.leaving import leave
@@ -208,7 +208,7 @@ class TaskMain:
             results = sends_of(returned, ())
         except BaseException as problem:  # SystemExit and KeyboardInterrupt too: the task has failed, not the process
             error = copied(problem)
-            return "raised", {**told(error), "headers": message.given}, _calls(partition, error)
+            return "raised", {**as_data(error), "headers": message.given}, _calls(partition, error)
         if results:
             return "send", [_fields(send) for send in results.sends], _calls(partition)
         return "done", returned, _calls(partition)
@@ -275,6 +275,6 @@ def _calls(partition: Partition, raised: Optional[BaseException] = None) -> List
     ended = partition.dependencies.ended
     taken = [ended.popleft() for _ in range(len(ended))]  # threads of the handler's own may still add to it
     return [
-        (name, began, None if error is None else told(error), error is not None and any(error is cause for cause in causes))
+        (name, began, None if error is None else as_data(error), error is not None and any(error is cause for cause in causes))
         for name, _topic, _closing, began, error, _before in taken
     ]

@@ -28,7 +28,7 @@ class RunningService(NamedTuple):
         return control.ask(self.path, {"command": command, **request})
 
 
-def told(settings: Settings, command: Callable[[RunningService], int]) -> int:
+def exit_code_of(settings: Settings, command: Callable[[RunningService], int]) -> int:
     """The exit code of a command that asks the service; that nobody answers is told in words."""
     try:
         return command(find(settings))

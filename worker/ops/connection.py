@@ -58,7 +58,7 @@ class PropertyError(Exception):
 Client = TypeVar("Client", bound="Connection")
 
 
-def told(settings: Settings, client: Type[Client], command: Callable[[Client], int]) -> int:
+def exit_code_of(settings: Settings, client: Type[Client], command: Callable[[Client], int]) -> int:
     """The exit code of a command that asks a cluster by such a client; why it can't is told in words."""
     try:
         with client(settings) as connected:

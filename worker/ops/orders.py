@@ -22,7 +22,7 @@ DONE, REFUSED = 0, 1  # exit codes
 
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
-    return asking.told(configuration.settings, lambda found: _run(configuration, found))
+    return asking.exit_code_of(configuration.settings, lambda found: _run(configuration, found))
 
 
 def _run(configuration: Configuration, found: asking.RunningService) -> int:
@@ -91,7 +91,7 @@ def _parked(request: OrderRequest, answer: Dict[str, Any]) -> int:
 
 def _former(answer: Dict[str, Any]) -> str:
     """What was in force before: somebody else may have ordered it."""
-    lines = told([from_json(OrderReport, each) for each in answer.get("former", [])])
+    lines = in_lines([from_json(OrderReport, each) for each in answer.get("former", [])])
     return safe("\n".join(["", "Until now:", *lines])) if lines else ""
 
 
@@ -121,7 +121,7 @@ def what(order: OrderReport) -> str:
     return "paused" if order.offset is None else "being parked" if order.sent else "to be parked"
 
 
-def told(orders: Sequence[OrderReport]) -> List[str]:
+def in_lines(orders: Sequence[OrderReport]) -> List[str]:
     """Each in a line, as status says it."""
     return [f"  {what(each)}: {place_of(each)}, {_since(each)}: {each.reason}" for each in orders]
 

@@ -176,7 +176,7 @@ class Decisions:
     def retries(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, float, Optional[float]]]:
         """Those of these offsets that wait for their next attempt, or for their time: each with when it is due (monotonic
         seconds), and that time, if it is what it waits for (seconds since 1970)."""
-        return self.sleeping.told(wanted, self._clock())
+        return self.sleeping.waiting(wanted, self._clock())
 
     def unsent(self, wanted: Mapping[Partition, int]) -> List[Tuple[Task, bool]]:
         """Those of these offsets of which something waits to be sent, each with whether the broker has refused it."""

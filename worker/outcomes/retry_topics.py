@@ -19,7 +19,7 @@ from kafka_worker.shared.configuration.failure_settings import retry_topic, seco
 from kafka_worker.shared.events import Event, about
 from kafka_worker.shared.foreign import retry_headers
 from kafka_worker.shared.foreign.headers import readable_headers
-from kafka_worker.shared.foreign.retry_headers import OURS, PREFIX, told
+from kafka_worker.shared.foreign.retry_headers import OURS, PREFIX, numbers_of
 
 log = logs.logger(__name__)
 
@@ -142,7 +142,7 @@ class RetryTopics:
         """What a task really is that was delivered from a retry topic; `now`: monotonic."""
         offset, segment, message, lane, _attempt, partition = task
         first = partition.retries_of
-        said, wall = told(readable_headers(message), first), self._wall()
+        said, wall = numbers_of(readable_headers(message), first), self._wall()
         if not said:
             log.warning(
                 "%s carries none of our headers: it runs now, as a first attempt",

@@ -63,7 +63,7 @@ class Sleeping:
         """For how many more it is not to run; 0: it is due."""
         return max(self.topics.sleeps(task, now), self._early(task))
 
-    def told(self, wanted: Mapping[Partition, int], now: float) -> List[Tuple[Task, float, Optional[float]]]:
+    def waiting(self, wanted: Mapping[Partition, int], now: float) -> List[Tuple[Task, float, Optional[float]]]:
         """Those of these offsets that wait: each with when it is due, and the time of its header, if it is that which it waits
         for (seconds since 1970)."""
         return [

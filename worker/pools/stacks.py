@@ -69,7 +69,7 @@ def checked(said: Any) -> PlainCalls:
     return [each for each in found[-MOST_CALLS:] if tuple(map(type, each)) == (str, int, str, str)]
 
 
-def told(calls: Calls) -> str:
+def text(calls: Calls) -> str:
     """For the log."""
     if not calls:
         return "(no stack: it has ended)"

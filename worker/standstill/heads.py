@@ -46,7 +46,7 @@ class Heads:
         self._wall = wall
         self._known: Dict[Partition, Tuple[HeadReport, float]] = {}  # as of the last look; since when it is the head
 
-    def told(self, reported: List[Reported], now: float) -> List[Reported]:
+    def added_to(self, reported: List[Reported], now: float) -> List[Reported]:
         """The reports, with their heads, how old these are, and how much runs."""
         places = self.places({partition: report.watermark for partition, report in reported if report.in_flight})
         running = Counter(partition_of(self._now(task)) for _, task in self._all_running() if not is_void(task))

@@ -85,7 +85,7 @@ class Standstills:
         self._is_slow: Callable[[TopicPartition], bool]
         self._missing: Collection[str] = ()
 
-    def told(
+    def added_to(
         self,
         reported: List[Reported],
         ends: Ends,

@@ -89,5 +89,5 @@ class Rest:
         """That it does not come, with what keeps it away."""
         lines = ["the worker has not come to rest (`patience` gives it more time, and what is begun by `start` may run on):"]
         for thread, task in self._bench.waited_for(let_run):
-            lines += [f"{in_words(task)} runs in {thread.name}:", stacks.told(stacks.of_handler(thread.calls()))]
+            lines += [f"{in_words(task)} runs in {thread.name}:", stacks.text(stacks.of_handler(thread.calls()))]
         return NotAtRestError("\n".join([*lines, *map(repr, self._bench.results())]))

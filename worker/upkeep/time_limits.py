@@ -87,7 +87,7 @@ class TimeLimits:
         words = (in_words(task), overrun.seconds, overrun.thread.name, attempt_of(task), what)
         text = "%s, running for %.1f s in %s (attempt %d): longer than %s"
         # A task process logs its own, when it hears of it.
-        stack = None if self._apart or overrun.thread.apart else stacks.told(overrun.thread.calls())
+        stack = None if self._apart or overrun.thread.apart else stacks.text(overrun.thread.calls())
         log.log(level, text, *words, extra=about(Event.TASK_LATE, **facts_of(task), stack=stack))
 
 

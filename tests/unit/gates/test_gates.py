@@ -18,7 +18,7 @@ from kafka_worker.partitions.queues import FirstComeFirstServed, InOrderOfOffset
 from kafka_worker.partitions.task import mark_open, with_attempt
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import UndecodableError
-from kafka_worker.shared.foreign.exceptions import copied, rebuilt, told
+from kafka_worker.shared.foreign.exceptions import as_data, copied, rebuilt
 from tests.unit.fakes import TOPIC, Message, some_settings
 from tests.unit.gates.bench import NOBODYS, OPEN_SECONDS, PROBES, Bench, offsets
 
@@ -225,8 +225,8 @@ def caused(error: BaseException, cause: BaseException) -> BaseException:
         (ssl.SSLCertVerificationError(), None, True),
         (caused(ValueError("no price"), ConnectionError("refused")), None, True),
         (caused(ValueError("no price"), KeyError("price")), None, False),
-        (rebuilt(told(KeyError("id"))), None, False),
-        (rebuilt(told(JsonError())), None, True),
+        (rebuilt(as_data(KeyError("id"))), None, False),
+        (rebuilt(as_data(JsonError())), None, True),
     ],
 )
 def test_errors_of_data_do_not_count_and_those_of_input_and_output_do(error: Any, ignored: Any, counts: bool) -> None:

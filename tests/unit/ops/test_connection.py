@@ -15,7 +15,7 @@ from kafka_worker.ops.connection import (
     Connection,
     NoBrokerError,
     PropertyError,
-    told,
+    exit_code_of,
 )
 from tests.unit.fakes import some_settings
 
@@ -60,7 +60,7 @@ def test_that_it_was_interrupted_is_not_told_as_something_that_could_not_be_done
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        told(some_settings(), Connection, command)
+        exit_code_of(some_settings(), Connection, command)
 
 
 @pytest.mark.parametrize(("others", "code", "words"), [(True, NOT_ALL, "`check` says which"), (False, NO_BROKER, "No broker")])
@@ -76,5 +76,5 @@ def test_that_one_broker_of_several_does_not_answer_is_not_told_as_that_none_doe
 
     monkeypatch.setattr(Connection, "_asked_for_topics", asked_for_topics)
 
-    assert told(some_settings(), Connection, command) == code
+    assert exit_code_of(some_settings(), Connection, command) == code
     assert words in capsys.readouterr().err

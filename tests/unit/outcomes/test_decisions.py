@@ -322,7 +322,7 @@ def test_what_waits_and_what_became_dead_letters_is_counted(table: Table) -> Non
     assert refused == (Counts(failed=2, retrying=1, dead_letters=0, unstored_letters=1), False)
     assert waiting == [WorkCount("retries_waiting", "topic", "", 1), WorkCount("dead_letters_unstored", "topic", "", 1)]
     assert (decisions.counts(), decisions.busy(table.now)) == (Counts(2, 0, 1, 0), False)
-    assert [(each.what, each.topic, each.kind, each.count) for each in decisions.work.told()] == [
+    assert [(each.what, each.topic, each.kind, each.count) for each in decisions.work.counts()] == [
         ("attempts_failed", "topic", "ValueError", 1),
         ("attempts_failed", "topic", "Reject", 1),
         ("messages_sent", "", "topic.dlq", 1),

@@ -190,5 +190,5 @@ def test_the_stack_of_a_call_shows_where_it_waits_or_blocks_the_loop(place: str)
     work = Work(1)
     with looping(call) as pool:
         work.give(pool, work.task(0))
-        eventually(lambda: pool.running() and "in " + place in stacks.told(pool.running()[0][0].calls()), 5, "it is there")
+        eventually(lambda: pool.running() and "in " + place in stacks.text(pool.running()[0][0].calls()), 5, "it is there")
         release.set()

@@ -54,7 +54,7 @@ def test_a_thread_that_has_ended_is_nowhere() -> None:
     ended.start()
     ended.join()
 
-    assert stacks.told(stacks.of_thread(ended.ident or 0)) == "(no stack: it has ended)"
+    assert stacks.text(stacks.of_thread(ended.ident or 0)) == "(no stack: it has ended)"
 
 
 @pytest.mark.parametrize("collects", [True, False])

@@ -57,10 +57,10 @@ class Bench:
             self.now += 0.5
             reported = [(self.partition, self.partition.report(-1))]
             ends, missing = cast("Ends", self.ends), self.missing
-            told = self.standstills.told(reported, ends, self.now, lambda _: self.slow, missing)[0].stalled
+            told = self.standstills.added_to(reported, ends, self.now, lambda _: self.slow, missing)[0].stalled
         return told
 
     def head(self, end: int = -1) -> PartitionReport:
         """What is told now of the partition, which ends there."""
         reported = [(self.partition, self.partition.report(end, self.parts.gates.why(self.partition)))]
-        return self.heads.told(reported, self.now)[0][1]
+        return self.heads.added_to(reported, self.now)[0][1]

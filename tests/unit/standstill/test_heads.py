@@ -350,7 +350,7 @@ def test_a_report_costs_nothing_worth_mentioning_with_all_that_may_be_in_flight(
     costs = []
     for _ in range(10):
         began = time.thread_time()
-        told = bench.heads.told(reported, bench.now)
+        told = bench.heads.added_to(reported, bench.now)
         costs.append((time.thread_time() - began) * 1000)
 
     assert {report.head.waits for _, report in told if report.head} == {Waits.RETRY}
@@ -361,7 +361,7 @@ def test_nothing_of_a_partition_that_went_away_is_remembered(bench: Bench) -> No
     bench.take(HEAD)
     bench.head()
 
-    bench.heads.told([], bench.now)
+    bench.heads.added_to([], bench.now)
 
     assert bench.heads._known == {}
 

@@ -296,7 +296,7 @@ def test_the_rest_of_the_report_stays(bench: Bench) -> None:
     bench.look(SECONDS + 1)
     before = bench.partition.report(9)
 
-    (after,) = bench.standstills.told([(bench.partition, before)], cast("Ends", bench.ends), bench.now, lambda _: False)
+    (after,) = bench.standstills.added_to([(bench.partition, before)], cast("Ends", bench.ends), bench.now, lambda _: False)
 
     assert after.stalled
     assert after._replace(stalled="") == before

@@ -153,7 +153,7 @@ def test_it_becomes_a_letter_wherever_it_is_and_its_key_goes_on(
     assert bench.partition.tracker.is_done(HERE)
     assert HERE + 1 in bench.queued
     assert HERE not in bench.queued
-    counted = {(each.what, each.kind): each.count for each in bench.parts.decisions.work.told() if each.kind == "parked"}
+    counted = {(each.what, each.kind): each.count for each in bench.parts.decisions.work.counts() if each.kind == "parked"}
     assert counted == {("tasks", "parked"): 1, ("dead_letters", "parked"): 1}
 
 

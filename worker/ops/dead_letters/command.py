@@ -12,7 +12,7 @@ import itertools
 import json
 from typing import List
 
-from kafka_worker.ops.connection import NOT_ALL, told
+from kafka_worker.ops.connection import NOT_ALL, exit_code_of
 from kafka_worker.ops.dead_letters import text
 from kafka_worker.ops.dead_letters.cluster import Cluster
 from kafka_worker.ops.dead_letters.letter import Listed
@@ -31,7 +31,7 @@ SHOWN = 50  # letters of a list without --limit
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
     settings, wanted = configuration.settings, configuration.asked.letters or DeadLetterRequest("list")
-    return told(settings, Cluster, lambda cluster: _run(settings, wanted, cluster))
+    return exit_code_of(settings, Cluster, lambda cluster: _run(settings, wanted, cluster))
 
 
 def _run(settings: Settings, wanted: DeadLetterRequest, cluster: Cluster) -> int:

@@ -22,7 +22,7 @@ TOLD, NOT_TOLD = 0, 1  # exit codes
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
     command = _stacks if configuration.asked.command == "stacks" else _explain
-    return asking.told(
+    return asking.exit_code_of(
         configuration.settings, lambda found: command(found, from_json(Snapshot, found.snapshot), configuration)
     )
 

@@ -42,7 +42,7 @@ def paragraph(case: Case) -> str:
     lines = [_first(case), *_of_sought(case), *_behind(case), f"  lag {of_lag(case.partition)}"]
     if case.partition.pause:
         lines.append(f"  paused by an operator: {case.partition.pause}")
-    lines += orders.told(case.orders)
+    lines += orders.in_lines(case.orders)
     if case.slot.heartbeat_age > STALE_SECONDS:
         lines.append(f"  as of {duration(case.slot.heartbeat_age)} ago: its process says nothing since")
     lines += [f"  {problem}" for problem in case.problems]

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Dict, List, Tuple
 
 from kafka_worker.kafka.properties import consumer_properties
-from kafka_worker.ops.connection import NOT_ALL, BrokerError, told
+from kafka_worker.ops.connection import NOT_ALL, BrokerError, exit_code_of
 from kafka_worker.ops.lag.group import Group
 from kafka_worker.ops.lag.rows import Member, Offsets, Row, first_undone, oldest, rows, total, uneven
 from kafka_worker.ops.tables import Columns, duration, table
@@ -38,7 +38,7 @@ COLUMNS: Columns = (
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
     settings = configuration.settings
-    return told(settings, Group, lambda group: _run(settings, group, as_json=configuration.asked.as_json))
+    return exit_code_of(settings, Group, lambda group: _run(settings, group, as_json=configuration.asked.as_json))
 
 
 def _run(settings: Settings, group: Group, *, as_json: bool) -> int:

@@ -17,7 +17,7 @@ HEALTHY, DEGRADED = 0, 1  # exit codes
 
 def run(configuration: Configuration) -> int:
     """The command; its exit code."""
-    return asking.told(configuration.settings, lambda found: _run(configuration, found.snapshot))
+    return asking.exit_code_of(configuration.settings, lambda found: _run(configuration, found.snapshot))
 
 
 def _run(configuration: Configuration, snapshot: Dict[str, Any]) -> int:

@@ -39,7 +39,7 @@ def text(snapshot: Snapshot) -> str:
     if sums.suspects:
         lines.append(f"suspects {sums.suspects}: ran when a process died, and are run apart, each alone")
     lines += ["  problem: " + problem for problem in snapshot.problems]
-    lines += orders.told(snapshot.orders)
+    lines += orders.in_lines(snapshot.orders)
     lines += _behind(snapshot.slots)
     lines += _replaced(snapshot.slots)
     lines += [f"  to be recycled: slot {slot}: {wish}" for slot, wish in _to_be_recycled(snapshot.slots)]

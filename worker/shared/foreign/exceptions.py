@@ -31,7 +31,7 @@ LONGEST = 32_000  # characters of a text or a traceback that cross
 _OURS: Tuple[Type[Exception], ...] = (InabilityError, InvalidMessageError, TooLongError, UndecodableError, Reject, Retry)
 _COPY = "copied_as"  # in the dictionary of an error
 
-Told = Dict[str, Any]
+Data = Dict[str, Any]
 
 
 class RemoteTraceback(PlainError):  # noqa: N818 (a text, not an error)
@@ -46,8 +46,8 @@ class RemoteError(CopiedError):
     """Stands for an exception that a handler raised. Its class has the name of the original's; only isinstance of the real
     class says no, unless that is one of ours."""
 
-    def __init__(self, data: Told) -> None:
-        """`data`: what `told` told."""
+    def __init__(self, data: Data) -> None:
+        """`data`: what `as_data` made."""
         Exception.__init__(self, data["text"])
         self.names = tuple(data["names"])
         self.causes = tuple(map(rebuilt, data["causes"]))
@@ -62,7 +62,7 @@ def copied(error: BaseException) -> Exception:
     if issubclass(type(error), PlainError):
         return error  # type: ignore[return-value]
     try:
-        copy = rebuilt(told(error))
+        copy = rebuilt(as_data(error))
         copy.causes += tuple(before for before in map(_before, causes_of(error)) if before is not None)
     except BaseException as problem:  # out of memory, or a process that forbids all that
         text = f"{names_of(error)[0]}, and telling of it raised {names_of(problem)[0]}"
@@ -78,7 +78,7 @@ def noted(error: BaseException) -> Exception:
     return copy
 
 
-def told(error: BaseException) -> Told:
+def as_data(error: BaseException) -> Data:
     """The exception as data that `marshal` takes."""
     ours = next((kind.__name__ for kind in _OURS if issubclass(type(error), kind)), "")
     causes = [_data(names_of_class(cause), text_of(cause)) for cause in causes_of(error)[1:]]
@@ -86,8 +86,8 @@ def told(error: BaseException) -> Told:
     return _data(names, text_of(error), ours, traceback_of(error, LONGEST), _wish(error) if ours else None, causes)
 
 
-def rebuilt(data: Told) -> RemoteError:
-    """What `told` told of, to be raised here."""
+def rebuilt(data: Data) -> RemoteError:
+    """What `as_data` made, to be raised here."""
     return _stand_in(data["names"][0], data["ours"])(data)
 
 
@@ -97,7 +97,7 @@ def without_traceback(error: BaseException) -> RemoteError:
     return rebuilt(_data(names, text, trace=f"{names[0]}: {text}"))
 
 
-def _data(names: Tuple[str, ...], text: str, ours: str = "", trace: str = "", after: Any = None, causes: Any = ()) -> Told:
+def _data(names: Tuple[str, ...], text: str, ours: str = "", trace: str = "", after: Any = None, causes: Any = ()) -> Data:
     return {
         "names": names, "text": text[:LONGEST], "ours": ours, "traceback": trace, "after": after, "causes": causes,
     }  # fmt: skip

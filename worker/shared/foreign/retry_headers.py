@@ -17,7 +17,7 @@ MOST_DIGITS = 18
 _LATEST = (1 << 63) - 1  # a timestamp, as Kafka has it: some producers write nanoseconds, which have 19 digits
 
 
-def told(headers: Iterable[Tuple[str, Any]], first: str) -> Dict[str, int]:
+def numbers_of(headers: Iterable[Tuple[str, Any]], first: str) -> Dict[str, int]:
     """The numbers of our headers of a message that came from topic `first`; nothing unless all are there and fit, because then
     they are not ours."""
     given = dict(headers)
@@ -31,7 +31,7 @@ def due_at(message: Any, first: str, *, scheduled: bool) -> float:
     """When a message, as it was delivered, should run at the earliest, in seconds since 1970: when it was produced; one of a
     retry topic, whose messages came from the topic `first`, when its wait is over; one with a time of its own (`scheduled`: it
     may have one), then. Not above 0: not known."""
-    said = told(readable_headers(message), first) if first else {}
+    said = numbers_of(readable_headers(message), first) if first else {}
     due = float(said.get("due-at", message.timestamp()[1]) / 1000)
     return not_before(message, due) if scheduled else due
 

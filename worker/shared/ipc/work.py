@@ -32,7 +32,7 @@ class Work:
         key = what, topic, kind if kind in kinds else OTHER
         self._counts[key] = self._counts.get(key, 0) + count
 
-    def told(self) -> List[WorkCount]:
+    def counts(self) -> List[WorkCount]:
         """All of them."""
         return [WorkCount(*key, count) for key, count in self._counts.items()]
 
@@ -58,6 +58,6 @@ class WorkOfAll:
         """The process is gone; the next one of this number begins anew."""
         self._heard.pop(pid, None)
 
-    def told(self) -> List[WorkCount]:
+    def counts(self) -> List[WorkCount]:
         """The sums."""
-        return self._sum.told()
+        return self._sum.counts()

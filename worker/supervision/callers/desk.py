@@ -79,7 +79,7 @@ class Desk:
 
     def snapshot(self) -> Snapshot:
         """The service as it is now."""
-        settings, state, now, lost, work = self._settings, self._state(), time.monotonic(), logs.lost(), self._work.told()
+        settings, state, now, lost, work = self._settings, self._state(), time.monotonic(), logs.lost(), self._work.counts()
         slots = each_partition_once([self._slots[number].report(now, self._awake.seconds) for number in sorted(self._slots)])
         conditions = [
             *health.conditions(state, slots, lost.untold), *self._http.conditions(), *self.standing.conditions(),

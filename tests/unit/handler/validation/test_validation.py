@@ -12,7 +12,7 @@ from kafka_worker.handler.validation import validation
 from kafka_worker.handler.validation.schema import COUNTED, DEEPEST, SchemaError
 from kafka_worker.handler.validation.validation import decoder_for
 from kafka_worker.shared.foreign.errors import InvalidMessageError, TooLongError, UndecodableError, names_of
-from kafka_worker.shared.foreign.exceptions import rebuilt, told
+from kafka_worker.shared.foreign.exceptions import as_data, rebuilt
 from kafka_worker.shared.settings import Settings
 from tests.unit.fakes import some_settings
 
@@ -127,7 +127,7 @@ def test_a_refusal_is_one_printable_line_of_at_most_500_characters(name: str) ->
 
 @pytest.mark.parametrize("error", [invalid(["a"], "wrong"), TooLongError("12 bytes"), UndecodableError("no JSON")])
 def test_what_is_wrong_with_a_message_arrives_from_a_task_process_as_what_it_is(error: UndecodableError) -> None:
-    arrived = rebuilt(told(error))
+    arrived = rebuilt(as_data(error))
 
     assert isinstance(arrived, type(error))
     assert (names_of(arrived), str(arrived)) == (names_of(error), str(error))

@@ -16,7 +16,7 @@ import pytest
 from kafka_worker.outcomes.retry import RetryPolicy
 from kafka_worker.shared.foreign.answers import Reject, Retry
 from kafka_worker.shared.foreign.errors import CopiedError, causes_of, names_of, text_of, traceback_of
-from kafka_worker.shared.foreign.exceptions import copied, noted, told
+from kafka_worker.shared.foreign.exceptions import as_data, copied, noted
 from tests.unit.fakes import some_settings
 
 
@@ -67,7 +67,7 @@ def test_whatever_an_error_does_when_it_is_asked_its_copy_answers_in_plain_text(
 
     answers: List[Any] = [*names_of(copy), text_of(copy), traceback_of(copy, 1000), str(copy), *map(text_of, causes_of(copy))]
     assert {type(answer) for answer in answers} == {str}
-    assert marshal.loads(marshal.dumps(told(copy)))
+    assert marshal.loads(marshal.dumps(as_data(copy)))
     logging.getLogger("test").error("failed", exc_info=copy)
     assert isinstance(copy, CopiedError)
 

@@ -17,7 +17,7 @@ Event = Union[int, Tuple[int, List[WorkCount]]]
 
 
 def counts(of: WorkOfAll) -> Counts:
-    return {(each.topic, each.kind): each.count for each in of.told()}
+    return {(each.topic, each.kind): each.count for each in of.counts()}
 
 
 def reported(numbers: List[int]) -> List[WorkCount]:
@@ -59,6 +59,6 @@ def test_kinds_are_bounded_and_what_is_beyond_is_counted_as_other(kinds: List[in
     for kind in kinds:
         work.add("attempts_failed", "orders", f"Error{kind}")
 
-    told = work.told()
+    told = work.counts()
     assert sum(each.count for each in told) == len(kinds)
     assert len({each.kind for each in told} - {OTHER}) == min(MOST_KINDS, len(set(kinds)))
