@@ -49,12 +49,15 @@ def run(module: str) -> int:
 
     Signals come first: whoever typed a command may change their mind before its imports are done, and what we start ourselves
     is the supervisor's to end. `_signal` is the interpreter's own module: `signal` would import a dozen others."""
-    from _signal import SIG_BLOCK, SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask  # type: ignore[import-not-found]
+    import _signal  # type: ignore[import-not-found]
+    from _signal import SIG_BLOCK, SIG_UNBLOCK, SIGHUP, SIGINT, SIGTERM, pthread_sigmask
 
     if not os.path.isfile(os.path.join(FOLDER, "start.py")):
         print(f"{FOLDER} is in an archive, and processes begin with files. Unpack it, or pip install it", file=sys.stderr)
         return CONFIGURATION
     pthread_sigmask(SIG_BLOCK, [SIGTERM, SIGINT, SIGHUP])
+    # Some start services with that ignored, and nobody hears how a process ends: what failed would have succeeded.
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     users_last()
     register()
     from importlib import import_module

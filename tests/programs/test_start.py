@@ -139,3 +139,22 @@ def test_nothing_of_ours_is_imported_before_signals_are_held_back() -> None:
     imported = subprocess.run([sys.executable, "-c", EARLY], cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     assert set(imported.split()) <= {"__future__", "worker", "worker.start"}
+
+
+PATIENT = """
+import os, subprocess, sys
+from kafka_worker import start
+from kafka_worker.ops import commands
+
+commands.main = lambda: subprocess.run(["sh", "-c", "exit 3"]).returncode
+sys.exit(start.run("ops.commands"))
+"""
+DEAF = "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN); os.execv(sys.executable, sys.argv[1:])"
+
+
+def test_who_is_started_where_ends_of_processes_are_ignored_hears_how_its_own_end() -> None:
+    """As some keepers of services start theirs: a program of a handler that fails would seem to have succeeded."""
+    folder = os.path.dirname(start.FOLDER)
+    command = [sys.executable, "-c", DEAF, sys.executable, "-c", PATIENT]
+
+    assert subprocess.run(command, cwd=folder, check=False, timeout=30).returncode == 3
