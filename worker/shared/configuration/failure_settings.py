@@ -43,13 +43,25 @@ def between(values: Mapping[str, Any]) -> List[str]:
 
 
 def contradictions(values: Mapping[str, Any]) -> List[str]:
-    """The names of retry topics that are too long."""
-    return [
+    """The names of retry topics that are too long, or those of others."""
+    topics = [route.topic for route in parsed(values["handlers"])] or values["topics"]
+    retries = [(topic, delay, retry_topic(topic, delay)) for topic in topics for delay in values["retry_topics"]]
+    found = [
         f"The topic {topic} and RETRY_TOPICS = {delay} make a topic name "
         f"longer than {LONGEST_TOPIC} characters. Do without retry topics, or rename the topic."
-        for topic in [route.topic for route in parsed(values["handlers"])] or values["topics"]
-        for delay in values["retry_topics"]
-        if len(retry_topic(topic, delay)) > LONGEST_TOPIC
+        for topic, delay, name in retries
+        if len(name) > LONGEST_TOPIC
+    ]
+    found += [
+        f"{name} is the retry topic of {topic} (RETRY_TOPICS = {delay}), which is consumed with it. Take it out of the topics."
+        for topic, delay, name in retries
+        if name in topics
+    ]
+    return found + [
+        f"DEAD_LETTER_SUFFIX = {values['dead_letter_suffix']} sends dead letters of {topic} to its retry topic {name}, and "
+        "they would come again, for ever. Choose another suffix."
+        for topic, _, name in retries
+        if name == topic + values["dead_letter_suffix"]
     ]
 
 

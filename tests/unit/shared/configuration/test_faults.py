@@ -83,6 +83,20 @@ def faults(*argv: str, environ: Dict[str, str], env_file: str = NO_FILE) -> List
             ),
         ),
         (
+            {"KAFKA_TOPIC": "t,t.retry.30s", "RETRY_TOPICS": "30s"},
+            (
+                "t.retry.30s is the retry topic of t (RETRY_TOPICS = 30s), which is consumed with it. Take it out of the "
+                "topics."
+            ),
+        ),
+        (
+            {"KAFKA_TOPIC": "t", "DEAD_LETTER_SUFFIX": ".retry.30s", "RETRY_TOPICS": "30s"},
+            (
+                "DEAD_LETTER_SUFFIX = .retry.30s sends dead letters of t to its retry topic t.retry.30s, and they would "
+                "come again, for ever. Choose another suffix."
+            ),
+        ),
+        (
             {"RETRY_BACKOFF_SECONDS": "5", "RETRY_BACKOFF_MAX_SECONDS": "2"},
             "RETRY_BACKOFF_MAX_SECONDS = 2 must not be below RETRY_BACKOFF_SECONDS = 5. Raise the first.",
         ),
