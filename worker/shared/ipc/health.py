@@ -96,7 +96,7 @@ def _of_slot(slot: SlotReport) -> Found:
     elif slot.state != "running" or slot.child is None:
         goes = slot.successor_pid or slot.retiring  # its work soon goes on elsewhere
         if slot.state != "stopping" or not goes:
-            yield Kind.NOT_RUNNING, f"process {slot.pid} is {slot.state}"
+            yield Kind.NOT_RUNNING, f"process {slot.pid} is {slot.state}{slot.at}"
             if slot.child and slot.child.trouble:
                 yield Kind.TROUBLE, slot.child.trouble
     else:

@@ -261,6 +261,7 @@ class SlotReport(NamedTuple):
     recycled_for: str = ""  # why its process was recycled the last time; empty: none was
     last_why: str = ""  # words to add to last_exit: what that process was at, or why it gave up, as it has left it behind
     outgrown_within: float = -1.0  # seconds in which each of its processes outgrows its share of MEMORY_LIMIT; -1: they do not
+    at: str = ""  # words to add to its state: what of the user's it is at, while it starts
     retiring: bool = False  # an operator wants one process less: it ends, and nobody comes after it
 
 

@@ -192,6 +192,11 @@ class Child:
         return ExitCode.FAULT if self.status is None else self.status
 
     @property
+    def at(self) -> str:
+        """What of the user's it is at while it starts, as it has left word: an import may hang for ten minutes."""
+        return self._words.how("") if self.state is ChildState.STARTING else ""
+
+    @property
     def how(self) -> str:
         """How it ended, in words, and why, if it has left word."""
         return described(self.exit_code()) + self.why

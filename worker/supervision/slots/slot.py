@@ -97,6 +97,7 @@ class Slot:
             recycled_for=self.recycled_for,
             last_why=self.last_why,
             outgrown_within=self.growth.within,
+            at=child.at if child else "",
             retiring=self.retiring,
         )
 

@@ -40,6 +40,8 @@ def test_a_service_at_work_has_no_problem() -> None:
         (slot(outgrown_within=99.6),
          "slot 0: each process outgrows its share of MEMORY_LIMIT, the last within 100 s: recycled ever more seldom"),
         (slot(state="starting", child=None), "slot 0: process 1000 is starting"),
+        (slot(state="starting", at=", while importing HANDLER=m:f"),
+         "slot 0: process 1000 is starting, while importing HANDLER=m:f"),
         (slot(state="aborting"), "slot 0: process 1000 is aborting"),
         (slot(heartbeat_age=7.0), "slot 0: no heartbeat for 7.0 s"),
         (slot(child=child(trouble="no task process can be had")), "slot 0: no task process can be had"),

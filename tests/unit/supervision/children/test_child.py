@@ -176,6 +176,15 @@ def test_exit_0_counts_only_when_the_child_said_that_it_closed(puppet: Puppet, l
     assert puppet.child.exit_code() == code
 
 
+def test_what_a_child_is_at_is_known_while_it_starts(puppet: Puppet) -> None:
+    os.pwrite(puppet.words.fileno(), b", while importing HANDLER=m:f", 0)
+    before = puppet.child.at
+
+    puppet.says("waiting")
+
+    assert (before, puppet.child.at) == (", while importing HANDLER=m:f", "")
+
+
 def test_exit_0_of_a_child_that_never_said_a_word_is_no_end_in_order(puppet: Puppet) -> None:
     """Its hook may have called `os._exit(0)`: it would be started again at once, for ever, and nobody would hear of it."""
     puppet.process.status = 0
