@@ -58,6 +58,7 @@ def run(module: str) -> int:
     pthread_sigmask(SIG_BLOCK, [SIGTERM, SIGINT, SIGHUP])
     # Some start services with that ignored, and nobody hears how a process ends: what failed would have succeeded.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    os.umask(os.umask(0o077) & 0o077)  # what we make, we must be able to open
     users_last()
     register()
     from importlib import import_module

@@ -158,3 +158,19 @@ def test_who_is_started_where_ends_of_processes_are_ignored_hears_how_its_own_en
     command = [sys.executable, "-c", DEAF, sys.executable, "-c", PATIENT]
 
     assert subprocess.run(command, cwd=folder, check=False, timeout=30).returncode == 3
+
+
+MAKES = """
+import os, sys
+from kafka_worker import start
+from kafka_worker.ops import commands
+
+commands.main = lambda: os.umask(0)
+sys.exit(start.run("ops.commands"))
+"""
+
+
+def test_what_we_make_is_ours_to_open_whatever_mask_we_are_started_with() -> None:
+    command = f'umask 0727; exec "{sys.executable}" -c "$0"'
+
+    assert subprocess.run(["sh", "-c", command, MAKES], cwd=os.path.dirname(start.FOLDER), check=False).returncode == 0o027
