@@ -5,6 +5,7 @@ clients, neither of which belongs in the supervisor.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sys
@@ -47,6 +48,8 @@ def main() -> None:
     errors = known_errors.said_of(settings)  # then: the handlers have imported what there is
     dump([found + errors.faults, [] if found else errors.warnings], answer)
     answer.flush()
+    with contextlib.suppress(Exception):  # it is the user's by now
+        sys.stdout.flush()
     leave(ExitCode.OK, LEAVE_SECONDS)  # a thread that the handler's module started must not keep us
 
 

@@ -26,6 +26,8 @@ from kafka_worker.supervision.systemd import without_systemd
 
 LOOK_SECONDS = 0.002  # beyond which it may have ended, and the service begins later for it
 MOST_BYTES = 1 << 20  # that it may say
+LONGEST_LINE = 500  # characters of a user's that are told
+ENDS_PROGRAM = "SystemExit: "
 LIMIT_SECONDS = 4.0  # a handler whose import takes longer is left to the children: it is slow, not wrong
 THOROUGH_SECONDS = 30.0  # the same, where nothing is to be started, and somebody wants to know
 
@@ -77,13 +79,23 @@ def look(
             return Found([], late=True)
         try:
             faults, warnings = json.loads(_read(answer))
-            return Found(list(map(str, faults)), list(map(str, warnings)))
+            return Found(_with_its_words(list(map(str, faults)), words), list(map(str, warnings)))
         except (ValueError, TypeError):
             return Found([] if room.lack(settings) else [_of_death(settings, code, words)])
 
 
+def _with_its_words(faults: List[str], words: LastWords) -> List[str]:
+    """Of a module that ends the program (`sys.exit(1)`), or has its arguments parsed, which are ours: it has said why."""
+    line = _last_line(words)
+    return [f"{fault}; it has said: {line}" if ENDS_PROGRAM in fault and line else fault for fault in faults]
+
+
+def _last_line(words: LastWords) -> str:
+    return words.read().partition("Fatal Python error: ")[0].strip().rsplit("\n", 1)[-1][:LONGEST_LINE]
+
+
 def _of_death(settings: Settings, code: int, words: LastWords) -> str:
-    line = words.read().partition("Fatal Python error: ")[0].strip().rsplit("\n", 1)[-1]
+    line = _last_line(words)
     how = exit_codes.described(code) + (line and f": {line}")
     if MAKING_CLIENT in words.how(""):
         return f"The Kafka client ends the process that makes it ({how})"

@@ -235,6 +235,17 @@ def test_whatever_an_import_raises_is_a_fault_of_the_setting(
         loading.load("broken_handler:f")
 
 
+def test_of_what_only_one_process_can_have_it_is_said_that_each_imports_the_module(
+    tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `prometheus_client.start_http_server(8000)` at the level of a module has it."""
+    (tmp_path / "serves.py").write_text("import errno\nraise OSError(errno.EADDRINUSE, 'Address already in use')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    with pytest.raises(HandlerError, match=r"Address already in use» in .*, line 2 .*each process of the service imports it"):
+        loading.load("serves:f")
+
+
 def test_a_module_of_the_users_whose_name_is_taken_already_is_named_with_whose_it_is(
     tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import importlib
 import inspect
@@ -68,6 +69,14 @@ def _meant(name: str, problem: BaseException) -> List[str]:
     return [f"did you mean {meant}?"] if meant else []
 
 
+def _for_one_alone(problem: BaseException) -> List[str]:
+    """What the module does and only one process can: to listen at a port, to take a lock. At the start it may be the first of
+    several, in a rolling restart the successor of one that still works."""
+    if isinstance(problem, OSError) and problem.errno in (errno.EADDRINUSE, errno.EWOULDBLOCK):
+        return ["each process of the service imports it, in a rolling restart two at a time, and only one can have that"]
+    return []
+
+
 def _near_module(missing: str) -> str:
     above, _, last = missing.rpartition(".")
     there = pkgutil.iter_modules(sys.modules[above].__path__ if above else None)
@@ -93,7 +102,7 @@ def _imported(name: str, source: str) -> Callable[..., Any]:
     except KeyboardInterrupt:
         raise
     except BaseException as problem:  # a user's module may raise anything, SystemExit included
-        more = [*_meant(name, problem), *start.hidden(), *start.out_of_reach()]
+        more = [*_meant(name, problem), *_for_one_alone(problem), *start.hidden(), *start.out_of_reach()]
         raise NoFunctionError(
             f"{source} cannot be imported: {quoted(problem)}{_place(problem)} (wanted: "
             f"module:function, importable from the folder the service runs in){'; '.join(['', *more])}"
