@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import NamedTuple, Tuple
 
 from kafka_worker.shared.settings import MASK
 
 Key = Tuple[str, str]  # field of Settings, and the property in it or ""
 _LONGEST_SHOWN = 80
+_SIGNED_IN = re.compile(r"[^\s,/@]*:[^\s,@]*@")  # user:password@ of an address, where none belongs
 
 
 class Given(NamedTuple):
@@ -23,5 +25,5 @@ class Given(NamedTuple):
         """The beginning of a fault: what was given, on one line, without secrets."""
         if self.file:
             return f"{self.name} ({self.where}): the content of {json.dumps(self.file)}"
-        shown = MASK if secret else json.dumps(self.value[:_LONGEST_SHOWN], ensure_ascii=False)
+        shown = MASK if secret else json.dumps(_SIGNED_IN.sub(f"{MASK}@", self.value)[:_LONGEST_SHOWN], ensure_ascii=False)
         return f"{self.name} = {shown} ({self.where})"
