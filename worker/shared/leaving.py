@@ -6,7 +6,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
-import threading
+import sys
 import time
 from _thread import start_new_thread
 from typing import NoReturn
@@ -16,6 +16,9 @@ from kafka_worker.shared.output.last_words import while_
 
 _sleep = time.sleep
 _POOL_OF_THREADS = "concurrent.futures.thread"
+_POOLS = (
+    "joblib.externals.loky.process_executor", "loky.process_executor", "concurrent.futures.process", _POOL_OF_THREADS,
+)  # fmt: skip
 
 
 def leave(code: int, seconds: float, *, in_order: bool = True) -> NoReturn:
@@ -31,17 +34,20 @@ def leave(code: int, seconds: float, *, in_order: bool = True) -> NoReturn:
 
 def _called() -> None:
     with contextlib.suppress(BaseException), while_("calling the functions of atexit"):  # what they raise is told by Python
-        _end_pools_of_processes()
+        with contextlib.suppress(Exception):  # it is not ours, and may be another one some day
+            _end_pools_of_processes()
         atexit._run_exitfuncs()  # noqa: SLF001 (what Python itself does then; it has no other name)
 
 
 def _end_pools_of_processes() -> None:
-    """What Python has executors do before that: a pool that waits for work would be waited for by a function of `atexit` else,
-    until our time is over. (Pools of threads would be waited for here, and nobody waits for threads.)"""
-    for function in reversed(getattr(threading, "_threading_atexits", ())):
-        if getattr(getattr(function, "func", function), "__module__", "") != _POOL_OF_THREADS:
-            with contextlib.suppress(Exception):
-                function()
+    """What Python has executors do before that: `atexit` would wait for processes that wait for work, until our time is over.
+    Pools of threads are not waited for, as no thread is (Python 3.8 has `atexit` do that)."""
+    for name in _POOLS:
+        end = getattr(sys.modules.get(name), "_python_exit", None)
+        if end is not None:
+            atexit.unregister(end)
+            if name != _POOL_OF_THREADS:
+                end()
 
 
 def _by_force(code: int, seconds: float) -> None:
