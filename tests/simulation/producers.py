@@ -69,7 +69,7 @@ def _store(record: _Record, broker: Broker) -> List[Id]:
         promise, last = broker.oracle.kept(record.value)
         return promise.tasks if last else []
     task = of_value(record.value)
-    if ".retry." in record.topic:
+    if ".retry." in record.topic and not record.topic.endswith(".dlq"):
         broker.sent_on(task, record.topic, record.key, record.headers)
     return [task]
 
