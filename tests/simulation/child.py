@@ -63,6 +63,7 @@ class Plan(NamedTuple):
     ends: Dict[str, int]  # of its calls, and how often
     settings: Dict[str, Any]  # but for what is the same in all
     calm: bool  # nothing fails any more
+    early: bool = False  # what the supervisor says comes when the client is not ready
     last: bool = False  # it is stopped as soon as everything is done
 
 
@@ -143,12 +144,18 @@ class Life:
         began = self.scheduler.now
         for at, word in self.plan.stops:
             while self.scheduler.now < began + at and not ("stop" in word and self._nothing_is_left()):
-                self.scheduler.wait(min(5.0, began + at - self.scheduler.now))
+                self.scheduler.wait(min(5.0, began + at - self.scheduler.now), self._comes_early)
+                if self._comes_early():
+                    break
             connection.sendall(json.dumps(word).encode() + b"\n")
             self._wishes += 1
             if "orders" in word:
                 self._order(word["orders"])
         self.scheduler.wait(None)
+
+    def _comes_early(self) -> bool:
+        """Whether the next word comes as soon as the client does not read from elsewhere: that waits while all else ends."""
+        return self.plan.early and self._client is not None and self._client.refuses
 
     def _nothing_is_left(self) -> bool:
         """Whether the last process may end."""

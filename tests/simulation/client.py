@@ -6,7 +6,7 @@ ahead of what `consume` has yet to return.
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import TopicPartition as ClientPartition
@@ -37,6 +37,8 @@ class Client:
         self._scheduler = scheduler
         self._on_commit: Callable[..., None] = properties["on_commit"]
         self._on_error: Callable[..., None] = properties["error_cb"]
+        self._unsought: Set[TopicPartition] = set()  # that it does not read from elsewhere yet
+        self.refuses = False  # to read from elsewhere, at least once
         self._callbacks: Dict[str, Callable[..., None]] = {}
         self.moves = moves
         self._way: List[_Commit] = []
@@ -91,7 +93,9 @@ class Client:
         what = self._chance.choice(["revoke", "revoke", "revoke", "lost", "lost"] + ["anew", "anew, unnoticed"] * may_be_anew)
         if what == "anew, unnoticed":
             # Where the broker tells no ids, nobody can see it but by offsets that go back.
-            went_back = not self._broker.damaged and all(position > 0 for position in self._fetching.position.values())
+            # Not where what comes is thrown away until it is read from elsewhere.
+            all_come = not (self._broker.damaged or self._fetching.paused or self._unsought)
+            went_back = all_come and all(position > 0 for position in self._fetching.position.values())
             if self._broker.tells_ids or went_back:
                 self._broker.made_anew()
                 self._oracle.unseen.update(self._fetching.next if self._broker.tells_ids else ())
@@ -145,6 +149,7 @@ class Client:
             self._way = []
         self._callbacks[how](self, [ClientPartition(*name) for name in names])
         self.arrived(flush=True)
+        self._unsought.difference_update(names)
         for name in names:
             self._fetching.forget(name)
             del self._epoch[name]
@@ -221,8 +226,13 @@ class Client:
 
     def seek(self, place: ClientPartition) -> None:
         name = (place.topic, place.partition)
+        if self._chance.random() < 0.1:  # its leader moves
+            self._fetching.begins_at[name] = self._scheduler.now + self._chance.choice([0.02, 0.5, 3.0])
         if name not in self._fetching.next or name in self._fetching.waits or not self._fetching.has_begun(name):
+            self.refuses = True
+            self._unsought.add(name)
             raise KafkaException(KafkaError(KafkaError._STATE))
+        self._unsought.discard(name)
         # Of a topic made anew, of which nothing has come yet, a real client tells before that, or nobody can know it.
         self._fetching.begin(name, place.offset if self._epoch[name] == self._oracle.epochs[name] else 0)
         if place.offset >= 0:

@@ -10,7 +10,7 @@ from unittest.mock import patch
 from kafka_worker.draining.ongoing import Ongoing
 from kafka_worker.kafka.incoming.rewinds import Rewinds
 from kafka_worker.kafka.outgoing.transactions import Transactions
-from kafka_worker.loop import ConsumerLoop
+from kafka_worker.loop import REST_POLL_SECONDS, ConsumerLoop
 from kafka_worker.outcomes import decisions
 from kafka_worker.partitions import stored
 from kafka_worker.partitions.assignment import Partition
@@ -97,6 +97,12 @@ def _knows_none(_self: Ongoing, _partitions: Iterable[Partition]) -> None:
     """Whatever runs of them."""
 
 
+def _delivers_nothing_at_rest(self: ConsumerLoop) -> None:
+    self._duties()
+    self._consumer.fetch(100, REST_POLL_SECONDS)
+    self._ownership.pause_unwanted()
+
+
 WEIGHTS[_two_looks.__code__] = MOVING
 
 #: By what was wrong: what takes the place of what.
@@ -115,6 +121,7 @@ MUTATIONS: Dict[str, List[Tuple[Any, str, Any]]] = {
     "a place that is tried again takes that of what is given back": [(Rewinds, "add", _the_newest)],
     "a call that goes on is not known": [(Ongoing, "receive", _knows_none)],
     "a transaction begins while another is under way": [(Transactions, "free", property(lambda _: True))],
+    "what comes while partitions rest is not delivered": [(ConsumerLoop, "_turn_at_rest", _delivers_nothing_at_rest)],
     "a failure of a closed partition counts": [(decisions, "VERDICTS", BaseException)],
 }
 

@@ -85,7 +85,7 @@ class Schedule:
 
     def _last_plan(self) -> Plan:
         """Things go on to happen for a while, and then there is time enough for all that is left."""
-        plan = self._plan()._replace(kill_at=-1, calm=self.chance.random() < 0.5, last=True)
+        plan = self._plan()._replace(kill_at=-1, calm=self.chance.random() < 0.5, early=False, last=True)
         stop = {"stop": {"seconds": 30.0, "leave": True}}
         orders = [(at, word) for at, word in plan.stops if "orders" in word]
         end = max([60.0, *(at for at, _ in orders)])
@@ -109,8 +109,8 @@ class Schedule:
             times = sorted(max(0.0, chance.choice(moves) + chance.uniform(-0.5, 2.0)) for _ in times)
         stops += [(at, {"orders": self._ordered()}) for at in times]
         stops.sort(key=lambda each: each[0])
-        settings = self._settings(chance.choice([1.0, 60.0]))
-        return Plan(self._slot(), kill_at, moves, stops, happens, orders, *self._calls(), settings, calm=False)
+        settings, early = self._settings(chance.choice([1.0, 60.0])), chance.random() < 0.2
+        return Plan(self._slot(), kill_at, moves, stops, happens, orders, *self._calls(), settings, calm=False, early=early)
 
     def _calls(self) -> Tuple[Kind, Dict[str, int]]:
         return self.chance.choice(self._kinds), self._ends

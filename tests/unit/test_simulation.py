@@ -17,8 +17,8 @@ def test_whatever_a_process_meets_nothing_is_lost_and_no_order_is_broken() -> No
 @pytest.mark.parametrize(
     ("fault", "seed"),  # of which it is found; by another, when one draw more or less is made
     [
-        ("nothing committed proves what was noted", 10),
-        ("a record with a task that still runs stays valid", 128),
+        ("nothing committed proves what was noted", 3),
+        ("a record with a task that still runs stays valid", 2),
         ("the position is committed while something is in hand", 0),
         ("what is given back leaves the end reached", 7),
     ],
