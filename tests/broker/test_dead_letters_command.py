@@ -137,7 +137,11 @@ def test_who_replays_while_another_does_is_told_who_it_is_and_no_message_is_repl
         refused = desk.does("drop", "--all", code=1)
         assert "by bob@elsewhere. (If that was killed, this can be done after 30 s)" in refused
         assert "dropped 0, skipped 0, failed 0" in refused
+        kept = desk.admin.records(desk.dlq)
+        assert "nothing was freed, because letters of it are being replayed" in desk.does("drop", "--purge", code=1)
+        assert desk.admin.records(desk.dlq)[: len(kept)] == kept, "that bob is at work, too"
         another.end()
+        assert "frees everything below offset" in desk.does("drop", "--purge")
         assert "replayed 1, skipped 0, failed 0" in desk.does("replay", "--all")
 
     desk.admin.produce(desk.dlq, [(b"key", b"301", ours)])

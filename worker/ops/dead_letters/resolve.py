@@ -144,7 +144,8 @@ class Resolver:
 
     def _purge(self, scope: Scope) -> int:
         """Free what lies in front of the first open letter; how often that was refused. Letters and markers have come since
-        the command began, so the topic is read anew."""
+        the command began, so the topic is read anew. What says by now who else is at work is not freed: it is behind that, or
+        keeps us from it."""
         ranges = scope.now()
         known = self._resolved.union(history(self._cluster.read(scope.name, ranges)).resolutions)
         lowest = first_open(self._cluster.read(scope.name, ranges), known, ranges)
@@ -152,7 +153,14 @@ class Resolver:
         for number, offset in useless.items():
             verb = "would free" if self._wanted.dry_run else "frees"
             tell(f"{scope.name}[{number}]: {verb} everything below offset {offset}")
-        problems = [] if self._wanted.dry_run or not useless else self._cluster.delete_before(scope.name, useless)
+        if self._wanted.dry_run or not useless:
+            return 0
+        first = scope.partitions[0]
+        other = Turn(self._cluster, scope.name, first, self._by).taken(ranges[first][1])
+        if other:
+            complain(f"{scope.name}: nothing was freed, because letters of it are being replayed or dropped since {other}")
+            return 1
+        problems = self._cluster.delete_before(scope.name, useless)
         for problem in problems:
             complain(f"nothing was freed: {problem}")
         return len(problems)

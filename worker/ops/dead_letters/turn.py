@@ -44,7 +44,8 @@ class Turn:
         if stored.problem:
             self.over.set()
             return f"that we are at work could not be said: {stored.problem}"
-        other = self._other(stored.offset + 1)
+        ours = list(self._cluster.read(self._topic, {self._partition: (stored.offset, stored.offset + 1)}))
+        other = self._other(stored.offset, ours[0].timestamp if ours else int(1000 * self._said_at))
         if other:
             return (
                 f"nothing was done, because letters of it are being replayed or dropped since {other}. "
@@ -66,10 +67,13 @@ class Turn:
                 self._thread.join()
             self._cluster.store([self._word(_DONE)])
 
-    def _other(self, behind: int) -> str:
-        """Who has it already: since when, and his name."""
-        before = int(1000 * (self._said_at - 2 * SILENT_SECONDS))
-        recent = self._cluster.recent(self._topic, self._partition, before, behind)
+    def taken(self, behind: int) -> str:
+        """Who has it, as far as is said below this offset; nothing is said of us."""
+        return self._other(behind, int(1000 * time.time()))
+
+    def _other(self, behind: int, now: int) -> str:
+        """Who had it at this time of the records (milliseconds since 1970): since when, and his name."""
+        recent = self._cluster.recent(self._topic, self._partition, now - int(2000 * SILENT_SECONDS), behind)
         working: Dict[str, Tuple[int, str]] = {}
         for record in self._cluster.read(self._topic, {self._partition: recent}):
             said = _WORD.fullmatch(text_of(dict(record.headers).get(RESOLVED))) if is_marker(record) else None
@@ -77,8 +81,7 @@ class Turn:
                 working[said[2]] = (record.timestamp, f"{said[3]} by {said[4]}")
             elif said is not None:
                 working.pop(said[2], None)
-        ours, _ = working.pop(self._run, (int(1000 * self._said_at), ""))
-        return next((who for at, who in working.values() if abs(ours - at) < 1000 * SILENT_SECONDS), "")
+        return next((who for at, who in working.values() if abs(now - at) < 1000 * SILENT_SECONDS), "")
 
     def _go_on_saying(self) -> None:
         while not self.over.wait(SAY_SECONDS):

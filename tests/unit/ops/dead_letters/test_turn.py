@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, List, Tuple, cast
+from typing import Any, Dict, List, Tuple, cast
 
 import pytest
 
@@ -24,6 +24,7 @@ class Topic:
     def __init__(self) -> None:
         self.words: List[str] = []
         self.problem = ""
+        self.time = 0  # milliseconds, by the broker's clock
         self.saying, self.done = threading.Event(), threading.Event()
         self._records: List[DeadLetterRecord] = []
 
@@ -33,7 +34,7 @@ class Topic:
         self._add(record)
 
     def _add(self, record: Outgoing) -> None:
-        self._records.append(DeadLetterRecord(DLQ, 0, len(self._records), 0, record.key, record.value, record.headers))
+        self._records.append(DeadLetterRecord(DLQ, 0, len(self._records), self.time, *record[2:]))
         self.words.append(record.headers[0][1].decode().partition(" as ")[0])
 
     def store(self, records: List[Outgoing]) -> List[Stored]:
@@ -44,11 +45,11 @@ class Topic:
             self.done.set()
         return [Stored("", 0, len(self._records) - 1)]
 
-    def recent(self, _topic: str, _partition: int, _since: int, behind: int) -> Tuple[int, int]:
-        return 0, behind
+    def recent(self, _topic: str, _partition: int, since: int, behind: int) -> Tuple[int, int]:
+        return next((each.offset for each in self._records if each.timestamp >= since), behind), behind
 
-    def read(self, *_: Any) -> List[DeadLetterRecord]:
-        return self._records
+    def read(self, _topic: str, ranges: Dict[int, Tuple[int, int]]) -> List[DeadLetterRecord]:
+        return self._records[slice(*ranges[0])]
 
 
 def test_it_is_said_again_and_again_that_one_is_at_work_until_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,3 +83,18 @@ def test_who_is_refused_says_that_he_is_done_and_who_could_say_nothing_does_not(
     first.end()
 
     assert topic.words == ["at work", "at work", "done", "done"]
+
+
+def test_where_brokers_write_the_times_it_does_not_matter_what_time_it_is_here() -> None:
+    topic = Topic()
+    first, second, third = (Turn(cast("Any", topic), DLQ, 0, by) for by in ("anna", "bob", "carol"))
+    assert first.begin() == ""
+    topic.time = int(1000 * turn.SILENT_SECONDS) - 1
+    assert "by anna" in second.begin()
+    second.end()
+    topic.time += 1
+
+    assert third.begin() == "", "anna has been silent for too long"
+
+    first.end()
+    third.end()
