@@ -37,7 +37,8 @@ def test_a_results_topic_that_is_missing_holds_its_own_partition_at_once_and_nob
     eventually(lambda: len(admin.records(results)) == 21, SECONDS, "the results of the other are seen")
     seconds = time.monotonic() - began
 
-    assert held() == {first: f"a result can't be stored in {results}-absent: Broker: Unknown topic or partition"}
+    unknown = "Broker: Unknown topic or partition. To mend it, create the topic"
+    assert held() == {first: f"a result can't be stored in {results}-absent: {unknown}"}
     assert seconds < PROMPT_SECONDS
     assert results + "-absent" not in admin.topics()
     admin.create_topic(results + "-absent", partitions=1)

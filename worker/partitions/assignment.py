@@ -22,7 +22,7 @@ class Partition:
 
     __slots__ = (
         "_eof", "asked_end", "asked_first", "closing", "dependencies", "flow", "lanes", "name", "named", "number", "overdue",
-        "parked", "queue", "retries_of", "stored", "topic", "tracker", "void",
+        "parked", "queue", "retries_of", "stalled", "stored", "topic", "tracker", "void",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +45,7 @@ class Partition:
         self.stored = Stored()
         self.closing = Closing(self.tracker)
         self.flow = Flow()
+        self.stalled = False  # nothing comes of it, or is committed, and should, as of the last look
         self.asked_end = -1  # its end, as last told when asked beside the consumer; -1: not yet
         self.asked_first = -1  # likewise the offset that it begins with
         # When calls that run for too long have to end, by partition and offset as their messages say them.
@@ -105,8 +106,8 @@ class Partition:
 
     def report(self, end: int, held: str = "", *, fetched: bool = True) -> PartitionReport:
         """What the snapshot says of it now. `end` is the partition's end as the last fetch told, or -1; `held` says why
-        nothing of it is started; `fetched`: whether it may be fetched (if not, `asked_end` counts)."""
-        fetched = fetched and not (self.flow.crowded or self.flow.wrong or self.flow.unread)
+        nothing of it is started; `fetched`: whether it may be fetched (if not, or if it stands still, `asked_end` counts)."""
+        fetched = fetched and not (self.flow.crowded or self.flow.wrong or self.flow.unread or self.stalled)
         # A new leader tells of no more than it knows to be everywhere, which may be less than was delivered.
         end = max(self._eof, self.tracker.next_offset, self.flow.end, end, -1 if fetched else self.asked_end)
         committed, watermark = self.stored.committed, self.tracker.watermark()

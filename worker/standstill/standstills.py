@@ -26,7 +26,8 @@ UNANSWERED = "the broker does not tell its end: {}. Has it a leader? (kafka-topi
 TRANSACTION = "all behind offset {} waits for a transaction of its producer, neither committed nor aborted (isolation.level)"
 SLOW = (
     "nothing is delivered from offset {} on, where {} are: the client waits for its fetches, of which their broker answers "
-    "few. The way to it is slow for messages of that size, or it is"
+    "few. The way to it is slow for messages of that size, or it is, or a quota slows us down (kafka-configs.sh --describe "
+    "--entity-type clients, users)"
 )
 UNDELIVERED = (
     "nothing is delivered from offset {} on, where {} are, and the client tells no fault. If they can't be read, step over "
@@ -114,6 +115,9 @@ class Standstills:
         self, partition: Partition, report: PartitionReport, end: Optional[End], still: float, awake: float
     ) -> PartitionReport:
         why = self._why(partition, report, end, still, awake)
+        partition.stalled = bool(why)
+        if end and end.problem and why:
+            report = report._replace(lag=-1, lag_seconds=-1.0)
         return report._replace(stalled=why) if why else report
 
     def _tell(self, whys: Mapping[Partition, str]) -> None:

@@ -66,7 +66,7 @@ def test_a_result_that_can_not_be_stored_holds_the_partition_until_it_is(desk: D
     desk.outbox.serve()
     desk.answer()
 
-    assert held == ("a result can't be stored in a: Broker: Unknown topic or partition", 1, [])
+    assert held == ("a result can't be stored in a: Broker: Unknown topic or partition. To mend it, create the topic", 1, [])
     assert (desk.partition.flow.held, outcomes.done) == ("", [7])
 
 

@@ -55,10 +55,13 @@ class Bench:
         told = ""
         for _ in range(int(seconds * 2) + 1):
             self.now += 0.5
-            reported = [(self.partition, self.partition.report(-1))]
-            ends, missing = cast("Ends", self.ends), self.missing
-            told = self.standstills.added_to(reported, ends, self.now, lambda _: self.slow, missing)[0].stalled
+            told = self.reports(-1)[0].stalled
         return told
+
+    def reports(self, end: int) -> List[PartitionReport]:
+        """What is told now, when the client knows of this end."""
+        reported = [(self.partition, self.partition.report(end))]
+        return self.standstills.added_to(reported, cast("Ends", self.ends), self.now, lambda _: self.slow, self.missing)
 
     def head(self, end: int = -1) -> PartitionReport:
         """What is told now of the partition, which ends there."""

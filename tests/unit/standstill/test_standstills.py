@@ -70,6 +70,22 @@ def test_partitions_of_a_topic_that_was_deleted_do_not_stand_still_besides(bench
     assert bench.look(SECONDS + 1) == ""
 
 
+def test_of_what_is_not_delivered_it_is_known_how_much_it_is_or_that_it_is_not_known(bench: Bench) -> None:
+    """The client knows of no end beyond its last fetch, and would tell that nothing waits."""
+    committed(bench, 7)
+    bench.ends_at(9)
+    bench.look(SECONDS)
+    lag, head = bench.partition.report(-1).lag, bench.head().head
+    bench.ends_at(-1, problem="no leader")
+    bench.look(SECONDS)
+    (unknown,) = bench.reports(-1)
+    bench.ends_at(7)
+    bench.look(2)
+
+    assert (lag, head and head.offset, unknown.lag, unknown.lag_seconds) == (2, 7, -1, -1.0)
+    assert bench.partition.report(7).lag == 0
+
+
 def test_nobody_is_told_to_step_over_messages_that_come_over_a_slow_link(bench: Bench) -> None:
     """He would lose them. A fetch of a megabyte may take longer than a partition may stand still."""
     committed(bench, 7)

@@ -76,7 +76,8 @@ class Unstored(CounterType[Tuple[str, str]]):
     def add(self, waiting: Waiting, topic: str, problem: KafkaError, mended_by: str) -> None:
         """It can't be stored in this topic, and is sent again after RESEND_SECONDS."""
         what, task, partition = waiting.what, waiting.task, waiting.partition
-        partition.flow.refused(f"a {what} can't be stored in {topic}: {problem.str()}", again=waiting.refused)
+        why = f"a {what} can't be stored in {topic}: {problem.str()}. To mend it, {mended_by}"
+        partition.flow.refused(why, again=waiting.refused)
         self[what, partition.topic] += not waiting.refused
         waiting.refused = True
         self._complaint.log(

@@ -55,7 +55,8 @@ def _first(case: Case) -> str:
     if head is None:
         if partition.watermark > partition.committed >= 0:
             return f"{where}: all is done; committed {partition.committed}, of {partition.watermark}"
-        return f"{where}: nothing of it waits; committed {known(partition.committed)}"
+        rests = "it stands still" if partition.stalled else "nothing of it waits"
+        return f"{where}: {rests}; committed {known(partition.committed)}"
     since = f"committed {known(partition.committed)}, for {duration(head.seconds)}"
     return f"{where}: {since}: offset {known(head.offset)} {SAID[head.waits]}"
 

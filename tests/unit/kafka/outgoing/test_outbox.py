@@ -80,7 +80,8 @@ def test_what_the_broker_refuses_holds_its_partition_and_is_sent_again_until_it_
     still_held = desk.partition.flow.held
     desk.answer()
 
-    assert refused == ([], 1, 1, "a dead letter can't be stored in topic.dlq: Broker: Unknown topic or partition")
+    unknown = "Broker: Unknown topic or partition. To mend it, create the topic"
+    assert refused == ([], 1, 1, f"a dead letter can't be stored in topic.dlq: {unknown}")
     assert still_held  # an attempt is no cure
     assert (desk.stored, desk.outbox.unstored["dead letter", TOPIC], len(desk.letters)) == ([task], 0, 2)
     assert not desk.partition.flow.held

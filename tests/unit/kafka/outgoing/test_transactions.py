@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from kafka_worker.kafka.outgoing.record import OutgoingRecord
-from kafka_worker.kafka.outgoing.refusals import RESEND_SECONDS
+from kafka_worker.kafka.outgoing.refusals import RESEND_SECONDS, remedy
 from kafka_worker.kafka.outgoing.transactions import PAUSE_SECONDS, TROUBLE_SECONDS
 from kafka_worker.partitions.assignment import Partition
 from kafka_worker.partitions.tracker import SEGMENT_SIZE
@@ -95,7 +95,7 @@ def test_who_of_many_was_refused_is_found_out_one_by_one_and_the_others_go_on(
     bench.commit()
 
     assert (first, second, third, bench.sent) == ([0], [1], [1], [2])
-    assert held == (f"a result can't be stored in out: {REFUSED.str()}", 1, 1)
+    assert held == (f"a result can't be stored in out: {REFUSED.str()}. To mend it, {remedy(REFUSED)}", 1, 1)
     assert (bench.partition.flow.held, bench.ours.unstored["result", TOPIC]) == ("", 0)
     assert [vars(each)["event"] for each in caplog.records] == ["partition-held", "partition-goes-on"]
 
@@ -120,7 +120,7 @@ def test_one_that_is_refused_above_others_keeps_none_below_it(bench: Bench) -> N
     first, second = bench.turn(), bench.turn(REFUSED, blamed=(1,))
 
     assert (first, second) == ([0], [1])
-    assert bench.partition.flow.held == f"a result can't be stored in out: {REFUSED.str()}"
+    assert bench.partition.flow.held == f"a result can't be stored in out: {REFUSED.str()}. To mend it, {remedy(REFUSED)}"
 
 
 def test_a_topic_that_is_not_there_holds_who_sends_there_and_others_that_do_wait_without_another_try(bench: Bench) -> None:
@@ -137,7 +137,7 @@ def test_a_topic_that_is_not_there_holds_who_sends_there_and_others_that_do_wait
     meanwhile = (bench.ours.reach(bench.partition), bench.ours.reach(other), bench.ours.ready)
     bench.now += RESEND_SECONDS
 
-    assert held == "a result can't be stored in gone: Broker: Unknown topic or partition"
+    assert held == "a result can't be stored in gone: Broker: Unknown topic or partition. To mend it, create the topic"
     assert (sent, meanwhile) == ([0], (1, 0, False))
     assert (bench.ours.reach(bench.partition), bench.ours.reach(other)) == (2, 1)
 
@@ -161,7 +161,7 @@ def test_a_batch_in_doubt_that_others_lie_within_is_stored_with_them_and_till_th
     record = OutgoingRecord("out", None, b"", [])
     late.ours.send("result", (0, segment, Message(0), None, 1, other), record, lambda _task: None)
 
-    assert held == "a result can't be stored in out: Broker: Unknown topic or partition"
+    assert held == "a result can't be stored in out: Broker: Unknown topic or partition. To mend it, create the topic"
     assert again == [1, 2] and bench.partition.tracker.watermark() == 5
     assert (late.ours.reach(late.partition), late.ours.reach(other)) == (0, 1)
 
