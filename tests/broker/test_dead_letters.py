@@ -63,7 +63,7 @@ def test_without_a_dead_letter_topic_nothing_is_lost_and_it_goes_on_when_the_top
     admin.produce(name, [each.row for each in sent])
     running = service(name, group, processes=1, env=QUICKLY).start().wait_ready()
 
-    eventually(lambda: "dead letters can't be stored" in " ".join(problems(running)), SECONDS, "status says so")
+    eventually(lambda: "1 dead letter can't be stored" in " ".join(problems(running)), SECONDS, "status says so")
 
     held_line = f"{name}[0] is held: a dead letter can't be stored in {name}.dlq"
     eventually(lambda: held_line in " ".join(problems(running)), SECONDS, "status says which partition, and why")
