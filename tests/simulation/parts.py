@@ -15,6 +15,7 @@ from kafka_worker import build, loop, process
 from kafka_worker.draining import ending, ongoing, settling
 from kafka_worker.gates import breaker, breakers, gate, gates
 from kafka_worker.handler.loading import Kind
+from kafka_worker.isolation import isolated
 from kafka_worker.isolation.isolated import Isolated
 from kafka_worker.kafka import consumer
 from kafka_worker.kafka.incoming import backpressure, beginnings, prefetch, rewinds
@@ -335,6 +336,7 @@ def in_place(life: Life) -> Iterator[None]:
             (build, {"Transactor": lambda properties: Transactor(properties, life.transactional)}),
             (transactor, {"time": time, "threading": threads, "SimpleQueue": tokens}),
             (quarantine, {"TaskProcess": task_process}),
+            (isolated, {"_PROCESSES": {}}),  # threads of tests to come may have the names of these
             (memory, {"MOST_PREFETCH_BYTES": PREFETCH,
                       "shares": lambda settings: SHARES if settings.memory_limit != "0" else None}),
             (tracker, {"SEGMENT_SIZE": SEGMENT}),
