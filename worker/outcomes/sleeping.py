@@ -50,7 +50,7 @@ class Sleeping:
     def delayed(self, tasks: List[Task], now: float) -> None:
         """These were just delivered from a retry topic: each waits until it is due."""
         for task in tasks:
-            self._sleep(self.topics.delayed(task, now), now)
+            self._sleep(task, now)
 
     def sleeps_on(self, task: Task, now: float) -> bool:
         """It was due: whether it was only looked at, as it sleeps for so long, and does so again."""

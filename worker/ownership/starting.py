@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, Callable, List
+from typing import Any, Callable, List, Optional
 
 from kafka_worker.partitions import intake
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.lanes import Ordering
+from kafka_worker.partitions.lanes import LanesOf, Ordering
+from kafka_worker.partitions.task import Task
 from kafka_worker.parts import Parts
 from kafka_worker.shared.topic_settings import ByTopic
 from kafka_worker.steering.parking import Parking
@@ -36,18 +37,21 @@ class Starting:
 
     def _park(self, partition: Partition, batch: List[Any]) -> None:
         """An operator parked these before they came: they never start, and nobody of their key waits."""
-        tasks = intake.tasks(partition, batch, None)
-        self._backpressure.note(partition, batch)
-        if partition.retries_of:
-            tasks = [self._decisions.sleeping.topics.delayed(task, self._clock()) for task in tasks]
-        self._parking.take(tasks)
+        self._parking.take(self._tasks(partition, batch, None))
 
     def _take(self, partition: Partition, batch: List[Any]) -> None:
-        tasks = intake.tasks(partition, batch, None if partition.retries_of else self._orderings[partition.topic].lanes_of)
-        self._backpressure.note(partition, batch)
+        tasks = self._tasks(partition, batch, None if partition.retries_of else self._orderings[partition.topic].lanes_of)
         tasks = self._ongoing.without(partition, tasks)
         if partition.retries_of:
             self._decisions.delayed(tasks)
         else:
             partition.queue.extend(tasks)
             self._pool.wake(len(tasks))
+
+    def _tasks(self, partition: Partition, batch: List[Any], lanes_of: Optional[LanesOf]) -> List[Task]:
+        """Those of a retry topic are what they really are from here on, also if they wait for a call, and no time."""
+        tasks = intake.tasks(partition, batch, lanes_of)
+        self._backpressure.note(partition, batch)
+        if partition.retries_of:
+            tasks = [self._decisions.sleeping.topics.delayed(task, self._clock()) for task in tasks]
+        return tasks

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Tuple
 
 import pytest
 
@@ -254,3 +254,45 @@ def test_who_gives_its_partition_up_waits_for_it_as_for_any_other_call(
     assert bench.calls == calls
     assert bench.committed == 1
     assert bench.parts.ongoing._held == {}
+
+
+def test_of_a_retry_topic_it_is_made_again_as_the_attempt_that_it_is_of_the_topic_that_it_came_from(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, first = (f"{TOPIC}.retry.1h", 0), First(raises)
+    seen: List[Tuple[str, int]] = []
+    numbers = {"partition": 0, "offset": 0, "timestamp": 1500, "attempt": 2, "due-at": 1, "first-failed-at": 1}
+
+    def call(message: Any, partition: Partition, attempt: int) -> Any:
+        seen.append((message.topic(), int(attempt)))
+        return first(message, partition, attempt)
+
+    bench.call = call
+
+    def delivered(_group: ScriptedGroup) -> List[Message]:
+        message = Message(0)
+        message.given_headers = [("retry.topic", TOPIC.encode()), *((f"retry.{key}", b"%d" % numbers[key]) for key in numbers)]
+        monkeypatch.setattr(message, "topic", lambda: name[0])
+        return [message]
+
+    def assigned(group: ScriptedGroup) -> List[Message]:
+        group.listener.on_assigned([name])
+        return []
+
+    def lost(group: ScriptedGroup) -> List[Message]:
+        group.listener.on_lost([name])
+        return []
+
+    def held(group: ScriptedGroup) -> List[Message]:
+        partition = bench.loop._ownership.assignment.get(*name)
+        assert partition
+        group.held[name] = (0, encode(partition.stored.names.own, partition.stored.home, 0, []))
+        return []
+
+    bench.play(
+        assigned, delivered, until(lambda: seen), held, lost, assigned, delivered,
+        until(lambda: bench.loop.report.partitions and told(bench).in_flight == 1), first.let_go,
+        until(lambda: bench.done == {0}), stop(), retry_topics=("1h",),
+    )  # fmt: skip
+
+    assert seen == [(TOPIC, 2), (TOPIC, 2)]
