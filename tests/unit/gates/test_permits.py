@@ -49,7 +49,7 @@ def test_who_looks_while_another_has_the_permit_in_hand_finds_it_when_that_one_g
 
     def taken_by_somebody_else_just_now() -> Any:
         late.start()
-        late.join(0.02)
+        late.join(0.005)
         raise IndexError
 
     emptied.pop = taken_by_somebody_else_just_now

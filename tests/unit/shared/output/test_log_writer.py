@@ -24,7 +24,7 @@ Pipe = Tuple[int, int]
 
 @pytest.fixture
 def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipe]:
-    monkeypatch.setattr(log_writer, "PATIENCE_SECONDS", 0.02)
+    monkeypatch.setattr(log_writer, "PATIENCE_SECONDS", 0.005)
     reader, writer = os.pipe()
     fcntl.fcntl(writer, 1031, ROOM)  # F_SETPIPE_SZ
     yield reader, writer
@@ -107,7 +107,7 @@ def test_what_waits_is_bounded_in_bytes_too(pipe: Pipe) -> None:
 def test_the_end_of_a_process_waits_for_what_flows_and_not_for_what_does_not(pipe: Pipe) -> None:
     writer = stuck(pipe, 300)
     begun = time.monotonic()
-    writer.flush(0.05)
+    writer.flush(0.01)
     waited = time.monotonic() - begun
     got: List[bytes] = []
     reader = threading.Thread(target=lambda: got.append(read(pipe[0], lambda got: len(got) == 300 * len(LINE))))
