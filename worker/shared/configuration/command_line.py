@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
 
 from kafka_worker import __version__, start
 from kafka_worker.shared.configuration.given import Given
-from kafka_worker.shared.configuration.near import nearest
+from kafka_worker.shared.configuration.near import LIKE_LETTERS, nearest
 from kafka_worker.shared.configuration.words import dead_letter_flags, order_flags
 from kafka_worker.shared.configuration.words import place as places
 from kafka_worker.shared.configuration.words.flags import astray
@@ -168,13 +168,22 @@ def parse(argv: Sequence[str]) -> Arguments:
     try:
         parsed, rest = flags.parse_known_args(argv)
     except _WrongWordError as problem:
-        return Arguments(_command(list(argv)), faults=[f"{COMMAND_LINE}: {problem}. See --help."])
+        return _without_wrong(argv, str(problem))
     arguments = Arguments(as_json=parsed.json, check_only=parsed.check_config)
     for name, row in TABLE.items():
         if hasattr(parsed, name):
             arguments.given[name] = Given(row.flag, getattr(parsed, name), COMMAND_LINE)
     _read_rest(arguments, rest, vars(parsed))
     arguments.faults += _astray(arguments)
+    return arguments
+
+
+def _without_wrong(argv: Sequence[str], problem: str) -> Arguments:
+    """What all other words say, so that what stands there is not told as missing."""
+    wrong = problem.partition("argument ")[2].partition(":")[0]
+    others = [word for word in argv if word.partition("=")[0] != wrong]
+    arguments = parse(others) if len(others) < len(argv) else Arguments(_command(others))
+    arguments.faults.insert(0, f"{COMMAND_LINE}: {problem}. See --help.")
     return arguments
 
 
@@ -236,13 +245,15 @@ def _read_words(arguments: Arguments, words: List[str], flags: Mapping[str, Any]
     elif command == "explain":
         arguments.place, wrong = places.place(words)
     elif words:
-        stray = f"{' '.join(words)} ({COMMAND_LINE}) is not a command."
+        near = nearest(words[0], COMMANDS, LIKE_LETTERS)
+        stray = f"{' '.join(words)} ({COMMAND_LINE}) is not a command.{f' Did you mean {near}?' if near else ''}"
         return [f"{stray} Write {', '.join(COMMANDS)}, or nothing to run the service."]
-    return [f"{' '.join(words)} ({COMMAND_LINE}): {wrong}"] if wrong else []
+    said = f"{' '.join(words)} ({COMMAND_LINE}): " if words else ""
+    return [f"{said}{wrong}"] if wrong else []
 
 
 def _wrong_flag(word: str, more: Sequence[str]) -> str:
     flag = word.split("=", 1)[0]
-    near = nearest(flag, [*(row.flag for row in TABLE.values()), *_SWITCHES, *more])
+    near = nearest(flag, [*(row.flag for row in TABLE.values()), *_SWITCHES, *_HELP, "--version", *more])
     hint = f" Did you mean {near}?" if near else ""
     return f"{flag} ({COMMAND_LINE}) is not an option.{hint} See --help."

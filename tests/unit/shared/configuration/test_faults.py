@@ -187,6 +187,7 @@ def test_all_faults_of_all_sources_are_told_together(tmp_path: Path) -> None:
         (["--proceses", "4"], "--proceses (the command line) is not an option. Did you mean --processes? See --help."),
         (["--sasl=secret"], "--sasl (the command line) is not an option. See --help."),
         (["--threads"], "the command line: argument --threads: expected one argument. See --help."),
+        (["--hlep"], "--hlep (the command line) is not an option. Did you mean --help? See --help."),
         (
             ["start"],
             (

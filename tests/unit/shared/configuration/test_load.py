@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from typing import TYPE_CHECKING, Dict, Optional
+from typing import TYPE_CHECKING, Dict, List, Optional
 
 import pytest
 from hypothesis import example, given
@@ -209,3 +209,20 @@ def test_no_temporary_folder_is_needed_where_the_runtime_directory_is_given(monk
     assert (
         load([], REQUIRED, NO_FILE).settings.runtime_directory == f"/tmp/kafka-consumer-{os.getuid()}"
     )  # told when it is used
+
+
+def test_a_misspelt_command_is_answered_with_the_nearest() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(["statsu"], REQUIRED, NO_FILE)
+    (fault,) = caught.value.faults
+
+    assert fault.startswith("statsu (the command line) is not a command. Did you mean status?")
+
+
+@pytest.mark.parametrize("wrong", [["--threads"], ["--json=yes"]])
+def test_beside_a_flag_without_its_value_nothing_is_told_as_missing_that_is_there(wrong: List[str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(["--group", "orders", "--bootstrap-servers", "kafka:9092", *wrong], {}, NO_FILE)
+
+    (fault,) = caught.value.faults
+    assert fault.startswith(f"the command line: argument {wrong[0].partition('=')[0]}: ")
