@@ -9,13 +9,14 @@ from tests.support.kafka_jars import ROOT
 
 SECONDS = 60.0  # for a process that has nothing to wait for
 LEFT = """
-import atexit, threading
+import atexit, sys, threading, types
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from kafka_worker.shared.leaving import leave
 
 processes, threads = ProcessPoolExecutor(1), ThreadPoolExecutor(1)
 assert processes.submit(abs, -1).result() == 1
 threads.submit(threading.Event().wait)
+sys.modules["loky.process_executor"] = types.SimpleNamespace(_python_exit=lambda: 1 / 0)  # of one nothing hinders the others
 atexit.register(print, "the functions of atexit", flush=True)
 leave(0, 1000.0)
 """

@@ -34,8 +34,7 @@ def leave(code: int, seconds: float, *, in_order: bool = True) -> NoReturn:
 
 def _called() -> None:
     with contextlib.suppress(BaseException), while_("calling the functions of atexit"):  # what they raise is told by Python
-        with contextlib.suppress(Exception):  # it is not ours, and may be another one some day
-            _end_pools_of_processes()
+        _end_pools_of_processes()
         atexit._run_exitfuncs()  # noqa: SLF001 (what Python itself does then; it has no other name)
 
 
@@ -43,8 +42,8 @@ def _end_pools_of_processes() -> None:
     """What Python has executors do before that: `atexit` would wait for processes that wait for work, until our time is over.
     Pools of threads are not waited for, as no thread is (Python 3.8 has `atexit` do that)."""
     for name in _POOLS:
-        end = getattr(sys.modules.get(name), "_python_exit", None)
-        if end is not None:
+        with contextlib.suppress(Exception):  # it is not ours, and may be another one some day
+            end = sys.modules[name]._python_exit  # noqa: SLF001 (as above)
             atexit.unregister(end)
             if name != _POOL_OF_THREADS:
                 end()
