@@ -10,7 +10,7 @@ from kafka_worker.shared.settings import MASK
 
 Key = Tuple[str, str]  # field of Settings, and the property in it or ""
 _LONGEST_SHOWN = 80
-_SIGNED_IN = re.compile(r"[^\s,/@]*:[^\s,@]*@")  # user:password@ of an address, where none belongs
+_SIGNED_IN = re.compile(r"[^\s,/@:]*:\S*@")  # user:password@, where none belongs; a password may have , and @ in it
 
 
 class Given(NamedTuple):

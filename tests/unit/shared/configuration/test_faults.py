@@ -61,7 +61,7 @@ def faults(*argv: str, environ: Dict[str, str], env_file: str = NO_FILE) -> List
             ),
         ),
         (
-            {"KAFKA_BOOTSTRAP_SERVERS": "kafka://anna:hunter2@host:9092,host:1"},
+            {"KAFKA_BOOTSTRAP_SERVERS": "kafka://anna:hu,nt@er2@host:9092,host:1"},
             (
                 'KAFKA_BOOTSTRAP_SERVERS = "********@host:9092,host:1" (the environment) must be host:port, the port from '
                 "1 to 65535, several with commas. Correct it."
