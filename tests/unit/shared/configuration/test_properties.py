@@ -63,6 +63,7 @@ NO_NUMBER = (
                 ("CONSUMER_FETCH_MIN_BYTES", "fetch.min.bytes", "1M"),
                 ("PRODUCER_BATCH_SIZE", "batch.size", "1e6"),
                 ("PRODUCER_LINGER_MS", "linger.ms", "5ms"),
+                ("CLIENT_BROKER_ADDRESS_TTL", "broker.address.ttl", "30s"),
             )
         ),
         (

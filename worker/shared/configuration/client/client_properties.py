@@ -54,7 +54,10 @@ OF_CLASSIC_PROTOCOL = {
     "group.protocol.type": "nothing",
 }
 # The client takes the digits that a number begins with, and no notice of what follows: 30s would be 30 ms.
-_NUMBERS = (".ms", ".bytes", ".kbytes", ".messages", ".size", ".seconds", ".records", "retries", ".flight")
+_NUMBERS = (
+    ".ms", ".bytes", ".kbytes", ".messages", ".size", ".seconds", ".records", "retries", ".flight", ".per.connection", ".ttl",
+    ".relogin",
+)  # fmt: skip
 _NUMBER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)\s*")
 _FRACTIONS = {name: re.compile(r"\s*[0-9]*\.?[0-9]+\s*") for name in ("linger.ms", "queue.buffering.max.ms")}
 _PREFIX = {group: prefix for prefix, group in PROPERTY_PREFIXES.items()}
