@@ -27,7 +27,7 @@ class Retry(Exception):  # noqa: N818 (a wish, not an error)
 
     def __init__(self, reason: str = "", after: Union[float, timedelta, None] = None) -> None:
         """`reason` goes into the log and into the dead letter. Raises TypeError where the wait stands in its place."""
-        if isinstance(reason, (int, float, timedelta)):
+        if after is None and isinstance(reason, (int, float, timedelta)):  # beside a wait it may be a status of HTTP
             raise TypeError(f"the reason of a Retry is a text, not {reason!r}; to wait that long: Retry(after={reason!r})")
         super().__init__(reason)
         self.after = after.total_seconds() if isinstance(after, timedelta) else after
@@ -99,7 +99,7 @@ class Send:
 
     def __eq__(self, other: object) -> bool:
         """Whether both say the same, whatever the order of names in their JSON: for tests of handlers."""
-        return isinstance(other, Send) and _facts(self) == _facts(other)
+        return _facts(self) == _facts(other) if isinstance(other, Send) else NotImplemented  # `mock.ANY` knows
 
     def __hash__(self) -> int:
         """Equal where they are."""

@@ -8,6 +8,7 @@ import sys
 from datetime import timedelta
 from enum import Enum
 from typing import Any, Callable, Iterator, List
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given
@@ -39,6 +40,7 @@ def test_what_a_handler_returns_is_compared_with_what_a_test_expects_and_shown_a
     ]
     assert send not in [Send(*words) for words in others]  # type: ignore[arg-type]
     assert send != "prices"
+    assert [send] == [ANY]
     assert repr(send) == "Send('prices', {'price': 3, 'id': 1}, key=b'k', headers=[('h', b'1')])"
     assert [repr(Send("t", value)) for value in (None, b"\xff", "text")] == [
         "Send('t', None)", "Send('t', b'\\xff')", "Send('t', b'text')",
@@ -173,6 +175,10 @@ def test_a_batch_error_that_names_no_message_by_its_index_says_what_it_wants(fai
 def test_a_wait_in_the_place_of_the_reason_is_refused_because_nobody_would_wait_so_long(wait: Any) -> None:
     with pytest.raises(TypeError, match=re.escape(f"Retry(after={wait!r})")):
         Retry(wait)
+
+
+def test_beside_a_wait_a_number_is_the_reason() -> None:
+    assert (str(Retry(429, after=60)), Retry(429, after=60).after) == ("429", 60)  # type: ignore[arg-type]
 
 
 def test_a_batch_error_without_a_failure_is_refused_because_all_would_count_as_done() -> None:
