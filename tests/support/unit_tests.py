@@ -31,7 +31,7 @@ PLUGINS = ("-p", "pytest_timeout", "-p", "_hypothesis_pytestplugin")
 #: To make a file takes a tenth of the time there.
 MEMORY = "/dev/shm"
 #: To take an interpreter apart that has imported all this takes a fifth of a second, in which nothing is tested.
-PYTEST = "import os, pytest, sys; code = pytest.main(sys.argv[1:]); sys.stdout.flush(); os._exit(code)"
+PYTEST = "import os, pytest, sys; code = pytest.main(sys.argv[1:]); sys.stdout.flush(); sys.stderr.flush(); os._exit(code)"
 NO_OTHERS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
