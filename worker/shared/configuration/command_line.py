@@ -7,14 +7,14 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence
+from typing import Any, Dict, List, Mapping, NoReturn, Optional, Sequence, Tuple
 
 from kafka_worker import __version__, start
 from kafka_worker.shared.configuration.given import Given
 from kafka_worker.shared.configuration.near import LIKE_LETTERS, nearest
 from kafka_worker.shared.configuration.words import dead_letter_flags, order_flags
 from kafka_worker.shared.configuration.words import place as places
-from kafka_worker.shared.configuration.words.flags import astray
+from kafka_worker.shared.configuration.words.flags import Flag, astray
 from kafka_worker.shared.configuration.words.place import ALL_EVENTS, EventsRequest, Place
 from kafka_worker.shared.exit_codes import ExitCode
 from kafka_worker.shared.setting import Setting
@@ -135,9 +135,9 @@ def parser(words: Optional[Sequence[str]] = None) -> argparse.ArgumentParser:
         if not alone or (flag == "--json" and command in _WITH_JSON):
             made.add_argument(flag, action="store_true", help=meaning)
     for title, flags in _OF_COMMANDS.items():
-        if not alone or command in title.split(", "):
-            group = made.add_argument_group(title)
-            for each in flags:
+        group = made if alone else made.add_argument_group(title)
+        for each in flags:
+            if not alone or command in _commands_of(each):
                 group.add_argument(each.word, dest=each.name, default=argparse.SUPPRESS, help=each.meaning, **each.way)
     named = {word.split("=", 1)[0] for word in words or ()}
     wanted = _GROUPS_OF.get(command, _GROUPS) if alone else ()
@@ -223,12 +223,18 @@ def _read_rest(arguments: Arguments, rest: List[str], flags: Mapping[str, Any]) 
 
 def _misplaced(command: str, flags: Mapping[str, Any]) -> List[str]:
     """The faults of flags that stand behind other commands."""
-    found = astray([each for each in order_flags.FLAGS if command not in each.goes_with], flags)
+    found = astray([each for each in order_flags.FLAGS if command not in _commands_of(each)], flags)
     for each in dead_letter_flags.FLAGS:
-        goes_with = (dead_letter_flags.COMMAND, *(order_flags.FOR_ALL if each.word == order_flags.ALL else ()))
-        if command not in goes_with:
-            found += astray([each], flags, ", ".join(goes_with))
+        if command not in _commands_of(each):
+            found += astray([each], flags, ", ".join(_commands_of(each)))
     return found + ([] if command == "events" else astray(places.EVENTS_FLAGS, flags))
+
+
+def _commands_of(flag: Flag) -> Tuple[str, ...]:
+    """Behind which it may stand."""
+    if flag not in dead_letter_flags.FLAGS:
+        return flag.goes_with
+    return (dead_letter_flags.COMMAND, *(order_flags.FOR_ALL if flag.word == order_flags.ALL else ()))
 
 
 def _read_words(arguments: Arguments, words: List[str], flags: Mapping[str, Any]) -> List[str]:

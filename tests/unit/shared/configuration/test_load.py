@@ -177,13 +177,15 @@ def test_the_help_of_a_command_is_a_screen_with_what_goes_with_it(command: str, 
 
     shown = capsys.readouterr().out
     usage = shown.partition("options:")[0]
-    flags = {
-        flag for flag in ("--json", "--since", "--for", "--follow", "--http-hosts", "--processes") if f"  {flag} " in shown
-    }
-    own = {"dead-letters": "--since", "pause": "--for", "park": "--for", "events": "--follow", "serve": "--http-hosts"}
+    asked = ("--json", "--since", "--all", "--reason", "--for", "--follow", "--http-hosts", "--processes")
+    flags = {flag for flag in asked if f"  {flag} " in shown}
+    own = {
+        "dead-letters": {"--since", "--all"}, "pause": {"--all", "--reason", "--for"}, "resume": {"--all"},
+        "park": {"--reason"}, "events": {"--follow"}, "serve": {"--http-hosts"},
+    }  # fmt: skip
     assert usage.startswith("usage: ")
     assert all(f" {command} " in line for line in usage.splitlines() if line.lstrip().startswith(("usage", start.program())))
-    assert flags == ({own[command]} if command in own else set()) | ({"--json"} if "[--json]" in usage else set())
+    assert flags == own.get(command, set()) | ({"--json"} if "[--json]" in usage else set())
     assert len(shown.splitlines()) < 80
 
 
