@@ -59,9 +59,7 @@ class Heartbeat:
         late = {thread.name for thread, task in self._loop.running() if not thread.apart and is_late(task)}
         if not late or len(late) < self._pool.capacity:
             return ""
-        return (
-            f"nothing more begins: {len(late)} calls, and no more may run, are longer than HANDLER_TIMEOUT_SECONDS (explain)"
-        )
+        return f"nothing more begins: as many calls as may run ({len(late)}) are longer than HANDLER_TIMEOUT_SECONDS (explain)"
 
     def poll_age(self) -> float:
         """Since when the poll loop has not turned. In awake seconds: after a pause of the whole process both have only just

@@ -70,7 +70,7 @@ SAID = {
     BOMB: "offset 1 can't be read: Decompression",
     DAMAGED: "offset 1 can't be read: MessageSet at offset 1 (",
     OPEN: "all behind offset 5 waits for a transaction of its producer",
-    SILENT: "nothing is delivered from offset 1 on, where 4 are",
+    SILENT: "nothing is delivered from offset 1 on, the broker has 4 there",
     UNKNOWN: "offset 1 can't be read: Decompression (codec 0x6)",
     GONE: "offset 77 is not there, and auto.offset.reset is error",
     NOWHERE: "the group has no offset there, and auto.offset.reset is error",

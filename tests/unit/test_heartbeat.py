@@ -48,4 +48,4 @@ def test_a_process_in_which_nothing_more_begins_since_all_its_calls_are_late_say
     loop = SimpleNamespace(turned_at=1.0, running=lambda: pairs)
     heartbeat = cast("Any", Heartbeat)(StageHolder(), loop, SimpleNamespace(capacity=2), None, None, None)
 
-    assert heartbeat._all_late().startswith("nothing more begins: 2 calls") is told
+    assert heartbeat._all_late().startswith("nothing more begins: as many calls as may run (2)") is told

@@ -57,7 +57,7 @@ def described(settings: Settings, handlers: Handlers) -> List[str]:
     """What works in this process, one line per kind."""
     lines = {
         Kind.THREAD: f"Using {counted(settings.threads, 'thread')} for concurrent processing.",
-        Kind.BATCH: f"Using {settings.threads} threads for batches of up to {settings.batch_size} messages.",
+        Kind.BATCH: f"Using {counted(settings.threads, 'thread')} for batches of up to {settings.batch_size} messages.",
         Kind.ASYNC: f"Using one event loop for up to {settings.coroutines} calls at once.",
     }
     return [line for kind, line in lines.items() if handlers.of_kind(kind)]

@@ -12,6 +12,7 @@ from kafka_worker.partitions.task import is_void, partition_of
 from kafka_worker.parts import Parts
 from kafka_worker.shared import logs
 from kafka_worker.shared.events import Event, about
+from kafka_worker.shared.foreign.texts import counted
 from kafka_worker.shared.ipc.snapshot import PartitionReport, TopicPartition
 from kafka_worker.shared.settings import Settings
 from kafka_worker.shared.system.awake import AwakeClock
@@ -21,17 +22,17 @@ from kafka_worker.standstill.unreadable import moved_to
 log = logs.logger(__name__)
 
 UNCOMMITTED = "what is done up to offset {} is not committed: the broker stores no commit beyond {}"
-LOST_SIGHT = "{} messages are here, and none of them runs or waits for anything: a fault of ours, restart its process"
+LOST_SIGHT = "of {} here none runs or waits for anything: a fault of ours, restart its process"
 UNANSWERED = "the broker does not tell its end: {}. Has it a leader? (kafka-topics.sh --describe)"
 TRANSACTION = "all behind offset {} waits for a transaction of its producer, neither committed nor aborted (isolation.level)"
 SLOW = (
-    "nothing is delivered from offset {} on, where {} are: the client waits for its fetches, of which their broker answers "
-    "few. The way to it is slow for messages of that size, or it is, or a quota slows us down (kafka-configs.sh --describe "
-    "--entity-type clients, users)"
+    "nothing is delivered from offset {} on, and the broker has {} there: the client waits for its fetches, of which their "
+    "broker answers few. The way to it is slow for messages of that size, or it is, or a quota slows us down "
+    "(kafka-configs.sh --describe --entity-type clients, users)"
 )
 UNDELIVERED = (
-    "nothing is delivered from offset {} on, where {} are, and the client tells no fault. If they can't be read, step over "
-    "them: stop the service, then: {}"
+    "nothing is delivered from offset {} on, the broker has {} there, and the client tells no fault. If they can't be read, "
+    "step over them: stop the service, then: {}"
 )
 FROZEN_SECONDS = 15.0  # after so long without fetching the end of a partition is asked for
 AT_REST_SECONDS = 1.0  # likewise, while partitions are drained: most are within that
@@ -182,7 +183,7 @@ class Standstills:
         waits_for_room = partition.flow.waiting and self._active()
         sent = partition.flow.in_transit and not self._decisions.stuck(partition)
         waits = waits_for_a_hand or waits_for_room or sent or self._quarantine.count
-        return "" if waits or partition in self._active() else LOST_SIGHT.format(here)
+        return "" if waits or partition in self._active() else LOST_SIGHT.format(counted(here, "message"))
 
     def _active(self) -> Set[Partition]:
         """Of which something runs, or waits for what we know."""

@@ -44,7 +44,7 @@ def test_nothing_is_told_of_a_partition_that_is_read_to_its_end(bench: Bench) ->
 @pytest.mark.parametrize(
     ("end", "words"),
     [
-        ((9, 9, ""), "nothing is delivered from offset 7 on, where 2 are"),
+        ((9, 9, ""), "nothing is delivered from offset 7 on, the broker has 2 there"),
         ((9, 7, ""), "all behind offset 7 waits for a transaction"),
         ((-1, -1, "no leader"), "the broker does not tell its end: no leader"),
     ],
@@ -94,7 +94,9 @@ def test_nobody_is_told_to_step_over_messages_that_come_over_a_slow_link(bench: 
 
     told = bench.look(SECONDS)
 
-    assert told.startswith("nothing is delivered from offset 7 on, where 2 are: the client waits for its fetches")
+    assert told.startswith(
+        "nothing is delivered from offset 7 on, and the broker has 2 there: the client waits for its fetches"
+    )
     assert "--reset-offsets" not in told
 
 
@@ -200,9 +202,7 @@ def test_what_is_in_flight_and_explained_is_not_told(bench: Bench, how: Callable
     assert bench.look(10 * SECONDS) == ""
 
 
-@pytest.mark.parametrize(
-    ("offset", "told"), [(0, ""), (1, "2 messages are here, and none of them runs or waits for anything")]
-)
+@pytest.mark.parametrize(("offset", "told"), [(0, ""), (1, "of 2 messages here none runs or waits for anything")])
 def test_what_waits_to_be_stored_with_all_below_it_is_explained_by_what_keeps_that(offset: int, told: str) -> None:
     bench = Bench(delivery="exactly-once")
     tasks = [bench.take(0), bench.take(1)]
@@ -225,7 +225,7 @@ def test_what_is_in_flight_and_lost_sight_of_is_told(bench: Bench, queued: bool)
     if queued:  # and the one thread there is has nothing to do
         bench.partition.queue.put(task)
 
-    assert bench.look(SECONDS + 1).startswith("1 messages are here, and none of them runs or waits for anything")
+    assert bench.look(SECONDS + 1).startswith("of 1 message here none runs or waits for anything")
 
 
 def test_what_is_done_and_not_committed_is_told_whatever_runs_beyond(bench: Bench) -> None:

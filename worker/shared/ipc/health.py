@@ -162,7 +162,7 @@ def _by_reason(kind: Kind, how: str, found: List[Tuple[PartitionReport, str]]) -
         yield kind, f"{names[0]}{more + ' are' if more else ' is'} {how}: {why}"
     rest = sum(map(len, list(reasons.values())[MOST_REASONS:]))
     if rest:
-        yield kind, f"{rest} more are {how}, for other reasons (status --json)"
+        yield kind, f"{rest} more {'is' if rest == 1 else 'are'} {how}, for other reasons (status --json)"
 
 
 def _unread(lines: int) -> str:
@@ -192,7 +192,7 @@ def one_line(snapshot: Snapshot) -> str:
     """How the service is, in one line for `systemctl status`."""
     sums = snapshot.totals
     return (
-        f"{snapshot.state}: {sums.running}/{snapshot.processes} processes, {sums.partitions} partitions, lag {sums.lag}"
-        f"{'+?' if sums.lag_unknown else ''}, in flight {sums.in_flight}, restarts {snapshot.restarts}"
+        f"{snapshot.state}: {sums.running}/{snapshot.processes} processes, {counted(sums.partitions, 'partition')}, "
+        f"lag {sums.lag}{'+?' if sums.lag_unknown else ''}, in flight {sums.in_flight}, restarts {snapshot.restarts}"
         f"{'; degraded: ' + snapshot.problems[0] if snapshot.problems else ''}"
     )

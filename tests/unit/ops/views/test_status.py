@@ -84,6 +84,8 @@ def test_each_reason_for_which_partitions_stand_still_is_told_once_and_of_many_t
     assert found[4:] == [
         "slot 0: orders[8] and 1 more are held: reason 4", "slot 0: 10 more are held, for other reasons (status --json)",
     ]  # fmt: skip
+    (last,) = problems("running", slot(child=child(partitions=held[:11])))[5:]
+    assert last == "slot 0: 1 more is held, for other reasons (status --json)"
 
 
 def test_a_process_whose_successor_waits_already_may_stop() -> None:
@@ -292,8 +294,8 @@ def test_one_line_says_how_it_is_and_the_first_problem() -> None:
         health.one_line(snapshot(*slots)) for slots in ([slot()], [slot(), slot(1, pid=0, state="backoff", child=None)])
     ]
 
-    assert lines[0] == "running: 1/1 processes, 1 partitions, lag 120, in flight 3, restarts 2"
-    assert lines[1].startswith("running: 1/2 processes, 1 partitions, lag 120, in flight 3, restarts 2; degraded: slot 1:")
+    assert lines[0] == "running: 1/1 processes, 1 partition, lag 120, in flight 3, restarts 2"
+    assert lines[1].startswith("running: 1/2 processes, 1 partition, lag 120, in flight 3, restarts 2; degraded: slot 1:")
 
 
 STUCK = HeadReport(120, Waits.RUNNING, 340.0, "k", 1.5, 2, running=340.0, thread="handler-2")
