@@ -1,7 +1,7 @@
-"""What Kafka's clients log, passed on to our log. And three things that the consumer's tells nowhere else: that what it should
-read is gone, that its session was over though it has no partition to lose, and which topic a name stands for by now. The
-client fetches by a topic's id, so it says that it switches to another topic of that name before it can have anything of it,
-and its log comes by the same queue as its messages. Consumer thread only.
+"""What Kafka's clients log, passed on to our log. And four things that the consumer's tells nowhere else: that what it should
+read is gone, that its session was over though it has no partition to lose, how many partitions a topic has, and which topic a
+name stands for by now. The client fetches by a topic's id, so it says that it switches to another topic of that name before it
+can have anything of it, and its log comes by the same queue as its messages. Consumer thread only.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ _PERHAPS = "Does it want another KAFKA_CLIENT_SECURITY_PROTOCOL, or is it no Kaf
 _CHANGED = re.compile(r"Topic (\S+) changed id from \S+ to (\S+)")
 _GONE = re.compile(r"(\S+) \[(\d+)\]: offset reset \(at offset (\d+)")
 _LED = re.compile(r"Topic (\S+) \[(\d+)\] Leader -?\d+ Epoch (-?\d+)")
+_SIZE = re.compile(r"Topic (\S+) with ([1-9]\d*) partitions")  # told before we join; leaders only of what is assigned
 _NUMBER = re.compile(r"-\d+]")  # of "[vm-0#producer-2]": which of all clients that this process has made
 _OF_PARTITION = re.compile(r"\S+ \[\d+]: ")  # how a text of the Kafka client begins that is of one
 
@@ -98,7 +99,7 @@ class ClientLog:
                 self._tell(self._listener.on_gone, (gone[1], int(gone[2])), int(gone[3]))
 
     def _hear(self, text: str) -> None:
-        changed, led = _CHANGED.search(text), _LED.search(text)
+        changed, led, size = _CHANGED.search(text), _LED.search(text), _SIZE.search(text)
         if changed:
             topic, topic_id = changed.groups()
             known = self._ids.setdefault(topic, set())
@@ -111,8 +112,9 @@ class ClientLog:
                 self._tell(self._listener.on_made_anew, topic, topic_id)
         elif led:
             name, epoch = (led[1], int(led[2])), int(led[3])
-            self.sizes[led[1]] = max(self.sizes.get(led[1], 0), int(led[2]) + 1)
             if epoch >= self._epochs.setdefault(name, epoch):
                 self._epochs[name] = epoch
             elif led[1] in self._anew:
                 self._tell(self._listener.on_outlived, name)
+        elif size:
+            self.sizes[size[1]] = max(self.sizes.get(size[1], 0), int(size[2]))

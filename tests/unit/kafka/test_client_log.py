@@ -64,6 +64,16 @@ def test_a_client_tells_by_its_log_that_a_topic_is_another_one_and_that_it_takes
     assert heard.outlived == [("orders.new", 3)]
 
 
+def test_a_client_tells_by_its_log_how_many_partitions_topics_have_before_any_is_assigned() -> None:
+    """Of leaders it says nothing then. And a topic that a broker does not know may be there."""
+    heard = Heard()
+
+    heard.says("127.0.0.1:9092/1:   Topic orders.new with 3 partitions")
+    heard.says("127.0.0.1:9092/1:   Topic other with 0 partitions: Broker: Unknown topic or partition")
+
+    assert heard.log.sizes == {"orders.new": 3}
+
+
 def test_a_client_tells_by_its_log_that_what_it_should_read_is_gone() -> None:
     heard = Heard()
     heard.says("orders.new [3]: offset reset (at offset 77 (leader epoch 1), broker 1) to offset BEGINNING", "OFFSET")

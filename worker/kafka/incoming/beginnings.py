@@ -25,14 +25,14 @@ class Beginnings:
         """`properties` are the consumer's."""
         self._reset = str(properties.get(RESET))
         self.latest = _RESETS.get(self._reset) == END
-        self._sizes: Dict[str, int] = {}  # how many partitions each topic had when we joined
+        self._sizes: Dict[str, int] = {}  # how many partitions each topic had when we joined, or when it came
         self._cooperative = is_cooperative(properties)
         self._paused: Set[TopicPartition] = set()
         self._told: Dict[TopicPartition, ClientPartition] = {}
 
     def joined(self, sizes: Mapping[str, int]) -> None:
-        """The group takes us, and our topics have so many partitions."""
-        self._sizes = self._sizes or dict(sizes)
+        """The group takes us, and these topics have so many partitions."""
+        self._sizes = {**sizes, **self._sizes}
 
     def clear(self) -> None:
         """Others are being assigned now, of which nothing is known."""
