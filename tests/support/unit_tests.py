@@ -31,7 +31,9 @@ PLUGINS = ("-p", "pytest_timeout", "-p", "_hypothesis_pytestplugin")
 #: To make a file takes a tenth of the time there.
 MEMORY = "/dev/shm"
 #: To take an interpreter apart that has imported all this takes a fifth of a second, in which nothing is tested.
-PYTEST = "import os, pytest, sys; code = pytest.main(sys.argv[1:]); sys.stdout.flush(); sys.stderr.flush(); os._exit(code)"
+PYTEST = "import os, pytest, sys as s; end = pytest.main(s.argv[1:]); s.stdout.flush(); s.stderr.flush(); os._exit(end or 99)"
+#: Its exit status when all is well. A test that ends the process (`os._exit(0)`, as much of ours does) has another.
+WELL = 99
 NO_OTHERS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
@@ -52,13 +54,13 @@ def begun(files: List[str], *, heard: bool) -> subprocess.Popen[str]:
 
 
 def main() -> int:
-    """The first exit status that is not 0."""
+    """0 when all is well, else the first exit status that says otherwise."""
     with tempfile.TemporaryDirectory(dir=MEMORY if os.path.isdir(MEMORY) else None) as folder:
         runs = [begun([f"--basetemp={folder}/{number}", *files], heard=not number) for number, files in enumerate(shares())]
         with ThreadPoolExecutor(PYTESTS) as threads:  # who tells much while nobody reads it waits
             for told, _ in threads.map(lambda run: run.communicate(), runs):
                 print(told or "", flush=True)
-    return next((run.returncode for run in runs if run.returncode), 0)
+    return next((run.returncode or 1 for run in runs if run.returncode != WELL), 0)
 
 
 if __name__ == "__main__":
