@@ -5,7 +5,6 @@ clients, neither of which belongs in the supervisor.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import sys
@@ -42,14 +41,13 @@ def main() -> None:
     # Whatever the user's module prints while it is imported must not end up among our faults.
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # what it says last comes last, and by any end
     start.users_first()
     spare_quick_decoder()
     found = faults(settings)
     errors = known_errors.said_of(settings)  # then: the handlers have imported what there is
     dump([found + errors.faults, [] if found else errors.warnings], answer)
     answer.flush()
-    with contextlib.suppress(Exception):  # it is the user's by now
-        sys.stdout.flush()
     leave(ExitCode.OK, LEAVE_SECONDS)  # a thread that the handler's module started must not keep us
 
 

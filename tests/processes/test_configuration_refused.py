@@ -73,17 +73,6 @@ def test_a_handler_that_ends_whoever_imports_it_is_refused(scene: Scene, tmp_pat
     assert service.pids() == [], "the process that was prepared is gone"
 
 
-def test_what_a_module_says_before_it_ends_the_program_is_told(service: Callable[..., Service], tmp_path: Path) -> None:
-    (tmp_path / "needs_a_key.py").write_text("import sys\nprint('API_KEY is not set')\nsys.exit(1)\n")
-    never_started = service("topic", "group", handler="needs_a_key:work", env={"PYTHONPATH": str(tmp_path)})
-
-    checked = never_started.command("--check-config")
-
-    assert checked.returncode == 78
-    assert "HANDLER=needs_a_key:work cannot be imported: SystemExit: «1»" in checked.stderr
-    assert "; it has said: API_KEY is not set\n" in checked.stderr
-
-
 def test_a_client_that_ends_whoever_makes_it_is_told_as_that_and_not_as_the_handlers(
     service: Callable[..., Service], tmp_path: Path
 ) -> None:
