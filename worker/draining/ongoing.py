@@ -106,8 +106,8 @@ class Ongoing:
     def taken_over(self, undecided: Undecided) -> List[Task]:
         """The tasks that wait for the call that has left this: what it returned to be sent is theirs, all of it or none."""
         held = [self._held[id(task)] for task in undecided.tasks if id(task) in self._held]
-        tasks = [task for _, task in held]
-        if not isinstance(undecided, Returned) or len(held) < len(undecided.tasks) or partition_of(tasks[0]).closing.forgotten:
+        tasks = [task for _, task in held if not partition_of(task).closing.forgotten]
+        if not isinstance(undecided, Returned) or len(tasks) < len(undecided.tasks):
             return []
         for call, _ in held:
             del self._held[id(call)]

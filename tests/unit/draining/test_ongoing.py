@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from typing import Any, Callable, List, Optional, Tuple
+from unittest.mock import Mock
 
 import pytest
 
 from kafka_worker.draining import ongoing
 from kafka_worker.kafka.outgoing import outbox
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import why_void
+from kafka_worker.partitions.task import Task, why_void
 from kafka_worker.partitions.tracker import Range
+from kafka_worker.partitions.undecided import Returned
 from kafka_worker.recovery.offset_map import encode
 from kafka_worker.shared.configuration.words.place import Place
 from kafka_worker.shared.foreign.answers import Send
@@ -137,6 +139,26 @@ def test_what_it_returns_is_sent_and_it_is_done_with_that(
     assert [record["value"] for record in producer.letters] == [b"sent"]
     assert bench.committed == len(bench.calls)
     assert bench.parts.ongoing._held == {}
+
+
+def test_what_a_batch_returns_is_of_no_use_while_a_part_of_it_has_not_come_again_since_the_last_loss() -> None:
+    """That part would be called again, though what it sends is sent."""
+    first, second, third = parts = [Partition(TOPIC, 0) for _ in range(3)]
+    batches: List[List[Task]] = [[(n, p.tracker.take(n)[0], Message(n), None, 1, p) for n in (0, 1)] for p in parts]
+    calls, before, now = batches
+    for again in (second, third):
+        again.stored.found_ours(first.stored.names.own)
+    waiting = ongoing.Ongoing(lambda: [(Mock(), call) for call in calls], Mock(), Mock())
+    waiting.receive([second])
+    waiting.without(second, before)
+    second.closing.forget()
+    waiting.receive([third])
+
+    waiting.without(third, now[:1])
+    early = waiting.taken_over(Returned(calls, []))
+    waiting.without(third, now[1:])
+
+    assert (early, waiting.taken_over(Returned(calls, []))) == ([], now)
 
 
 def test_it_is_made_again_when_it_fails_or_what_it_returned_means_nothing_any_more(bench: Bench) -> None:
