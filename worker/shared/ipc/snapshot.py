@@ -73,7 +73,7 @@ class Waits(str, Enum):
     BEHIND_ITS_KEY = "behind-its-key"  # for those before it in its lane
     RETRY = "retry"  # for its next attempt
     SCHEDULED = "scheduled"  # for the time that its header deliver-at says
-    BREAKER = "breaker"  # for what its handler depends on, while a circuit breaker is not closed
+    BREAKER = "breaker"  # for a circuit breaker to close: that of its handler, of what that needs, or of dead letters
     SENDING = "sending"  # for the broker's word on what was sent of it: a dead letter, a retry, results
     UNSTORED = "unstored"  # the same, and the broker has refused it at least once
     SUSPECT = "suspect"  # for its turn to run apart, since it ran when a process died
