@@ -111,6 +111,15 @@ def test_a_wrong_property_is_answered_with_what_to_do(environ: Dict[str, str], f
     assert faults(environ=environ) == [fault]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [*(("linger.ms", each) for each in ("5", ".5", "5.", "1e1", "+5")), ("batch.size", " +31 ")]
+)
+def test_a_number_that_the_client_reads_whole_is_taken(name: str, value: str) -> None:
+    found = load([], {**REQUIRED, f"KAFKA_PRODUCER_{name.upper().replace('.', '_')}": value}, NO_FILE)
+
+    assert found.settings.producer_properties == {name: value}
+
+
 @pytest.mark.parametrize("name", sorted(OWNED))
 def test_what_the_service_needs_for_its_promise_is_not_for_users_to_set(name: str) -> None:
     variable = f"KAFKA_CLIENT_{name.upper().replace('.', '_')}"

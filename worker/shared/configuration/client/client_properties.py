@@ -59,7 +59,8 @@ _NUMBERS = (
     ".relogin",
 )  # fmt: skip
 _NUMBER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)\s*")
-_FRACTIONS = {name: re.compile(r"\s*[0-9]*\.?[0-9]+\s*") for name in ("linger.ms", "queue.buffering.max.ms")}
+_FRACTION = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
+_FRACTIONS = dict.fromkeys(("linger.ms", "queue.buffering.max.ms"), _FRACTION)
 _PREFIX = {group: prefix for prefix, group in PROPERTY_PREFIXES.items()}
 
 
