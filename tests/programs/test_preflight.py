@@ -26,3 +26,14 @@ def test_what_a_module_has_said_last_is_told(tmp_path: Path, module: str, told: 
     (fault,) = preflight.thorough(some_settings(handler="needs_a_key:work"), environment).faults
 
     assert fault.endswith(told)
+
+
+def test_of_several_modules_the_words_of_one_are_not_taken_for_anothers(tmp_path: Path) -> None:
+    (tmp_path / "needs_a_key.py").write_text(SAID_ELSEWHERE)
+    (tmp_path / "fine.py").write_text("print('connected')\ndef work(message): pass\n")
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)}
+
+    (fault,) = preflight.thorough(some_settings(handlers=("a=needs_a_key:work", "b=fine:work")), environment).faults
+
+    assert "SystemExit" in fault
+    assert "connected" not in fault

@@ -85,9 +85,11 @@ def look(
 
 
 def _with_its_words(faults: List[str], words: LastWords) -> List[str]:
-    """Of a module that ends the program (`sys.exit(1)`), or has its arguments parsed, which are ours: it has said why."""
+    """Of a module that ends the program (`sys.exit(1)`), or has its arguments parsed, which are ours: it has said why. (Of
+    several, another may have spoken last.)"""
     line = _last_line(words)
-    return [f"{fault}; it has said: {line}" if ENDS_PROGRAM in fault and line else fault for fault in faults]
+    told = [bool(line) and ENDS_PROGRAM in fault and not fault.startswith("HANDLERS=") for fault in faults]
+    return [f"{fault}; it has said: {line}" if its else fault for fault, its in zip(faults, told)]
 
 
 def _last_line(words: LastWords) -> str:
