@@ -64,7 +64,7 @@ def test_when_nobody_tells_where_partitions_end_it_is_looked_at_once_whether_any
 
     def nobody_answers(group: ScriptedGroup) -> List[Message]:
         group.ends.unanswered = True
-        vars(group)["brokers"] = Mock(doubt=lambda: doubted.append(True), slow=False, trouble="")
+        vars(group)["brokers"] = Mock(doubt=lambda: doubted.append(True), trouble="")
         return []
 
     bench.play(assign(), nobody_answers, becomes(unsettled_at=0.0, joined=False), becomes(joined=True), stop())
