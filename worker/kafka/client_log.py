@@ -24,7 +24,8 @@ _PERHAPS = "Does it want another KAFKA_CLIENT_SECURITY_PROTOCOL, or is it no Kaf
 _CHANGED = re.compile(r"Topic (\S+) changed id from \S+ to (\S+)")
 _GONE = re.compile(r"(\S+) \[(\d+)\]: offset reset \(at offset (\d+)")
 _LED = re.compile(r"Topic (\S+) \[(\d+)\] Leader -?\d+ Epoch (-?\d+)")
-_SIZE = re.compile(r"Topic (\S+) with ([1-9]\d*) partitions")  # told before we join; leaders only of what is assigned
+#: Told before we join; leaders only of what is assigned.
+_SIZE = re.compile(r"Topic (\S+) with (\d+) partitions(?:$|: Broker: Unknown topic)")
 _NUMBER = re.compile(r"-\d+]")  # of "[vm-0#producer-2]": which of all clients that this process has made
 _OF_PARTITION = re.compile(r"\S+ \[\d+]: ")  # how a text of the Kafka client begins that is of one
 

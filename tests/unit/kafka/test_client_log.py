@@ -65,13 +65,15 @@ def test_a_client_tells_by_its_log_that_a_topic_is_another_one_and_that_it_takes
 
 
 def test_a_client_tells_by_its_log_how_many_partitions_topics_have_before_any_is_assigned() -> None:
-    """Of leaders it says nothing then. And a topic that a broker does not know may be there."""
+    """Of leaders it says nothing then. One that is missing has none; not so one of which the broker does not tell."""
     heard = Heard()
 
     heard.says("127.0.0.1:9092/1:   Topic orders.new with 3 partitions")
-    heard.says("127.0.0.1:9092/1:   Topic other with 0 partitions: Broker: Unknown topic or partition")
+    heard.says("127.0.0.1:9092/1:   Topic missing with 0 partitions: Broker: Unknown topic or partition")
+    heard.says("127.0.0.1:9092/1:   Topic other with 0 partitions: Broker: Topic authorization failed")
+    heard.says("127.0.0.1:9092/2:   Topic orders.new with 0 partitions: Broker: Unknown topic or partition")
 
-    assert heard.log.sizes == {"orders.new": 3}
+    assert heard.log.sizes == {"orders.new": 3, "missing": 0}
 
 
 def test_a_client_tells_by_its_log_that_what_it_should_read_is_gone() -> None:

@@ -69,7 +69,7 @@ class Beginnings:
 
     def of(self, name: TopicPartition, committed: int) -> int:
         """Where what is committed of it has it begin: there, or if nothing is (-1001), where `auto.offset.reset` says. But not
-        at its end if it was added to its topic since we joined: what came before we have it would be lost."""
+        at its end if it, or its topic, was made since we joined: what came before we have it would be lost."""
         offset = committed if committed >= 0 else _RESETS.get(self._reset, committed)
         topic, number = name
         return BEGINNING if offset == END and number >= self._sizes.get(topic, number + 1) else offset

@@ -62,7 +62,7 @@ def test_what_is_added_to_a_topic_under_a_group_that_begins_at_the_end_begins_wi
     """What has come since would be lost."""
     client: Any = Mock()
     beginnings = Beginnings({"auto.offset.reset": "latest"})
-    beginnings.joined({"topic": 1})
+    beginnings.joined({"topic": 1, "missing": 0})
     beginnings.joined({"topic": 2, "later": 1})  # when it comes back
 
     beginnings.told([ClientPartition(*OURS, NOTHING), ClientPartition(*OTHER, NOTHING)])
@@ -71,6 +71,7 @@ def test_what_is_added_to_a_topic_under_a_group_that_begins_at_the_end_begins_wi
     assert [place.offset for place in client.assign.call_args[0][0]] == [OFFSET_END, OFFSET_BEGINNING]
     assert beginnings.of(("unheard of", 7), NOTHING) == OFFSET_END
     assert [beginnings.of(("later", number), NOTHING) for number in (0, 1)] == [OFFSET_END, OFFSET_BEGINNING]
+    assert beginnings.of(("missing", 0), NOTHING) == OFFSET_BEGINNING
 
 
 TOLD: Dict[TopicPartition, Tuple[int, Optional[str]]] = {OURS: (17, None)}
