@@ -56,7 +56,7 @@ def run(module: str) -> int:
         print(f"{FOLDER} is in an archive, and processes begin with files. Unpack it, or pip install it", file=sys.stderr)
         return CONFIGURATION
     pthread_sigmask(SIG_BLOCK, [SIGTERM, SIGINT, SIGHUP])
-    # Some start services with that ignored, and nobody hears how a process ends: what failed would have succeeded.
+    # Some start services with that ignored, and then nobody hears how a process ends: what failed seems to have succeeded.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     os.umask(os.umask(0o077) & 0o077)  # what we make, we must be able to open
     users_last()

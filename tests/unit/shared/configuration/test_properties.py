@@ -25,10 +25,7 @@ from tests.unit.shared.configuration.test_load import NO_FILE, REQUIRED, written
 if TYPE_CHECKING:
     from pathlib import Path
 
-NO_NUMBER = (
-    'KAFKA_{} = "{}" (the environment): {} is a plain number, and of this the client would take the digits alone that it '
-    "begins with. Correct it."
-)
+NO_NUMBER = 'KAFKA_{} = "{}" (the environment): {} is a plain number, and the client would take this for another. Correct it.'
 
 
 @pytest.mark.parametrize(
@@ -60,6 +57,8 @@ NO_NUMBER = (
             ({f"KAFKA_{variable}": value}, NO_NUMBER.format(variable, value, name))
             for variable, name, value in (
                 ("CONSUMER_SESSION_TIMEOUT_MS", "session.timeout.ms", "30s"),
+                ("CONSUMER_SESSION_TIMEOUT_MS", "session.timeout.ms", "010000"),
+                ("CONSUMER_SESSION_TIMEOUT_MS", "session.timeout.ms", "0x1770"),
                 ("CONSUMER_FETCH_MIN_BYTES", "fetch.min.bytes", "1M"),
                 ("PRODUCER_BATCH_SIZE", "batch.size", "1e6"),
                 ("PRODUCER_LINGER_MS", "linger.ms", "5ms"),

@@ -53,12 +53,12 @@ OF_CLASSIC_PROTOCOL = {
     "partition.assignment.strategy": "group.remote.assignor",
     "group.protocol.type": "nothing",
 }
-# The client takes the digits that a number begins with, and no notice of what follows: 30s would be 30 ms.
+# The client takes the digits that a number begins with, and no notice of what follows: 30s would be 30 ms, and 010 would be 8.
 _NUMBERS = (
     ".ms", ".bytes", ".kbytes", ".messages", ".size", ".seconds", ".records", "retries", ".flight", ".per.connection", ".ttl",
     ".relogin",
 )  # fmt: skip
-_NUMBER = re.compile(r"\s*[-+]?(0[xX][0-9a-fA-F]+|[0-9]+)\s*")
+_NUMBER = re.compile(r"\s*[-+]?(0|[1-9][0-9]*)\s*")
 _FRACTION = re.compile(r"\s*[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?\s*")
 _FRACTIONS = dict.fromkeys(("linger.ms", "queue.buffering.max.ms"), _FRACTION)
 _PREFIX = {group: prefix for prefix, group in PROPERTY_PREFIXES.items()}
@@ -116,7 +116,7 @@ def _problem(group: str, name: str, value: str) -> str:
     if value.lower() not in fixed:
         return f"{name} is {fixed[0]} here, as {why}. Remove it."
     if value and name.endswith(_NUMBERS) and not _FRACTIONS.get(name, _NUMBER).fullmatch(value):
-        return f"{name} is a plain number, and of this the client would take the digits alone that it begins with. Correct it."
+        return f"{name} is a plain number, and the client would take this for another. Correct it."
     near = None if name in PROPERTIES else nearest(name)
     if near:
         meant = environment_name(_PREFIX[group], near)
