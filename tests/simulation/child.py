@@ -189,7 +189,7 @@ class Life:
         if self._child._journal is not None:  # else what the process before left stands there as it was
             self.slot.noted = noted if self.code is None else None
             self.slot.called = set(self.oracle.calls)
-        elif self._blamed:
+        elif self._blamed or self.plan.settings["isolation"] == "process":  # which blames nobody, and notes that all the same
             self.slot.called = set()
         self.oracle.forgets(noted)
 
