@@ -255,9 +255,20 @@ class Admin:
         return {number: at.offset for number, at in self._ends(topic, which).items()}
 
     def _ends(self, topic: str, which: OffsetSpec) -> Dict[int, Any]:
-        asked = {TopicPartition(topic, number): which for number in self._partitions(topic)}
-        futures = self._client.list_offsets(asked)
-        return {at.partition: future.result(SECONDS) for at, future in futures.items()}
+        ends: Dict[int, Any] = {}
+
+        def answered() -> bool:
+            futures = self._client.list_offsets({TopicPartition(topic, number): which for number in self._partitions(topic)})
+            try:
+                ends.update({at.partition: future.result(SECONDS) for at, future in futures.items()})
+            except KafkaException as problem:  # another leads by now, of which the client has heard by its own answer only
+                if problem.args[0].code() != KafkaError.FENCED_LEADER_EPOCH:
+                    raise
+                ends.clear()
+            return bool(ends)
+
+        eventually(answered, SECONDS, f"the leaders of {topic} answer")
+        return ends
 
     def _describe(self, group: str) -> Any:
         described: List[Any] = []
