@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Optional
 
 from kafka_worker.ops.explain.words import let_go, messages_wait
 from kafka_worker.shared.configuration.words.place import Place
-from kafka_worker.shared.ipc.health import Kind
+from kafka_worker.shared.ipc.health import Kind, no_topic
 from kafka_worker.shared.ipc.snapshot import (
     Condition,
     HeadReport,
@@ -132,8 +132,7 @@ def _concerns(condition: Condition, slot: SlotReport, topic: str) -> bool:
     """Whether it may be why something of this topic stands still there."""
     if condition.slot is not None:
         return condition.slot == slot.slot
-    is_missing = condition.kind == Kind.TOPIC_MISSING.value and f"no topic {topic}:" in condition.text
-    return is_missing or condition.kind == Kind.SUPERVISOR.value
+    return condition.kind == Kind.SUPERVISOR.value or condition.text == no_topic(topic)
 
 
 def owned(snapshot: Snapshot, place: Place) -> str:

@@ -78,9 +78,12 @@ def conditions(state: str, slots: Iterable[SlotReport], log_untold: int = 0) -> 
 def _missing(slots: Iterable[SlotReport]) -> List[str]:
     """Each topic once, though all processes say so."""
     names = {name for slot in slots if slot.pid and slot.child for name in slot.child.missing_topics}
-    return [
-        f"there is no topic {name}: check says how to make it, and what comes to it is consumed then" for name in sorted(names)
-    ]
+    return list(map(no_topic, sorted(names)))
+
+
+def no_topic(name: str) -> str:
+    """That it is missing."""
+    return f"there is no topic {name}: check says how to make it, and what comes to it is consumed then"
 
 
 def _of_slot(slot: SlotReport) -> Found:
