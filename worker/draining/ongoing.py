@@ -12,17 +12,7 @@ from typing import Callable, Dict, Iterable, List, Optional, Set, Tuple
 
 from kafka_worker.outcomes.decisions import Decisions
 from kafka_worker.partitions.assignment import Partition
-from kafka_worker.partitions.task import (
-    Task,
-    facts_of,
-    finish,
-    id_of,
-    in_words,
-    is_finished,
-    is_void,
-    offset_of,
-    partition_of,
-)
+from kafka_worker.partitions.task import Task, facts_of, finish, id_of, in_words, is_finished, is_void, offset_of, partition_of
 from kafka_worker.partitions.undecided import Returned, Undecided
 from kafka_worker.pools.handler_thread import HandlerThread
 from kafka_worker.pools.runner import Runner
