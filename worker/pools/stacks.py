@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import traceback
 from types import FrameType
 from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from kafka_worker.shared import collector
 
 MOST_CALLS = 40  # of a stack, the innermost ones
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -19,13 +20,8 @@ PlainCalls = List[Tuple[str, int, str, str]]  # file, line, function, code
 def frames() -> Dict[int, FrameType]:
     """Where all threads are. Nothing is collected meanwhile: before Python 3.12 a finalizer in the midst of this, and a thread
     that ends then, wait for each other for ever (CPython issue 106883)."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with collector.held_off():
         return sys._current_frames()  # noqa: SLF001 (documented, for just this)
-    finally:
-        if collects:
-            gc.enable()
 
 
 def of_thread(ident: int) -> Calls:

@@ -5,16 +5,15 @@ broker, and a clock that the test turns that of the real one.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import gc
 import math
-from typing import Any, Callable, Iterator, List, Mapping, Optional, Sequence, Set, Union
+from typing import Any, Callable, List, Mapping, Optional, Sequence, Set, Union
 
 from kafka_worker.handler import loading
 from kafka_worker.handler.hooks import Hook, Registry
 from kafka_worker.handler.routing import Handlers
 from kafka_worker.isolation import isolated
+from kafka_worker.shared import collector
 from kafka_worker.shared.foreign.answers import Headers, Send
 from kafka_worker.shared.ipc.snapshot import Waits
 from kafka_worker.shared.settings import Settings
@@ -245,21 +244,8 @@ def _handlers(settings: Settings, given: Union[str, Function, None], hooks_of: C
             importable(given)
         return isolated.handlers_of(settings, 0, environment())
     if given is None or isinstance(given, str):
-        with _uncollected():
+        with collector.held_off():  # tests before have left what would close its descriptors, and the module be blamed for it
             return Handlers(settings, hooks_of=hooks_of).usable()
     function = given
     ready = functools.partial(loading.ready, function, settings=settings)
     return Handlers(settings, lambda name, setting: ready(name, f"{setting}={name}"), hooks_of).usable()
-
-
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Nothing is collected meanwhile: what tests before have left would close its descriptors, and the module that is imported
-    just then be blamed for it."""
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collects:
-            gc.enable()
